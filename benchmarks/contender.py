@@ -1,0 +1,115 @@
+"""A contender as the benchmark sees it: a process that is asked how long a run takes."""
+
+import collections
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from peers import thread_environment
+
+# Idle threads of a pool spin for some tens of milliseconds before they sleep; the next contender
+# waits for that.
+SETTLE_SECONDS = 0.05
+# No run is meant to take nearly as long; a contender that hangs is ended after this.
+ANSWER_SECONDS = 1800
+
+
+class ContenderError(RuntimeError):
+    """A contender raised, died or did not answer."""
+
+
+class Contender:
+    """A peer at work on a workload, in a process of its own.
+
+    Parameters
+    ----------
+    peer : peers.Peer
+        Who.
+    workload : workloads.Workload
+        On what.
+    dtype : {"float32", "float64"}
+        In which arithmetic.
+    n_threads : int or None
+        The number of threads it is held to; None leaves the choice to it.
+    """
+
+    def __init__(self, peer, workload, dtype, n_threads):
+        self.peer, self.n_threads = peer, n_threads
+        worker = Path(__file__).with_name("worker.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(worker), peer.name, workload.name, dtype],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **thread_environment(n_threads)},
+        )
+        # Libraries chat on standard error; of that only the last line matters, should it die.
+        self._last_words = collections.deque(["no message"], maxlen=1)
+        lines = (line.strip() for line in self._process.stderr if line.strip())
+        self._listener = threading.Thread(target=self._last_words.extend, args=(lines,))
+        self._listener.start()
+
+    def wait_until_ready(self):
+        """Wait for the peer's import and for its data.
+
+        Raises
+        ------
+        ContenderError
+            When the peer cannot do it.
+        """
+        self._answer()
+
+    def seconds(self, count):
+        """Time a run.
+
+        Parameters
+        ----------
+        count : int
+            Its number of epochs.
+
+        Returns
+        -------
+        float
+            Seconds of wall-clock time, measured inside the contender's process.
+
+        Raises
+        ------
+        ContenderError
+            When the contender raised, died or did not answer.
+        """
+        time.sleep(SETTLE_SECONDS)
+        # A broken pipe means that it is dead; reading its answer finds out why.
+        with contextlib.suppress(OSError):
+            print(count, file=self._process.stdin, flush=True)
+        return self._answer()["seconds"]
+
+    def close(self):
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+        # What is left unsent to a dead process cannot be flushed.
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.stderr.close()
+
+    def _answer(self):
+        watchdog = threading.Timer(ANSWER_SECONDS, self._process.kill)
+        watchdog.start()
+        line = self._process.stdout.readline()
+        watchdog.cancel()
+        if not line:
+            status = self._process.wait()
+            self._listener.join()
+            raise ContenderError(f"ended with status {status}: {self._last_words[0]}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise ContenderError(answer["error"])
+        return answer

@@ -1,0 +1,85 @@
+"""PyTorch as one would write it for a small table: tensors in memory, no DataLoader.
+
+The indices are permuted once an epoch and sliced into batches. No L2 penalty and no loss curve,
+both of which the estimators compute: where the work differs, it is the peer that has less.
+"""
+
+import itertools
+
+import torch
+from torch import nn
+
+from workloads import initial_parameters, make_data
+
+
+def make_network(layer_sizes, dtype):
+    """Build the multi-layer perceptron, relu between its layers, none after the last.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Number of units of every layer.
+    dtype : {"float32", "float64"}
+        Type of the parameters.
+
+    Returns
+    -------
+    torch.nn.Sequential
+    """
+    modules = []
+    for W, b in initial_parameters(layer_sizes, dtype):
+        linear = nn.Linear(*W.shape, dtype=getattr(torch, dtype))
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(W.T))
+            linear.bias.copy_(torch.from_numpy(b))
+        modules += [linear, nn.ReLU()]
+    return nn.Sequential(*modules[:-1])
+
+
+def make_adam(parameters):
+    """Make the fused Adam where this build of PyTorch has it for the type, else the plain one."""
+    parameters = list(parameters)
+    try:
+        return torch.optim.Adam(parameters, lr=1e-3, fused=True)
+    except (RuntimeError, TypeError):
+        return torch.optim.Adam(parameters, lr=1e-3)
+
+
+def train(package, workload, dtype):
+    """Make ready a training loop of a given number of epochs.
+
+    Parameters
+    ----------
+    package : str
+        Not used: there is one PyTorch.
+    workload : workloads.Workload
+        Shapes and task.
+    dtype : {"float32", "float64"}
+        Type of the data and of the parameters.
+
+    Returns
+    -------
+    callable
+        ``run(epochs)``.
+    """
+    X, y = map(torch.from_numpy, make_data(workload, dtype))
+    if workload.task == "regression":
+        loss_function, y = nn.MSELoss(), y.reshape(len(y), -1)
+    elif workload.is_binary:
+        loss_function, y = nn.BCEWithLogitsLoss(), y.to(X.dtype).reshape(-1, 1)
+    else:
+        loss_function = nn.CrossEntropyLoss()
+    n, batch_size = workload.n_samples, workload.batch_size
+
+    def run(epochs):
+        network = make_network(workload.trained_layer_sizes, dtype)
+        optimizer = make_adam(network.parameters())
+        for _ in itertools.repeat(None, epochs):
+            permutation = torch.randperm(n)
+            for start in range(0, n, batch_size):
+                batch = permutation[start : start + batch_size]
+                optimizer.zero_grad()
+                loss_function(network(X[batch]), y[batch]).backward()
+                optimizer.step()
+
+    return run

@@ -1,0 +1,113 @@
+"""Builds the compiled core. Everything that is not about compiling stands in pyproject.toml.
+
+The kernels (src/fastbp/kernels/isa.c) are compiled once for each instruction set and each real type, and the choice
+between them is made at run time: what is built here runs on every processor of its architecture.
+"""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
+
+KERNELS = "src/fastbp/kernels"
+IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
+# On macOS a build may be for another architecture than the machine's own.
+if "arm64" in os.environ.get("ARCHFLAGS", ""):
+    IS_X86 = False
+
+ISA_FLAGS = {"baseline": []}
+if IS_X86:
+    ISA_FLAGS["avx2"] = ["-mavx2", "-mfma"]
+    ISA_FLAGS["avx512"] = ["-mavx2", "-mfma", "-mavx512f", "-mavx512dq"]
+
+# -ffp-contract=fast: a * b + c is one fused multiply-add. Never -ffast-math: it assumes NaN away, and with older
+# compilers a shared object linked with it changes how the whole process treats denormal numbers.
+FLOAT_FLAGS = ["-O3", "-g0", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
+
+MODULES = ["dispatch", "dense", "activations", "losses", "optimizers", "step"]
+
+PROBE = """
+#include <stdatomic.h>
+typedef float vec __attribute__((vector_size(16)));
+int main(void) { _Atomic int n; atomic_init(&n, 1); vec v = {1, 2, 3, 4}; v = v * 2.0f; return v[0] == 2.0f ? 0 : n; }
+"""
+
+
+class BuildKernels(build_ext):
+    """Compiles isa.c once per table, and says plainly when the compiler cannot do it."""
+
+    def build_extensions(self):
+        if self.compiler.compiler_type == "msvc":
+            # MSVC's own compiler lacks the vector extensions; clang-cl takes the same command line.
+            self.compiler.initialize()
+            self.compiler.cc = os.environ.get("CC", "clang-cl")
+        self.check_compiler()
+        for extension in self.extensions:
+            extension.extra_compile_args = self.flags(["-O2", "-g0", "-Wno-unreachable-code"])
+        dispatch = next(e for e in self.extensions if e.name.endswith(".dispatch"))
+        dispatch.extra_objects = [
+            self.compile_table(isa, is_double) for isa in ISA_FLAGS for is_double in (0, 1)
+        ]
+        super().build_extensions()
+
+    def flags(self, gnu_flags):
+        """The flags as the compiler driver at hand wants them spelled."""
+        standard = ["-std=c11"]
+        if self.compiler.compiler_type == "msvc":
+            return [f"/clang:{flag}" for flag in gnu_flags] + ["/std:c11"]
+        return standard + gnu_flags
+
+    def compile_table(self, isa, is_double):
+        name = f"fastbp_{isa}_{'double' if is_double else 'float'}"
+        objects = self.compiler.compile(
+            [f"{KERNELS}/isa.c"],
+            output_dir=str(Path(self.build_temp) / name),
+            macros=[("FASTBP_DOUBLE", str(is_double)), ("FASTBP_TABLE", name)],
+            extra_postargs=self.flags(FLOAT_FLAGS + ISA_FLAGS[isa]),
+            depends=[str(p) for p in Path(KERNELS).glob("*.h")],
+        )
+        return objects[0]
+
+    def check_compiler(self):
+        probe = Path(self.build_temp) / "probe.c"
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_text(PROBE)
+        try:
+            self.compiler.compile([str(probe)], extra_postargs=self.flags(FLOAT_FLAGS))
+        except Exception as error:
+            raise CompileError(
+                "fastbp needs a C11 compiler with GNU vector extensions and atomics: GCC 9 or newer, or Clang 10 or "
+                "newer (clang-cl on Windows). Install one (Debian and Ubuntu: `apt install gcc`; macOS: "
+                "`xcode-select --install`; Windows: LLVM), or name it with the environment variable CC. "
+                f"The compiler that was tried said: {error}"
+            ) from error
+
+
+def extension(name):
+    return Extension(
+        f"fastbp.kernels.{name}",
+        [f"{KERNELS}/{name}.pyx"] + ([f"{KERNELS}/tables.c"] if name == "dispatch" else []),
+        include_dirs=[KERNELS],
+        define_macros=[("FASTBP_X86", "1")] if IS_X86 else [],
+        depends=[f"{KERNELS}/{header}" for header in ("isa.h", "team.h")],
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [extension(name) for name in MODULES],
+        include_path=["src"],
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "embedsignature": True,
+        },
+        quiet="-q" in sys.argv,
+    ),
+    cmdclass={"build_ext": BuildKernels},
+)

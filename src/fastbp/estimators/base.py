@@ -1,0 +1,470 @@
+"""What the classifier and the regressor share: parameters, validation, and the way from X and y to a trained network.
+
+The data flow of a fit::
+
+    fit -> _fit: validate, encode the targets        (scikit-learn's validation)
+        -> _train_stochastic: hold out, Trainer.run  (fastbp.training)
+        -> _train_lbfgs: minimize_lbfgs
+        -> attributes
+
+Attributes are written when training is over. A fit that fails leaves the estimator as it was.
+
+Differences from scikit-learn that are decisions, each named in the README: a diverging run stops at once, Ctrl-C
+reaches the caller, negative sample weights and negative Poisson targets are refused, and successive partial_fit calls
+with an int random_state go on with one generator.
+"""
+
+import warnings
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.optimize import _check_optimize_result
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastbp.data import make_data
+from fastbp.kernels.dispatch import ACTIVATIONS
+from fastbp.kernels.step import Patience
+from fastbp.network import Network
+from fastbp.schedules import SCHEDULES
+from fastbp.training import History, Optimizer, Trainer, Validation, minimize_lbfgs
+
+#: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
+LOSS_CURVE_LIMIT = 10_000
+
+#: What a hidden layer can be: softmax and exp are for outputs.
+HIDDEN_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name not in ("softmax", "exp"))
+
+STOCHASTIC_SOLVERS = ("sgd", "adam")
+
+
+class BaseMLP(BaseEstimator):
+    """Base of MLPClassifier and MLPRegressor; not to be used itself."""
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(HIDDEN_ACTIVATIONS))],
+        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "n_threads": [None, Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        n_threads=None,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.n_threads = n_threads
+
+    # What the two estimators differ in
+    #
+    # _validate(X, y, incremental, reset) -> X, y, targets     checked input; what the kernels take for targets
+    # _loss_name, _output_activation()                         names of loss and output activation
+    # _loss_scale                                              factor of the loss that scikit-learn reports
+    # _stratified(targets)                                     what the validation split is stratified by, or None
+    # _decode(output)                                          predictions from the network's output
+    # _score_function                                          (y, predictions, sample_weight=) -> float
+
+    def _fit(self, X, y, sample_weight, incremental):
+        """Train on X and y; `incremental`: one epoch, going on with the optimizer's state."""
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
+        hidden = self._hidden_layer_sizes()
+        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        with self._restored_on_failure():
+            X, y, targets = self._validate(X, y, incremental, reset=first_pass)
+            if sample_weight is not None:
+                sample_weight = _check_sample_weight(
+                    sample_weight, X, dtype=np.float64, ensure_non_negative=True
+                )
+            self.n_outputs_ = self._count_outputs(targets)
+            rng, lock = self._generator(incremental)
+            if first_pass:
+                network = self._new_network(X, hidden, rng)
+            else:
+                network = self._network_to_train(hidden, copy=not incremental)
+            data = make_data(X, targets, sample_weight, self.n_outputs_, network.dtype)
+            if self.solver == "lbfgs":
+                self._train_lbfgs(network, data)
+            else:
+                self._train_stochastic(
+                    network, X, y, targets, sample_weight, data, rng, lock, first_pass, incremental
+                )
+            if not np.isfinite(network.params).all():
+                raise ValueError(
+                    "Solver produced non-finite parameter weights. The input data may contain large values and need "
+                    "to be preprocessed."
+                )
+        return self
+
+    @contextmanager
+    def _restored_on_failure(self):
+        """Leave no trace of a fit that fails; Ctrl-C keeps the weights of the last whole step."""
+        before = vars(self).copy()
+        try:
+            yield
+        except Exception:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _hidden_layer_sizes(self):
+        """hidden_layer_sizes as a list of int."""
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        for size in sizes:
+            if isinstance(size, (bool, np.bool_)) or not isinstance(size, Integral):
+                raise ValueError(f"hidden_layer_sizes must be integers, got {size!r} in {sizes}.")
+        if any(size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return [int(size) for size in sizes]
+
+    def _count_outputs(self, targets):
+        """Units of the output layer: a column each, or a class each."""
+        return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
+
+    def _generator(self, incremental):
+        """The RandomState to draw from, and its lock if others may draw from it at the same time."""
+        private = isinstance(self.random_state, Integral)
+        if not (private and incremental and hasattr(self, "_random_state")):
+            self._random_state = check_random_state(self.random_state)
+        return self._random_state, None if private else self._random_state._bit_generator.lock
+
+    # The network behind coefs_ and intercepts_
+
+    def _new_network(self, X, hidden, rng):
+        self.n_layers_ = len(hidden) + 2
+        self.out_activation_ = self._output_activation()
+        self.t_ = 0
+        return self._build([X.shape[1], *hidden, self.n_outputs_], X.dtype, rng)
+
+    def _build(self, layer_sizes, dtype, random_state=0):
+        """A network as the parameters describe it."""
+        return Network(
+            layer_sizes,
+            self.activation,
+            self.out_activation_,
+            self._loss_name,
+            alpha=self.alpha,
+            dtype=dtype,
+            random_state=random_state,
+            n_threads=self.n_threads,
+        )
+
+    def _adopt(self, network):
+        """Make `network` the fitted one: coefs_ and intercepts_ are views into its parameters."""
+        self._network = network
+        self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
+
+    def _fitted_network(self):
+        """The network with the weights that coefs_ and intercepts_ hold now.
+
+        The one that was trained, as long as these lists hold its views; else one with copies of their values: the
+        user has assigned some.
+        """
+        network = self.__dict__.get("_network")
+        views = [] if network is None else network.coefs + network.intercepts
+        held = [*self.coefs_, *self.intercepts_]
+        if len(held) == len(views) and all(a is b for a, b in zip(held, views, strict=True)):
+            return network
+        sizes = self._layer_sizes_of_weights()
+        network = self._build(sizes, np.result_type(*(np.asarray(W).dtype for W in self.coefs_), np.float32))
+        for view, values in zip(network.coefs + network.intercepts, held, strict=True):
+            view[...] = values
+        return network
+
+    def _layer_sizes_of_weights(self):
+        """The layer sizes that the shapes in coefs_ and intercepts_ tell; ValueError if they do not fit together."""
+        coefs = [np.asarray(W) for W in self.coefs_]
+        intercepts = [np.asarray(b) for b in self.intercepts_]
+        if len(coefs) != len(intercepts) or len(coefs) != self.n_layers_ - 1:
+            raise ValueError(
+                f"coefs_ and intercepts_ must hold {self.n_layers_ - 1} arrays each, one for each layer; got "
+                f"{len(coefs)} and {len(intercepts)}"
+            )
+        sizes = [self.n_features_in_]
+        for i, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
+            fan_out = self.n_outputs_ if i == len(coefs) - 1 else (W.shape[1] if W.ndim == 2 else "fan_out")
+            if W.shape != (sizes[-1], fan_out):
+                raise ValueError(f"coefs_[{i}] must have shape ({sizes[-1]}, {fan_out}), got {W.shape}")
+            if b.shape != (fan_out,):
+                raise ValueError(f"intercepts_[{i}] must have shape ({fan_out},), got {b.shape}")
+            sizes.append(fan_out)
+        return sizes
+
+    def _network_to_train(self, hidden, copy):
+        """The fitted network, to go on with; a copy of it, or itself."""
+        network = self._fitted_network()
+        sizes = (self.n_features_in_, *hidden, self.n_outputs_)
+        if network.layer_sizes != sizes:
+            raise ValueError(
+                f"warm_start and partial_fit go on with the fitted layers {network.layer_sizes}, but the parameters and "
+                f"data ask for {sizes}. Set hidden_layer_sizes back, or fit anew with warm_start=False."
+            )
+        current = self._build(sizes, network.dtype)
+        if copy or network is not self.__dict__.get("_network") or current.activations != network.activations:
+            current.params = network.params
+            return current
+        network.alpha, network.n_threads = current.alpha, current.n_threads
+        return network
+
+    # Training
+
+    def _train_lbfgs(self, network, data):
+        result = minimize_lbfgs(
+            network,
+            data,
+            loss_scale=self._loss_scale,
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            tol=self.tol,
+        )
+        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+        self.loss_ = float(result.fun)
+        self._adopt(network)
+
+    def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight=None, *buffers):
+        """Loss and gradient at a flat parameter vector (scikit-learn's test suite calls this)."""
+        network = self._fitted_network().copy()
+        network.params = packed_coef_inter
+        data = make_data(X, np.asarray(y), sample_weight, self.n_outputs_, network.dtype)
+        return network.objective(data, self._loss_scale)
+
+    def _train_stochastic(
+        self, network, X, y, targets, sample_weight, data, rng, lock, first_pass, incremental
+    ):
+        history = self._open_history(first_pass)
+        optimizer = self._open_optimizer(network, incremental)
+        schedule = SCHEDULES[self.learning_rate if self.solver == "sgd" else "constant"]
+        trainer = Trainer(
+            network,
+            optimizer,
+            schedule(self.learning_rate_init, self.power_t),
+            history,
+            loss_scale=self._loss_scale,
+            verbose=bool(self.verbose),
+        )
+        rows, validation = None, None
+        if self.early_stopping:
+            rows, validation = self._hold_out(network, X, y, targets, sample_weight, rng)
+        elif self.shuffle:
+            rows = np.arange(data.n_rows)
+        if sample_weight is not None and rows is not None and not sample_weight[rows].any():
+            raise ValueError("sample_weight is zero for every row that is not held out: nothing to train on")
+        batch_size = self._batch_size(data.n_rows if rows is None else len(rows))
+        try:
+            stopped = trainer.run(
+                data,
+                rows,
+                batch_size=batch_size,
+                max_iter=1 if incremental else self.max_iter,
+                random_state=rng if self.shuffle else None,
+                lock=lock,
+                validation=validation,
+            )
+        except KeyboardInterrupt:
+            self._close(network, optimizer, history, validation)
+            raise
+        self._close(network, optimizer, history, validation)
+        if not stopped and not incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _open_history(self, first_pass):
+        """The record to go on with, from the attributes of the last run."""
+        scored = self.early_stopping
+        patience = Patience(self.tol, self.n_iter_no_change)
+        history = History(patience, validation_scores=[] if scored else None)
+        if first_pass:
+            return history
+        history.t = getattr(self, "t_", 0)
+        history.loss_curve = list(getattr(self, "loss_curve_", ()))
+        best = getattr(self, "best_validation_score_" if scored else "best_loss_", None)
+        if best is not None:  # None: the last run watched the other thing
+            patience.best = -best if scored else best
+            patience.count = getattr(self, "_no_improvement_count", 0)
+        if scored:
+            history.validation_scores = list(getattr(self, "validation_scores_", None) or ())
+        return history
+
+    def _open_optimizer(self, network, incremental):
+        optimizer = getattr(self, "_optimizer", None)
+        if incremental and optimizer is not None and optimizer.name == self.solver:
+            return optimizer
+        return Optimizer(
+            self.solver,
+            network.n_params,
+            network.dtype,
+            self.learning_rate_init,
+            self.momentum,
+            self.nesterovs_momentum,
+            self.beta_1,
+            self.beta_2,
+            self.epsilon,
+        )
+
+    def _hold_out(self, network, X, y, targets, sample_weight, rng):
+        """The rows to train on, and the validation set; scikit-learn's split of X itself, made on row numbers."""
+        train, held_out = train_test_split(
+            np.arange(X.shape[0]),
+            random_state=rng,
+            test_size=self.validation_fraction,
+            stratify=self._stratified(targets),
+        )
+        if len(held_out) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset: "
+                f"validation_fraction={self.validation_fraction} of {X.shape[0]} rows holds out {len(held_out)}."
+            )
+        X_val, y_val = _safe_indexing(X, held_out), y[held_out]
+        weight = None if sample_weight is None else sample_weight[held_out]
+
+        def score():
+            predictions = self._decode(network.forward(X_val))
+            if predictions.dtype.kind == "f" and not np.isfinite(predictions).all():
+                return np.nan
+            with np.errstate(over="ignore"):
+                return float(self._score_function(y_val, predictions, sample_weight=weight))
+
+        return train, Validation(score, network.params.copy())
+
+    def _batch_size(self, n_rows):
+        if self.batch_size == "auto":
+            return min(200, n_rows)
+        if self.batch_size > n_rows:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped: "
+                f"batch_size={self.batch_size}, sample size {n_rows}.",
+                stacklevel=5,
+            )
+        return min(self.batch_size, n_rows)
+
+    def _close(self, network, optimizer, history, validation):
+        """Write the attributes of a run that is over, or was interrupted."""
+        patience = history.patience
+        if validation is not None:
+            network.params = validation.best_params
+        self._adopt(network)
+        self._optimizer = optimizer
+        self._no_improvement_count = patience.count
+        self.n_iter_, self.t_ = history.n_iter, history.t
+        self.loss_curve_ = history.loss_curve
+        if history.loss_curve:
+            self.loss_ = history.loss_curve[-1]
+        self.validation_scores_ = history.validation_scores
+        self.best_loss_ = patience.best if validation is None else None
+        self.best_validation_score_ = None if validation is None else -patience.best
+
+    # Prediction
+
+    def _forward(self, X):
+        """The network's output for validated rows of X."""
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
+        )
+        network = self._fitted_network()
+        if X.dtype == np.float64 != network.dtype:
+            network = network.astype(np.float64)
+        return network.forward(X)
+
+    def _check_solver(self):
+        if self.solver not in STOCHASTIC_SOLVERS:
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    def _partial_fit(self, X, y, sample_weight):
+        self._fit(X, y, sample_weight, incremental=True)
+        del self.loss_curve_[:-LOSS_CURVE_LIMIT]
+        return self
+
+    def __getstate__(self):
+        # coefs_ and intercepts_ hold the parameters; views into the network's vector would be pickled twice
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_network"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "coefs_"):
+            self._adopt(self._fitted_network())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,35 @@
+"""How the weights begin.
+
+A new initializer is one function here and one entry in ``INITIALIZERS``.
+"""
+
+import numpy as np
+
+
+def glorot_uniform(fan_in, fan_out, activation, random_state):
+    """Uniform in [-b, b], b = sqrt(6 / (fan_in + fan_out)); sqrt(2 / ...) for the logistic activation.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int
+    activation : str
+        The hidden layers' activation, which decides the bound of every layer, the output's too.
+    random_state : RandomState
+
+    Returns
+    -------
+    W : ndarray of shape (fan_in, fan_out), float64
+    b : ndarray of shape (fan_out,), float64
+
+    References
+    ----------
+    Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward neural networks, eq. 16.
+    The order of the draws, the bound of the logistic function and the random intercepts are scikit-learn's.
+    """
+    bound = np.sqrt((2 if activation == "logistic" else 6) / (fan_in + fan_out))
+    W = random_state.uniform(-bound, bound, (fan_in, fan_out))
+    b = random_state.uniform(-bound, bound, fan_out)
+    return W, b
+
+
+INITIALIZERS = {"glorot_uniform": glorot_uniform}

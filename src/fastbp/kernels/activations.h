@@ -1,0 +1,134 @@
+/* The activations: each function f beside its derivative f', elementwise on vectors.
+ *
+ *     forward   a = f(z)
+ *     backward  delta *= f'(z)      written with a = f(z) where the formula allows, with z where it does not
+ *
+ * A new activation is a pair of functions here and one line in isa.h's list: its name reaches Python, the
+ * estimators' parameter constraints and the tests through that list.
+ */
+#ifndef FASTBP_ACTIVATIONS_H
+#define FASTBP_ACTIVATIONS_H
+
+#include "isa.h"
+#include "vmath.h"
+
+#define LEAKY_SLOPE ((real)0.01)
+/* Klambauer et al. (2017), Self-Normalizing Neural Networks, eq. 14 */
+#define SELU_ALPHA ((real)1.6732632423543772848)
+#define SELU_SCALE ((real)1.0507009873554804934)
+#define INV_SQRT_2PI ((real)0.39894228040143267794)
+
+INLINE vec f_logistic(vec z) { return vlogistic(z); }
+INLINE vec df_logistic(vec z, vec a) { (void)z; return a * ((real)1 - a); }
+
+INLINE vec f_tanh(vec z) { return vtanh(z); }
+INLINE vec df_tanh(vec z, vec a) { (void)z; return (real)1 - a * a; }
+
+INLINE vec f_relu(vec z) { return vmax((vec){0}, z); } /* second argument: NaN passes through */
+INLINE vec df_relu(vec z, vec a) { (void)z; return choose(greater(a, (vec){0}), splat(1), (vec){0}); }
+
+INLINE vec f_leaky_relu(vec z) { return choose(less(z, (vec){0}), z * LEAKY_SLOPE, z); }
+INLINE vec df_leaky_relu(vec z, vec a) { (void)z; return choose(greater(a, (vec){0}), splat(1), splat(LEAKY_SLOPE)); }
+
+INLINE vec f_elu(vec z) { return choose(less(z, (vec){0}), vexpm1(z), z); }
+INLINE vec df_elu(vec z, vec a) { (void)z; return choose(less(a, (vec){0}), a + (real)1, splat(1)); }
+
+INLINE vec f_selu(vec z) { return choose(less(z, (vec){0}), vexpm1(z) * SELU_ALPHA, z) * SELU_SCALE; }
+INLINE vec df_selu(vec z, vec a) {
+    (void)z;
+    return choose(less(a, (vec){0}), a + SELU_ALPHA * SELU_SCALE, splat(SELU_SCALE));
+}
+
+INLINE vec f_gelu(vec z) { return z * vnormal_cdf(z); } /* Hendrycks and Gimpel (2016): x Phi(x), exact */
+INLINE vec df_gelu(vec z, vec a) {
+    (void)a;
+    return vnormal_cdf(z) + z * (vexp(z * z * (real)-0.5) * INV_SQRT_2PI);
+}
+
+INLINE vec f_silu(vec z) { return z * vlogistic(z); }
+INLINE vec df_silu(vec z, vec a) {
+    vec s = vlogistic(z);
+    (void)a;
+    return s + z * (s * ((real)1 - s));
+}
+
+/* Misra (2019): z tanh(softplus z). With e = e^z and n = e (e + 2): tanh(log(1 + e)) = n / (n + 2). */
+INLINE vec mish_e(vec z) { return vexp(vmin(splat((real)20), z)); } /* from 20 on, n / (n + 2) is 1 */
+INLINE vec f_mish(vec z) {
+    vec e = mish_e(z), n = e * (e + (real)2);
+    return z * (n / (n + (real)2));
+}
+INLINE vec df_mish(vec z, vec a) {
+    vec e = mish_e(z), n = e * (e + (real)2), d = n + (real)2;
+    (void)a;
+    return n / d + z * ((e * (e + (real)1)) / d * (real)4 / d);
+}
+
+INLINE vec f_softplus(vec z) { return vmax((vec){0}, z) + vlog1p(vexp(-vabs(z))); }
+INLINE vec df_softplus(vec z, vec a) { (void)z; return -vexpm1(-a); } /* logistic(z) = 1 - e^(-a) */
+
+INLINE vec f_exp(vec z) { return vexp(z); }
+INLINE vec df_exp(vec z, vec a) { (void)z; return a; }
+
+/* softmax works on whole rows: a_j = e^(z_j - max z) / sum_i e^(z_i - max z) */
+static void softmax_row(const real *z, real *a, ptrdiff_t m) {
+    vec top = splat((real)-INFINITY), total = {0};
+    FOR_VECTORS(m, { top = vmax(left == VL ? load(z + i) : choose(first_n(left), load_n(z + i, left), top), top); });
+    const real z_max = max_lanes(top);
+    FOR_VECTORS(m, {
+        vec e = vexp(LOAD(z) - z_max);
+        STORE(a, e);
+        total += left == VL ? e : choose(first_n(left), e, (vec){0});
+    });
+    const real scale = (real)1 / sum_lanes(total);
+    FOR_VECTORS(m, { STORE(a, LOAD(a) * scale); });
+}
+
+/* backward: delta_j = a_j (dA_j - sum_i dA_i a_i), the product with the transposed Jacobian diag(a) - a a^T */
+static void softmax_backward_row(const real *a, real *delta, ptrdiff_t m) {
+    vec inner = {0};
+    FOR_VECTORS(m, { inner += LOAD(delta) * LOAD(a); });
+    const real s = sum_lanes(inner);
+    FOR_VECTORS(m, { STORE(delta, LOAD(a) * (LOAD(delta) - s)); });
+}
+
+#define LOOPS(name, needs_z)                                                             \
+    static void name##_forward(const real *z, real *a, ptrdiff_t n) {                    \
+        FOR_VECTORS(n, { STORE(a, f_##name(LOAD(z))); });                                \
+    }                                                                                    \
+    static void name##_backward(const real *z, const real *a, real *delta, ptrdiff_t n) { \
+        FOR_VECTORS(n, { STORE(delta, LOAD(delta) * df_##name(needs_z ? LOAD(z) : (vec){0}, LOAD(a))); }); \
+    }
+ELEMENTWISE_BUT_IDENTITY(LOOPS)
+#undef LOOPS
+
+/* a = f(z) for `rows` rows of m units, contiguous; a may be z */
+static void activation_forward(int activation, const real *z, real *a, ptrdiff_t rows, ptrdiff_t m) {
+    switch (activation) {
+    case ACT_identity:
+        if (a != z) memcpy(a, z, (size_t)(rows * m) * sizeof(real));
+        break;
+    case ACT_softmax:
+        for (ptrdiff_t r = 0; r < rows; r++) softmax_row(z + r * m, a + r * m, m);
+        break;
+#define CASE(name, needs_z) case ACT_##name: name##_forward(z, a, rows * m); break;
+    ELEMENTWISE_BUT_IDENTITY(CASE)
+#undef CASE
+    }
+}
+
+/* delta *= f'(z) for `rows` rows of m units; z is read only by the activations that keep it */
+static void activation_backward(int activation, const real *z, const real *a, real *delta, ptrdiff_t rows, ptrdiff_t m) {
+    switch (activation) {
+    case ACT_identity:
+        break;
+    case ACT_softmax:
+        for (ptrdiff_t r = 0; r < rows; r++) softmax_backward_row(a + r * m, delta + r * m, m);
+        break;
+#define CASE(name, needs_z) case ACT_##name: name##_backward(z, a, delta, rows * m); break;
+    ELEMENTWISE_BUT_IDENTITY(CASE)
+#undef CASE
+    }
+}
+
+#endif

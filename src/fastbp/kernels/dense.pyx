@@ -1,0 +1,162 @@
+"""The dense layer, forward and backward: doors for users over the kernels that train.
+
+    forward     Z = X W + b         A = f(Z)
+    backward    delta = dA * f'(Z)
+                dX = delta W^T      dW = X^T delta      db = column sums of delta
+
+The backward lines are the products of the incoming gradient with the transposed Jacobians of the forward lines,
+in reverse order: Rumelhart, Hinton and Williams (1986), or chapter 6.5 of Goodfellow, Bengio and Courville,
+Deep Learning (2016).
+"""
+
+import numpy as np
+
+from libc.stdint cimport int64_t
+
+from fastbp.kernels.dispatch cimport kernels_for, kernels_t
+
+from fastbp.kernels._doors import as_input, as_output, check_name, check_shape
+from fastbp.kernels.dispatch import ACTIVATIONS, NEEDS_PREACTIVATION
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef void forward(bint is_double, const void *X, const void *W, const void *b, void *Z, void *A, int64_t n,
+                  int64_t fan_in, int64_t fan_out, int activation) noexcept nogil:
+    cdef const kernels_t *kernels = kernels_for(is_double)
+    kernels.matmul(n, fan_out, fan_in, X, fan_in, 1, W, fan_out, b, 0, Z, fan_out)
+    kernels.activation_forward(activation, Z, A, n, fan_out)
+
+
+cdef void backward(bint is_double, void *delta, const void *X, const void *W, const void *Z, const void *A,
+                   void *W_transposed, void *dX, void *dW, void *db, int64_t n, int64_t fan_in, int64_t fan_out,
+                   int activation) noexcept nogil:
+    cdef const kernels_t *kernels = kernels_for(is_double)
+    # forward: A = f(Z)
+    kernels.activation_backward(activation, Z, A, delta, n, fan_out)
+    # forward: Z = X W + b
+    kernels.transpose(W, fan_in, fan_out, W_transposed)
+    kernels.matmul(n, fan_in, fan_out, delta, fan_out, 1, W_transposed, fan_in, NULL, 0, dX, fan_in)
+    kernels.matmul(fan_in, fan_out, n, X, 1, fan_in, delta, fan_out, NULL, 0, dW, fan_out)
+    kernels.column_sums(delta, n, fan_out, db)
+
+
+def _forward(const real[:, ::1] X, const real[:, ::1] W, const real[::1] b, real[:, ::1] Z, real[:, ::1] A,
+             int activation):
+    with nogil:
+        forward(real is double, &X[0, 0], &W[0, 0], &b[0], &Z[0, 0], &A[0, 0], X.shape[0], X.shape[1], W.shape[1],
+                activation)
+
+
+def _backward(real[:, ::1] delta, const real[:, ::1] X, const real[:, ::1] W, const real[:, ::1] Z,
+              const real[:, ::1] A, real[:, ::1] W_transposed, real[:, ::1] dX, real[:, ::1] dW, real[::1] db,
+              int activation):
+    with nogil:
+        backward(real is double, &delta[0, 0], &X[0, 0], &W[0, 0], &Z[0, 0], &A[0, 0], &W_transposed[0, 0],
+                 &dX[0, 0], &dW[0, 0], &db[0], X.shape[0], X.shape[1], W.shape[1], activation)
+
+
+def layer_inputs(X, W):
+    """X and W checked against each other and against emptiness."""
+    X = as_input("X", X, 2)
+    W = as_input("W", W, 2, X.dtype)
+    for name, array in (("X", X), ("W", W)):
+        if array.size == 0:
+            raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    check_shape("W", W, (X.shape[1], W.shape[1]))
+    return X, W
+
+
+def dense_forward(X, W, b, activation="identity", out=None, *, Z=None):
+    """One dense layer: ``f(X W + b)``.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, fan_in), float32 or float64
+    W : array-like of shape (fan_in, fan_out), same dtype
+    b : array-like of shape (fan_out,), same dtype
+    activation : str
+        A name in ``fastbp.kernels.ACTIVATIONS``.
+    out : ndarray of shape (n, fan_out) or None
+        Where to write the result; must be C-contiguous and share no memory with the inputs.
+    Z : ndarray of shape (n, fan_out) or None
+        Where to write the pre-activation ``X W + b``, which `dense_backward` needs for gelu, silu and mish.
+
+    Returns
+    -------
+    A : ndarray of shape (n, fan_out)
+        `out`, if it was given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument whose dtype, shape or layout does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastbp.kernels import dense_forward
+    >>> dense_forward(np.array([[1.0, 2.0]]), np.array([[3.0], [-4.0]]), np.array([1.0]), "relu")
+    array([[0.]])
+    """
+    X, W = layer_inputs(X, W)
+    b = check_shape("b", as_input("b", b, 1, X.dtype), (W.shape[1],))
+    number = check_name("activation", activation, ACTIVATIONS)
+    shape = (X.shape[0], W.shape[1])
+    A = as_output("out", out, shape, X.dtype, (X, W, b))
+    Z = A if Z is None else as_output("Z", Z, shape, X.dtype, (X, W, b, A))
+    _forward(X, W, b, Z, A, number)
+    return A
+
+
+def dense_backward(dA, X, W, A, activation="identity", dX=None, dW=None, db=None, *, Z=None):
+    """The gradients of one dense layer, given the gradient of its output.
+
+    Parameters
+    ----------
+    dA : array-like of shape (n, fan_out)
+        Gradient of a scalar with respect to ``A = f(X W + b)``.
+    X : array-like of shape (n, fan_in)
+    W : array-like of shape (fan_in, fan_out)
+    A : array-like of shape (n, fan_out)
+        What `dense_forward` returned.
+    activation : str
+        The same name as in the forward pass.
+    dX, dW, db : ndarray or None
+        Where to write the results; C-contiguous, sharing no memory with the inputs or each other.
+    Z : array-like of shape (n, fan_out) or None
+        The pre-activation; needed for the activations in ``fastbp.kernels.NEEDS_PREACTIVATION``.
+
+    Returns
+    -------
+    dX : ndarray of shape (n, fan_in)
+    dW : ndarray of shape (fan_in, fan_out)
+    db : ndarray of shape (fan_out,)
+        Sums over the n rows, not means.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument whose dtype, shape or layout does not fit.
+    """
+    X, W = layer_inputs(X, W)
+    shape = (X.shape[0], W.shape[1])
+    number = check_name("activation", activation, ACTIVATIONS)
+    dA = check_shape("dA", as_input("dA", dA, 2, X.dtype), shape)
+    A = check_shape("A", as_input("A", A, 2, X.dtype), shape)
+    if Z is not None:
+        Z = check_shape("Z", as_input("Z", Z, 2, X.dtype), shape)
+    elif activation in NEEDS_PREACTIVATION:
+        raise ValueError(
+            f"the derivative of {activation} needs the pre-activation: pass the array Z that "
+            "dense_forward(..., Z=array) filled"
+        )
+    inputs = (dA, X, W, A)
+    dX = as_output("dX", dX, X.shape, X.dtype, inputs)
+    dW = as_output("dW", dW, W.shape, X.dtype, (*inputs, dX))
+    db = as_output("db", db, shape[1:], X.dtype, (*inputs, dX, dW))
+    delta = dA.copy()
+    _backward(delta, X, W, A if Z is None else Z, A, np.empty(W.shape[::-1], X.dtype), dX, dW, db, number)
+    return dX, dW, db

@@ -1,0 +1,141 @@
+"""Which kernels run: the tables of names, and the choice of the instruction set.
+
+The kernels are compiled for several instruction sets (`isa.c`), and the best one that this processor
+supports is chosen when the package is imported. The environment variable ``FASTBP_ISA`` overrides the choice
+with the name of a lower level, so that every level can be tested on one machine.
+
+The tables below are read from the C sources, where a new activation, loss or update is one line; no name is
+typed twice.
+"""
+
+import os
+import threading
+import time
+
+import numpy as np
+
+from libc.stdint cimport int64_t
+
+
+cdef extern from "isa.h" nogil:
+    const char *const fastbp_activation_names[]
+    const int fastbp_activation_needs_z[]
+    const char *const fastbp_loss_names[]
+    const int fastbp_loss_canonical[]
+    const char *const fastbp_update_names[]
+    const int fastbp_update_states[]
+    const char *const fastbp_math_names[]
+    const char *const fastbp_isa_names[]
+    int fastbp_isa_supported(int isa)
+    const kernels_t *fastbp_kernels(int isa, int is_double)
+
+
+cdef list names(const char *const *table):
+    found = []
+    while table[len(found)] != NULL:
+        found.append(table[len(found)].decode())
+    return found
+
+
+#: name -> number of every activation; the number is what the C tables are indexed by
+ACTIVATIONS = {name: i for i, name in enumerate(names(fastbp_activation_names))}
+#: the activations whose derivative needs the pre-activation z and not only a = f(z)
+NEEDS_PREACTIVATION = frozenset(name for name, i in ACTIVATIONS.items() if fastbp_activation_needs_z[i])
+#: name -> number of every loss
+LOSSES = {name: i for i, name in enumerate(names(fastbp_loss_names))}
+#: loss -> the output activation for which the derivative of the loss by z is a - y
+CANONICAL_ACTIVATION = {name: names(fastbp_activation_names)[fastbp_loss_canonical[i]] for name, i in LOSSES.items()}
+#: name -> number of everything that can be done with a gradient
+UPDATES = {name: i for i, name in enumerate(names(fastbp_update_names))}
+#: update -> how many arrays of the size of the weights it keeps
+N_STATES = {name: fastbp_update_states[i] for name, i in UPDATES.items()}
+#: name -> number of the vector functions
+MATH_FUNCTIONS = {name: i for i, name in enumerate(names(fastbp_math_names))}
+#: instruction sets compiled into this build, from the least to the most capable
+COMPILED_ISAS = tuple(names(fastbp_isa_names))
+#: those of them that this processor can run
+SUPPORTED_ISAS = tuple(name for i, name in enumerate(COMPILED_ISAS) if fastbp_isa_supported(i))
+
+
+def choose_isa(wanted=None):
+    """The name of the instruction set to use: `wanted`, or the most capable supported one.
+
+    Parameters
+    ----------
+    wanted : str or None
+        A name in ``SUPPORTED_ISAS``; None or "" for the best.
+
+    Raises
+    ------
+    ImportError
+        If `wanted` is unknown or this processor cannot run it.
+    """
+    if not wanted:
+        return SUPPORTED_ISAS[-1]
+    if wanted not in SUPPORTED_ISAS:
+        raise ImportError(
+            f"FASTBP_ISA={wanted!r} cannot be used: this processor supports {', '.join(SUPPORTED_ISAS)}. "
+            "Set FASTBP_ISA to one of these or leave it unset."
+        )
+    return wanted
+
+
+#: the instruction set in use
+ISA = choose_isa(os.environ.get("FASTBP_ISA"))
+
+cdef const kernels_t *tables[2]
+tables[0] = fastbp_kernels(COMPILED_ISAS.index(ISA), 0)
+tables[1] = fastbp_kernels(COMPILED_ISAS.index(ISA), 1)
+
+
+cdef const kernels_t *kernels_for(bint is_double) noexcept nogil:
+    return tables[is_double]
+
+
+def fma_peak(dtype=np.float32, seconds=0.2, n_threads=1):
+    """Floating-point operations a second of fused multiply-adds on registers alone: the ceiling of any kernel.
+
+    Parameters
+    ----------
+    dtype : float32 or float64
+    seconds : float
+        How long to measure.
+    n_threads : int
+        Threads that run the loop at the same time.
+
+    Returns
+    -------
+    float
+        The best total rate seen in a twentieth of the time, in FLOP/s; a multiply-add counts as two.
+    """
+    cdef const kernels_t *kernels = kernels_for(np.dtype(dtype) == np.float64)
+    end = time.perf_counter() + seconds
+    rates = [[] for _ in range(n_threads)]
+
+    def work(rate):
+        cdef double flops
+        while time.perf_counter() < end:
+            begin = time.perf_counter()
+            flops = 0
+            while time.perf_counter() - begin < seconds / 20:
+                with nogil:
+                    flops += kernels.fma_loop(20_000)
+            rate.append(flops / (time.perf_counter() - begin))
+
+    threads = [threading.Thread(target=work, args=(rate,)) for rate in rates]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(max(rate) for rate in rates)
+
+
+def math_function(name, x):
+    """One of the vector functions of vmath.h on every element of the one-dimensional array `x` (for tests)."""
+    x = np.ascontiguousarray(x)
+    y = np.empty_like(x)
+    cdef const kernels_t *kernels = kernels_for(x.dtype == np.float64)
+    cdef const unsigned char[::1] source = x.view(np.uint8)
+    cdef unsigned char[::1] target = y.view(np.uint8)
+    kernels.math_function(MATH_FUNCTIONS[name], &source[0], &target[0], x.shape[0])
+    return y

@@ -1,0 +1,83 @@
+/* The kernels for one instruction set and one real type.
+ *
+ * setup.py compiles this file once for each pair, with the flags of the instruction set and
+ *     FASTBP_DOUBLE   0 float, 1 double
+ *     FASTBP_TABLE    the name of the table below, e.g. fastbp_avx2_double
+ * Everything but the table is static: no function compiled for one instruction set can be linked into another's.
+ */
+#include "isa.h"
+
+#include "step.h"
+
+static void matmul_door(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col, const void *b,
+                        int64_t b_row, const void *init, int64_t init_row, void *c, int64_t c_row) {
+    matmul(n, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row);
+}
+static void transpose_door(const void *a, int64_t rows, int64_t cols, void *out) { transpose(a, cols, rows, cols, out, rows); }
+static void column_sums_door(const void *a, int64_t rows, int64_t cols, void *out) { column_sums(a, rows, cols, out); }
+static void activation_forward_door(int activation, const void *z, void *a, int64_t rows, int64_t m) {
+    activation_forward(activation, z, a, rows, m);
+}
+static void activation_backward_door(int activation, const void *z, const void *a, void *delta, int64_t rows, int64_t m) {
+    activation_backward(activation, z, a, delta, rows, m);
+}
+static void loss_rows_door(int loss, const void *y, const void *a, double *row_loss, int64_t rows, int64_t m) {
+    loss_rows(loss, y, a, row_loss, rows, m);
+}
+static void loss_gradient_door(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m) {
+    loss_gradient(loss, y, a, dA, rows, m);
+}
+static void apply_update_door(const update_t *u, const void *g, void *w, void *s0, void *s1, int64_t n) {
+    apply_update(u, g, w, s0, s1, n);
+}
+
+static void math_function(int function, const void *x_, void *y_, int64_t n) {
+    const real *x = x_;
+    real *y = y_;
+    switch (function) {
+#define CASE(name) \
+    case MATH_##name: FOR_VECTORS(n, { STORE(y, v##name(LOAD(x))); }); break;
+        MATH_FUNCTIONS(CASE)
+#undef CASE
+    }
+}
+
+/* `iterations` rounds of 24 independent multiply-adds on registers; returns their floating-point operations */
+static double fma_loop(int64_t iterations) {
+    vec acc[24];
+    const vec factor = splat((real)0.999), term = splat((real)0.001);
+#pragma GCC unroll 24
+    for (int i = 0; i < 24; i++) acc[i] = splat((real)i);
+    for (int64_t t = 0; t < iterations; t++) {
+#pragma GCC unroll 24
+        for (int i = 0; i < 24; i++) acc[i] = acc[i] * factor + term;
+        __asm__ volatile("" ::: "memory");
+    }
+    vec total = {0};
+    for (int i = 0; i < 24; i++) total += acc[i];
+    volatile real sink = sum_lanes(total); /* the loop must not be optimized away */
+    (void)sink;
+    return (double)iterations * 24 * 2 * (double)VL;
+}
+
+extern const kernels_t FASTBP_TABLE;
+const kernels_t FASTBP_TABLE = {
+    .vector_bytes = VBYTES,
+    .block_rows = ROWS_MAX,
+    .forward_rows = forward_rows,
+    .forward_backward_rows = forward_backward_rows,
+    .sparse_columns = sparse_columns,
+    .transpose_layer = transpose_layer,
+    .update_tile = update_tile,
+    .deltas_finite = deltas_finite,
+    .matmul = matmul_door,
+    .transpose = transpose_door,
+    .column_sums = column_sums_door,
+    .activation_forward = activation_forward_door,
+    .activation_backward = activation_backward_door,
+    .loss_rows = loss_rows_door,
+    .loss_gradient = loss_gradient_door,
+    .apply_update = apply_update_door,
+    .math_function = math_function,
+    .fma_loop = fma_loop,
+};

@@ -1,0 +1,93 @@
+/* The losses: the loss of one output beside its gradient with respect to the network's output a.
+ *
+ * Probabilities are clipped to [eps, 1 - eps] of their own type, as scikit-learn does. A row's loss is the sum
+ * over its outputs. A new loss is a pair of functions here and one line in LOSSES (isa.h).
+ */
+#ifndef FASTBP_LOSSES_H
+#define FASTBP_LOSSES_H
+
+#include <float.h>
+
+#include "activations.h"
+
+#define EPS ((real)(FASTBP_DOUBLE ? DBL_EPSILON : FLT_EPSILON))
+
+INLINE vec clip_probability(vec p) { return vmax(splat(EPS), vmin(splat((real)1 - EPS), p)); }
+
+INLINE vec l_squared_error(vec y, vec a) { return (a - y) * (a - y) * (real)0.5; }
+INLINE vec dl_squared_error(vec y, vec a) { return a - y; }
+
+INLINE vec l_log_loss(vec y, vec a) { return -(y * vlog(clip_probability(a))); }
+INLINE vec dl_log_loss(vec y, vec a) { return -(y / clip_probability(a)); }
+
+INLINE vec l_binary_log_loss(vec y, vec a) {
+    vec p = clip_probability(a);
+    return -(y * vlog(p) + ((real)1 - y) * vlog((real)1 - p));
+}
+INLINE vec dl_binary_log_loss(vec y, vec a) {
+    vec p = clip_probability(a);
+    return (p - y) / (p * ((real)1 - p));
+}
+
+/* half the Poisson deviance: y log(y / a) - y + a */
+INLINE vec l_poisson(vec y, vec a) {
+    return choose(greater(y, (vec){0}), y * vlog(y / a), (vec){0}) - y + a;
+}
+INLINE vec dl_poisson(vec y, vec a) { return (real)1 - y / a; }
+
+#define LOOPS(name, canonical)                                                                             \
+    static void name##_rows(const real *y, const real *a, double *row_loss, ptrdiff_t rows, ptrdiff_t m) { \
+        if (m == 1) { /* one output: a vector holds many rows */                                           \
+            FOR_VECTORS(rows, {                                                                            \
+                real t[VBYTES / sizeof(real)];                                                             \
+                store(t, l_##name(LOAD(y), LOAD(a)));                                                      \
+                for (ptrdiff_t lane = 0; lane < left; lane++) row_loss[i + lane] = (double)t[lane];        \
+            });                                                                                            \
+            return;                                                                                        \
+        }                                                                                                  \
+        for (ptrdiff_t r = 0; r < rows; r++, y += m, a += m) {                                             \
+            vec total = {0};                                                                               \
+            FOR_VECTORS(m, {                                                                               \
+                vec l = l_##name(LOAD(y), LOAD(a));                                                        \
+                total += left == VL ? l : choose(first_n(left), l, (vec){0});                              \
+            });                                                                                            \
+            row_loss[r] = (double)sum_lanes(total);                                                        \
+        }                                                                                                  \
+    }                                                                                                      \
+    static void name##_gradient(const real *y, const real *a, real *dA, ptrdiff_t n) {                     \
+        FOR_VECTORS(n, { STORE(dA, dl_##name(LOAD(y), LOAD(a))); });                                       \
+    }
+LOSSES(LOOPS)
+#undef LOOPS
+
+/* row_loss[r] = sum_j l(y[r, j], a[r, j]) */
+static void loss_rows(int loss, const real *y, const real *a, double *row_loss, ptrdiff_t rows, ptrdiff_t m) {
+    switch (loss) {
+#define CASE(name, canonical) case LOSS_##name: name##_rows(y, a, row_loss, rows, m); break;
+        LOSSES(CASE)
+#undef CASE
+    }
+}
+
+/* dA = dl/da */
+static void loss_gradient(int loss, const real *y, const real *a, real *dA, ptrdiff_t rows, ptrdiff_t m) {
+    switch (loss) {
+#define CASE(name, canonical) case LOSS_##name: name##_gradient(y, a, dA, rows * m); break;
+        LOSSES(CASE)
+#undef CASE
+    }
+}
+
+/* delta = dl/dz of the last layer. For a canonical pair of loss and output activation the two derivatives cancel:
+ * delta = a - y. Otherwise the chain rule is applied factor by factor. */
+static void output_delta(int loss, int canonical, int activation, const real *y, const real *z, const real *a,
+                         real *delta, ptrdiff_t rows, ptrdiff_t m) {
+    if (canonical) {
+        FOR_VECTORS(rows * m, { STORE(delta, LOAD(a) - LOAD(y)); });
+    } else {
+        loss_gradient(loss, y, a, delta, rows, m);
+        activation_backward(activation, z, a, delta, rows, m);
+    }
+}
+
+#endif

@@ -1,0 +1,85 @@
+"""Doors to the updates: what turns a gradient into new weights (`updates.h`).
+
+    sgd     v = momentum v - eta g;  w += v,  or with Nesterov's look-ahead  w += momentum v - eta g
+    adam    m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
+            w -= eta sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
+
+Sutskever, Martens, Dahl and Hinton (2013), On the importance of initialization and momentum in deep learning;
+Kingma and Ba (2015), Adam: a method for stochastic optimization.
+"""
+
+from libc.math cimport pow, sqrt
+
+from fastbp.kernels.dispatch cimport kernels_for, update_t
+
+from fastbp.kernels._doors import as_input, as_output, check_shape
+from fastbp.kernels.dispatch import UPDATES
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef void apply(bint is_double, const update_t *update, const void *g, void *w, void *s0, void *s1, Py_ssize_t n) noexcept nogil:
+    kernels_for(is_double).apply_update(update, g, w, s0, s1, n)
+
+
+def _apply(update, const real[::1] g, real[::1] w, real[::1] s0, real[::1] s1):
+    cdef update_t c = update
+    if g.shape[0]:
+        with nogil:
+            apply(real is double, &c, &g[0], &w[0], &s0[0], &s1[0], g.shape[0])
+
+
+def checked(g, w, states):
+    """The gradient as an input, the weights and states as outputs of the same shape and dtype."""
+    g = as_input("g", g, 1)
+    w = as_output("w", check_given("w", w), g.shape, g.dtype, (g,))
+    return g, w, [as_output(name, check_given(name, s), g.shape, g.dtype, (g, w)) for name, s in states]
+
+
+def check_given(name, array):
+    """None is no array to overwrite."""
+    if array is None:
+        raise TypeError(f"{name} must be a numpy.ndarray to overwrite, got None")
+    return array
+
+
+def sgd_update(g, w, velocity, *, learning_rate, momentum=0.9, nesterov=True):
+    """One step of gradient descent with momentum.
+
+    Parameters
+    ----------
+    g : array-like of shape (n,), float32 or float64
+        Gradient.
+    w, velocity : ndarray of shape (n,)
+        Overwritten.
+    learning_rate, momentum : float
+    nesterov : bool
+    """
+    g, w, (velocity,) = checked(g, w, [("velocity", velocity)])
+    update = dict(kind=UPDATES["sgd"], alpha=0, learning_rate=learning_rate, momentum=momentum, nesterov=nesterov,
+                  beta_1=0, beta_2=0, epsilon=0)
+    _apply(update, g, w, velocity, velocity)
+
+
+def adam_update(g, w, m, v, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+    """Step number `t` (from 1) of Adam.
+
+    Parameters
+    ----------
+    g : array-like of shape (n,), float32 or float64
+        Gradient.
+    w, m, v : ndarray of shape (n,)
+        Weights and the moving averages of the gradient and of its square; overwritten.
+    t : int
+        Steps taken, this one included.
+    learning_rate, beta_1, beta_2, epsilon : float
+    """
+    if t < 1:
+        raise ValueError(f"t counts the steps including this one and must be at least 1, got {t}")
+    g, w, (m, v) = checked(g, w, [("m", m), ("v", v)])
+    rate = learning_rate * sqrt(1 - pow(beta_2, t)) / (1 - pow(beta_1, t))
+    update = dict(kind=UPDATES["adam"], alpha=0, learning_rate=rate, momentum=0, nesterov=0,
+                  beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+    _apply(update, g, w, m, v)

@@ -1,0 +1,159 @@
+/* One vector type, `vec`, of the widest registers that the translation unit may use.
+ *
+ * A translation unit is compiled for one instruction set and one real type (see isa.c), so the names
+ * here need no suffix. Everything is written with the vector extensions that GCC and Clang share;
+ * intrinsics appear only for what the extensions lack (masked access, blend, min/max, square root),
+ * each beside its portable form, so that 64-bit Arm gets NEON from the same source.
+ *
+ * Rule of the house: the rest of an array that does not fill a vector goes through load_n/store_n and the
+ * same vector arithmetic. An element's value then never depends on where in the array it stands, nor on
+ * how the work was split between threads.
+ */
+#ifndef FASTBP_SIMD_H
+#define FASTBP_SIMD_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SSE2__) || defined(__AVX2__) || defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define VBYTES 64
+#elif defined(__AVX2__)
+#define VBYTES 32
+#else
+#define VBYTES 16
+#endif
+
+#if FASTBP_DOUBLE
+typedef double real;
+typedef int64_t sint;
+typedef uint64_t uint;
+#else
+typedef float real;
+typedef int32_t sint;
+typedef uint32_t uint;
+#endif
+
+#define VL ((ptrdiff_t)(VBYTES / sizeof(real))) /* lanes of a vector */
+#define MANTISSA_BITS (FASTBP_DOUBLE ? 52 : 23)
+#define INLINE static inline __attribute__((always_inline))
+
+typedef real vec __attribute__((vector_size(VBYTES)));
+typedef real vec_unaligned __attribute__((vector_size(VBYTES), aligned(sizeof(real)), may_alias));
+typedef sint ivec __attribute__((vector_size(VBYTES)));
+typedef uint uvec __attribute__((vector_size(VBYTES)));
+
+INLINE vec splat(real x) { return x - (vec){0}; } /* x - 0 keeps the sign of zero; x + 0 would not */
+INLINE vec load(const real *p) { return *(const vec_unaligned *)p; }
+INLINE void store(real *p, vec v) { *(vec_unaligned *)p = v; }
+
+/* Comparison, choice, extrema and square root. `mask` is what the instruction set compares into.
+ * vmin and vmax return their second argument when an argument is NaN. */
+#if defined(__AVX512F__) && FASTBP_DOUBLE
+typedef __mmask8 mask;
+INLINE mask first_n(ptrdiff_t n) { return (mask)((1u << n) - 1u); }
+INLINE vec load_n(const real *p, ptrdiff_t n) { return (vec)_mm512_maskz_loadu_pd(first_n(n), p); }
+INLINE void store_n(real *p, vec v, ptrdiff_t n) { _mm512_mask_storeu_pd(p, first_n(n), (__m512d)v); }
+INLINE mask less(vec a, vec b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ); }
+INLINE vec choose(mask m, vec a, vec b) { return (vec)_mm512_mask_blend_pd(m, (__m512d)b, (__m512d)a); }
+INLINE vec vmin(vec a, vec b) { return (vec)_mm512_min_pd((__m512d)a, (__m512d)b); }
+INLINE vec vmax(vec a, vec b) { return (vec)_mm512_max_pd((__m512d)a, (__m512d)b); }
+INLINE vec vsqrt(vec a) { return (vec)_mm512_sqrt_pd((__m512d)a); }
+#elif defined(__AVX512F__)
+typedef __mmask16 mask;
+INLINE mask first_n(ptrdiff_t n) { return (mask)((1u << n) - 1u); }
+INLINE vec load_n(const real *p, ptrdiff_t n) { return (vec)_mm512_maskz_loadu_ps(first_n(n), p); }
+INLINE void store_n(real *p, vec v, ptrdiff_t n) { _mm512_mask_storeu_ps(p, first_n(n), (__m512)v); }
+INLINE mask less(vec a, vec b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ); }
+INLINE vec choose(mask m, vec a, vec b) { return (vec)_mm512_mask_blend_ps(m, (__m512)b, (__m512)a); }
+INLINE vec vmin(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
+INLINE vec vmax(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE vec vsqrt(vec a) { return (vec)_mm512_sqrt_ps((__m512)a); }
+#else
+typedef ivec mask;
+INLINE mask less(vec a, vec b) { return (mask)(a < b); }
+INLINE vec choose(mask m, vec a, vec b) { return (vec)(((ivec)a & m) | ((ivec)b & ~m)); }
+#if defined(__AVX2__) && FASTBP_DOUBLE
+INLINE ivec first_n(ptrdiff_t n) { return (splat((real)n) > (vec){0, 1, 2, 3}); }
+INLINE vec load_n(const real *p, ptrdiff_t n) { return (vec)_mm256_maskload_pd(p, (__m256i)first_n(n)); }
+INLINE void store_n(real *p, vec v, ptrdiff_t n) { _mm256_maskstore_pd(p, (__m256i)first_n(n), (__m256d)v); }
+INLINE vec vmin(vec a, vec b) { return (vec)_mm256_min_pd((__m256d)a, (__m256d)b); }
+INLINE vec vmax(vec a, vec b) { return (vec)_mm256_max_pd((__m256d)a, (__m256d)b); }
+INLINE vec vsqrt(vec a) { return (vec)_mm256_sqrt_pd((__m256d)a); }
+#elif defined(__AVX2__)
+INLINE ivec first_n(ptrdiff_t n) { return (splat((real)n) > (vec){0, 1, 2, 3, 4, 5, 6, 7}); }
+INLINE vec load_n(const real *p, ptrdiff_t n) { return (vec)_mm256_maskload_ps(p, (__m256i)first_n(n)); }
+INLINE void store_n(real *p, vec v, ptrdiff_t n) { _mm256_maskstore_ps(p, (__m256i)first_n(n), (__m256)v); }
+INLINE vec vmin(vec a, vec b) { return (vec)_mm256_min_ps((__m256)a, (__m256)b); }
+INLINE vec vmax(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE vec vsqrt(vec a) { return (vec)_mm256_sqrt_ps((__m256)a); }
+#else /* 128-bit registers: SSE2, NEON, or whatever the compiler makes of the extensions */
+INLINE ivec first_n(ptrdiff_t n) {
+    ivec m;
+    for (ptrdiff_t i = 0; i < VL; i++) m[i] = i < n ? -1 : 0;
+    return m;
+}
+INLINE vec load_n(const real *p, ptrdiff_t n) {
+    vec v = {0};
+    for (ptrdiff_t i = 0; i < n; i++) v[i] = p[i];
+    return v;
+}
+INLINE void store_n(real *p, vec v, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i++) p[i] = v[i];
+}
+INLINE vec vmin(vec a, vec b) { return choose(less(a, b), a, b); }
+INLINE vec vmax(vec a, vec b) { return choose(less(b, a), a, b); }
+INLINE vec vsqrt(vec a) {
+    for (ptrdiff_t i = 0; i < VL; i++) a[i] = (real)(FASTBP_DOUBLE ? sqrt((double)a[i]) : sqrtf((float)a[i]));
+    return a;
+}
+#endif
+#endif
+
+INLINE mask greater(vec a, vec b) { return less(b, a); }
+INLINE vec vabs(vec x) { return (vec)((uvec)x & (((uvec){0} - 1u) >> 1)); }
+INLINE vec copy_sign(vec magnitude, vec sign) {
+    return (vec)((uvec)magnitude | ((uvec)sign & ~(((uvec){0} - 1u) >> 1)));
+}
+
+/* Lanes folded in halves: the order is fixed by the width of a vector, not by the data. */
+INLINE real sum_lanes(vec v) {
+    real t[VBYTES / sizeof(real)];
+    store(t, v);
+    for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
+        for (ptrdiff_t i = 0; i < half; i++) t[i] += t[i + half];
+    return t[0];
+}
+
+INLINE real max_lanes(vec v) {
+    real t[VBYTES / sizeof(real)];
+    store(t, v);
+    for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
+        for (ptrdiff_t i = 0; i < half; i++) t[i] = t[i] > t[i + half] ? t[i] : t[i + half];
+    return t[0];
+}
+
+/* Runs BODY over [0, n) with `i` the place, and LOAD(p), STORE(p, v) reading and writing one vector at
+ * p + i: whole vectors first, then what is left through the same arithmetic under a mask. */
+#define FOR_VECTORS(n, ...)                                   \
+    do {                                                      \
+        ptrdiff_t i = 0;                                      \
+        const ptrdiff_t whole_ = (n) - (n) % VL;              \
+        for (; i < whole_; i += VL) {                         \
+            const ptrdiff_t left = VL;                        \
+            __VA_ARGS__                                       \
+        }                                                     \
+        if (i < (n)) {                                        \
+            const ptrdiff_t left = (n) - i;                   \
+            __VA_ARGS__                                       \
+        }                                                     \
+    } while (0)
+#define LOAD(p) (left == VL ? load((p) + i) : load_n((p) + i, left))
+#define STORE(p, v) (left == VL ? store((p) + i, (v)) : store_n((p) + i, (v), left))
+
+#endif

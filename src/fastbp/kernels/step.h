@@ -1,0 +1,242 @@
+/* One training step in two phases (the four lines of the textbook, arranged for two caches and many threads).
+ *
+ *     phase 1, rows [lo, hi) of the batch       a row depends on no other row: no synchronization inside
+ *         gather    x, y
+ *         forward   z_l = b_l + a_(l-1) W_l ,  a_l = f(z_l)          a_0 = x
+ *         loss      l(y, a_L), delta_L = dl/dz_L
+ *         backward  delta_(l-1) = (delta_l W_l^T) * f'(z_(l-1))
+ *     --- barrier: every delta is there, and no weight has changed yet ---
+ *     phase 2, rows [begin, end) of one layer's weights
+ *         dW = a_(l-1)^T delta_l, db = column sums of delta_l         the sum over the batch, in row order
+ *         g  = (dW + alpha W) / S                                     biases are not penalized
+ *         update of W, and of the copy of W^T that the next phase 1 reads
+ *     --- barrier ---
+ *
+ * All products with W precede every update, so this is the textbook's order. The gradient of a tile exists only in a
+ * scratch strip that fits in the first-level cache, unless the update is to store it.
+ */
+#ifndef FASTBP_STEP_H
+#define FASTBP_STEP_H
+
+#include "gemm.h"
+#include "losses.h"
+#include "updates.h"
+
+INLINE ptrdiff_t data_row(const plan_t *p, ptrdiff_t r) { return (ptrdiff_t)(p->rows ? p->rows[p->start + r] : p->start + r); }
+
+INLINE ptrdiff_t column_of(const data_t *d, ptrdiff_t nonzero) {
+    return d->index_bytes == 4 ? (ptrdiff_t)((const int32_t *)d->indices)[nonzero]
+                               : (ptrdiff_t)((const int64_t *)d->indices)[nonzero];
+}
+
+/* rows [lo, hi) of a dense matrix of the data: in place when the batch is a slice, else copied to the workspace */
+static const real *gather(const plan_t *p, const real *from, ptrdiff_t width, int64_t offset, ptrdiff_t lo, ptrdiff_t hi) {
+    if (!p->rows) return from + (p->start + lo) * width;
+    real *block = (real *)p->workspace + offset + lo * width;
+    for (ptrdiff_t r = lo; r < hi; r++)
+        memcpy(block + (r - lo) * width, from + data_row(p, r) * width, (size_t)width * sizeof(real));
+    return block;
+}
+
+static const real *gather_targets(const plan_t *p, ptrdiff_t m, ptrdiff_t lo, ptrdiff_t hi) {
+    if (!p->data.labels) return gather(p, p->data.Y, m, p->y, lo, hi);
+    real *y = (real *)p->workspace + p->y + lo * m;
+    memset(y, 0, (size_t)((hi - lo) * m) * sizeof(real));
+    for (ptrdiff_t r = lo; r < hi; r++) y[(r - lo) * m + p->data.labels[data_row(p, r)]] = 1;
+    return y;
+}
+
+/* The inputs of layer 0, for phase 2 to find again */
+INLINE const real *batch_input(const plan_t *p) {
+    return p->rows ? (const real *)p->workspace + p->x : (const real *)p->data.X + p->start * p->layers[0].fan_in;
+}
+
+/* z = b + sum over the row's non-zeros of x W[column], `vecs` vectors of the output at once */
+INLINE void sparse_panel(const int vecs, ptrdiff_t left, const data_t *d, ptrdiff_t from, ptrdiff_t to, const real *W,
+                         const real *b, ptrdiff_t m, real *z) {
+    vec acc[4];
+    for (int v = 0; v < vecs; v++) acc[v] = vecs == 1 ? load_n(b, left) : load(b + v * VL);
+    for (ptrdiff_t i = from; i < to; i++) {
+        const vec x = splat(((const real *)d->X)[i]);
+        const real *w = W + column_of(d, i) * m;
+        for (int v = 0; v < vecs; v++) acc[v] += x * (vecs == 1 ? load_n(w, left) : load(w + v * VL));
+    }
+    for (int v = 0; v < vecs; v++) {
+        if (vecs == 1)
+            store_n(z, acc[v], left);
+        else
+            store(z + v * VL, acc[v]);
+    }
+}
+
+static void sparse_forward(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi, const real *W, const real *b, ptrdiff_t m, real *z) {
+    for (ptrdiff_t r = lo; r < hi; r++, z += m) {
+        const ptrdiff_t row = data_row(p, r);
+        const ptrdiff_t from = (ptrdiff_t)p->data.indptr[row], to = (ptrdiff_t)p->data.indptr[row + 1];
+        ptrdiff_t j = 0;
+        for (; m - j >= 4 * VL; j += 4 * VL) sparse_panel(4, VL, &p->data, from, to, W + j, b + j, m, z + j);
+        for (; j < m; j += VL)
+            sparse_panel(1, m - j < VL ? m - j : VL, &p->data, from, to, W + j, b + j, m, z + j);
+    }
+}
+
+static void forward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
+    real *ws = p->workspace;
+    const real *params = p->params, *input = NULL;
+    for (ptrdiff_t l = 0; l < p->n_layers; l++) {
+        const layer_t *layer = &p->layers[l];
+        const ptrdiff_t m = (ptrdiff_t)layer->fan_out, fan_in = (ptrdiff_t)layer->fan_in;
+        const real *W = params + layer->coef, *b = params + layer->intercept;
+        real *z = ws + layer->z + lo * m, *a = ws + layer->a + lo * m;
+        if (l == 0 && p->data.indptr) {
+            sparse_forward(p, lo, hi, W, b, m, z);
+        } else {
+            if (l == 0) input = gather(p, p->data.X, fan_in, p->x, lo, hi);
+            matmul(hi - lo, m, fan_in, input, fan_in, 1, W, m, b, 0, z, m);
+        }
+        activation_forward((int)layer->activation, z, a, hi - lo, m);
+        input = a;
+    }
+}
+
+static void backward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
+    real *ws = p->workspace;
+    const layer_t *last = &p->layers[p->n_layers - 1];
+    const ptrdiff_t n = hi - lo, m = (ptrdiff_t)last->fan_out;
+    const real *y = gather_targets(p, m, lo, hi), *a = ws + last->a + lo * m;
+    real *delta = ws + last->delta + lo * m;
+
+    loss_rows((int)p->loss, y, a, p->row_loss + lo, n, m);
+    output_delta((int)p->loss, (int)p->canonical, (int)last->activation, y, ws + last->z + lo * m, a, delta, n, m);
+    if (p->data.sample_weight)
+        for (ptrdiff_t r = 0; r < n; r++) {
+            const double weight = p->data.sample_weight[data_row(p, lo + r)];
+            p->row_loss[lo + r] *= weight;
+            FOR_VECTORS(m, { STORE(delta + r * m, LOAD(delta + r * m) * (real)weight); });
+        }
+
+    for (ptrdiff_t l = p->n_layers - 1; l > 0; l--) {
+        const layer_t *layer = &p->layers[l], *below = layer - 1;
+        const ptrdiff_t fan_in = (ptrdiff_t)layer->fan_in, fan_out = (ptrdiff_t)layer->fan_out;
+        real *delta_below = ws + below->delta + lo * fan_in;
+        /* forward: z = b + a_below W */
+        matmul(n, fan_in, fan_out, ws + layer->delta + lo * fan_out, fan_out, 1, ws + layer->transposed, fan_in, NULL, 0,
+               delta_below, fan_in);
+        /* forward: a_below = f(z_below) */
+        activation_backward((int)below->activation, ws + below->z + lo * fan_in, ws + below->a + lo * fan_in, delta_below,
+                            n, fan_in);
+    }
+}
+
+static void forward_rows(const plan_t *p, int64_t lo, int64_t hi) {
+    const layer_t *last = &p->layers[p->n_layers - 1];
+    for (int64_t r = lo; r < hi; r += p->row_block) forward_block(p, r, r + p->row_block < hi ? r + p->row_block : hi);
+    if (p->out)
+        memcpy((real *)p->out + (p->start + lo) * last->fan_out, (real *)p->workspace + last->a + lo * last->fan_out,
+               (size_t)((hi - lo) * last->fan_out) * sizeof(real));
+}
+
+static void forward_backward_rows(const plan_t *p, int64_t lo, int64_t hi) {
+    for (int64_t r = lo; r < hi; r += p->row_block) {
+        const int64_t end = r + p->row_block < hi ? r + p->row_block : hi;
+        forward_block(p, r, end);
+        backward_block(p, r, end);
+    }
+}
+
+/* The batch's non-zeros by column, rows in order within a column (a counting sort): what dW of a sparse X sums over */
+static void sparse_columns(const plan_t *p) {
+    const ptrdiff_t n_columns = (ptrdiff_t)p->layers[0].fan_in;
+    int64_t *start = p->column_start;
+    memset(start, 0, (size_t)(n_columns + 1) * sizeof(int64_t));
+    for (ptrdiff_t r = 0; r < p->n; r++) {
+        const ptrdiff_t row = data_row(p, r);
+        for (int64_t i = p->data.indptr[row]; i < p->data.indptr[row + 1]; i++) start[column_of(&p->data, i) + 1]++;
+    }
+    for (ptrdiff_t c = 0; c < n_columns; c++) start[c + 1] += start[c];
+    for (ptrdiff_t r = 0; r < p->n; r++) {
+        const ptrdiff_t row = data_row(p, r);
+        for (int64_t i = p->data.indptr[row]; i < p->data.indptr[row + 1]; i++) {
+            const int64_t place = start[column_of(&p->data, i)]++;
+            p->column_row[place] = (int32_t)r;
+            ((real *)p->column_value)[place] = ((const real *)p->data.X)[i];
+        }
+    }
+    /* filling moved each start to its end, which is the next one's start */
+    memmove(start + 1, start, (size_t)n_columns * sizeof(int64_t));
+    start[0] = 0;
+}
+
+static void sparse_weight_gradient(const plan_t *p, const tile_t *tile, const real *delta, ptrdiff_t m, real *g) {
+    memset(g, 0, (size_t)((tile->end - tile->begin) * m) * sizeof(real));
+    for (int64_t column = tile->begin; column < tile->end; column++, g += m)
+        for (int64_t i = p->column_start[column]; i < p->column_start[column + 1]; i++) {
+            const real *d = delta + p->column_row[i] * m;
+            const vec x = splat(((const real *)p->column_value)[i]);
+            FOR_VECTORS(m, { STORE(g, LOAD(g) + x * LOAD(d)); });
+        }
+}
+
+INLINE real *offset_or_null(void *base, int64_t offset) { return base ? (real *)base + offset : NULL; }
+
+/* scratch holds (end - begin) * fan_out reals. Returns the sum of squares of the tile's weights before the update,
+ * for the penalty's share of the loss; 0 when there is no penalty. */
+static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
+    real *ws = p->workspace, *g = scratch;
+    const layer_t *layer = &p->layers[tile->layer];
+    const ptrdiff_t m = (ptrdiff_t)layer->fan_out, fan_in = (ptrdiff_t)layer->fan_in;
+    const ptrdiff_t rows = (ptrdiff_t)(tile->end - tile->begin), size = rows * m;
+    const real *delta = ws + layer->delta;
+    const real scale = (real)(1 / p->weight_sum), alpha = (real)p->update.alpha;
+    double sum_of_squares = 0;
+
+    /* forward: z = b + input W, so dW = input^T delta */
+    if (tile->layer == 0 && p->data.indptr) {
+        sparse_weight_gradient(p, tile, delta, m, g);
+    } else {
+        const real *input = tile->layer == 0 ? batch_input(p) : ws + (layer - 1)->a;
+        matmul(rows, m, p->n, input + tile->begin, 1, fan_in, delta, m, NULL, 0, g, m);
+    }
+    const int64_t place = layer->coef + tile->begin * m;
+    real *W = (real *)p->params + place;
+    if (alpha != 0) {
+        vec squares = {0};
+        FOR_VECTORS(size, {
+            const vec w = LOAD(W);
+            squares += w * w;
+            STORE(g, (LOAD(g) + w * alpha) * scale);
+        });
+        sum_of_squares = (double)sum_lanes(squares);
+    } else {
+        FOR_VECTORS(size, { STORE(g, LOAD(g) * scale); });
+    }
+    apply_update(&p->update, g, W, offset_or_null(p->state[0], place), offset_or_null(p->state[1], place), size);
+    if (layer->transposed >= 0)
+        transpose(W, m, rows, m, ws + layer->transposed + tile->begin, fan_in);
+
+    /* forward: z = b + ..., so db = sum over the rows of delta */
+    if (tile->begin == 0) {
+        column_sums(delta, p->n, m, g);
+        FOR_VECTORS(m, { STORE(g, LOAD(g) * scale); });
+        apply_update(&p->update, g, (real *)p->params + layer->intercept, offset_or_null(p->state[0], layer->intercept),
+                     offset_or_null(p->state[1], layer->intercept), m);
+    }
+    return sum_of_squares;
+}
+
+static void transpose_layer(const plan_t *p, int64_t l) {
+    const layer_t *layer = &p->layers[l];
+    transpose((const real *)p->params + layer->coef, layer->fan_out, layer->fan_in, layer->fan_out,
+              (real *)p->workspace + layer->transposed, layer->fan_in);
+}
+
+/* 1 when all of the last layer's delta is finite: then a loss that is not was an overflow of the loss alone */
+static int deltas_finite(const plan_t *p) {
+    const layer_t *last = &p->layers[p->n_layers - 1];
+    const real *delta = (const real *)p->workspace + last->delta;
+    for (ptrdiff_t i = 0; i < p->n * last->fan_out; i++)
+        if (!isfinite(delta[i])) return 0;
+    return 1;
+}
+
+#endif

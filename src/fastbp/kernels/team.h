@@ -1,0 +1,94 @@
+/* How the threads of one call wait for each other, and the mode of the floating-point unit inside a call.
+ *
+ * Counters only grow: barrier number k is passed when k * team arrivals were counted, so nothing is ever reset and no
+ * thread can fall into the next barrier by mistake. A waiting thread spins for some tens of microseconds (a barrier
+ * between two cores costs a quarter of one), then gives way to others, then sleeps: an oversubscribed machine, or a
+ * leader that is busy in Python, costs the followers nothing.
+ */
+#ifndef FASTBP_TEAM_H
+#define FASTBP_TEAM_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#include <windows.h>
+static inline void yield_thread(void) { SwitchToThread(); }
+static inline void sleep_briefly(void) { Sleep(1); }
+#else
+#include <sched.h>
+#include <time.h>
+static inline void yield_thread(void) { sched_yield(); }
+static inline void sleep_briefly(void) {
+    const struct timespec pause = {0, 100000};
+    nanosleep(&pause, NULL);
+}
+#endif
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+static inline void relax(void) { _mm_pause(); }
+/* Denormal operands and results count as zero (FTZ and DAZ): they cost a hundred cycles each and change nothing that
+ * training could use. Returns the mode to restore. */
+static inline uint64_t flush_denormals(void) {
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040u);
+    return before;
+}
+static inline void restore_denormals(uint64_t mode) { _mm_setcsr((unsigned)mode); }
+#elif defined(__aarch64__)
+static inline void relax(void) { __asm__ volatile("yield"); }
+static inline uint64_t flush_denormals(void) {
+    uint64_t before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | ((uint64_t)1 << 24)));
+    return before;
+}
+static inline void restore_denormals(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
+#else
+static inline void relax(void) {}
+static inline uint64_t flush_denormals(void) { return 0; }
+static inline void restore_denormals(uint64_t mode) { (void)mode; }
+#endif
+
+typedef struct {
+    /* each on a cache line of its own: a thread that waits on one must not slow the writers of another */
+    _Alignas(64) _Atomic int64_t published; /* steps the leader has released */
+    _Alignas(64) _Atomic int64_t middle;    /* arrivals between the phases */
+    _Alignas(64) _Atomic int64_t end;       /* followers that have finished a step */
+    _Alignas(64) _Atomic int64_t overflow;  /* some row's loss of this step is not finite */
+} team_t;
+
+static inline void team_init(team_t *team) {
+    atomic_init(&team->published, 0);
+    atomic_init(&team->middle, 0);
+    atomic_init(&team->end, 0);
+    atomic_init(&team->overflow, 0);
+}
+
+static inline void wait_for(_Atomic int64_t *counter, int64_t value) {
+    for (int64_t tries = 0; atomic_load_explicit(counter, memory_order_acquire) < value; tries++) {
+        if (tries < 2000)
+            relax();
+        else if (tries < 2200)
+            yield_thread();
+        else
+            sleep_briefly();
+    }
+}
+static inline void count_in(_Atomic int64_t *counter) { atomic_fetch_add_explicit(counter, 1, memory_order_acq_rel); }
+
+static inline void team_publish(team_t *team) { count_in(&team->published); }
+static inline void team_await_publication(team_t *team, int64_t step) { wait_for(&team->published, step); }
+static inline void team_meet(team_t *team, int64_t step, int64_t size) {
+    count_in(&team->middle);
+    wait_for(&team->middle, step * size);
+}
+static inline void team_finish(team_t *team) { count_in(&team->end); }
+static inline void team_await_finish(team_t *team, int64_t step, int64_t size) { wait_for(&team->end, step * (size - 1)); }
+static inline void team_set_overflow(team_t *team, int64_t value) {
+    atomic_store_explicit(&team->overflow, value, memory_order_relaxed);
+}
+static inline int64_t team_overflow(team_t *team) { return atomic_load_explicit(&team->overflow, memory_order_relaxed); }
+
+#endif

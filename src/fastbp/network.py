@@ -1,0 +1,372 @@
+"""A multi-layer perceptron without an estimator: a table of layers and one flat vector of parameters.
+
+Objects hold integers, functions hold floats. A `Network` knows sizes, offsets and names; its parameters, and every
+gradient and optimizer moment that belongs to it, are each one flat array in the same layout::
+
+    W_1 (row by row), W_2, ..., W_L, b_1, b_2, ..., b_L
+
+so that a copy of the weights is one copy, an average is one axpy, and L-BFGS needs no packing.
+"""
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from fastbp.data import make_data
+from fastbp.initializers import INITIALIZERS
+from fastbp.kernels._doors import check_name
+from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION, LOSSES
+from fastbp.kernels.step import Plan
+from fastbp.threads import threads_for
+
+#: Rows that pass through the net together outside training. A slice's activations should stay in the second-level
+#: cache; more rows amortize reading the weights.
+SLICE_ROWS = 256
+
+
+class Network:
+    """A fully connected network: ``a_l = f_l(a_(l-1) W_l + b_l)``.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Units of every layer, input and output included; at least two.
+    activation : str or sequence of str
+        Of the hidden layers, one name for all or one each; see ``fastbp.kernels.ACTIVATIONS``.
+    output_activation : str
+        identity, logistic, softmax, exp, or any other activation.
+    loss : {"squared_error", "log_loss", "poisson"}
+        log_loss is the multiclass one for a softmax output, else the binary one summed over the outputs.
+    alpha : float
+        Strength of the L2 penalty on the weights (not on the biases).
+    dtype : float32 or float64
+        Of the parameters and of all arithmetic.
+    random_state : int, RandomState or None
+        For the initial parameters.
+    n_threads : int or None
+        At most so many threads; None for what the machine offers. Results do not depend on it.
+
+    Attributes
+    ----------
+    params : ndarray of shape (n_params,)
+        The flat parameters. Edit in place, or assign: assignment copies the values.
+    coefs, intercepts : list of ndarray
+        Views into `params`, of shapes (fan_in, fan_out) and (fan_out,).
+    layer_sizes : tuple of int
+    n_params : int
+
+    Examples
+    --------
+    Gradient descent on a table of numbers:
+
+    >>> import numpy as np
+    >>> from fastbp import Network
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 2))
+    >>> y = X[:, :1] * X[:, 1:]
+    >>> network = Network([2, 16, 1], activation="tanh", random_state=0)
+    >>> for step in range(500):
+    ...     loss, gradient = network.loss_and_gradient(X, y)
+    ...     network.params -= 0.1 * gradient
+    >>> bool(loss < 0.1 * np.var(y) / 2)
+    True
+    """
+
+    def __init__(
+        self,
+        layer_sizes,
+        activation="relu",
+        output_activation="identity",
+        loss="squared_error",
+        *,
+        alpha=0.0,
+        dtype=np.float64,
+        random_state=None,
+        n_threads=None,
+    ):
+        self.layer_sizes = checked_layer_sizes(layer_sizes)
+        self.activations = hidden_activations(activation, len(self.layer_sizes) - 2) + (output_activation,)
+        for name in self.activations:
+            check_name("activation", name, ACTIVATIONS)
+        self.loss = loss
+        self.kernel_loss = kernel_loss(loss, output_activation)
+        if not (np.isfinite(alpha) and alpha >= 0):
+            raise ValueError(f"alpha must be a finite number >= 0, got {alpha!r}")
+        self.alpha = float(alpha)
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+        self.n_threads = n_threads
+        self.layers, self.n_coefs, self.n_params = layer_table(self.layer_sizes, self.activations)
+        self._allocate()
+        self.initialize(random_state)
+
+    def _allocate(self):
+        try:
+            self._params = np.empty(self.n_params, self.dtype)
+        except (MemoryError, ValueError) as error:
+            raise MemoryError(
+                f"layer sizes {self.layer_sizes} ask for {self.n_params:,} parameters "
+                f"({self.n_params * self.dtype.itemsize / 2**30:,.0f} GiB); use smaller layers"
+            ) from error
+        self.coefs, self.intercepts = self.split(self._params)
+
+    def initialize(self, random_state=None, initializer="glorot_uniform"):
+        """Draw new parameters.
+
+        Parameters
+        ----------
+        random_state : int, RandomState or None
+        initializer : str
+            A name in ``fastbp.initializers.INITIALIZERS``.
+        """
+        rng = check_random_state(random_state)
+        draw = INITIALIZERS[initializer]
+        hidden = self.activations[0] if len(self.activations) > 1 else None
+        for W, b in zip(self.coefs, self.intercepts, strict=True):
+            W[...], b[...] = draw(*W.shape, hidden, rng)
+
+    @property
+    def params(self):
+        """ndarray of shape (n_params,): the flat parameters."""
+        return self._params
+
+    @params.setter
+    def params(self, values):
+        if values is not self._params:
+            values = np.asarray(values)
+            if values.shape != (self.n_params,):
+                raise ValueError(f"params must have shape ({self.n_params},), got {values.shape}")
+            self._params[...] = values
+
+    def split(self, flat):
+        """Views of a flat vector in the parameters' layout, such as a gradient.
+
+        Parameters
+        ----------
+        flat : ndarray of shape (n_params,)
+
+        Returns
+        -------
+        coefs, intercepts : list of ndarray
+        """
+        coefs = [flat[c : c + i * o].reshape(i, o) for i, o, c, _, _ in self.layers]
+        intercepts = [flat[b : b + o] for _, o, _, b, _ in self.layers]
+        return coefs, intercepts
+
+    @property
+    def n_outputs(self):
+        """int: units of the output layer."""
+        return self.layer_sizes[-1]
+
+    def flops(self, n_rows, backward=True):
+        """Floating-point operations of one pass over `n_rows` rows: 2 for each weight and row forward, and 4
+        backward, less the unneeded gradient of the input."""
+        weights = [i * o for i, o in zip(self.layer_sizes, self.layer_sizes[1:], strict=False)]
+        return n_rows * (6 * sum(weights) - 2 * weights[0] if backward else 2 * sum(weights))
+
+    def plan(self, data, capacity, *, backward=True, gathers=False):
+        """The network bound to a data set and a workspace for batches of at most `capacity` rows."""
+        return Plan(
+            self.layers,
+            self._params,
+            self.kernel_loss if backward else None,
+            data,
+            capacity,
+            gathers,
+            threads_for(self.flops(capacity, backward), self.n_threads),
+        )
+
+    def forward(self, X):
+        """The network's output.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+
+        Returns
+        -------
+        A : ndarray of shape (n, n_outputs), of the network's dtype
+        """
+        X = self._check_X(X)
+        data = make_data(X, None, None, self.n_outputs, self.dtype)
+        out = np.empty((data.n_rows, self.n_outputs), self.dtype)
+        if data.n_rows:
+            self.plan(data, min(SLICE_ROWS, data.n_rows), backward=False).forward(out)
+        return out
+
+    def loss_and_gradient(self, X, y, sample_weight=None):
+        """The mean loss and its gradient, by one forward and one backward pass.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+        y : array-like of shape (n,) or (n, n_outputs)
+            For a softmax output, integers of shape (n,) are class numbers. For one output, shape (n,) is taken as
+            (n, 1).
+        sample_weight : array-like of shape (n,) or None
+
+        Returns
+        -------
+        loss : float
+            Weighted mean over the rows of the loss summed over the outputs, plus
+            ``alpha / 2 * sum of squared weights / sum of sample weights``. (The estimators' ``loss_`` divides the
+            squared error by the number of outputs besides, as scikit-learn does.)
+        gradient : ndarray of shape (n_params,)
+            Of exactly this loss; see `split`.
+        """
+        X = self._check_X(X)
+        data = make_data(
+            X,
+            self._check_y(y, X.shape[0]),
+            checked_weight(sample_weight, X.shape[0]),
+            self.n_outputs,
+            self.dtype,
+        )
+        return self.objective(data)
+
+    def objective(self, data, loss_scale=1.0, plan=None):
+        """`loss_and_gradient` on a `Data`.
+
+        Parameters
+        ----------
+        data : Data
+        loss_scale : float
+            Factor of the data's share in the value (not in the gradient).
+        plan : Plan or None
+            From an earlier call on the same data.
+        """
+        plan = plan or self.plan(data, min(SLICE_ROWS, data.n_rows))
+        weights = data.sample_weight
+        weight_sum = data.n_rows if weights is None else float(weights.sum())
+        gradient = np.empty(self.n_params, self.dtype)
+        total = plan.loss_and_gradient(gradient)
+        coefs = self._params[: self.n_coefs]
+        gradient[: self.n_coefs] += self.dtype.type(self.alpha) * coefs
+        gradient /= self.dtype.type(weight_sum)
+        penalty = 0.5 * self.alpha * float(coefs @ coefs) if self.alpha else 0.0
+        return (loss_scale * total + penalty) / weight_sum, gradient
+
+    def _check_X(self, X):
+        if not hasattr(X, "tocsr"):
+            X = np.asarray(X)
+        if X.dtype.kind not in "fiub":
+            raise TypeError(f"X must hold real numbers, got dtype {X.dtype}")
+        if X.ndim != 2 or X.shape[1] != self.layer_sizes[0]:
+            raise ValueError(f"X must have shape (n, {self.layer_sizes[0]}) for this network, got {X.shape}")
+        return X
+
+    def _check_y(self, y, n):
+        y = np.asarray(y)
+        if n == 0:
+            raise ValueError("X has no rows: a mean loss needs at least one")
+        if self.activations[-1] == "softmax" and y.ndim == 1 and y.dtype.kind in "iu":
+            if y.size and not (0 <= y.min() and y.max() < self.n_outputs):
+                raise ValueError(
+                    f"y as class numbers must lie in [0, {self.n_outputs}), got {y.min()} to {y.max()}"
+                )
+            shape = (n,)
+        else:
+            if y.dtype.kind not in "fiub":
+                raise TypeError(f"y must hold real numbers, got dtype {y.dtype}")
+            if y.ndim == 1 and self.n_outputs == 1:
+                y = y[:, None]
+            shape = (n, self.n_outputs)
+        if y.shape != shape:
+            raise ValueError(f"y must have shape {shape} to fit X and the network, got {y.shape}")
+        return y
+
+    def astype(self, dtype):
+        """A copy with parameters and arithmetic of another dtype."""
+        other = object.__new__(Network)
+        other.__dict__.update(self.__getstate__())
+        other.dtype = np.dtype(dtype)
+        other._allocate()
+        other._params[...] = self._params
+        return other
+
+    def copy(self):
+        """An independent network with the same parameters."""
+        return self.astype(self.dtype)
+
+    def __getstate__(self):
+        # the views are made anew: a pickled view would no longer share memory with the flat vector
+        return {k: v for k, v in self.__dict__.items() if k not in ("coefs", "intercepts")}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self.coefs, self.intercepts = self.split(self._params)
+
+    def __deepcopy__(self, memo):
+        return self.copy()
+
+    def __repr__(self):
+        sizes = "-".join(map(str, self.layer_sizes))
+        names = ", ".join(self.activations)
+        return f"<Network {sizes}, {names}; {self.loss}; {self.n_params:,} parameters, {self.dtype}>"
+
+
+def checked_layer_sizes(layer_sizes):
+    """The sizes as a tuple of int; ValueError unless there are two or more, all integers of at least 1."""
+    sizes = tuple(layer_sizes)
+    for size in sizes:
+        if isinstance(size, (bool, np.bool_)) or not isinstance(size, (int, np.integer)) or size < 1:
+            raise ValueError(f"layer sizes must be integers >= 1, got {size!r} in {sizes}")
+    if len(sizes) < 2:
+        raise ValueError(f"a network needs at least an input and an output layer, got layer sizes {sizes}")
+    return tuple(int(size) for size in sizes)
+
+
+def hidden_activations(activation, n_hidden):
+    """One name for each hidden layer."""
+    if isinstance(activation, str):
+        return (activation,) * n_hidden
+    if len(activation) != n_hidden:
+        raise ValueError(
+            f"activation must be one name or {n_hidden} names, one for each hidden layer; "
+            f"got {list(activation)}"
+        )
+    return tuple(activation)
+
+
+def kernel_loss(loss, output_activation):
+    """The kernel's name of a loss: log_loss is the multiclass one behind softmax, else the binary one."""
+    if loss == "log_loss" and output_activation != CANONICAL_ACTIVATION["log_loss"]:
+        return "binary_log_loss"
+    check_name("loss", loss, LOSSES)
+    return loss
+
+
+def checked_weight(sample_weight, n):
+    """The weights as float64; ValueError unless finite, not negative, not all zero, and one for each row."""
+    if sample_weight is None:
+        return None
+    weight = np.asarray(sample_weight, np.float64)
+    if weight.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), got {weight.shape}")
+    if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+        raise ValueError("sample_weight must be finite, not negative and not zero everywhere")
+    return weight
+
+
+def layer_table(layer_sizes, activations):
+    """The integers of a network.
+
+    Returns
+    -------
+    table : ndarray of int64 of shape (n_layers, 5)
+        fan_in, fan_out, offset of W, offset of b, number of the activation.
+    n_coefs, n_params : int
+    """
+    shapes = list(zip(layer_sizes, layer_sizes[1:], strict=False))
+    n_coefs = sum(i * o for i, o in shapes)
+    n_params = n_coefs + sum(layer_sizes[1:])
+    if n_params >= 2**59:  # 64-bit offsets in bytes, with room for the workspace
+        raise MemoryError(
+            f"layer sizes {layer_sizes} ask for {n_params:.2g} parameters, more than can be addressed; use smaller layers"
+        )
+    table, coef, intercept = [], 0, n_coefs
+    for (fan_in, fan_out), activation in zip(shapes, activations, strict=True):
+        table.append((fan_in, fan_out, coef, intercept, ACTIVATIONS[activation]))
+        coef += fan_in * fan_out
+        intercept += fan_out
+    return np.array(table, np.int64), n_coefs, n_params

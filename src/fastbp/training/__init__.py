@@ -1,0 +1,8 @@
+"""From a network and data to a trained network: epochs, schedules, stopping; and L-BFGS."""
+
+from fastbp.training.history import History
+from fastbp.training.lbfgs import minimize_lbfgs
+from fastbp.training.optimizers import Optimizer
+from fastbp.training.trainer import Trainer, Validation
+
+__all__ = ["History", "Optimizer", "Trainer", "Validation", "minimize_lbfgs"]

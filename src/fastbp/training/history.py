@@ -1,0 +1,30 @@
+"""What a training run leaves behind, apart from the weights."""
+
+from dataclasses import dataclass, field
+
+from fastbp.kernels.step import Patience
+
+
+@dataclass
+class History:
+    """The record of a run, which a later run (warm start, partial fit) goes on writing.
+
+    Attributes
+    ----------
+    patience : Patience
+        What stopping watches: the loss, or the validation score with its sign changed.
+    loss_curve : list of float
+        The mean loss of each epoch.
+    validation_scores : list of float or None
+        None where no validation set is held out.
+    n_iter : int
+        Epochs of this run.
+    t : int
+        Rows trained on, over all runs.
+    """
+
+    patience: Patience
+    loss_curve: list = field(default_factory=list)
+    validation_scores: list | None = None
+    n_iter: int = 0
+    t: int = 0

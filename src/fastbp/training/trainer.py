@@ -1,0 +1,175 @@
+"""Epochs of gradient descent: the schedule, the stopping rule, the record.
+
+The loop over batches runs in the kernels (`Plan.train`), and so does the loop over epochs while nobody has to look
+between two of them: `Trainer` asks for as many epochs as it can. With a validation set or a log it asks for one at a
+time.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from fastbp.kernels.step import DIVERGED
+
+#: Epochs in one call of the compiled loop when nobody looks between them; bounds the memory of the table of rates.
+EPOCHS_AT_ONCE = 256
+
+
+@dataclass
+class Validation:
+    """A held-out set that is scored after every epoch.
+
+    Attributes
+    ----------
+    score : callable
+        () -> float, larger is better; NaN when the predictions are not finite.
+    best_params : ndarray
+        The parameters with the best score so far; overwritten.
+    """
+
+    score: object
+    best_params: np.ndarray
+
+
+class Trainer:
+    """Trains a network by mini-batch gradient descent.
+
+    Parameters
+    ----------
+    network : Network
+        Its parameters are overwritten.
+    optimizer : Optimizer
+        Its state is overwritten.
+    schedule : object
+        One of ``fastbp.schedules.SCHEDULES``.
+    history : History
+        Written to.
+    loss_scale : float
+        Factor of the data's share in the recorded losses.
+    verbose : bool
+        Print a line for each epoch.
+    """
+
+    def __init__(self, network, optimizer, schedule, history, *, loss_scale=1.0, verbose=False):
+        self.network = network
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.history = history
+        self.loss_scale = loss_scale
+        self.verbose = verbose
+
+    def run(self, data, rows, *, batch_size, max_iter, random_state=None, lock=None, validation=None):
+        """Train until `max_iter` epochs are done or patience runs out.
+
+        Parameters
+        ----------
+        data : Data
+        rows : ndarray of int64 or None
+            The rows to train on; shuffled in place each epoch if `random_state` is given.
+        batch_size : int
+        max_iter : int
+        random_state : RandomState or None
+        lock : lock or None
+            To hold while `random_state` is drawn from, when others draw from it too.
+        validation : Validation or None
+
+        Returns
+        -------
+        stopped : bool
+            Whether patience ran out (or, with a validation set, training diverged).
+
+        Raises
+        ------
+        ValueError
+            When the loss diverges and there is no validation set; the weights are then those before the step.
+        KeyboardInterrupt
+            Between two steps.
+        """
+        plan = self.network.plan(data, batch_size, gathers=rows is not None)
+        n_rows = data.n_rows if rows is None else len(rows)
+        history, optimizer = self.history, self.optimizer
+        watched = validation is not None or self.verbose
+        losses = np.empty(1 if watched else min(EPOCHS_AT_ONCE, max_iter))
+        while history.n_iter < max_iter:
+            rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
+            done, status = plan.train(
+                rows,
+                random_state,
+                optimizer,
+                self.network.alpha,
+                self.loss_scale,
+                rates[:-1],
+                losses,
+                None if validation else history.patience,
+                lock,
+            )
+            first = history.n_iter
+            history.n_iter += done
+            history.t += done * n_rows
+            history.loss_curve.extend(losses[:done].tolist())
+            if self.verbose:
+                print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
+            if status == DIVERGED:
+                self.diverged(rates[history.n_iter - first - 1], validation)
+                return True
+            if validation is not None:
+                self.score(validation)
+            optimizer.learning_rate = float(rates[done])
+            if history.patience.is_exhausted and not self.go_on(validation is not None):
+                return True
+        return False
+
+    def coming_rates(self, n_epochs, n_rows):
+        """The learning rates of the next epochs, and of the one after them."""
+        rates = np.empty(n_epochs + 1)
+        rate = self.optimizer.learning_rate
+        for i in range(n_epochs + 1):
+            rates[i] = rate
+            rate = self.schedule.after_epoch(rate, self.history.t + (i + 1) * n_rows)
+        return rates
+
+    def score(self, validation):
+        """Score the validation set, and keep the parameters if they are the best so far."""
+        score = validation.score()
+        self.history.validation_scores.append(score)
+        if self.verbose:
+            print(f"Validation score: {score:f}")
+        if self.history.patience.observe(-score):
+            validation.best_params[...] = self.network.params
+
+    def go_on(self, by_score):
+        """Patience has run out: let the schedule decide. True if training continues."""
+        rate, comment = self.schedule.on_plateau(self.optimizer.learning_rate)
+        if self.verbose:
+            patience = self.history.patience
+            what = "Validation score" if by_score else "Training loss"
+            print(
+                f"{what} did not improve more than tol={patience.tol:f} for {patience.limit:.0f} consecutive epochs. {comment}"
+            )
+        if rate is None:
+            return False
+        self.optimizer.learning_rate = rate
+        self.history.patience.count = 0
+        return True
+
+    def diverged(self, rate, validation):
+        """The loss and its gradient are no longer finite: stop here, and say where and at which rate."""
+        where = f"in epoch {self.history.n_iter} with learning rate {rate:g}"
+        if validation is None:
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                f"preprocessed. The loss diverged {where}: scale the inputs, or lower learning_rate_init."
+            )
+        self.history.validation_scores.append(np.nan)
+        if self.verbose:
+            print(f"Validation score: {np.nan:f}")
+        warnings.warn(
+            f"The loss diverged {where}; training stopped, and the weights with the best validation score are kept. "
+            "Scale the inputs, or lower learning_rate_init.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+
+

@@ -1,0 +1,454 @@
+"""Bad input: an error that says what is wrong, or the right answer; never a
+crash, a hang, or numbers that merely look fine."""
+
+import copy
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import InvalidParameterError
+
+from fastbp import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+SMALL = dict(hidden_layer_sizes=(6, 4), max_iter=4, batch_size=16, random_state=0)
+ESTIMATORS = [MLPClassifier, MLPRegressor]
+both_estimators = pytest.mark.parametrize("Estimator", ESTIMATORS)
+
+
+def make_data(n_samples=50, n_features=6):
+    """X with many zeros, and three classes that also serve as a numeric target."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_samples, n_features))
+    X[rng.random(X.shape) < 0.5] = 0.0
+    return X, (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+
+
+def with_value(array, value):
+    array = np.array(array, dtype=float)
+    array[(3,) + (0,) * (array.ndim - 1)] = value
+    return array
+
+
+def output(model, X):
+    return model.predict_proba(X) if isinstance(model, MLPClassifier) else model.predict(X)
+
+
+# --- values ---------------------------------------------------------------------
+
+
+@both_estimators
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csc_array])
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")])
+def test_non_finite_X(Estimator, container, value, word):
+    X, y = make_data()
+    model = Estimator(**SMALL).fit(X, y)
+    bad = container(with_value(X, value))
+    for call in (
+        lambda: Estimator(**SMALL).fit(bad, y),
+        lambda: model.partial_fit(bad, y),
+        lambda: model.predict(bad),
+    ):
+        with pytest.raises(ValueError, match=f"Input X? ?contains {word}"):
+            call()
+
+
+@both_estimators
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_non_finite_y(Estimator, value):
+    X, y = make_data()
+    with pytest.raises(ValueError, match="Input y contains"):
+        Estimator(**SMALL).fit(X, with_value(y, value))
+
+
+@both_estimators
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (lambda w: with_value(w, np.nan), "sample_weight contains NaN"),
+        (lambda w: with_value(w, np.inf), "sample_weight contains infinity"),
+        (lambda w: with_value(w, -0.5), "(?i)negative.*sample_weight|sample_weight.*negative"),
+        (lambda w: 0 * w, "(?i)sample.weight"),
+        (lambda w: w[:-1], r"sample_weight.shape == \(49,\)"),
+        (lambda w: w[:, None], "(?i)sample.weight.*1D"),
+    ],
+    ids=["nan", "inf", "negative", "all zero", "too short", "column"],
+)
+def test_sample_weight(Estimator, solver, weights, message):
+    X, y = make_data()
+    sample_weight = weights(np.ones(len(y)))
+    with pytest.raises(ValueError, match=message):
+        Estimator(**SMALL, solver=solver).fit(X, y, sample_weight=sample_weight)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (np.eye(4), [0.5, 1.25, 2.0, 0.1], "Unknown label type"),
+        (np.eye(4) * 1j, [0, 1, 0, 1], "Complex data not supported"),
+        ([[1.0, 2.0], [3.0]], [0, 1], "inhomogeneous"),
+        (np.array([["a", "b"], ["c", "d"]], dtype=object), [0, 1], "could not convert string"),
+        (np.ones(4), [0, 1, 0, 1], "Expected 2D array, got 1D array"),
+        (np.ones((2, 2, 2)), [0, 1], "dim 3"),
+        (np.eye(4), [0, 1, 0], "inconsistent numbers of samples"),
+    ],
+    ids=["continuous y", "complex", "ragged", "strings", "1D", "3D", "lengths"],
+)
+def test_unsuitable_kinds_of_data(X, y, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        MLPClassifier(**SMALL).fit(X, y)
+
+
+@both_estimators
+def test_no_rows_no_columns(Estimator):
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        Estimator().fit(np.empty((0, 3)), np.empty(0, dtype=int))
+    with pytest.raises(ValueError, match=r"0 feature\(s\)"):
+        Estimator().fit(np.empty((3, 0)), [0, 1, 0])
+    model = Estimator(**SMALL).fit(*make_data())
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        model.predict(np.empty((0, 6)))
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1:UserWarning")
+def test_one_row_and_one_class(solver):
+    one_row = MLPRegressor(**SMALL | dict(solver=solver, max_iter=200)).fit([[1.0, 2.0]], [3.0])
+    assert np.isfinite(one_row.predict([[1.0, 2.0], [0.0, 1.0]])).all()
+    X, _ = make_data()
+    one_class = MLPClassifier(**SMALL, solver=solver).fit(X, ["only"] * len(X))
+    assert set(one_class.predict(X)) == {"only"}
+    assert np.isfinite(one_class.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("labels", [str, bool, "a thousand"])
+def test_labels_with_early_stopping(labels):
+    X, y = make_data(2000)
+    y = np.arange(2000) % 1000 if labels == "a thousand" else (y > 0).astype(labels)
+    model = MLPClassifier(**SMALL | dict(max_iter=2), early_stopping=True).fit(X, y)
+    assert_array_equal(model.classes_, np.unique(y))
+    assert model.predict(X).dtype == y.dtype
+    assert model.predict_proba(X).shape == (2000, len(model.classes_))
+    assert np.isfinite(model.validation_scores_).all()
+
+
+# --- shapes and order of calls ----------------------------------------------------
+
+
+@both_estimators
+def test_other_width(Estimator):
+    X, y = make_data()
+    model = Estimator(**SMALL).fit(X, y)
+    for call in (lambda: model.predict(X[:, :4]), lambda: model.partial_fit(X[:, :4], y)):
+        with pytest.raises(ValueError, match=r"X has 4 features, but .* is expecting 6 features"):
+            call()
+
+
+@both_estimators
+def test_predict_before_fit_and_after_a_failed_fit(Estimator):
+    X, y = make_data()
+    model = Estimator(**SMALL)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(with_value(X, np.nan), y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_partial_fit_classes():
+    X, y = make_data()
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        MLPClassifier(**SMALL).partial_fit(X, y)
+    model = MLPClassifier(**SMALL).partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"`classes=.*` is not the same as on last call"):
+        model.partial_fit(X, y, classes=[0, 1, 3])
+    with pytest.raises(ValueError, match=r"(?s)classes not in `self.classes_`.*7"):
+        model.partial_fit(X, np.where(y == 0, 7, y))
+
+
+@both_estimators
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("layers", [(6, 5), (6,), (6, 4, 2)])
+def test_warm_start_with_other_layers(Estimator, solver, layers):
+    X, y = make_data()
+    model = Estimator(**SMALL, solver=solver, warm_start=True).fit(X, y)
+    before = output(model, X)
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        model.set_params(hidden_layer_sizes=layers).fit(X, y)
+    assert_array_equal(output(model, X), before)
+
+
+def test_warm_start_with_other_classes_or_outputs():
+    X, y = make_data()
+    model = MLPClassifier(**SMALL, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="same classes as in the previous call"):
+        model.fit(X, y + 1)
+    model = MLPRegressor(**SMALL, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="output"):
+        model.fit(X, np.c_[y, y])
+
+
+def huge(X):
+    """X at the top of float64's range, where the first product overflows."""
+    return X * (1e308 / np.abs(X).max())
+
+
+SPLIT = dict(early_stopping=True, validation_fraction=0.01)
+FAILING_CALLS = {
+    "nan": ({}, lambda X, y, w: (with_value(X, np.nan), y, w), "NaN"),
+    "width": ({}, lambda X, y, w: (X[:, :3], y, -w), "(?i)negative|features"),
+    "length": ({}, lambda X, y, w: (X, y[:-1], w), "inconsistent"),
+    "inf in y": ({}, lambda X, y, w: (X, with_value(y, np.inf), w), "infinity"),
+    "zero weights": ({}, lambda X, y, w: (X, y, 0 * w), "weight"),
+    "layers": ({"hidden_layer_sizes": (0,)}, lambda *xyw: xyw, "hidden_layer_sizes"),
+    "divergence": ({}, lambda X, y, w: (huge(X), y, w), "non-finite"),
+    "split": (SPLIT, lambda *xyw: xyw, "validation|early_stopping|test_size"),
+}
+
+
+@both_estimators
+@pytest.mark.parametrize("failure", FAILING_CALLS)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_failed_call_leaves_the_fitted_model_alone(Estimator, method, failure):
+    X, y = make_data()
+    y = (y > 0).astype(float)
+    # Adam would divide a huge gradient by itself, and not diverge.
+    params_before = SMALL | dict(solver="sgd")
+    model = Estimator(**params_before).fit(X, y)
+    before = output(model, X)
+    kept = copy.deepcopy({k: v for k, v in vars(model).items() if k.endswith("_") and k[0] != "_"})
+
+    params, arguments, message = FAILING_CALLS[failure]
+    bad_X, bad_y, weights = arguments(X, y, np.ones(len(y)))
+    with pytest.raises(ValueError, match=message):
+        getattr(model.set_params(**params), method)(bad_X, bad_y, sample_weight=weights)
+    model.set_params(**{name: getattr(Estimator(**params_before), name) for name in params})
+
+    assert_array_equal(output(model, X), before)
+    for name, value in kept.items():
+        if name in ("coefs_", "intercepts_"):
+            for now, then in zip(getattr(model, name), value, strict=True):
+                assert_array_equal(now, then)
+        else:
+            assert_array_equal(getattr(model, name), value)
+    # The optimizer has not been left behind half-way either.
+    untouched = Estimator(**params_before).fit(X, y)
+    assert_array_equal(output(model.partial_fit(X, y), X), output(untouched.partial_fit(X, y), X))
+
+
+# --- validation split -------------------------------------------------------------
+
+
+@both_estimators
+def test_validation_split_too_small(Estimator):
+    X, y = make_data()
+    model = Estimator(**SMALL, early_stopping=True, validation_fraction=0.02)
+    with pytest.raises(ValueError, match="validation"):
+        model.fit(X, y)
+
+
+def test_validation_split_lacks_a_class():
+    X, _ = make_data()
+    with pytest.raises(ValueError, match=r"least populated class.*only 1 member"):
+        MLPClassifier(**SMALL, early_stopping=True).fit(X, np.arange(len(X)) == 7)
+
+
+# --- parameters -------------------------------------------------------------------
+
+
+@both_estimators
+def test_batch_size_is_clipped(Estimator):
+    X, y = make_data()
+    with pytest.warns(UserWarning, match="Got `batch_size` less than 1 or larger than"):
+        clipped = Estimator(**SMALL | dict(batch_size=51)).fit(X, y)
+    whole = Estimator(**SMALL | dict(batch_size=50)).fit(X, y)
+    assert_array_equal(output(clipped, X), output(whole, X))
+
+
+@both_estimators
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", 0),
+        ("batch_size", -1),
+        ("batch_size", 2.5),
+        ("batch_size", "all"),
+        ("hidden_layer_sizes", "100"),
+        ("hidden_layer_sizes", 0),
+        ("hidden_layer_sizes", None),
+        ("activation", "swishy"),
+        ("solver", "rmsprop"),
+        ("alpha", -1e-9),
+        ("alpha", "0"),
+        ("learning_rate", "cosine"),
+        ("learning_rate_init", 0.0),
+        ("power_t", -1.0),
+        ("max_iter", 0),
+        ("max_iter", 2.0),
+        ("max_fun", 0),
+        ("shuffle", "yes"),
+        ("random_state", -1),
+        ("random_state", "seed"),
+        ("tol", -1.0),
+        ("verbose", "loud"),
+        ("warm_start", 2),
+        ("momentum", 1.1),
+        ("nesterovs_momentum", None),
+        ("early_stopping", "auto"),
+        ("validation_fraction", 1.0),
+        ("validation_fraction", -0.1),
+        ("beta_1", 1.0),
+        ("beta_2", -0.1),
+        ("epsilon", 0.0),
+        ("n_iter_no_change", 0),
+        ("n_iter_no_change", 2.5),
+        ("n_threads", 0),
+        ("n_threads", 1.5),
+        ("n_threads", "two"),
+    ],
+)
+def test_parameter_out_of_range(Estimator, name, value):
+    X, y = make_data()
+    model = Estimator(**SMALL | {name: value})
+    with pytest.raises(InvalidParameterError, match=f"'{name}' parameter of {Estimator.__name__} must be"):
+        model.fit(X, y)
+    with pytest.raises(InvalidParameterError, match=re.escape(repr(value))):
+        model.fit(X, y)
+
+
+def test_regressor_loss_out_of_range():
+    with pytest.raises(InvalidParameterError, match="'loss' parameter of MLPRegressor"):
+        MLPRegressor(loss="absolute_error").fit(*make_data())
+
+
+@both_estimators
+@pytest.mark.parametrize("sizes", [(0,), (-1,), (5, 0, 5), (2.5,), (10**12,), (1e12,), (10**30,)])
+def test_impossible_layers(Estimator, sizes):
+    X, y = make_data()
+    tracemalloc.start()
+    try:
+        with pytest.raises((ValueError, TypeError, MemoryError), match="hidden_layer_sizes") as caught:
+            Estimator(**SMALL | dict(hidden_layer_sizes=sizes)).fit(X, y)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # NumPy reports its arrays to tracemalloc; a layer of 1e12 would be 48 TB.
+    assert peak < 50e6
+    assert str(sizes[0]) in str(caught.value)
+
+
+# --- memory layout ----------------------------------------------------------------
+
+
+def misaligned(array):
+    buffer = np.frombuffer(b"\0" + array.tobytes(), dtype=np.uint8)[1:]
+    result = buffer.view(array.dtype).reshape(array.shape)
+    assert not result.flags.aligned
+    return result
+
+
+LAYOUTS = {
+    "fortran": np.asfortranarray,
+    "strided": lambda a: np.repeat(a, 3, axis=0)[::3],
+    "reversed": lambda a: a[::-1].copy()[::-1],
+    "misaligned": misaligned,
+    "big endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
+    "nested lists": lambda a: a.tolist(),
+    "int8": lambda a: a.astype(np.int8),
+    "int64": lambda a: a.astype(np.int64),
+    "float16": lambda a: a.astype(np.float16),
+}
+
+
+@both_estimators
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layout_of_the_input(Estimator, layout):
+    X, y = make_data()
+    X = np.rint(2 * X)  # small whole numbers, exact in every type above
+    change, weights = LAYOUTS[layout], np.arange(1.0, 51.0)
+    plain = Estimator(**SMALL).fit(X, y, weights)
+    other = Estimator(**SMALL).fit(change(X), change(y.astype(float)), change(weights))
+    # The same numbers; a copy may be skipped and with it the order of a sum change.
+    assert_allclose(output(other, X), output(plain, X), rtol=1e-9)
+    assert_allclose(output(plain, change(X)), output(plain, X), rtol=1e-9)
+
+
+@both_estimators
+def test_boolean_X(Estimator):
+    X, y = make_data()
+    model = Estimator(**SMALL).fit(X > 0, y)
+    plain = Estimator(**SMALL).fit((X > 0).astype(float), y)
+    assert_array_equal(output(model, X > 0), output(plain, (X > 0).astype(float)))
+
+
+@both_estimators
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_read_only_memory_maps(Estimator, solver, sparse, tmp_path):
+    X, y = make_data()
+    arrays = {"X": X, "y": y, "weights": np.linspace(1, 2, len(y))}
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    maps = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in arrays}
+    X_map = maps["X"]
+    if sparse:
+        X_map = sp.csr_array(X)
+        for part in (X_map.data, X_map.indices, X_map.indptr):
+            part.flags.writeable = False
+    model = Estimator(**SMALL, solver=solver)
+    model.fit(X_map, maps["y"], sample_weight=maps["weights"])
+    plain = Estimator(**SMALL, solver=solver).fit(X, y, sample_weight=arrays["weights"])
+    # Sparse products may add in another order.
+    assert_allclose(output(model, X_map), output(plain, X), rtol=1e-7, atol=1e-9)
+    for name, array in arrays.items():
+        assert_array_equal(maps[name], array)
+
+
+def awkward_sparse(X, kind):
+    """A sparse array equal to X that is stored in an unusual but valid way."""
+    matrix = sp.csc_array(X) if "csc" in kind else sp.csr_array(X)
+    if "int64" in kind:
+        matrix.indices, matrix.indptr = (matrix.indices.astype(np.int64), matrix.indptr.astype(np.int64))
+    if "unsorted" in kind:
+        for start, stop in zip(matrix.indptr, matrix.indptr[1:], strict=False):
+            matrix.indices[start:stop] = matrix.indices[start:stop][::-1].copy()
+            matrix.data[start:stop] = matrix.data[start:stop][::-1].copy()
+        matrix.has_sorted_indices = False
+    if "duplicates" in kind:
+        parts = (np.repeat(matrix.data / 2, 2), np.repeat(matrix.indices, 2), matrix.indptr * 2)
+        matrix = type(matrix)(parts, shape=X.shape)
+        assert not matrix.has_canonical_format
+    if "zeros" in kind:
+        matrix.data[::4] = 0.0
+    return matrix
+
+
+@both_estimators
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    "kind",
+    ["csr", "csc", "csr int64", "csc int64", "csr unsorted", "csc unsorted",
+     "csr duplicates", "csc duplicates", "csr zeros", "csc zeros"],
+)  # fmt: skip
+def test_sparse_storage(Estimator, solver, kind):
+    X, y = make_data()
+    X[10:13] = 0.0  # rows, and a column, without an entry
+    X[:, 4] = 0.0
+    matrix = awkward_sparse(X, kind)
+    dense = matrix.toarray()
+    stored = matrix.data.copy(), matrix.indices.copy(), matrix.indptr.copy()
+    model = Estimator(**SMALL, solver=solver).fit(matrix, y)
+    plain = Estimator(**SMALL, solver=solver).fit(dense, y)
+    # Zeros are left out of the sums, so only their rounding may differ.
+    assert_allclose(output(model, matrix), output(plain, dense), rtol=1e-7, atol=1e-9)
+    assert_allclose(output(model, dense), output(plain, matrix), rtol=1e-7, atol=1e-9)
+    for part, kept in zip((matrix.data, matrix.indices, matrix.indptr), stored, strict=True):
+        assert_array_equal(part, kept)

@@ -8,6 +8,8 @@ gradient and optimizer moment that belongs to it, are each one flat array in the
 so that a copy of the weights is one copy, an average is one axpy, and L-BFGS needs no packing.
 """
 
+import os
+
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -96,18 +98,13 @@ class Network:
         if self.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
         self.n_threads = n_threads
+        check_memory(self.layer_sizes, self.dtype)
         self.layers, self.n_coefs, self.n_params = layer_table(self.layer_sizes, self.activations)
         self._allocate()
         self.initialize(random_state)
 
     def _allocate(self):
-        try:
-            self._params = np.empty(self.n_params, self.dtype)
-        except (MemoryError, ValueError) as error:
-            raise MemoryError(
-                f"layer sizes {self.layer_sizes} ask for {self.n_params:,} parameters "
-                f"({self.n_params * self.dtype.itemsize / 2**30:,.0f} GiB); use smaller layers"
-            ) from error
+        self._params = np.empty(self.n_params, self.dtype)
         self.coefs, self.intercepts = self.split(self._params)
 
     def initialize(self, random_state=None, initializer="glorot_uniform"):
@@ -316,6 +313,19 @@ def checked_layer_sizes(layer_sizes):
     return tuple(int(size) for size in sizes)
 
 
+def check_memory(layer_sizes, dtype):
+    """MemoryError, before anything is allocated, if the parameters alone are larger than the machine's memory."""
+    size = dtype.itemsize * sum((i + 1) * o for i, o in zip(layer_sizes, layer_sizes[1:], strict=False))
+    physical = 2**48  # what today's processors can address, where the system does not tell
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > physical:
+        raise MemoryError(
+            f"the parameters of layers {layer_sizes} take {size / 2**30:,.1f} GiB, and this machine has "
+            f"{physical / 2**30:,.1f} GiB; use smaller layers"
+        )
+
+
 def hidden_activations(activation, n_hidden):
     """One name for each hidden layer."""
     if isinstance(activation, str):
@@ -360,10 +370,6 @@ def layer_table(layer_sizes, activations):
     shapes = list(zip(layer_sizes, layer_sizes[1:], strict=False))
     n_coefs = sum(i * o for i, o in shapes)
     n_params = n_coefs + sum(layer_sizes[1:])
-    if n_params >= 2**59:  # 64-bit offsets in bytes, with room for the workspace
-        raise MemoryError(
-            f"layer sizes {layer_sizes} ask for {n_params:.2g} parameters, more than can be addressed; use smaller layers"
-        )
     table, coef, intercept = [], 0, n_coefs
     for (fan_in, fan_out), activation in zip(shapes, activations, strict=True):
         table.append((fan_in, fan_out, coef, intercept, ACTIVATIONS[activation]))

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-import fastbp.estimators
+import fastbp.estimators.base
 from fastbp import MLPClassifier, MLPRegressor
 
 ignore_max_iter = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -330,12 +330,12 @@ def test_keyboard_interrupt_reaches_the_caller(case):
 
 
 def test_limit_of_the_loss_curve():
-    assert fastbp.estimators.LOSS_CURVE_LIMIT == 10_000
+    assert fastbp.estimators.base.LOSS_CURVE_LIMIT == 10_000
 
 
 @both_estimators
 def test_loss_curve_is_bounded_under_partial_fit(Estimator, monkeypatch):
-    monkeypatch.setattr(fastbp.estimators, "LOSS_CURVE_LIMIT", 50)
+    monkeypatch.setattr(fastbp.estimators.base, "LOSS_CURVE_LIMIT", 50)
     X, y = make_data()
     model = Estimator(**SMALL)
     first = {"classes": [0, 1]} if Estimator is MLPClassifier else {}
@@ -348,7 +348,7 @@ def test_loss_curve_is_bounded_under_partial_fit(Estimator, monkeypatch):
 
 @ignore_max_iter
 def test_loss_curve_of_fit_is_whole(monkeypatch):
-    monkeypatch.setattr(fastbp.estimators, "LOSS_CURVE_LIMIT", 50)
+    monkeypatch.setattr(fastbp.estimators.base, "LOSS_CURVE_LIMIT", 50)
     model = MLPRegressor(**SMALL, max_iter=70, n_iter_no_change=70).fit(*make_data())
     assert len(model.loss_curve_) == model.n_iter_ == 70
 

@@ -16,9 +16,11 @@ with an int random_state go on with one generator.
 
 import warnings
 from contextlib import contextmanager
+from copy import copy
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -141,7 +143,7 @@ class BaseMLP(BaseEstimator):
             raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
         hidden = self._hidden_layer_sizes()
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        with self._restored_on_failure():
+        with self._restored_on_failure(incremental):
             X, y, targets = self._validate(X, y, incremental, reset=first_pass)
             if sample_weight is not None:
                 sample_weight = _check_sample_weight(
@@ -168,14 +170,28 @@ class BaseMLP(BaseEstimator):
         return self
 
     @contextmanager
-    def _restored_on_failure(self):
-        """Leave no trace of a fit that fails; Ctrl-C keeps the weights of the last whole step."""
+    def _restored_on_failure(self, incremental):
+        """Leave no trace of a fit that fails; Ctrl-C keeps the weights of the last whole step.
+
+        Attributes are written when training is over, but for what validation sets; what partial_fit overwrites on
+        its way are the weights, the optimizer and the generator, and of these it keeps copies.
+        """
         before = vars(self).copy()
+        copies = []
+        if incremental and "_network" in before and "_optimizer" in before:
+            optimizer, generator = before["_optimizer"], self._random_state
+            before["_optimizer"] = copy(optimizer)
+            copies = [(array, array.copy()) for array in (self._network.params, *optimizer.state)]
+            state = generator.get_state(legacy=False)
         try:
             yield
         except Exception:
             vars(self).clear()
             vars(self).update(before)
+            for array, values in copies:
+                array[...] = values
+            if copies and isinstance(self.random_state, Integral):
+                generator.set_state(state)
             raise
 
     def _hidden_layer_sizes(self):
@@ -206,7 +222,10 @@ class BaseMLP(BaseEstimator):
         self.n_layers_ = len(hidden) + 2
         self.out_activation_ = self._output_activation()
         self.t_ = 0
-        return self._build([X.shape[1], *hidden, self.n_outputs_], X.dtype, rng)
+        try:
+            return self._build([X.shape[1], *hidden, self.n_outputs_], X.dtype, rng)
+        except MemoryError as error:
+            raise MemoryError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} is too large: {error}") from error
 
     def _build(self, layer_sizes, dtype, random_state=0):
         """A network as the parameters describe it."""
@@ -268,8 +287,9 @@ class BaseMLP(BaseEstimator):
         sizes = (self.n_features_in_, *hidden, self.n_outputs_)
         if network.layer_sizes != sizes:
             raise ValueError(
-                f"warm_start and partial_fit go on with the fitted layers {network.layer_sizes}, but the parameters and "
-                f"data ask for {sizes}. Set hidden_layer_sizes back, or fit anew with warm_start=False."
+                f"warm_start and partial_fit go on with the fitted layers {network.layer_sizes} (input to output), but "
+                f"hidden_layer_sizes and the data ask for {sizes}. Bring data with as many outputs and set "
+                "hidden_layer_sizes back, or fit anew with warm_start=False."
             )
         current = self._build(sizes, network.dtype)
         if copy or network is not self.__dict__.get("_network") or current.activations != network.activations:
@@ -281,17 +301,21 @@ class BaseMLP(BaseEstimator):
     # Training
 
     def _train_lbfgs(self, network, data):
-        result = minimize_lbfgs(
-            network,
-            data,
-            loss_scale=self._loss_scale,
-            max_iter=self.max_iter,
-            max_fun=self.max_fun,
-            tol=self.tol,
-        )
-        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
-        self.loss_ = float(result.fun)
-        self._adopt(network)
+        progress = OptimizeResult()
+        try:
+            minimize_lbfgs(
+                network,
+                data,
+                progress,
+                loss_scale=self._loss_scale,
+                max_iter=self.max_iter,
+                max_fun=self.max_fun,
+                tol=self.tol,
+            )
+        finally:
+            self._adopt(network)
+            self.n_iter_, self.loss_ = progress.nit, float(progress.fun)
+        self.n_iter_ = _check_optimize_result("lbfgs", progress, self.max_iter)
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight=None, *buffers):
         """Loss and gradient at a flat parameter vector (scikit-learn's test suite calls this)."""

@@ -3,14 +3,19 @@
 import numpy as np
 import scipy.optimize
 
+from fastbp.network import SLICE_ROWS
 
-def minimize_lbfgs(network, data, *, loss_scale, max_iter, max_fun, tol):
+
+def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, tol):
     """Minimize the network's mean loss over `data`, starting from its parameters, which are overwritten.
 
     Parameters
     ----------
     network : Network
+        Left with the parameters of the last whole iteration, also when an exception is raised on the way.
     data : Data
+    progress : scipy.optimize.OptimizeResult
+        Filled in: ``x``, ``fun`` and ``nit`` after every iteration, scipy's whole result at the end.
     loss_scale : float
         See ``Network.objective``.
     max_iter, max_fun : int
@@ -18,27 +23,32 @@ def minimize_lbfgs(network, data, *, loss_scale, max_iter, max_fun, tol):
     tol : float
         Stop when no component of the projected gradient exceeds this.
 
-    Returns
-    -------
-    scipy.optimize.OptimizeResult
-
     References
     ----------
     Byrd, Lu, Nocedal and Zhu (1995), A limited memory algorithm for bound constrained optimization.
     """
-    plan = network.plan(data, min(256, data.n_rows))
+    plan = network.plan(data, min(SLICE_ROWS, data.n_rows))
 
     def value_and_gradient(packed):
         network.params = packed
         loss, gradient = network.objective(data, loss_scale, plan)
         return loss, gradient.astype(np.float64, copy=False)
 
-    result = scipy.optimize.minimize(
-        value_and_gradient,
-        network.params.astype(np.float64),
-        method="L-BFGS-B",
-        jac=True,
-        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
-    )
-    network.params = result.x
-    return result
+    def note(intermediate_result):
+        progress.update(intermediate_result, nit=progress.nit + 1)
+        progress.x = progress.x.copy()
+
+    progress.update(x=network.params.astype(np.float64), fun=np.nan, nit=0)
+    try:
+        progress.update(
+            scipy.optimize.minimize(
+                value_and_gradient,
+                progress.x,
+                method="L-BFGS-B",
+                jac=True,
+                callback=note,
+                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+            )
+        )
+    finally:
+        network.params = progress.x

@@ -50,9 +50,7 @@ class BuildKernels(build_ext):
         for extension in self.extensions:
             extension.extra_compile_args = self.flags(["-O2", "-g0", "-Wno-unreachable-code"])
         dispatch = next(e for e in self.extensions if e.name.endswith(".dispatch"))
-        dispatch.extra_objects = [
-            self.compile_table(isa, is_double) for isa in ISA_FLAGS for is_double in (0, 1)
-        ]
+        dispatch.extra_objects = [self.compile_table(isa, is_double) for isa in ISA_FLAGS for is_double in (0, 1)]
         super().build_extensions()
 
     def flags(self, gnu_flags):

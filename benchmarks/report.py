@@ -126,8 +126,7 @@ def format_table(workload, dtype, rows):
         sizes = "-".join(map(str, workload.trained_layer_sizes))
         lines.append(f"  two classes are one logistic output: trained and counted as {sizes}")
     lines.append(
-        f"  {'':13}{'threads':>8}{'ms/epoch':>11}{'us/step':>11}{'GFLOP/s':>10}{'% of peak':>11}"
-        "   slower than fastbp"
+        f"  {'':13}{'threads':>8}{'ms/epoch':>11}{'us/step':>11}{'GFLOP/s':>10}{'% of peak':>11}   slower than fastbp"
     )
     for row in rows:
         share, slower = row["share_of_peak"], row["times_slower_than_fastbp"]

@@ -45,9 +45,7 @@ def parse_arguments(arguments=None):
                 raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(others)}")
         return names
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--only",
         metavar="NAME",

@@ -9,8 +9,12 @@ so that a copy of the weights is one copy, an average is one axpy, and L-BFGS ne
 """
 
 import os
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy.sparse import sparray, spmatrix
 from sklearn.utils import check_random_state
 
 from fastbp.data import make_data
@@ -75,18 +79,18 @@ class Network:
 
     def __init__(
         self,
-        layer_sizes,
-        activation="relu",
-        output_activation="identity",
-        loss="squared_error",
+        layer_sizes: Sequence[int],
+        activation: str | Sequence[str] = "relu",
+        output_activation: str = "identity",
+        loss: str = "squared_error",
         *,
-        alpha=0.0,
-        dtype=np.float64,
-        random_state=None,
-        n_threads=None,
+        alpha: float = 0.0,
+        dtype: DTypeLike = np.float64,
+        random_state: int | np.random.RandomState | None = None,
+        n_threads: int | None = None,
     ):
         self.layer_sizes = checked_layer_sizes(layer_sizes)
-        self.activations = hidden_activations(activation, len(self.layer_sizes) - 2) + (output_activation,)
+        self.activations = (*hidden_activations(activation, len(self.layer_sizes) - 2), output_activation)
         for name in self.activations:
             check_name("activation", name, ACTIVATIONS)
         self.loss = loss
@@ -107,7 +111,7 @@ class Network:
         self._params = np.empty(self.n_params, self.dtype)
         self.coefs, self.intercepts = self.split(self._params)
 
-    def initialize(self, random_state=None, initializer="glorot_uniform"):
+    def initialize(self, random_state: int | np.random.RandomState | None = None, initializer: str = "glorot_uniform"):
         """Draw new parameters.
 
         Parameters
@@ -123,19 +127,19 @@ class Network:
             W[...], b[...] = draw(*W.shape, hidden, rng)
 
     @property
-    def params(self):
+    def params(self) -> NDArray:
         """ndarray of shape (n_params,): the flat parameters."""
         return self._params
 
     @params.setter
-    def params(self, values):
+    def params(self, values: ArrayLike):
         if values is not self._params:
             values = np.asarray(values)
             if values.shape != (self.n_params,):
                 raise ValueError(f"params must have shape ({self.n_params},), got {values.shape}")
             self._params[...] = values
 
-    def split(self, flat):
+    def split(self, flat: NDArray) -> tuple[list[NDArray], list[NDArray]]:
         """Views of a flat vector in the parameters' layout, such as a gradient.
 
         Parameters
@@ -151,14 +155,14 @@ class Network:
         return coefs, intercepts
 
     @property
-    def n_outputs(self):
+    def n_outputs(self) -> int:
         """int: units of the output layer."""
         return self.layer_sizes[-1]
 
-    def flops(self, n_rows, backward=True):
+    def flops(self, n_rows: int, backward: bool = True) -> int:
         """Floating-point operations of one pass over `n_rows` rows: 2 for each weight and row forward, and 4
         backward, less the unneeded gradient of the input."""
-        weights = [i * o for i, o in zip(self.layer_sizes, self.layer_sizes[1:], strict=False)]
+        weights = [i * o for i, o in pairwise(self.layer_sizes)]
         return n_rows * (6 * sum(weights) - 2 * weights[0] if backward else 2 * sum(weights))
 
     def plan(self, data, capacity, *, backward=True, gathers=False):
@@ -173,7 +177,7 @@ class Network:
             threads_for(self.flops(capacity, backward), self.n_threads),
         )
 
-    def forward(self, X):
+    def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The network's output.
 
         Parameters
@@ -191,7 +195,9 @@ class Network:
             self.plan(data, min(SLICE_ROWS, data.n_rows), backward=False).forward(out)
         return out
 
-    def loss_and_gradient(self, X, y, sample_weight=None):
+    def loss_and_gradient(
+        self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, NDArray]:
         """The mean loss and its gradient, by one forward and one backward pass.
 
         Parameters
@@ -257,10 +263,8 @@ class Network:
         if n == 0:
             raise ValueError("X has no rows: a mean loss needs at least one")
         if self.activations[-1] == "softmax" and y.ndim == 1 and y.dtype.kind in "iu":
-            if y.size and not (0 <= y.min() and y.max() < self.n_outputs):
-                raise ValueError(
-                    f"y as class numbers must lie in [0, {self.n_outputs}), got {y.min()} to {y.max()}"
-                )
+            if y.size and not (y.min() >= 0 and y.max() < self.n_outputs):
+                raise ValueError(f"y as class numbers must lie in [0, {self.n_outputs}), got {y.min()} to {y.max()}")
             shape = (n,)
         else:
             if y.dtype.kind not in "fiub":
@@ -272,7 +276,7 @@ class Network:
             raise ValueError(f"y must have shape {shape} to fit X and the network, got {y.shape}")
         return y
 
-    def astype(self, dtype):
+    def astype(self, dtype: DTypeLike) -> "Network":
         """A copy with parameters and arithmetic of another dtype."""
         other = object.__new__(Network)
         other.__dict__.update(self.__getstate__())
@@ -281,7 +285,7 @@ class Network:
         other._params[...] = self._params
         return other
 
-    def copy(self):
+    def copy(self) -> "Network":
         """An independent network with the same parameters."""
         return self.astype(self.dtype)
 
@@ -315,7 +319,7 @@ def checked_layer_sizes(layer_sizes):
 
 def check_memory(layer_sizes, dtype):
     """MemoryError, before anything is allocated, if the parameters alone are larger than the machine's memory."""
-    size = dtype.itemsize * sum((i + 1) * o for i, o in zip(layer_sizes, layer_sizes[1:], strict=False))
+    size = dtype.itemsize * sum((i + 1) * o for i, o in pairwise(layer_sizes))
     physical = 2**48  # what today's processors can address, where the system does not tell
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -332,8 +336,7 @@ def hidden_activations(activation, n_hidden):
         return (activation,) * n_hidden
     if len(activation) != n_hidden:
         raise ValueError(
-            f"activation must be one name or {n_hidden} names, one for each hidden layer; "
-            f"got {list(activation)}"
+            f"activation must be one name or {n_hidden} names, one for each hidden layer; got {list(activation)}"
         )
     return tuple(activation)
 
@@ -367,7 +370,7 @@ def layer_table(layer_sizes, activations):
         fan_in, fan_out, offset of W, offset of b, number of the activation.
     n_coefs, n_params : int
     """
-    shapes = list(zip(layer_sizes, layer_sizes[1:], strict=False))
+    shapes = list(pairwise(layer_sizes))
     n_coefs = sum(i * o for i, o in shapes)
     n_params = n_coefs + sum(layer_sizes[1:])
     table, coef, intercept = [], 0, n_coefs

@@ -18,6 +18,7 @@ import warnings
 from contextlib import contextmanager
 from copy import copy
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -48,7 +49,7 @@ STOCHASTIC_SOLVERS = ("sgd", "adam")
 class BaseMLP(BaseEstimator):
     """Base of MLPClassifier and MLPRegressor; not to be used itself."""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(HIDDEN_ACTIVATIONS))],
         "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
@@ -146,9 +147,7 @@ class BaseMLP(BaseEstimator):
         with self._restored_on_failure(incremental):
             X, y, targets = self._validate(X, y, incremental, reset=first_pass)
             if sample_weight is not None:
-                sample_weight = _check_sample_weight(
-                    sample_weight, X, dtype=np.float64, ensure_non_negative=True
-                )
+                sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             self.n_outputs_ = self._count_outputs(targets)
             rng, lock = self._generator(incremental)
             if first_pass:
@@ -159,9 +158,7 @@ class BaseMLP(BaseEstimator):
             if self.solver == "lbfgs":
                 self._train_lbfgs(network, data)
             else:
-                self._train_stochastic(
-                    network, X, y, targets, sample_weight, data, rng, lock, first_pass, incremental
-                )
+                self._train_stochastic(network, X, y, targets, sample_weight, data, rng, lock, first_pass, incremental)
             if not np.isfinite(network.params).all():
                 raise ValueError(
                     "Solver produced non-finite parameter weights. The input data may contain large values and need "
@@ -324,9 +321,7 @@ class BaseMLP(BaseEstimator):
         data = make_data(X, np.asarray(y), sample_weight, self.n_outputs_, network.dtype)
         return network.objective(data, self._loss_scale)
 
-    def _train_stochastic(
-        self, network, X, y, targets, sample_weight, data, rng, lock, first_pass, incremental
-    ):
+    def _train_stochastic(self, network, X, y, targets, sample_weight, data, rng, lock, first_pass, incremental):
         history = self._open_history(first_pass)
         optimizer = self._open_optimizer(network, incremental)
         schedule = SCHEDULES[self.learning_rate if self.solver == "sgd" else "constant"]
@@ -458,9 +453,7 @@ class BaseMLP(BaseEstimator):
     def _forward(self, X):
         """The network's output for validated rows of X."""
         check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
-        )
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
         network = self._fitted_network()
         if X.dtype == np.float64 != network.dtype:
             network = network.astype(np.float64)

@@ -1,6 +1,10 @@
 """The classifier."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import sparray, spmatrix
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
@@ -15,7 +19,7 @@ from fastbp.estimators.docs import documented
 
 @documented(HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT)
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """Multi-layer perceptron classifier: log-loss, minimized by Adam, gradient descent or L-BFGS.
+    """Multi-layer perceptron classifier: log-loss, trained by Adam, gradient descent or L-BFGS.
 
     A drop-in replacement of ``sklearn.neural_network.MLPClassifier``: same parameters, same results, sooner.
 
@@ -109,7 +113,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._label_binarizer.inverse_transform(output)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model to X and y.
 
         Parameters
@@ -128,7 +132,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(
+        self,
+        X: ArrayLike | sparray | spmatrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Train for one epoch over the given rows, going on where the last call stopped.
 
         Parameters
@@ -149,7 +159,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
             return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The most probable class of each row; for multilabel models, every label with probability above 1/2.
 
         Parameters
@@ -162,7 +172,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return self._decode(self._forward(X))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The probability of each class.
 
         Parameters
@@ -177,7 +187,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         output = self._forward(X)
         return np.hstack([1 - output, output]) if self.n_outputs_ == 1 else output
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The logarithm of `predict_proba`.
 
         Parameters

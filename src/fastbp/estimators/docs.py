@@ -139,9 +139,7 @@ def documented(activations, limit):
         names = "{" + ", ".join(repr(name) for name in activations) + "}"
         parameters = cleandoc(PARAMETERS).replace("{activations}", names)
         attributes = cleandoc(ATTRIBUTES).replace("{limit:,}", f"{limit:,}")
-        cls.__doc__ = (
-            cleandoc(cls.__doc__).replace("{parameters}", parameters).replace("{attributes}", attributes)
-        )
+        cls.__doc__ = cleandoc(cls.__doc__).replace("{parameters}", parameters).replace("{attributes}", attributes)
         return cls
 
     return fill

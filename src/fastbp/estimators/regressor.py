@@ -1,6 +1,10 @@
 """The regressor."""
 
+from typing import ClassVar, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import sparray, spmatrix
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
@@ -15,7 +19,7 @@ from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
 
 @documented(HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT)
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """Multi-layer perceptron regressor: squared error or Poisson deviance, minimized by Adam, gradient descent or L-BFGS.
+    """Multi-layer perceptron regressor: least squares or Poisson, trained by Adam, gradient descent or L-BFGS.
 
     A drop-in replacement of ``sklearn.neural_network.MLPRegressor``: same parameters, same results, sooner.
 
@@ -56,7 +60,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     0.98
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions({"squared_error", "poisson"})],
     }
@@ -158,7 +162,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return output.ravel() if output.shape[1] == 1 else output
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model to X and y.
 
         Parameters
@@ -176,7 +180,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch over the given rows, going on where the last call stopped.
 
         Parameters
@@ -191,7 +197,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The network's output.
 
         Parameters

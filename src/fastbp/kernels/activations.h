@@ -19,36 +19,29 @@
 #define INV_SQRT_2PI ((real)0.39894228040143267794)
 
 INLINE vec f_logistic(vec z) { return vlogistic(z); }
-INLINE vec df_logistic(vec z, vec a) { (void)z; return a * ((real)1 - a); }
+INLINE vec df_logistic(vec z, vec a) { return a * ((real)1 - a); }
 
 INLINE vec f_tanh(vec z) { return vtanh(z); }
-INLINE vec df_tanh(vec z, vec a) { (void)z; return (real)1 - a * a; }
+INLINE vec df_tanh(vec z, vec a) { return (real)1 - a * a; }
 
 INLINE vec f_relu(vec z) { return vmax((vec){0}, z); } /* second argument: NaN passes through */
-INLINE vec df_relu(vec z, vec a) { (void)z; return choose(greater(a, (vec){0}), splat(1), (vec){0}); }
+INLINE vec df_relu(vec z, vec a) { return choose(greater(a, (vec){0}), splat(1), (vec){0}); }
 
 INLINE vec f_leaky_relu(vec z) { return choose(less(z, (vec){0}), z * LEAKY_SLOPE, z); }
-INLINE vec df_leaky_relu(vec z, vec a) { (void)z; return choose(greater(a, (vec){0}), splat(1), splat(LEAKY_SLOPE)); }
+INLINE vec df_leaky_relu(vec z, vec a) { return choose(greater(a, (vec){0}), splat(1), splat(LEAKY_SLOPE)); }
 
 INLINE vec f_elu(vec z) { return choose(less(z, (vec){0}), vexpm1(z), z); }
-INLINE vec df_elu(vec z, vec a) { (void)z; return choose(less(a, (vec){0}), a + (real)1, splat(1)); }
+INLINE vec df_elu(vec z, vec a) { return choose(less(a, (vec){0}), a + (real)1, splat(1)); }
 
 INLINE vec f_selu(vec z) { return choose(less(z, (vec){0}), vexpm1(z) * SELU_ALPHA, z) * SELU_SCALE; }
-INLINE vec df_selu(vec z, vec a) {
-    (void)z;
-    return choose(less(a, (vec){0}), a + SELU_ALPHA * SELU_SCALE, splat(SELU_SCALE));
-}
+INLINE vec df_selu(vec z, vec a) { return choose(less(a, (vec){0}), a + SELU_ALPHA * SELU_SCALE, splat(SELU_SCALE)); }
 
 INLINE vec f_gelu(vec z) { return z * vnormal_cdf(z); } /* Hendrycks and Gimpel (2016): x Phi(x), exact */
-INLINE vec df_gelu(vec z, vec a) {
-    (void)a;
-    return vnormal_cdf(z) + z * (vexp(z * z * (real)-0.5) * INV_SQRT_2PI);
-}
+INLINE vec df_gelu(vec z, vec a) { return vnormal_cdf(z) + z * (vexp(z * z * (real)-0.5) * INV_SQRT_2PI); }
 
 INLINE vec f_silu(vec z) { return z * vlogistic(z); }
 INLINE vec df_silu(vec z, vec a) {
     vec s = vlogistic(z);
-    (void)a;
     return s + z * (s * ((real)1 - s));
 }
 
@@ -60,15 +53,14 @@ INLINE vec f_mish(vec z) {
 }
 INLINE vec df_mish(vec z, vec a) {
     vec e = mish_e(z), n = e * (e + (real)2), d = n + (real)2;
-    (void)a;
     return n / d + z * ((e * (e + (real)1)) / d * (real)4 / d);
 }
 
 INLINE vec f_softplus(vec z) { return vmax((vec){0}, z) + vlog1p(vexp(-vabs(z))); }
-INLINE vec df_softplus(vec z, vec a) { (void)z; return -vexpm1(-a); } /* logistic(z) = 1 - e^(-a) */
+INLINE vec df_softplus(vec z, vec a) { return -vexpm1(-a); } /* logistic(z) = 1 - e^(-a) */
 
 INLINE vec f_exp(vec z) { return vexp(z); }
-INLINE vec df_exp(vec z, vec a) { (void)z; return a; }
+INLINE vec df_exp(vec z, vec a) { return a; }
 
 /* softmax works on whole rows: a_j = e^(z_j - max z) / sum_i e^(z_i - max z) */
 static void softmax_row(const real *z, real *a, ptrdiff_t m) {
@@ -92,11 +84,11 @@ static void softmax_backward_row(const real *a, real *delta, ptrdiff_t m) {
     FOR_VECTORS(m, { STORE(delta, LOAD(a) * (LOAD(delta) - s)); });
 }
 
-#define LOOPS(name, needs_z)                                                             \
-    static void name##_forward(const real *z, real *a, ptrdiff_t n) {                    \
-        FOR_VECTORS(n, { STORE(a, f_##name(LOAD(z))); });                                \
-    }                                                                                    \
-    static void name##_backward(const real *z, const real *a, real *delta, ptrdiff_t n) { \
+#define LOOPS(name, needs_z)                                                                               \
+    static void name##_forward(const real *z, real *a, ptrdiff_t n) {                                      \
+        FOR_VECTORS(n, { STORE(a, f_##name(LOAD(z))); });                                                  \
+    }                                                                                                      \
+    static void name##_backward(const real *z, const real *a, real *delta, ptrdiff_t n) {                  \
         FOR_VECTORS(n, { STORE(delta, LOAD(delta) * df_##name(needs_z ? LOAD(z) : (vec){0}, LOAD(a))); }); \
     }
 ELEMENTWISE_BUT_IDENTITY(LOOPS)
@@ -106,27 +98,32 @@ ELEMENTWISE_BUT_IDENTITY(LOOPS)
 static void activation_forward(int activation, const real *z, real *a, ptrdiff_t rows, ptrdiff_t m) {
     switch (activation) {
     case ACT_identity:
-        if (a != z) memcpy(a, z, (size_t)(rows * m) * sizeof(real));
+        if (a != z)
+            memcpy(a, z, (size_t)(rows * m) * sizeof(real));
         break;
     case ACT_softmax:
-        for (ptrdiff_t r = 0; r < rows; r++) softmax_row(z + r * m, a + r * m, m);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            softmax_row(z + r * m, a + r * m, m);
         break;
-#define CASE(name, needs_z) case ACT_##name: name##_forward(z, a, rows * m); break;
-    ELEMENTWISE_BUT_IDENTITY(CASE)
+#define CASE(name, needs_z) \
+    case ACT_##name: name##_forward(z, a, rows *m); break;
+        ELEMENTWISE_BUT_IDENTITY(CASE)
 #undef CASE
     }
 }
 
 /* delta *= f'(z) for `rows` rows of m units; z is read only by the activations that keep it */
-static void activation_backward(int activation, const real *z, const real *a, real *delta, ptrdiff_t rows, ptrdiff_t m) {
+static void activation_backward(int activation, const real *z, const real *a, real *delta, ptrdiff_t rows,
+                                ptrdiff_t m) {
     switch (activation) {
-    case ACT_identity:
-        break;
+    case ACT_identity: break;
     case ACT_softmax:
-        for (ptrdiff_t r = 0; r < rows; r++) softmax_backward_row(a + r * m, delta + r * m, m);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            softmax_backward_row(a + r * m, delta + r * m, m);
         break;
-#define CASE(name, needs_z) case ACT_##name: name##_backward(z, a, delta, rows * m); break;
-    ELEMENTWISE_BUT_IDENTITY(CASE)
+#define CASE(name, needs_z) \
+    case ACT_##name: name##_backward(z, a, delta, rows *m); break;
+        ELEMENTWISE_BUT_IDENTITY(CASE)
 #undef CASE
     }
 }

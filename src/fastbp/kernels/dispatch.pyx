@@ -14,8 +14,6 @@ import time
 
 import numpy as np
 
-from libc.stdint cimport int64_t
-
 
 cdef extern from "isa.h" nogil:
     const char *const fastbp_activation_names[]

@@ -1,15 +1,15 @@
 /* The matrix product C = init + A B, where A is read through two strides and B and C have contiguous rows.
  *
- * A block of C, ROWS_MAX rows by VECS_MAX vectors, stays in registers while the inner index runs over all of k; every step
- * of k loads VECS_MAX vectors of B and multiplies them with ROWS_MAX broadcast elements of A. The strides of A make one kernel
- * serve the three products of backpropagation:
+ * A block of C, ROWS_MAX rows by VECS_MAX vectors, stays in registers while the inner index runs over all of k; every
+ * step of k loads VECS_MAX vectors of B and multiplies them with ROWS_MAX broadcast elements of A. The strides of A
+ * make one kernel serve the three products of backpropagation:
  *
  *     forward   Z  = b + X W         A = X         a_row = fan_in,  a_col = 1
  *     backward  dX = delta W^T       A = delta     with W^T laid out in rows
  *               dW = X^T delta       A = X^T       a_row = 1,       a_col = fan_in
  *
- * Each element of C is one chain of fused multiply-adds in the order of k, whatever block it falls into, edges included:
- * splitting the rows or columns between threads cannot change a bit of the result.
+ * Each element of C is one chain of fused multiply-adds in the order of k, whatever block it falls into, edges
+ * included: splitting the rows or columns between threads cannot change a bit of the result.
  *
  * The block: 8 x 3 fills 24 of the 32 registers of AVX-512 and NEON and hides the latency of the FMA (4 cycles times
  * 2 a cycle asks for 8 chains); with the 16 registers of AVX2 and SSE2, 6 x 2.
@@ -44,12 +44,14 @@ INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t le
     for (ptrdiff_t i = 0; i < k; i++, a += a_col, b += b_row) {
         vec bv[VECS_MAX];
 #pragma GCC unroll 3
-        for (int v = 0; v < vecs; v++) bv[v] = LAST(v) ? load_n(b + v * VL, left) : load(b + v * VL);
+        for (int v = 0; v < vecs; v++)
+            bv[v] = LAST(v) ? load_n(b + v * VL, left) : load(b + v * VL);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             const vec ar = splat(a[r * a_row]);
 #pragma GCC unroll 3
-            for (int v = 0; v < vecs; v++) acc[r][v] += ar * bv[v];
+            for (int v = 0; v < vecs; v++)
+                acc[r][v] += ar * bv[v];
         }
     }
 #pragma GCC unroll 8
@@ -66,26 +68,26 @@ INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t le
 }
 
 /* All rows of a panel of columns `vecs` vectors wide */
-#define PANEL(vecs, ragged)                                                                                             \
-    static __attribute__((noinline)) void panel_##vecs##_##ragged(                                                      \
-        ptrdiff_t n, ptrdiff_t left, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b,       \
-        ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {                              \
-        while (n >= ROWS_MAX) {                                                                                         \
-            BLOCK_OF(ROWS_MAX, vecs, ragged);                                                                           \
-        }                                                                                                               \
-        if (n >= 4) {                                                                                                   \
-            BLOCK_OF(4, vecs, ragged);                                                                                  \
-        }                                                                                                               \
-        if (n >= 2) {                                                                                                   \
-            BLOCK_OF(2, vecs, ragged);                                                                                  \
-        }                                                                                                               \
-        if (n >= 1) {                                                                                                   \
-            BLOCK_OF(1, vecs, ragged);                                                                                  \
-        }                                                                                                               \
+#define PANEL(vecs, ragged)                                                                                       \
+    static __attribute__((noinline)) void panel_##vecs##_##ragged(                                                \
+        ptrdiff_t n, ptrdiff_t left, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b, \
+        ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {                        \
+        while (n >= ROWS_MAX) {                                                                                   \
+            BLOCK_OF(ROWS_MAX, vecs, ragged);                                                                     \
+        }                                                                                                         \
+        if (n >= 4) {                                                                                             \
+            BLOCK_OF(4, vecs, ragged);                                                                            \
+        }                                                                                                         \
+        if (n >= 2) {                                                                                             \
+            BLOCK_OF(2, vecs, ragged);                                                                            \
+        }                                                                                                         \
+        if (n >= 1) {                                                                                             \
+            BLOCK_OF(1, vecs, ragged);                                                                            \
+        }                                                                                                         \
     }
-#define BLOCK_OF(rows, vecs, ragged)                                                           \
-    block(rows, vecs, ragged, left, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row);   \
-    a += (rows)*a_row, c += (rows)*c_row, init += init ? (rows)*init_row : 0, n -= (rows)
+#define BLOCK_OF(rows, vecs, ragged)                                                         \
+    block(rows, vecs, ragged, left, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row); \
+    a += (rows) * a_row, c += (rows) * c_row, init += init ? (rows) * init_row : 0, n -= (rows)
 
 PANEL(1, 0)
 PANEL(1, 1)
@@ -99,8 +101,8 @@ PANEL(3, 1)
 #undef BLOCK_OF
 
 /* C[n, m] = init + A[n, k] B[k, m]; init: NULL for 0, or rows init_row apart (0 repeats one row) */
-static void matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b,
-                   ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
+static void matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
+                   const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
     for (ptrdiff_t j = 0; j < m; j += VECS_MAX * VL) {
         const ptrdiff_t width = m - j < VECS_MAX * VL ? m - j : VECS_MAX * VL;
         const ptrdiff_t vecs = (width + VL - 1) / VL, left = width - (vecs - 1) * VL;
@@ -125,14 +127,16 @@ static void transpose(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t 
     for (ptrdiff_t c0 = 0; c0 < cols; c0 += 8)
         for (ptrdiff_t r0 = 0; r0 < rows; r0 += 8)
             for (ptrdiff_t c = c0; c < cols && c < c0 + 8; c++)
-                for (ptrdiff_t r = r0; r < rows && r < r0 + 8; r++) out[c * out_row + r] = a[r * a_row + c];
+                for (ptrdiff_t r = r0; r < rows && r < r0 + 8; r++)
+                    out[c * out_row + r] = a[r * a_row + c];
 }
 
 /* out[j] = sum of column j, rows in order */
 static void column_sums(const real *a, ptrdiff_t rows, ptrdiff_t cols, real *out) {
     FOR_VECTORS(cols, {
         vec total = {0};
-        for (ptrdiff_t r = 0; r < rows; r++) total += LOAD(a + r * cols);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            total += LOAD(a + r * cols);
         STORE(out, total);
     });
 }

@@ -13,12 +13,15 @@ static void matmul_door(int64_t n, int64_t m, int64_t k, const void *a, int64_t 
                         int64_t b_row, const void *init, int64_t init_row, void *c, int64_t c_row) {
     matmul(n, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row);
 }
-static void transpose_door(const void *a, int64_t rows, int64_t cols, void *out) { transpose(a, cols, rows, cols, out, rows); }
+static void transpose_door(const void *a, int64_t rows, int64_t cols, void *out) {
+    transpose(a, cols, rows, cols, out, rows);
+}
 static void column_sums_door(const void *a, int64_t rows, int64_t cols, void *out) { column_sums(a, rows, cols, out); }
 static void activation_forward_door(int activation, const void *z, void *a, int64_t rows, int64_t m) {
     activation_forward(activation, z, a, rows, m);
 }
-static void activation_backward_door(int activation, const void *z, const void *a, void *delta, int64_t rows, int64_t m) {
+static void activation_backward_door(int activation, const void *z, const void *a, void *delta, int64_t rows,
+                                     int64_t m) {
     activation_backward(activation, z, a, delta, rows, m);
 }
 static void loss_rows_door(int loss, const void *y, const void *a, double *row_loss, int64_t rows, int64_t m) {
@@ -47,14 +50,17 @@ static double fma_loop(int64_t iterations) {
     vec acc[24];
     const vec factor = splat((real)0.999), term = splat((real)0.001);
 #pragma GCC unroll 24
-    for (int i = 0; i < 24; i++) acc[i] = splat((real)i);
+    for (int i = 0; i < 24; i++)
+        acc[i] = splat((real)i);
     for (int64_t t = 0; t < iterations; t++) {
 #pragma GCC unroll 24
-        for (int i = 0; i < 24; i++) acc[i] = acc[i] * factor + term;
+        for (int i = 0; i < 24; i++)
+            acc[i] = acc[i] * factor + term;
         __asm__ volatile("" ::: "memory");
     }
     vec total = {0};
-    for (int i = 0; i < 24; i++) total += acc[i];
+    for (int i = 0; i < 24; i++)
+        total += acc[i];
     volatile real sink = sum_lanes(total); /* the loop must not be optimized away */
     (void)sink;
     return (double)iterations * 24 * 2 * (double)VL;

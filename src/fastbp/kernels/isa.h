@@ -60,18 +60,18 @@ typedef struct {
     int64_t fan_in, fan_out;
     int64_t coef, intercept; /* offsets of W (fan_in, fan_out) and b (fan_out,) in the flat parameter vector */
     int64_t activation;
-    int64_t a, z, delta;  /* offsets in the workspace of (batch, fan_out) each; z is a where f' does not need it */
-    int64_t transposed;   /* offset in the workspace of the copy of W^T (fan_out, fan_in), or -1 */
+    int64_t a, z, delta; /* offsets in the workspace of (batch, fan_out) each; z is a where f' does not need it */
+    int64_t transposed;  /* offset in the workspace of the copy of W^T (fan_out, fan_in), or -1 */
 } layer_t;
 
 /* The training set, never written to. X is either dense and C-contiguous or compressed sparse rows. */
 typedef struct {
-    const void *X;          /* (n, n_features), or the values of the non-zeros */
-    const int64_t *indptr;  /* (n + 1,), NULL when dense */
-    const void *indices;    /* columns of the non-zeros */
-    int64_t index_bytes;    /* 4 or 8 */
-    const void *Y;          /* (n, n_outputs) */
-    const int64_t *labels;  /* (n,) class numbers in place of Y: row i of Y is one-hot at labels[i] */
+    const void *X;               /* (n, n_features), or the values of the non-zeros */
+    const int64_t *indptr;       /* (n + 1,), NULL when dense */
+    const void *indices;         /* columns of the non-zeros */
+    int64_t index_bytes;         /* 4 or 8 */
+    const void *Y;               /* (n, n_outputs) */
+    const int64_t *labels;       /* (n,) class numbers in place of Y: row i of Y is one-hot at labels[i] */
     const double *sample_weight; /* (n,) or NULL */
 } data_t;
 
@@ -101,8 +101,8 @@ typedef struct {
     double weight_sum; /* the batch length, or the sum of its sample weights */
 
     void *workspace;
-    int64_t x, y;     /* offsets of the gathered batch: (batch, n_features) and (batch, n_outputs) */
-    double *row_loss; /* (batch,) loss of each row, times its sample weight */
+    int64_t x, y;      /* offsets of the gathered batch: (batch, n_features) and (batch, n_outputs) */
+    double *row_loss;  /* (batch,) loss of each row, times its sample weight */
     int64_t row_block; /* rows that go through the whole net together */
     void *out;         /* (n_rows of the data, n_outputs): where a forward pass leaves its results; NULL: nowhere */
     /* the non-zeros of the batch by column, in row order (sparse X only) */

@@ -30,9 +30,7 @@ INLINE vec dl_binary_log_loss(vec y, vec a) {
 }
 
 /* half the Poisson deviance: y log(y / a) - y + a */
-INLINE vec l_poisson(vec y, vec a) {
-    return choose(greater(y, (vec){0}), y * vlog(y / a), (vec){0}) - y + a;
-}
+INLINE vec l_poisson(vec y, vec a) { return choose(greater(y, (vec){0}), y * vlog(y / a), (vec){0}) - y + a; }
 INLINE vec dl_poisson(vec y, vec a) { return (real)1 - y / a; }
 
 #define LOOPS(name, canonical)                                                                             \
@@ -41,7 +39,8 @@ INLINE vec dl_poisson(vec y, vec a) { return (real)1 - y / a; }
             FOR_VECTORS(rows, {                                                                            \
                 real t[VBYTES / sizeof(real)];                                                             \
                 store(t, l_##name(LOAD(y), LOAD(a)));                                                      \
-                for (ptrdiff_t lane = 0; lane < left; lane++) row_loss[i + lane] = (double)t[lane];        \
+                for (ptrdiff_t lane = 0; lane < left; lane++)                                              \
+                    row_loss[i + lane] = (double)t[lane];                                                  \
             });                                                                                            \
             return;                                                                                        \
         }                                                                                                  \
@@ -63,7 +62,8 @@ LOSSES(LOOPS)
 /* row_loss[r] = sum_j l(y[r, j], a[r, j]) */
 static void loss_rows(int loss, const real *y, const real *a, double *row_loss, ptrdiff_t rows, ptrdiff_t m) {
     switch (loss) {
-#define CASE(name, canonical) case LOSS_##name: name##_rows(y, a, row_loss, rows, m); break;
+#define CASE(name, canonical) \
+    case LOSS_##name: name##_rows(y, a, row_loss, rows, m); break;
         LOSSES(CASE)
 #undef CASE
     }
@@ -72,7 +72,8 @@ static void loss_rows(int loss, const real *y, const real *a, double *row_loss, 
 /* dA = dl/da */
 static void loss_gradient(int loss, const real *y, const real *a, real *dA, ptrdiff_t rows, ptrdiff_t m) {
     switch (loss) {
-#define CASE(name, canonical) case LOSS_##name: name##_gradient(y, a, dA, rows * m); break;
+#define CASE(name, canonical) \
+    case LOSS_##name: name##_gradient(y, a, dA, rows *m); break;
         LOSSES(CASE)
 #undef CASE
     }

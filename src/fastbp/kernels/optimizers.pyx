@@ -12,7 +12,7 @@ from libc.math cimport pow, sqrt
 
 from fastbp.kernels.dispatch cimport kernels_for, update_t
 
-from fastbp.kernels._doors import as_input, as_output, check_shape
+from fastbp.kernels._doors import as_input, as_output
 from fastbp.kernels.dispatch import UPDATES
 
 ctypedef fused real:
@@ -20,15 +20,11 @@ ctypedef fused real:
     double
 
 
-cdef void apply(bint is_double, const update_t *update, const void *g, void *w, void *s0, void *s1, Py_ssize_t n) noexcept nogil:
-    kernels_for(is_double).apply_update(update, g, w, s0, s1, n)
-
-
 def _apply(update, const real[::1] g, real[::1] w, real[::1] s0, real[::1] s1):
     cdef update_t c = update
     if g.shape[0]:
         with nogil:
-            apply(real is double, &c, &g[0], &w[0], &s0[0], &s1[0], g.shape[0])
+            kernels_for(real is double).apply_update(&c, &g[0], &w[0], &s0[0], &s1[0], g.shape[0])
 
 
 def checked(g, w, states):

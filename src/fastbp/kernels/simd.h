@@ -95,21 +95,25 @@ INLINE vec vsqrt(vec a) { return (vec)_mm256_sqrt_ps((__m256)a); }
 #else /* 128-bit registers: SSE2, NEON, or whatever the compiler makes of the extensions */
 INLINE ivec first_n(ptrdiff_t n) {
     ivec m;
-    for (ptrdiff_t i = 0; i < VL; i++) m[i] = i < n ? -1 : 0;
+    for (ptrdiff_t i = 0; i < VL; i++)
+        m[i] = i < n ? -1 : 0;
     return m;
 }
 INLINE vec load_n(const real *p, ptrdiff_t n) {
     vec v = {0};
-    for (ptrdiff_t i = 0; i < n; i++) v[i] = p[i];
+    for (ptrdiff_t i = 0; i < n; i++)
+        v[i] = p[i];
     return v;
 }
 INLINE void store_n(real *p, vec v, ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i++) p[i] = v[i];
+    for (ptrdiff_t i = 0; i < n; i++)
+        p[i] = v[i];
 }
 INLINE vec vmin(vec a, vec b) { return choose(less(a, b), a, b); }
 INLINE vec vmax(vec a, vec b) { return choose(less(b, a), a, b); }
 INLINE vec vsqrt(vec a) {
-    for (ptrdiff_t i = 0; i < VL; i++) a[i] = (real)(FASTBP_DOUBLE ? sqrt((double)a[i]) : sqrtf((float)a[i]));
+    for (ptrdiff_t i = 0; i < VL; i++)
+        a[i] = (real)(FASTBP_DOUBLE ? sqrt((double)a[i]) : sqrtf((float)a[i]));
     return a;
 }
 #endif
@@ -126,7 +130,8 @@ INLINE real sum_lanes(vec v) {
     real t[VBYTES / sizeof(real)];
     store(t, v);
     for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
-        for (ptrdiff_t i = 0; i < half; i++) t[i] += t[i + half];
+        for (ptrdiff_t i = 0; i < half; i++)
+            t[i] += t[i + half];
     return t[0];
 }
 
@@ -134,24 +139,25 @@ INLINE real max_lanes(vec v) {
     real t[VBYTES / sizeof(real)];
     store(t, v);
     for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
-        for (ptrdiff_t i = 0; i < half; i++) t[i] = t[i] > t[i + half] ? t[i] : t[i + half];
+        for (ptrdiff_t i = 0; i < half; i++)
+            t[i] = t[i] > t[i + half] ? t[i] : t[i + half];
     return t[0];
 }
 
 /* Runs BODY over [0, n) with `i` the place, and LOAD(p), STORE(p, v) reading and writing one vector at
  * p + i: whole vectors first, then what is left through the same arithmetic under a mask. */
-#define FOR_VECTORS(n, ...)                                   \
-    do {                                                      \
-        ptrdiff_t i = 0;                                      \
-        const ptrdiff_t whole_ = (n) - (n) % VL;              \
-        for (; i < whole_; i += VL) {                         \
-            const ptrdiff_t left = VL;                        \
-            __VA_ARGS__                                       \
-        }                                                     \
-        if (i < (n)) {                                        \
-            const ptrdiff_t left = (n) - i;                   \
-            __VA_ARGS__                                       \
-        }                                                     \
+#define FOR_VECTORS(n, ...)                      \
+    do {                                         \
+        ptrdiff_t i = 0;                         \
+        const ptrdiff_t whole_ = (n) - (n) % VL; \
+        for (; i < whole_; i += VL) {            \
+            const ptrdiff_t left = VL;           \
+            __VA_ARGS__                          \
+        }                                        \
+        if (i < (n)) {                           \
+            const ptrdiff_t left = (n) - i;      \
+            __VA_ARGS__                          \
+        }                                        \
     } while (0)
 #define LOAD(p) (left == VL ? load((p) + i) : load_n((p) + i, left))
 #define STORE(p, v) (left == VL ? store((p) + i, (v)) : store_n((p) + i, (v), left))

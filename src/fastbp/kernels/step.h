@@ -22,7 +22,9 @@
 #include "losses.h"
 #include "updates.h"
 
-INLINE ptrdiff_t data_row(const plan_t *p, ptrdiff_t r) { return (ptrdiff_t)(p->rows ? p->rows[p->start + r] : p->start + r); }
+INLINE ptrdiff_t data_row(const plan_t *p, ptrdiff_t r) {
+    return (ptrdiff_t)(p->rows ? p->rows[p->start + r] : p->start + r);
+}
 
 INLINE ptrdiff_t column_of(const data_t *d, ptrdiff_t nonzero) {
     return d->index_bytes == 4 ? (ptrdiff_t)((const int32_t *)d->indices)[nonzero]
@@ -30,8 +32,10 @@ INLINE ptrdiff_t column_of(const data_t *d, ptrdiff_t nonzero) {
 }
 
 /* rows [lo, hi) of a dense matrix of the data: in place when the batch is a slice, else copied to the workspace */
-static const real *gather(const plan_t *p, const real *from, ptrdiff_t width, int64_t offset, ptrdiff_t lo, ptrdiff_t hi) {
-    if (!p->rows) return from + (p->start + lo) * width;
+static const real *gather(const plan_t *p, const real *from, ptrdiff_t width, int64_t offset, ptrdiff_t lo,
+                          ptrdiff_t hi) {
+    if (!p->rows)
+        return from + (p->start + lo) * width;
     real *block = (real *)p->workspace + offset + lo * width;
     for (ptrdiff_t r = lo; r < hi; r++)
         memcpy(block + (r - lo) * width, from + data_row(p, r) * width, (size_t)width * sizeof(real));
@@ -39,10 +43,12 @@ static const real *gather(const plan_t *p, const real *from, ptrdiff_t width, in
 }
 
 static const real *gather_targets(const plan_t *p, ptrdiff_t m, ptrdiff_t lo, ptrdiff_t hi) {
-    if (!p->data.labels) return gather(p, p->data.Y, m, p->y, lo, hi);
+    if (!p->data.labels)
+        return gather(p, p->data.Y, m, p->y, lo, hi);
     real *y = (real *)p->workspace + p->y + lo * m;
     memset(y, 0, (size_t)((hi - lo) * m) * sizeof(real));
-    for (ptrdiff_t r = lo; r < hi; r++) y[(r - lo) * m + p->data.labels[data_row(p, r)]] = 1;
+    for (ptrdiff_t r = lo; r < hi; r++)
+        y[(r - lo) * m + p->data.labels[data_row(p, r)]] = 1;
     return y;
 }
 
@@ -55,11 +61,13 @@ INLINE const real *batch_input(const plan_t *p) {
 INLINE void sparse_panel(const int vecs, ptrdiff_t left, const data_t *d, ptrdiff_t from, ptrdiff_t to, const real *W,
                          const real *b, ptrdiff_t m, real *z) {
     vec acc[4];
-    for (int v = 0; v < vecs; v++) acc[v] = vecs == 1 ? load_n(b, left) : load(b + v * VL);
+    for (int v = 0; v < vecs; v++)
+        acc[v] = vecs == 1 ? load_n(b, left) : load(b + v * VL);
     for (ptrdiff_t i = from; i < to; i++) {
         const vec x = splat(((const real *)d->X)[i]);
         const real *w = W + column_of(d, i) * m;
-        for (int v = 0; v < vecs; v++) acc[v] += x * (vecs == 1 ? load_n(w, left) : load(w + v * VL));
+        for (int v = 0; v < vecs; v++)
+            acc[v] += x * (vecs == 1 ? load_n(w, left) : load(w + v * VL));
     }
     for (int v = 0; v < vecs; v++) {
         if (vecs == 1)
@@ -69,12 +77,14 @@ INLINE void sparse_panel(const int vecs, ptrdiff_t left, const data_t *d, ptrdif
     }
 }
 
-static void sparse_forward(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi, const real *W, const real *b, ptrdiff_t m, real *z) {
+static void sparse_forward(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi, const real *W, const real *b, ptrdiff_t m,
+                           real *z) {
     for (ptrdiff_t r = lo; r < hi; r++, z += m) {
         const ptrdiff_t row = data_row(p, r);
         const ptrdiff_t from = (ptrdiff_t)p->data.indptr[row], to = (ptrdiff_t)p->data.indptr[row + 1];
         ptrdiff_t j = 0;
-        for (; m - j >= 4 * VL; j += 4 * VL) sparse_panel(4, VL, &p->data, from, to, W + j, b + j, m, z + j);
+        for (; m - j >= 4 * VL; j += 4 * VL)
+            sparse_panel(4, VL, &p->data, from, to, W + j, b + j, m, z + j);
         for (; j < m; j += VL)
             sparse_panel(1, m - j < VL ? m - j : VL, &p->data, from, to, W + j, b + j, m, z + j);
     }
@@ -91,7 +101,8 @@ static void forward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
         if (l == 0 && p->data.indptr) {
             sparse_forward(p, lo, hi, W, b, m, z);
         } else {
-            if (l == 0) input = gather(p, p->data.X, fan_in, p->x, lo, hi);
+            if (l == 0)
+                input = gather(p, p->data.X, fan_in, p->x, lo, hi);
             matmul(hi - lo, m, fan_in, input, fan_in, 1, W, m, b, 0, z, m);
         }
         activation_forward((int)layer->activation, z, a, hi - lo, m);
@@ -120,17 +131,18 @@ static void backward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
         const ptrdiff_t fan_in = (ptrdiff_t)layer->fan_in, fan_out = (ptrdiff_t)layer->fan_out;
         real *delta_below = ws + below->delta + lo * fan_in;
         /* forward: z = b + a_below W */
-        matmul(n, fan_in, fan_out, ws + layer->delta + lo * fan_out, fan_out, 1, ws + layer->transposed, fan_in, NULL, 0,
-               delta_below, fan_in);
+        matmul(n, fan_in, fan_out, ws + layer->delta + lo * fan_out, fan_out, 1, ws + layer->transposed, fan_in, NULL,
+               0, delta_below, fan_in);
         /* forward: a_below = f(z_below) */
-        activation_backward((int)below->activation, ws + below->z + lo * fan_in, ws + below->a + lo * fan_in, delta_below,
-                            n, fan_in);
+        activation_backward((int)below->activation, ws + below->z + lo * fan_in, ws + below->a + lo * fan_in,
+                            delta_below, n, fan_in);
     }
 }
 
 static void forward_rows(const plan_t *p, int64_t lo, int64_t hi) {
     const layer_t *last = &p->layers[p->n_layers - 1];
-    for (int64_t r = lo; r < hi; r += p->row_block) forward_block(p, r, r + p->row_block < hi ? r + p->row_block : hi);
+    for (int64_t r = lo; r < hi; r += p->row_block)
+        forward_block(p, r, r + p->row_block < hi ? r + p->row_block : hi);
     if (p->out)
         memcpy((real *)p->out + (p->start + lo) * last->fan_out, (real *)p->workspace + last->a + lo * last->fan_out,
                (size_t)((hi - lo) * last->fan_out) * sizeof(real));
@@ -151,9 +163,11 @@ static void sparse_columns(const plan_t *p) {
     memset(start, 0, (size_t)(n_columns + 1) * sizeof(int64_t));
     for (ptrdiff_t r = 0; r < p->n; r++) {
         const ptrdiff_t row = data_row(p, r);
-        for (int64_t i = p->data.indptr[row]; i < p->data.indptr[row + 1]; i++) start[column_of(&p->data, i) + 1]++;
+        for (int64_t i = p->data.indptr[row]; i < p->data.indptr[row + 1]; i++)
+            start[column_of(&p->data, i) + 1]++;
     }
-    for (ptrdiff_t c = 0; c < n_columns; c++) start[c + 1] += start[c];
+    for (ptrdiff_t c = 0; c < n_columns; c++)
+        start[c + 1] += start[c];
     for (ptrdiff_t r = 0; r < p->n; r++) {
         const ptrdiff_t row = data_row(p, r);
         for (int64_t i = p->data.indptr[row]; i < p->data.indptr[row + 1]; i++) {
@@ -235,7 +249,8 @@ static int deltas_finite(const plan_t *p) {
     const layer_t *last = &p->layers[p->n_layers - 1];
     const real *delta = (const real *)p->workspace + last->delta;
     for (ptrdiff_t i = 0; i < p->n * last->fan_out; i++)
-        if (!isfinite(delta[i])) return 0;
+        if (!isfinite(delta[i]))
+            return 0;
     return 1;
 }
 

@@ -230,7 +230,7 @@ cdef class Plan:
 
     def __init__(self, const int64_t[:, ::1] layers, params, loss, Data data, int64_t capacity, bint gathers,
                  int64_t n_threads=1):
-        cdef int64_t n_layers = layers.shape[0], size = 0, l, width
+        cdef int64_t n_layers = layers.shape[0], size = 0, layer, width
         cdef bint is_double = params.dtype == np.float64
         self.kernels = kernels_for(is_double)
         self.data, self.capacity, self.n_threads = data, capacity, n_threads
@@ -239,7 +239,6 @@ cdef class Plan:
         # the layer table with the places in the workspace
         table = np.empty((n_layers, 9), np.int64)
         needs_z = {ACTIVATIONS[name] for name in NEEDS_PREACTIVATION}
-        places = {}
 
         def place(count):
             nonlocal size
@@ -249,14 +248,14 @@ cdef class Plan:
 
         self.c.x = place(capacity * layers[0, 0]) if gathers and data.c.indptr == NULL else 0
         self.c.y = place(capacity * layers[n_layers - 1, 1]) if self.backward else 0
-        for l in range(n_layers):
-            width = capacity * layers[l, 1]
+        for layer in range(n_layers):
+            width = capacity * layers[layer, 1]
             a = place(width)
-            z = place(width) if self.backward and layers[l, 4] in needs_z else a
+            z = place(width) if self.backward and layers[layer, 4] in needs_z else a
             delta = place(width) if self.backward else -1
-            transposed = place(layers[l, 0] * layers[l, 1]) if self.backward and l > 0 else -1
-            table[l, :5] = layers[l]
-            table[l, 5:] = a, z, delta, transposed
+            transposed = place(layers[layer, 0] * layers[layer, 1]) if self.backward and layer > 0 else -1
+            table[layer, :5] = layers[l]
+            table[layer, 5:] = a, z, delta, transposed
         workspace = np.empty(size, params.dtype)
         row_loss = np.zeros(capacity)
         self.arrays = (table, params, workspace, row_loss)
@@ -282,13 +281,13 @@ cdef class Plan:
 
     def plan_tiles(self, const int64_t[:, ::1] layers):
         """Cut the weights into tiles, and deal runs of tiles of about equal work to the threads."""
-        cdef int64_t l, begin, i, t
+        cdef int64_t layer, begin
         tiles, work = [], []
-        for l in range(layers.shape[0]):
-            for begin in range(0, layers[l, 0], TILE_ROWS):
-                end = min(begin + TILE_ROWS, layers[l, 0])
-                tiles.append((l, begin, end))
-                work.append((end - begin) * layers[l, 1])
+        for layer in range(layers.shape[0]):
+            for begin in range(0, layers[layer, 0], TILE_ROWS):
+                end = min(begin + TILE_ROWS, layers[layer, 0])
+                tiles.append((layer, begin, end))
+                work.append((end - begin) * layers[layer, 1])
         done = np.cumsum(work)
         shares = np.searchsorted(done, done[-1] * np.arange(1, self.n_threads) / self.n_threads)
         table = np.array(tiles, np.int64)
@@ -436,9 +435,9 @@ cdef class Plan:
 
     cdef void refresh_transposed(self) noexcept nogil:
         """Bring the copies of W^T up to the parameters, which the user may have edited since the last call."""
-        cdef int64_t l
-        for l in range(1, self.c.n_layers):
-            self.kernels.transpose_layer(&self.c, l)
+        cdef int64_t layer
+        for layer in range(1, self.c.n_layers):
+            self.kernels.transpose_layer(&self.c, layer)
 
     cdef int run_forward(self) except -1 nogil:
         cdef int64_t start = 0

@@ -32,7 +32,8 @@ int fastbp_isa_supported(int isa) {
     __builtin_cpu_init();
     switch (isa) {
     case 1: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    case 2: return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
+    case 2:
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
     }
 #endif
     return isa == 0;

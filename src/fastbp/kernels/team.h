@@ -85,10 +85,14 @@ static inline void team_meet(team_t *team, int64_t step, int64_t size) {
     wait_for(&team->middle, step * size);
 }
 static inline void team_finish(team_t *team) { count_in(&team->end); }
-static inline void team_await_finish(team_t *team, int64_t step, int64_t size) { wait_for(&team->end, step * (size - 1)); }
+static inline void team_await_finish(team_t *team, int64_t step, int64_t size) {
+    wait_for(&team->end, step * (size - 1));
+}
 static inline void team_set_overflow(team_t *team, int64_t value) {
     atomic_store_explicit(&team->overflow, value, memory_order_relaxed);
 }
-static inline int64_t team_overflow(team_t *team) { return atomic_load_explicit(&team->overflow, memory_order_relaxed); }
+static inline int64_t team_overflow(team_t *team) {
+    return atomic_load_explicit(&team->overflow, memory_order_relaxed);
+}
 
 #endif

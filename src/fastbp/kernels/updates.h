@@ -14,19 +14,16 @@
 #include "simd.h"
 
 static void update_store(const update_t *u, const real *g, real *w, real *s0, real *s1, ptrdiff_t n) {
-    (void)u, (void)w, (void)s1;
     memcpy(s0, g, (size_t)n * sizeof(real));
 }
 
 static void update_accumulate(const update_t *u, const real *g, real *w, real *s0, real *s1, ptrdiff_t n) {
-    (void)u, (void)w, (void)s1;
     FOR_VECTORS(n, { STORE(s0, LOAD(s0) + LOAD(g)); });
 }
 
 /* v = mu v - eta g; w += v, or with Nesterov's look-ahead w += mu v - eta g (Sutskever et al., 2013) */
 static void update_sgd(const update_t *u, const real *g, real *w, real *s0, real *s1, ptrdiff_t n) {
     const real mu = (real)u->momentum, eta = (real)u->learning_rate;
-    (void)s1;
     if (u->nesterov) {
         FOR_VECTORS(n, {
             vec step = LOAD(g) * eta;
@@ -60,7 +57,8 @@ static void update_adam(const update_t *u, const real *g, real *w, real *s0, rea
 
 static void apply_update(const update_t *u, const real *g, real *w, real *s0, real *s1, ptrdiff_t n) {
     switch (u->kind) {
-#define CASE(name, states) case UPDATE_##name: update_##name(u, g, w, s0, s1, n); break;
+#define CASE(name, states) \
+    case UPDATE_##name: update_##name(u, g, w, s0, s1, n); break;
         UPDATES(CASE)
 #undef CASE
     }

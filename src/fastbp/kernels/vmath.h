@@ -133,7 +133,8 @@ INLINE vec vnormal_cdf(vec x) {
     vec t = (real)1 / (q * (real)0.5 + (real)1);
     vec u = t * (real)2 - (real)1;
     vec p = splat(ERFC_COEFFICIENTS[0]);
-    for (int i = 1; i < (int)(sizeof(ERFC_COEFFICIENTS) / sizeof(real)); i++) p = p * u + ERFC_COEFFICIENTS[i];
+    for (int i = 1; i < (int)(sizeof(ERFC_COEFFICIENTS) / sizeof(real)); i++)
+        p = p * u + ERFC_COEFFICIENTS[i];
     vec tail = t * p * vexp(-(q * q)) * (real)0.5;
     return choose(less(x, (vec){0}), tail, (real)1 - tail);
 }

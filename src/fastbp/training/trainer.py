@@ -143,11 +143,9 @@ class Trainer:
         """Patience has run out: let the schedule decide. True if training continues."""
         rate, comment = self.schedule.on_plateau(self.optimizer.learning_rate)
         if self.verbose:
-            patience = self.history.patience
-            what = "Validation score" if by_score else "Training loss"
-            print(
-                f"{what} did not improve more than tol={patience.tol:f} for {patience.limit:.0f} consecutive epochs. {comment}"
-            )
+            patience, what = self.history.patience, "Validation score" if by_score else "Training loss"
+            epochs = f"{patience.limit:.0f} consecutive epochs"
+            print(f"{what} did not improve more than tol={patience.tol:f} for {epochs}. {comment}")
         if rate is None:
             return False
         self.optimizer.learning_rate = rate
@@ -171,5 +169,3 @@ class Trainer:
             ConvergenceWarning,
             stacklevel=2,
         )
-
-

@@ -6,7 +6,6 @@ between them is made at run time: what is built here runs on every processor of 
 
 import os
 import platform
-import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -40,6 +39,16 @@ int main(void) { _Atomic int n; atomic_init(&n, 1); vec v = {1, 2, 3, 4}; v = v 
 
 class BuildKernels(build_ext):
     """Compiles isa.c once per table, and says plainly when the compiler cannot do it."""
+
+    def finalize_options(self):
+        # Here and not at the top: making a source distribution needs no C.
+        self.distribution.ext_modules = cythonize(
+            self.distribution.ext_modules,
+            include_path=["src"],
+            build_dir="build/cython",
+            compiler_directives={"language_level": 3, "embedsignature": True},
+        )
+        super().finalize_options()
 
     def build_extensions(self):
         if self.compiler.compiler_type == "msvc":
@@ -96,16 +105,4 @@ def extension(name):
     )
 
 
-setup(
-    ext_modules=cythonize(
-        [extension(name) for name in MODULES],
-        include_path=["src"],
-        build_dir="build/cython",
-        compiler_directives={
-            "language_level": 3,
-            "embedsignature": True,
-        },
-        quiet="-q" in sys.argv,
-    ),
-    cmdclass={"build_ext": BuildKernels},
-)
+setup(ext_modules=[extension(name) for name in MODULES], cmdclass={"build_ext": BuildKernels})

@@ -254,7 +254,7 @@ cdef class Plan:
             z = place(width) if self.backward and layers[layer, 4] in needs_z else a
             delta = place(width) if self.backward else -1
             transposed = place(layers[layer, 0] * layers[layer, 1]) if self.backward and layer > 0 else -1
-            table[layer, :5] = layers[l]
+            table[layer, :5] = layers[layer]
             table[layer, 5:] = a, z, delta, transposed
         workspace = np.empty(size, params.dtype)
         row_loss = np.zeros(capacity)

@@ -1,14 +1,22 @@
 """The kernels: arrays in, arrays out; float32 and float64; no GIL while they run.
 
 Doors for users stand here; Cython code can ``cimport`` the pointer kernels from ``fastbp.kernels.dense`` and the table
-of all of them from ``fastbp.kernels.dispatch``. C sources and headers are installed beside the modules.
+of all of them from ``fastbp.kernels.dispatch``, with `get_include` among its include directories.
 """
+
+from pathlib import Path
 
 from fastbp.kernels.activations import activation_backward, activation_forward
 from fastbp.kernels.dense import dense_backward, dense_forward
 from fastbp.kernels.dispatch import ACTIVATIONS, ISA, LOSSES, NEEDS_PREACTIVATION, SUPPORTED_ISAS, fma_peak
 from fastbp.kernels.losses import loss_gradient, loss_rows
 from fastbp.kernels.optimizers import adam_update, sgd_update
+
+
+def get_include() -> str:
+    """The directory of ``isa.h``, which C code compiled from ``cimport fastbp.kernels...`` includes."""
+    return str(Path(__file__).parent)
+
 
 __all__ = [
     "ACTIVATIONS",
@@ -22,6 +30,7 @@ __all__ = [
     "dense_backward",
     "dense_forward",
     "fma_peak",
+    "get_include",
     "loss_gradient",
     "loss_rows",
     "sgd_update",

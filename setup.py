@@ -28,6 +28,9 @@ if IS_X86:
 # compilers a shared object linked with it changes how the whole process treats denormal numbers.
 FLOAT_FLAGS = ["-O3", "-g0", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
 
+# What a module must be built anew for, beside its own source
+KERNEL_SOURCES = [str(path) for path in sorted(Path(KERNELS).glob("*.[hc]"))]
+
 MODULES = ["dispatch", "dense", "activations", "losses", "optimizers", "step"]
 
 PROBE = """
@@ -76,7 +79,7 @@ class BuildKernels(build_ext):
             output_dir=str(Path(self.build_temp) / name),
             macros=[("FASTBP_DOUBLE", str(is_double)), ("FASTBP_TABLE", name)],
             extra_postargs=self.flags(FLOAT_FLAGS + ISA_FLAGS[isa]),
-            depends=[str(p) for p in Path(KERNELS).glob("*.h")],
+            depends=KERNEL_SOURCES,
         )
         return objects[0]
 
@@ -101,7 +104,7 @@ def extension(name):
         [f"{KERNELS}/{name}.pyx"] + ([f"{KERNELS}/tables.c"] if name == "dispatch" else []),
         include_dirs=[KERNELS],
         define_macros=[("FASTBP_X86", "1")] if IS_X86 else [],
-        depends=[f"{KERNELS}/{header}" for header in ("isa.h", "team.h")],
+        depends=KERNEL_SOURCES,
     )
 
 

@@ -5,9 +5,10 @@ from functools import lru_cache
 
 import joblib
 
-#: Floating-point operations of a step below which one more thread does not pay: two barriers, and the lines that
-#: each thread pulls from the other's cache, cost about as much as a thread computes in the meantime.
-FLOPS_PER_THREAD = 1_500_000
+#: Floating-point operations of a step that one more thread needs, to be worth starting at all: two barriers, and the
+#: lines that each thread pulls from the other's cache, cost at least as much as a thread computes in the meantime.
+#: Above this, `Plan.compare` measures whether the thread pays.
+FLOPS_PER_THREAD = 500_000
 
 
 @lru_cache(maxsize=1)

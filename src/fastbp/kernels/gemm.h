@@ -100,12 +100,78 @@ PANEL(3, 1)
 #undef PANEL
 #undef BLOCK_OF
 
+/* One row of C: as many columns at once as give the multiply-adds enough independent chains */
+#define ROW_VECS 8
+INLINE void row_block(const int vecs, ptrdiff_t left, ptrdiff_t k, const real *restrict a, ptrdiff_t a_col,
+                      const real *restrict b, ptrdiff_t b_row, const real *init, real *c) {
+    vec acc[ROW_VECS];
+#pragma GCC unroll 8
+    for (int v = 0; v < vecs; v++)
+        acc[v] = !init ? (vec){0} : v == vecs - 1 ? load_n(init + v * VL, left) : load(init + v * VL);
+    for (ptrdiff_t i = 0; i < k; i++, a += a_col, b += b_row) {
+        const vec ar = splat(*a);
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++) acc[v] += ar * (v == vecs - 1 ? load_n(b + v * VL, left) : load(b + v * VL));
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < vecs; v++) {
+        if (v == vecs - 1)
+            store_n(c + v * VL, acc[v], left);
+        else
+            store(c + v * VL, acc[v]);
+    }
+}
+
+static void row_times_matrix(ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_col, const real *b, ptrdiff_t b_row,
+                             const real *init, real *c) {
+    for (ptrdiff_t j = 0; j < m; j += ROW_VECS * VL) {
+        const ptrdiff_t width = m - j < ROW_VECS * VL ? m - j : ROW_VECS * VL;
+        const ptrdiff_t vecs = (width + VL - 1) / VL, left = width - (vecs - 1) * VL;
+        const real *from = init ? init + j : NULL;
+        switch (vecs) {
+#define CASE(vecs) \
+    case vecs: row_block(vecs, left, k, a, a_col, b + j, b_row, from, c + j); break;
+            CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
+#undef CASE
+        }
+    }
+}
+
+/* C[r, j] = init[j] + sum over i of A[r, i] Bt[j, i], both read along their rows: for a C so narrow that most lanes of
+ * a vector of its columns would be empty. Four rows at once give the multiply-adds enough independent chains. */
+INLINE void dot_rows(const int rows, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, const real *bt,
+                     ptrdiff_t bt_row, const real *init, real *c, ptrdiff_t c_row) {
+    for (ptrdiff_t j = 0; j < m; j++) {
+        const real *b = bt + j * bt_row;
+        vec acc[4] = {{0}, {0}, {0}, {0}};
+        FOR_VECTORS(k, {
+            const vec bv = LOAD(b);
+#pragma GCC unroll 4
+            for (int r = 0; r < rows; r++) acc[r] += LOAD(a + r * a_row) * bv;
+        });
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++) c[r * c_row + j] = init[j] + sum_lanes(acc[r]);
+    }
+}
+
+static void narrow_matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, const real *bt,
+                          ptrdiff_t bt_row, const real *init, real *c, ptrdiff_t c_row) {
+    for (; n >= 4; n -= 4, a += 4 * a_row, c += 4 * c_row) dot_rows(4, m, k, a, a_row, bt, bt_row, init, c, c_row);
+    for (; n >= 1; n -= 1, a += a_row, c += c_row) dot_rows(1, m, k, a, a_row, bt, bt_row, init, c, c_row);
+}
+
 /* C[n, m] = init + A[n, k] B[k, m]; init: NULL for 0, or rows init_row apart (0 repeats one row) */
 static void matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                    const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
-    for (ptrdiff_t j = 0; j < m; j += VECS_MAX * VL) {
-        const ptrdiff_t width = m - j < VECS_MAX * VL ? m - j : VECS_MAX * VL;
-        const ptrdiff_t vecs = (width + VL - 1) / VL, left = width - (vecs - 1) * VL;
+    if (n == 1) {
+        row_times_matrix(m, k, a, a_col, b, b_row, init, c);
+        return;
+    }
+    /* panels as even as can be: one of a single vector would be bound by the loads of A, not by multiply-adds */
+    ptrdiff_t all_vecs = (m + VL - 1) / VL, panels = (all_vecs + VECS_MAX - 1) / VECS_MAX, vecs;
+    for (ptrdiff_t j = 0; panels > 0; j += vecs * VL, all_vecs -= vecs, panels--) {
+        vecs = (all_vecs + panels - 1) / panels;
+        const ptrdiff_t left = panels > 1 ? VL : m - j - (vecs - 1) * VL;
         const real *from = init ? init + j : NULL;
 #define ARGUMENTS n, left, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row
         switch (vecs * 2 + (left < VL)) {

@@ -45,25 +45,25 @@ static void math_function(int function, const void *x_, void *y_, int64_t n) {
     }
 }
 
-/* `iterations` rounds of 24 independent multiply-adds on registers; returns their floating-point operations */
+/* `iterations` rounds of 12 independent multiply-adds on registers; returns their floating-point operations */
+#define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 static double fma_loop(int64_t iterations) {
-    vec acc[24];
     const vec factor = splat((real)0.999), term = splat((real)0.001);
-#pragma GCC unroll 24
-    for (int i = 0; i < 24; i++)
-        acc[i] = splat((real)i);
-    for (int64_t t = 0; t < iterations; t++) {
-#pragma GCC unroll 24
-        for (int i = 0; i < 24; i++)
-            acc[i] = acc[i] * factor + term;
-        __asm__ volatile("" ::: "memory");
-    }
     vec total = {0};
-    for (int i = 0; i < 24; i++)
-        total += acc[i];
+#define BEGIN(i) vec chain##i = splat((real)i);
+#define MULTIPLY_ADD(i) chain##i = chain##i * factor + term;
+#define END(i) total += chain##i;
+    CHAINS(BEGIN)
+    for (int64_t t = 0; t < iterations; t++) {
+        CHAINS(MULTIPLY_ADD)
+    }
+    CHAINS(END)
+#undef BEGIN
+#undef MULTIPLY_ADD
+#undef END
     volatile real sink = sum_lanes(total); /* the loop must not be optimized away */
     (void)sink;
-    return (double)iterations * 24 * 2 * (double)VL;
+    return (double)iterations * 12 * 2 * (double)VL;
 }
 
 extern const kernels_t FASTBP_TABLE;

@@ -126,15 +126,36 @@ INLINE vec copy_sign(vec magnitude, vec sign) {
 }
 
 /* Lanes folded in halves: the order is fixed by the width of a vector, not by the data. */
+#if defined(__AVX512F__) && FASTBP_DOUBLE
+INLINE real sum_lanes(vec v) { return _mm512_reduce_add_pd((__m512d)v); }
+#elif defined(__AVX512F__)
+INLINE real sum_lanes(vec v) { return _mm512_reduce_add_ps((__m512)v); }
+#elif defined(__AVX2__) && FASTBP_DOUBLE
+INLINE real sum_lanes(vec v) {
+    __m128d h = _mm_add_pd(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(h, _mm_unpackhi_pd(h, h)));
+}
+#elif defined(__AVX2__)
+INLINE real sum_lanes(vec v) {
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_add_ss(h, _mm_shuffle_ps(h, h, 1)));
+}
+#else
 INLINE real sum_lanes(vec v) {
     real t[VBYTES / sizeof(real)];
     store(t, v);
     for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
-        for (ptrdiff_t i = 0; i < half; i++)
-            t[i] += t[i + half];
+        for (ptrdiff_t i = 0; i < half; i++) t[i] += t[i + half];
     return t[0];
 }
+#endif
 
+#if defined(__AVX512F__) && FASTBP_DOUBLE
+INLINE real max_lanes(vec v) { return _mm512_reduce_max_pd((__m512d)v); }
+#elif defined(__AVX512F__)
+INLINE real max_lanes(vec v) { return _mm512_reduce_max_ps((__m512)v); }
+#else
 INLINE real max_lanes(vec v) {
     real t[VBYTES / sizeof(real)];
     store(t, v);
@@ -143,6 +164,7 @@ INLINE real max_lanes(vec v) {
             t[i] = t[i] > t[i + half] ? t[i] : t[i + half];
     return t[0];
 }
+#endif
 
 /* Runs BODY over [0, n) with `i` the place, and LOAD(p), STORE(p, v) reading and writing one vector at
  * p + i: whole vectors first, then what is left through the same arithmetic under a mask. */

@@ -31,14 +31,20 @@ INLINE ptrdiff_t column_of(const data_t *d, ptrdiff_t nonzero) {
                                : (ptrdiff_t)((const int64_t *)d->indices)[nonzero];
 }
 
+/* A layer with so few outputs that a vector of them would be mostly empty reads W^T along its rows instead */
+INLINE int is_narrow(const layer_t *layer) { return layer->transposed >= 0 && layer->fan_out * 4 <= VL; }
+
 /* rows [lo, hi) of a dense matrix of the data: in place when the batch is a slice, else copied to the workspace */
 static const real *gather(const plan_t *p, const real *from, ptrdiff_t width, int64_t offset, ptrdiff_t lo,
                           ptrdiff_t hi) {
     if (!p->rows)
         return from + (p->start + lo) * width;
     real *block = (real *)p->workspace + offset + lo * width;
-    for (ptrdiff_t r = lo; r < hi; r++)
-        memcpy(block + (r - lo) * width, from + data_row(p, r) * width, (size_t)width * sizeof(real));
+    for (ptrdiff_t r = lo; r < hi; r++) {
+        const real *row = from + data_row(p, r) * width;
+        real *to = block + (r - lo) * width;
+        FOR_VECTORS(width, { STORE(to, LOAD(row)); });
+    }
     return block;
 }
 
@@ -103,7 +109,10 @@ static void forward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
         } else {
             if (l == 0)
                 input = gather(p, p->data.X, fan_in, p->x, lo, hi);
-            matmul(hi - lo, m, fan_in, input, fan_in, 1, W, m, b, 0, z, m);
+            if (is_narrow(layer))
+                narrow_matmul(hi - lo, m, fan_in, input, fan_in, ws + layer->transposed, fan_in, b, z, m);
+            else
+                matmul(hi - lo, m, fan_in, input, fan_in, 1, W, m, b, 0, z, m);
         }
         activation_forward((int)layer->activation, z, a, hi - lo, m);
         input = a;
@@ -193,7 +202,7 @@ static void sparse_weight_gradient(const plan_t *p, const tile_t *tile, const re
 
 INLINE real *offset_or_null(void *base, int64_t offset) { return base ? (real *)base + offset : NULL; }
 
-/* scratch holds (end - begin) * fan_out reals. Returns the sum of squares of the tile's weights before the update,
+/* scratch holds 2 * (end - begin) * fan_out reals. Returns the sum of squares of the tile's weights before the update,
  * for the penalty's share of the loss; 0 when there is no penalty. */
 static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     real *ws = p->workspace, *g = scratch;
@@ -209,7 +218,12 @@ static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
         sparse_weight_gradient(p, tile, delta, m, g);
     } else {
         const real *input = tile->layer == 0 ? batch_input(p) : ws + (layer - 1)->a;
-        matmul(rows, m, p->n, input + tile->begin, 1, fan_in, delta, m, NULL, 0, g, m);
+        if (is_narrow(layer)) { /* the same as dW^T = delta^T input */
+            matmul(m, rows, p->n, delta, 1, m, input + tile->begin, fan_in, NULL, 0, g + size, rows);
+            transpose(g + size, rows, m, rows, g, m);
+        } else {
+            matmul(rows, m, p->n, input + tile->begin, 1, fan_in, delta, m, NULL, 0, g, m);
+        }
     }
     const int64_t place = layer->coef + tile->begin * m;
     real *W = (real *)p->params + place;
@@ -240,6 +254,7 @@ static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
 
 static void transpose_layer(const plan_t *p, int64_t l) {
     const layer_t *layer = &p->layers[l];
+    if (layer->transposed < 0) return;
     transpose((const real *)p->params + layer->coef, layer->fan_out, layer->fan_in, layer->fan_out,
               (real *)p->workspace + layer->transposed, layer->fan_in);
 }

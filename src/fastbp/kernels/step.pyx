@@ -19,7 +19,11 @@ import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, isfinite, pow, sqrt
+from cpython.pythread cimport (
+    PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
+)
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 
 from fastbp.kernels.dispatch cimport (
     UPDATE_accumulate, UPDATE_adam, kernels_for, layer_t,
@@ -42,9 +46,18 @@ ctypedef struct bitgen_t:
 COMPLETED, OUT_OF_PATIENCE, DIVERGED = 0, 1, 2
 
 cdef int64_t FLOPS_BETWEEN_SIGNAL_CHECKS = 200_000_000  # a tenth of a second on a slow core
+# Between these the team and one thread are timed against each other while training goes on; above, the team is sure
+# to pay, and steps are too few to try.
+cdef double FLOPS_WORTH_SHARING = 100_000_000.0
+cdef int64_t TRIAL_STEPS = 8
+cdef int64_t WATCHED_STEPS = 64
+cdef int64_t STEPS_BETWEEN_TRIALS = 512
+cdef int64_t LONGEST_BACKOFF = 65536
 cdef int64_t ALIGNMENT = 16  # elements: 64 bytes of float
 cdef int64_t ROW_BLOCK = 64
+# A tile is a whole number of register blocks high, and holds at least so many weights, where the layer has them.
 cdef int64_t TILE_ROWS = 8
+cdef int64_t TILE_WEIGHTS = 512
 
 
 cdef const void *address(array) except? NULL:
@@ -238,6 +251,7 @@ cdef class Plan:
 
         # the layer table with the places in the workspace
         table = np.empty((n_layers, 9), np.int64)
+        lanes = self.kernels.vector_bytes // params.dtype.itemsize
         needs_z = {ACTIVATIONS[name] for name in NEEDS_PREACTIVATION}
 
         def place(count):
@@ -253,7 +267,9 @@ cdef class Plan:
             a = place(width)
             z = place(width) if self.backward and layers[layer, 4] in needs_z else a
             delta = place(width) if self.backward else -1
-            transposed = place(layers[layer, 0] * layers[layer, 1]) if self.backward and layer > 0 else -1
+            # the backward pass reads W^T, except for the input's gradient; so does the forward pass of a narrow layer
+            reads_transposed = self.backward and (layer > 0 or 4 * layers[layer, 1] <= lanes)
+            transposed = place(layers[layer, 0] * layers[layer, 1]) if reads_transposed else -1
             table[layer, :5] = layers[layer]
             table[layer, 5:] = a, z, delta, transposed
         workspace = np.empty(size, params.dtype)
@@ -278,14 +294,38 @@ cdef class Plan:
         self.row_chunk = -(-(-(-capacity // n_threads)) // block) * block
         flops = 6 * capacity * sum(int(fan_in) * int(fan_out) for fan_in, fan_out in np.asarray(layers)[:, :2])
         self.signal_interval = max(1, FLOPS_BETWEEN_SIGNAL_CHECKS // max(flops, 1))
+        self.measures = self.backward and n_threads > 1 and flops < FLOPS_WORTH_SHARING
+        self.stage, self.steps_left, self.backoff = TRY_TEAM, TRIAL_STEPS, STEPS_BETWEEN_TRIALS
+        self.plan_parking()
+
+    def __dealloc__(self):
+        cdef int64_t thread
+        if self.parking != NULL:
+            for thread in range(1, self.n_threads):
+                if self.parking[thread] != NULL:
+                    PyThread_free_lock(self.parking[thread])
+            free(self.parking)
+
+    def plan_parking(self):
+        """A lock for each follower to rest at."""
+        cdef int64_t thread
+        self.parking = <PyThread_type_lock *> calloc(self.n_threads, sizeof(PyThread_type_lock))
+        if self.parking == NULL:
+            raise MemoryError
+        for thread in range(1, self.n_threads):
+            self.parking[thread] = PyThread_allocate_lock()
+            if self.parking[thread] == NULL:
+                raise MemoryError
+            PyThread_acquire_lock(self.parking[thread], 1)
 
     def plan_tiles(self, const int64_t[:, ::1] layers):
         """Cut the weights into tiles, and deal runs of tiles of about equal work to the threads."""
         cdef int64_t layer, begin
         tiles, work = [], []
         for layer in range(layers.shape[0]):
-            for begin in range(0, layers[layer, 0], TILE_ROWS):
-                end = min(begin + TILE_ROWS, layers[layer, 0])
+            rows = TILE_ROWS * max(1, -(-TILE_WEIGHTS // (TILE_ROWS * layers[layer, 1])))
+            for begin in range(0, layers[layer, 0], rows):
+                end = min(begin + rows, layers[layer, 0])
                 tiles.append((layer, begin, end))
                 work.append((end - begin) * layers[layer, 1])
         done = np.cumsum(work)
@@ -294,7 +334,7 @@ cdef class Plan:
         starts = np.array([0, *shares, len(tiles)], np.int64)
         squares = np.zeros(len(tiles))
         itemsize = self.arrays[1].dtype.itemsize
-        self.scratch_size = (TILE_ROWS * int(np.asarray(layers)[:, 1].max()) * itemsize + 127) // 64 * 64
+        self.scratch_size = (2 * max(work) * itemsize + 127) // 64 * 64
         scratch = np.empty(self.scratch_size * self.n_threads, np.uint8)
         self.n_tiles = len(tiles)
         self.tiles = <tile_t *> address(table)
@@ -344,8 +384,7 @@ cdef class Plan:
             return True
         if thread == self.n_threads - 1 and self.c.data.indptr != NULL:
             self.kernels.sparse_columns(&self.c)
-        if self.n_threads > 1:
-            team_meet(&self.team, step, self.n_threads)
+        team_meet(&self.team, step, self.n_threads)
         if team_overflow(&self.team) and not self.kernels.deltas_finite(&self.c):
             return False
         self.phase_two(thread)
@@ -357,48 +396,133 @@ cdef class Plan:
         while True:
             step += 1
             team_await_publication(&self.team, step)
-            if self.quit:
+            if self.order == QUIT:
                 break
-            self.take_part(thread, step)
+            if self.order == PARK:
+                team_skip_meeting(&self.team)
+                PyThread_acquire_lock(self.parking[thread], 1)
+            else:
+                self.take_part(thread, step)
             team_finish(&self.team)
         restore_denormals(mode)
 
-    cdef bint lead(self) noexcept nogil:
-        """One step of the whole team over the batch that is set."""
-        cdef bint complete
-        team_set_overflow(&self.team, 0)
-        if self.n_threads == 1:
-            return self.take_part(0, 0)
+    cdef void give_order(self, int order) noexcept nogil:
+        """Release the followers into their next step: a share of the work, a rest, or the way home."""
+        self.order = order
         self.step_number += 1
         team_publish(&self.team)
+
+    cdef bint share_step(self) except -1 nogil:
+        """One step of the whole team over the batch that is set."""
+        cdef bint complete
+        if not self.started:
+            with gil:
+                self.start_followers()
+        if self.order == PARK:
+            self.unpark()
+        self.give_order(WORK)
         complete = self.take_part(0, self.step_number)
         team_await_finish(&self.team, self.step_number, self.n_threads)
         return complete
+
+    cdef void unpark(self) noexcept nogil:
+        """Wake the resting followers up."""
+        cdef int64_t thread
+        for thread in range(1, self.n_threads):
+            PyThread_release_lock(self.parking[thread])
+        team_await_finish(&self.team, self.step_number, self.n_threads)
+        self.order = WORK
+
+    cdef bint step_alone(self) noexcept nogil:
+        """The same step by one thread: every thread's rows, then every thread's tiles."""
+        cdef int64_t thread
+        for thread in range(self.n_threads):
+            self.phase_one(thread)
+        if not self.backward:
+            return True
+        if self.c.data.indptr != NULL:
+            self.kernels.sparse_columns(&self.c)
+        if team_overflow(&self.team) and not self.kernels.deltas_finite(&self.c):
+            return False
+        for thread in range(self.n_threads):
+            self.phase_two(thread)
+        return True
+
+    cdef bint lead(self) except -1 nogil:
+        """One step over the batch that is set, by the team or alone. False when it was abandoned."""
+        cdef double begin
+        cdef bint complete
+        team_set_overflow(&self.team, 0)
+        if not self.measures:
+            return self.step_alone() if self.n_threads == 1 else self.share_step()
+        begin = now()
+        if self.alone:
+            if self.started and self.order == WORK:
+                self.give_order(PARK)
+                team_skip_meeting(&self.team)
+            complete = self.step_alone()
+        else:
+            complete = self.share_step()
+        self.compare(now() - begin)
+        return complete
+
+    cdef void compare(self, double seconds) noexcept nogil:
+        """Time a few steps of the team and a few alone, go on with what was faster, and try again after a while.
+
+        Whether a second thread pays depends on the size of the step and on what else the machine is doing: below some
+        megaflops the threads spend more time on each other's cache lines than they save, and a team whose members
+        have to wait for a processor is slower than one thread. Neither can be known beforehand, and the choice has no
+        influence on the result. While the team works it is watched: when a stretch of its steps takes longer than
+        one thread would have, one thread goes on, each time for twice as long.
+        """
+        if self.steps_left < TRIAL_STEPS or self.stage == DECIDED:  # a trial's first step wakes the followers up
+            self.spent[self.stage] += seconds
+        self.steps_left -= 1
+        if self.stage == DECIDED and not self.alone and self.steps_left % WATCHED_STEPS == 0:
+            if self.spent[DECIDED] > self.spent[TRY_ALONE] * WATCHED_STEPS / (TRIAL_STEPS - 1):
+                self.alone = True
+                self.steps_left = self.backoff
+                self.backoff = min(2 * self.backoff, LONGEST_BACKOFF)
+            self.spent[DECIDED] = 0
+        if self.steps_left > 0:
+            return
+        if self.stage == DECIDED:
+            self.stage, self.alone, self.steps_left = TRY_TEAM, False, TRIAL_STEPS
+            self.spent[TRY_TEAM] = self.spent[TRY_ALONE] = self.spent[DECIDED] = 0
+        elif self.stage == TRY_TEAM:
+            self.stage, self.alone, self.steps_left = TRY_ALONE, True, TRIAL_STEPS
+        else:
+            self.stage, self.alone = DECIDED, self.spent[TRY_ALONE] < self.spent[TRY_TEAM]
+            self.steps_left = STEPS_BETWEEN_TRIALS
+            if self.alone:
+                self.steps_left = self.backoff
+                self.backoff = min(2 * self.backoff, LONGEST_BACKOFF)
 
     def _follow(self, int64_t thread):
         with nogil:
             self.follow(thread)
 
+    def start_followers(self):
+        """Start all threads but the one that leads."""
+        self.started = True
+        for i in range(1, self.n_threads):
+            thread = threading.Thread(target=self._follow, args=(i,), name=f"fastbp-{i}", daemon=True)
+            thread.start()
+            self.threads.append(thread)
+
     def __enter__(self):
-        """Start the followers."""
+        """Get ready for steps; the followers start with the first step that is shared."""
         team_init(&self.team)
-        self.step_number, self.quit, self.steps_since_check = 0, False, 0
-        self.denormal_mode = flush_denormals()
+        self.step_number, self.order, self.started, self.steps_since_check = 0, WORK, False, 0
         self.threads = []
-        try:
-            for i in range(1, self.n_threads):
-                thread = threading.Thread(target=self._follow, args=(i,), name=f"fastbp-{i}", daemon=True)
-                thread.start()
-                self.threads.append(thread)
-        except BaseException:
-            self.__exit__()
-            raise
+        self.denormal_mode = flush_denormals()
         return self
 
     def __exit__(self, *exception):
         """Send the followers home."""
-        self.quit = True
-        team_publish(&self.team)
+        if self.order == PARK:
+            self.unpark()
+        self.give_order(QUIT)
         restore_denormals(self.denormal_mode)
         for thread in self.threads:
             thread.join()
@@ -436,7 +560,7 @@ cdef class Plan:
     cdef void refresh_transposed(self) noexcept nogil:
         """Bring the copies of W^T up to the parameters, which the user may have edited since the last call."""
         cdef int64_t layer
-        for layer in range(1, self.c.n_layers):
+        for layer in range(self.c.n_layers):
             self.kernels.transpose_layer(&self.c, layer)
 
     cdef int run_forward(self) except -1 nogil:

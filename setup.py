@@ -31,7 +31,20 @@ FLOAT_FLAGS = ["-O3", "-g0", "-ffp-contract=fast", "-fno-math-errno", "-fno-trap
 # What a module must be built anew for, beside its own source
 KERNEL_SOURCES = [str(path) for path in sorted(Path(KERNELS).glob("*.[hc]"))]
 
-MODULES = ["dispatch", "dense", "activations", "losses", "optimizers", "step"]
+MODULES = [
+    "dispatch",
+    "activations",
+    "dense",
+    "losses",
+    "optimizers",
+    "data",
+    "patience",
+    "shuffling",
+    "plan",
+    "team",
+    "descent",
+    "predictor",
+]
 
 PROBE = """
 #include <stdatomic.h>

@@ -20,9 +20,7 @@ OPTIMIZERS = {
     "nesterov": dict(solver="sgd", learning_rate_init=0.02, momentum=0.8),
     "invscaling": dict(solver="sgd", learning_rate="invscaling", learning_rate_init=0.1, power_t=0.2),
     # No epoch gains as much as tol, so that the rate drops on every third one.
-    "adaptive": dict(
-        solver="sgd", learning_rate="adaptive", learning_rate_init=0.05, tol=10.0, n_iter_no_change=2
-    ),
+    "adaptive": dict(solver="sgd", learning_rate="adaptive", learning_rate_init=0.05, tol=10.0, n_iter_no_change=2),
     "adam": dict(solver="adam", learning_rate_init=0.01, beta_2=0.99),
 }
 

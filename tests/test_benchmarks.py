@@ -97,9 +97,7 @@ def test_document_has_every_result(document):
     assert document["failures"] == []
     assert document["absent"] == []
     found = {(row["workload"], row["dtype"], row["peer"]) for row in document["results"]}
-    assert found == {
-        ("4-8-3", dtype, peer) for dtype in ("float32", "float64") for peer in ("fastbp", "sklearn")
-    }
+    assert found == {("4-8-3", dtype, peer) for dtype in ("float32", "float64") for peer in ("fastbp", "sklearn")}
 
 
 def test_figures_hang_together(document):

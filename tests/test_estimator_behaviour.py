@@ -51,8 +51,7 @@ def weights(model):
 @both_estimators
 def test_constructor_starts_with_scikit_learns_parameters(name):
     ours, theirs = (
-        list(inspect.signature(cls).parameters.values())
-        for cls in (getattr(fastbp, name), getattr(reference, name))
+        list(inspect.signature(cls).parameters.values()) for cls in (getattr(fastbp, name), getattr(reference, name))
     )
     described = [(p.name, p.kind, p.default) for p in ours]
     assert described[: len(theirs)] == [(p.name, p.kind, p.default) for p in theirs]

@@ -26,9 +26,7 @@ EVERY_CHECK_PASSES = [
 ]
 
 NEEDS_PARTIAL_FIT = "scikit-learn's partial_fit raises with early_stopping=True"
-ROWS_ARE_SPLIT = (
-    "the validation split draws rows: one row of weight two goes to one side, two equal rows may not"
-)
+ROWS_ARE_SPLIT = "the validation split draws rows: one row of weight two goes to one side, two equal rows may not"
 SATURATED = (
     "trained to the end without much of a penalty, the output exceeds 37 in places, "
     "where the logistic function rounds to 1 in float64; the check demands < 1"

@@ -310,9 +310,7 @@ def test_float32(target, optimizer):
 @pytest.mark.parametrize("target", ["multiclass", "regression"])
 def test_parameter(target, params):
     X, y = dense_X(), targets()[target]
-    ours, theirs = fit_both(
-        target, X, y, **RUN_ON | SMALL | dict(batch_size=16, learning_rate_init=0.01) | params
-    )
+    ours, theirs = fit_both(target, X, y, **RUN_ON | SMALL | dict(batch_size=16, learning_rate_init=0.01) | params)
     assert_same_model(ours, theirs, X)
 
 
@@ -330,9 +328,7 @@ def test_labels_of_any_type(kind, early_stopping):
 def test_digits_with_two_hidden_layers():
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
-    ours, theirs = fit_both(
-        "multiclass", X_train, y_train, hidden_layer_sizes=(64, 32), random_state=0, max_iter=40
-    )
+    ours, theirs = fit_both("multiclass", X_train, y_train, hidden_layer_sizes=(64, 32), random_state=0, max_iter=40)
     assert theirs.score(X_test, y_test) > 0.95
     assert ours.score(X_test, y_test) == theirs.score(X_test, y_test)
     assert_array_equal(ours.predict(X_test), theirs.predict(X_test))

@@ -16,9 +16,7 @@ def fenced_blocks(text, languages):
     """List the fenced code blocks in one of some languages as (first line number, code)."""
     fence = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
     return [
-        (text.count("\n", 0, match.start(2)) + 1, match[2])
-        for match in fence.finditer(text)
-        if match[1] in languages
+        (text.count("\n", 0, match.start(2)) + 1, match[2]) for match in fence.finditer(text) if match[1] in languages
     ]
 
 

@@ -7,7 +7,7 @@ CSR matrix.
 import numpy as np
 from scipy import sparse
 
-from fastbp.kernels.step import Data
+from fastbp.kernels.data import Data
 
 
 def as_rows(X, dtype):
@@ -20,9 +20,12 @@ def as_rows(X, dtype):
     dtype : dtype
         float32 or float64.
     """
+    if type(X) is np.ndarray and X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned:
+        return X
     if not sparse.issparse(X):
         return np.require(X, dtype, ["C_CONTIGUOUS", "ALIGNED"])
     X = X.tocsr()
+    check_indices(X)
     indices = X.indices if X.indices.dtype in (np.int32, np.int64) else X.indices.astype(np.int64)
     return (
         np.ascontiguousarray(X.data, dtype),
@@ -30,6 +33,19 @@ def as_rows(X, dtype):
         np.ascontiguousarray(X.indptr, np.int64),
         X.shape,
     )
+
+
+def check_indices(X):
+    """ValueError unless the indices of a CSR matrix lie inside it: the kernels follow them without looking."""
+    n_rows, n_columns = X.shape
+    if X.indptr[0] != 0 or X.indptr[-1] > min(len(X.indices), len(X.data)) or (np.diff(X.indptr) < 0).any():
+        raise ValueError(f"X.indptr of a sparse matrix with {n_rows} rows must rise from 0 to its number of non-zeros")
+    used = X.indices[: X.indptr[-1]]
+    if used.size and (used.min() < 0 or used.max() >= n_columns):
+        raise ValueError(
+            f"X.indices of a sparse matrix with {n_columns} columns must lie in [0, {n_columns}), got {used.min()} to "
+            f"{used.max()}"
+        )
 
 
 def make_data(X, targets, sample_weight, n_outputs, dtype):

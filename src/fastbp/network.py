@@ -20,13 +20,17 @@ from sklearn.utils import check_random_state
 from fastbp.data import make_data
 from fastbp.initializers import INITIALIZERS
 from fastbp.kernels._doors import check_name
+from fastbp.kernels.descent import Descent
 from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION, LOSSES
-from fastbp.kernels.step import Plan
+from fastbp.kernels.predictor import Predictor
 from fastbp.threads import threads_for
 
-#: Rows that pass through the net together outside training. A slice's activations should stay in the second-level
-#: cache; more rows amortize reading the weights.
+#: Rows that pass through the net together for the gradient of a whole data set: their activations should stay in the
+#: second-level cache, and more rows amortize the adding up of gradients.
 SLICE_ROWS = 256
+
+#: Floating-point operations that a forward pass must have for each thread: starting one costs 0.1 ms.
+PREDICT_FLOPS_PER_THREAD = 20_000_000
 
 
 class Network:
@@ -98,9 +102,7 @@ class Network:
         if not (np.isfinite(alpha) and alpha >= 0):
             raise ValueError(f"alpha must be a finite number >= 0, got {alpha!r}")
         self.alpha = float(alpha)
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+        self.dtype = checked_dtype(dtype)
         self.n_threads = n_threads
         check_memory(self.layer_sizes, self.dtype)
         self.layers, self.n_coefs, self.n_params = layer_table(self.layer_sizes, self.activations)
@@ -109,7 +111,12 @@ class Network:
 
     def _allocate(self):
         self._params = np.empty(self.n_params, self.dtype)
+        self._bind()
+
+    def _bind(self):
+        """Make what points into the flat vector: the views, and the compiled forward pass."""
         self.coefs, self.intercepts = self.split(self._params)
+        self._predictor = Predictor(self.layers, self._params)
 
     def initialize(self, random_state: int | np.random.RandomState | None = None, initializer: str = "glorot_uniform"):
         """Draw new parameters.
@@ -161,21 +168,33 @@ class Network:
 
     def flops(self, n_rows: int, backward: bool = True) -> int:
         """Floating-point operations of one pass over `n_rows` rows: 2 for each weight and row forward, and 4
-        backward, less the unneeded gradient of the input."""
+        backward, less the unneeded gradient of the input.
+
+        Parameters
+        ----------
+        n_rows : int
+        backward : bool
+            Whether the backward pass counts.
+        """
         weights = [i * o for i, o in pairwise(self.layer_sizes)]
         return n_rows * (6 * sum(weights) - 2 * weights[0] if backward else 2 * sum(weights))
 
-    def plan(self, data, capacity, *, backward=True, gathers=False):
-        """The network bound to a data set and a workspace for batches of at most `capacity` rows."""
-        return Plan(
-            self.layers,
-            self._params,
-            self.kernel_loss if backward else None,
-            data,
-            capacity,
-            gathers,
-            threads_for(self.flops(capacity, backward), self.n_threads),
-        )
+    def descent(self, data, capacity, gathers=False):
+        """The network bound to a data set and a workspace for batches of at most `capacity` rows.
+
+        Parameters
+        ----------
+        data : Data
+        capacity : int
+        gathers : bool
+            Whether batches are picked through an index (else they are slices of the data).
+
+        Returns
+        -------
+        Descent
+        """
+        n_threads = threads_for(self.flops(capacity), self.n_threads)
+        return Descent(self.layers, self._params, self.kernel_loss, data, capacity, gathers, n_threads)
 
     def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The network's output.
@@ -189,10 +208,28 @@ class Network:
         A : ndarray of shape (n, n_outputs), of the network's dtype
         """
         X = self._check_X(X)
+        return self.forward_unchecked(X)
+
+    def forward_unchecked(self, X):
+        """`forward` for an X that was looked at already.
+
+        Parameters
+        ----------
+        X : ndarray or sparse matrix of shape (n, n_features)
+            Of float32 or float64.
+
+        Returns
+        -------
+        A : ndarray of shape (n, n_outputs)
+        """
         data = make_data(X, None, None, self.n_outputs, self.dtype)
         out = np.empty((data.n_rows, self.n_outputs), self.dtype)
         if data.n_rows:
-            self.plan(data, min(SLICE_ROWS, data.n_rows), backward=False).forward(out)
+            flops = self.flops(data.n_rows, backward=False)
+            n_threads = (
+                threads_for(flops, self.n_threads, PREDICT_FLOPS_PER_THREAD) if flops > PREDICT_FLOPS_PER_THREAD else 1
+            )
+            self._predictor(data, out, n_threads)
         return out
 
     def loss_and_gradient(
@@ -227,7 +264,7 @@ class Network:
         )
         return self.objective(data)
 
-    def objective(self, data, loss_scale=1.0, plan=None):
+    def objective(self, data, loss_scale=1.0, descent=None):
         """`loss_and_gradient` on a `Data`.
 
         Parameters
@@ -235,14 +272,14 @@ class Network:
         data : Data
         loss_scale : float
             Factor of the data's share in the value (not in the gradient).
-        plan : Plan or None
+        descent : Descent or None
             From an earlier call on the same data.
         """
-        plan = plan or self.plan(data, min(SLICE_ROWS, data.n_rows))
+        descent = descent or self.descent(data, min(SLICE_ROWS, data.n_rows))
         weights = data.sample_weight
         weight_sum = data.n_rows if weights is None else float(weights.sum())
         gradient = np.empty(self.n_params, self.dtype)
-        total = plan.loss_and_gradient(gradient)
+        total = descent.loss_and_gradient(gradient)
         coefs = self._params[: self.n_coefs]
         gradient[: self.n_coefs] += self.dtype.type(self.alpha) * coefs
         gradient /= self.dtype.type(weight_sum)
@@ -277,10 +314,19 @@ class Network:
         return y
 
     def astype(self, dtype: DTypeLike) -> "Network":
-        """A copy with parameters and arithmetic of another dtype."""
+        """A copy with parameters and arithmetic of another dtype.
+
+        Parameters
+        ----------
+        dtype : float32 or float64
+
+        Returns
+        -------
+        Network
+        """
         other = object.__new__(Network)
         other.__dict__.update(self.__getstate__())
-        other.dtype = np.dtype(dtype)
+        other.dtype = checked_dtype(dtype)
         other._allocate()
         other._params[...] = self._params
         return other
@@ -291,11 +337,11 @@ class Network:
 
     def __getstate__(self):
         # the views are made anew: a pickled view would no longer share memory with the flat vector
-        return {k: v for k, v in self.__dict__.items() if k not in ("coefs", "intercepts")}
+        return {k: v for k, v in self.__dict__.items() if k not in ("coefs", "intercepts", "_predictor")}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
-        self.coefs, self.intercepts = self.split(self._params)
+        self._bind()
 
     def __deepcopy__(self, memo):
         return self.copy()
@@ -304,6 +350,13 @@ class Network:
         sizes = "-".join(map(str, self.layer_sizes))
         names = ", ".join(self.activations)
         return f"<Network {sizes}, {names}; {self.loss}; {self.n_params:,} parameters, {self.dtype}>"
+
+
+def checked_dtype(dtype):
+    """The dtype, if it is float32 or float64 in the machine's byte order; ValueError otherwise."""
+    if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    return np.dtype(dtype)
 
 
 def checked_layer_sizes(layer_sizes):

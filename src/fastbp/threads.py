@@ -7,7 +7,7 @@ import joblib
 
 #: Floating-point operations of a step that one more thread needs, to be worth starting at all: two barriers, and the
 #: lines that each thread pulls from the other's cache, cost at least as much as a thread computes in the meantime.
-#: Above this, `Plan.compare` measures whether the thread pays.
+#: Above this, `Team.compare` measures whether the thread pays.
 FLOPS_PER_THREAD = 500_000
 
 
@@ -41,9 +41,9 @@ def available_threads(n_threads=None):
     return max(1, min(cpus, int(wanted)) if wanted.isdigit() and int(wanted) > 0 else cpus)
 
 
-def threads_for(flops, n_threads=None):
-    """The threads worth using for a step of so many floating-point operations.
+def threads_for(flops, n_threads=None, flops_per_thread=None):
+    """The threads worth using for a piece of work of so many floating-point operations.
 
     An explicit `n_threads` is an upper bound as well: results do not depend on the number, only speed does.
     """
-    return max(1, min(available_threads(n_threads), int(flops // FLOPS_PER_THREAD)))
+    return max(1, min(available_threads(n_threads), int(flops // (flops_per_thread or FLOPS_PER_THREAD))))

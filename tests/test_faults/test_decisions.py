@@ -316,9 +316,7 @@ CASES = {
 def test_keyboard_interrupt_reaches_the_caller(case):
     setup = textwrap.dedent(CASES[case])
     script = textwrap.dedent(INTERRUPTED).replace("model, call = {case}", setup)
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert result.pop("interrupted")

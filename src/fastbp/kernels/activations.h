@@ -46,14 +46,16 @@ INLINE vec df_silu(vec z, vec a) {
 }
 
 /* Misra (2019): z tanh(softplus z). With e = e^z and n = e (e + 2): tanh(log(1 + e)) = n / (n + 2). */
-INLINE vec mish_e(vec z) { return vexp(vmin(splat((real)20), z)); } /* from 20 on, n / (n + 2) is 1 */
+#define MISH_LINEAR ((real)40) /* from here on mish is z to the last bit */
+INLINE vec mish_e(vec z) { return vexp(vmin(splat(MISH_LINEAR), z)); }
 INLINE vec f_mish(vec z) {
     vec e = mish_e(z), n = e * (e + (real)2);
     return z * (n / (n + (real)2));
 }
 INLINE vec df_mish(vec z, vec a) {
     vec e = mish_e(z), n = e * (e + (real)2), d = n + (real)2;
-    return n / d + z * ((e * (e + (real)1)) / d * (real)4 / d);
+    vec slope = n / d + z * ((e * (e + (real)1)) / d * (real)4 / d);
+    return choose(less(z, splat(MISH_LINEAR)), slope, choose(greater(z, (vec){0}), splat(1), z));
 }
 
 INLINE vec f_softplus(vec z) { return vmax((vec){0}, z) + vlog1p(vexp(-vabs(z))); }

@@ -153,7 +153,7 @@ def dense_backward(dA, X, W, A, activation="identity", dX=None, dW=None, db=None
             f"the derivative of {activation} needs the pre-activation: pass the array Z that "
             "dense_forward(..., Z=array) filled"
         )
-    inputs = (dA, X, W, A)
+    inputs = (dA, X, W, A, *(() if Z is None else (Z,)))
     dX = as_output("dX", dX, X.shape, X.dtype, inputs)
     dW = as_output("dW", dW, W.shape, X.dtype, (*inputs, dX))
     db = as_output("db", db, shape[1:], X.dtype, (*inputs, dX, dW))

@@ -66,6 +66,7 @@ cdef extern from "isa.h" nogil:
         void (*transpose_layer)(const plan_t *, int64_t layer) noexcept nogil
         double (*update_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil
         int (*deltas_finite)(const plan_t *) noexcept nogil
+        int (*all_finite)(const void *x, int64_t n) noexcept nogil
         void (*matmul)(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col,
                        const void *b, int64_t b_row, const void *init, int64_t init_row,
                        void *c, int64_t c_row) noexcept nogil

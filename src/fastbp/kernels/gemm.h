@@ -111,7 +111,8 @@ INLINE void row_block(const int vecs, ptrdiff_t left, ptrdiff_t k, const real *r
     for (ptrdiff_t i = 0; i < k; i++, a += a_col, b += b_row) {
         const vec ar = splat(*a);
 #pragma GCC unroll 8
-        for (int v = 0; v < vecs; v++) acc[v] += ar * (v == vecs - 1 ? load_n(b + v * VL, left) : load(b + v * VL));
+        for (int v = 0; v < vecs; v++)
+            acc[v] += ar * (v == vecs - 1 ? load_n(b + v * VL, left) : load(b + v * VL));
     }
 #pragma GCC unroll 8
     for (int v = 0; v < vecs; v++) {
@@ -147,17 +148,21 @@ INLINE void dot_rows(const int rows, ptrdiff_t m, ptrdiff_t k, const real *a, pt
         FOR_VECTORS(k, {
             const vec bv = LOAD(b);
 #pragma GCC unroll 4
-            for (int r = 0; r < rows; r++) acc[r] += LOAD(a + r * a_row) * bv;
+            for (int r = 0; r < rows; r++)
+                acc[r] += LOAD(a + r * a_row) * bv;
         });
 #pragma GCC unroll 4
-        for (int r = 0; r < rows; r++) c[r * c_row + j] = init[j] + sum_lanes(acc[r]);
+        for (int r = 0; r < rows; r++)
+            c[r * c_row + j] = init[j] + sum_lanes(acc[r]);
     }
 }
 
 static void narrow_matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, const real *bt,
                           ptrdiff_t bt_row, const real *init, real *c, ptrdiff_t c_row) {
-    for (; n >= 4; n -= 4, a += 4 * a_row, c += 4 * c_row) dot_rows(4, m, k, a, a_row, bt, bt_row, init, c, c_row);
-    for (; n >= 1; n -= 1, a += a_row, c += c_row) dot_rows(1, m, k, a, a_row, bt, bt_row, init, c, c_row);
+    for (; n >= 4; n -= 4, a += 4 * a_row, c += 4 * c_row)
+        dot_rows(4, m, k, a, a_row, bt, bt_row, init, c, c_row);
+    for (; n >= 1; n -= 1, a += a_row, c += c_row)
+        dot_rows(1, m, k, a, a_row, bt, bt_row, init, c, c_row);
 }
 
 /* C[n, m] = init + A[n, k] B[k, m]; init: NULL for 0, or rows init_row apart (0 repeats one row) */

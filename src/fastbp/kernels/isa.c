@@ -34,6 +34,8 @@ static void apply_update_door(const update_t *u, const void *g, void *w, void *s
     apply_update(u, g, w, s0, s1, n);
 }
 
+static int all_finite_door(const void *x, int64_t n) { return all_finite(x, n); }
+
 static void math_function(int function, const void *x_, void *y_, int64_t n) {
     const real *x = x_;
     real *y = y_;
@@ -76,6 +78,7 @@ const kernels_t FASTBP_TABLE = {
     .transpose_layer = transpose_layer,
     .update_tile = update_tile,
     .deltas_finite = deltas_finite,
+    .all_finite = all_finite_door,
     .matmul = matmul_door,
     .transpose = transpose_door,
     .column_sums = column_sums_door,

@@ -127,6 +127,7 @@ typedef struct {
     void (*transpose_layer)(const plan_t *, int64_t layer);
     double (*update_tile)(const plan_t *, const tile_t *, void *scratch);
     int (*deltas_finite)(const plan_t *);
+    int (*all_finite)(const void *x, int64_t n);
     /* single kernels, for the doors */
     void (*matmul)(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col, const void *b,
                    int64_t b_row, const void *init, int64_t init_row, void *c, int64_t c_row);

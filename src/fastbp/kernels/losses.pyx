@@ -54,7 +54,7 @@ def loss_rows(Y, A, loss):
     number = check_name("loss", loss, LOSSES)
     A = as_input("A", A, 2)
     Y = check_shape("Y", as_input("Y", Y, 2, A.dtype), A.shape)
-    row_loss = np.empty(A.shape[0])
+    row_loss = np.zeros(A.shape[0])
     _rows(number, Y, A, row_loss)
     return row_loss
 

@@ -30,8 +30,10 @@ def _apply(update, const real[::1] g, real[::1] w, real[::1] s0, real[::1] s1):
 def checked(g, w, states):
     """The gradient as an input, the weights and states as outputs of the same shape and dtype."""
     g = as_input("g", g, 1)
-    w = as_output("w", check_given("w", w), g.shape, g.dtype, (g,))
-    return g, w, [as_output(name, check_given(name, s), g.shape, g.dtype, (g, w)) for name, s in states]
+    outputs = []
+    for name, array in [("w", w), *states]:
+        outputs.append(as_output(name, check_given(name, array), g.shape, g.dtype, (g, *outputs)))
+    return g, outputs[0], outputs[1:]
 
 
 def check_given(name, array):

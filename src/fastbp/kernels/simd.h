@@ -146,7 +146,8 @@ INLINE real sum_lanes(vec v) {
     real t[VBYTES / sizeof(real)];
     store(t, v);
     for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
-        for (ptrdiff_t i = 0; i < half; i++) t[i] += t[i + half];
+        for (ptrdiff_t i = 0; i < half; i++)
+            t[i] += t[i + half];
     return t[0];
 }
 #endif

@@ -254,19 +254,23 @@ static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
 
 static void transpose_layer(const plan_t *p, int64_t l) {
     const layer_t *layer = &p->layers[l];
-    if (layer->transposed < 0) return;
+    if (layer->transposed < 0)
+        return;
     transpose((const real *)p->params + layer->coef, layer->fan_out, layer->fan_in, layer->fan_out,
               (real *)p->workspace + layer->transposed, layer->fan_in);
+}
+
+/* 0 * x is 0 unless x is infinite or NaN */
+static int all_finite(const real *x, ptrdiff_t n) {
+    vec total = {0};
+    FOR_VECTORS(n, { total += LOAD(x) * (real)0; });
+    return sum_lanes(total) == 0;
 }
 
 /* 1 when all of the last layer's delta is finite: then a loss that is not was an overflow of the loss alone */
 static int deltas_finite(const plan_t *p) {
     const layer_t *last = &p->layers[p->n_layers - 1];
-    const real *delta = (const real *)p->workspace + last->delta;
-    for (ptrdiff_t i = 0; i < p->n * last->fan_out; i++)
-        if (!isfinite(delta[i]))
-            return 0;
-    return 1;
+    return all_finite((const real *)p->workspace + last->delta, (ptrdiff_t)(p->n * last->fan_out));
 }
 
 #endif

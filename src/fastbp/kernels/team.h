@@ -63,18 +63,19 @@ static inline void restore_denormals(uint64_t mode) { (void)mode; }
 #endif
 
 typedef struct {
-    /* each on a cache line of its own: a thread that waits on one must not slow the writers of another */
-    _Alignas(64) _Atomic int64_t published; /* steps the leader has released */
-    _Alignas(64) _Atomic int64_t middle;    /* arrivals between the phases */
-    _Alignas(64) _Atomic int64_t end;       /* followers that have finished a step */
-    _Alignas(64) _Atomic int64_t overflow;  /* some row's loss of this step is not finite */
+    /* far apart: a thread that waits on one must not slow the writers of another */
+    _Atomic int64_t published; /* steps the leader has released */
+    char apart1[120];
+    _Atomic int64_t middle; /* arrivals between the phases */
+    char apart2[120];
+    _Atomic int64_t end; /* followers that have finished a step */
+    char apart3[120];
 } team_t;
 
 static inline void team_init(team_t *team) {
     atomic_init(&team->published, 0);
     atomic_init(&team->middle, 0);
     atomic_init(&team->end, 0);
-    atomic_init(&team->overflow, 0);
 }
 
 static inline void wait_for(_Atomic int64_t *counter, int64_t value) {
@@ -101,11 +102,15 @@ static inline void team_finish(team_t *team) { count_in(&team->end); }
 static inline void team_await_finish(team_t *team, int64_t step, int64_t size) {
     wait_for(&team->end, step * (size - 1));
 }
-static inline void team_set_overflow(team_t *team, int64_t value) {
-    atomic_store_explicit(&team->overflow, value, memory_order_relaxed);
-}
-static inline int64_t team_overflow(team_t *team) {
-    return atomic_load_explicit(&team->overflow, memory_order_relaxed);
+
+/* raised by one thread, seen by the others */
+typedef struct {
+    _Atomic int64_t raised;
+} flag_t;
+
+static inline void flag_raise(flag_t *flag) { atomic_store_explicit(&flag->raised, 1, memory_order_relaxed); }
+static inline int flag_is_raised(flag_t *flag) {
+    return atomic_load_explicit(&flag->raised, memory_order_relaxed) != 0;
 }
 
 #endif

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from fastbp.kernels.step import Patience
+from fastbp.kernels.patience import Patience
 
 
 @dataclass

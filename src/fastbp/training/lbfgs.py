@@ -27,11 +27,11 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     ----------
     Byrd, Lu, Nocedal and Zhu (1995), A limited memory algorithm for bound constrained optimization.
     """
-    plan = network.plan(data, min(SLICE_ROWS, data.n_rows))
+    descent = network.descent(data, min(SLICE_ROWS, data.n_rows))
 
     def value_and_gradient(packed):
         network.params = packed
-        loss, gradient = network.objective(data, loss_scale, plan)
+        loss, gradient = network.objective(data, loss_scale, descent)
         return loss, gradient.astype(np.float64, copy=False)
 
     def note(intermediate_result):

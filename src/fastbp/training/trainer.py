@@ -1,6 +1,6 @@
 """Epochs of gradient descent: the schedule, the stopping rule, the record.
 
-The loop over batches runs in the kernels (`Plan.train`), and so does the loop over epochs while nobody has to look
+The loop over batches runs in the kernels (`Descent.train`), and so does the loop over epochs while nobody has to look
 between two of them: `Trainer` asks for as many epochs as it can. With a validation set or a log it asks for one at a
 time.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fastbp.kernels.step import DIVERGED
+from fastbp.kernels.descent import DIVERGED
 
 #: Epochs in one call of the compiled loop when nobody looks between them; bounds the memory of the table of rates.
 EPOCHS_AT_ONCE = 256
@@ -87,14 +87,14 @@ class Trainer:
         KeyboardInterrupt
             Between two steps.
         """
-        plan = self.network.plan(data, batch_size, gathers=rows is not None)
+        descent = self.network.descent(data, batch_size, gathers=rows is not None)
         n_rows = data.n_rows if rows is None else len(rows)
         history, optimizer = self.history, self.optimizer
         watched = validation is not None or self.verbose
         losses = np.empty(1 if watched else min(EPOCHS_AT_ONCE, max_iter))
         while history.n_iter < max_iter:
             rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
-            done, status = plan.train(
+            done, status = descent.train(
                 rows,
                 random_state,
                 optimizer,

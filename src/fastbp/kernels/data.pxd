@@ -1,0 +1,18 @@
+"""The training set as the kernels see it."""
+
+from libc.stdint cimport int64_t
+
+from fastbp.kernels.dispatch cimport data_t
+
+
+# Where the elements of a C-contiguous array begin; the array must outlive the pointer.
+cdef void *address(array) except? NULL
+
+
+cdef class Data:
+    cdef data_t c
+    cdef readonly int64_t n_rows
+    cdef readonly int64_t n_features
+    cdef readonly int64_t n_outputs
+    cdef readonly object arrays
+    cdef int64_t largest_batch(self, int64_t batch_size) except -1

@@ -1,0 +1,177 @@
+"""Gradients and gradient descent: the loops over batches and epochs, which need no Python."""
+
+import numpy as np
+
+from libc.math cimport NAN, isnan, pow, sqrt
+from libc.stdint cimport int64_t
+
+from fastbp.kernels.data cimport address
+from fastbp.kernels.dispatch cimport UPDATE_accumulate, UPDATE_adam, update_t
+from fastbp.kernels.patience cimport Patience
+from fastbp.kernels.shuffling cimport bit_generator, bitgen_t, shuffle_rows
+from fastbp.kernels.team cimport Team
+
+from fastbp.kernels.dispatch import N_STATES, UPDATES
+
+#: why `Descent.train` came back
+COMPLETED, OUT_OF_PATIENCE, DIVERGED = 0, 1, 2
+
+
+cdef class Descent(Team):
+    """A network on its way downhill on one data set.
+
+    Parameters are those of `Plan`.
+    """
+
+    cdef double run_gradient(self) except? -1 nogil:
+        """The summed loss, the gradients accumulated; NaN, and no more gradients, when these are not finite."""
+        cdef int64_t start = 0
+        cdef double total = 0
+        self.refresh_transposed()
+        while start < self.data.n_rows:
+            self.set_batch(start, min(self.capacity, self.data.n_rows - start))
+            self.c.weight_sum = 1
+            if not self.lead():
+                return NAN
+            total += self.batch_loss()
+            self.check_signals()
+            start += self.capacity
+        return total
+
+    cdef int run_epoch(self, int64_t n_train, double rate, double loss_scale, double *loss) except -1 nogil:
+        """One pass over the batches. Writes the mean loss, and returns whether training can go on."""
+        cdef int64_t start = 0, size
+        cdef double total = 0, penalty
+        cdef bint stepping = True
+        cdef update_t *update = &self.c.update
+        while start < n_train and stepping:
+            size = min(self.capacity, n_train - start)
+            if self.set_batch(start, size):
+                update.learning_rate = rate
+                if update.kind == UPDATE_adam:  # bias corrections of step t + 1
+                    update.learning_rate *= (sqrt(1 - pow(update.beta_2, <double> (self.t + 1)))
+                                             / (1 - pow(update.beta_1, <double> (self.t + 1))))
+                stepping = self.lead()
+                penalty = 0
+                if stepping:
+                    self.t += 1
+                    penalty = self.squared_weights()
+                total += size * (loss_scale * self.batch_loss() + 0.5 * update.alpha * penalty) / self.c.weight_sum
+                self.check_signals()
+            start += self.capacity
+        loss[0] = total / n_train
+        return stepping
+
+    # What callers ask for
+
+    def loss_and_gradient(self, gradient):
+        """Sum over the rows of the weighted loss, and of its gradient.
+
+        Parameters
+        ----------
+        gradient : ndarray of shape (n_params,)
+            Laid out as the parameters; overwritten.
+
+        Returns
+        -------
+        float
+            inf when the loss and its gradient are not finite; the gradient is then NaN.
+
+        Notes
+        -----
+        The rows pass in slices of `capacity` rows, whose gradients are added up in that order.
+        """
+        cdef double total = 0
+        gradient[...] = 0
+        self.c.state[0] = <void *> address(gradient)
+        self.c.update.kind = UPDATE_accumulate
+        self.c.update.alpha = 0
+        with self, nogil:
+            total = self.run_gradient()
+        if isnan(total):
+            gradient[...] = np.nan
+            return np.inf
+        return total
+
+    def train(self, rows, random_state, optimizer, double alpha, double loss_scale, const double[::1] rates,
+              double[::1] losses, Patience patience=None, lock=None):
+        """Epochs of gradient descent, until all are done, patience is exhausted, or the loss is no longer finite.
+
+        Parameters
+        ----------
+        rows : ndarray of int64 of shape (n_train,) or None
+            The rows of the data to train on, in the order of the last epoch; shuffled in place before each epoch
+            when `random_state` is given. None: all rows as they stand.
+        random_state : RandomState or None
+        optimizer : fastbp.training.optimizers.Optimizer
+            Its state arrays and its count of steps are updated.
+        alpha : float
+            L2 penalty.
+        loss_scale : float
+            Factor of the data's share in the losses that are reported (never in the gradient).
+        rates : ndarray of shape (n_epochs,)
+            Learning rate of each epoch.
+        losses : ndarray of shape (n_epochs,)
+            Overwritten: the mean loss of each epoch.
+        patience : Patience or None
+            Notes the loss of every epoch.
+        lock : lock or None
+            Held while rows are shuffled; needed when others draw from the same generator.
+
+        Returns
+        -------
+        n_epochs : int
+            Epochs whose loss was written, the last of them unfinished if the loss diverged.
+        status : int
+            COMPLETED, OUT_OF_PATIENCE or DIVERGED.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Between two steps; the weights are those of the last whole step.
+        """
+        cdef bitgen_t *generator = NULL
+        cdef int64_t *order = NULL
+        cdef int64_t n_train = self.data.n_rows, n_epochs = rates.shape[0], epoch = 0, i
+        cdef int status = 0
+        cdef bint shared = lock is not None
+        if (rows is not None) != self.gathers:
+            raise ValueError(f"rows must be {'an array' if self.gathers else 'None'}: so the plan was made")
+        if random_state is not None and rows is None:
+            raise ValueError("rows must be an array to be shuffled, got None")
+        if rows is not None:
+            if rows.dtype != np.int64 or rows.ndim != 1 or not (0 <= rows.min() and rows.max() < self.data.n_rows):
+                raise ValueError(f"rows must be int64 row numbers below {self.data.n_rows}")
+            order = <int64_t *> address(rows)
+            n_train = rows.shape[0]
+        if random_state is not None:
+            generator = bit_generator(random_state)
+        self.c.rows = order
+        self.c.update = dict(kind=UPDATES[optimizer.name], alpha=alpha, learning_rate=0, momentum=optimizer.momentum,
+                             nesterov=optimizer.nesterovs_momentum, beta_1=optimizer.beta_1,
+                             beta_2=optimizer.beta_2, epsilon=optimizer.epsilon)
+        for i in range(N_STATES[optimizer.name]):
+            self.c.state[i] = <void *> address(optimizer.state[i])
+        self.t = optimizer.t
+        try:
+            with self, nogil:
+                self.refresh_transposed()
+                while epoch < n_epochs and status == 0:
+                    if generator != NULL:
+                        if shared:
+                            with gil:
+                                lock.acquire()
+                        shuffle_rows(generator, order, n_train)
+                        if shared:
+                            with gil:
+                                lock.release()
+                    if not self.run_epoch(n_train, rates[epoch], loss_scale, &losses[epoch]):
+                        status = 2
+                    elif patience is not None:
+                        patience.note(losses[epoch])
+                        if patience.exhausted():
+                            status = 1
+                    epoch += 1
+        finally:
+            optimizer.t = self.t
+        return epoch, status

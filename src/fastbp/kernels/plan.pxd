@@ -1,0 +1,33 @@
+"""One network bound to one data set and a workspace."""
+
+from libc.stdint cimport int64_t
+
+from fastbp.kernels.data cimport Data
+from fastbp.kernels.dispatch cimport kernels_t, plan_t, tile_t
+
+
+cdef class Plan:
+    cdef plan_t c
+    cdef const kernels_t *kernels
+    cdef int64_t n_threads
+    cdef int64_t capacity
+    cdef int64_t row_chunk
+    cdef int64_t n_tiles
+    cdef int64_t scratch_size
+    cdef char *scratch
+    cdef tile_t *tiles
+    cdef int64_t *tile_start
+    cdef double *tile_squares
+    cdef unsigned char *overflow
+    cdef bint gathers
+    cdef double flops
+    cdef readonly Data data
+    cdef readonly object arrays
+
+    cdef void phase_one(self, int64_t thread) noexcept nogil
+    cdef void phase_two(self, int64_t thread) noexcept nogil
+    cdef bint diverged(self) noexcept nogil
+    cdef bint set_batch(self, int64_t start, int64_t n) noexcept nogil
+    cdef double batch_loss(self) noexcept nogil
+    cdef double squared_weights(self) noexcept nogil
+    cdef void refresh_transposed(self) noexcept nogil

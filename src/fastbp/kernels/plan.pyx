@@ -1,0 +1,210 @@
+"""The workspace of a training step, and how its work is dealt out.
+
+The step itself is in `step.h`. A `Plan` owns the workspace: activations, deltas, copies of W^T, gradient strips. It
+borrows the flat parameter and optimizer arrays, which the step overwrites, and the data, which nothing writes to.
+
+Phase 1 is dealt to the threads by rows of the batch, phase 2 by tiles of weights. Both cuts are fixed by the shapes and
+by the number of threads that the plan is made for; every number comes out the same whichever thread computes it and
+however the rows are cut, so that models do not depend on the number of threads.
+"""
+
+import numpy as np
+
+from libc.math cimport isfinite
+from libc.stdint cimport int32_t, int64_t
+
+from fastbp.kernels.data cimport Data, address
+from fastbp.kernels.dispatch cimport kernels_for, layer_t, tile_t
+
+from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION, LOSSES, NEEDS_PREACTIVATION
+
+cdef int64_t ALIGNMENT = 16  # elements: 64 bytes of float
+cdef int64_t ROW_BLOCK = 64
+# A tile is a whole number of register blocks high, and holds at least so many weights, where the layer has them.
+cdef int64_t TILE_ROWS = 8
+cdef int64_t TILE_WEIGHTS = 512
+
+
+cdef int64_t ceil_div(int64_t a, int64_t b):
+    return (a + b - 1) // b
+
+
+cdef class Plan:
+    """One network bound to one data set, ready to step.
+
+    Parameters
+    ----------
+    layers : ndarray of int64 of shape (n_layers, 5)
+        fan_in, fan_out, offset of W, offset of b, number of the activation; a row for each dense layer.
+    params : ndarray of shape (n_params,)
+        Flat parameters; overwritten by updates.
+    loss : str
+        A name in LOSSES.
+    data : Data
+    capacity : int
+        The largest batch.
+    gathers : bool
+        Whether batches are picked through an index (else they are slices of the data).
+    n_threads : int
+        Threads that share each step.
+    """
+
+    def __init__(self, const int64_t[:, ::1] layers, params, loss, Data data, int64_t capacity, bint gathers,
+                 int64_t n_threads=1):
+        cdef int64_t n_layers = layers.shape[0], size = 0, layer, width
+        cdef bint is_double = params.dtype == np.float64
+        self.kernels = kernels_for(is_double)
+        if capacity < 1 or n_threads < 1:
+            raise ValueError(f"capacity and n_threads must be at least 1, got {capacity} and {n_threads}")
+        if data.n_features != layers[0, 0] or data.n_outputs != layers[n_layers - 1, 1]:
+            raise ValueError(f"data of {data.n_features} features and {data.n_outputs} outputs are not the network's")
+        if data.arrays[0].dtype != params.dtype:
+            raise ValueError(f"the data are {data.arrays[0].dtype}, the parameters {params.dtype}")
+        if data.c.Y == NULL and data.c.labels == NULL:
+            raise ValueError("the data have no targets to train on")
+        self.data, self.capacity, self.n_threads, self.gathers = data, capacity, n_threads, gathers
+
+        # the layer table with the places in the workspace
+        table = np.empty((n_layers, 9), np.int64)
+        lanes = self.kernels.vector_bytes // params.dtype.itemsize
+        needs_z = {ACTIVATIONS[name] for name in NEEDS_PREACTIVATION}
+
+        def place(count):
+            nonlocal size
+            offset = size
+            size += ceil_div(count, ALIGNMENT) * ALIGNMENT
+            return offset
+
+        self.c.x = place(capacity * layers[0, 0]) if gathers and data.c.indptr == NULL else 0
+        self.c.y = place(capacity * layers[n_layers - 1, 1])
+        for layer in range(n_layers):
+            width = capacity * layers[layer, 1]
+            a = place(width)
+            z = place(width) if layers[layer, 4] in needs_z else a
+            delta = place(width)
+            # the backward pass reads W^T, except for the input's gradient; so does the forward pass of a narrow layer
+            reads_transposed = layer > 0 or 4 * layers[layer, 1] <= lanes
+            transposed = place(layers[layer, 0] * layers[layer, 1]) if reads_transposed else -1
+            table[layer, :5] = layers[layer]
+            table[layer, 5:] = a, z, delta, transposed
+        workspace = np.empty(size, params.dtype)
+        row_loss = np.zeros(capacity)
+        self.arrays = (table, params, workspace, row_loss)
+
+        self.c.layers = <const layer_t *> address(table)
+        self.c.n_layers = n_layers
+        self.c.params = <void *> address(params)
+        self.c.workspace = <void *> address(workspace)
+        self.c.row_loss = <double *> address(row_loss)
+        self.c.data = data.c
+        self.c.row_block = ROW_BLOCK
+        self.c.loss = LOSSES[loss]
+        self.c.canonical = ACTIVATIONS[CANONICAL_ACTIVATION[loss]] == layers[n_layers - 1, 4]
+        self.plan_tiles(layers)
+        if data.c.indptr != NULL:
+            self.plan_sparse()
+        # rows are dealt out in whole register blocks
+        cdef int64_t block = self.kernels.block_rows
+        self.row_chunk = ceil_div(ceil_div(capacity, n_threads), block) * block
+        self.flops = 6 * capacity * sum(int(fan_in) * int(fan_out) for fan_in, fan_out in np.asarray(layers)[:, :2])
+
+    def plan_tiles(self, const int64_t[:, ::1] layers):
+        """Cut the weights into tiles, and deal runs of tiles of about equal work to the threads."""
+        cdef int64_t layer, begin
+        tiles, work = [], []
+        for layer in range(layers.shape[0]):
+            rows = TILE_ROWS * ceil_div(TILE_WEIGHTS, TILE_ROWS * layers[layer, 1])
+            for begin in range(0, layers[layer, 0], rows):
+                end = min(begin + rows, layers[layer, 0])
+                tiles.append((layer, begin, end))
+                work.append((end - begin) * layers[layer, 1])
+        done = np.cumsum(work)
+        shares = np.searchsorted(done, done[-1] * np.arange(1, self.n_threads) / self.n_threads)
+        table = np.array(tiles, np.int64)
+        starts = np.array([0, *shares, len(tiles)], np.int64)
+        squares = np.zeros(len(tiles))
+        itemsize = self.arrays[1].dtype.itemsize
+        self.scratch_size = (2 * max(work) * itemsize + 127) // 64 * 64
+        scratch = np.empty(self.scratch_size * self.n_threads, np.uint8)
+        self.n_tiles = len(tiles)
+        self.tiles = <tile_t *> address(table)
+        self.tile_start = <int64_t *> address(starts)
+        self.tile_squares = <double *> address(squares)
+        self.scratch = <char *> address(scratch)
+        overflow = np.zeros(self.n_threads, np.uint8)
+        self.overflow = <unsigned char *> address(overflow)
+        self.arrays += (table, starts, squares, scratch, overflow)
+
+    def plan_sparse(self):
+        """Room for the non-zeros of a batch by column."""
+        nonzeros = max(self.data.largest_batch(self.capacity), 1)
+        start = np.zeros(self.data.n_features + 1, np.int64)
+        row = np.empty(nonzeros, np.int32)
+        value = np.empty(nonzeros, self.arrays[1].dtype)
+        self.c.column_start = <int64_t *> address(start)
+        self.c.column_row = <int32_t *> address(row)
+        self.c.column_value = <void *> address(value)
+        self.arrays += (start, row, value)
+
+    # One thread's share of a step
+
+    cdef void phase_one(self, int64_t thread) noexcept nogil:
+        cdef int64_t lo = thread * self.row_chunk, hi = lo + self.row_chunk, r
+        self.overflow[thread] = False
+        if hi > self.c.n:
+            hi = self.c.n
+        if lo >= hi:
+            return
+        self.kernels.forward_backward_rows(&self.c, lo, hi)
+        for r in range(lo, hi):
+            if not isfinite(self.c.row_loss[r]):
+                self.overflow[thread] = True
+
+    cdef void phase_two(self, int64_t thread) noexcept nogil:
+        cdef int64_t t
+        cdef void *scratch = self.scratch + thread * self.scratch_size
+        for t in range(self.tile_start[thread], self.tile_start[thread + 1]):
+            self.tile_squares[t] = self.kernels.update_tile(&self.c, &self.tiles[t], scratch)
+
+    cdef bint diverged(self) noexcept nogil:
+        """Is the loss of some row not finite, and the derivative neither? Then the weights must stay as they are."""
+        cdef int64_t thread
+        for thread in range(self.n_threads):
+            if self.overflow[thread]:
+                return not self.kernels.deltas_finite(&self.c)
+        return False
+
+    # The batch
+
+    cdef bint set_batch(self, int64_t start, int64_t n) noexcept nogil:
+        """Make rows [start, start + n) of the order the batch. False when all of their weights are zero."""
+        cdef int64_t r, row
+        self.c.start, self.c.n, self.c.weight_sum = start, n, <double> n
+        if self.c.data.sample_weight != NULL:
+            self.c.weight_sum = 0
+            for r in range(start, start + n):
+                row = self.c.rows[r] if self.c.rows != NULL else r
+                self.c.weight_sum += self.c.data.sample_weight[row]
+        return self.c.weight_sum > 0
+
+    cdef double batch_loss(self) noexcept nogil:
+        """Sum of the weighted losses of the batch's rows, in row order."""
+        cdef double total = 0
+        cdef int64_t r
+        for r in range(self.c.n):
+            total += self.c.row_loss[r]
+        return total
+
+    cdef void refresh_transposed(self) noexcept nogil:
+        """Bring the copies of W^T up to the parameters, which the user may have edited since the last call."""
+        cdef int64_t layer
+        for layer in range(self.c.n_layers):
+            self.kernels.transpose_layer(&self.c, layer)
+
+    cdef double squared_weights(self) noexcept nogil:
+        """Sum of the squared weights before the last update, in tile order; 0 without a penalty."""
+        cdef double total = 0
+        cdef int64_t i
+        for i in range(self.n_tiles):
+            total += self.tile_squares[i]
+        return total

@@ -1,0 +1,63 @@
+"""The thread team."""
+
+from cpython.pythread cimport PyThread_type_lock
+from libc.stdint cimport int64_t
+
+from fastbp.kernels.plan cimport Plan
+
+
+cdef extern from "team.h" nogil:
+    ctypedef struct team_t:
+        pass
+    void team_init(team_t *team)
+    void team_publish(team_t *team)
+    void team_await_publication(team_t *team, int64_t step)
+    void team_meet(team_t *team, int64_t step, int64_t size)
+    void team_skip_meeting(team_t *team)
+    void team_finish(team_t *team)
+    void team_await_finish(team_t *team, int64_t step, int64_t size)
+    double now()
+    unsigned long long flush_denormals()
+    void restore_denormals(unsigned long long mode)
+
+
+# what the leader has the followers do
+cdef enum:
+    WORK
+    PARK
+    QUIT
+
+
+# whether the leader tries out the team, tries out going alone, or has decided
+cdef enum:
+    TRY_TEAM
+    TRY_ALONE
+    DECIDED
+
+
+cdef class Team(Plan):
+    cdef team_t team
+    cdef list threads
+    cdef bint started
+    cdef int order
+    cdef int64_t step_number
+    cdef PyThread_type_lock *parking
+    cdef bint measures
+    cdef bint alone
+    cdef int stage
+    cdef int64_t steps_left
+    cdef int64_t backoff
+    cdef double spent[3]
+    cdef int64_t signal_interval
+    cdef int64_t steps_since_check
+    cdef unsigned long long denormal_mode
+
+    cdef bint take_part(self, int64_t thread, int64_t step) noexcept nogil
+    cdef void follow(self, int64_t thread) noexcept nogil
+    cdef void give_order(self, int order) noexcept nogil
+    cdef void unpark(self) noexcept nogil
+    cdef bint share_step(self) except -1 nogil
+    cdef bint step_alone(self) noexcept nogil
+    cdef void compare(self, double seconds) noexcept nogil
+    cdef bint lead(self) except -1 nogil
+    cdef int check_signals(self) except -1 nogil

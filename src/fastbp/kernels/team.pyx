@@ -1,0 +1,214 @@
+"""The threads that share a step.
+
+One thread leads: it chooses the batch, counts the loss, and decides; the others follow. They are ordinary Python
+threads that run without the GIL and live as long as one call: nothing survives that a fork could break.
+"""
+
+import threading
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.pythread cimport (
+    PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
+)
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
+
+from fastbp.kernels.data cimport Data
+
+cdef double FLOPS_BETWEEN_SIGNAL_CHECKS = 200_000_000.0  # a tenth of a second on a slow core
+# Below this the team and one thread are timed against each other while training goes on; above, the team is sure to
+# pay, and steps are too few to try.
+cdef double FLOPS_WORTH_SHARING = 100_000_000.0
+cdef int64_t TRIAL_STEPS = 8
+cdef int64_t WATCHED_STEPS = 64
+cdef int64_t STEPS_BETWEEN_TRIALS = 512
+cdef int64_t LONGEST_BACKOFF = 65536
+
+
+cdef class Team(Plan):
+    """A plan and the threads that carry it out. A context manager: the threads live inside the ``with`` block.
+
+    Parameters are those of `Plan`.
+    """
+
+    def __init__(self, layers, params, loss, Data data, int64_t capacity, bint gathers, int64_t n_threads=1):
+        super().__init__(layers, params, loss, data, capacity, gathers, n_threads)
+        self.signal_interval = <int64_t> max(1.0, FLOPS_BETWEEN_SIGNAL_CHECKS / max(self.flops, 1.0))
+        self.measures = n_threads > 1 and self.flops < FLOPS_WORTH_SHARING
+        self.stage, self.steps_left, self.backoff = TRY_TEAM, TRIAL_STEPS, STEPS_BETWEEN_TRIALS
+        self.make_parking()
+
+    def make_parking(self):
+        """A lock for each follower to rest at."""
+        cdef int64_t thread
+        self.parking = <PyThread_type_lock *> calloc(self.n_threads, sizeof(PyThread_type_lock))
+        if self.parking == NULL:
+            raise MemoryError
+        for thread in range(1, self.n_threads):
+            self.parking[thread] = PyThread_allocate_lock()
+            if self.parking[thread] == NULL:
+                raise MemoryError
+            PyThread_acquire_lock(self.parking[thread], 1)
+
+    def __dealloc__(self):
+        cdef int64_t thread
+        if self.parking != NULL:
+            for thread in range(1, self.n_threads):
+                if self.parking[thread] != NULL:
+                    PyThread_free_lock(self.parking[thread])
+            free(self.parking)
+
+    cdef bint take_part(self, int64_t thread, int64_t step) noexcept nogil:
+        """One thread's share of one step. False when the step was abandoned: the loss and its derivative are no
+        longer finite, and the weights are left as they were."""
+        self.phase_one(thread)
+        if thread == self.n_threads - 1 and self.c.data.indptr != NULL:
+            self.kernels.sparse_columns(&self.c)
+        team_meet(&self.team, step, self.n_threads)
+        if self.diverged():
+            return False
+        self.phase_two(thread)
+        return True
+
+    cdef void follow(self, int64_t thread) noexcept nogil:
+        cdef unsigned long long mode = flush_denormals()
+        cdef int64_t step = 0
+        while True:
+            step += 1
+            team_await_publication(&self.team, step)
+            if self.order == QUIT:
+                break
+            if self.order == PARK:
+                team_skip_meeting(&self.team)
+                PyThread_acquire_lock(self.parking[thread], 1)
+            else:
+                self.take_part(thread, step)
+            team_finish(&self.team)
+        restore_denormals(mode)
+
+    cdef void give_order(self, int order) noexcept nogil:
+        """Release the followers into their next step: a share of the work, a rest, or the way home."""
+        self.order = order
+        self.step_number += 1
+        team_publish(&self.team)
+
+    cdef bint share_step(self) except -1 nogil:
+        """One step of the whole team over the batch that is set."""
+        cdef bint complete
+        if not self.started:
+            with gil:
+                self.start_followers()
+        if self.order == PARK:
+            self.unpark()
+        self.give_order(WORK)
+        complete = self.take_part(0, self.step_number)
+        team_await_finish(&self.team, self.step_number, self.n_threads)
+        return complete
+
+    cdef void unpark(self) noexcept nogil:
+        """Wake the resting followers up."""
+        cdef int64_t thread
+        for thread in range(1, self.n_threads):
+            PyThread_release_lock(self.parking[thread])
+        team_await_finish(&self.team, self.step_number, self.n_threads)
+        self.order = WORK
+
+    cdef bint step_alone(self) noexcept nogil:
+        """The same step by one thread: every thread's rows, then every thread's tiles."""
+        cdef int64_t thread
+        for thread in range(self.n_threads):
+            self.phase_one(thread)
+        if self.c.data.indptr != NULL:
+            self.kernels.sparse_columns(&self.c)
+        if self.diverged():
+            return False
+        for thread in range(self.n_threads):
+            self.phase_two(thread)
+        return True
+
+    cdef bint lead(self) except -1 nogil:
+        """One step over the batch that is set, by the team or alone. False when it was abandoned."""
+        cdef double begin
+        cdef bint complete
+        if not self.measures:
+            return self.step_alone() if self.n_threads == 1 else self.share_step()
+        begin = now()
+        if self.alone:
+            if self.started and self.order == WORK:
+                self.give_order(PARK)
+                team_skip_meeting(&self.team)
+            complete = self.step_alone()
+        else:
+            complete = self.share_step()
+        self.compare(now() - begin)
+        return complete
+
+    cdef void compare(self, double seconds) noexcept nogil:
+        """Time a few steps of the team and a few alone, go on with what was faster, and try again after a while.
+
+        Whether a second thread pays depends on the size of the step and on what else the machine is doing: below some
+        megaflops the threads spend more time on each other's cache lines than they save, and a team whose members
+        have to wait for a processor is slower than one thread. Neither can be known beforehand, and the choice has no
+        influence on the result. While the team works it is watched: when a stretch of its steps takes longer than
+        one thread would have, one thread goes on, each time for twice as long.
+        """
+        if self.steps_left < TRIAL_STEPS or self.stage == DECIDED:  # a trial's first step wakes the followers up
+            self.spent[self.stage] += seconds
+        self.steps_left -= 1
+        if self.stage == DECIDED and not self.alone and self.steps_left % WATCHED_STEPS == 0:
+            if self.spent[DECIDED] > self.spent[TRY_ALONE] * WATCHED_STEPS / (TRIAL_STEPS - 1):
+                self.alone = True
+                self.steps_left = self.backoff
+                self.backoff = min(2 * self.backoff, LONGEST_BACKOFF)
+            self.spent[DECIDED] = 0
+        if self.steps_left > 0:
+            return
+        if self.stage == DECIDED:
+            self.stage, self.alone, self.steps_left = TRY_TEAM, False, TRIAL_STEPS
+            self.spent[TRY_TEAM] = self.spent[TRY_ALONE] = self.spent[DECIDED] = 0
+        elif self.stage == TRY_TEAM:
+            self.stage, self.alone, self.steps_left = TRY_ALONE, True, TRIAL_STEPS
+        else:
+            self.stage, self.alone = DECIDED, self.spent[TRY_ALONE] < self.spent[TRY_TEAM]
+            self.steps_left = STEPS_BETWEEN_TRIALS
+            if self.alone:
+                self.steps_left = self.backoff
+                self.backoff = min(2 * self.backoff, LONGEST_BACKOFF)
+
+    def _follow(self, int64_t thread):
+        with nogil:
+            self.follow(thread)
+
+    def start_followers(self):
+        """Start all threads but the one that leads."""
+        self.started = True
+        for i in range(1, self.n_threads):
+            thread = threading.Thread(target=self._follow, args=(i,), name=f"fastbp-{i}", daemon=True)
+            thread.start()
+            self.threads.append(thread)
+
+    def __enter__(self):
+        """Get ready for steps; the followers start with the first step that is shared."""
+        team_init(&self.team)
+        self.step_number, self.order, self.started, self.steps_since_check = 0, WORK, False, 0
+        self.threads = []
+        self.denormal_mode = flush_denormals()
+        return self
+
+    def __exit__(self, *exception):
+        """Send the followers home."""
+        if self.order == PARK:
+            self.unpark()
+        self.give_order(QUIT)
+        restore_denormals(self.denormal_mode)
+        for thread in self.threads:
+            thread.join()
+
+    cdef int check_signals(self) except -1 nogil:
+        """Every so many steps, let Python see whether somebody pressed Ctrl-C."""
+        self.steps_since_check += 1
+        if self.steps_since_check >= self.signal_interval:
+            self.steps_since_check = 0
+            with gil:
+                PyErr_CheckSignals()
+        return 0

@@ -1,0 +1,71 @@
+"""The choice of the instruction set, and what the tables of names say; `dispatch.pyx`."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fastbp.kernels import ISA, SUPPORTED_ISAS, dispatch, fma_peak
+
+
+def isa_in_use(**environment):
+    """A new interpreter that prints the instruction set it chose."""
+    return subprocess.run(
+        [sys.executable, "-c", "from fastbp.kernels import ISA; print(ISA)"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("isa", SUPPORTED_ISAS)
+def test_the_environment_chooses(isa):
+    process = isa_in_use(FASTBP_ISA=isa)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() == isa
+
+
+def test_an_empty_choice_is_none():
+    assert isa_in_use(FASTBP_ISA="").stdout.strip() == SUPPORTED_ISAS[-1]
+
+
+def test_an_unknown_instruction_set():
+    process = isa_in_use(FASTBP_ISA="mmx")
+    assert process.returncode != 0
+    message = process.stderr.strip().splitlines()[-1]
+    assert message.startswith("ImportError: FASTBP_ISA='mmx' cannot be used")
+    for isa in SUPPORTED_ISAS:
+        assert isa in message
+
+
+def test_choose_isa():
+    assert dispatch.choose_isa() == dispatch.choose_isa("") == SUPPORTED_ISAS[-1]
+    assert [dispatch.choose_isa(isa) for isa in SUPPORTED_ISAS] == list(SUPPORTED_ISAS)
+    with pytest.raises(ImportError, match=", ".join(SUPPORTED_ISAS)):
+        dispatch.choose_isa("mmx")
+
+
+def test_supported_instruction_sets():
+    assert SUPPORTED_ISAS[0] == "baseline"
+    assert ISA in SUPPORTED_ISAS
+    # from the least to the most capable, as they were compiled
+    assert [isa for isa in dispatch.COMPILED_ISAS if isa in SUPPORTED_ISAS] == list(SUPPORTED_ISAS)
+
+
+def test_tables_of_names():
+    for table in (dispatch.ACTIVATIONS, dispatch.LOSSES, dispatch.UPDATES, dispatch.MATH_FUNCTIONS):
+        assert list(table.values()) == list(range(len(table)))
+    assert dispatch.NEEDS_PREACTIVATION.issubset(dispatch.ACTIVATIONS)
+    assert set(dispatch.CANONICAL_ACTIVATION) == set(dispatch.LOSSES)
+    assert set(dispatch.CANONICAL_ACTIVATION.values()) <= set(dispatch.ACTIVATIONS)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_fma_peak(dtype, n_threads):
+    peak = fma_peak(dtype, seconds=0.02, n_threads=n_threads)
+    assert isinstance(peak, float)
+    assert 0 < peak < np.inf

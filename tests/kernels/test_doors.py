@@ -1,0 +1,255 @@
+"""What the doors let in, what they turn away, and how they say so; `_doors.py`."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fastbp.kernels import (
+    ACTIVATIONS,
+    LOSSES,
+    activation_backward,
+    activation_forward,
+    adam_update,
+    dense_backward,
+    dense_forward,
+    loss_gradient,
+    loss_rows,
+    sgd_update,
+)
+from fastbp.kernels._doors import as_input, as_output, check_name
+
+N, FAN_IN, FAN_OUT = 5, 3, 4
+RNG = np.random.default_rng(0)
+X, W, b = RNG.normal(size=(N, FAN_IN)), RNG.normal(size=(FAN_IN, FAN_OUT)), RNG.normal(size=FAN_OUT)
+Z, A, dA, Y = RNG.uniform(0.1, 0.9, size=(4, N, FAN_OUT))
+g = RNG.normal(size=N)
+
+# door: (function, its inputs by name)
+DOORS = {
+    "dense_forward": (lambda **k: dense_forward(**k), dict(X=X, W=W, b=b)),
+    "dense_backward": (lambda **k: dense_backward(activation="gelu", **k), dict(dA=dA, X=X, W=W, A=A, Z=Z)),
+    "activation_forward": (lambda **k: activation_forward(activation="tanh", **k), dict(Z=Z)),
+    "activation_backward": (lambda **k: activation_backward(activation="gelu", **k), dict(dA=dA, A=A, Z=Z)),
+    "loss_rows": (lambda **k: loss_rows(loss="poisson", **k), dict(Y=Y, A=A)),
+    "loss_gradient": (lambda **k: loss_gradient(loss="poisson", **k), dict(Y=Y, A=A)),
+}
+# door: outputs by name, with their shapes
+OUTPUTS = {
+    "dense_forward": dict(out=(N, FAN_OUT), Z=(N, FAN_OUT)),
+    "dense_backward": dict(dX=(N, FAN_IN), dW=(FAN_IN, FAN_OUT), db=(FAN_OUT,)),
+    "activation_forward": dict(out=(N, FAN_OUT)),
+    "activation_backward": dict(out=(N, FAN_OUT)),
+    "loss_gradient": dict(out=(N, FAN_OUT)),
+}
+# updates: (function of g and the arrays it overwrites, their names)
+UPDATES = {
+    "sgd_update": (lambda g, **k: sgd_update(g, learning_rate=0.1, **k), ("w", "velocity")),
+    "adam_update": (lambda g, **k: adam_update(g, t=1, **k), ("w", "m", "v")),
+}
+INPUTS = [(door, name) for door, (_, inputs) in DOORS.items() for name in inputs]
+PLACES = [(door, name) for door, outputs in OUTPUTS.items() for name in outputs]
+
+
+def results(door, **changes):
+    function, inputs = DOORS[door]
+    found = function(**{**inputs, **changes})
+    return found if isinstance(found, tuple) else (found,)
+
+
+def misaligned(array):
+    """The same values, begun one byte off."""
+    raw = np.empty(array.nbytes + 1, np.uint8)
+    view = raw[1:].view(array.dtype).reshape(array.shape)
+    view[...] = array
+    assert not view.flags.aligned
+    return view
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+LAYOUTS = {
+    "fortran": np.asfortranarray,
+    "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "negative strides": lambda a: a[::-1].copy()[::-1],
+    "misaligned": misaligned,
+    "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
+    "list": lambda a: a.tolist(),
+    "read-only": read_only,
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("door", "name"), INPUTS)
+def test_layout_of_an_input(door, name, layout):
+    array = DOORS[door][1][name]
+    given = LAYOUTS[layout](array)
+    before = np.array(given)
+    for actual, expected in zip(results(door, **{name: given}), results(door), strict=True):
+        assert_array_equal(actual, expected)
+    assert_array_equal(given, before)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("update", UPDATES)
+def test_layout_of_a_gradient(update, layout):
+    function, names = UPDATES[update]
+    expected, actual = ({name: np.ones(N) for name in names} for _ in range(2))
+    function(g, **expected)
+    given = LAYOUTS[layout](g)
+    before = np.array(given)
+    function(given, **actual)
+    for name in names:
+        assert_array_equal(actual[name], expected[name])
+    assert_array_equal(given, before)
+
+
+@pytest.mark.parametrize("kind", [bool, np.int8, np.uint16, np.int64])
+@pytest.mark.parametrize(("door", "name"), INPUTS)
+def test_integers_become_reals(door, name, kind):
+    array = (DOORS[door][1][name] > 0.5).astype(kind)
+    if door.endswith(("rows", "gradient")) and name == "A":
+        array = np.ones_like(array)  # poisson means are positive
+    for dtype in (np.float32, np.float64):
+        decides = name == {"dense_forward": "X", "dense_backward": "X", "activation_forward": "Z"}.get(door, "A")
+        if decides and dtype == np.float32:
+            continue  # integers decide for float64
+        inputs = {k: v.astype(dtype) for k, v in DOORS[door][1].items()}
+        actual = results(door, **{**inputs, name: array})
+        expected = results(door, **{**inputs, name: array.astype(dtype)})
+        for ours, theirs in zip(actual, expected, strict=True):
+            assert ours.dtype == theirs.dtype
+            assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("bad", [complex, object, "U3", np.float16, np.longdouble, "M8[s]"])
+@pytest.mark.parametrize(("door", "name"), INPUTS)
+def test_dtype_of_an_input(door, name, bad):
+    if np.dtype(bad) == np.float64:
+        pytest.skip("long double is double here")
+    array = np.zeros(DOORS[door][1][name].shape, bad)
+    with pytest.raises(TypeError, match=f"^{name} must (hold real numbers|be float32 or float64)"):
+        results(door, **{name: array})
+
+
+@pytest.mark.parametrize(("door", "name"), [(door, name) for door, name in INPUTS if len(DOORS[door][1]) > 1])
+def test_inputs_of_two_dtypes(door, name):
+    array = DOORS[door][1][name].astype(np.float32)
+    with pytest.raises(TypeError, match=r"is float(32|64) where the arguments before it are float"):
+        results(door, **{name: array})
+
+
+@pytest.mark.parametrize(("door", "name"), INPUTS)
+def test_dimensions_of_an_input(door, name):
+    array = DOORS[door][1][name]
+    with pytest.raises(ValueError, match=rf"^{name} must have {array.ndim} dimension\(s\)"):
+        results(door, **{name: array[None]})
+
+
+@pytest.mark.parametrize(("door", "name"), [(door, name) for door, name in INPUTS if len(DOORS[door][1]) > 1])
+def test_shape_of_an_input(door, name):
+    # the message may name a later argument, which no longer fits the one that is wrong
+    array = DOORS[door][1][name]
+    with pytest.raises(ValueError, match=r"must have shape .* to fit the other arguments, got"):
+        results(door, **{name: np.concatenate([array, array], axis=-1)})
+
+
+@pytest.mark.parametrize(("door", "name"), PLACES)
+def test_output_is_filled_and_returned(door, name):
+    place = np.full(OUTPUTS[door][name], 7.0)
+    if (door, name) == ("dense_forward", "Z"):
+        assert dense_forward(X, W, b, "gelu", Z=place) is not place
+        assert_array_equal(place, dense_forward(X, W, b))
+        return
+    filled = results(door, **{name: place})
+    position = list(OUTPUTS[door]).index(name)
+    assert filled[position] is place
+    assert_array_equal(place, results(door)[position])
+
+
+def reversed_rows(shape):
+    return np.zeros(shape)[::-1]
+
+
+BAD_OUTPUTS = [
+    (lambda shape: np.zeros((shape[0] + 1, *shape[1:])), ValueError, "must have shape"),
+    (lambda shape: np.zeros(shape, np.float32), TypeError, "must have dtype float64"),
+    (lambda shape: np.zeros(shape, ">f8"), TypeError, "must have dtype float64"),
+    (lambda shape: read_only(np.zeros(shape)), ValueError, "is read-only"),
+    (reversed_rows, ValueError, "must be C-contiguous"),
+    (lambda shape: misaligned(np.zeros(shape)), ValueError, "must be C-contiguous and aligned"),
+    (lambda shape: np.zeros(shape).tolist(), TypeError, "must be a numpy.ndarray to write to"),
+]
+bad_output = pytest.mark.parametrize(("make", "error", "message"), BAD_OUTPUTS, ids=[m for _, _, m in BAD_OUTPUTS])
+
+
+@bad_output
+@pytest.mark.parametrize(("door", "name"), PLACES)
+def test_unsuitable_output(door, name, make, error, message):
+    with pytest.raises(error, match=f"^{name} {message}"):
+        results(door, **{name: make(OUTPUTS[door][name])})
+
+
+@bad_output
+@pytest.mark.parametrize("update", UPDATES)
+def test_unsuitable_state(update, make, error, message):
+    function, names = UPDATES[update]
+    for name in names:
+        arrays = {k: np.ones(N) for k in names}
+        with pytest.raises(error, match=f"^{name} {message}"):
+            function(g, **{**arrays, name: make((N,))})
+        with pytest.raises(TypeError, match=f"^{name} must be a numpy.ndarray to overwrite, got None"):
+            function(g, **{**arrays, name: None})
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_overlap_of_gradient_weights_and_states(update):
+    function, names = UPDATES[update]
+    for i, name in enumerate(names):
+        for other in ("g", *names[:i]):
+            arrays = {k: np.ones(N) for k in ("g", *names)}
+            arrays[name] = arrays[other]
+            with pytest.raises(ValueError, match=f"^{name} shares memory"):
+                function(**arrays)
+
+
+@pytest.mark.parametrize(
+    ("door", "name", "other"),
+    [(door, name, other) for door, name in PLACES for other in {**DOORS[door][1], **OUTPUTS[door]} if other != name],
+)
+def test_overlap_of_an_output(door, name, other):
+    # square layers, so that every matrix can stand in for every other; a vector overlaps with a matrix's first row
+    def array(name, memory):
+        return memory[:8] if name in ("b", "db") else memory.reshape(8, 8)
+
+    function, inputs = DOORS[door]
+    arrays = {k: array(k, np.full(64, 0.5)) for k in inputs}
+    shared = np.full(64, 0.5)
+    arrays |= {k: array(k, shared) for k in (name, other)}
+    with pytest.raises(ValueError, match="shares memory with an input"):
+        function(**arrays)
+
+
+def test_names_are_listed_when_one_is_unknown():
+    calls = {
+        lambda: dense_forward(X, W, b, "sine"): ("activation", ACTIVATIONS),
+        lambda: dense_backward(dA, X, W, A, "sine"): ("activation", ACTIVATIONS),
+        lambda: activation_forward(Z, "sine"): ("activation", ACTIVATIONS),
+        lambda: activation_backward(dA, A, "sine"): ("activation", ACTIVATIONS),
+        lambda: loss_rows(Y, A, "sine"): ("loss", LOSSES),
+        lambda: loss_gradient(Y, A, "sine"): ("loss", LOSSES),
+    }
+    for call, (kind, table) in calls.items():
+        with pytest.raises(ValueError, match=f"^{kind} must be one of .*; got 'sine'") as error:
+            call()
+        for name in table:
+            assert name in str(error.value)
+
+
+def test_a_suitable_input_is_not_copied():
+    assert np.shares_memory(as_input("X", X, 2), X)
+    assert as_output("out", X, X.shape, X.dtype) is X
+    assert check_name("activation", "relu", ACTIVATIONS) == ACTIVATIONS["relu"]

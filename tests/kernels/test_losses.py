@@ -1,0 +1,122 @@
+"""Losses: kernel, twin and finite differences over the whole table; `losses.pyx` and `losses.h`."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import reference
+from fastbp.kernels import LOSSES, loss_gradient, loss_rows
+
+SIZES = (1, 2, 3, 7, 8, 9, 31, 33, 100)
+every_loss = pytest.mark.parametrize("name", LOSSES)
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+
+def targets_and_outputs(name, n, m, dtype):
+    """What the loss is made for: any numbers, one-hot rows, zeros and ones, counts."""
+    rng = np.random.default_rng(n * 1000 + m)
+    if name == "squared_error":
+        Y, A = rng.normal(size=(2, n, m))
+    elif name == "log_loss":
+        Y, A = np.eye(m)[rng.integers(m, size=n)], rng.dirichlet(np.ones(m) * 2, size=n)
+    elif name == "binary_log_loss":
+        Y, A = rng.integers(2, size=(n, m)), rng.uniform(0.01, 0.99, size=(n, m))
+    else:
+        Y, A = rng.poisson(2, size=(n, m)), rng.uniform(0.1, 5, size=(n, m))
+    return Y.astype(dtype), A.astype(dtype)
+
+
+@every_loss
+@both_dtypes
+@pytest.mark.parametrize("m", SIZES)
+def test_twin(name, dtype, m):
+    eps = np.finfo(dtype).eps
+    for n in SIZES:
+        Y, A = targets_and_outputs(name, n, m, dtype)
+        loss, derivative = reference.LOSSES[name]
+        y, a = Y.astype(np.float64), A.astype(np.float64)
+        if m == 1 and name == "log_loss":
+            a[...] = np.clip(a, eps, 1 - eps)  # the only class has probability one
+        elements = loss(y, a)
+        rows = loss_rows(Y, A, name)
+        assert rows.dtype == np.float64
+        # each element within some eps of its terms (of order 1 to 10), the sum of m of them within m eps of the sum
+        assert_allclose(rows, elements.sum(axis=1), rtol=(m + 8) * eps, atol=40 * eps * np.sqrt(m))
+        gradient = loss_gradient(Y, A, name)
+        assert gradient.dtype == dtype
+        # a difference of numbers up to 5, and in the log loss a quotient
+        assert_allclose(gradient, derivative(y, a), rtol=8 * eps, atol=16 * eps)
+
+
+@every_loss
+@both_dtypes
+def test_finite_differences(name, dtype):
+    Y, A = targets_and_outputs(name, 5, 4, np.float64)
+    A = np.clip(A, 0.05, None) if name != "squared_error" else A
+    expected = reference.finite_difference(lambda a: loss_rows(Y, a, name).sum(), A, 1e-6)
+    # curvature y / a^3 up to 1e4 times eps^2 = 1e-12, and rounding 1e-15 / 1e-6; float32 rounds A
+    rtol = 1e-7 if dtype == np.float64 else 1e-5
+    assert_allclose(loss_gradient(Y.astype(dtype), A.astype(dtype), name), expected, rtol=rtol, atol=1e-7)
+
+
+@every_loss
+@both_dtypes
+def test_rows_do_not_depend_on_each_other(name, dtype):
+    for m in (1, 5):
+        Y, A = targets_and_outputs(name, 40, m, dtype)
+        rows, gradient = loss_rows(Y, A, name), loss_gradient(Y, A, name)
+        for part in (slice(i, i + k) for i in range(18) for k in (1, 3, 8, 21)):
+            assert_array_equal(loss_rows(Y[part], A[part], name), rows[part])
+            assert_array_equal(loss_gradient(Y[part], A[part], name), gradient[part])
+
+
+@pytest.mark.parametrize("name", ["log_loss", "binary_log_loss"])
+@both_dtypes
+def test_probabilities_are_clipped(name, dtype):
+    eps = float(np.finfo(dtype).eps)
+    Y, A = np.array([[1, 0], [0, 1]], dtype), np.array([[0, 1], [0, 1]], dtype)
+    rows = loss_rows(Y, A, name)
+    # -log eps for each certainty that was wrong, -log(1 - eps) = eps for each that was right
+    wrong = {"log_loss": 1, "binary_log_loss": 2}[name]
+    assert_allclose(rows, [-wrong * np.log(eps), wrong * eps], rtol=1e-6)
+    assert np.isfinite(loss_gradient(Y, A, name)).all()
+
+
+@both_dtypes
+def test_poisson_of_zero_counts(dtype):
+    Y, A = np.zeros((2, 3), dtype), np.full((2, 3), 0.5, dtype)
+    # y log(y / a) is 0 at y = 0; halves are exact
+    assert_array_equal(loss_rows(Y, A, "poisson"), [1.5, 1.5])
+    assert_array_equal(loss_gradient(Y, A, "poisson"), np.ones((2, 3)))
+
+
+@every_loss
+@both_dtypes
+def test_perfect_prediction(name, dtype):
+    Y = np.eye(3, dtype=dtype)
+    A = Y if name != "poisson" else Y + 1
+    Y = Y if name != "poisson" else A
+    # clipping leaves eps for each probability
+    assert_allclose(loss_rows(Y, A, name), 0, atol=4 * np.finfo(dtype).eps)
+
+
+@every_loss
+def test_nan_is_seen(name):
+    Y, A = targets_and_outputs(name, 4, 5, np.float64)
+    Y[...] = 1
+    A[2, 3] = np.nan
+    assert_array_equal(np.isnan(loss_rows(Y, A, name)), [False, False, True, False])
+    assert_array_equal(np.isnan(loss_gradient(Y, A, name)), np.isnan(A))
+
+
+def test_no_rows():
+    assert loss_rows(np.empty((0, 3)), np.empty((0, 3)), "squared_error").shape == (0,)
+    assert loss_gradient(np.empty((0, 3)), np.empty((0, 3)), "squared_error").shape == (0, 3)
+
+
+@every_loss
+def test_no_outputs(name):
+    # a sum over nothing; the freed array of sevens is where an array that was never filled would show
+    sevens = np.full(3, 7.0)
+    del sevens
+    assert_array_equal(loss_rows(np.empty((3, 0)), np.empty((3, 0)), name), np.zeros(3))

@@ -1,0 +1,105 @@
+"""Updates: kernel and twin over several steps; `optimizers.pyx` and `updates.h`."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import reference
+from fastbp.kernels import adam_update, sgd_update
+
+SIZES = (1, 2, 3, 7, 8, 9, 31, 33, 100)
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+SGD = [
+    dict(learning_rate=0.1, momentum=0.0, nesterov=False),
+    dict(learning_rate=0.1, momentum=0.9, nesterov=False),
+    dict(learning_rate=0.1, momentum=0.9, nesterov=True),
+    dict(learning_rate=0.01),
+]
+ADAM = [dict(), dict(learning_rate=0.01, beta_1=0.5, beta_2=0.9, epsilon=1e-3), dict(beta_1=0.0, beta_2=0.0)]
+
+
+def update(g, w, state, t, constants):
+    """One step of the kernel that the number of states tells, in place."""
+    if len(state) == 1:
+        return sgd_update(g, w, *state, **constants)
+    return adam_update(g, w, *state, t, **constants)
+
+
+CASES = [(reference.sgd_update, 1, c) for c in SGD] + [(reference.adam_update, 2, c) for c in ADAM]
+every_update = pytest.mark.parametrize(("twin", "n_states", "constants"), CASES)
+
+
+@every_update
+@both_dtypes
+def test_twin(twin, n_states, constants, dtype):
+    rng = np.random.default_rng(0)
+    for n in SIZES:
+        w = rng.normal(size=n).astype(dtype)
+        state = [np.zeros(n, dtype) for _ in range(n_states)]
+        w_twin, state_twin = w.astype(np.float64), [s.astype(np.float64) for s in state]
+        for t in range(1, 6):
+            g = rng.normal(size=n).astype(dtype)
+            g[0] = 0
+            assert update(g, w, state, t, constants) is None
+            w_twin, state_twin = twin(g.astype(np.float64), w_twin, state_twin, t, **constants)
+        # five steps of some six roundings each; the float32 constants are rounded once besides
+        eps = np.finfo(dtype).eps
+        assert_allclose(w, w_twin, rtol=60 * eps, atol=60 * eps)
+        for s, s_twin in zip(state, state_twin, strict=True):
+            assert_allclose(s, s_twin, rtol=60 * eps, atol=60 * eps)
+
+
+@every_update
+@both_dtypes
+def test_value_does_not_depend_on_position(twin, n_states, constants, dtype):
+    rng = np.random.default_rng(0)
+    g, w0, s0 = rng.normal(size=(3, 100)).astype(dtype)
+    s0 = np.abs(s0)
+    w, state = w0.copy(), [s0.copy() for _ in range(n_states)]
+    update(g, w, state, 3, constants)
+    for part in (slice(i, i + k) for i in range(17) for k in (1, 2, 3, 8, 31)):
+        w_part, state_part = w0[part].copy(), [s0[part].copy() for _ in range(n_states)]
+        update(g[part], w_part, state_part, 3, constants)
+        assert_array_equal(w_part, w[part])
+        for s, s_part in zip(state, state_part, strict=True):
+            assert_array_equal(s_part, s[part])
+
+
+@both_dtypes
+def test_plain_gradient_descent(dtype):
+    # powers of two: exact
+    w, velocity = np.ones(5, dtype), np.zeros(5, dtype)
+    sgd_update(np.full(5, 0.5, dtype), w, velocity, learning_rate=0.25, momentum=0.0, nesterov=False)
+    assert_array_equal(w, np.full(5, 0.875))
+    assert_array_equal(velocity, np.full(5, -0.125))
+
+
+@both_dtypes
+def test_first_step_of_adam_is_the_learning_rate(dtype):
+    # m / sqrt(v) with the bias corrections is the sign of g
+    g = np.array([1e-3, -5.0, 2.0, -1e3], dtype)
+    w, m, v = np.zeros((3, 4), dtype)
+    adam_update(g, w, m, v, 1, learning_rate=0.125, epsilon=1e-12)
+    # some roundings, and epsilon / sqrt(v) = 1e-12 / 3e-5
+    assert_allclose(w, -0.125 * np.sign(g), rtol=1e-5 if dtype == np.float32 else 1e-7)
+
+
+def test_the_clock_of_adam_starts_at_one():
+    g, w, m, v = np.ones((4, 3))
+    with pytest.raises(ValueError, match=r"t counts the steps.*at least 1, got 0"):
+        adam_update(g, w, m, v, 0)
+
+
+@pytest.mark.parametrize("n_states", [1, 2])
+def test_nan_stays_where_it_is(n_states):
+    g, w, *state = np.ones((2 + n_states, 21))
+    g[17] = np.nan
+    update(g, w, state, 1, dict(learning_rate=0.1))
+    assert_array_equal(np.isnan(w), np.isnan(g))
+
+
+def test_empty():
+    g, w, velocity = np.empty((3, 0))
+    sgd_update(g, w, velocity, learning_rate=0.1)
+    assert w.shape == (0,)

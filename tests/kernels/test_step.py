@@ -1,0 +1,310 @@
+"""Training steps: the shuffle, the stopping rule, and whole epochs beside the textbook's loop; `step.pyx`."""
+
+import _thread
+import functools
+import pickle
+import threading
+import time
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+
+import fastbp.threads
+import reference
+from fastbp import Network
+from fastbp.data import make_data
+from fastbp.kernels.data import Data
+from fastbp.kernels.descent import COMPLETED, DIVERGED, OUT_OF_PATIENCE
+from fastbp.kernels.patience import Patience
+from fastbp.kernels.shuffling import shuffle
+from fastbp.training import Optimizer
+
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+
+# The shuffle
+
+
+@pytest.mark.parametrize("bit_generator", [np.random.MT19937, np.random.PCG64, np.random.Philox, np.random.SFC64])
+def test_shuffle_is_numpys(bit_generator):
+    ours, numpys = (np.random.RandomState(bit_generator(5)) for _ in range(2))
+    for n in [*range(101), 1_000, 65_537, 100_000]:
+        rows, expected = np.arange(n), np.arange(n)
+        shuffle(ours, rows)
+        numpys.shuffle(expected)
+        assert_array_equal(rows, expected)
+    # the generators stand at the same place: what is drawn next is the same
+    assert_array_equal(ours.randint(2**31, size=5), numpys.randint(2**31, size=5))
+    assert_array_equal(ours.standard_normal(5), numpys.standard_normal(5))
+
+
+# The stopping rule
+
+
+class PatienceTwin:
+    """scikit-learn's rule, with its branches in scikit-learn's order."""
+
+    def __init__(self, tol, limit):
+        self.tol, self.limit, self.best, self.count = tol, limit, np.inf, 0
+
+    def observe(self, value):
+        if value > self.best - self.tol:
+            self.count += 1
+        else:
+            self.count = 0
+        improved = value < self.best
+        if improved:
+            self.best = value
+        return improved
+
+
+@pytest.mark.parametrize("tol", [0.0, 0.1, 10.0])
+@pytest.mark.parametrize("limit", [0, 2, np.inf])
+@pytest.mark.parametrize("seed", range(3))
+def test_patience(tol, limit, seed):
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=60).round(1) - np.arange(60) / 30
+    values[rng.integers(60, size=6)] = np.nan
+    values[rng.integers(60, size=2)] = np.inf
+    ours, twin = Patience(tol, limit), PatienceTwin(tol, limit)
+    for value in values:
+        assert ours.observe(value) == twin.observe(value)
+        assert (ours.best, ours.count) == (twin.best, twin.count)
+        assert ours.is_exhausted == (twin.count > limit)
+
+
+def test_patience_can_be_pickled():
+    patience = Patience(0.5, 3)
+    for value in (4.0, 2.0, 1.9):
+        patience.observe(value)
+    restored = pickle.loads(pickle.dumps(patience))
+    assert (restored.tol, restored.limit, restored.best, restored.count) == (0.5, 3, 1.9, 1)
+
+
+# Epochs
+
+
+SIZES, N, ALPHA = (6, 9, 5, 3), 50, 0.3
+RATES = np.array([0.05, 0.05, 0.02, 0.01])
+UPDATES = {
+    "sgd": (reference.sgd_update, dict(momentum=0.0, nesterov=False)),
+    "momentum": (reference.sgd_update, dict(momentum=0.8, nesterov=False)),
+    "nesterov": (reference.sgd_update, dict(momentum=0.8, nesterov=True)),
+    "adam": (reference.adam_update, dict(beta_1=0.8, beta_2=0.95, epsilon=1e-6)),
+}
+OUTPUTS = {
+    "identity": "squared_error",
+    "softmax": "log_loss",
+    "logistic": "log_loss",
+    "exp": "poisson",
+    "tanh": "squared_error",
+}
+
+
+def problem(output_activation, dtype=np.float64, sparse=False, weighted=False):
+    """X, Y, sample_weight and a network; half of X is zero, and the last rows weigh nothing."""
+    rng = np.random.default_rng(1)
+    X, Y = rng.normal(size=(N, SIZES[0])), rng.uniform(size=(N, SIZES[-1])).round(1)
+    X[rng.random(X.shape) < 0.5] = 0
+    if output_activation == "softmax":
+        Y = np.eye(SIZES[-1])[rng.integers(SIZES[-1], size=N)]
+    weight = np.where(np.arange(N) < N - 8, rng.uniform(0.5, 2, N), 0) if weighted else None
+    network = Network(
+        SIZES,
+        ("tanh", "gelu"),
+        output_activation,
+        OUTPUTS[output_activation],
+        alpha=ALPHA,
+        dtype=dtype,
+        random_state=0,
+    )
+    return (sp.csr_array(X) if sparse else X), Y, weight, network
+
+
+def train(network, X, Y, weight, update="sgd", batch_size=7, seed=None, patience=None, rates=RATES, **changes):
+    """Epochs through a Plan: (n_epochs, status, losses, optimizer)."""
+    twin, constants = UPDATES[update]
+    constants = {"nesterovs_momentum" if k == "nesterov" else k: v for k, v in constants.items()}
+    optimizer = Optimizer(
+        "adam" if twin is reference.adam_update else "sgd", network.n_params, network.dtype, **constants
+    )
+    data = make_data(X, Y, weight, network.n_outputs, network.dtype)
+    rows, random_state = (None, None) if seed is None else (np.arange(N), np.random.RandomState(seed))
+    plan = network.descent(data, batch_size, gathers=rows is not None)
+    losses = np.full(len(rates), np.nan)
+    done, status = plan.train(rows, random_state, optimizer, network.alpha, 1.0, rates, losses, patience)
+    return done, status, losses, optimizer
+
+
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("output_activation", OUTPUTS)
+@pytest.mark.parametrize(
+    ("sparse", "weighted", "seed"), [(False, False, 3), (True, False, 3), (False, True, None), (True, True, 3)]
+)
+def test_textbook_training(update, output_activation, sparse, weighted, seed):
+    X, Y, weight, network = problem(output_activation, sparse=sparse, weighted=weighted)
+    coefs, intercepts = ([w.copy() for w in arrays] for arrays in (network.coefs, network.intercepts))
+    twin, constants = UPDATES[update]
+    expected, steps = reference.train(
+        coefs,
+        intercepts,
+        X.toarray() if sparse else X,
+        Y,
+        update=functools.partial(twin, **constants),
+        rates=RATES,
+        batch_size=7,
+        random_state=None if seed is None else np.random.RandomState(seed),
+        sample_weight=weight,
+        activations=network.activations,
+        loss=network.kernel_loss,
+        alpha=ALPHA,
+    )
+    done, status, losses, optimizer = train(network, X, Y, weight, update, seed=seed)
+    assert (done, status, optimizer.t) == (len(RATES), COMPLETED, steps)
+    # 32 steps whose roundings, some 1e-15 each, the curvature may magnify; Adam divides by sqrt(v) near 0
+    assert_allclose(losses, expected, rtol=1e-9)
+    for ours, theirs in zip(network.coefs + network.intercepts, coefs + intercepts, strict=True):
+        assert_allclose(ours, theirs, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("output_activation", ["softmax", "identity"])
+@pytest.mark.parametrize("kind", ["dense", "csr", "weights", "slices"])
+@both_dtypes
+def test_any_number_of_threads_gives_the_same_bits(output_activation, kind, dtype, monkeypatch):
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    results = []
+    for n_threads in (1, 2, 3, 5):
+        X, Y, weight, network = problem(output_activation, dtype, kind == "csr", kind == "weights")
+        network.n_threads = n_threads
+        seed = None if kind == "slices" else 0
+        _, _, losses, optimizer = train(network, X, Y, weight, "adam", batch_size=33, seed=seed)
+        loss, gradient = network.loss_and_gradient(X, Y, weight)
+        results.append([network.params, losses, *optimizer.state, gradient, network.forward(X), [loss]])
+    for result in results[1:]:
+        for ours, first in zip(result, results[0], strict=True):
+            assert_array_equal(ours, first)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@both_dtypes
+def test_class_numbers_equal_one_hot_rows(n_threads, dtype, monkeypatch):
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    results = []
+    for labels in (False, True):
+        X, Y, weight, network = problem("softmax", dtype, weighted=True)
+        network.n_threads = n_threads
+        _, _, losses, _ = train(network, X, Y.argmax(axis=1) if labels else Y, weight, seed=0)
+        results.append((network.params, losses))
+    for ours, first in zip(*results, strict=True):
+        assert_array_equal(ours, first)
+
+
+def test_a_batch_without_weight_is_no_step():
+    X, Y, _, network = problem("identity")
+    weight = np.ones(N)
+    weight[7:14] = 0
+    train(network, X, Y, weight, "adam")
+    kept = np.delete(np.arange(N), np.s_[7:14])
+    *_, other = problem("identity")
+    _, _, _, optimizer = train(other, X[kept], Y[kept], np.ones(N - 7), "adam")
+    assert optimizer.t == len(RATES) * 7
+    assert_array_equal(network.params, other.params)
+
+
+def test_all_weights_one_is_no_weights():
+    X, Y, _, network = problem("softmax")
+    *_, other = problem("softmax")
+    train(network, X, Y, np.ones(N), seed=0)
+    train(other, X, Y, None, seed=0)
+    assert_array_equal(network.params, other.params)
+
+
+def test_patience_ends_the_epochs():
+    X, Y, _, network = problem("identity")
+    rates = np.full(20, 1e-6)
+    done, status, losses, _ = train(network, X, Y, None, patience=Patience(1.0, 2), rates=rates)
+    # the first loss is better than none; the next three are not by 1.0
+    assert (done, status) == (4, OUT_OF_PATIENCE)
+    assert np.isfinite(losses[:4]).all()
+    assert np.isnan(losses[4:]).all()
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("update", ["momentum", "adam"])
+def test_a_diverging_step_is_not_made(update, n_threads, monkeypatch):
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    X, Y, _, network = problem("identity")
+    network.n_threads = n_threads
+    Y[30] = np.inf  # in the fifth batch of seven rows
+    done, status, losses, optimizer = train(network, X, Y, None, update)
+    assert (done, status, optimizer.t) == (1, DIVERGED, 4)
+    assert not np.isfinite(losses[0])
+    *_, expected = problem("identity")
+    twin = train(expected, X[:28], Y[:28], None, update, rates=RATES[:1])[3]
+    assert_array_equal(network.params, expected.params)
+    for ours, first in zip(optimizer.state, twin.state, strict=True):
+        assert_array_equal(ours, first)
+
+
+def test_an_overflow_of_the_loss_alone_is_no_divergence():
+    X, Y, _, network = problem("identity")
+    Y[3] = 1e200  # its square is no number, its difference from the output is
+    done, status, losses, _ = train(network, X, Y, None, rates=np.full(2, 1e-250))
+    assert (done, status) == (2, COMPLETED)
+    assert (losses == np.inf).all()
+    assert np.isfinite(network.params).all()
+
+
+def test_the_lock_is_held_while_rows_are_shuffled():
+    held = []
+
+    class Lock:
+        def acquire(self):
+            held.append("acquired")
+
+        def release(self):
+            held.append("released")
+
+    X, Y, _, network = problem("identity")
+    optimizer = Optimizer("sgd", network.n_params, network.dtype)
+    plan = network.descent(make_data(X, Y, None, 3, network.dtype), 7, gathers=True)
+    rows = np.arange(N)
+    plan.train(rows, np.random.RandomState(0), optimizer, 0.0, 1.0, RATES, np.empty(4), None, Lock())
+    assert held == ["acquired", "released"] * 4
+
+
+def test_data_must_be_contiguous():
+    with pytest.raises(ValueError, match="not C-contiguous"):
+        Data(np.ones((4, 3)).T)
+
+
+def seconds_to_interrupt(work):
+    """Press Ctrl-C in the middle of `work`: the time until KeyboardInterrupt is there."""
+    pressed = []
+
+    def press():
+        pressed.append(time.monotonic())
+        _thread.interrupt_main()
+
+    timer = threading.Timer(0.3, press)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        timer.cancel()
+    return time.monotonic() - pressed[0]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_interrupt(n_threads):
+    # 60,000 rows through 6 million weights: 7e11 operations forward, several seconds on any core
+    X = np.zeros((60_000, 20), np.float32)
+    network = Network([20, 2000, 2000, 900, 1], dtype=np.float32, random_state=0, n_threads=n_threads)
+    assert seconds_to_interrupt(functools.partial(network.forward, X)) < 1
+    before = network.params.copy()
+    work = functools.partial(network.loss_and_gradient, X, np.zeros(len(X)))
+    assert seconds_to_interrupt(work) < 1
+    assert_array_equal(network.params, before)

@@ -1,0 +1,194 @@
+"""The kernels' twins: the same formulas in plain NumPy, as a textbook on backpropagation writes them.
+
+Tables by name stand beside the kernels' own; ``test_reference.py`` compares the two sets of names, so that a new
+activation, loss or update cannot go without its twin.  Z, A and dA have shape (n, m), one row for each sample.
+"""
+
+import numpy as np
+from scipy.special import erfc, expit, xlogy
+
+LEAKY_SLOPE = 0.01
+# Klambauer et al. (2017), Self-Normalizing Neural Networks, eq. 14
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848, 1.0507009873554804934
+
+
+def normal_cdf(z):
+    """Phi(z), by the complementary error function: no cancellation in the left tail."""
+    return erfc(-z / np.sqrt(2)) / 2
+
+
+def normal_pdf(z):
+    return np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+
+
+def softplus(z):
+    return np.logaddexp(0, z)
+
+
+def elu(z):
+    return np.where(z < 0, np.expm1(np.minimum(z, 0)), z)
+
+
+def softmax(z):
+    """Rows that sum to one; taking the largest off leaves the quotient as it is and keeps exp from overflowing."""
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def softmax_backward(z, a, dA):
+    """J^T dA with the Jacobian J = diag(a) - a a^T of each row."""
+    return a * (dA - (dA * a).sum(axis=1, keepdims=True))
+
+
+# name: (f(z), f'(z))
+ELEMENTWISE = {
+    "identity": (lambda z: z, np.ones_like),
+    "logistic": (expit, lambda z: expit(z) * expit(-z)),
+    "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "relu": (lambda z: np.maximum(z, 0), lambda z: np.where(z > 0, 1.0, 0.0)),
+    "leaky_relu": (lambda z: np.where(z < 0, LEAKY_SLOPE * z, z), lambda z: np.where(z > 0, 1.0, LEAKY_SLOPE)),
+    "elu": (elu, lambda z: np.exp(np.minimum(z, 0))),
+    "selu": (
+        lambda z: SELU_SCALE * np.where(z < 0, SELU_ALPHA * elu(z), z),
+        lambda z: SELU_SCALE * np.where(z < 0, SELU_ALPHA * np.exp(np.minimum(z, 0)), 1.0),
+    ),
+    "gelu": (lambda z: z * normal_cdf(z), lambda z: normal_cdf(z) + z * normal_pdf(z)),
+    "silu": (lambda z: z * expit(z), lambda z: expit(z) + z * expit(z) * expit(-z)),
+    "mish": (
+        lambda z: z * np.tanh(softplus(z)),
+        lambda z: np.tanh(softplus(z)) + z * expit(z) / np.cosh(softplus(z)) ** 2,
+    ),
+    "softplus": (softplus, expit),
+    "exp": (np.exp, np.exp),
+}
+
+
+def elementwise(f, df):
+    """The pair (forward, backward) of a function that works on single elements: dz = dA * f'(z)."""
+    return f, lambda z, a, dA: dA * df(z)
+
+
+#: name: (A = forward(Z), dZ = backward(Z, A, dA))
+ACTIVATIONS = {name: elementwise(*pair) for name, pair in ELEMENTWISE.items()}
+ACTIVATIONS["softmax"] = (softmax, softmax_backward)
+
+
+def clip(p):
+    """Probabilities kept off 0 and 1 by the epsilon of their type."""
+    eps = np.finfo(p.dtype).eps
+    return np.clip(p, eps, 1 - eps)
+
+
+#: name: (loss of each element, its derivative by a); the loss of a row is the sum over its elements
+LOSSES = {
+    "squared_error": (lambda y, a: (a - y) ** 2 / 2, lambda y, a: a - y),
+    "log_loss": (lambda y, a: -y * np.log(clip(a)), lambda y, a: -y / clip(a)),
+    "binary_log_loss": (
+        lambda y, a: -y * np.log(clip(a)) - (1 - y) * np.log(1 - clip(a)),
+        lambda y, a: (clip(a) - y) / (clip(a) * (1 - clip(a))),
+    ),
+    "poisson": (lambda y, a: xlogy(y, y / a) - y + a, lambda y, a: 1 - y / a),
+}
+
+
+def dense_forward(X, W, b, activation="identity"):
+    """(A, Z)"""
+    Z = X @ W + b
+    return ACTIVATIONS[activation][0](Z), Z
+
+
+def dense_backward(dA, X, W, A, Z, activation="identity"):
+    """(dX, dW, db)"""
+    delta = ACTIVATIONS[activation][1](Z, A, dA)
+    return delta @ W.T, X.T @ delta, delta.sum(axis=0)
+
+
+def sgd_update(g, w, state, t, *, learning_rate, momentum=0.9, nesterov=True):
+    """Gradient descent with momentum (Sutskever et al., 2013): the new (w, state)."""
+    velocity = momentum * state[0] - learning_rate * g
+    step = momentum * velocity - learning_rate * g if nesterov else velocity
+    return w + step, [velocity]
+
+
+def adam_update(g, w, state, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+    """Step t of Adam (Kingma and Ba, 2015, end of section 2): the new (w, state)."""
+    m = beta_1 * state[0] + (1 - beta_1) * g
+    v = beta_2 * state[1] + (1 - beta_2) * g**2
+    rate = learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    return w - rate * m / (np.sqrt(v) + epsilon), [m, v]
+
+
+#: name: (g, w, state, t, **constants) -> (w, state)
+UPDATES = {
+    "store": lambda g, w, state, t: (w, [g]),
+    "accumulate": lambda g, w, state, t: (w, [state[0] + g]),
+    "sgd": sgd_update,
+    "adam": adam_update,
+}
+
+
+def forward(coefs, intercepts, X, activations):
+    """Outputs and pre-activations of all layers; the outputs begin with X itself."""
+    A, Z = [X], [None]
+    for W, b, activation in zip(coefs, intercepts, activations, strict=True):
+        a, z = dense_forward(A[-1], W, b, activation)
+        A.append(a)
+        Z.append(z)
+    return A, Z
+
+
+def loss_and_gradient(coefs, intercepts, X, y, *, activations, loss, alpha=0.0, sample_weight=None):
+    """The weighted mean loss with its penalty, and the gradients of the coefs and of the intercepts.
+
+    dL/da_L = l'(y, a_L)     delta_l = dL/da_l f'(z_l)     dL/da_(l-1) = delta_l W_l^T
+    dW_l = (a_(l-1)^T delta_l + alpha W_l) / S             db_l = sum of the rows of delta_l / S
+    """
+    weight = np.ones(len(X)) if sample_weight is None else sample_weight
+    S = weight.sum()
+    A, Z = forward(coefs, intercepts, X, activations)
+    element_loss, derivative = LOSSES[loss]
+    value = weight @ element_loss(y, A[-1]).sum(axis=1) + alpha / 2 * sum((W**2).sum() for W in coefs)
+    dA = weight[:, None] * derivative(y, A[-1])
+    dW, db = [], []
+    for i in reversed(range(len(coefs))):
+        dX, w_gradient, b_gradient = dense_backward(dA, A[i], coefs[i], A[i + 1], Z[i + 1], activations[i])
+        dW.insert(0, (w_gradient + alpha * coefs[i]) / S)
+        db.insert(0, b_gradient / S)
+        dA = dX
+    return value / S, dW, db
+
+
+def train(coefs, intercepts, X, y, *, update, rates, batch_size, random_state=None, sample_weight=None, **objective):
+    """Mini-batch gradient descent, an epoch for each learning rate; coefs and intercepts are overwritten.
+
+    `update` is ``(g, w, state, t, learning_rate=) -> (w, state)``.  Rows are shuffled in place from epoch to epoch; a
+    batch whose weights are all zero has no mean and is left out.  Returns the mean loss of each epoch, and the steps.
+    """
+    rows, params, t, losses = np.arange(len(X)), [*coefs, *intercepts], 0, []
+    states = [[np.zeros_like(w)] * 2 for w in params]
+    for rate in rates:
+        if random_state is not None:
+            random_state.shuffle(rows)
+        total = 0.0
+        for start in range(0, len(rows), batch_size):
+            batch = rows[start : start + batch_size]
+            weight = None if sample_weight is None else sample_weight[batch]
+            if weight is not None and weight.sum() == 0:
+                continue
+            loss, dW, db = loss_and_gradient(coefs, intercepts, X[batch], y[batch], sample_weight=weight, **objective)
+            t += 1
+            for i, (w, g) in enumerate(zip(params, [*dW, *db], strict=True)):
+                w[...], states[i] = update(g, w, states[i], t, learning_rate=rate)
+            total += len(batch) * loss
+        losses.append(total / len(rows))
+    return losses, t
+
+
+def finite_difference(f, x, eps=1e-6):
+    """The gradient of the scalar function f at the array x by central differences: error of order eps^2."""
+    gradient = np.empty(x.shape)
+    for index in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[index] = eps
+        gradient[index] = (f(x + step) - f(x - step)) / (2 * eps)
+    return gradient

@@ -1,0 +1,188 @@
+"""The order of the house: imports go down, names exist, functions are documented, nothing is left undone."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastbp
+import fastbp.kernels
+
+SRC = Path(__file__).parents[1] / "src"
+PYTHON = sorted((SRC / "fastbp").rglob("*.py"))
+CYTHON = sorted((SRC / "fastbp").rglob("*.py[xd]"))
+SOURCES = sorted({*PYTHON, *CYTHON, *(SRC / "fastbp").rglob("*.[ch]")})
+
+# Every module, by floors; a module imports from lower floors, and from its own package.
+FLOORS = [
+    {"fastbp.kernels"},
+    {"fastbp.data", "fastbp.initializers", "fastbp.schedules", "fastbp.threads"},
+    {"fastbp.network"},
+    {"fastbp.training"},
+    {"fastbp.estimators"},
+    {"fastbp"},
+]
+
+
+def module_of(path):
+    """The dotted name of a source file."""
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module):
+    """(floor, room): a room is a module, or a package with all that is in it."""
+    for number, floor in enumerate(FLOORS):
+        for room in floor:
+            if module == room or (room != "fastbp" and module.startswith(room + ".")):
+                return number, room
+    raise AssertionError(f"{module} has no place in FLOORS")
+
+
+def python_imports(path):
+    """(line, module) of every import, those inside functions and behind conditions included."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [(node.lineno, name if is_module(name) else node.module) for name in names]
+    return found
+
+
+def is_module(name):
+    path = SRC / Path(*name.split("."))
+    return path.is_dir() or any(path.with_suffix(ending).exists() for ending in (".py", ".pyx"))
+
+
+def cython_imports(path):
+    pattern = re.compile(r"^[ \t]*(?:from\s+([\w.]+)\s+c?import|c?import\s+([\w.]+))", re.MULTILINE)
+    text = path.read_text("utf-8")
+    return [(text[: m.start()].count("\n") + 1, m[1] or m[2]) for m in pattern.finditer(text)]
+
+
+IMPORTS = [
+    (path, line, name)
+    for path in [*PYTHON, *CYTHON]
+    for line, name in (python_imports if path.suffix == ".py" else cython_imports)(path)
+]
+
+
+def test_the_search_for_imports_finds_them():
+    known = {(module_of(path), name) for path, _, name in IMPORTS}
+    assert ("fastbp.training.lbfgs", "fastbp.network") in known
+    assert ("fastbp.kernels.dense", "fastbp.kernels.dispatch") in known
+    assert ("fastbp.kernels.descent", "libc.math") in known
+
+
+@pytest.mark.parametrize("path", [*PYTHON, *CYTHON], ids=lambda path: str(path.relative_to(SRC)))
+def test_imports_go_down(path):
+    floor, room = room_of(module_of(path))
+    for importer, line, name in IMPORTS:
+        if importer == path and name.split(".")[0] == "fastbp":
+            other_floor, other_room = room_of(name)
+            assert other_floor < floor or other_room == room, f"{path}:{line} imports {name}"
+
+
+def test_the_kernels_know_numpy_and_nothing_else():
+    allowed = {*sys.stdlib_module_names, "numpy", "fastbp", "libc", "cpython"}
+    for path, line, name in IMPORTS:
+        if module_of(path).startswith("fastbp.kernels"):
+            assert name.split(".")[0] in allowed, f"{path}:{line} imports {name}"
+
+
+def test_no_other_package_is_needed():
+    # joblib comes with scikit-learn
+    allowed = {*sys.stdlib_module_names, "numpy", "scipy", "sklearn", "joblib", "fastbp", "libc", "cpython"}
+    for path, line, name in IMPORTS:
+        assert name.split(".")[0] in allowed, f"{path}:{line} imports {name}"
+
+
+MODULES = [importlib.import_module(info.name) for info in pkgutil.walk_packages(fastbp.__path__, prefix="fastbp.")] + [
+    fastbp
+]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_names_in_all_exist(module):
+    names = getattr(module, "__all__", [])
+    assert len(names) == len(set(names))
+    for name in names:
+        assert hasattr(module, name)
+
+
+@pytest.mark.parametrize("module", [fastbp, fastbp.kernels], ids=lambda module: module.__name__)
+def test_all_is_sorted(module):
+    assert module.__all__ == sorted(module.__all__)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_every_module_has_a_docstring(module):
+    assert module.__doc__
+    assert module.__doc__.strip()
+
+
+def takes_parameters(function):
+    names = [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+    return bool(names)
+
+
+def public_callables():
+    """(name, object) of all that users call: what the two public packages export, with the methods of classes."""
+    found = {}
+    for module in (fastbp, fastbp.kernels):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if callable(value):
+                found[f"{module.__name__}.{name}"] = value
+            if inspect.isclass(value):
+                for method, member in inspect.getmembers(value, callable):
+                    if not method.startswith("_") and (member.__module__ or "").startswith("fastbp"):
+                        found[f"{module.__name__}.{name}.{method}"] = member
+    return found
+
+
+@pytest.mark.parametrize("name", public_callables())
+def test_public_callables_are_documented(name):
+    value = public_callables()[name]
+    doc = inspect.getdoc(value)
+    assert doc, f"{name} has no docstring"
+    if takes_parameters(value):
+        assert re.search(r"^Parameters\n-{10}$", doc, re.MULTILINE), f"{name} does not describe its parameters"
+
+
+def definitions(body):
+    """The functions and classes of a module, and the methods of its classes; not what stands inside functions."""
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node
+        if isinstance(node, ast.ClassDef):
+            yield from definitions(node.body)
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(SRC)))
+def test_what_has_a_public_name_has_a_docstring(path):
+    for node in definitions(ast.parse(path.read_text("utf-8")).body):
+        # the docstring of a property stands at its getter
+        is_setter = any(getattr(decorator, "attr", None) == "setter" for decorator in node.decorator_list)
+        if not (node.name.startswith("_") or is_setter):
+            assert ast.get_docstring(node), f"{path}:{node.lineno} {node.name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(SRC)))
+def test_nothing_is_left_undone(path):
+    text = path.read_text("utf-8")
+    for word in ("TODO", "FIXME", "XXX", "HACK", "NotImplementedError"):
+        assert word not in text, f"{path} says {word}"
+    if path.suffix == ".py":
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                assert [ast.dump(s) for s in body] not in ([], ["Pass()"]), f"{path}:{node.lineno} {node.name} is empty"

@@ -1,0 +1,233 @@
+"""From the user's arrays to what the kernels read: what is copied, and every form of sparse X; `data.py`."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fastbp import Network
+from fastbp.data import as_rows, make_data
+from fastbp.training import Optimizer
+
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+
+def table(n=23, m=7):
+    """Numbers of which two thirds are zero; one row and one column are empty."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(1, 9, size=(n, m)) * (rng.random((n, m)) < 0.35)
+    X[4] = 0
+    X[:, 2] = 0
+    return X.astype(float)
+
+
+# Dense
+
+
+@both_dtypes
+def test_nothing_is_copied(dtype):
+    X, Y = np.ones((6, 3), dtype), np.ones((6, 2), dtype)
+    labels, weight = np.zeros(6, np.int64), np.ones(6)
+    values, *_, held_Y, _, held_weight = make_data(X, Y, weight, 2, dtype).arrays
+    assert np.shares_memory(values, X)
+    assert np.shares_memory(held_Y, Y)
+    assert np.shares_memory(held_weight, weight)
+    assert np.shares_memory(make_data(X, labels, None, 2, dtype).arrays[4], labels)
+
+
+@both_dtypes
+@pytest.mark.parametrize("container", [sp.csr_array, sp.csr_matrix])
+def test_the_arrays_of_csr_are_not_copied(container, dtype):
+    X = container(table().astype(dtype))
+    values, indices, indptr, shape = as_rows(X, np.dtype(dtype))
+    assert np.shares_memory(values, X.data)
+    assert np.shares_memory(indices, X.indices)
+    assert (indptr.dtype, shape) == (np.int64, (23, 7))
+
+
+def test_read_only_arrays():
+    X = table()
+    X.flags.writeable = False
+    data = make_data(X, None, None, 1, np.dtype(np.float64))
+    assert np.shares_memory(data.arrays[0], X)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        np.asfortranarray,
+        lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+        lambda X: X[::-1].copy()[::-1],
+        lambda X: X.astype(">f8"),
+        lambda X: X.astype(np.int16),
+        lambda X: X.astype(np.float32),
+        lambda X: X.tolist(),
+    ],
+    ids=["fortran", "strided", "negative strides", "big-endian", "integer", "float32", "list"],
+)
+def test_forms_of_dense(form):
+    network = Network([7, 5, 2], "tanh", random_state=0)
+    assert_array_equal(network.forward(form(table())), network.forward(table()))
+
+
+def test_booleans():
+    network = Network([7, 5, 2], "tanh", random_state=0)
+    assert_array_equal(network.forward(table() > 0), network.forward((table() > 0).astype(float)))
+
+
+def test_a_repeated_row_through_a_stride_of_zero():
+    # the kernels want rows one after the other, so that such a view is written out
+    network = Network([7, 5, 2], "tanh", random_state=0)
+    X = np.broadcast_to(table()[:1], (500, 7))
+    assert_array_equal(network.forward(X), np.repeat(network.forward(X[:1]), 500, axis=0))
+
+
+# Sparse
+
+
+def csr(X=None, **changes):
+    X = sp.csr_array(table() if X is None else X)
+    for name, value in changes.items():
+        setattr(X, name, value)
+    return X
+
+
+def wide_indices():
+    return csr(indices=csr().indices.astype(np.int64), indptr=csr().indptr.astype(np.int64))
+
+
+def unsorted():
+    X = csr()
+    for i in range(X.shape[0]):
+        row = slice(X.indptr[i], X.indptr[i + 1])
+        X.indices[row] = X.indices[row][::-1].copy()
+        X.data[row] = X.data[row][::-1].copy()
+    X.has_sorted_indices = False
+    return X
+
+
+def duplicates():
+    """Every entry twice, at half its value."""
+    X = csr()
+    return sp.csr_array((np.repeat(X.data, 2) / 2, np.repeat(X.indices, 2), X.indptr * 2), shape=X.shape)
+
+
+def explicit_zeros():
+    X = sp.coo_array(table())
+    zeros = np.argwhere(table() == 0)[::3].T
+    data = np.concatenate([X.data, np.zeros(zeros.shape[1])])
+    row, col = np.hstack([np.array(X.coords), zeros])
+    return sp.csr_array((data, (row, col)), shape=X.shape)
+
+
+FORMS = {
+    "csr_array": csr,
+    "csr_matrix": lambda: sp.csr_matrix(table()),
+    "csc_array": lambda: sp.csc_array(table()),
+    "csc_matrix": lambda: sp.csc_matrix(table()),
+    "coo_array": lambda: sp.coo_array(table()),
+    "int64 indices": wide_indices,
+    "unsorted": unsorted,
+    "duplicates": duplicates,
+    "explicit zeros": explicit_zeros,
+    "integers": lambda: csr().astype(np.int64),
+    "big-endian": lambda: csr(data=csr().data.astype(">f8")),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("fan_out", [1, 3, 17, 70])
+@both_dtypes
+def test_forms_of_sparse(form, fan_out, dtype):
+    X, y = FORMS[form](), np.random.default_rng(0).normal(size=(23, 2))
+    before = [X.data.copy(), *(a.copy() for a in ([X.indices, X.indptr] if hasattr(X, "indptr") else X.coords))]
+    network = Network([7, fan_out, 2], "tanh", alpha=0.1, dtype=dtype, random_state=0)
+    # sums of the same terms in another order: some roundings of numbers of order ten
+    tolerance = dict(rtol=50 * np.finfo(dtype).eps, atol=50 * np.finfo(dtype).eps)
+    assert_allclose(network.forward(X), network.forward(table()), **tolerance)
+    for actual, expected in zip(network.loss_and_gradient(X, y), network.loss_and_gradient(table(), y), strict=True):
+        assert_allclose(actual, expected, **tolerance)
+    after = [X.data, *([X.indices, X.indptr] if hasattr(X, "indptr") else X.coords)]
+    for held, kept in zip(after, before, strict=True):
+        assert_array_equal(held, kept)
+
+
+def test_no_entries_at_all():
+    network = Network([7, 5, 2], "tanh", random_state=0)
+    X, y = sp.csr_array((9, 7)), np.ones((9, 2))
+    assert_array_equal(network.forward(X), network.forward(np.zeros((9, 7))))
+    for actual, expected in zip(
+        network.loss_and_gradient(X, y), network.loss_and_gradient(X.toarray(), y), strict=True
+    ):
+        assert_allclose(actual, expected, rtol=1e-14)
+
+
+NO_SUCH_COLUMN = """
+import sys
+import numpy as np
+import scipy.sparse as sp
+from fastbp import Network
+
+X = sp.csr_array(np.eye(7))
+X.indices[5] = int(sys.argv[1])
+try:
+    Network([7, 5, 2], random_state=0).forward(X)
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("column", [-1, 7, 2**30])
+def test_a_column_that_does_not_exist(column):
+    # in a process of its own, because what it reads past the weights may not be ours to read
+    process = subprocess.run(
+        [sys.executable, "-c", NO_SUCH_COLUMN, str(column)], capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 0, process.stderr
+    assert "X" in process.stdout
+
+
+# More than 2^31 elements
+
+
+def trained(data, rows, n_features):
+    """The parameters after two epochs on some rows of the data."""
+    network = Network([n_features, 2, 1], "tanh", dtype=np.float32, random_state=0)
+    optimizer = Optimizer("adam", network.n_params, network.dtype)
+    network.descent(data, 3, gathers=True).train(rows, None, optimizer, 0.0, 1.0, np.full(2, 0.1), np.empty(2))
+    return network.params
+
+
+def test_offsets_beyond_32_bits(tmp_path):
+    # A file with a hole: nine gigabytes of which some pages exist. The last rows begin beyond 2^31 elements.
+    n, m = 2**20 + 5, 2**11 + 1
+    try:
+        X = np.memmap(tmp_path / "X", np.float32, "w+", shape=(n, m))
+    except OSError as error:
+        pytest.skip(f"no file of this size here: {error}")
+    last = np.arange(n - 5, n)
+    values = np.random.default_rng(0).normal(size=(5, m)).astype(np.float32)
+    X[last] = values
+    Y = np.zeros((n, 1), np.float32)
+    Y[last] = values[:, :1]
+    data = make_data(X, Y, None, 1, np.dtype(np.float32))
+    assert np.shares_memory(data.arrays[0], X)
+    few = make_data(values, values[:, :1], None, 1, np.dtype(np.float32))
+    assert_array_equal(trained(data, last, m), trained(few, np.arange(5), m))
+
+
+def test_a_sparse_table_of_more_than_32_bits():
+    # few entries, but a row number times the number of columns exceeds 2^32
+    n = m = 70_000
+    rng = np.random.default_rng(0)
+    row = np.concatenate([rng.integers(n, size=200), [n - 1]])
+    column = np.concatenate([rng.integers(m, size=200), [m - 1]])
+    X = sp.csr_array((np.ones(201, np.float32), (row, column)), shape=(n, m))
+    network = Network([m, 1], dtype=np.float32, random_state=0)
+    out = network.forward(X)
+    # one product and a sum of one or two terms
+    assert_allclose(out, X @ network.coefs[0] + network.intercepts[0], rtol=1e-6, atol=1e-9)
+    assert out[n - 1] != out[n - 2]

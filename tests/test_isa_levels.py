@@ -1,0 +1,102 @@
+"""Every instruction set that this processor supports computes the same, up to rounding.
+
+The level in use runs in this process with the rest of the suite; the others, in processes of their own, run the tests
+of the kernels and a small workload whose numbers are compared here.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from fastbp.kernels import ISA, SUPPORTED_ISAS
+
+TESTS = Path(__file__).parent
+OTHER_ISAS = [isa for isa in SUPPORTED_ISAS if isa != ISA]
+
+WORKLOAD = """
+import sys
+import warnings
+import numpy as np
+from fastbp import MLPClassifier, MLPRegressor
+from fastbp.kernels import ACTIVATIONS, ISA, activation_backward, activation_forward
+
+warnings.simplefilter("ignore")  # ten epochs do not converge
+results = {"isa": np.array(ISA)}
+rng = np.random.default_rng(0)
+for dtype in ("float32", "float64"):
+    Z, dA = rng.uniform(-8, 8, (2, 11, 13)).astype(dtype)
+    for name in ACTIVATIONS:
+        A = activation_forward(Z, name)
+        results[f"{name} forward {dtype}"] = A
+        results[f"{name} backward {dtype}"] = activation_backward(dA, A, name, Z=Z)
+    X = rng.normal(size=(211, 9)).astype(dtype)
+    labels = (X[:, 0] * X[:, 1] > 0) + (X[:, 2] > 0)
+    params = dict(hidden_layer_sizes=(17, 6), batch_size=32, max_iter=10, random_state=0)
+    for model, y in (
+        (MLPClassifier(activation="gelu", **params), labels),
+        (MLPRegressor(activation="tanh", solver="sgd", learning_rate_init=0.01, **params), X[:, 0] * X[:, 1]),
+    ):
+        model.fit(X, y)
+        name = type(model).__name__
+        results[f"{name} weights {dtype}"] = np.concatenate([w.ravel() for w in model.coefs_ + model.intercepts_])
+        results[f"{name} loss_curve {dtype}"] = np.array(model.loss_curve_)
+        output = model.predict_proba(X) if name == "MLPClassifier" else model.predict(X)
+        results[f"{name} output {dtype}"] = output
+np.savez(sys.argv[1], **results)
+"""
+
+
+def run(arguments, isa, timeout):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=TESTS.parent,
+        env={**os.environ, "FASTBP_ISA": isa},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """The workload's arrays, computed once for each instruction set."""
+    directory, cache = tmp_path_factory.mktemp("isa"), {}
+
+    def of(isa):
+        if isa not in cache:
+            path = directory / f"{isa}.npz"
+            process = run(["-c", WORKLOAD, str(path)], isa, 120)
+            assert process.returncode == 0, process.stderr
+            with np.load(path) as arrays:
+                cache[isa] = dict(arrays)
+            assert cache[isa].pop("isa") == isa
+        return cache[isa]
+
+    return of
+
+
+@pytest.mark.parametrize("isa", OTHER_ISAS)
+def test_results_differ_by_rounding_only(isa, results):
+    ours, theirs = results(ISA), results(isa)
+    assert list(ours) == list(theirs)
+    for name, expected in ours.items():
+        assert theirs[name].dtype == expected.dtype
+        eps = np.finfo(np.float32 if name.endswith("float32") else np.float64).eps
+        # Kernels: the vector functions err by 3 ulp at most, the tail of gelu by z^2 = 64 ulp. Training: 70 steps
+        # whose roundings the gradients carry on from step to step; Adam's division by sqrt(v) magnifies them.
+        factor = 200 if "ward" in name else 2e4
+        scale = max(1.0, np.abs(expected).max()) if "exp" in name else 1.0
+        assert_allclose(theirs[name], expected, rtol=factor * eps, atol=factor * eps * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("isa", OTHER_ISAS)
+def test_the_kernels_pass_their_tests(isa):
+    # test_dispatch chooses instruction sets itself
+    options = ["-q", "-x", "-p", "no:cacheprovider", "--ignore", str(TESTS / "kernels" / "test_dispatch.py")]
+    process = run(["-m", "pytest", str(TESTS / "kernels"), *options], isa, 300)
+    assert process.returncode == 0, process.stdout[-4000:] + process.stderr

@@ -1,0 +1,224 @@
+"""The trainer without an estimator: rates ahead of time, chunks of epochs, the log, validation; `training/`."""
+
+import copy
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import OptimizeResult
+from sklearn.exceptions import ConvergenceWarning
+
+import fastbp.training.trainer
+from fastbp import Network
+from fastbp.data import make_data
+from fastbp.kernels.dispatch import N_STATES
+from fastbp.kernels.patience import Patience
+from fastbp.schedules import SCHEDULES
+from fastbp.training import History, Optimizer, Trainer, Validation, minimize_lbfgs
+
+N = 30
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(N, 4)), RNG.normal(size=(N, 2))
+
+
+def trainer(schedule="constant", solver="sgd", tol=0.0, limit=np.inf, rate=0.05, scored=False, **options):
+    """A trainer of a small network, and its data."""
+    network = Network([4, 5, 2], "tanh", alpha=0.01, random_state=0)
+    optimizer = Optimizer(solver, network.n_params, network.dtype, rate)
+    history = History(Patience(tol, limit), validation_scores=[] if scored else None)
+    made = Trainer(network, optimizer, SCHEDULES[schedule](rate, 0.5), history, **options)
+    return made, make_data(X, Y, None, 2, network.dtype)
+
+
+def run(made, data, max_iter=20, **options):
+    options = dict(batch_size=8, random_state=np.random.RandomState(0)) | options
+    return made.run(data, np.arange(N), max_iter=max_iter, **options)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("rows_before", [0, 60])
+def test_coming_rates(schedule, rows_before):
+    made, _ = trainer(schedule)
+    made.history.t = rows_before
+    made.optimizer.learning_rate = 0.04
+    expected = [0.04]
+    for epoch in range(1, 5):
+        expected.append(made.schedule.after_epoch(expected[-1], rows_before + epoch * N))
+    assert_array_equal(made.coming_rates(4, N), expected)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_chunks_of_epochs_do_not_matter(schedule, solver, monkeypatch):
+    runs = []
+    for at_once in (256, 1, 3, 7):
+        monkeypatch.setattr(fastbp.training.trainer, "EPOCHS_AT_ONCE", at_once)
+        made, data = trainer(schedule, solver, tol=1e-2, limit=2)
+        stopped = run(made, data, 25)
+        history, optimizer = made.history, made.optimizer
+        record = [history.loss_curve, history.n_iter, history.t, history.patience.best, history.patience.count]
+        runs.append([made.network.params, *optimizer.state, optimizer.t, optimizer.learning_rate, stopped, *record])
+    assert made.history.n_iter > 3
+    for other in runs[1:]:
+        for actual, expected in zip(other, runs[0], strict=True):
+            assert_array_equal(actual, expected)
+
+
+def test_a_run_in_two_parts():
+    made, data = trainer("invscaling", "adam")
+    rng, rows = np.random.RandomState(0), np.arange(N)
+    whole, _ = trainer("invscaling", "adam")
+    whole.run(data, np.arange(N), batch_size=8, max_iter=9, random_state=np.random.RandomState(0))
+    for max_iter in (4, 9):
+        assert made.run(data, rows, batch_size=8, max_iter=max_iter, random_state=rng) is False
+    assert_array_equal(made.network.params, whole.network.params)
+    assert made.history.loss_curve == whole.history.loss_curve
+    assert (made.history.n_iter, made.history.t, made.optimizer.t) == (9, 9 * N, 9 * 4)
+
+
+def test_rows_that_are_left_out_do_not_matter():
+    made, data = trainer()
+    made.run(data, np.arange(20), batch_size=8, max_iter=3)
+    other, _ = trainer()
+    few = make_data(X[:20], Y[:20], None, 2, other.network.dtype)
+    other.run(few, None, batch_size=8, max_iter=3)
+    assert_array_equal(made.network.params, other.network.params)
+    assert made.history.t == 60
+
+
+def test_loss_scale_changes_the_record_only():
+    made, data = trainer()
+    made.network.alpha = 0.0
+    halved, _ = trainer(loss_scale=0.5)
+    halved.network.alpha = 0.0
+    run(made, data, 3)
+    run(halved, data, 3)
+    assert_array_equal(made.network.params, halved.network.params)
+    # a factor of two is exact
+    assert_array_equal(np.array(made.history.loss_curve) / 2, halved.history.loss_curve)
+
+
+def test_log(capsys):
+    made, data = trainer("adaptive", tol=100.0, limit=1, verbose=True)
+    run(made, data, 3)
+    first, second, third = made.history.loss_curve
+    assert capsys.readouterr().out.splitlines() == [
+        f"Iteration 1, loss = {first:.8f}",
+        f"Iteration 2, loss = {second:.8f}",
+        f"Iteration 3, loss = {third:.8f}",
+        "Training loss did not improve more than tol=100.000000 for 1 consecutive epochs. "
+        "Setting learning rate to 0.010000",
+    ]
+    assert made.optimizer.learning_rate == 0.01
+
+
+def test_log_of_validation(capsys):
+    made, data = trainer(tol=0.1, limit=1, scored=True, verbose=True)
+    scores = iter([0.5, 0.75, 0.75, 0.75])
+    validation = Validation(lambda: next(scores), made.network.params.copy())
+    assert run(made, data, 10, validation=validation) is True
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1::2][:4] == [f"Validation score: {score:f}" for score in (0.5, 0.75, 0.75, 0.75)]
+    assert lines[-1] == ("Validation score did not improve more than tol=0.100000 for 1 consecutive epochs. Stopping.")
+    assert made.history.validation_scores == [0.5, 0.75, 0.75, 0.75]
+
+
+def test_without_a_log_nothing_is_printed(capsys):
+    made, data = trainer(tol=100.0, limit=1)
+    run(made, data, 5)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_best_parameters_are_kept():
+    made, data = trainer(scored=True)
+    seen, scores = [], iter([0.1, 0.6, 0.3, np.nan, 0.6, 0.2])
+
+    def score():
+        seen.append(made.network.params.copy())
+        return next(scores)
+
+    validation = Validation(score, made.network.params.copy())
+    assert run(made, data, 6, validation=validation) is False
+    assert_array_equal(validation.best_params, seen[1])
+    assert made.history.patience.best == -0.6
+
+
+def diverging(**options):
+    """A trainer, and data of which row 20, in the third of four batches, has a target that no output comes near."""
+    made, _ = trainer(rate=0.05, **options)
+    y = Y.copy()
+    y[20] = np.inf
+    return made, make_data(X, y, None, 2, made.network.dtype)
+
+
+def test_divergence_without_validation():
+    made, data = diverging()
+    with pytest.raises(ValueError, match=r"diverged in epoch 1 with learning rate 0\.05: scale the inputs"):
+        made.run(data, None, batch_size=8, max_iter=5)
+    # the weights of the last whole step: two batches
+    other, _ = trainer()
+    other.run(make_data(X[:16], Y[:16], None, 2, other.network.dtype), None, batch_size=8, max_iter=1)
+    assert_array_equal(made.network.params, other.network.params)
+    assert made.optimizer.t == 2
+
+
+def test_divergence_with_validation():
+    made, data = diverging(scored=True)
+    validation = Validation(lambda: 0.5, made.network.params.copy())
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch 1 .* best validation score are kept"):
+        assert run(made, data, validation=validation) is True
+    assert np.isnan(made.history.validation_scores).all()
+
+
+def test_an_exception_of_the_score_reaches_the_caller():
+    made, data = trainer(scored=True)
+    validation = Validation(lambda: 1 / 0, made.network.params.copy())
+    with pytest.raises(ZeroDivisionError):
+        run(made, data, validation=validation)
+    assert made.history.n_iter == 1
+    run(made, data, 2)
+    assert made.history.n_iter == 2
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_optimizer(solver):
+    optimizer = Optimizer(solver, 7, np.float32, 0.5)
+    assert [(s.shape, s.dtype) for s in optimizer.state] == [((7,), np.float32)] * N_STATES[solver]
+    assert not any(s.any() for s in optimizer.state)
+    assert (optimizer.t, optimizer.learning_rate, optimizer.learning_rate_init) == (0, 0.5, 0.5)
+    duplicate = copy.deepcopy(optimizer)
+    duplicate.state[0][...] = 1
+    assert not optimizer.state[0].any()
+
+
+def test_lbfgs():
+    made, data = trainer()
+    network, progress = made.network, OptimizeResult()
+    minimize_lbfgs(network, data, progress, loss_scale=1.0, max_iter=500, max_fun=5000, tol=1e-6)
+    loss, gradient = network.objective(data)
+    assert progress.success
+    assert progress.nit > 5
+    assert_array_equal(network.params, progress.x)
+    assert_allclose(progress.fun, loss, rtol=1e-12)
+    # scipy's rules: no component above tol, or a loss that falls by less than 2e-9 of itself, whose gradient may be
+    # about the root of that
+    assert np.abs(gradient).max() <= 1e-3
+
+
+def test_lbfgs_keeps_the_last_iterate_when_it_is_interrupted(monkeypatch):
+    made, data = trainer()
+    network, progress, calls = made.network, OptimizeResult(), []
+    objective = network.objective
+
+    def interrupted(*arguments):
+        calls.append(network.params.copy())
+        if progress.get("nit") == 3:
+            raise KeyboardInterrupt
+        return objective(*arguments)
+
+    monkeypatch.setattr(network, "objective", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        minimize_lbfgs(network, data, progress, loss_scale=1.0, max_iter=500, max_fun=5000, tol=1e-6)
+    assert_array_equal(network.params, progress.x)
+    # the iterate, and not the point that the line search was trying
+    assert (network.params != calls[-1]).any()

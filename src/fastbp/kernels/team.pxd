@@ -46,7 +46,7 @@ cdef class Team(Plan):
     cdef bint alone
     cdef int stage
     cdef int64_t steps_left
-    cdef int64_t backoff
+    cdef double decision_seconds
     cdef double spent[3]
     cdef int64_t signal_interval
     cdef int64_t steps_since_check
@@ -58,6 +58,8 @@ cdef class Team(Plan):
     cdef void unpark(self) noexcept nogil
     cdef bint share_step(self) except -1 nogil
     cdef bint step_alone(self) noexcept nogil
+    cdef void go_alone(self) noexcept nogil
+    cdef int64_t steps_in(self, double seconds, double trial_seconds) noexcept nogil
     cdef void compare(self, double seconds) noexcept nogil
     cdef bint lead(self) except -1 nogil
     cdef int check_signals(self) except -1 nogil

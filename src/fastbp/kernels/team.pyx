@@ -21,8 +21,9 @@ cdef double FLOPS_BETWEEN_SIGNAL_CHECKS = 200_000_000.0  # a tenth of a second o
 cdef double FLOPS_WORTH_SHARING = 100_000_000.0
 cdef int64_t TRIAL_STEPS = 8
 cdef int64_t WATCHED_STEPS = 64
-cdef int64_t STEPS_BETWEEN_TRIALS = 512
-cdef int64_t LONGEST_BACKOFF = 65536
+# seconds that a decision holds; a decision to go alone, that much longer each time
+cdef double SHORTEST_DECISION = 0.05
+cdef double LONGEST_DECISION = 1.0
 
 
 cdef class Team(Plan):
@@ -35,7 +36,7 @@ cdef class Team(Plan):
         super().__init__(layers, params, loss, data, capacity, gathers, n_threads)
         self.signal_interval = <int64_t> max(1.0, FLOPS_BETWEEN_SIGNAL_CHECKS / max(self.flops, 1.0))
         self.measures = n_threads > 1 and self.flops < FLOPS_WORTH_SHARING
-        self.stage, self.steps_left, self.backoff = TRY_TEAM, TRIAL_STEPS, STEPS_BETWEEN_TRIALS
+        self.stage, self.steps_left, self.decision_seconds = TRY_TEAM, TRIAL_STEPS, SHORTEST_DECISION
         self.make_parking()
 
     def make_parking(self):
@@ -157,9 +158,7 @@ cdef class Team(Plan):
         self.steps_left -= 1
         if self.stage == DECIDED and not self.alone and self.steps_left % WATCHED_STEPS == 0:
             if self.spent[DECIDED] > self.spent[TRY_ALONE] * WATCHED_STEPS / (TRIAL_STEPS - 1):
-                self.alone = True
-                self.steps_left = self.backoff
-                self.backoff = min(2 * self.backoff, LONGEST_BACKOFF)
+                self.go_alone()
             self.spent[DECIDED] = 0
         if self.steps_left > 0:
             return
@@ -169,11 +168,22 @@ cdef class Team(Plan):
         elif self.stage == TRY_TEAM:
             self.stage, self.alone, self.steps_left = TRY_ALONE, True, TRIAL_STEPS
         else:
-            self.stage, self.alone = DECIDED, self.spent[TRY_ALONE] < self.spent[TRY_TEAM]
-            self.steps_left = STEPS_BETWEEN_TRIALS
-            if self.alone:
-                self.steps_left = self.backoff
-                self.backoff = min(2 * self.backoff, LONGEST_BACKOFF)
+            self.stage = DECIDED
+            if self.spent[TRY_ALONE] < self.spent[TRY_TEAM]:
+                self.go_alone()
+            else:
+                self.alone = False
+                self.steps_left = self.steps_in(LONGEST_DECISION, self.spent[TRY_TEAM])
+
+    cdef void go_alone(self) noexcept nogil:
+        """One thread goes on, for twice as long as the last time."""
+        self.alone = True
+        self.steps_left = self.steps_in(self.decision_seconds, self.spent[TRY_ALONE])
+        self.decision_seconds = min(2 * self.decision_seconds, LONGEST_DECISION)
+
+    cdef int64_t steps_in(self, double seconds, double trial_seconds) noexcept nogil:
+        """How many steps of the length that a trial has shown fit into so many seconds."""
+        return WATCHED_STEPS + <int64_t> (seconds * (TRIAL_STEPS - 1) / (trial_seconds + 1e-9))
 
     def _follow(self, int64_t thread):
         with nogil:

@@ -50,6 +50,9 @@ cdef extern from "isa.h" nogil:
         double *row_loss
         int64_t row_block
         void *out
+        int64_t n_slots, slot_rows
+        int64_t slots
+        int64_t n_params
         int64_t *column_start
         int32_t *column_row
         void *column_value
@@ -62,6 +65,7 @@ cdef extern from "isa.h" nogil:
         int64_t block_rows
         void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
+        void (*slot_gradient)(const plan_t *, int64_t slot, void *scratch) noexcept nogil
         void (*sparse_columns)(const plan_t *) noexcept nogil
         void (*transpose_layer)(const plan_t *, int64_t layer) noexcept nogil
         double (*update_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil

@@ -74,6 +74,7 @@ const kernels_t FASTBP_TABLE = {
     .block_rows = ROWS_MAX,
     .forward_rows = forward_rows,
     .forward_backward_rows = forward_backward_rows,
+    .slot_gradient = slot_gradient,
     .sparse_columns = sparse_columns,
     .transpose_layer = transpose_layer,
     .update_tile = update_tile,

@@ -105,6 +105,11 @@ typedef struct {
     double *row_loss;  /* (batch,) loss of each row, times its sample weight */
     int64_t row_block; /* rows that go through the whole net together */
     void *out;         /* (n_rows of the data, n_outputs): where a forward pass leaves its results; NULL: nowhere */
+    /* Small nets: the batch is cut into n_slots runs of slot_rows rows, and the gradient of each run is stored by the
+     * thread that has its rows; 0 for all others */
+    int64_t n_slots, slot_rows;
+    int64_t slots; /* offset in the workspace of (n_slots, n_params) */
+    int64_t n_params;
     /* the non-zeros of the batch by column, in row order (sparse X only) */
     int64_t *column_start; /* (n_features + 1,) */
     int32_t *column_row;
@@ -123,6 +128,7 @@ typedef struct {
     /* steps */
     void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi);
     void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi);
+    void (*slot_gradient)(const plan_t *, int64_t slot, void *scratch);
     void (*sparse_columns)(const plan_t *);
     void (*transpose_layer)(const plan_t *, int64_t layer);
     double (*update_tile)(const plan_t *, const tile_t *, void *scratch);

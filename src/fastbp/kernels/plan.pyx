@@ -23,6 +23,9 @@ cdef int64_t ROW_BLOCK = 64
 # A tile is a whole number of register blocks high, and holds at least so many weights, where the layer has them.
 cdef int64_t TILE_ROWS = 8
 cdef int64_t TILE_WEIGHTS = 512
+# Gradients of so many runs of rows are stored, when together they take at most so many bytes.
+cdef int64_t SLOTS = 4
+cdef int64_t SLOT_BYTES = 512 * 1024
 
 
 cdef int64_t ceil_div(int64_t a, int64_t b):
@@ -87,6 +90,8 @@ cdef class Plan:
             transposed = place(layers[layer, 0] * layers[layer, 1]) if reads_transposed else -1
             table[layer, :5] = layers[layer]
             table[layer, 5:] = a, z, delta, transposed
+        self.plan_rows(layers, params)
+        self.c.slots = place(self.c.n_slots * len(params))
         workspace = np.empty(size, params.dtype)
         row_loss = np.zeros(capacity)
         self.arrays = (table, params, workspace, row_loss)
@@ -100,13 +105,30 @@ cdef class Plan:
         self.c.row_block = ROW_BLOCK
         self.c.loss = LOSSES[loss]
         self.c.canonical = ACTIVATIONS[CANONICAL_ACTIVATION[loss]] == layers[n_layers - 1, 4]
+        self.flops = 6 * capacity * sum(int(fan_in) * int(fan_out) for fan_in, fan_out in np.asarray(layers)[:, :2])
         self.plan_tiles(layers)
         if data.c.indptr != NULL:
             self.plan_sparse()
-        # rows are dealt out in whole register blocks
+
+    def plan_rows(self, const int64_t[:, ::1] layers, params):
+        """Decide by the shapes alone whether gradients go through slots, and deal the rows to the threads."""
         cdef int64_t block = self.kernels.block_rows
-        self.row_chunk = ceil_div(ceil_div(capacity, n_threads), block) * block
-        self.flops = 6 * capacity * sum(int(fan_in) * int(fan_out) for fan_in, fan_out in np.asarray(layers)[:, :2])
+        units = np.asarray(layers)[:, 1].sum()
+        exchanged = self.capacity * (layers[0, 0] + 2 * units)  # activations and deltas that phase 2 reads
+        self.c.n_params = len(params)
+        self.c.n_slots = 0
+        if (
+            self.data.c.indptr == NULL
+            and self.capacity >= SLOTS * 4 * block
+            and SLOTS * len(params) <= exchanged
+            and SLOTS * params.nbytes <= SLOT_BYTES
+        ):
+            # runs of whole half register blocks: shorter ends than whole ones would leave
+            self.c.n_slots, block = SLOTS, 4
+            self.c.slot_rows = ceil_div(ceil_div(self.capacity, SLOTS), block) * block
+            self.row_chunk = ceil_div(SLOTS, self.n_threads) * self.c.slot_rows
+        else:
+            self.row_chunk = ceil_div(ceil_div(self.capacity, self.n_threads), block) * block
 
     def plan_tiles(self, const int64_t[:, ::1] layers):
         """Cut the weights into tiles, and deal runs of tiles of about equal work to the threads."""
@@ -124,7 +146,8 @@ cdef class Plan:
         starts = np.array([0, *shares, len(tiles)], np.int64)
         squares = np.zeros(len(tiles))
         itemsize = self.arrays[1].dtype.itemsize
-        self.scratch_size = (2 * max(work) * itemsize + 127) // 64 * 64
+        largest = max(2 * max(work), self.c.n_params if self.c.n_slots else 0)
+        self.scratch_size = (largest * itemsize + 127) // 64 * 64
         scratch = np.empty(self.scratch_size * self.n_threads, np.uint8)
         self.n_tiles = len(tiles)
         self.tiles = <tile_t *> address(table)
@@ -149,13 +172,16 @@ cdef class Plan:
     # One thread's share of a step
 
     cdef void phase_one(self, int64_t thread) noexcept nogil:
-        cdef int64_t lo = thread * self.row_chunk, hi = lo + self.row_chunk, r
+        cdef int64_t lo = thread * self.row_chunk, hi = lo + self.row_chunk, r, slot
         self.overflow[thread] = False
         if hi > self.c.n:
             hi = self.c.n
         if lo >= hi:
             return
         self.kernels.forward_backward_rows(&self.c, lo, hi)
+        if self.c.n_slots:
+            for slot in range(lo // self.c.slot_rows, (hi - 1) // self.c.slot_rows + 1):
+                self.kernels.slot_gradient(&self.c, slot, self.scratch + thread * self.scratch_size)
         for r in range(lo, hi):
             if not isfinite(self.c.row_loss[r]):
                 self.overflow[thread] = True

@@ -12,6 +12,9 @@
  *         update of W, and of the copy of W^T that the next phase 1 reads
  *     --- barrier ---
  *
+ * A small net on a larger batch stores the gradient of each run of rows in phase 1 instead, and phase 2 adds these up:
+ * see slot_gradient.
+ *
  * All products with W precede every update, so this is the textbook's order. The gradient of a tile exists only in a
  * scratch strip that fits in the first-level cache, unless the update is to store it.
  */
@@ -200,33 +203,72 @@ static void sparse_weight_gradient(const plan_t *p, const tile_t *tile, const re
         }
 }
 
+/* g = rows [begin, end) of dW, summed over rows [lo, hi) of the batch; scratch holds as many reals as g.
+ * forward: z = b + input W, so dW = input^T delta */
+static void weight_gradient(const plan_t *p, int64_t l, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t begin, ptrdiff_t end,
+                            real *g, real *scratch) {
+    const layer_t *layer = &p->layers[l];
+    const ptrdiff_t m = (ptrdiff_t)layer->fan_out, fan_in = (ptrdiff_t)layer->fan_in;
+    const real *ws = p->workspace, *delta = ws + layer->delta + lo * m;
+    const real *input = (l == 0 ? batch_input(p) : ws + (layer - 1)->a) + lo * fan_in + begin;
+    if (is_narrow(layer)) { /* the same as dW^T = delta^T input */
+        matmul(m, end - begin, hi - lo, delta, 1, m, input, fan_in, NULL, 0, scratch, end - begin);
+        transpose(scratch, end - begin, m, end - begin, g, m);
+    } else {
+        matmul(end - begin, m, hi - lo, input, 1, fan_in, delta, m, NULL, 0, g, m);
+    }
+}
+
+/* The gradient of the rows of one slot, laid out as the parameters. Where the parameters are few, exchanging these
+ * between threads moves far fewer cache lines than exchanging activations and deltas. */
+static void slot_gradient(const plan_t *p, int64_t slot, void *scratch) {
+    const ptrdiff_t lo = (ptrdiff_t)(slot * p->slot_rows);
+    const ptrdiff_t hi = lo + p->slot_rows < p->n ? (ptrdiff_t)(lo + p->slot_rows) : (ptrdiff_t)p->n;
+    const real *ws = p->workspace;
+    real *g = (real *)p->workspace + p->slots + slot * p->n_params;
+    for (int64_t l = 0; l < p->n_layers && lo < hi; l++) {
+        const layer_t *layer = &p->layers[l];
+        weight_gradient(p, l, lo, hi, 0, layer->fan_in, g + layer->coef, scratch);
+        column_sums(ws + layer->delta + lo * layer->fan_out, hi - lo, layer->fan_out, g + layer->intercept);
+    }
+}
+
+/* g = the slots' gradients at `place`, added in the order of the rows */
+static void sum_slots(const plan_t *p, int64_t place, ptrdiff_t n, real *g) {
+    const real *first = (const real *)p->workspace + p->slots + place;
+    const ptrdiff_t used = (ptrdiff_t)((p->n + p->slot_rows - 1) / p->slot_rows);
+    FOR_VECTORS(n, {
+        vec total = LOAD(first);
+        for (ptrdiff_t slot = 1; slot < used; slot++) total += LOAD(first + slot * p->n_params);
+        STORE(g, total);
+    });
+}
+
 INLINE real *offset_or_null(void *base, int64_t offset) { return base ? (real *)base + offset : NULL; }
+
+/* The optimizer's step for n parameters at `place`, whose gradient is g */
+static void update_at(const plan_t *p, int64_t place, const real *g, ptrdiff_t n) {
+    apply_update(&p->update, g, (real *)p->params + place, offset_or_null(p->state[0], place),
+                 offset_or_null(p->state[1], place), n);
+}
 
 /* scratch holds 2 * (end - begin) * fan_out reals. Returns the sum of squares of the tile's weights before the update,
  * for the penalty's share of the loss; 0 when there is no penalty. */
 static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     real *ws = p->workspace, *g = scratch;
     const layer_t *layer = &p->layers[tile->layer];
-    const ptrdiff_t m = (ptrdiff_t)layer->fan_out, fan_in = (ptrdiff_t)layer->fan_in;
-    const ptrdiff_t rows = (ptrdiff_t)(tile->end - tile->begin), size = rows * m;
-    const real *delta = ws + layer->delta;
+    const ptrdiff_t m = (ptrdiff_t)layer->fan_out, rows = (ptrdiff_t)(tile->end - tile->begin), size = rows * m;
+    const int64_t place = layer->coef + tile->begin * m;
     const real scale = (real)(1 / p->weight_sum), alpha = (real)p->update.alpha;
+    real *W = (real *)p->params + place;
     double sum_of_squares = 0;
 
-    /* forward: z = b + input W, so dW = input^T delta */
-    if (tile->layer == 0 && p->data.indptr) {
-        sparse_weight_gradient(p, tile, delta, m, g);
-    } else {
-        const real *input = tile->layer == 0 ? batch_input(p) : ws + (layer - 1)->a;
-        if (is_narrow(layer)) { /* the same as dW^T = delta^T input */
-            matmul(m, rows, p->n, delta, 1, m, input + tile->begin, fan_in, NULL, 0, g + size, rows);
-            transpose(g + size, rows, m, rows, g, m);
-        } else {
-            matmul(rows, m, p->n, input + tile->begin, 1, fan_in, delta, m, NULL, 0, g, m);
-        }
-    }
-    const int64_t place = layer->coef + tile->begin * m;
-    real *W = (real *)p->params + place;
+    if (p->n_slots)
+        sum_slots(p, place, size, g);
+    else if (tile->layer == 0 && p->data.indptr)
+        sparse_weight_gradient(p, tile, ws + layer->delta, m, g);
+    else
+        weight_gradient(p, tile->layer, 0, (ptrdiff_t)p->n, tile->begin, tile->end, g, g + size);
     if (alpha != 0) {
         vec squares = {0};
         FOR_VECTORS(size, {
@@ -238,16 +280,17 @@ static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     } else {
         FOR_VECTORS(size, { STORE(g, LOAD(g) * scale); });
     }
-    apply_update(&p->update, g, W, offset_or_null(p->state[0], place), offset_or_null(p->state[1], place), size);
+    update_at(p, place, g, size);
     if (layer->transposed >= 0)
-        transpose(W, m, rows, m, ws + layer->transposed + tile->begin, fan_in);
+        transpose(W, m, rows, m, ws + layer->transposed + tile->begin, (ptrdiff_t)layer->fan_in);
 
-    /* forward: z = b + ..., so db = sum over the rows of delta */
-    if (tile->begin == 0) {
-        column_sums(delta, p->n, m, g);
+    if (tile->begin == 0) { /* forward: z = b + ..., so db = sum over the rows of delta */
+        if (p->n_slots)
+            sum_slots(p, layer->intercept, m, g);
+        else
+            column_sums(ws + layer->delta, p->n, m, g);
         FOR_VECTORS(m, { STORE(g, LOAD(g) * scale); });
-        apply_update(&p->update, g, (real *)p->params + layer->intercept, offset_or_null(p->state[0], layer->intercept),
-                     offset_or_null(p->state[1], layer->intercept), m);
+        update_at(p, layer->intercept, g, m);
     }
     return sum_of_squares;
 }

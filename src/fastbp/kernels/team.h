@@ -2,8 +2,8 @@
  *
  * Counters only grow: barrier number k is passed when k * team arrivals were counted, so nothing is ever reset and no
  * thread can fall into the next barrier by mistake. A waiting thread spins for some tens of microseconds (a barrier
- * between two cores costs a quarter of one), then gives way to others, then sleeps: an oversubscribed machine, or a
- * leader that is busy in Python, costs the followers nothing.
+ * between two cores costs a quarter of one), then gives way to others, then sleeps, so that an oversubscribed machine is
+ * not kept busy with waiting.
  */
 #ifndef FASTBP_TEAM_H
 #define FASTBP_TEAM_H
@@ -34,6 +34,23 @@ static inline void sleep_briefly(void) {
     const struct timespec pause = {0, 100000};
     nanosleep(&pause, NULL);
 }
+#endif
+
+/* A new thread may begin on the processor of the one that started it, and would share it for some milliseconds until the
+ * system takes notice, which is as long as a small fit. So it steps aside once, and is then free to go anywhere. */
+#if defined(__linux__) && defined(CPU_SETSIZE)
+static inline int current_processor(void) { return sched_getcpu(); }
+static inline void leave_processor(int processor) {
+    cpu_set_t allowed, others;
+    if (processor < 0 || processor >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    others = allowed;
+    CPU_CLR(processor, &others);
+    if (CPU_COUNT(&others) == 0) return;
+    if (sched_setaffinity(0, sizeof others, &others) == 0) sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#else
+static inline int current_processor(void) { return -1; }
+static inline void leave_processor(int processor) { (void)processor; }
 #endif
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -78,11 +95,16 @@ static inline void team_init(team_t *team) {
     atomic_init(&team->end, 0);
 }
 
+/* Spinning and yielding together last some milliseconds, much longer than a sleep: of two threads that wait for each
+ * other, one that overslept is met awake. Were it the other way round, a single delay would leave both taking turns at
+ * sleeping for ever. */
+enum { SPINS = 1000, YIELDS = 5000 };
+
 static inline void wait_for(_Atomic int64_t *counter, int64_t value) {
     for (int64_t tries = 0; atomic_load_explicit(counter, memory_order_acquire) < value; tries++) {
-        if (tries < 2000)
+        if (tries < SPINS)
             relax();
-        else if (tries < 2200)
+        else if (tries < SPINS + YIELDS)
             yield_thread();
         else
             sleep_briefly();

@@ -17,6 +17,8 @@ cdef extern from "team.h" nogil:
     void team_finish(team_t *team)
     void team_await_finish(team_t *team, int64_t step, int64_t size)
     double now()
+    int current_processor()
+    void leave_processor(int processor)
     unsigned long long flush_denormals()
     void restore_denormals(unsigned long long mode)
 
@@ -41,13 +43,16 @@ cdef class Team(Plan):
     cdef bint started
     cdef int order
     cdef int64_t step_number
+    cdef int leader_processor
     cdef PyThread_type_lock *parking
     cdef bint measures
     cdef bint alone
     cdef int stage
-    cdef int64_t steps_left
     cdef double decision_seconds
-    cdef double spent[3]
+    cdef double best[2]
+    cdef double stage_seconds
+    cdef int64_t stage_steps
+    cdef double decided_until
     cdef int64_t signal_interval
     cdef int64_t steps_since_check
     cdef unsigned long long denormal_mode
@@ -58,8 +63,9 @@ cdef class Team(Plan):
     cdef void unpark(self) noexcept nogil
     cdef bint share_step(self) except -1 nogil
     cdef bint step_alone(self) noexcept nogil
+    cdef void begin_trials(self) noexcept nogil
     cdef void go_alone(self) noexcept nogil
-    cdef int64_t steps_in(self, double seconds, double trial_seconds) noexcept nogil
+    cdef void enter(self, int stage, bint alone) noexcept nogil
     cdef void compare(self, double seconds) noexcept nogil
     cdef bint lead(self) except -1 nogil
     cdef int check_signals(self) except -1 nogil

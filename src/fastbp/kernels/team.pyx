@@ -10,6 +10,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.pythread cimport (
     PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
 )
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
@@ -19,8 +20,10 @@ cdef double FLOPS_BETWEEN_SIGNAL_CHECKS = 200_000_000.0  # a tenth of a second o
 # Below this the team and one thread are timed against each other while training goes on; above, the team is sure to
 # pay, and steps are too few to try.
 cdef double FLOPS_WORTH_SHARING = 100_000_000.0
-cdef int64_t TRIAL_STEPS = 8
-cdef int64_t WATCHED_STEPS = 64
+cdef int64_t TRIAL_STEPS = 8  # a trial lasts at least so many steps, and so many seconds
+cdef double TRIAL_SECONDS = 0.001
+# A shared machine takes a processor away for some milliseconds now and then: that must not count for much.
+cdef double WATCHED_SECONDS = 0.05
 # seconds that a decision holds; a decision to go alone, that much longer each time
 cdef double SHORTEST_DECISION = 0.05
 cdef double LONGEST_DECISION = 1.0
@@ -36,7 +39,8 @@ cdef class Team(Plan):
         super().__init__(layers, params, loss, data, capacity, gathers, n_threads)
         self.signal_interval = <int64_t> max(1.0, FLOPS_BETWEEN_SIGNAL_CHECKS / max(self.flops, 1.0))
         self.measures = n_threads > 1 and self.flops < FLOPS_WORTH_SHARING
-        self.stage, self.steps_left, self.decision_seconds = TRY_TEAM, TRIAL_STEPS, SHORTEST_DECISION
+        self.decision_seconds = SHORTEST_DECISION
+        self.begin_trials()
         self.make_parking()
 
     def make_parking(self):
@@ -74,6 +78,7 @@ cdef class Team(Plan):
     cdef void follow(self, int64_t thread) noexcept nogil:
         cdef unsigned long long mode = flush_denormals()
         cdef int64_t step = 0
+        leave_processor(self.leader_processor)
         while True:
             step += 1
             team_await_publication(&self.team, step)
@@ -153,37 +158,41 @@ cdef class Team(Plan):
         influence on the result. While the team works it is watched: when a stretch of its steps takes longer than
         one thread would have, one thread goes on, each time for twice as long.
         """
-        if self.steps_left < TRIAL_STEPS or self.stage == DECIDED:  # a trial's first step wakes the followers up
-            self.spent[self.stage] += seconds
-        self.steps_left -= 1
-        if self.stage == DECIDED and not self.alone and self.steps_left % WATCHED_STEPS == 0:
-            if self.spent[DECIDED] > self.spent[TRY_ALONE] * WATCHED_STEPS / (TRIAL_STEPS - 1):
-                self.go_alone()
-            self.spent[DECIDED] = 0
-        if self.steps_left > 0:
-            return
-        if self.stage == DECIDED:
-            self.stage, self.alone, self.steps_left = TRY_TEAM, False, TRIAL_STEPS
-            self.spent[TRY_TEAM] = self.spent[TRY_ALONE] = self.spent[DECIDED] = 0
-        elif self.stage == TRY_TEAM:
-            self.stage, self.alone, self.steps_left = TRY_ALONE, True, TRIAL_STEPS
-        else:
-            self.stage = DECIDED
-            if self.spent[TRY_ALONE] < self.spent[TRY_TEAM]:
+        self.stage_seconds += seconds
+        self.stage_steps += 1
+        if self.stage != DECIDED:
+            # the shortest step of a trial: the first ones wake the followers up, and fill another core's cache
+            self.best[self.stage] = min(self.best[self.stage], seconds)
+            if self.stage_steps < TRIAL_STEPS or self.stage_seconds < TRIAL_SECONDS:
+                return
+            if self.stage == TRY_TEAM:
+                self.enter(TRY_ALONE, True)
+            elif self.best[TRY_ALONE] < self.best[TRY_TEAM]:
                 self.go_alone()
             else:
-                self.alone = False
-                self.steps_left = self.steps_in(LONGEST_DECISION, self.spent[TRY_TEAM])
+                self.enter(DECIDED, False)
+                self.decided_until = now() + LONGEST_DECISION
+        elif now() > self.decided_until:
+            self.begin_trials()
+        elif not self.alone and self.stage_seconds > WATCHED_SECONDS:
+            if self.stage_seconds > self.stage_steps * self.best[TRY_ALONE]:
+                self.go_alone()
+            self.stage_seconds, self.stage_steps = 0, 0
+
+    cdef void enter(self, int stage, bint alone) noexcept nogil:
+        """Begin to try, or to carry out a decision."""
+        self.stage, self.alone, self.stage_seconds, self.stage_steps = stage, alone, 0, 0
+
+    cdef void begin_trials(self) noexcept nogil:
+        """First some steps of the team, then some alone."""
+        self.best[TRY_TEAM] = self.best[TRY_ALONE] = INFINITY
+        self.enter(TRY_TEAM, False)
 
     cdef void go_alone(self) noexcept nogil:
         """One thread goes on, for twice as long as the last time."""
-        self.alone = True
-        self.steps_left = self.steps_in(self.decision_seconds, self.spent[TRY_ALONE])
+        self.enter(DECIDED, True)
+        self.decided_until = now() + self.decision_seconds
         self.decision_seconds = min(2 * self.decision_seconds, LONGEST_DECISION)
-
-    cdef int64_t steps_in(self, double seconds, double trial_seconds) noexcept nogil:
-        """How many steps of the length that a trial has shown fit into so many seconds."""
-        return WATCHED_STEPS + <int64_t> (seconds * (TRIAL_STEPS - 1) / (trial_seconds + 1e-9))
 
     def _follow(self, int64_t thread):
         with nogil:
@@ -192,6 +201,7 @@ cdef class Team(Plan):
     def start_followers(self):
         """Start all threads but the one that leads."""
         self.started = True
+        self.leader_processor = current_processor()
         for i in range(1, self.n_threads):
             thread = threading.Thread(target=self._follow, args=(i,), name=f"fastbp-{i}", daemon=True)
             thread.start()

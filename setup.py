@@ -6,6 +6,7 @@ between them is made at run time: what is built here runs on every processor of 
 
 import os
 import platform
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -14,15 +15,17 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
 KERNELS = "src/fastbp/kernels"
-IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
-# On macOS a build may be for another architecture than the machine's own.
-if "arm64" in os.environ.get("ARCHFLAGS", ""):
-    IS_X86 = False
-
-ISA_FLAGS = {"baseline": []}
-if IS_X86:
-    ISA_FLAGS["avx2"] = ["-mavx2", "-mfma"]
-    ISA_FLAGS["avx512"] = ["-mavx2", "-mfma", "-mavx512f", "-mavx512dq"]
+ISA_FLAGS = {
+    "baseline": [],
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx2", "-mfma", "-mavx512f", "-mavx512dq"],
+}
+if sys.platform == "darwin":
+    # One build there may be for both architectures: the flags are for the x86-64 half, and in the other half the
+    # tables that they belong to are not used (tables.c).
+    ISA_FLAGS = {isa: [part for flag in flags for part in ("-Xarch_x86_64", flag)] for isa, flags in ISA_FLAGS.items()}
+elif platform.machine().lower() not in ("x86_64", "amd64"):
+    ISA_FLAGS = {"baseline": []}
 
 # -ffp-contract=fast: a * b + c is one fused multiply-add. Never -ffast-math: it assumes NaN away, and with older
 # compilers a shared object linked with it changes how the whole process treats denormal numbers.
@@ -57,7 +60,7 @@ class BuildKernels(build_ext):
     """Compiles isa.c once per table, and says plainly when the compiler cannot do it."""
 
     def finalize_options(self):
-        # Here and not at the top: making a source distribution needs no C.
+        # Here and not at the top, where every command would wait for it.
         self.distribution.ext_modules = cythonize(
             self.distribution.ext_modules,
             include_path=["src"],
@@ -67,10 +70,6 @@ class BuildKernels(build_ext):
         super().finalize_options()
 
     def build_extensions(self):
-        if self.compiler.compiler_type == "msvc":
-            # MSVC's own compiler lacks the vector extensions; clang-cl takes the same command line.
-            self.compiler.initialize()
-            self.compiler.cc = os.environ.get("CC", "clang-cl")
         self.check_compiler()
         for extension in self.extensions:
             extension.extra_compile_args = self.flags(["-O2", "-g0", "-Wno-unreachable-code"])
@@ -101,6 +100,10 @@ class BuildKernels(build_ext):
         probe.parent.mkdir(parents=True, exist_ok=True)
         probe.write_text(PROBE)
         try:
+            if self.compiler.compiler_type == "msvc":
+                # MSVC's own compiler lacks the vector extensions; clang-cl takes the same command line.
+                self.compiler.initialize()
+                self.compiler.cc = os.environ.get("CC", "clang-cl")
             self.compiler.compile([str(probe)], extra_postargs=self.flags(FLOAT_FLAGS))
         except Exception as error:
             raise CompileError(
@@ -116,7 +119,6 @@ def extension(name):
         f"fastbp.kernels.{name}",
         [f"{KERNELS}/{name}.pyx"] + ([f"{KERNELS}/tables.c"] if name == "dispatch" else []),
         include_dirs=[KERNELS],
-        define_macros=[("FASTBP_X86", "1")] if IS_X86 else [],
         depends=KERNEL_SOURCES,
     )
 

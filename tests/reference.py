@@ -120,7 +120,6 @@ def adam_update(g, w, state, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999
 
 #: name: (g, w, state, t, **constants) -> (w, state)
 UPDATES = {
-    "store": lambda g, w, state, t: (w, [g]),
     "accumulate": lambda g, w, state, t: (w, [state[0] + g]),
     "sgd": sgd_update,
     "adam": adam_update,

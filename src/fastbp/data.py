@@ -23,22 +23,34 @@ def as_rows(X, dtype):
     if type(X) is np.ndarray and X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned:
         return X
     if not sparse.issparse(X):
-        return np.require(X, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+        return np.require(lowered("X", X, dtype), dtype, ["C_CONTIGUOUS", "ALIGNED"])
     X = X.tocsr()
     check_indices(X)
     indices = X.indices if X.indices.dtype in (np.int32, np.int64) else X.indices.astype(np.int64)
     return (
-        np.ascontiguousarray(X.data, dtype),
+        np.ascontiguousarray(lowered("X", X.data, dtype), dtype),
         np.ascontiguousarray(indices),
         np.ascontiguousarray(X.indptr, np.int64),
         X.shape,
     )
 
 
+def lowered(name, array, dtype):
+    """`array`, as float32 if that is what `dtype` asks for; ValueError if finite values do not fit."""
+    if dtype != np.float32 or array.dtype == np.float32:
+        return array
+    with np.errstate(over="ignore"):
+        low = array.astype(np.float32)
+    if not np.array_equal(np.isfinite(low), np.isfinite(array)):
+        raise ValueError(f"{name} holds values too large for float32; scale them, or use float64 throughout")
+    return low
+
+
 def check_indices(X):
     """ValueError unless the indices of a CSR matrix lie inside it: the kernels follow them without looking."""
     n_rows, n_columns = X.shape
-    if X.indptr[0] != 0 or X.indptr[-1] > min(len(X.indices), len(X.data)) or (np.diff(X.indptr) < 0).any():
+    indptr, room = X.indptr, min(len(X.indices), len(X.data))
+    if len(indptr) != n_rows + 1 or indptr[0] != 0 or indptr[-1] > room or (np.diff(indptr) < 0).any():
         raise ValueError(f"X.indptr of a sparse matrix with {n_rows} rows must rise from 0 to its number of non-zeros")
     used = X.indices[: X.indptr[-1]]
     if used.size and (used.min() < 0 or used.max() >= n_columns):
@@ -70,7 +82,7 @@ def make_data(X, targets, sample_weight, n_outputs, dtype):
     if targets is not None and targets.ndim == 1:
         labels = np.ascontiguousarray(targets, np.int64)
     elif targets is not None:
-        Y = np.require(targets, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+        Y = np.require(lowered("y", targets, dtype), dtype, ["C_CONTIGUOUS", "ALIGNED"])
     if sample_weight is not None:
         sample_weight = np.ascontiguousarray(sample_weight, np.float64)
     return Data(as_rows(X, dtype), Y, labels, sample_weight, n_outputs)

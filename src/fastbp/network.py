@@ -29,6 +29,9 @@ from fastbp.threads import threads_for
 #: second-level cache, and more rows amortize the adding up of gradients.
 SLICE_ROWS = 256
 
+#: A thread with fewer rows of a batch would not fill a register block.
+ROWS_PER_THREAD = 8
+
 #: Floating-point operations that a forward pass must have for each thread: starting one costs 0.1 ms.
 PREDICT_FLOPS_PER_THREAD = 20_000_000
 
@@ -52,6 +55,8 @@ class Network:
         Of the parameters and of all arithmetic.
     random_state : int, RandomState or None
         For the initial parameters.
+    initializer : str or None
+        A name in ``fastbp.initializers.INITIALIZERS``; None leaves the parameters to be filled in by you.
     n_threads : int or None
         At most so many threads; None for what the machine offers. Results do not depend on it.
 
@@ -91,6 +96,7 @@ class Network:
         alpha: float = 0.0,
         dtype: DTypeLike = np.float64,
         random_state: int | np.random.RandomState | None = None,
+        initializer: str | None = "glorot_uniform",
         n_threads: int | None = None,
     ):
         self.layer_sizes = checked_layer_sizes(layer_sizes)
@@ -107,7 +113,8 @@ class Network:
         check_memory(self.layer_sizes, self.dtype)
         self.layers, self.n_coefs, self.n_params = layer_table(self.layer_sizes, self.activations)
         self._allocate()
-        self.initialize(random_state)
+        if initializer is not None:
+            self.initialize(random_state, initializer)
 
     def _allocate(self):
         self._params = np.empty(self.n_params, self.dtype)
@@ -128,6 +135,7 @@ class Network:
             A name in ``fastbp.initializers.INITIALIZERS``.
         """
         rng = check_random_state(random_state)
+        check_name("initializer", initializer, INITIALIZERS)
         draw = INITIALIZERS[initializer]
         hidden = self.activations[0] if len(self.activations) > 1 else None
         for W, b in zip(self.coefs, self.intercepts, strict=True):
@@ -193,7 +201,7 @@ class Network:
         -------
         Descent
         """
-        n_threads = threads_for(self.flops(capacity), self.n_threads)
+        n_threads = min(threads_for(self.flops(capacity), self.n_threads), -(-capacity // ROWS_PER_THREAD))
         return Descent(self.layers, self._params, self.kernel_loss, data, capacity, gathers, n_threads)
 
     def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:

@@ -1,4 +1,4 @@
-"""Training steps: the shuffle, the stopping rule, and whole epochs beside the textbook's loop; `step.pyx`."""
+"""The compiled loops around `step.h`: the shuffle, the stopping rule, and whole epochs beside the textbook's loop."""
 
 import _thread
 import functools
@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
+import fastbp.network
 import fastbp.threads
 import reference
 from fastbp import Network
@@ -174,6 +175,7 @@ def test_textbook_training(update, output_activation, sparse, weighted, seed):
 @both_dtypes
 def test_any_number_of_threads_gives_the_same_bits(output_activation, kind, dtype, monkeypatch):
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.network, "PREDICT_FLOPS_PER_THREAD", 1)
     results = []
     for n_threads in (1, 2, 3, 5):
         X, Y, weight, network = problem(output_activation, dtype, kind == "csr", kind == "weights")
@@ -191,6 +193,7 @@ def test_any_number_of_threads_gives_the_same_bits(output_activation, kind, dtyp
 @both_dtypes
 def test_class_numbers_equal_one_hot_rows(n_threads, dtype, monkeypatch):
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.network, "PREDICT_FLOPS_PER_THREAD", 1)
     results = []
     for labels in (False, True):
         X, Y, weight, network = problem("softmax", dtype, weighted=True)
@@ -235,6 +238,7 @@ def test_patience_ends_the_epochs():
 @pytest.mark.parametrize("update", ["momentum", "adam"])
 def test_a_diverging_step_is_not_made(update, n_threads, monkeypatch):
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.network, "PREDICT_FLOPS_PER_THREAD", 1)
     X, Y, _, network = problem("identity")
     network.n_threads = n_threads
     Y[30] = np.inf  # in the fifth batch of seven rows
@@ -308,3 +312,26 @@ def test_interrupt(n_threads):
     work = functools.partial(network.loss_and_gradient, X, np.zeros(len(X)))
     assert seconds_to_interrupt(work) < 1
     assert_array_equal(network.params, before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_rows", [200, 203, 170], ids=["whole slots", "a short batch", "an empty slot"])
+def test_changing_between_team_and_one_thread_changes_nothing(dtype, n_rows, monkeypatch):
+    # decisions that hold for no time: eight steps of the team, eight of one thread, and so on
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(n_rows, 6)).astype(dtype), rng.normal(size=(n_rows, 2)).astype(dtype)
+
+    def trained(n_threads):
+        network = Network([6, 9, 2], dtype=dtype, random_state=0, n_threads=n_threads, alpha=1e-3)
+        descent = network.descent(make_data(X, y, None, 2, network.dtype), 160, gathers=True)
+        descent.trial_seconds = descent.decision_seconds = descent.longest_decision = 0.0
+        optimizer, losses = Optimizer("adam", network.n_params, network.dtype), np.empty(40)
+        descent.train(np.arange(n_rows), np.random.RandomState(1), optimizer, 1e-3, 1.0, np.full(40, 1e-2), losses)
+        return network.params, losses
+
+    params, losses = trained(1)
+    for n_threads in (2, 3):
+        other_params, other_losses = trained(n_threads)
+        assert_array_equal(other_params, params)
+        assert_array_equal(other_losses, losses)

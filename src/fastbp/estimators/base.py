@@ -3,7 +3,7 @@
 The data flow of a fit::
 
     fit -> _fit: validate, encode the targets        (scikit-learn's validation)
-        -> _train_stochastic: hold out, Trainer.run  (fastbp.training)
+        -> _hold_out; _train_stochastic: Trainer.run  (fastbp.training)
         -> _train_lbfgs: minimize_lbfgs
         -> attributes
 
@@ -18,6 +18,7 @@ import warnings
 from contextlib import contextmanager
 from copy import copy
 from numbers import Integral, Real
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -27,14 +28,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastbp.data import make_data
+from fastbp.estimators.weights import FittedWeights
 from fastbp.kernels.dispatch import ACTIVATIONS
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.predictor import all_finite
-from fastbp.network import Network
 from fastbp.schedules import SCHEDULES
 from fastbp.training import History, Optimizer, Trainer, Validation, minimize_lbfgs
 
@@ -47,7 +49,7 @@ HIDDEN_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name not in ("softmax
 STOCHASTIC_SOLVERS = ("sgd", "adam")
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(FittedWeights, BaseEstimator):
     """Base of MLPClassifier and MLPRegressor; not to be used itself."""
 
     _parameter_constraints: ClassVar[dict] = {
@@ -145,7 +147,7 @@ class BaseMLP(BaseEstimator):
             raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
         hidden = self._hidden_layer_sizes()
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        with self._restored_on_failure(incremental):
+        with self._restored_on_failure(incremental) as attempt:
             X, y, targets = self._validate(X, y, incremental, reset=first_pass)
             if sample_weight is not None:
                 sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -157,14 +159,16 @@ class BaseMLP(BaseEstimator):
                 network = self._network_to_train(hidden, copy=not incremental)
             data = make_data(X, targets, sample_weight, self.n_outputs_, network.dtype)
             if self.solver == "lbfgs":
-                self._train_lbfgs(network, data)
+                report = self._train_lbfgs(network, data, attempt)
             else:
-                self._train_stochastic(network, X, y, targets, sample_weight, data, rng, lock, first_pass, incremental)
+                validation = self._hold_out(network, X, y, targets, sample_weight, rng) if self.early_stopping else None
+                report = self._train_stochastic(network, data, validation, rng, lock, first_pass, incremental, attempt)
             if not np.isfinite(network.params).all():
                 raise ValueError(
                     "Solver produced non-finite parameter weights. The input data may contain large values and need "
                     "to be preprocessed."
                 )
+        report()  # warnings come when all is stored: as errors, they must not undo the fit
         return self
 
     @contextmanager
@@ -181,9 +185,12 @@ class BaseMLP(BaseEstimator):
             before["_optimizer"] = copy(optimizer)
             copies = [(array, array.copy()) for array in (self._network.params, *optimizer.state)]
             state = generator.get_state(legacy=False)
+        attempt = SimpleNamespace(training=False)
         try:
-            yield
-        except Exception:
+            yield attempt
+        except BaseException as error:
+            if attempt.training and isinstance(error, KeyboardInterrupt):
+                raise
             vars(self).clear()
             vars(self).update(before)
             for array, values in copies:
@@ -210,11 +217,10 @@ class BaseMLP(BaseEstimator):
     def _generator(self, incremental):
         """The RandomState to draw from, and its lock if others may draw from it at the same time."""
         private = isinstance(self.random_state, Integral)
-        if not (private and incremental and hasattr(self, "_random_state")):
+        if not (private and incremental and getattr(self, "_seed", None) == self.random_state):
             self._random_state = check_random_state(self.random_state)
+            self._seed = self.random_state if private else None
         return self._random_state, None if private else self._random_state._bit_generator.lock
-
-    # The network behind coefs_ and intercepts_
 
     def _new_network(self, X, hidden, rng):
         self.n_layers_ = len(hidden) + 2
@@ -225,81 +231,12 @@ class BaseMLP(BaseEstimator):
         except MemoryError as error:
             raise MemoryError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} is too large: {error}") from error
 
-    def _build(self, layer_sizes, dtype, random_state=0):
-        """A network as the parameters describe it."""
-        return Network(
-            layer_sizes,
-            self.activation,
-            self.out_activation_,
-            self._loss_name,
-            alpha=self.alpha,
-            dtype=dtype,
-            random_state=random_state,
-            n_threads=self.n_threads,
-        )
-
-    def _adopt(self, network):
-        """Make `network` the fitted one: coefs_ and intercepts_ are views into its parameters."""
-        self._network = network
-        self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
-
-    def _fitted_network(self):
-        """The network with the weights that coefs_ and intercepts_ hold now.
-
-        The one that was trained, as long as these lists hold its views; else one with copies of their values: the
-        user has assigned some.
-        """
-        network = self.__dict__.get("_network")
-        views = [] if network is None else network.coefs + network.intercepts
-        held = [*self.coefs_, *self.intercepts_]
-        if len(held) == len(views) and all(a is b for a, b in zip(held, views, strict=True)):
-            return network
-        sizes = self._layer_sizes_of_weights()
-        network = self._build(sizes, np.result_type(*(np.asarray(W).dtype for W in self.coefs_), np.float32))
-        for view, values in zip(network.coefs + network.intercepts, held, strict=True):
-            view[...] = values
-        return network
-
-    def _layer_sizes_of_weights(self):
-        """The layer sizes that the shapes in coefs_ and intercepts_ tell; ValueError if they do not fit together."""
-        coefs = [np.asarray(W) for W in self.coefs_]
-        intercepts = [np.asarray(b) for b in self.intercepts_]
-        if len(coefs) != len(intercepts) or len(coefs) != self.n_layers_ - 1:
-            raise ValueError(
-                f"coefs_ and intercepts_ must hold {self.n_layers_ - 1} arrays each, one for each layer; got "
-                f"{len(coefs)} and {len(intercepts)}"
-            )
-        sizes = [self.n_features_in_]
-        for i, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
-            fan_out = self.n_outputs_ if i == len(coefs) - 1 else (W.shape[1] if W.ndim == 2 else "fan_out")
-            if W.shape != (sizes[-1], fan_out):
-                raise ValueError(f"coefs_[{i}] must have shape ({sizes[-1]}, {fan_out}), got {W.shape}")
-            if b.shape != (fan_out,):
-                raise ValueError(f"intercepts_[{i}] must have shape ({fan_out},), got {b.shape}")
-            sizes.append(fan_out)
-        return sizes
-
-    def _network_to_train(self, hidden, copy):
-        """The fitted network, to go on with; a copy of it, or itself."""
-        network = self._fitted_network()
-        sizes = (self.n_features_in_, *hidden, self.n_outputs_)
-        if network.layer_sizes != sizes:
-            raise ValueError(
-                f"warm_start and partial_fit go on with the fitted layers {network.layer_sizes} (input to output), but "
-                f"hidden_layer_sizes and the data ask for {sizes}. Bring data with as many outputs and set "
-                "hidden_layer_sizes back, or fit anew with warm_start=False."
-            )
-        current = self._build(sizes, network.dtype)
-        if copy or network is not self.__dict__.get("_network") or current.activations != network.activations:
-            current.params = network.params
-            return current
-        network.alpha, network.n_threads = current.alpha, current.n_threads
-        return network
-
     # Training
 
-    def _train_lbfgs(self, network, data):
-        progress = OptimizeResult()
+    def _train_lbfgs(self, network, data, attempt):
+        """L-BFGS from the network's weights. Returns what is left to do: to warn if it did not converge."""
+        progress = OptimizeResult(x=network.params.astype(np.float64), fun=np.nan, nit=0)
+        attempt.training = True
         try:
             minimize_lbfgs(
                 network,
@@ -309,11 +246,12 @@ class BaseMLP(BaseEstimator):
                 max_iter=self.max_iter,
                 max_fun=self.max_fun,
                 tol=self.tol,
+                options=_get_additional_lbfgs_options_dict("iprint", 1 if self.verbose else -1),
             )
         finally:
             self._adopt(network)
-            self.n_iter_, self.loss_ = progress.nit, float(progress.fun)
-        self.n_iter_ = _check_optimize_result("lbfgs", progress, self.max_iter)
+            self.n_iter_, self.loss_ = min(progress.nit, self.max_iter), float(progress.fun)
+        return lambda: _check_optimize_result("lbfgs", progress, self.max_iter)
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight=None, *buffers):
         """Loss and gradient at a flat parameter vector (scikit-learn's test suite calls this)."""
@@ -322,7 +260,8 @@ class BaseMLP(BaseEstimator):
         data = make_data(X, np.asarray(y), sample_weight, self.n_outputs_, network.dtype)
         return network.objective(data, self._loss_scale)
 
-    def _train_stochastic(self, network, X, y, targets, sample_weight, data, rng, lock, first_pass, incremental):
+    def _train_stochastic(self, network, data, validation, rng, lock, first_pass, incremental, attempt):
+        """Epochs of gradient descent. Returns what is left to do: to warn if they were too few."""
         history = self._open_history(first_pass)
         optimizer = self._open_optimizer(network, incremental)
         schedule = SCHEDULES[self.learning_rate if self.solver == "sgd" else "constant"]
@@ -334,14 +273,15 @@ class BaseMLP(BaseEstimator):
             loss_scale=self._loss_scale,
             verbose=bool(self.verbose),
         )
-        rows, validation = None, None
-        if self.early_stopping:
-            rows, validation = self._hold_out(network, X, y, targets, sample_weight, rng)
-        elif self.shuffle:
-            rows = np.arange(data.n_rows)
-        if sample_weight is not None and rows is not None and not sample_weight[rows].any():
+        if validation is not None:
+            rows = validation.train_rows
+        else:
+            rows = np.arange(data.n_rows, dtype=np.int64) if self.shuffle else None
+        if data.sample_weight is not None and not data.sample_weight[slice(None) if rows is None else rows].any():
             raise ValueError("sample_weight is zero for every row that is not held out: nothing to train on")
         batch_size = self._batch_size(data.n_rows if rows is None else len(rows))
+        attempt.training = True
+        stopped = False
         try:
             stopped = trainer.run(
                 data,
@@ -352,17 +292,15 @@ class BaseMLP(BaseEstimator):
                 lock=lock,
                 validation=validation,
             )
-        except KeyboardInterrupt:
+        finally:
             self._close(network, optimizer, history, validation)
-            raise
-        self._close(network, optimizer, history, validation)
+        message = trainer.warning
         if not stopped and not incremental:
-            warnings.warn(
+            message = (
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
-                "converged yet.",
-                ConvergenceWarning,
-                stacklevel=4,
+                "converged yet."
             )
+        return lambda: message and warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
     def _open_history(self, first_pass):
         """The record to go on with, from the attributes of the last run."""
@@ -383,7 +321,7 @@ class BaseMLP(BaseEstimator):
 
     def _open_optimizer(self, network, incremental):
         optimizer = getattr(self, "_optimizer", None)
-        if incremental and optimizer is not None and optimizer.name == self.solver:
+        if incremental and optimizer is not None and optimizer.fits(self.solver, network.params):
             return optimizer
         return Optimizer(
             self.solver,
@@ -398,9 +336,9 @@ class BaseMLP(BaseEstimator):
         )
 
     def _hold_out(self, network, X, y, targets, sample_weight, rng):
-        """The rows to train on, and the validation set; scikit-learn's split of X itself, made on row numbers."""
+        """The validation set, and the rows that are left: scikit-learn's split of X itself, made on row numbers."""
         train, held_out = train_test_split(
-            np.arange(X.shape[0]),
+            np.arange(X.shape[0], dtype=np.int64),
             random_state=rng,
             test_size=self.validation_fraction,
             stratify=self._stratified(targets),
@@ -420,7 +358,7 @@ class BaseMLP(BaseEstimator):
             with np.errstate(over="ignore"):
                 return float(self._score_function(y_val, predictions, sample_weight=weight))
 
-        return train, Validation(score, network.params.copy())
+        return Validation(score, network.params.copy(), train)
 
     def _batch_size(self, n_rows):
         if self.batch_size == "auto":
@@ -429,7 +367,7 @@ class BaseMLP(BaseEstimator):
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped: "
                 f"batch_size={self.batch_size}, sample size {n_rows}.",
-                stacklevel=5,
+                stacklevel=6,
             )
         return min(self.batch_size, n_rows)
 
@@ -490,16 +428,6 @@ class BaseMLP(BaseEstimator):
         self._fit(X, y, sample_weight, incremental=True)
         del self.loss_curve_[:-LOSS_CURVE_LIMIT]
         return self
-
-    def __getstate__(self):
-        # coefs_ and intercepts_ hold the parameters; views into the network's vector would be pickled twice
-        state = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_network"}
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if hasattr(self, "coefs_"):
-            self._adopt(self._fitted_network())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -59,7 +59,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     array([1, 0, 1, 0, 1])
     """
 
-    _loss_name = "log_loss"
+    loss = _loss_name = "log_loss"
     _loss_scale = 1.0
     _score_function = staticmethod(accuracy_score)
 

@@ -5,8 +5,9 @@ from libc.stdint cimport int64_t
 from fastbp.kernels.dispatch cimport data_t
 
 
-# Where the elements of a C-contiguous array begin; the array must outlive the pointer.
-cdef void *address(array) except? NULL
+# Where the elements of a C-contiguous array begin; the array must outlive the pointer. To write there, ask for
+# `writable`, which refuses read-only arrays.
+cdef void *address(array, bint writable=*) except? NULL
 
 
 cdef class Data:

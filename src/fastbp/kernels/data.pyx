@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t
 
 
-cdef void *address(array) except? NULL:
+cdef void *address(array, bint writable=False) except? NULL:
     cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)  # raises BufferError or ValueError when it is not
+    # raises BufferError or ValueError when the array is not as it is asked for
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
     cdef void *begin = view.buf
     PyBuffer_Release(&view)
     return begin

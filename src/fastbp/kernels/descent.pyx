@@ -11,6 +11,7 @@ from fastbp.kernels.patience cimport Patience
 from fastbp.kernels.shuffling cimport bit_generator, bitgen_t, shuffle_rows
 from fastbp.kernels.team cimport Team
 
+from fastbp.kernels.data import check
 from fastbp.kernels.dispatch import N_STATES, UPDATES
 
 #: why `Descent.train` came back
@@ -82,8 +83,10 @@ cdef class Descent(Team):
         The rows pass in slices of `capacity` rows, whose gradients are added up in that order.
         """
         cdef double total = 0
+        params = self.arrays[1]
+        check("gradient", gradient, params.dtype, params.shape)
         gradient[...] = 0
-        self.c.state[0] = <void *> address(gradient)
+        self.c.state[0] = address(gradient, True)
         self.c.update.kind = UPDATE_accumulate
         self.c.update.alpha = 0
         with self, nogil:
@@ -128,12 +131,14 @@ cdef class Descent(Team):
         Raises
         ------
         KeyboardInterrupt
-            Between two steps; the weights are those of the last whole step.
+            Between two steps; the weights are those of the last whole step, and `epochs_done` tells how many epochs
+            are whole.
         """
         cdef bitgen_t *generator = NULL
         cdef int64_t *order = NULL
         cdef int64_t n_train = self.data.n_rows, n_epochs = rates.shape[0], epoch = 0, i
         cdef int status = 0
+        self.epochs_done = 0
         cdef bint shared = lock is not None
         if (rows is not None) != self.gathers:
             raise ValueError(f"rows must be {'an array' if self.gathers else 'None'}: so the plan was made")
@@ -142,7 +147,9 @@ cdef class Descent(Team):
         if rows is not None:
             if rows.dtype != np.int64 or rows.ndim != 1 or not (0 <= rows.min() and rows.max() < self.data.n_rows):
                 raise ValueError(f"rows must be int64 row numbers below {self.data.n_rows}")
-            order = <int64_t *> address(rows)
+            if self.data.c.indptr != NULL and np.bincount(rows).max() > 1:
+                raise ValueError("rows must not repeat a row of sparse data: there is room for each of them once")
+            order = <int64_t *> address(rows, True)
             n_train = rows.shape[0]
         if random_state is not None:
             generator = bit_generator(random_state)
@@ -150,8 +157,10 @@ cdef class Descent(Team):
         self.c.update = dict(kind=UPDATES[optimizer.name], alpha=alpha, learning_rate=0, momentum=optimizer.momentum,
                              nesterov=optimizer.nesterovs_momentum, beta_1=optimizer.beta_1,
                              beta_2=optimizer.beta_2, epsilon=optimizer.epsilon)
+        params = self.arrays[1]
         for i in range(N_STATES[optimizer.name]):
-            self.c.state[i] = <void *> address(optimizer.state[i])
+            check("optimizer.state", optimizer.state[i], params.dtype, params.shape)
+            self.c.state[i] = address(optimizer.state[i], True)
         self.t = optimizer.t
         try:
             with self, nogil:
@@ -174,4 +183,5 @@ cdef class Descent(Team):
                     epoch += 1
         finally:
             optimizer.t = self.t
+            self.epochs_done = epoch
         return epoch, status

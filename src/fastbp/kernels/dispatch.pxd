@@ -4,9 +4,6 @@ from libc.stdint cimport int32_t, int64_t
 
 
 cdef extern from "isa.h" nogil:
-    enum: ACT_identity
-    enum: ACT_softmax
-    enum: UPDATE_store
     enum: UPDATE_accumulate
     enum: UPDATE_adam
 

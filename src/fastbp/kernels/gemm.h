@@ -9,7 +9,8 @@
  *               dW = X^T delta       A = X^T       a_row = 1,       a_col = fan_in
  *
  * Each element of C is one chain of fused multiply-adds in the order of k, whatever block it falls into, edges
- * included: splitting the rows or columns between threads cannot change a bit of the result.
+ * included: splitting the rows or columns between threads cannot change a bit of the result. (narrow_matmul, for a C of
+ * very few columns, sums by lanes instead, in an order that is the same for every row.)
  *
  * The block: 8 x 3 fills 24 of the 32 registers of AVX-512 and NEON and hides the latency of the FMA (4 cycles times
  * 2 a cycle asks for 8 chains); with the 16 registers of AVX2 and SSE2, 6 x 2.
@@ -138,6 +139,12 @@ static void row_times_matrix(ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t 
     }
 }
 
+INLINE void dot_step(const int rows, const real *a, ptrdiff_t a_row, vec b, ptrdiff_t left, vec *acc) {
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++)
+        acc[r] += b * (left == VL ? load(a + r * a_row) : load_n(a + r * a_row, left));
+}
+
 /* C[r, j] = init[j] + sum over i of A[r, i] Bt[j, i], both read along their rows: for a C so narrow that most lanes of
  * a vector of its columns would be empty. Four rows at once give the multiply-adds enough independent chains. */
 INLINE void dot_rows(const int rows, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, const real *bt,
@@ -145,12 +152,7 @@ INLINE void dot_rows(const int rows, ptrdiff_t m, ptrdiff_t k, const real *a, pt
     for (ptrdiff_t j = 0; j < m; j++) {
         const real *b = bt + j * bt_row;
         vec acc[4] = {{0}, {0}, {0}, {0}};
-        FOR_VECTORS(k, {
-            const vec bv = LOAD(b);
-#pragma GCC unroll 4
-            for (int r = 0; r < rows; r++)
-                acc[r] += LOAD(a + r * a_row) * bv;
-        });
+        FOR_VECTORS(k, { dot_step(rows, a + i, a_row, LOAD(b), left, acc); });
 #pragma GCC unroll 4
         for (int r = 0; r < rows; r++)
             c[r * c_row + j] = init[j] + sum_lanes(acc[r]);

@@ -34,7 +34,6 @@
 
 /* name, arrays of state beside the weights */
 #define UPDATES(X)   \
-    X(store, 1)      \
     X(accumulate, 1) \
     X(sgd, 1)        \
     X(adam, 2)

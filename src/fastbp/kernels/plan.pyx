@@ -98,8 +98,8 @@ cdef class Plan:
 
         self.c.layers = <const layer_t *> address(table)
         self.c.n_layers = n_layers
-        self.c.params = <void *> address(params)
-        self.c.workspace = <void *> address(workspace)
+        self.c.params = address(params, True)
+        self.c.workspace = address(workspace)
         self.c.row_loss = <double *> address(row_loss)
         self.c.data = data.c
         self.c.row_block = ROW_BLOCK

@@ -95,10 +95,14 @@ cdef class Predictor:
             Overwritten.
         n_threads : int
         """
-        check("out", out, self.arrays[1].dtype, (data.n_rows, self.n_outputs))
+        dtype = self.arrays[1].dtype
+        check("out", out, dtype, (data.n_rows, self.n_outputs))
+        check("the data", data.arrays[0], dtype, data.arrays[0].shape)
+        if data.n_features != self.c.layers[0].fan_in:
+            raise ValueError(f"the data have {data.n_features} features, the network {self.c.layers[0].fan_in}")
         cdef plan_t plan = self.c
         plan.data = data.c
-        plan.out = address(out)
+        plan.out = address(out, True)
         cdef int64_t n = data.n_rows, chunk = n
         if n_threads > 1:
             chunk = (n + n_threads - 1) // n_threads
@@ -110,12 +114,15 @@ cdef class Predictor:
             try:
                 self.run(data, out, lo, min(lo + chunk, n), halt)
             except BaseException as error:
+                flag_raise(&halt.flag)
                 errors.append(error)
 
-        threads = [threading.Thread(target=rest, args=(lo,)) for lo in range(chunk, n, chunk)] if chunk < n else []
-        for thread in threads:
-            thread.start()
+        threads = []
         try:
+            for lo in range(chunk, n, chunk):
+                thread = threading.Thread(target=rest, args=(lo,), daemon=True)
+                thread.start()
+                threads.append(thread)
             self.run_rows(plan, 0, min(chunk, n), halt)
         except BaseException:
             flag_raise(&halt.flag)

@@ -31,12 +31,12 @@
 
 #if FASTBP_DOUBLE
 typedef double real;
-typedef int64_t sint;
-typedef uint64_t uint;
+typedef int64_t lane_int;
+typedef uint64_t lane_uint;
 #else
 typedef float real;
-typedef int32_t sint;
-typedef uint32_t uint;
+typedef int32_t lane_int;
+typedef uint32_t lane_uint;
 #endif
 
 #define VL ((ptrdiff_t)(VBYTES / sizeof(real))) /* lanes of a vector */
@@ -45,8 +45,8 @@ typedef uint32_t uint;
 
 typedef real vec __attribute__((vector_size(VBYTES)));
 typedef real vec_unaligned __attribute__((vector_size(VBYTES), aligned(sizeof(real)), may_alias));
-typedef sint ivec __attribute__((vector_size(VBYTES)));
-typedef uint uvec __attribute__((vector_size(VBYTES)));
+typedef lane_int ivec __attribute__((vector_size(VBYTES)));
+typedef lane_uint uvec __attribute__((vector_size(VBYTES)));
 
 INLINE vec splat(real x) { return x - (vec){0}; } /* x - 0 keeps the sign of zero; x + 0 would not */
 INLINE vec load(const real *p) { return *(const vec_unaligned *)p; }

@@ -239,7 +239,8 @@ static void sum_slots(const plan_t *p, int64_t place, ptrdiff_t n, real *g) {
     const ptrdiff_t used = (ptrdiff_t)((p->n + p->slot_rows - 1) / p->slot_rows);
     FOR_VECTORS(n, {
         vec total = LOAD(first);
-        for (ptrdiff_t slot = 1; slot < used; slot++) total += LOAD(first + slot * p->n_params);
+        for (ptrdiff_t slot = 1; slot < used; slot++)
+            total += LOAD(first + slot * p->n_params);
         STORE(g, total);
     });
 }

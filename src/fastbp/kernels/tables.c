@@ -16,27 +16,40 @@ const int fastbp_update_states[] = {UPDATES(FACT)};
 const char *const fastbp_math_names[] = {MATH_FUNCTIONS(MATH_NAME) NULL};
 
 extern const kernels_t fastbp_baseline_float, fastbp_baseline_double;
-#ifdef FASTBP_X86
+#if defined(__x86_64__) || defined(_M_X64)
 extern const kernels_t fastbp_avx2_float, fastbp_avx2_double, fastbp_avx512_float, fastbp_avx512_double;
 const char *const fastbp_isa_names[] = {"baseline", "avx2", "avx512", NULL};
 static const kernels_t *const tables[][2] = {{&fastbp_baseline_float, &fastbp_baseline_double},
                                              {&fastbp_avx2_float, &fastbp_avx2_double},
                                              {&fastbp_avx512_float, &fastbp_avx512_double}};
+
+#if defined(_MSC_VER) /* clang-cl: the compiler's own __builtin_cpu_supports needs a library that is not linked there \
+                       */
+#include <immintrin.h>
+#include <intrin.h>
+static int supports(int isa) {
+    int leaf1[4], leaf7[4];
+    __cpuidex(leaf1, 1, 0);
+    __cpuidex(leaf7, 7, 0);
+    const int has_fma = leaf1[2] >> 12 & 1, has_osxsave = leaf1[2] >> 27 & 1;
+    const unsigned long long enabled = has_osxsave ? _xgetbv(0) : 0; /* what the system saves: 6 AVX, 0xe6 AVX-512 */
+    const int avx2 = (leaf7[1] >> 5 & 1) && has_fma && (enabled & 6) == 6;
+    const int avx512 = (leaf7[1] >> 16 & 1) && (leaf7[1] >> 17 & 1) && (enabled & 0xe6) == 0xe6; /* F and DQ */
+    return isa == 1 ? avx2 : avx2 && avx512;
+}
+#else
+static int supports(int isa) {
+    __builtin_cpu_init();
+    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return isa == 1 ? avx2 : avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+}
+#endif
 #else
 const char *const fastbp_isa_names[] = {"baseline", NULL};
 static const kernels_t *const tables[][2] = {{&fastbp_baseline_float, &fastbp_baseline_double}};
+static int supports(int isa) { return isa == 0; }
 #endif
 
-int fastbp_isa_supported(int isa) {
-#ifdef FASTBP_X86
-    __builtin_cpu_init();
-    switch (isa) {
-    case 1: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    case 2:
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
-    }
-#endif
-    return isa == 0;
-}
+int fastbp_isa_supported(int isa) { return isa == 0 || supports(isa); }
 
 const kernels_t *fastbp_kernels(int isa, int is_double) { return tables[isa][is_double]; }

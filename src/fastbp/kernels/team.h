@@ -2,8 +2,8 @@
  *
  * Counters only grow: barrier number k is passed when k * team arrivals were counted, so nothing is ever reset and no
  * thread can fall into the next barrier by mistake. A waiting thread spins for some tens of microseconds (a barrier
- * between two cores costs a quarter of one), then gives way to others, then sleeps, so that an oversubscribed machine is
- * not kept busy with waiting.
+ * between two cores costs a quarter of one), then gives way to others, then sleeps, so that an oversubscribed machine
+ * is not kept busy with waiting.
  */
 #ifndef FASTBP_TEAM_H
 #define FASTBP_TEAM_H
@@ -36,17 +36,20 @@ static inline void sleep_briefly(void) {
 }
 #endif
 
-/* A new thread may begin on the processor of the one that started it, and would share it for some milliseconds until the
- * system takes notice, which is as long as a small fit. So it steps aside once, and is then free to go anywhere. */
+/* A new thread may begin on the processor of the one that started it, and would share it for some milliseconds until
+ * the system takes notice, which is as long as a small fit. So it steps aside once, and is then free to go anywhere. */
 #if defined(__linux__) && defined(CPU_SETSIZE)
 static inline int current_processor(void) { return sched_getcpu(); }
 static inline void leave_processor(int processor) {
     cpu_set_t allowed, others;
-    if (processor < 0 || processor >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    if (processor < 0 || processor >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return;
     others = allowed;
     CPU_CLR(processor, &others);
-    if (CPU_COUNT(&others) == 0) return;
-    if (sched_setaffinity(0, sizeof others, &others) == 0) sched_setaffinity(0, sizeof allowed, &allowed);
+    if (CPU_COUNT(&others) == 0)
+        return;
+    if (sched_setaffinity(0, sizeof others, &others) == 0)
+        sched_setaffinity(0, sizeof allowed, &allowed);
 }
 #else
 static inline int current_processor(void) { return -1; }

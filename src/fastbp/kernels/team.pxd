@@ -41,6 +41,7 @@ cdef class Team(Plan):
     cdef team_t team
     cdef list threads
     cdef bint started
+    cdef bint without_followers
     cdef int order
     cdef int64_t step_number
     cdef int leader_processor
@@ -48,7 +49,9 @@ cdef class Team(Plan):
     cdef bint measures
     cdef bint alone
     cdef int stage
-    cdef double decision_seconds
+    cdef public double trial_seconds
+    cdef public double decision_seconds
+    cdef public double longest_decision
     cdef double best[2]
     cdef double stage_seconds
     cdef int64_t stage_steps

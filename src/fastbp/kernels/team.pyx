@@ -33,13 +33,21 @@ cdef class Team(Plan):
     """A plan and the threads that carry it out. A context manager: the threads live inside the ``with`` block.
 
     Parameters are those of `Plan`.
+
+    Attributes
+    ----------
+    trial_seconds : float
+        How long the team, and then one thread, is tried out at least.
+    decision_seconds, longest_decision : float
+        How long the next decision to go alone holds, and how long a decision holds at most.
     """
 
     def __init__(self, layers, params, loss, Data data, int64_t capacity, bint gathers, int64_t n_threads=1):
         super().__init__(layers, params, loss, data, capacity, gathers, n_threads)
         self.signal_interval = <int64_t> max(1.0, FLOPS_BETWEEN_SIGNAL_CHECKS / max(self.flops, 1.0))
         self.measures = n_threads > 1 and self.flops < FLOPS_WORTH_SHARING
-        self.decision_seconds = SHORTEST_DECISION
+        self.trial_seconds = TRIAL_SECONDS
+        self.decision_seconds, self.longest_decision = SHORTEST_DECISION, LONGEST_DECISION
         self.begin_trials()
         self.make_parking()
 
@@ -104,6 +112,8 @@ cdef class Team(Plan):
         if not self.started:
             with gil:
                 self.start_followers()
+            if self.without_followers:
+                return self.step_alone()
         if self.order == PARK:
             self.unpark()
         self.give_order(WORK)
@@ -136,8 +146,10 @@ cdef class Team(Plan):
         """One step over the batch that is set, by the team or alone. False when it was abandoned."""
         cdef double begin
         cdef bint complete
+        if self.n_threads == 1 or self.without_followers:
+            return self.step_alone()
         if not self.measures:
-            return self.step_alone() if self.n_threads == 1 else self.share_step()
+            return self.share_step()
         begin = now()
         if self.alone:
             if self.started and self.order == WORK:
@@ -163,7 +175,7 @@ cdef class Team(Plan):
         if self.stage != DECIDED:
             # the shortest step of a trial: the first ones wake the followers up, and fill another core's cache
             self.best[self.stage] = min(self.best[self.stage], seconds)
-            if self.stage_steps < TRIAL_STEPS or self.stage_seconds < TRIAL_SECONDS:
+            if self.stage_steps < TRIAL_STEPS or self.stage_seconds < self.trial_seconds:
                 return
             if self.stage == TRY_TEAM:
                 self.enter(TRY_ALONE, True)
@@ -171,7 +183,7 @@ cdef class Team(Plan):
                 self.go_alone()
             else:
                 self.enter(DECIDED, False)
-                self.decided_until = now() + LONGEST_DECISION
+                self.decided_until = now() + self.longest_decision
         elif now() > self.decided_until:
             self.begin_trials()
         elif not self.alone and self.stage_seconds > WATCHED_SECONDS:
@@ -192,37 +204,46 @@ cdef class Team(Plan):
         """One thread goes on, for twice as long as the last time."""
         self.enter(DECIDED, True)
         self.decided_until = now() + self.decision_seconds
-        self.decision_seconds = min(2 * self.decision_seconds, LONGEST_DECISION)
+        self.decision_seconds = min(2 * self.decision_seconds, self.longest_decision)
 
     def _follow(self, int64_t thread):
         with nogil:
             self.follow(thread)
 
     def start_followers(self):
-        """Start all threads but the one that leads."""
+        """Start all threads but the one that leads; where the system has no more of them, none."""
         self.started = True
         self.leader_processor = current_processor()
-        for i in range(1, self.n_threads):
-            thread = threading.Thread(target=self._follow, args=(i,), name=f"fastbp-{i}", daemon=True)
-            thread.start()
-            self.threads.append(thread)
+        try:
+            for i in range(1, self.n_threads):
+                thread = threading.Thread(target=self._follow, args=(i,), name=f"fastbp-{i}", daemon=True)
+                thread.start()
+                self.threads.append(thread)
+        except RuntimeError:
+            self.without_followers = True
+            self.dismiss()
+
+    def dismiss(self):
+        """Send the followers home."""
+        self.give_order(QUIT)
+        for thread in self.threads:
+            thread.join()
+        self.threads = []
 
     def __enter__(self):
         """Get ready for steps; the followers start with the first step that is shared."""
         team_init(&self.team)
         self.step_number, self.order, self.started, self.steps_since_check = 0, WORK, False, 0
-        self.threads = []
+        self.threads, self.without_followers = [], False
         self.denormal_mode = flush_denormals()
         return self
 
     def __exit__(self, *exception):
-        """Send the followers home."""
+        """Dismiss the followers."""
         if self.order == PARK:
             self.unpark()
-        self.give_order(QUIT)
         restore_denormals(self.denormal_mode)
-        for thread in self.threads:
-            thread.join()
+        self.dismiss()
 
     cdef int check_signals(self) except -1 nogil:
         """Every so many steps, let Python see whether somebody pressed Ctrl-C."""

@@ -1,4 +1,4 @@
-/* What becomes of a gradient: kept (store, accumulate), or made into a step (sgd, adam).
+/* What becomes of a gradient: added to what is there (accumulate), or made into a step (sgd, adam).
  *
  *     g   gradient of the batch loss            (n,)
  *     w   weights, overwritten by a step        (n,)
@@ -12,10 +12,6 @@
 
 #include "isa.h"
 #include "simd.h"
-
-static void update_store(const update_t *u, const real *g, real *w, real *s0, real *s1, ptrdiff_t n) {
-    memcpy(s0, g, (size_t)n * sizeof(real));
-}
 
 static void update_accumulate(const update_t *u, const real *g, real *w, real *s0, real *s1, ptrdiff_t n) {
     FOR_VECTORS(n, { STORE(s0, LOAD(s0) + LOAD(g)); });

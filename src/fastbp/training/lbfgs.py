@@ -6,7 +6,7 @@ import scipy.optimize
 from fastbp.network import SLICE_ROWS
 
 
-def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, tol):
+def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, tol, options=None):
     """Minimize the network's mean loss over `data`, starting from its parameters, which are overwritten.
 
     Parameters
@@ -15,13 +15,16 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
         Left with the parameters of the last whole iteration, also when an exception is raised on the way.
     data : Data
     progress : scipy.optimize.OptimizeResult
-        Filled in: ``x``, ``fun`` and ``nit`` after every iteration, scipy's whole result at the end.
+        Its ``x``, the starting point, ``fun`` and ``nit`` are overwritten after every iteration; at the end it is
+        scipy's whole result.
     loss_scale : float
         See ``Network.objective``.
     max_iter, max_fun : int
         Most iterations and evaluations.
     tol : float
         Stop when no component of the projected gradient exceeds this.
+    options : dict or None
+        Further options of scipy's method.
 
     References
     ----------
@@ -38,7 +41,6 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
         progress.update(intermediate_result, nit=progress.nit + 1)
         progress.x = progress.x.copy()
 
-    progress.update(x=network.params.astype(np.float64), fun=np.nan, nit=0)
     try:
         progress.update(
             scipy.optimize.minimize(
@@ -47,7 +49,7 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
                 method="L-BFGS-B",
                 jac=True,
                 callback=note,
-                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol, **(options or {})},
             )
         )
     finally:

@@ -48,3 +48,7 @@ class Optimizer:
         self.epsilon = float(epsilon)
         self.t = 0
         self.state = [np.zeros(n_params, dtype) for _ in range(N_STATES[name])]
+
+    def fits(self, name, params):
+        """Whether this is the optimizer `name`, with a state for such parameters."""
+        return name == self.name and all(s.shape == params.shape and s.dtype == params.dtype for s in self.state)

@@ -5,11 +5,9 @@ between two of them: `Trainer` asks for as many epochs as it can. With a validat
 time.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from fastbp.kernels.descent import DIVERGED
 
@@ -27,10 +25,13 @@ class Validation:
         () -> float, larger is better; NaN when the predictions are not finite.
     best_params : ndarray
         The parameters with the best score so far; overwritten.
+    train_rows : ndarray of int64 or None
+        The rows that are not held out, for the caller to train on.
     """
 
     score: object
     best_params: np.ndarray
+    train_rows: np.ndarray | None = None
 
 
 class Trainer:
@@ -50,6 +51,11 @@ class Trainer:
         Factor of the data's share in the recorded losses.
     verbose : bool
         Print a line for each epoch.
+
+    Attributes
+    ----------
+    warning : str or None
+        What the caller should warn of when it has stored the results.
     """
 
     def __init__(self, network, optimizer, schedule, history, *, loss_scale=1.0, verbose=False):
@@ -59,6 +65,7 @@ class Trainer:
         self.history = history
         self.loss_scale = loss_scale
         self.verbose = verbose
+        self.warning = None
 
     def run(self, data, rows, *, batch_size, max_iter, random_state=None, lock=None, validation=None):
         """Train until `max_iter` epochs are done or patience runs out.
@@ -94,32 +101,41 @@ class Trainer:
         losses = np.empty(1 if watched else min(EPOCHS_AT_ONCE, max_iter))
         while history.n_iter < max_iter:
             rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
-            done, status = descent.train(
-                rows,
-                random_state,
-                optimizer,
-                self.network.alpha,
-                self.loss_scale,
-                rates[:-1],
-                losses,
-                None if validation else history.patience,
-                lock,
-            )
-            first = history.n_iter
-            history.n_iter += done
-            history.t += done * n_rows
-            history.loss_curve.extend(losses[:done].tolist())
+            try:
+                done, status = descent.train(
+                    rows,
+                    random_state,
+                    optimizer,
+                    self.network.alpha,
+                    self.loss_scale,
+                    rates[:-1],
+                    losses,
+                    None if validation else history.patience,
+                    lock,
+                )
+            except KeyboardInterrupt:
+                self.record(descent.epochs_done, n_rows, losses, rates)
+                raise
+            rate = rates[done - 1]
+            self.record(done, n_rows, losses, rates)
             if self.verbose:
                 print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
             if status == DIVERGED:
-                self.diverged(rates[history.n_iter - first - 1], validation)
+                self.diverged(rate, validation)
                 return True
             if validation is not None:
                 self.score(validation)
-            optimizer.learning_rate = float(rates[done])
             if history.patience.is_exhausted and not self.go_on(validation is not None):
                 return True
         return False
+
+    def record(self, n_epochs, n_rows, losses, rates):
+        """Book epochs that are over."""
+        history = self.history
+        history.n_iter += n_epochs
+        history.t += n_epochs * n_rows
+        history.loss_curve.extend(losses[:n_epochs].tolist())
+        self.optimizer.learning_rate = float(rates[n_epochs])
 
     def coming_rates(self, n_epochs, n_rows):
         """The learning rates of the next epochs, and of the one after them."""
@@ -163,9 +179,7 @@ class Trainer:
         self.history.validation_scores.append(np.nan)
         if self.verbose:
             print(f"Validation score: {np.nan:f}")
-        warnings.warn(
+        self.warning = (
             f"The loss diverged {where}; training stopped, and the weights with the best validation score are kept. "
-            "Scale the inputs, or lower learning_rate_init.",
-            ConvergenceWarning,
-            stacklevel=2,
+            "Scale the inputs, or lower learning_rate_init."
         )

@@ -1,0 +1,99 @@
+"""The weights of a fitted estimator: lists of arrays for the user, one network for the kernels.
+
+``coefs_`` and ``intercepts_`` are views into the network's flat vector, so that editing them edits the network. Users
+may also assign arrays of their own; then a network with these values is made when one is needed.
+"""
+
+import numpy as np
+
+from fastbp.network import Network
+
+
+class FittedWeights:
+    """The part of an estimator that looks after ``coefs_``, ``intercepts_`` and the network behind them."""
+
+    def _build(self, layer_sizes, dtype, random_state=None):
+        """A network as the parameters describe it; without a `random_state` its weights are not drawn."""
+        return Network(
+            layer_sizes,
+            self.activation,
+            self.out_activation_,
+            self._loss_name,
+            alpha=self.alpha,
+            dtype=dtype,
+            random_state=random_state,
+            initializer=None if random_state is None else "glorot_uniform",
+            n_threads=self.n_threads,
+        )
+
+    def _adopt(self, network):
+        """Make `network` the fitted one: coefs_ and intercepts_ are views into its parameters."""
+        self._network = network
+        self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
+
+    def _fitted_network(self):
+        """The network with the weights that coefs_ and intercepts_ hold now.
+
+        The one that was trained, as long as these lists hold its views and `activation` is the same; else one with
+        copies of their values: the user has assigned some.
+        """
+        network = self.__dict__.get("_network")
+        views = [] if network is None else network.coefs + network.intercepts
+        held = [*self.coefs_, *self.intercepts_]
+        are_views = len(held) == len(views) and all(a is b for a, b in zip(held, views, strict=True))
+        if are_views and self._is_as_set(network):
+            network.n_threads = self.n_threads
+            return network
+        dtype = np.result_type(*(np.asarray(W).dtype for W in self.coefs_), np.float32)
+        network = self._build(self._layer_sizes_of_weights(), dtype)
+        for view, values in zip(network.coefs + network.intercepts, held, strict=True):
+            view[...] = values
+        return network
+
+    def _layer_sizes_of_weights(self):
+        """The layer sizes that the shapes in coefs_ and intercepts_ tell; ValueError if they do not fit together."""
+        coefs = [np.asarray(W) for W in self.coefs_]
+        intercepts = [np.asarray(b) for b in self.intercepts_]
+        if len(coefs) != len(intercepts) or len(coefs) != self.n_layers_ - 1:
+            raise ValueError(
+                f"coefs_ and intercepts_ must hold {self.n_layers_ - 1} arrays each, one for each layer; got "
+                f"{len(coefs)} and {len(intercepts)}"
+            )
+        sizes = [self.n_features_in_]
+        for i, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
+            fan_out = self.n_outputs_ if i == len(coefs) - 1 else (W.shape[1] if W.ndim == 2 else "fan_out")
+            if W.shape != (sizes[-1], fan_out):
+                raise ValueError(f"coefs_[{i}] must have shape ({sizes[-1]}, {fan_out}), got {W.shape}")
+            if b.shape != (fan_out,):
+                raise ValueError(f"intercepts_[{i}] must have shape ({fan_out},), got {b.shape}")
+            sizes.append(fan_out)
+        return sizes
+
+    def _network_to_train(self, hidden, copy):
+        """The fitted network, to go on with; a copy of it, or itself."""
+        network = self._fitted_network()
+        sizes = (self.n_features_in_, *hidden, self.n_outputs_)
+        if network.layer_sizes != sizes:
+            raise ValueError(
+                f"warm_start and partial_fit go on with the fitted layers {network.layer_sizes} (input to output), but "
+                f"hidden_layer_sizes and the data ask for {sizes}. Bring data with as many outputs and set "
+                "hidden_layer_sizes back, or fit anew with warm_start=False."
+            )
+        if copy or network is not self.__dict__.get("_network"):
+            network = network.copy()
+        network.alpha = float(self.alpha)
+        return network
+
+    def _is_as_set(self, network):
+        """Whether the network has the activation that the parameters ask for."""
+        return network.activations == (*[self.activation] * (len(network.layer_sizes) - 2), self.out_activation_)
+
+    def __getstate__(self):
+        # coefs_ and intercepts_ hold the parameters; views into the network's vector would be pickled twice
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_network"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "coefs_"):
+            self._adopt(self._fitted_network())

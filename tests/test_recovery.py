@@ -1,4 +1,4 @@
-"""What is left of an estimator after Ctrl-C, a warning turned into an error, changed parameters, or a lack of memory."""
+"""What is left of an estimator after Ctrl-C, a warning turned into an error, changed parameters, or no memory."""
 
 import pickle
 import signal

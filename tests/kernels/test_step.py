@@ -335,3 +335,44 @@ def test_changing_between_team_and_one_thread_changes_nothing(dtype, n_rows, mon
         other_params, other_losses = trained(n_threads)
         assert_array_equal(other_params, params)
         assert_array_equal(other_losses, losses)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_layers_are_packed_and_tiled(dtype, monkeypatch):
+    # wide enough for tiles of columns, high and deep enough for packed panels, and no size a multiple of any block
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    sizes, n_rows = (131, 415, 203, 3), 77
+    rng = np.random.RandomState(0)
+    X, Y = rng.normal(size=(n_rows, 131)).astype(dtype), rng.normal(size=(n_rows, 3)).astype(dtype)
+
+    def trained(n_threads):
+        network = Network(sizes, "tanh", dtype=dtype, random_state=0, n_threads=n_threads, alpha=0.5)
+        optimizer, losses = Optimizer("adam", network.n_params, network.dtype), np.empty(3)
+        descent = network.descent(make_data(X, Y, None, 3, network.dtype), n_rows)
+        descent.train(None, None, optimizer, 0.5, 1.0, np.full(3, 1e-2), losses)
+        return network, losses
+
+    network, losses = trained(1)
+    start = Network(sizes, "tanh", dtype=np.float64, random_state=0)
+    coefs, intercepts = [W.copy() for W in start.coefs], [b.copy() for b in start.intercepts]
+    expected, _ = reference.train(
+        coefs,
+        intercepts,
+        X.astype(float),
+        Y.astype(float),
+        update=reference.UPDATES["adam"],
+        rates=[1e-2] * 3,
+        batch_size=n_rows,
+        activations=["tanh", "tanh", "identity"],
+        loss="squared_error",
+        alpha=0.5,
+    )
+    # three steps of Adam pass on the rounding of sums over 415 terms, divided by gradients that may be small
+    rtol = 1e-9 if dtype == np.float64 else 2e-3
+    assert_allclose(losses, expected, rtol=rtol)
+    for ours, theirs in zip(network.coefs + network.intercepts, coefs + intercepts, strict=True):
+        assert_allclose(ours, theirs, rtol=rtol, atol=rtol * np.abs(theirs).max())
+    for n_threads in (2, 3):
+        other, other_losses = trained(n_threads)
+        assert_array_equal(other.params, network.params)
+        assert_array_equal(other_losses, losses)

@@ -55,7 +55,7 @@ cdef extern from "isa.h" nogil:
         void *column_value
 
     ctypedef struct tile_t:
-        int64_t layer, begin, end
+        int64_t layer, begin, end, left, right
 
     ctypedef struct kernels_t:
         int64_t vector_bytes

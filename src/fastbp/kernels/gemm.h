@@ -167,6 +167,47 @@ static void narrow_matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, 
         dot_rows(1, m, k, a, a_row, bt, bt_row, init, c, c_row);
 }
 
+/* Columns [0, vecs * VL) of C, the last vector with only `left` lanes */
+INLINE void panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t left, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                  ptrdiff_t a_col, const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
+                  ptrdiff_t c_row) {
+#define ARGUMENTS n, left, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row
+    switch (vecs * 2 + (left < VL)) {
+    case 2: panel_1_0(ARGUMENTS); break;
+    case 3: panel_1_1(ARGUMENTS); break;
+    case 4: panel_2_0(ARGUMENTS); break;
+    case 5: panel_2_1(ARGUMENTS); break;
+#if VECS_MAX == 3
+    case 6: panel_3_0(ARGUMENTS); break;
+    case 7: panel_3_1(ARGUMENTS); break;
+#endif
+    }
+#undef ARGUMENTS
+}
+
+/* The same by runs of k, each with its part of B copied to one place first: in a wide matrix a panel's rows lie far
+ * apart, on a page each and in few of the cache's sets. C carries the sums from run to run, so that every element is
+ * the same chain as without the copy. */
+#define PACK_BYTES (24 * 1024)
+#define PACK_ROWS (4 * ROWS_MAX)
+static
+    __attribute__((noinline)) void packed_panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t left, ptrdiff_t k, const real *a,
+                                                ptrdiff_t a_row, ptrdiff_t a_col, const real *b, ptrdiff_t b_row,
+                                                const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
+    real packed[PACK_BYTES / sizeof(real)];
+    const ptrdiff_t width = vecs * VL, run = (ptrdiff_t)(PACK_BYTES / sizeof(real)) / width;
+    for (ptrdiff_t i = 0; i < k; i += run) {
+        const ptrdiff_t rows = k - i < run ? k - i : run;
+        for (ptrdiff_t r = 0; r < rows; r++)
+            for (ptrdiff_t v = 0; v < vecs; v++) {
+                const real *from = b + (i + r) * b_row + v * VL;
+                store(packed + r * width + v * VL, v == vecs - 1 && left < VL ? load_n(from, left) : load(from));
+            }
+        panel(n, vecs, left, rows, a + i * a_col, a_row, a_col, packed, width, i ? c : init, i ? c_row : init_row, c,
+              c_row);
+    }
+}
+
 /* C[n, m] = init + A[n, k] B[k, m]; init: NULL for 0, or rows init_row apart (0 repeats one row) */
 static void matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                    const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
@@ -180,18 +221,10 @@ static void matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff
         vecs = (all_vecs + panels - 1) / panels;
         const ptrdiff_t left = panels > 1 ? VL : m - j - (vecs - 1) * VL;
         const real *from = init ? init + j : NULL;
-#define ARGUMENTS n, left, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row
-        switch (vecs * 2 + (left < VL)) {
-        case 2: panel_1_0(ARGUMENTS); break;
-        case 3: panel_1_1(ARGUMENTS); break;
-        case 4: panel_2_0(ARGUMENTS); break;
-        case 5: panel_2_1(ARGUMENTS); break;
-#if VECS_MAX == 3
-        case 6: panel_3_0(ARGUMENTS); break;
-        case 7: panel_3_1(ARGUMENTS); break;
-#endif
-        }
-#undef ARGUMENTS
+        if (n >= PACK_ROWS && k * vecs * VL * (ptrdiff_t)sizeof(real) > PACK_BYTES)
+            packed_panel(n, vecs, left, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
+        else
+            panel(n, vecs, left, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
     }
 }
 
@@ -205,11 +238,11 @@ static void transpose(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t 
 }
 
 /* out[j] = sum of column j, rows in order */
-static void column_sums(const real *a, ptrdiff_t rows, ptrdiff_t cols, real *out) {
+static void column_sums(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t cols, real *out) {
     FOR_VECTORS(cols, {
         vec total = {0};
         for (ptrdiff_t r = 0; r < rows; r++)
-            total += LOAD(a + r * cols);
+            total += LOAD(a + r * a_row);
         STORE(out, total);
     });
 }

@@ -16,7 +16,9 @@ static void matmul_door(int64_t n, int64_t m, int64_t k, const void *a, int64_t 
 static void transpose_door(const void *a, int64_t rows, int64_t cols, void *out) {
     transpose(a, cols, rows, cols, out, rows);
 }
-static void column_sums_door(const void *a, int64_t rows, int64_t cols, void *out) { column_sums(a, rows, cols, out); }
+static void column_sums_door(const void *a, int64_t rows, int64_t cols, void *out) {
+    column_sums(a, cols, rows, cols, out);
+}
 static void activation_forward_door(int activation, const void *z, void *a, int64_t rows, int64_t m) {
     activation_forward(activation, z, a, rows, m);
 }

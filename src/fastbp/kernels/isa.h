@@ -115,10 +115,10 @@ typedef struct {
     void *column_value;
 } plan_t;
 
-/* A piece of weights that one thread updates: rows [begin, end) of layer `layer`'s W; the first piece of a layer
- * takes the intercepts along. */
+/* A piece of weights that one thread updates: rows [begin, end) and columns [left, right) of layer `layer`'s W; a piece
+ * of the first rows takes the intercepts of its columns along. */
 typedef struct {
-    int64_t layer, begin, end;
+    int64_t layer, begin, end, left, right;
 } tile_t;
 
 typedef struct {

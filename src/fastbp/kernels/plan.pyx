@@ -23,6 +23,12 @@ cdef int64_t ROW_BLOCK = 64
 # A tile is a whole number of register blocks high, and holds at least so many weights, where the layer has them.
 cdef int64_t TILE_ROWS = 8
 cdef int64_t TILE_WEIGHTS = 512
+# Of a large layer, tiles so high that a panel of deltas is worth packing, and so narrow that they stay in the caches.
+cdef int64_t LARGE_ROWS = 96
+cdef int64_t LARGE_COLUMNS = 192
+# Weights of more bytes than this are read once for all rows of a thread, layer by layer; fewer stay in the cache while
+# runs of rows go through the whole net.
+cdef int64_t LARGE_BYTES = 1024 * 1024
 # Gradients of so many runs of rows are stored, when together they take at most so many bytes.
 cdef int64_t SLOTS = 4
 cdef int64_t SLOT_BYTES = 512 * 1024
@@ -102,7 +108,7 @@ cdef class Plan:
         self.c.workspace = address(workspace)
         self.c.row_loss = <double *> address(row_loss)
         self.c.data = data.c
-        self.c.row_block = ROW_BLOCK
+        self.c.row_block = ROW_BLOCK if params.nbytes < LARGE_BYTES else capacity
         self.c.loss = LOSSES[loss]
         self.c.canonical = ACTIVATIONS[CANONICAL_ACTIVATION[loss]] == layers[n_layers - 1, 4]
         self.flops = 6 * capacity * sum(int(fan_in) * int(fan_out) for fan_in, fan_out in np.asarray(layers)[:, :2])
@@ -132,14 +138,18 @@ cdef class Plan:
 
     def plan_tiles(self, const int64_t[:, ::1] layers):
         """Cut the weights into tiles, and deal runs of tiles of about equal work to the threads."""
-        cdef int64_t layer, begin
+        cdef int64_t layer
         tiles, work = [], []
         for layer in range(layers.shape[0]):
-            rows = TILE_ROWS * ceil_div(TILE_WEIGHTS, TILE_ROWS * layers[layer, 1])
-            for begin in range(0, layers[layer, 0], rows):
-                end = min(begin + rows, layers[layer, 0])
-                tiles.append((layer, begin, end))
-                work.append((end - begin) * layers[layer, 1])
+            fan_in, fan_out = int(layers[layer, 0]), int(layers[layer, 1])
+            rows, columns = TILE_ROWS * ceil_div(TILE_WEIGHTS, TILE_ROWS * fan_out), fan_out
+            if fan_in >= LARGE_ROWS and fan_out > LARGE_COLUMNS and self.data.c.indptr == NULL and not self.c.n_slots:
+                rows, columns = LARGE_ROWS, LARGE_COLUMNS
+            for begin in range(0, fan_in, rows):
+                for left in range(0, fan_out, columns):
+                    tile = layer, begin, min(begin + rows, fan_in), left, min(left + columns, fan_out)
+                    tiles.append(tile)
+                    work.append((tile[2] - begin) * (tile[4] - left))
         done = np.cumsum(work)
         shares = np.searchsorted(done, done[-1] * np.arange(1, self.n_threads) / self.n_threads)
         table = np.array(tiles, np.int64)

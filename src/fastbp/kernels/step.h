@@ -194,28 +194,29 @@ static void sparse_columns(const plan_t *p) {
 }
 
 static void sparse_weight_gradient(const plan_t *p, const tile_t *tile, const real *delta, ptrdiff_t m, real *g) {
-    memset(g, 0, (size_t)((tile->end - tile->begin) * m) * sizeof(real));
-    for (int64_t column = tile->begin; column < tile->end; column++, g += m)
+    const ptrdiff_t cols = (ptrdiff_t)(tile->right - tile->left);
+    memset(g, 0, (size_t)((tile->end - tile->begin) * cols) * sizeof(real));
+    for (int64_t column = tile->begin; column < tile->end; column++, g += cols)
         for (int64_t i = p->column_start[column]; i < p->column_start[column + 1]; i++) {
             const real *d = delta + p->column_row[i] * m;
             const vec x = splat(((const real *)p->column_value)[i]);
-            FOR_VECTORS(m, { STORE(g, LOAD(g) + x * LOAD(d)); });
+            FOR_VECTORS(cols, { STORE(g, LOAD(g) + x * LOAD(d)); });
         }
 }
 
-/* g = rows [begin, end) of dW, summed over rows [lo, hi) of the batch; scratch holds as many reals as g.
+/* g = the tile of dW, summed over rows [lo, hi) of the batch; scratch holds as many reals as g.
  * forward: z = b + input W, so dW = input^T delta */
-static void weight_gradient(const plan_t *p, int64_t l, ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t begin, ptrdiff_t end,
-                            real *g, real *scratch) {
-    const layer_t *layer = &p->layers[l];
+static void weight_gradient(const plan_t *p, const tile_t *tile, ptrdiff_t lo, ptrdiff_t hi, real *g, real *scratch) {
+    const layer_t *layer = &p->layers[tile->layer];
     const ptrdiff_t m = (ptrdiff_t)layer->fan_out, fan_in = (ptrdiff_t)layer->fan_in;
-    const real *ws = p->workspace, *delta = ws + layer->delta + lo * m;
-    const real *input = (l == 0 ? batch_input(p) : ws + (layer - 1)->a) + lo * fan_in + begin;
+    const ptrdiff_t rows = (ptrdiff_t)(tile->end - tile->begin), cols = (ptrdiff_t)(tile->right - tile->left);
+    const real *ws = p->workspace, *delta = ws + layer->delta + lo * m + tile->left;
+    const real *input = (tile->layer == 0 ? batch_input(p) : ws + (layer - 1)->a) + lo * fan_in + tile->begin;
     if (is_narrow(layer)) { /* the same as dW^T = delta^T input */
-        matmul(m, end - begin, hi - lo, delta, 1, m, input, fan_in, NULL, 0, scratch, end - begin);
-        transpose(scratch, end - begin, m, end - begin, g, m);
+        matmul(cols, rows, hi - lo, delta, 1, m, input, fan_in, NULL, 0, scratch, rows);
+        transpose(scratch, rows, cols, rows, g, cols);
     } else {
-        matmul(end - begin, m, hi - lo, input, 1, fan_in, delta, m, NULL, 0, g, m);
+        matmul(rows, cols, hi - lo, input, 1, fan_in, delta, m, NULL, 0, g, cols);
     }
 }
 
@@ -228,8 +229,10 @@ static void slot_gradient(const plan_t *p, int64_t slot, void *scratch) {
     real *g = (real *)p->workspace + p->slots + slot * p->n_params;
     for (int64_t l = 0; l < p->n_layers && lo < hi; l++) {
         const layer_t *layer = &p->layers[l];
-        weight_gradient(p, l, lo, hi, 0, layer->fan_in, g + layer->coef, scratch);
-        column_sums(ws + layer->delta + lo * layer->fan_out, hi - lo, layer->fan_out, g + layer->intercept);
+        const tile_t whole = {l, 0, layer->fan_in, 0, layer->fan_out};
+        weight_gradient(p, &whole, lo, hi, g + layer->coef, scratch);
+        column_sums(ws + layer->delta + lo * layer->fan_out, layer->fan_out, hi - lo, layer->fan_out,
+                    g + layer->intercept);
     }
 }
 
@@ -247,51 +250,57 @@ static void sum_slots(const plan_t *p, int64_t place, ptrdiff_t n, real *g) {
 
 INLINE real *offset_or_null(void *base, int64_t offset) { return base ? (real *)base + offset : NULL; }
 
-/* The optimizer's step for n parameters at `place`, whose gradient is g */
-static void update_at(const plan_t *p, int64_t place, const real *g, ptrdiff_t n) {
-    apply_update(&p->update, g, (real *)p->params + place, offset_or_null(p->state[0], place),
-                 offset_or_null(p->state[1], place), n);
+/* The optimizer's step for n parameters at `place`, whose summed gradient is g; alpha: the penalty on them. Returns the
+ * sum of their squares before the step; 0 without a penalty. */
+static double update_run(const plan_t *p, int64_t place, real *g, ptrdiff_t n, real alpha) {
+    const real scale = (real)(1 / p->weight_sum);
+    real *w = (real *)p->params + place;
+    vec squares = {0};
+    if (alpha != 0) {
+        FOR_VECTORS(n, {
+            const vec old = LOAD(w);
+            squares += old * old;
+            STORE(g, (LOAD(g) + old * alpha) * scale);
+        });
+    } else {
+        FOR_VECTORS(n, { STORE(g, LOAD(g) * scale); });
+    }
+    apply_update(&p->update, g, w, offset_or_null(p->state[0], place), offset_or_null(p->state[1], place), n);
+    return (double)sum_lanes(squares);
 }
 
-/* scratch holds 2 * (end - begin) * fan_out reals. Returns the sum of squares of the tile's weights before the update,
- * for the penalty's share of the loss; 0 when there is no penalty. */
+/* scratch holds twice the tile's weights. Returns the sum of squares of these before the update, for the penalty's
+ * share of the loss; 0 when there is no penalty. */
 static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     real *ws = p->workspace, *g = scratch;
     const layer_t *layer = &p->layers[tile->layer];
-    const ptrdiff_t m = (ptrdiff_t)layer->fan_out, rows = (ptrdiff_t)(tile->end - tile->begin), size = rows * m;
-    const int64_t place = layer->coef + tile->begin * m;
-    const real scale = (real)(1 / p->weight_sum), alpha = (real)p->update.alpha;
-    real *W = (real *)p->params + place;
+    const ptrdiff_t m = (ptrdiff_t)layer->fan_out, fan_in = (ptrdiff_t)layer->fan_in;
+    const ptrdiff_t rows = (ptrdiff_t)(tile->end - tile->begin), cols = (ptrdiff_t)(tile->right - tile->left);
+    const int64_t place = layer->coef + tile->begin * m + tile->left;
+    const real alpha = (real)p->update.alpha;
     double sum_of_squares = 0;
 
-    if (p->n_slots)
-        sum_slots(p, place, size, g);
+    if (p->n_slots) /* tiles are of whole rows then */
+        sum_slots(p, place, rows * m, g);
     else if (tile->layer == 0 && p->data.indptr)
-        sparse_weight_gradient(p, tile, ws + layer->delta, m, g);
+        sparse_weight_gradient(p, tile, ws + layer->delta + tile->left, m, g);
     else
-        weight_gradient(p, tile->layer, 0, (ptrdiff_t)p->n, tile->begin, tile->end, g, g + size);
-    if (alpha != 0) {
-        vec squares = {0};
-        FOR_VECTORS(size, {
-            const vec w = LOAD(W);
-            squares += w * w;
-            STORE(g, (LOAD(g) + w * alpha) * scale);
-        });
-        sum_of_squares = (double)sum_lanes(squares);
-    } else {
-        FOR_VECTORS(size, { STORE(g, LOAD(g) * scale); });
-    }
-    update_at(p, place, g, size);
+        weight_gradient(p, tile, 0, (ptrdiff_t)p->n, g, g + rows * cols);
+    if (cols == m) /* the tile's weights lie in one run */
+        sum_of_squares = update_run(p, place, g, rows * m, alpha);
+    else
+        for (ptrdiff_t r = 0; r < rows; r++)
+            sum_of_squares += update_run(p, place + r * m, g + r * cols, cols, alpha);
     if (layer->transposed >= 0)
-        transpose(W, m, rows, m, ws + layer->transposed + tile->begin, (ptrdiff_t)layer->fan_in);
+        transpose((real *)p->params + place, m, rows, cols, ws + layer->transposed + tile->left * fan_in + tile->begin,
+                  fan_in);
 
     if (tile->begin == 0) { /* forward: z = b + ..., so db = sum over the rows of delta */
         if (p->n_slots)
             sum_slots(p, layer->intercept, m, g);
         else
-            column_sums(ws + layer->delta, p->n, m, g);
-        FOR_VECTORS(m, { STORE(g, LOAD(g) * scale); });
-        update_at(p, layer->intercept, g, m);
+            column_sums(ws + layer->delta + tile->left, m, (ptrdiff_t)p->n, cols, g);
+        update_run(p, layer->intercept + tile->left, g, cols, 0);
     }
     return sum_of_squares;
 }

@@ -1,4 +1,5 @@
-/* One training step in two phases (the four lines of the textbook, arranged for two caches and many threads).
+/* One training step in two phases (forward, loss, backward, descent: the four steps of the textbook, arranged for
+ * threads).
  *
  *     phase 1, rows [lo, hi) of the batch       a row depends on no other row: no synchronization inside
  *         gather    x, y
@@ -6,17 +7,17 @@
  *         loss      l(y, a_L), delta_L = dl/dz_L
  *         backward  delta_(l-1) = (delta_l W_l^T) * f'(z_(l-1))
  *     --- barrier: every delta is there, and no weight has changed yet ---
- *     phase 2, rows [begin, end) of one layer's weights
+ *     phase 2, a tile of one layer's weights
  *         dW = a_(l-1)^T delta_l, db = column sums of delta_l         the sum over the batch, in row order
  *         g  = (dW + alpha W) / S                                     biases are not penalized
  *         update of W, and of the copy of W^T that the next phase 1 reads
  *     --- barrier ---
  *
- * A small net on a larger batch stores the gradient of each run of rows in phase 1 instead, and phase 2 adds these up:
- * see slot_gradient.
+ * For a small net on a larger batch, phase 1 stores the gradient of each of a fixed number of runs of rows instead, and
+ * phase 2 adds these up in their order: see slot_gradient.
  *
- * All products with W precede every update, so this is the textbook's order. The gradient of a tile exists only in a
- * scratch strip that fits in the first-level cache, unless the update is to store it.
+ * All products with W precede every update, so this is the textbook's order. No more of the gradient exists at a time
+ * than one tile, in a scratch that the caches hold.
  */
 #ifndef FASTBP_STEP_H
 #define FASTBP_STEP_H

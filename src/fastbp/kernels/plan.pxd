@@ -6,6 +6,10 @@ from fastbp.kernels.data cimport Data
 from fastbp.kernels.dispatch cimport kernels_t, plan_t, tile_t
 
 
+# a / b, rounded up; for a >= 0
+cdef int64_t ceil_div(int64_t a, int64_t b) except -1
+
+
 cdef class Plan:
     cdef plan_t c
     cdef const kernels_t *kernels

@@ -34,7 +34,7 @@ cdef int64_t SLOTS = 4
 cdef int64_t SLOT_BYTES = 512 * 1024
 
 
-cdef int64_t ceil_div(int64_t a, int64_t b):
+cdef int64_t ceil_div(int64_t a, int64_t b) except -1:
     return (a + b - 1) // b
 
 

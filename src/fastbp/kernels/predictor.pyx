@@ -11,7 +11,8 @@ from libc.string cimport memcpy
 
 from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport kernels_for, kernels_t, layer_t, plan_t
-from fastbp.kernels.team cimport flush_denormals, restore_denormals
+from fastbp.kernels.plan cimport ceil_div
+from fastbp.kernels.team cimport FLOPS_BETWEEN_SIGNAL_CHECKS, flush_denormals, restore_denormals
 
 from fastbp.kernels.data import check
 
@@ -31,7 +32,6 @@ cdef class Halt:
 cdef int64_t WORKSPACE_BYTES = 512 * 1024  # of one slice of rows: stays in the second-level cache
 cdef int64_t MOST_ROWS = 256
 cdef int64_t FEWEST_ROWS = 32  # below, the weights would be read too often
-cdef double FLOPS_BETWEEN_SIGNAL_CHECKS = 200_000_000.0
 
 
 def all_finite(array):
@@ -100,13 +100,9 @@ cdef class Predictor:
         check("the data", data.arrays[0], dtype, data.arrays[0].shape)
         if data.n_features != self.c.layers[0].fan_in:
             raise ValueError(f"the data have {data.n_features} features, the network {self.c.layers[0].fan_in}")
-        cdef plan_t plan = self.c
-        plan.data = data.c
-        plan.out = address(out, True)
         cdef int64_t n = data.n_rows, chunk = n
         if n_threads > 1:
-            chunk = (n + n_threads - 1) // n_threads
-            chunk = (chunk + self.slice_rows - 1) // self.slice_rows * self.slice_rows
+            chunk = ceil_div(ceil_div(n, n_threads), self.slice_rows) * self.slice_rows
         cdef Halt halt = Halt()
         errors = []
 
@@ -123,7 +119,7 @@ cdef class Predictor:
                 thread = threading.Thread(target=rest, args=(lo,), daemon=True)
                 thread.start()
                 threads.append(thread)
-            self.run_rows(plan, 0, min(chunk, n), halt)
+            self.run(data, out, 0, min(chunk, n), halt)
         except BaseException:
             flag_raise(&halt.flag)
             raise
@@ -137,7 +133,7 @@ cdef class Predictor:
         """Rows [lo, hi) of `data` into the same rows of `out`."""
         cdef plan_t plan = self.c
         plan.data = data.c
-        plan.out = address(out)
+        plan.out = address(out, True)
         self.run_rows(plan, lo, hi, halt)
 
     cdef int run_rows(self, plan_t plan, int64_t lo, int64_t hi, Halt halt) except -1:

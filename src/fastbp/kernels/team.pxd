@@ -23,6 +23,9 @@ cdef extern from "team.h" nogil:
     void restore_denormals(unsigned long long mode)
 
 
+cdef double FLOPS_BETWEEN_SIGNAL_CHECKS
+
+
 # what the leader has the followers do
 cdef enum:
     WORK

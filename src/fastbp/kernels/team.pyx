@@ -16,7 +16,7 @@ from libc.stdlib cimport calloc, free
 
 from fastbp.kernels.data cimport Data
 
-cdef double FLOPS_BETWEEN_SIGNAL_CHECKS = 200_000_000.0  # a tenth of a second on a slow core
+FLOPS_BETWEEN_SIGNAL_CHECKS = 200_000_000.0  # a tenth of a second on a slow core
 # Below this the team and one thread are timed against each other while training goes on; above, the team is sure to
 # pay, and steps are too few to try.
 cdef double FLOPS_WORTH_SHARING = 100_000_000.0

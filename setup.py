@@ -47,6 +47,7 @@ MODULES = [
     "team",
     "descent",
     "predictor",
+    "linearization",
 ]
 
 PROBE = """

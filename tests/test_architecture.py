@@ -21,7 +21,8 @@ SOURCES = sorted({*PYTHON, *CYTHON, *(SRC / "fastbp").rglob("*.[ch]")})
 # Every module, by floors; a module imports from lower floors, and from its own package.
 FLOORS = [
     {"fastbp.kernels"},
-    {"fastbp.data", "fastbp.initializers", "fastbp.schedules", "fastbp.threads"},
+    {"fastbp.costs", "fastbp.data", "fastbp.initializers", "fastbp.schedules", "fastbp.threads"},
+    {"fastbp.derivatives"},
     {"fastbp.network"},
     {"fastbp.training"},
     {"fastbp.estimators"},

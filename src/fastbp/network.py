@@ -9,7 +9,7 @@ so that a copy of the weights is one copy, an average is one axpy, and L-BFGS ne
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import sparray, spmatrix
 from sklearn.utils import check_random_state
 
+from fastbp.costs import Cost
 from fastbp.data import make_data
+from fastbp.derivatives import Differentiable
 from fastbp.initializers import INITIALIZERS
 from fastbp.kernels._doors import check_name
 from fastbp.kernels.descent import Descent
@@ -36,7 +38,7 @@ ROWS_PER_THREAD = 8
 PREDICT_FLOPS_PER_THREAD = 20_000_000
 
 
-class Network:
+class Network(Differentiable):
     """A fully connected network: ``a_l = f_l(a_(l-1) W_l + b_l)``.
 
     Parameters
@@ -47,8 +49,10 @@ class Network:
         Of the hidden layers, one name for all or one each; see ``fastbp.kernels.ACTIVATIONS``.
     output_activation : str
         identity, logistic, softmax, exp, or any other activation.
-    loss : {"squared_error", "log_loss", "poisson"}
-        log_loss is the multiclass one for a softmax output, else the binary one summed over the outputs.
+    loss : {"squared_error", "log_loss", "poisson"} or callable
+        log_loss is the multiclass one for a softmax output, else the binary one summed over the outputs. A function
+        ``loss(y_true, raw_prediction, sample_weight) -> (loss, gradient)`` gives the loss of each row and its
+        derivative by the output before the output activation; see `fastbp.costs.Cost`.
     alpha : float
         Strength of the L2 penalty on the weights (not on the biases).
     dtype : float32 or float64
@@ -91,7 +95,7 @@ class Network:
         layer_sizes: Sequence[int],
         activation: str | Sequence[str] = "relu",
         output_activation: str = "identity",
-        loss: str = "squared_error",
+        loss: str | Callable = "squared_error",
         *,
         alpha: float = 0.0,
         dtype: DTypeLike = np.float64,
@@ -187,6 +191,24 @@ class Network:
         weights = [i * o for i, o in pairwise(self.layer_sizes)]
         return n_rows * (6 * sum(weights) - 2 * weights[0] if backward else 2 * sum(weights))
 
+    def with_loss(self, loss: str | Callable) -> "Network":
+        """The same network, parameters shared, with another loss.
+
+        Parameters
+        ----------
+        loss : str or callable
+            As for the constructor.
+
+        Returns
+        -------
+        Network
+            To edit the parameters of one is to edit those of the other.
+        """
+        other = object.__new__(Network)
+        other.__dict__.update(self.__dict__)
+        other.loss, other.kernel_loss = loss, kernel_loss(loss, self.activations[-1])
+        return other
+
     def descent(self, data, capacity, gathers=False):
         """The network bound to a data set and a workspace for batches of at most `capacity` rows.
 
@@ -202,7 +224,12 @@ class Network:
         Descent
         """
         n_threads = min(threads_for(self.flops(capacity), self.n_threads), -(-capacity // ROWS_PER_THREAD))
-        return Descent(self.layers, self._params, self.kernel_loss, data, capacity, gathers, n_threads)
+        layers = self.layers
+        if callable(self.loss):  # a function sees the output before its activation, and gives the gradient by it
+            self.kernel_loss.check_weights(data)
+            layers = layers.copy()
+            layers[-1, -1] = ACTIVATIONS["identity"]
+        return Descent(layers, self._params, self.kernel_loss, data, capacity, gathers, n_threads)
 
     def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The network's output.
@@ -262,15 +289,7 @@ class Network:
         gradient : ndarray of shape (n_params,)
             Of exactly this loss; see `split`.
         """
-        X = self._check_X(X)
-        data = make_data(
-            X,
-            self._check_y(y, X.shape[0]),
-            checked_weight(sample_weight, X.shape[0]),
-            self.n_outputs,
-            self.dtype,
-        )
-        return self.objective(data)
+        return self.objective(self._make_data(self._check_X(X), y, sample_weight))
 
     def objective(self, data, loss_scale=1.0, descent=None):
         """`loss_and_gradient` on a `Data`.
@@ -302,6 +321,10 @@ class Network:
         if X.ndim != 2 or X.shape[1] != self.layer_sizes[0]:
             raise ValueError(f"X must have shape (n, {self.layer_sizes[0]}) for this network, got {X.shape}")
         return X
+
+    def _make_data(self, X, y, sample_weight):
+        n = X.shape[0]
+        return make_data(X, self._check_y(y, n), checked_weight(sample_weight, n), self.n_outputs, self.dtype)
 
     def _check_y(self, y, n):
         y = np.asarray(y)
@@ -357,7 +380,8 @@ class Network:
     def __repr__(self):
         sizes = "-".join(map(str, self.layer_sizes))
         names = ", ".join(self.activations)
-        return f"<Network {sizes}, {names}; {self.loss}; {self.n_params:,} parameters, {self.dtype}>"
+        loss = getattr(self.loss, "__name__", self.loss)
+        return f"<Network {sizes}, {names}; {loss}; {self.n_params:,} parameters, {self.dtype}>"
 
 
 def checked_dtype(dtype):
@@ -403,7 +427,10 @@ def hidden_activations(activation, n_hidden):
 
 
 def kernel_loss(loss, output_activation):
-    """The kernel's name of a loss: log_loss is the multiclass one behind softmax, else the binary one."""
+    """What the kernels take for a loss: a `Cost`, or a name; log_loss is the multiclass one behind softmax, else the
+    binary one."""
+    if callable(loss):
+        return Cost(loss)
     if loss == "log_loss" and output_activation != CANONICAL_ACTIVATION["log_loss"]:
         return "binary_log_loss"
     check_name("loss", loss, LOSSES)

@@ -38,7 +38,7 @@ from fastbp.kernels.dispatch import ACTIVATIONS
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.predictor import all_finite
 from fastbp.schedules import SCHEDULES
-from fastbp.training import History, Optimizer, Trainer, Validation, minimize_lbfgs
+from fastbp.training import Callbacks, History, Optimizer, Trainer, TrainingState, Validation, minimize_lbfgs
 
 #: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
 LOSS_CURVE_LIMIT = 10_000
@@ -77,6 +77,7 @@ class BaseMLP(FittedWeights, BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "n_threads": [None, Interval(Integral, 1, None, closed="left")],
+        "callbacks": "no_validation",  # Callbacks does it
     }
 
     def __init__(
@@ -106,6 +107,9 @@ class BaseMLP(FittedWeights, BaseEstimator):
         n_iter_no_change=10,
         max_fun=15000,
         n_threads=None,
+        loss="log_loss",
+        output_activation="auto",
+        callbacks=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -131,12 +135,18 @@ class BaseMLP(FittedWeights, BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
         self.n_threads = n_threads
+        self.loss = loss
+        self.output_activation = output_activation
+        self.callbacks = callbacks
 
     # What the two estimators differ in
     #
-    # _validate(X, y, incremental, reset) -> X, y, targets     checked input; what the kernels take for targets
-    # _loss_name, _output_activation()                         names of loss and output activation
+    # _check(X, y, reset) -> X, y                              checked input
+    # _learn_targets(y, incremental)                           note what the targets are
+    # _encode(y, dtype) -> targets                             what the kernels take for them
+    # _output_activation()                                     the name that 'auto' stands for
     # _loss_scale                                              factor of the loss that scikit-learn reports
+    # _check_targets(y)                                        ValueError where a fitted model cannot encode them
     # _stratified(targets)                                     what the validation split is stratified by, or None
     # _decode(output)                                          predictions from the network's output
     # _score_function                                          (y, predictions, sample_weight=) -> float
@@ -148,7 +158,9 @@ class BaseMLP(FittedWeights, BaseEstimator):
         hidden = self._hidden_layer_sizes()
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         with self._restored_on_failure(incremental) as attempt:
-            X, y, targets = self._validate(X, y, incremental, reset=first_pass)
+            X, y = self._check(X, y, reset=first_pass)
+            self._learn_targets(y, incremental)
+            targets = self._encode(y, X.dtype)
             if sample_weight is not None:
                 sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             self.n_outputs_ = self._count_outputs(targets)
@@ -158,11 +170,15 @@ class BaseMLP(FittedWeights, BaseEstimator):
             else:
                 network = self._network_to_train(hidden, copy=not incremental)
             data = make_data(X, targets, sample_weight, self.n_outputs_, network.dtype)
+            state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
+            callbacks = Callbacks(self.callbacks, state)
             if self.solver == "lbfgs":
-                report = self._train_lbfgs(network, data, attempt)
+                report = self._train_lbfgs(network, data, callbacks, attempt)
             else:
                 validation = self._hold_out(network, X, y, targets, sample_weight, rng) if self.early_stopping else None
-                report = self._train_stochastic(network, data, validation, rng, lock, first_pass, incremental, attempt)
+                report = self._train_stochastic(
+                    network, data, validation, rng, lock, first_pass, incremental, callbacks, attempt
+                )
             if not np.isfinite(network.params).all():
                 raise ValueError(
                     "Solver produced non-finite parameter weights. The input data may contain large values and need "
@@ -233,25 +249,28 @@ class BaseMLP(FittedWeights, BaseEstimator):
 
     # Training
 
-    def _train_lbfgs(self, network, data, attempt):
+    def _train_lbfgs(self, network, data, callbacks, attempt):
         """L-BFGS from the network's weights. Returns what is left to do: to warn if it did not converge."""
         progress = OptimizeResult(x=network.params.astype(np.float64), fun=np.nan, nit=0)
         attempt.training = True
+        stopped = False
         try:
-            minimize_lbfgs(
-                network,
-                data,
-                progress,
-                loss_scale=self._loss_scale,
-                max_iter=self.max_iter,
-                max_fun=self.max_fun,
-                tol=self.tol,
-                options=_get_additional_lbfgs_options_dict("iprint", 1 if self.verbose else -1),
-            )
+            with callbacks:
+                stopped = minimize_lbfgs(
+                    network,
+                    data,
+                    progress,
+                    loss_scale=self._loss_scale,
+                    max_iter=self.max_iter,
+                    max_fun=self.max_fun,
+                    tol=self.tol,
+                    options=_get_additional_lbfgs_options_dict("iprint", 1 if self.verbose else -1),
+                    callbacks=callbacks,
+                )
         finally:
             self._adopt(network)
             self.n_iter_, self.loss_ = min(progress.nit, self.max_iter), float(progress.fun)
-        return lambda: _check_optimize_result("lbfgs", progress, self.max_iter)
+        return lambda: stopped or _check_optimize_result("lbfgs", progress, self.max_iter)
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight=None, *buffers):
         """Loss and gradient at a flat parameter vector (scikit-learn's test suite calls this)."""
@@ -260,7 +279,7 @@ class BaseMLP(FittedWeights, BaseEstimator):
         data = make_data(X, np.asarray(y), sample_weight, self.n_outputs_, network.dtype)
         return network.objective(data, self._loss_scale)
 
-    def _train_stochastic(self, network, data, validation, rng, lock, first_pass, incremental, attempt):
+    def _train_stochastic(self, network, data, validation, rng, lock, first_pass, incremental, callbacks, attempt):
         """Epochs of gradient descent. Returns what is left to do: to warn if they were too few."""
         history = self._open_history(first_pass)
         optimizer = self._open_optimizer(network, incremental)
@@ -272,6 +291,7 @@ class BaseMLP(FittedWeights, BaseEstimator):
             history,
             loss_scale=self._loss_scale,
             verbose=bool(self.verbose),
+            callbacks=callbacks,
         )
         if validation is not None:
             rows = validation.train_rows
@@ -280,18 +300,21 @@ class BaseMLP(FittedWeights, BaseEstimator):
         if data.sample_weight is not None and not data.sample_weight[slice(None) if rows is None else rows].any():
             raise ValueError("sample_weight is zero for every row that is not held out: nothing to train on")
         batch_size = self._batch_size(data.n_rows if rows is None else len(rows))
+        state = callbacks.state
+        state.history, state.optimizer, state.train_rows = history, optimizer, rows
         attempt.training = True
         stopped = False
         try:
-            stopped = trainer.run(
-                data,
-                rows,
-                batch_size=batch_size,
-                max_iter=1 if incremental else self.max_iter,
-                random_state=rng if self.shuffle else None,
-                lock=lock,
-                validation=validation,
-            )
+            with callbacks:
+                stopped = trainer.run(
+                    data,
+                    rows,
+                    batch_size=batch_size,
+                    max_iter=state.max_iter,
+                    random_state=rng if self.shuffle else None,
+                    lock=lock,
+                    validation=validation,
+                )
         finally:
             self._close(network, optimizer, history, validation)
         message = trainer.warning
@@ -386,6 +409,24 @@ class BaseMLP(FittedWeights, BaseEstimator):
         self.validation_scores_ = history.validation_scores
         self.best_loss_ = patience.best if validation is None else None
         self.best_validation_score_ = None if validation is None else -patience.best
+
+    # Looking inside
+
+    @property
+    def network_(self):
+        """Network: the fitted one, live: to edit its `params` is to edit ``coefs_``."""
+        check_is_fitted(self)
+        return self._fitted_network()
+
+    def _as_network_sees(self, X, y=None):
+        """(network, X, targets): the fitted network, and data as its methods take them."""
+        network = self.network_
+        if y is None:
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+            return network, X, None
+        X, y = self._check(X, y, reset=False)
+        self._check_targets(y)
+        return network, X, self._encode(y, X.dtype)
 
     # Prediction
 

@@ -1,6 +1,6 @@
 """The classifier."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
@@ -26,6 +27,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Parameters
     ----------
     {parameters}
+
+    loss : 'log_loss' or callable, default='log_loss'
+        The log-loss, or a function
+        {cost}
 
     Attributes
     ----------
@@ -59,14 +64,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     array([1, 0, 1, 0, 1])
     """
 
-    loss = _loss_name = "log_loss"
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"log_loss"}), callable],
+        "output_activation": [StrOptions({"auto", "logistic", "softmax"})],
+    }
     _loss_scale = 1.0
     _score_function = staticmethod(accuracy_score)
 
     def _output_activation(self):
-        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+        y_type = self._label_binarizer.y_type_
+        name = "softmax" if y_type == "multiclass" else "logistic"
+        if self.output_activation not in ("auto", name):
+            raise ValueError(
+                f"output_activation must be 'auto' or {name!r} for {y_type} targets, got {self.output_activation!r}"
+            )
+        return name
 
-    def _validate(self, X, y, incremental, reset):
+    def _check(self, X, y, reset):
         X, y = validate_data(
             self,
             X,
@@ -78,20 +93,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _learn_targets(self, y, incremental):
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
         else:
-            self._check_classes(unique_labels(y))
-        return X, y, self._encode(y, X.dtype)
+            classes = unique_labels(y)
+            if self.warm_start and set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                    f"Previously got {self.classes_}, `y` has {classes}"
+                )
+            self._check_targets(y)
 
-    def _check_classes(self, classes):
-        """ValueError if the classes of new data do not fit those of the fitted model."""
-        if self.warm_start and set(classes) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {self.classes_}, `y` has {classes}"
-            )
+    def _check_targets(self, y):
+        classes = unique_labels(y)
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."

@@ -84,6 +84,21 @@ max_fun : int, default=15000
 n_threads : int or None, default=None
     At most so many threads; None for what the process may use, ``OMP_NUM_THREADS`` if it is set. The model does not
     depend on it, to the last bit.
+
+output_activation : str, default='auto'
+    Activation of the output layer. 'auto' is the one that belongs to the loss and the targets.
+
+callbacks : object or list of objects, default=None
+    Each with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)``, which ends training by returning
+    True, and ``on_fit_end(state)``, which is called however training ends. See `fastbp.training.TrainingState`. For
+    'lbfgs' an epoch is an iteration.
+"""
+
+COST = """
+``loss(y_true, raw_prediction, sample_weight) -> (loss, gradient)``. `y_true` and `raw_prediction`, of shape
+(n, n_outputs), are the targets of a batch (classes as indicators) and the output before the output activation. It
+returns the loss of each row, of shape (n,), and its derivative by `raw_prediction`, both times `sample_weight` where
+that is not None. `fastbp.autodiff` makes one from a formula.
 """
 
 ATTRIBUTES = """
@@ -139,7 +154,9 @@ def documented(activations, limit):
         names = "{" + ", ".join(repr(name) for name in activations) + "}"
         parameters = cleandoc(PARAMETERS).replace("{activations}", names)
         attributes = cleandoc(ATTRIBUTES).replace("{limit:,}", f"{limit:,}")
-        cls.__doc__ = cleandoc(cls.__doc__).replace("{parameters}", parameters).replace("{attributes}", attributes)
+        cost = cleandoc(COST).replace("\n", "\n    ")
+        doc = cleandoc(cls.__doc__).replace("{parameters}", parameters).replace("{attributes}", attributes)
+        cls.__doc__ = doc.replace("{cost}", cost)
         return cls
 
     return fill

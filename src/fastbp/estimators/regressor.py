@@ -14,7 +14,10 @@ from sklearn.utils.validation import validate_data
 
 from fastbp.estimators.base import HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import documented
-from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
+from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION
+
+#: Output activations that are positive, as the mean of a Poisson variable is
+POSITIVE = ("exp", "softplus", "logistic")
 
 
 @documented(HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT)
@@ -25,8 +28,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
-        Half the squared error, or half the Poisson deviance with an exponential output, which requires ``y >= 0``.
+    loss : {'squared_error', 'poisson'} or callable, default='squared_error'
+        Half the squared error, or half the Poisson deviance, which requires ``y >= 0``, or a function
+        {cost}
 
     {parameters}
 
@@ -62,7 +66,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions({"squared_error", "poisson"}), callable],
+        "output_activation": [StrOptions({"auto", *ACTIVATIONS} - {"softmax"})],
     }
     _score_function = staticmethod(r2_score)
 
@@ -94,8 +99,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         n_iter_no_change=10,
         max_fun=15000,
         n_threads=None,
+        output_activation="auto",
+        callbacks=None,
     ):
-        self.loss = loss
         super().__init__(
             hidden_layer_sizes,
             activation,
@@ -121,20 +127,26 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             n_iter_no_change=n_iter_no_change,
             max_fun=max_fun,
             n_threads=n_threads,
+            loss=loss,
+            output_activation=output_activation,
+            callbacks=callbacks,
         )
-
-    @property
-    def _loss_name(self):
-        return self.loss
 
     @property
     def _loss_scale(self):
         return 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
     def _output_activation(self):
-        return CANONICAL_ACTIVATION[self.loss]
+        name = self.output_activation
+        if name == "auto":
+            return "identity" if callable(self.loss) else CANONICAL_ACTIVATION[self.loss]
+        if self.loss == "poisson" and name not in POSITIVE:
+            raise ValueError(
+                f"output_activation must be positive for loss='poisson': 'auto' or one of {POSITIVE}; got {name!r}"
+            )
+        return name
 
-    def _validate(self, X, y, incremental, reset):
+    def _check(self, X, y, reset):
         X, y = validate_data(
             self,
             X,
@@ -147,13 +159,22 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _learn_targets(self, y, incremental):
+        self._check_targets(y)
+
+    def _check_targets(self, y):
         if self.loss == "poisson" and (y < 0).any():
             raise ValueError(f"loss='poisson' requires y >= 0, got a smallest y of {y.min():g}")
+
+    def _encode(self, y, dtype):
+        """Numbers of shape (n, n_outputs)."""
         with np.errstate(over="ignore"):
-            targets = y.astype(X.dtype).reshape(len(y), -1)
+            targets = y.astype(dtype).reshape(len(y), -1)
         if not np.isfinite(targets).all():
-            raise ValueError(f"y holds values too large for {X.dtype}, the dtype of X; scale y or pass X as float64")
-        return X, y, targets
+            raise ValueError(f"y holds values too large for {dtype}, the dtype of X; scale y or pass X as float64")
+        return targets
 
     def _stratified(self, targets):
         return None

@@ -18,7 +18,7 @@ class FittedWeights:
             layer_sizes,
             self.activation,
             self.out_activation_,
-            self._loss_name,
+            self.loss,
             alpha=self.alpha,
             dtype=dtype,
             random_state=random_state,
@@ -34,8 +34,8 @@ class FittedWeights:
     def _fitted_network(self):
         """The network with the weights that coefs_ and intercepts_ hold now.
 
-        The one that was trained, as long as these lists hold its views and `activation` is the same; else one with
-        copies of their values: the user has assigned some.
+        The one that was trained, as long as these lists hold its views, and `activation` and `loss` are the same; else
+        one with copies of their values: the user has assigned some.
         """
         network = self.__dict__.get("_network")
         views = [] if network is None else network.coefs + network.intercepts
@@ -85,8 +85,9 @@ class FittedWeights:
         return network
 
     def _is_as_set(self, network):
-        """Whether the network has the activation that the parameters ask for."""
-        return network.activations == (*[self.activation] * (len(network.layer_sizes) - 2), self.out_activation_)
+        """Whether the network has the activation and the loss that the parameters ask for."""
+        hidden = [self.activation] * (len(network.layer_sizes) - 2)
+        return network.activations == (*hidden, self.out_activation_) and network.loss == self.loss
 
     def __getstate__(self):
         # coefs_ and intercepts_ hold the parameters; views into the network's vector would be pickled twice

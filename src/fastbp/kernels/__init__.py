@@ -6,10 +6,10 @@ of all of them from ``fastbp.kernels.dispatch``, with `get_include` among its in
 
 from pathlib import Path
 
-from fastbp.kernels.activations import activation_backward, activation_forward
+from fastbp.kernels.activations import activation_backward, activation_backward_tangent, activation_forward
 from fastbp.kernels.dense import dense_backward, dense_forward
 from fastbp.kernels.dispatch import ACTIVATIONS, ISA, LOSSES, NEEDS_PREACTIVATION, SUPPORTED_ISAS, fma_peak
-from fastbp.kernels.losses import loss_gradient, loss_rows
+from fastbp.kernels.losses import loss_curvature, loss_gradient, loss_rows
 from fastbp.kernels.optimizers import adam_update, sgd_update
 
 
@@ -25,12 +25,14 @@ __all__ = [
     "NEEDS_PREACTIVATION",
     "SUPPORTED_ISAS",
     "activation_backward",
+    "activation_backward_tangent",
     "activation_forward",
     "adam_update",
     "dense_backward",
     "dense_forward",
     "fma_peak",
     "get_include",
+    "loss_curvature",
     "loss_gradient",
     "loss_rows",
     "sgd_update",

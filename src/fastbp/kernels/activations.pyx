@@ -27,6 +27,15 @@ def _backward(int activation, const real[:, ::1] Z, const real[:, ::1] A, real[:
                                                             Z.shape[0], Z.shape[1])
 
 
+def _tangent(int activation, const real[:, ::1] Z, const real[:, ::1] A, const real[:, ::1] Z_tangent,
+             const real[:, ::1] A_tangent, const real[:, ::1] dA, real[:, ::1] tangent):
+    if Z.size:
+        with nogil:
+            kernels_for(real is double).activation_backward_tangent(
+                activation, &Z[0, 0], &A[0, 0], &Z_tangent[0, 0], &A_tangent[0, 0], &dA[0, 0], &tangent[0, 0],
+                Z.shape[0], Z.shape[1])
+
+
 def activation_forward(Z, activation, out=None):
     """``f(Z)``.
 
@@ -81,3 +90,39 @@ def activation_backward(dA, A, activation, out=None, *, Z=None):
     delta[...] = dA
     _backward(number, Z, A, delta)
     return delta
+
+
+def activation_backward_tangent(dA, dA_tangent, Z, Z_tangent, activation):
+    """How ``activation_backward(dA)`` changes when Z and dA move: the second-order part of a Hessian-vector product.
+
+    For the elementwise activations ``dA_tangent * f'(z) + dA * f''(z) * Z_tangent``.
+
+    Parameters
+    ----------
+    dA, dA_tangent : array-like of shape (n, m), float32 or float64
+        Gradient with respect to the output, and its change.
+    Z, Z_tangent : array-like of shape (n, m)
+        The pre-activation, and its change.
+    activation : str
+        A name in ``fastbp.kernels.ACTIVATIONS``.
+
+    Returns
+    -------
+    delta_tangent : ndarray of shape (n, m)
+
+    References
+    ----------
+    Pearlmutter (1994), Fast exact multiplication by the Hessian, Neural Computation 6.
+    """
+    number = check_name("activation", activation, ACTIVATIONS)
+    Z = as_input("Z", Z, 2)
+    dA, dA_tangent, Z_tangent = (
+        check_shape(name, as_input(name, array, 2, Z.dtype), Z.shape)
+        for name, array in (("dA", dA), ("dA_tangent", dA_tangent), ("Z_tangent", Z_tangent))
+    )
+    A = activation_forward(Z, activation)
+    # the Jacobian of every activation is symmetric: forward mode and reverse mode are the same product
+    A_tangent = activation_backward(Z_tangent, A, activation, Z=Z)
+    out = dA_tangent.copy()
+    _tangent(number, Z, A, Z_tangent, A_tangent, dA, out)
+    return out

@@ -63,6 +63,21 @@ cdef class Data:
         if sample_weight is not None:
             self.c.sample_weight = <double *> address(sample_weight)
 
+    def targets(self, rows):
+        """The targets of some rows as an array of shape (n, n_outputs), class numbers as indicators; not to be written to.
+
+        Parameters
+        ----------
+        rows : slice, or ndarray of int64
+        """
+        values, labels = self.arrays[0], self.arrays[4]
+        if labels is None:
+            targets = self.arrays[3][rows]
+        else:
+            targets = (labels[rows, None] == np.arange(self.n_outputs)).astype(values.dtype)
+        targets.flags.writeable = False
+        return targets
+
     @property
     def sample_weight(self):
         """ndarray of shape (n,) or None."""

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 
 
 cdef extern from "isa.h" nogil:
+    enum: LOSS_GIVEN
     enum: UPDATE_accumulate
     enum: UPDATE_adam
 
@@ -61,6 +62,7 @@ cdef extern from "isa.h" nogil:
         int64_t vector_bytes
         int64_t block_rows
         void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
+        void (*backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*slot_gradient)(const plan_t *, int64_t slot, void *scratch) noexcept nogil
         void (*sparse_columns)(const plan_t *) noexcept nogil
@@ -76,9 +78,13 @@ cdef extern from "isa.h" nogil:
         void (*activation_forward)(int activation, const void *z, void *a, int64_t rows, int64_t m) noexcept nogil
         void (*activation_backward)(int activation, const void *z, const void *a, void *delta,
                                     int64_t rows, int64_t m) noexcept nogil
+        void (*activation_backward_tangent)(int activation, const void *z, const void *a, const void *dz,
+                                            const void *da, const void *dA, void *tangent,
+                                            int64_t rows, int64_t m) noexcept nogil
         void (*loss_rows)(int loss, const void *y, const void *a, double *row_loss, int64_t rows,
                           int64_t m) noexcept nogil
         void (*loss_gradient)(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m) noexcept nogil
+        void (*loss_curvature)(int loss, const void *y, const void *a, void *d2A, int64_t rows, int64_t m) noexcept nogil
         void (*apply_update)(const update_t *, const void *g, void *w, void *s0, void *s1, int64_t n) noexcept nogil
         void (*math_function)(int function, const void *x, void *y, int64_t n) noexcept nogil
         double (*fma_loop)(int64_t iterations) noexcept nogil

@@ -26,11 +26,18 @@ static void activation_backward_door(int activation, const void *z, const void *
                                      int64_t m) {
     activation_backward(activation, z, a, delta, rows, m);
 }
+static void activation_backward_tangent_door(int activation, const void *z, const void *a, const void *dz,
+                                             const void *da, const void *dA, void *tangent, int64_t rows, int64_t m) {
+    activation_backward_tangent(activation, z, a, dz, da, dA, tangent, rows, m);
+}
 static void loss_rows_door(int loss, const void *y, const void *a, double *row_loss, int64_t rows, int64_t m) {
     loss_rows(loss, y, a, row_loss, rows, m);
 }
 static void loss_gradient_door(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m) {
     loss_gradient(loss, y, a, dA, rows, m);
+}
+static void loss_curvature_door(int loss, const void *y, const void *a, void *d2A, int64_t rows, int64_t m) {
+    loss_curvature(loss, y, a, d2A, rows, m);
 }
 static void apply_update_door(const update_t *u, const void *g, void *w, void *s0, void *s1, int64_t n) {
     apply_update(u, g, w, s0, s1, n);
@@ -75,6 +82,7 @@ const kernels_t FASTBP_TABLE = {
     .vector_bytes = VBYTES,
     .block_rows = ROWS_MAX,
     .forward_rows = forward_rows,
+    .backward_rows = backward_rows,
     .forward_backward_rows = forward_backward_rows,
     .slot_gradient = slot_gradient,
     .sparse_columns = sparse_columns,
@@ -87,8 +95,10 @@ const kernels_t FASTBP_TABLE = {
     .column_sums = column_sums_door,
     .activation_forward = activation_forward_door,
     .activation_backward = activation_backward_door,
+    .activation_backward_tangent = activation_backward_tangent_door,
     .loss_rows = loss_rows_door,
     .loss_gradient = loss_gradient_door,
+    .loss_curvature = loss_curvature_door,
     .apply_update = apply_update_door,
     .math_function = math_function,
     .fma_loop = fma_loop,

@@ -47,6 +47,7 @@ enum { ACTIVATIONS(ENUM) N_ACTIVATIONS };
 #define ENUM(name, fact) LOSS_##name,
 enum { LOSSES(ENUM) N_LOSSES };
 #undef ENUM
+#define LOSS_GIVEN (-1) /* no kernel's loss: somebody else fills in row_loss and the last layer's delta */
 #define ENUM(name, fact) UPDATE_##name,
 enum { UPDATES(ENUM) N_UPDATES };
 #undef ENUM
@@ -126,6 +127,7 @@ typedef struct {
     int64_t block_rows; /* rows of the matrix product's register block: what rows are best handed out in */
     /* steps */
     void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi);
+    void (*backward_rows)(const plan_t *, int64_t lo, int64_t hi);
     void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi);
     void (*slot_gradient)(const plan_t *, int64_t slot, void *scratch);
     void (*sparse_columns)(const plan_t *);
@@ -140,8 +142,11 @@ typedef struct {
     void (*column_sums)(const void *a, int64_t rows, int64_t cols, void *out);
     void (*activation_forward)(int activation, const void *z, void *a, int64_t rows, int64_t m);
     void (*activation_backward)(int activation, const void *z, const void *a, void *delta, int64_t rows, int64_t m);
+    void (*activation_backward_tangent)(int activation, const void *z, const void *a, const void *dz, const void *da,
+                                        const void *dA, void *tangent, int64_t rows, int64_t m);
     void (*loss_rows)(int loss, const void *y, const void *a, double *row_loss, int64_t rows, int64_t m);
     void (*loss_gradient)(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m);
+    void (*loss_curvature)(int loss, const void *y, const void *a, void *d2A, int64_t rows, int64_t m);
     void (*apply_update)(const update_t *, const void *g, void *w, void *s0, void *s1, int64_t n);
     void (*math_function)(int function, const void *x, void *y, int64_t n);
     double (*fma_loop)(int64_t iterations);

@@ -1,7 +1,7 @@
-/* The losses: the loss of one output beside its gradient with respect to the network's output a.
+/* The losses: the loss of one output beside its first and second derivative with respect to the network's output a.
  *
  * Probabilities are clipped to [eps, 1 - eps] of their own type, as scikit-learn does. A row's loss is the sum
- * over its outputs. A new loss is a pair of functions here and one line in LOSSES (isa.h).
+ * over its outputs. A new loss is three functions here and one line in LOSSES (isa.h).
  */
 #ifndef FASTBP_LOSSES_H
 #define FASTBP_LOSSES_H
@@ -16,9 +16,14 @@ INLINE vec clip_probability(vec p) { return vmax(splat(EPS), vmin(splat((real)1 
 
 INLINE vec l_squared_error(vec y, vec a) { return (a - y) * (a - y) * (real)0.5; }
 INLINE vec dl_squared_error(vec y, vec a) { return a - y; }
+INLINE vec d2l_squared_error(vec y, vec a) { return splat(1); }
 
 INLINE vec l_log_loss(vec y, vec a) { return -(y * vlog(clip_probability(a))); }
 INLINE vec dl_log_loss(vec y, vec a) { return -(y / clip_probability(a)); }
+INLINE vec d2l_log_loss(vec y, vec a) {
+    vec p = clip_probability(a);
+    return y / p / p;
+}
 
 INLINE vec l_binary_log_loss(vec y, vec a) {
     vec p = clip_probability(a);
@@ -28,10 +33,15 @@ INLINE vec dl_binary_log_loss(vec y, vec a) {
     vec p = clip_probability(a);
     return (p - y) / (p * ((real)1 - p));
 }
+INLINE vec d2l_binary_log_loss(vec y, vec a) {
+    vec p = clip_probability(a), q = (real)1 - p;
+    return y / p / p + ((real)1 - y) / q / q;
+}
 
 /* half the Poisson deviance: y log(y / a) - y + a */
 INLINE vec l_poisson(vec y, vec a) { return choose(greater(y, (vec){0}), y * vlog(y / a), (vec){0}) - y + a; }
 INLINE vec dl_poisson(vec y, vec a) { return (real)1 - y / a; }
+INLINE vec d2l_poisson(vec y, vec a) { return y / a / a; }
 
 #define LOOPS(name, canonical)                                                                             \
     static void name##_rows(const real *y, const real *a, double *row_loss, ptrdiff_t rows, ptrdiff_t m) { \
@@ -55,6 +65,9 @@ INLINE vec dl_poisson(vec y, vec a) { return (real)1 - y / a; }
     }                                                                                                      \
     static void name##_gradient(const real *y, const real *a, real *dA, ptrdiff_t n) {                     \
         FOR_VECTORS(n, { STORE(dA, dl_##name(LOAD(y), LOAD(a))); });                                       \
+    }                                                                                                      \
+    static void name##_curvature(const real *y, const real *a, real *d2A, ptrdiff_t n) {                   \
+        FOR_VECTORS(n, { STORE(d2A, d2l_##name(LOAD(y), LOAD(a))); });                                     \
     }
 LOSSES(LOOPS)
 #undef LOOPS
@@ -74,6 +87,16 @@ static void loss_gradient(int loss, const real *y, const real *a, real *dA, ptrd
     switch (loss) {
 #define CASE(name, canonical) \
     case LOSS_##name: name##_gradient(y, a, dA, rows *m); break;
+        LOSSES(CASE)
+#undef CASE
+    }
+}
+
+/* d2A = d2l/da2: no output's loss depends on another output, so the Hessian is a diagonal */
+static void loss_curvature(int loss, const real *y, const real *a, real *d2A, ptrdiff_t rows, ptrdiff_t m) {
+    switch (loss) {
+#define CASE(name, canonical) \
+    case LOSS_##name: name##_curvature(y, a, d2A, rows *m); break;
         LOSSES(CASE)
 #undef CASE
     }

@@ -36,6 +36,12 @@ def _gradient(int loss, const real[:, ::1] Y, const real[:, ::1] A, real[:, ::1]
             kernels_for(real is double).loss_gradient(loss, &Y[0, 0], &A[0, 0], &dA[0, 0], Y.shape[0], Y.shape[1])
 
 
+def _curvature(int loss, const real[:, ::1] Y, const real[:, ::1] A, real[:, ::1] d2A):
+    if Y.size:
+        with nogil:
+            kernels_for(real is double).loss_curvature(loss, &Y[0, 0], &A[0, 0], &d2A[0, 0], Y.shape[0], Y.shape[1])
+
+
 def loss_rows(Y, A, loss):
     """The loss of each row.
 
@@ -79,3 +85,25 @@ def loss_gradient(Y, A, loss, out=None):
     dA = as_output("out", out, A.shape, A.dtype, (A, Y))
     _gradient(number, Y, A, dA)
     return dA
+
+
+def loss_curvature(Y, A, loss, out=None):
+    """The second derivative of each row's loss with respect to every output; those with respect to two are zero.
+
+    Parameters
+    ----------
+    Y, A, loss
+        As for `loss_rows`.
+    out : ndarray of shape (n, n_outputs) or None
+        Where to write the result.
+
+    Returns
+    -------
+    d2A : ndarray of shape (n, n_outputs)
+    """
+    number = check_name("loss", loss, LOSSES)
+    A = as_input("A", A, 2)
+    Y = check_shape("Y", as_input("Y", Y, 2, A.dtype), A.shape)
+    d2A = as_output("out", out, A.shape, A.dtype, (A, Y))
+    _curvature(number, Y, A, d2A)
+    return d2A

@@ -27,7 +27,13 @@ cdef class Plan:
     cdef double flops
     cdef readonly Data data
     cdef readonly object arrays
+    cdef object cost
+    cdef bint asks
 
+    cdef void forward_phase(self, int64_t thread) noexcept nogil
+    cdef int ask_cost(self) except -1 nogil
+    cdef batch_rows(self)
+    cdef batch_view(self, int64_t place)
     cdef void phase_one(self, int64_t thread) noexcept nogil
     cdef void phase_two(self, int64_t thread) noexcept nogil
     cdef bint diverged(self) noexcept nogil

@@ -14,7 +14,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t
 
 from fastbp.kernels.data cimport Data, address
-from fastbp.kernels.dispatch cimport kernels_for, layer_t, tile_t
+from fastbp.kernels.dispatch cimport LOSS_GIVEN, kernels_for, layer_t, tile_t
 
 from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION, LOSSES, NEEDS_PREACTIVATION
 
@@ -47,8 +47,9 @@ cdef class Plan:
         fan_in, fan_out, offset of W, offset of b, number of the activation; a row for each dense layer.
     params : ndarray of shape (n_params,)
         Flat parameters; overwritten by updates.
-    loss : str
-        A name in LOSSES.
+    loss : str or callable
+        A name in LOSSES, or a `Cost`, which is called between the forward and the backward pass; the output layer
+        should have no activation then, because a cost's gradient is one by the pre-activation.
     data : Data
     capacity : int
         The largest batch.
@@ -109,8 +110,13 @@ cdef class Plan:
         self.c.row_loss = <double *> address(row_loss)
         self.c.data = data.c
         self.c.row_block = ROW_BLOCK if params.nbytes < LARGE_BYTES else capacity
-        self.c.loss = LOSSES[loss]
-        self.c.canonical = ACTIVATIONS[CANONICAL_ACTIVATION[loss]] == layers[n_layers - 1, 4]
+        self.cost = loss if callable(loss) else None
+        self.asks = callable(loss)
+        if self.asks:
+            self.c.loss = LOSS_GIVEN
+        else:
+            self.c.loss = LOSSES[loss]
+            self.c.canonical = ACTIVATIONS[CANONICAL_ACTIVATION[loss]] == layers[n_layers - 1, 4]
         self.flops = 6 * capacity * sum(int(fan_in) * int(fan_out) for fan_in, fan_out in np.asarray(layers)[:, :2])
         self.plan_tiles(layers)
         if data.c.indptr != NULL:
@@ -181,6 +187,19 @@ cdef class Plan:
 
     # One thread's share of a step
 
+    cdef void forward_phase(self, int64_t thread) noexcept nogil:
+        """The forward pass alone, where the loss has to be asked for before the backward pass."""
+        cdef int64_t lo = thread * self.row_chunk
+        self.kernels.forward_rows(&self.c, lo, min(lo + self.row_chunk, self.c.n))
+
+    cdef int ask_cost(self) except -1 nogil:
+        """Have the cost fill in the loss of each row, and its gradient by the output."""
+        cdef const layer_t *last = &self.c.layers[self.c.n_layers - 1]
+        with gil:
+            self.cost(self.data, self.batch_rows(), self.batch_view(last.a), self.batch_view(last.delta),
+                      self.arrays[3][:self.c.n])
+        return 0
+
     cdef void phase_one(self, int64_t thread) noexcept nogil:
         cdef int64_t lo = thread * self.row_chunk, hi = lo + self.row_chunk, r, slot
         self.overflow[thread] = False
@@ -188,7 +207,10 @@ cdef class Plan:
             hi = self.c.n
         if lo >= hi:
             return
-        self.kernels.forward_backward_rows(&self.c, lo, hi)
+        if self.asks:
+            self.kernels.backward_rows(&self.c, lo, hi)
+        else:
+            self.kernels.forward_backward_rows(&self.c, lo, hi)
         if self.c.n_slots:
             for slot in range(lo // self.c.slot_rows, (hi - 1) // self.c.slot_rows + 1):
                 self.kernels.slot_gradient(&self.c, slot, self.scratch + thread * self.scratch_size)
@@ -211,6 +233,19 @@ cdef class Plan:
         return False
 
     # The batch
+
+    cdef batch_rows(self):
+        """What picks the rows of the batch out of the data: a slice, or row numbers."""
+        cdef int64_t[::1] order
+        if self.c.rows == NULL:
+            return slice(self.c.start, self.c.start + self.c.n)
+        order = <int64_t[:self.c.n]> (<int64_t *> self.c.rows + self.c.start)
+        return np.asarray(order)
+
+    cdef batch_view(self, int64_t place):
+        """A view of the workspace: the last layer's numbers at `place` for the rows of the batch."""
+        width = self.c.layers[self.c.n_layers - 1].fan_out
+        return self.arrays[2][place:place + self.c.n * width].reshape(self.c.n, width)
 
     cdef bint set_batch(self, int64_t start, int64_t n) noexcept nogil:
         """Make rows [start, start + n) of the order the batch. False when all of their weights are zero."""

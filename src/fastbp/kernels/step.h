@@ -123,7 +123,8 @@ static void forward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
     }
 }
 
-static void backward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
+/* row_loss, and delta of the last layer */
+static void loss_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
     real *ws = p->workspace;
     const layer_t *last = &p->layers[p->n_layers - 1];
     const ptrdiff_t n = hi - lo, m = (ptrdiff_t)last->fan_out;
@@ -138,7 +139,14 @@ static void backward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
             p->row_loss[lo + r] *= weight;
             FOR_VECTORS(m, { STORE(delta + r * m, LOAD(delta + r * m) * (real)weight); });
         }
+}
 
+static void backward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
+    real *ws = p->workspace;
+    const ptrdiff_t n = hi - lo;
+
+    if (p->loss != LOSS_GIVEN)
+        loss_block(p, lo, hi);
     for (ptrdiff_t l = p->n_layers - 1; l > 0; l--) {
         const layer_t *layer = &p->layers[l], *below = layer - 1;
         const ptrdiff_t fan_in = (ptrdiff_t)layer->fan_in, fan_out = (ptrdiff_t)layer->fan_out;
@@ -159,6 +167,11 @@ static void forward_rows(const plan_t *p, int64_t lo, int64_t hi) {
     if (p->out)
         memcpy((real *)p->out + (p->start + lo) * last->fan_out, (real *)p->workspace + last->a + lo * last->fan_out,
                (size_t)((hi - lo) * last->fan_out) * sizeof(real));
+}
+
+static void backward_rows(const plan_t *p, int64_t lo, int64_t hi) {
+    for (int64_t r = lo; r < hi; r += p->row_block)
+        backward_block(p, r, r + p->row_block < hi ? r + p->row_block : hi);
 }
 
 static void forward_backward_rows(const plan_t *p, int64_t lo, int64_t hi) {

@@ -28,6 +28,7 @@ cdef double FLOPS_BETWEEN_SIGNAL_CHECKS
 
 # what the leader has the followers do
 cdef enum:
+    FORWARD
     WORK
     PARK
     QUIT
@@ -65,10 +66,11 @@ cdef class Team(Plan):
 
     cdef bint take_part(self, int64_t thread, int64_t step) noexcept nogil
     cdef void follow(self, int64_t thread) noexcept nogil
+    cdef int ask(self) except -1 nogil
     cdef void give_order(self, int order) noexcept nogil
     cdef void unpark(self) noexcept nogil
     cdef bint share_step(self) except -1 nogil
-    cdef bint step_alone(self) noexcept nogil
+    cdef bint step_alone(self) except -1 nogil
     cdef void begin_trials(self) noexcept nogil
     cdef void go_alone(self) noexcept nogil
     cdef void enter(self, int stage, bint alone) noexcept nogil

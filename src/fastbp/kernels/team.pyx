@@ -95,10 +95,22 @@ cdef class Team(Plan):
             if self.order == PARK:
                 team_skip_meeting(&self.team)
                 PyThread_acquire_lock(self.parking[thread], 1)
+            elif self.order == FORWARD:
+                team_skip_meeting(&self.team)
+                self.forward_phase(thread)
             else:
                 self.take_part(thread, step)
             team_finish(&self.team)
         restore_denormals(mode)
+
+    cdef int ask(self) except -1 nogil:
+        """Call the user's cost, with the floating-point unit as Python knows it."""
+        restore_denormals(self.denormal_mode)
+        try:
+            self.ask_cost()
+        finally:
+            flush_denormals()
+        return 0
 
     cdef void give_order(self, int order) noexcept nogil:
         """Release the followers into their next step: a share of the work, a rest, or the way home."""
@@ -116,6 +128,12 @@ cdef class Team(Plan):
                 return self.step_alone()
         if self.order == PARK:
             self.unpark()
+        if self.asks:
+            self.give_order(FORWARD)
+            team_skip_meeting(&self.team)
+            self.forward_phase(0)
+            team_await_finish(&self.team, self.step_number, self.n_threads)
+            self.ask()
         self.give_order(WORK)
         complete = self.take_part(0, self.step_number)
         team_await_finish(&self.team, self.step_number, self.n_threads)
@@ -129,9 +147,13 @@ cdef class Team(Plan):
         team_await_finish(&self.team, self.step_number, self.n_threads)
         self.order = WORK
 
-    cdef bint step_alone(self) noexcept nogil:
+    cdef bint step_alone(self) except -1 nogil:
         """The same step by one thread: every thread's rows, then every thread's tiles."""
         cdef int64_t thread
+        if self.asks:
+            for thread in range(self.n_threads):
+                self.forward_phase(thread)
+            self.ask()
         for thread in range(self.n_threads):
             self.phase_one(thread)
         if self.c.data.indptr != NULL:

@@ -4,9 +4,10 @@ import numpy as np
 import scipy.optimize
 
 from fastbp.network import SLICE_ROWS
+from fastbp.training.callbacks import Callbacks
 
 
-def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, tol, options=None):
+def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, tol, options=None, callbacks=None):
     """Minimize the network's mean loss over `data`, starting from its parameters, which are overwritten.
 
     Parameters
@@ -25,11 +26,20 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
         Stop when no component of the projected gradient exceeds this.
     options : dict or None
         Further options of scipy's method.
+    callbacks : Callbacks or None
+        Told of the end of every iteration, as of an epoch.
+
+    Returns
+    -------
+    stopped : bool
+        Whether a callback ended it.
 
     References
     ----------
     Byrd, Lu, Nocedal and Zhu (1995), A limited memory algorithm for bound constrained optimization.
     """
+    callbacks = callbacks or Callbacks()
+    stopped = False
     descent = network.descent(data, min(SLICE_ROWS, data.n_rows))
 
     def value_and_gradient(packed):
@@ -40,6 +50,15 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     def note(intermediate_result):
         progress.update(intermediate_result, nit=progress.nit + 1)
         progress.x = progress.x.copy()
+        if callbacks:
+            network.params = progress.x
+            history = callbacks.state.history
+            history.n_iter = progress.nit
+            history.loss_curve.append(float(progress.fun))
+            if callbacks.tell("on_epoch_end"):
+                nonlocal stopped
+                stopped = True
+                raise StopIteration
 
     try:
         progress.update(
@@ -54,3 +73,4 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
         )
     finally:
         network.params = progress.x
+    return stopped

@@ -1,8 +1,8 @@
 """Epochs of gradient descent: the schedule, the stopping rule, the record.
 
 The loop over batches runs in the kernels (`Descent.train`), and so does the loop over epochs while nobody has to look
-between two of them: `Trainer` asks for as many epochs as it can. With a validation set or a log it asks for one at a
-time.
+between two of them: `Trainer` asks for as many epochs as it can. With a validation set, a log or callbacks it asks for
+one at a time.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastbp.kernels.descent import DIVERGED
+from fastbp.training.callbacks import Callbacks
 
 #: Epochs in one call of the compiled loop when nobody looks between them; bounds the memory of the table of rates.
 EPOCHS_AT_ONCE = 256
@@ -51,6 +52,8 @@ class Trainer:
         Factor of the data's share in the recorded losses.
     verbose : bool
         Print a line for each epoch.
+    callbacks : Callbacks or None
+        Told of the end of every epoch.
 
     Attributes
     ----------
@@ -58,13 +61,14 @@ class Trainer:
         What the caller should warn of when it has stored the results.
     """
 
-    def __init__(self, network, optimizer, schedule, history, *, loss_scale=1.0, verbose=False):
+    def __init__(self, network, optimizer, schedule, history, *, loss_scale=1.0, verbose=False, callbacks=None):
         self.network = network
         self.optimizer = optimizer
         self.schedule = schedule
         self.history = history
         self.loss_scale = loss_scale
         self.verbose = verbose
+        self.callbacks = callbacks or Callbacks()
         self.warning = None
 
     def run(self, data, rows, *, batch_size, max_iter, random_state=None, lock=None, validation=None):
@@ -85,7 +89,7 @@ class Trainer:
         Returns
         -------
         stopped : bool
-            Whether patience ran out (or, with a validation set, training diverged).
+            Whether patience ran out, a callback asked for it, or, with a validation set, training diverged.
 
         Raises
         ------
@@ -97,7 +101,7 @@ class Trainer:
         descent = self.network.descent(data, batch_size, gathers=rows is not None)
         n_rows = data.n_rows if rows is None else len(rows)
         history, optimizer = self.history, self.optimizer
-        watched = validation is not None or self.verbose
+        watched = validation is not None or self.verbose or self.callbacks
         losses = np.empty(1 if watched else min(EPOCHS_AT_ONCE, max_iter))
         while history.n_iter < max_iter:
             rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
@@ -125,6 +129,8 @@ class Trainer:
                 return True
             if validation is not None:
                 self.score(validation)
+            if self.callbacks.tell("on_epoch_end"):
+                return True
             if history.patience.is_exhausted and not self.go_on(validation is not None):
                 return True
         return False

@@ -1,0 +1,84 @@
+"""Losses that users bring, as plain functions."""
+
+import numpy as np
+
+
+class Cost:
+    """A user's loss, called between the forward and the backward pass of each batch.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(y_true, raw_prediction, sample_weight) -> (loss, gradient)``. `y_true` and `raw_prediction`, of shape
+        (n, n_outputs) and the network's dtype, are the targets (class numbers as indicators) and the output before the
+        output activation; `sample_weight` is None or float64 of shape (n,). `loss`, of shape (n,), is the loss of each
+        row, and `gradient`, of shape (n, n_outputs), its derivative by `raw_prediction`, both times the sample weights
+        where there are any.
+
+    Notes
+    -----
+    The signature is that of the loss functions in gradient boosting libraries and in ``sklearn._loss``. A gradient by
+    the raw prediction is what lets a link and its loss cancel: for a logistic output and the log-loss it is ``p - y``.
+    """
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, data, rows, raw, gradient, row_loss):
+        """Fill in the loss and its gradient for a batch.
+
+        Parameters
+        ----------
+        data : Data
+        rows : slice, or ndarray of int64
+            The rows of the data in the batch.
+        raw : ndarray of shape (n, n_outputs)
+        gradient : ndarray of shape (n, n_outputs)
+            Overwritten.
+        row_loss : ndarray of shape (n,)
+            Overwritten; NaN when the gradient is not finite, so that the step is abandoned.
+        """
+        weight = data.sample_weight
+        y_true, weight = data.targets(rows), None if weight is None else weight[rows]
+        row_loss[...], gradient[...] = self.checked(y_true, raw, weight)
+        if not np.isfinite(gradient).all():
+            row_loss[...] = np.nan
+
+    def checked(self, y_true, raw_prediction, sample_weight):
+        """(loss, gradient) of the function, as arrays.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the function returns anything but two arrays of real numbers of the right shapes.
+        """
+        returned = self.function(y_true, raw_prediction.copy(), sample_weight)  # a copy: the workspace is used again
+        if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+            raise TypeError(f"{self} must return (loss, gradient), got {type(returned).__name__}")
+        shapes = {"loss": (len(raw_prediction),), "gradient": raw_prediction.shape}
+        arrays = []
+        for (name, shape), value in zip(shapes.items(), returned, strict=True):
+            array = np.asarray(value)
+            if array.dtype.kind not in "fiub":
+                raise TypeError(f"the {name} from {self} must hold real numbers, got dtype {array.dtype}")
+            if array.shape != shape:
+                raise ValueError(f"the {name} from {self} must have shape {shape}, got {array.shape}")
+            arrays.append(array)
+        return arrays
+
+    def check_weights(self, data):
+        """ValueError if the function pays no attention to the sample weights: then they would be without effect."""
+        rows = slice(0, min(data.n_rows, 16))
+        if data.sample_weight is None or (data.sample_weight[rows] == 1).all():
+            return
+        y_true, weight = data.targets(rows), data.sample_weight[rows]
+        raw = np.full_like(y_true, 0.5)
+        plain = self.checked(y_true, raw, None)
+        weighted = self.checked(y_true, raw, weight)
+        for name, before, after in zip(("loss", "gradient"), plain, weighted, strict=True):
+            factor = weight.reshape(-1, *[1] * (before.ndim - 1))
+            if not np.allclose(after, before * factor, rtol=1e-3, equal_nan=True):
+                raise ValueError(f"the {name} from {self} must be multiplied by sample_weight where that is not None")
+
+    def __repr__(self):
+        return f"loss={getattr(self.function, '__name__', None) or self.function!r}"

@@ -1,0 +1,279 @@
+"""Derivatives of a network: products with its Jacobian in both modes, the Jacobian, products with the Hessian.
+
+Rows go through the net in slices whose activations the caches hold, each slice a `Linearization`: one forward pass, and
+the products on top of it. Where there is enough work, threads share the slices. Gradients are added up within a fixed
+number of runs of slices, and these in their order: no result depends on the number of threads.
+
+The cost, in forward passes: vjp, jvp and input_gradient 2, backward 3, hvp from 3 (where most weights are in the first
+layer) to 8; ``benchmarks/derivatives.py`` measures it.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.data import lowered
+from fastbp.kernels._doors import check_shape
+from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
+from fastbp.kernels.linearization import Linearization, transposed_weights
+from fastbp.kernels.losses import loss_curvature, loss_gradient
+from fastbp.threads import threads_for
+
+#: Rows of a slice: their activations and tangents should stay in the second-level cache.
+SLICE_ROWS = 256
+
+#: Gradients are added up within so many runs of slices.
+RUNS = 4
+
+#: Floating-point operations that each thread must have: starting one costs 0.1 ms.
+FLOPS_PER_THREAD = 20_000_000
+
+
+class Differentiable:
+    """The part of a `Network` that differentiates it."""
+
+    def vjp(self, X: ArrayLike, v: ArrayLike) -> NDArray:
+        """The vector-Jacobian product ``v J``, row by row: reverse mode, one backward pass.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+        v : array-like of shape (n, n_outputs)
+
+        Returns
+        -------
+        dX : ndarray of shape (n, n_features)
+            Row i is ``v[i] @ J_i``, with J_i of shape (n_outputs, n_features) the Jacobian of the output at ``X[i]``:
+            the gradient by X of ``sum(v * forward(X))``.
+        """
+        X = self._check_X(X)
+        v = self._like("v", v, X.shape[0], self.n_outputs)
+        out = np.empty(X.shape, self.dtype)
+        self._over_slices(X, lambda at, rows: at.pull(v[rows], dX=out[rows]), passes=2)
+        return out
+
+    def jvp(self, X: ArrayLike, u: ArrayLike) -> NDArray:
+        """The Jacobian-vector product ``J u``, row by row: forward mode, in step with the forward pass.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+        u : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        dA : ndarray of shape (n, n_outputs)
+            Row i is ``J_i @ u[i]``: the change of the output, to first order, when ``X[i]`` moves by ``u[i]``.
+        """
+        X = self._check_X(X)
+        u = self._like("u", u, X.shape[0], self.layer_sizes[0])
+        out = np.empty((X.shape[0], self.n_outputs), self.dtype)
+
+        def piece(at, rows):
+            out[rows] = at.push(u[rows])
+
+        self._over_slices(X, piece, passes=2)
+        return out
+
+    def jacobian(self, X: ArrayLike, mode: str = "auto") -> NDArray:
+        """The Jacobian of the output by the input, at every row of X.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+        mode : {"auto", "reverse", "forward"}
+            reverse: a `vjp` for each output. forward: a `jvp` for each feature. auto: whichever are fewer. All give the
+            same numbers, but for rounding.
+
+        Returns
+        -------
+        J : ndarray of shape (n, n_outputs, n_features)
+        """
+        n_features, n_outputs = self.layer_sizes[0], self.n_outputs
+        if mode not in ("auto", "reverse", "forward"):
+            raise ValueError(f"mode must be 'auto', 'reverse' or 'forward', got {mode!r}")
+        if mode == "auto":
+            mode = "forward" if n_features < n_outputs else "reverse"
+        X = self._check_X(X)
+        J = np.empty((X.shape[0], n_outputs, n_features), self.dtype)
+
+        def reverse(at, rows):
+            row = np.empty((len(at.output), n_features), self.dtype)
+            for k, v in enumerate(np.eye(n_outputs, dtype=self.dtype)):
+                at.pull(np.tile(v, (len(row), 1)), dX=row)
+                J[rows, k] = row
+
+        def forward(at, rows):
+            for j, u in enumerate(np.eye(n_features, dtype=self.dtype)):
+                J[rows, :, j] = at.push(np.tile(u, (len(at.output), 1)))
+
+        passes = 1 + (n_outputs if mode == "reverse" else n_features)
+        self._over_slices(X, reverse if mode == "reverse" else forward, passes)
+        return J
+
+    def backward(self, X: ArrayLike, dA: ArrayLike) -> tuple[NDArray, NDArray]:
+        """Backpropagation of a gradient of your own.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+        dA : array-like of shape (n, n_outputs)
+            The gradient of your cost by the network's output, ``forward(X)``.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_params,)
+            By the parameters, summed over the rows, without a penalty; see `split`.
+        dX : ndarray of shape (n, n_features)
+            By the input, like `vjp`.
+        """
+        X = self._check_X(X)
+        dA = self._like("dA", dA, X.shape[0], self.n_outputs)
+        dX = np.empty(X.shape, self.dtype)
+        gradient = self._summed_over_slices(X, lambda at, rows, total: at.pull(dA[rows], total, dX[rows]), passes=3)
+        return gradient, dX
+
+    def input_gradient(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray:
+        """The gradient of the mean loss by the input: which features of which rows the loss hangs on.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+        y, sample_weight
+            As for `loss_and_gradient`, whose loss this is the gradient of.
+
+        Returns
+        -------
+        dX : ndarray of shape (n, n_features)
+        """
+        X, data, weight_sum = self._data(X, y, sample_weight)
+        out = np.empty(X.shape, self.dtype)
+
+        def piece(at, rows):
+            dA, canonical = self._output_gradient(at, data, rows)
+            at.pull(dA, dX=out[rows], by_preactivation=canonical)
+
+        self._over_slices(X, piece, passes=2)
+        out /= self.dtype.type(weight_sum)
+        return out
+
+    def hvp(self, X: ArrayLike, y: ArrayLike, direction: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray:
+        """The Hessian-vector product: the change of the gradient when the parameters move along `direction`.
+
+        Exact to rounding, and without the Hessian: the directional derivative of backpropagation itself.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+        y, sample_weight
+            As for `loss_and_gradient`, whose gradient this is the derivative of, the penalty's share included.
+        direction : array-like of shape (n_params,)
+            Laid out as the parameters; see `split`.
+
+        Returns
+        -------
+        ndarray of shape (n_params,)
+            ``H @ direction``.
+
+        Raises
+        ------
+        ValueError
+            For a loss that is a function: its second derivative is not known.
+
+        References
+        ----------
+        Pearlmutter (1994), Fast exact multiplication by the Hessian, Neural Computation 6.
+        """
+        if callable(self.loss):
+            raise ValueError(f"hvp needs the second derivative of the loss, which {self.loss!r} does not give")
+        X, data, weight_sum = self._data(X, y, sample_weight)
+        direction = check_shape("direction", np.asarray(direction), (self.n_params,))
+        direction = np.ascontiguousarray(direction, self.dtype)
+        turned = transposed_weights(self.layers, direction)
+
+        def piece(at, rows, total):
+            change = at.push_parameters(direction)
+            dA, canonical = self._output_gradient(at, data, rows)
+            # a canonical delta, a - y, changes as a does
+            curvature = 1 if canonical else loss_curvature(data.targets(rows), at.output, self.kernel_loss)
+            tangent = self._weighted(data, rows, change * curvature)
+            at.pull_tangent(dA, tangent, direction, turned, total, by_preactivation=canonical)
+
+        product = self._summed_over_slices(X, piece, passes=8)
+        product[: self.n_coefs] += self.dtype.type(self.alpha) * direction[: self.n_coefs]
+        product /= self.dtype.type(weight_sum)
+        return product
+
+    # The loss, as a function of the output
+
+    def _output_gradient(self, at, data, rows):
+        """(gradient of the summed loss by the output of some rows, whether it is one by the pre-activation)."""
+        Y = data.targets(rows)
+        if callable(self.loss):
+            weight = None if data.sample_weight is None else data.sample_weight[rows]
+            gradient = self.kernel_loss.checked(Y, at.preactivation, weight)[1]
+            return np.ascontiguousarray(gradient, self.dtype), True
+        canonical = self.activations[-1] == CANONICAL_ACTIVATION[self.kernel_loss]
+        gradient = at.output - Y if canonical else loss_gradient(Y, at.output, self.kernel_loss)
+        return self._weighted(data, rows, gradient), canonical
+
+    @staticmethod
+    def _weighted(data, rows, gradient):
+        """`gradient`, times the sample weights of the rows; in place."""
+        if data.sample_weight is not None:
+            gradient *= data.sample_weight[rows, None].astype(gradient.dtype)
+        return gradient
+
+    # Slices
+
+    def _over_slices(self, X, piece, passes, totals=None):
+        """Call ``piece(linearization, rows)`` for every slice of the rows of X, in threads where that pays.
+
+        With `totals`, an array for each run of slices, ``piece(linearization, rows, total)``.
+        """
+        n = X.shape[0]
+        X = X.tocsr() if hasattr(X, "tocsr") else X
+        turned = transposed_weights(self.layers, self.params)
+        n_slices = -(-n // SLICE_ROWS)
+        n_runs = n_slices if totals is None else len(totals)
+
+        def work(run):
+            for i in range(run * n_slices // n_runs, (run + 1) * n_slices // n_runs):
+                rows = slice(i * SLICE_ROWS, min((i + 1) * SLICE_ROWS, n))
+                part = X[rows].toarray() if hasattr(X, "tocsr") else X[rows]
+                part = np.ascontiguousarray(lowered("X", part, self.dtype), self.dtype)
+                at = Linearization(self.layers, self.params, turned, part)
+                piece(at, rows, *(() if totals is None else (totals[run],)))
+
+        n_threads = threads_for(passes * self.flops(n, backward=False), self.n_threads, FLOPS_PER_THREAD)
+        if min(n_threads, n_runs) <= 1:
+            for run in range(n_runs):
+                work(run)
+        else:
+            with ThreadPoolExecutor(n_threads) as pool:
+                list(pool.map(work, range(n_runs)))
+
+    def _summed_over_slices(self, X, piece, passes):
+        """The sum over all slices of what ``piece(linearization, rows, total)`` adds to `total`."""
+        runs = max(1, min(RUNS, -(-X.shape[0] // SLICE_ROWS)))
+        totals = np.zeros((runs, self.n_params), self.dtype)
+        self._over_slices(X, piece, passes, totals)
+        total = totals[0]
+        for other in totals[1:]:
+            total += other
+        return total
+
+    def _data(self, X, y, sample_weight):
+        """(X, data, sum of the sample weights), checked."""
+        X = self._check_X(X)
+        data = self._make_data(X, y, sample_weight)
+        weights = data.sample_weight
+        return X, data, data.n_rows if weights is None else float(weights.sum())
+
+    def _like(self, name, array, n, width):
+        """`array` in the network's dtype, C-contiguous; ValueError unless of shape (n, width)."""
+        array = np.asarray(array)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+        return np.ascontiguousarray(lowered(name, check_shape(name, array, (n, width)), self.dtype), self.dtype)

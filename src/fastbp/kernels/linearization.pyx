@@ -1,0 +1,283 @@
+"""A forward pass that is kept, and the products with its Jacobian: what every derivative of a network is made of.
+
+A layer maps a to f(a W + b). The local Jacobians of its two steps are W^T and diag f'(z) (for softmax, diag a - a a^T),
+so that with a change ``da`` of the input, and a gradient ``dA`` of the output of a layer::
+
+    push    dz = da W  (+ a dW + db)        da' = J_f dz          forward mode, first layer to last
+    pull    delta = J_f^T dA'               dA  = delta W^T       reverse mode, last layer to first
+
+The Jacobian J_f of every activation is symmetric, and one kernel does both products with it. The Hessian-vector product
+is the change of the pull along a push (Pearlmutter, 1994, Fast exact multiplication by the Hessian).
+"""
+
+import numpy as np
+
+from libc.stdint cimport int64_t
+
+from fastbp.kernels.data cimport address
+from fastbp.kernels.dispatch cimport kernels_for, kernels_t
+
+from fastbp.kernels.data import check
+
+
+def transposed_weights(const int64_t[:, ::1] layers, params):
+    """The transpose of every weight matrix of a flat parameter vector, at its place in a flat vector."""
+    out = np.empty_like(params)
+    cdef const kernels_t *kernels = kernels_for(params.dtype == np.float64)
+    cdef char *source = <char *> address(params)
+    cdef char *target = <char *> address(out, True)
+    cdef int64_t l, itemsize = params.itemsize
+    for l in range(layers.shape[0]):
+        kernels.transpose(source + layers[l, 2] * itemsize, layers[l, 0], layers[l, 1],
+                          target + layers[l, 2] * itemsize)
+    return out
+
+
+cdef class Linearization:
+    """One forward pass over the rows of X, and what can be derived from it.
+
+    The arrays handed in are neither copied nor written to; they must stay as they are while this object is used. One
+    thread may use it at a time.
+
+    Parameters
+    ----------
+    layers : ndarray of int64 of shape (n_layers, 5)
+        As for `Plan`.
+    params, transposed : ndarray of shape (n_params,)
+        The flat parameters, and `transposed_weights` of them.
+    X : ndarray of shape (n, n_features), C-contiguous
+        At least one row; of the parameters' dtype.
+    """
+
+    cdef const kernels_t *kernels
+    cdef const int64_t[:, ::1] layers
+    cdef char *params
+    cdef char *transposed
+    cdef char *X
+    cdef char *ones
+    cdef int64_t n, n_layers, widest, itemsize
+    cdef object arrays, dtype
+    cdef list z, a, dz, da
+
+    def __init__(self, const int64_t[:, ::1] layers, params, transposed, X):
+        self.dtype = params.dtype
+        self.kernels = kernels_for(self.dtype == np.float64)
+        check("X", X, self.dtype, (len(X), layers[0, 0]))
+        check("transposed", transposed, self.dtype, params.shape)
+        self.layers, self.n_layers, self.n, self.itemsize = layers, layers.shape[0], len(X), params.itemsize
+        self.widest = np.asarray(layers)[:, :2].max()
+        ones = np.ones(self.n, self.dtype)
+        self.arrays = (params, transposed, X, ones)
+        self.params, self.transposed = <char *> address(params), <char *> address(transposed)
+        self.X, self.ones = <char *> address(X), <char *> address(ones)
+        self.z, self.a = self.room(), self.room()
+        self.forward()
+
+    def room(self):
+        """An array for the units of every layer."""
+        return [np.empty((self.n, self.layers[l, 1]), self.dtype) for l in range(self.n_layers)]
+
+    cdef char *weights(self, char *flat, int64_t l) noexcept nogil:
+        return flat + self.layers[l, 2] * self.itemsize
+
+    cdef char *biases(self, char *flat, int64_t l) noexcept nogil:
+        return flat + self.layers[l, 3] * self.itemsize
+
+    cdef char *input_of(self, int64_t l) except NULL:
+        return self.X if l == 0 else <char *> address(self.a[l - 1])
+
+    cdef void times_weights(self, int64_t l, const char *x, char *flat, const char *init, int64_t init_row,
+                            char *out) noexcept nogil:
+        """out = init + x W, with the W of layer `l` in `flat`."""
+        cdef int64_t fan_in = self.layers[l, 0], fan_out = self.layers[l, 1]
+        self.kernels.matmul(self.n, fan_out, fan_in, x, fan_in, 1, self.weights(flat, l), fan_out, init, init_row, out,
+                            fan_out)
+
+    cdef void times_transposed(self, int64_t l, const char *delta, char *flat, const char *init,
+                               char *out) noexcept nogil:
+        """out = init + delta W^T, with the W^T of layer `l` in `flat`."""
+        cdef int64_t fan_in = self.layers[l, 0], fan_out = self.layers[l, 1]
+        self.kernels.matmul(self.n, fan_in, fan_out, delta, fan_out, 1, self.weights(flat, l), fan_in, init, fan_in, out,
+                            fan_in)
+
+    cdef void add_weight_gradient(self, int64_t l, const char *x, const char *delta, char *flat) noexcept nogil:
+        """dW += x^T delta"""
+        cdef int64_t fan_in = self.layers[l, 0], fan_out = self.layers[l, 1]
+        cdef char *dW = self.weights(flat, l)
+        self.kernels.matmul(fan_in, fan_out, self.n, x, 1, fan_in, delta, fan_out, dW, fan_out, dW, fan_out)
+
+    cdef void add_bias_gradient(self, int64_t l, const char *delta, char *flat) noexcept nogil:
+        """db += 1^T delta"""
+        cdef int64_t fan_out = self.layers[l, 1]
+        cdef char *db = self.biases(flat, l)
+        self.kernels.matmul(1, fan_out, self.n, self.ones, self.n, 1, delta, fan_out, db, 0, db, fan_out)
+
+    cdef int through_activation(self, int64_t l, char *gradient) except -1:
+        """gradient = J_f gradient, in place: J_f is symmetric."""
+        cdef char *z = <char *> address(self.z[l])
+        cdef char *a = <char *> address(self.a[l])
+        with nogil:
+            self.kernels.activation_backward(<int> self.layers[l, 4], z, a, gradient, self.n, self.layers[l, 1])
+        return 0
+
+    cdef int forward(self) except -1:
+        cdef int64_t l
+        cdef char *x
+        cdef char *z
+        cdef char *a
+        for l in range(self.n_layers):
+            x, z, a = self.input_of(l), <char *> address(self.z[l]), <char *> address(self.a[l])
+            with nogil:
+                self.times_weights(l, x, self.params, self.biases(self.params, l), 0, z)
+                self.kernels.activation_forward(<int> self.layers[l, 4], z, a, self.n, self.layers[l, 1])
+        return 0
+
+    @property
+    def output(self):
+        """ndarray of shape (n, n_outputs): the last layer's a; not to be written to."""
+        return self.a[-1]
+
+    @property
+    def preactivation(self):
+        """ndarray of shape (n, n_outputs): the last layer's z; not to be written to."""
+        return self.z[-1]
+
+    def push(self, dX):
+        """J dX: the change of the output when X changes by dX, to first order.
+
+        Parameters
+        ----------
+        dX : ndarray of shape (n, n_features), C-contiguous
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs)
+        """
+        cdef int64_t l
+        cdef char *x
+        cdef char *out
+        change = dX
+        for l in range(self.n_layers):
+            moved = np.empty((self.n, self.layers[l, 1]), self.dtype)
+            x, out = <char *> address(change), <char *> address(moved)
+            with nogil:
+                self.times_weights(l, x, self.params, NULL, 0, out)
+            self.through_activation(l, out)
+            change = moved
+        return change
+
+    def pull(self, dA, gradient=None, dX=None, bint by_preactivation=False):
+        """dA J: the gradient of ``sum(dA * output)``.
+
+        Parameters
+        ----------
+        dA : ndarray of shape (n, n_outputs), C-contiguous
+            The gradient by the output.
+        gradient : ndarray of shape (n_params,) or None
+            The gradient by the parameters, summed over the rows, is added to it.
+        dX : ndarray of shape (n, n_features), C-contiguous, or None
+            Overwritten with the gradient by X.
+        by_preactivation : bool
+            Whether dA is the gradient by the last layer's z already.
+        """
+        cdef int64_t l
+        cdef char *x
+        cdef char *below
+        cdef char *total = NULL if gradient is None else <char *> address(gradient, True)
+        buffers = np.empty((2, self.n * self.widest), self.dtype)
+        buffers[0, :dA.size] = dA.ravel()
+        cdef char *delta = <char *> address(buffers[0])
+        cdef char *spare = <char *> address(buffers[1])
+        for l in range(self.n_layers - 1, -1, -1):
+            if not (by_preactivation and l == self.n_layers - 1):
+                self.through_activation(l, delta)
+            x = self.input_of(l)
+            below = spare if l else NULL if dX is None else <char *> address(dX, True)
+            with nogil:
+                if total != NULL:
+                    self.add_weight_gradient(l, x, delta, total)
+                    self.add_bias_gradient(l, delta, total)
+                if below != NULL:
+                    self.times_transposed(l, delta, self.transposed, NULL, below)
+            delta, spare = below, delta
+
+    def push_parameters(self, direction):
+        """The change of the output when the parameters move along `direction`, to first order.
+
+        The changes on the way are kept for `pull_tangent`.
+
+        Parameters
+        ----------
+        direction : ndarray of shape (n_params,)
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs)
+        """
+        cdef int64_t l
+        cdef char *x
+        cdef char *dx = NULL
+        cdef char *dz
+        cdef char *flat = <char *> address(direction)
+        self.dz, self.da = self.room(), self.room()
+        for l in range(self.n_layers):
+            x, dz = self.input_of(l), <char *> address(self.dz[l])
+            with nogil:  # z = b + a W:  dz = db + a dW + da W
+                self.times_weights(l, x, flat, self.biases(flat, l), 0, dz)
+                if l:
+                    self.times_weights(l, dx, self.params, dz, self.layers[l, 1], dz)
+            self.da[l][...] = self.dz[l]
+            dx = <char *> address(self.da[l])
+            self.through_activation(l, dx)
+        return self.da[-1]
+
+    def pull_tangent(self, dA, dA_tangent, direction, direction_transposed, out, bint by_preactivation=False):
+        """The change of ``pull(dA, gradient)`` when the parameters move along the direction of `push_parameters`.
+
+        Parameters
+        ----------
+        dA, dA_tangent : ndarray of shape (n, n_outputs), C-contiguous
+            The gradient by the output, and its change along the direction.
+        direction, direction_transposed : ndarray of shape (n_params,)
+            The direction, and `transposed_weights` of it.
+        out : ndarray of shape (n_params,)
+            The change of the gradient is added to it.
+        by_preactivation : bool
+            Whether dA is the gradient by the last layer's z already.
+        """
+        cdef int64_t l
+        cdef char *x
+        cdef char *dx
+        cdef char *total = <char *> address(out, True)
+        cdef char *turned = <char *> address(direction_transposed)
+        cdef char *z
+        cdef char *a
+        cdef char *dz
+        cdef char *da
+        buffers = np.empty((4, self.n * self.widest), self.dtype)
+        buffers[0, :dA.size], buffers[1, :dA.size] = dA.ravel(), dA_tangent.ravel()
+        cdef char *delta = <char *> address(buffers[0])
+        cdef char *tangent = <char *> address(buffers[1])
+        cdef char *spare = <char *> address(buffers[2])
+        cdef char *spare_tangent = <char *> address(buffers[3])
+        for l in range(self.n_layers - 1, -1, -1):
+            if not (by_preactivation and l == self.n_layers - 1):
+                z, a = <char *> address(self.z[l]), <char *> address(self.a[l])
+                dz, da = <char *> address(self.dz[l]), <char *> address(self.da[l])
+                with nogil:
+                    self.kernels.activation_backward_tangent(<int> self.layers[l, 4], z, a, dz, da, delta, tangent,
+                                                             self.n, self.layers[l, 1])
+                self.through_activation(l, delta)
+            x = self.input_of(l)
+            dx = <char *> address(self.da[l - 1]) if l else NULL
+            with nogil:  # dW = x^T delta:  its change is x^T d(delta) + dx^T delta
+                self.add_weight_gradient(l, x, tangent, total)
+                self.add_bias_gradient(l, tangent, total)
+                if l:
+                    self.add_weight_gradient(l, dx, delta, total)
+                    # dA = delta W^T:  its change is d(delta) W^T + delta dW^T
+                    self.times_transposed(l, delta, self.transposed, NULL, spare)
+                    self.times_transposed(l, tangent, self.transposed, NULL, spare_tangent)
+                    self.times_transposed(l, delta, turned, spare_tangent, spare_tangent)
+            delta, spare = spare, delta
+            tangent, spare_tangent = spare_tangent, tangent

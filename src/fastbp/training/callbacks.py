@@ -1,0 +1,113 @@
+"""Listening to a training run.
+
+A callback is a plain object with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)``, which ends
+training by returning True, and ``on_fit_end(state)``. All three get the same `TrainingState`. Where there are no
+callbacks the loop over epochs does not return to Python at all.
+"""
+
+from fastbp.training.history import History
+
+EVENTS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
+
+
+class TrainingState:
+    """What a callback sees: live views, which are read-only by agreement, but for the network's parameters.
+
+    Attributes
+    ----------
+    network : Network
+        The one in training.
+    max_iter : int
+        Most epochs of this run.
+    X, targets, sample_weight : ndarray, sparse matrix or None
+        What it trains on, as ``Network.loss_and_gradient`` takes them. With early stopping the held-out rows are among
+        them; `train_rows` tells which are not.
+    train_rows : ndarray of int64 or None
+        Numbers of the rows trained on, in the order of the last epoch; None for all as they stand.
+    """
+
+    def __init__(self, network, max_iter, X, targets, sample_weight=None):
+        self.network = network
+        self.max_iter = max_iter
+        self.X, self.targets, self.sample_weight = X, targets, sample_weight
+        self.train_rows = None
+        self.history = History(None)
+        self.optimizer = None
+
+    @property
+    def epoch(self):
+        """int: epochs (for L-BFGS: iterations) of this run that are over."""
+        return self.history.n_iter
+
+    @property
+    def loss(self):
+        """float: mean loss of the last epoch, NaN before the first."""
+        return self.history.loss_curve[-1] if self.history.loss_curve else float("nan")
+
+    @property
+    def loss_curve(self):
+        """list of float: the mean loss of each epoch, over all runs that kept the weights."""
+        return self.history.loss_curve
+
+    @property
+    def validation_score(self):
+        """float or None: of the last epoch; None without a validation set."""
+        scores = self.history.validation_scores
+        return scores[-1] if scores else None
+
+    @property
+    def validation_scores(self):
+        """list of float or None: of every epoch."""
+        return self.history.validation_scores
+
+    @property
+    def learning_rate(self):
+        """float or None: of the coming epoch; None for L-BFGS."""
+        return None if self.optimizer is None else self.optimizer.learning_rate
+
+    @property
+    def rows_seen(self):
+        """int: rows trained on, over all runs that kept the weights; 0 for L-BFGS."""
+        return self.history.t
+
+
+class Callbacks:
+    """The callbacks of a run, told of each event in their order; False if there are none.
+
+    Parameters
+    ----------
+    callbacks : None, object, or list or tuple of objects
+    state : TrainingState
+
+    Raises
+    ------
+    TypeError
+        For an object with none of the three methods.
+    """
+
+    def __init__(self, callbacks=None, state=None):
+        if callbacks is None:
+            callbacks = ()
+        self.objects = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+        self.state = state
+        for number, callback in enumerate(self.objects):
+            if isinstance(callback, type) or not any(callable(getattr(callback, event, None)) for event in EVENTS):
+                raise TypeError(
+                    f"callbacks[{number}] must be an object with a method {', '.join(EVENTS[:-1])} or {EVENTS[-1]}; "
+                    f"got {callback!r}"
+                )
+
+    def __bool__(self):
+        return bool(self.objects)
+
+    def tell(self, event):
+        """Call the event's method of every callback that has it. Whether one of them returned something true."""
+        answers = [getattr(callback, event)(self.state) for callback in self.objects if hasattr(callback, event)]
+        return any(bool(answer) for answer in answers)
+
+    def __enter__(self):
+        self.tell("on_fit_begin")
+        return self
+
+    def __exit__(self, *exception):
+        self.tell("on_fit_end")

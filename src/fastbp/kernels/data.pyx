@@ -64,7 +64,7 @@ cdef class Data:
             self.c.sample_weight = <double *> address(sample_weight)
 
     def targets(self, rows):
-        """The targets of some rows as an array of shape (n, n_outputs), class numbers as indicators; not to be written to.
+        """The targets of some rows, of shape (n, n_outputs), class numbers as indicators; not to be written to.
 
         Parameters
         ----------

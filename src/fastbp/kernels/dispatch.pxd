@@ -84,7 +84,8 @@ cdef extern from "isa.h" nogil:
         void (*loss_rows)(int loss, const void *y, const void *a, double *row_loss, int64_t rows,
                           int64_t m) noexcept nogil
         void (*loss_gradient)(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m) noexcept nogil
-        void (*loss_curvature)(int loss, const void *y, const void *a, void *d2A, int64_t rows, int64_t m) noexcept nogil
+        void (*loss_curvature)(int loss, const void *y, const void *a, void *d2A, int64_t rows,
+                               int64_t m) noexcept nogil
         void (*apply_update)(const update_t *, const void *g, void *w, void *s0, void *s1, int64_t n) noexcept nogil
         void (*math_function)(int function, const void *x, void *y, int64_t n) noexcept nogil
         double (*fma_loop)(int64_t iterations) noexcept nogil

@@ -26,10 +26,10 @@ def transposed_weights(const int64_t[:, ::1] layers, params):
     cdef const kernels_t *kernels = kernels_for(params.dtype == np.float64)
     cdef char *source = <char *> address(params)
     cdef char *target = <char *> address(out, True)
-    cdef int64_t l, itemsize = params.itemsize
-    for l in range(layers.shape[0]):
-        kernels.transpose(source + layers[l, 2] * itemsize, layers[l, 0], layers[l, 1],
-                          target + layers[l, 2] * itemsize)
+    cdef int64_t layer, itemsize = params.itemsize
+    for layer in range(layers.shape[0]):
+        kernels.transpose(source + layers[layer, 2] * itemsize, layers[layer, 0], layers[layer, 1],
+                          target + layers[layer, 2] * itemsize)
     return out
 
 
@@ -75,61 +75,61 @@ cdef class Linearization:
 
     def room(self):
         """An array for the units of every layer."""
-        return [np.empty((self.n, self.layers[l, 1]), self.dtype) for l in range(self.n_layers)]
+        return [np.empty((self.n, self.layers[layer, 1]), self.dtype) for layer in range(self.n_layers)]
 
-    cdef char *weights(self, char *flat, int64_t l) noexcept nogil:
-        return flat + self.layers[l, 2] * self.itemsize
+    cdef char *weights(self, char *flat, int64_t layer) noexcept nogil:
+        return flat + self.layers[layer, 2] * self.itemsize
 
-    cdef char *biases(self, char *flat, int64_t l) noexcept nogil:
-        return flat + self.layers[l, 3] * self.itemsize
+    cdef char *biases(self, char *flat, int64_t layer) noexcept nogil:
+        return flat + self.layers[layer, 3] * self.itemsize
 
-    cdef char *input_of(self, int64_t l) except NULL:
-        return self.X if l == 0 else <char *> address(self.a[l - 1])
+    cdef char *input_of(self, int64_t layer) except NULL:
+        return self.X if layer == 0 else <char *> address(self.a[layer - 1])
 
-    cdef void times_weights(self, int64_t l, const char *x, char *flat, const char *init, int64_t init_row,
+    cdef void times_weights(self, int64_t layer, const char *x, char *flat, const char *init, int64_t init_row,
                             char *out) noexcept nogil:
-        """out = init + x W, with the W of layer `l` in `flat`."""
-        cdef int64_t fan_in = self.layers[l, 0], fan_out = self.layers[l, 1]
-        self.kernels.matmul(self.n, fan_out, fan_in, x, fan_in, 1, self.weights(flat, l), fan_out, init, init_row, out,
-                            fan_out)
+        """out = init + x W, with the W of a layer in `flat`."""
+        cdef int64_t fan_in = self.layers[layer, 0], fan_out = self.layers[layer, 1]
+        self.kernels.matmul(self.n, fan_out, fan_in, x, fan_in, 1, self.weights(flat, layer), fan_out, init, init_row,
+                            out, fan_out)
 
-    cdef void times_transposed(self, int64_t l, const char *delta, char *flat, const char *init,
+    cdef void times_transposed(self, int64_t layer, const char *delta, char *flat, const char *init,
                                char *out) noexcept nogil:
-        """out = init + delta W^T, with the W^T of layer `l` in `flat`."""
-        cdef int64_t fan_in = self.layers[l, 0], fan_out = self.layers[l, 1]
-        self.kernels.matmul(self.n, fan_in, fan_out, delta, fan_out, 1, self.weights(flat, l), fan_in, init, fan_in, out,
-                            fan_in)
+        """out = init + delta W^T, with the W^T of a layer in `flat`."""
+        cdef int64_t fan_in = self.layers[layer, 0], fan_out = self.layers[layer, 1]
+        self.kernels.matmul(self.n, fan_in, fan_out, delta, fan_out, 1, self.weights(flat, layer), fan_in, init, fan_in,
+                            out, fan_in)
 
-    cdef void add_weight_gradient(self, int64_t l, const char *x, const char *delta, char *flat) noexcept nogil:
+    cdef void add_weight_gradient(self, int64_t layer, const char *x, const char *delta, char *flat) noexcept nogil:
         """dW += x^T delta"""
-        cdef int64_t fan_in = self.layers[l, 0], fan_out = self.layers[l, 1]
-        cdef char *dW = self.weights(flat, l)
+        cdef int64_t fan_in = self.layers[layer, 0], fan_out = self.layers[layer, 1]
+        cdef char *dW = self.weights(flat, layer)
         self.kernels.matmul(fan_in, fan_out, self.n, x, 1, fan_in, delta, fan_out, dW, fan_out, dW, fan_out)
 
-    cdef void add_bias_gradient(self, int64_t l, const char *delta, char *flat) noexcept nogil:
+    cdef void add_bias_gradient(self, int64_t layer, const char *delta, char *flat) noexcept nogil:
         """db += 1^T delta"""
-        cdef int64_t fan_out = self.layers[l, 1]
-        cdef char *db = self.biases(flat, l)
+        cdef int64_t fan_out = self.layers[layer, 1]
+        cdef char *db = self.biases(flat, layer)
         self.kernels.matmul(1, fan_out, self.n, self.ones, self.n, 1, delta, fan_out, db, 0, db, fan_out)
 
-    cdef int through_activation(self, int64_t l, char *gradient) except -1:
+    cdef int through_activation(self, int64_t layer, char *gradient) except -1:
         """gradient = J_f gradient, in place: J_f is symmetric."""
-        cdef char *z = <char *> address(self.z[l])
-        cdef char *a = <char *> address(self.a[l])
+        cdef char *z = <char *> address(self.z[layer])
+        cdef char *a = <char *> address(self.a[layer])
         with nogil:
-            self.kernels.activation_backward(<int> self.layers[l, 4], z, a, gradient, self.n, self.layers[l, 1])
+            self.kernels.activation_backward(<int> self.layers[layer, 4], z, a, gradient, self.n, self.layers[layer, 1])
         return 0
 
     cdef int forward(self) except -1:
-        cdef int64_t l
+        cdef int64_t layer
         cdef char *x
         cdef char *z
         cdef char *a
-        for l in range(self.n_layers):
-            x, z, a = self.input_of(l), <char *> address(self.z[l]), <char *> address(self.a[l])
+        for layer in range(self.n_layers):
+            x, z, a = self.input_of(layer), <char *> address(self.z[layer]), <char *> address(self.a[layer])
             with nogil:
-                self.times_weights(l, x, self.params, self.biases(self.params, l), 0, z)
-                self.kernels.activation_forward(<int> self.layers[l, 4], z, a, self.n, self.layers[l, 1])
+                self.times_weights(layer, x, self.params, self.biases(self.params, layer), 0, z)
+                self.kernels.activation_forward(<int> self.layers[layer, 4], z, a, self.n, self.layers[layer, 1])
         return 0
 
     @property
@@ -153,16 +153,16 @@ cdef class Linearization:
         -------
         ndarray of shape (n, n_outputs)
         """
-        cdef int64_t l
+        cdef int64_t layer
         cdef char *x
         cdef char *out
         change = dX
-        for l in range(self.n_layers):
-            moved = np.empty((self.n, self.layers[l, 1]), self.dtype)
+        for layer in range(self.n_layers):
+            moved = np.empty((self.n, self.layers[layer, 1]), self.dtype)
             x, out = <char *> address(change), <char *> address(moved)
             with nogil:
-                self.times_weights(l, x, self.params, NULL, 0, out)
-            self.through_activation(l, out)
+                self.times_weights(layer, x, self.params, NULL, 0, out)
+            self.through_activation(layer, out)
             change = moved
         return change
 
@@ -180,7 +180,7 @@ cdef class Linearization:
         by_preactivation : bool
             Whether dA is the gradient by the last layer's z already.
         """
-        cdef int64_t l
+        cdef int64_t layer
         cdef char *x
         cdef char *below
         cdef char *total = NULL if gradient is None else <char *> address(gradient, True)
@@ -188,17 +188,17 @@ cdef class Linearization:
         buffers[0, :dA.size] = dA.ravel()
         cdef char *delta = <char *> address(buffers[0])
         cdef char *spare = <char *> address(buffers[1])
-        for l in range(self.n_layers - 1, -1, -1):
-            if not (by_preactivation and l == self.n_layers - 1):
-                self.through_activation(l, delta)
-            x = self.input_of(l)
-            below = spare if l else NULL if dX is None else <char *> address(dX, True)
+        for layer in range(self.n_layers - 1, -1, -1):
+            if not (by_preactivation and layer == self.n_layers - 1):
+                self.through_activation(layer, delta)
+            x = self.input_of(layer)
+            below = spare if layer else NULL if dX is None else <char *> address(dX, True)
             with nogil:
                 if total != NULL:
-                    self.add_weight_gradient(l, x, delta, total)
-                    self.add_bias_gradient(l, delta, total)
+                    self.add_weight_gradient(layer, x, delta, total)
+                    self.add_bias_gradient(layer, delta, total)
                 if below != NULL:
-                    self.times_transposed(l, delta, self.transposed, NULL, below)
+                    self.times_transposed(layer, delta, self.transposed, NULL, below)
             delta, spare = below, delta
 
     def push_parameters(self, direction):
@@ -214,21 +214,21 @@ cdef class Linearization:
         -------
         ndarray of shape (n, n_outputs)
         """
-        cdef int64_t l
+        cdef int64_t layer
         cdef char *x
         cdef char *dx = NULL
         cdef char *dz
         cdef char *flat = <char *> address(direction)
         self.dz, self.da = self.room(), self.room()
-        for l in range(self.n_layers):
-            x, dz = self.input_of(l), <char *> address(self.dz[l])
+        for layer in range(self.n_layers):
+            x, dz = self.input_of(layer), <char *> address(self.dz[layer])
             with nogil:  # z = b + a W:  dz = db + a dW + da W
-                self.times_weights(l, x, flat, self.biases(flat, l), 0, dz)
-                if l:
-                    self.times_weights(l, dx, self.params, dz, self.layers[l, 1], dz)
-            self.da[l][...] = self.dz[l]
-            dx = <char *> address(self.da[l])
-            self.through_activation(l, dx)
+                self.times_weights(layer, x, flat, self.biases(flat, layer), 0, dz)
+                if layer:
+                    self.times_weights(layer, dx, self.params, dz, self.layers[layer, 1], dz)
+            self.da[layer][...] = self.dz[layer]
+            dx = <char *> address(self.da[layer])
+            self.through_activation(layer, dx)
         return self.da[-1]
 
     def pull_tangent(self, dA, dA_tangent, direction, direction_transposed, out, bint by_preactivation=False):
@@ -245,7 +245,7 @@ cdef class Linearization:
         by_preactivation : bool
             Whether dA is the gradient by the last layer's z already.
         """
-        cdef int64_t l
+        cdef int64_t layer
         cdef char *x
         cdef char *dx
         cdef char *total = <char *> address(out, True)
@@ -260,24 +260,24 @@ cdef class Linearization:
         cdef char *tangent = <char *> address(buffers[1])
         cdef char *spare = <char *> address(buffers[2])
         cdef char *spare_tangent = <char *> address(buffers[3])
-        for l in range(self.n_layers - 1, -1, -1):
-            if not (by_preactivation and l == self.n_layers - 1):
-                z, a = <char *> address(self.z[l]), <char *> address(self.a[l])
-                dz, da = <char *> address(self.dz[l]), <char *> address(self.da[l])
+        for layer in range(self.n_layers - 1, -1, -1):
+            if not (by_preactivation and layer == self.n_layers - 1):
+                z, a = <char *> address(self.z[layer]), <char *> address(self.a[layer])
+                dz, da = <char *> address(self.dz[layer]), <char *> address(self.da[layer])
                 with nogil:
-                    self.kernels.activation_backward_tangent(<int> self.layers[l, 4], z, a, dz, da, delta, tangent,
-                                                             self.n, self.layers[l, 1])
-                self.through_activation(l, delta)
-            x = self.input_of(l)
-            dx = <char *> address(self.da[l - 1]) if l else NULL
+                    self.kernels.activation_backward_tangent(<int> self.layers[layer, 4], z, a, dz, da, delta, tangent,
+                                                             self.n, self.layers[layer, 1])
+                self.through_activation(layer, delta)
+            x = self.input_of(layer)
+            dx = <char *> address(self.da[layer - 1]) if layer else NULL
             with nogil:  # dW = x^T delta:  its change is x^T d(delta) + dx^T delta
-                self.add_weight_gradient(l, x, tangent, total)
-                self.add_bias_gradient(l, tangent, total)
-                if l:
-                    self.add_weight_gradient(l, dx, delta, total)
+                self.add_weight_gradient(layer, x, tangent, total)
+                self.add_bias_gradient(layer, tangent, total)
+                if layer:
+                    self.add_weight_gradient(layer, dx, delta, total)
                     # dA = delta W^T:  its change is d(delta) W^T + delta dW^T
-                    self.times_transposed(l, delta, self.transposed, NULL, spare)
-                    self.times_transposed(l, tangent, self.transposed, NULL, spare_tangent)
-                    self.times_transposed(l, delta, turned, spare_tangent, spare_tangent)
+                    self.times_transposed(layer, delta, self.transposed, NULL, spare)
+                    self.times_transposed(layer, tangent, self.transposed, NULL, spare_tangent)
+                    self.times_transposed(layer, delta, turned, spare_tangent, spare_tangent)
             delta, spare = spare, delta
             tangent, spare_tangent = spare_tangent, tangent

@@ -100,6 +100,27 @@ static void softmax_row(const real *z, real *a, ptrdiff_t m) {
     FOR_VECTORS(m, { STORE(a, LOAD(a) * scale); });
 }
 
+/* The same for rows that would leave lanes of a vector empty: single numbers but for the exponentials, which take most
+ * of the time and do not care where a row ends. */
+static void softmax_narrow(const real *z, real *a, ptrdiff_t rows, ptrdiff_t m) {
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        real top = z[r * m];
+        for (ptrdiff_t j = 1; j < m; j++)
+            top = larger(z[r * m + j], top);
+        for (ptrdiff_t j = 0; j < m; j++)
+            a[r * m + j] = z[r * m + j] - top;
+    }
+    FOR_VECTORS(rows * m, { STORE(a, vexp(LOAD(a))); });
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        real total = 0;
+        for (ptrdiff_t j = 0; j < m; j++)
+            total += a[r * m + j];
+        const real scale = (real)1 / total;
+        for (ptrdiff_t j = 0; j < m; j++)
+            a[r * m + j] *= scale;
+    }
+}
+
 /* backward: delta_j = a_j (dA_j - sum_i dA_i a_i), the product with the transposed Jacobian diag(a) - a a^T */
 static void softmax_backward_row(const real *a, real *delta, ptrdiff_t m) {
     vec inner = {0};
@@ -144,8 +165,11 @@ static void activation_forward(int activation, const real *z, real *a, ptrdiff_t
             memcpy(a, z, (size_t)(rows * m) * sizeof(real));
         break;
     case ACT_softmax:
-        for (ptrdiff_t r = 0; r < rows; r++)
-            softmax_row(z + r * m, a + r * m, m);
+        if (m < VL)
+            softmax_narrow(z, a, rows, m);
+        else
+            for (ptrdiff_t r = 0; r < rows; r++)
+                softmax_row(z + r * m, a + r * m, m);
         break;
 #define CASE(name, needs_z) \
     case ACT_##name: name##_forward(z, a, rows *m); break;

@@ -43,15 +43,26 @@ INLINE vec l_poisson(vec y, vec a) { return choose(greater(y, (vec){0}), y * vlo
 INLINE vec dl_poisson(vec y, vec a) { return (real)1 - y / a; }
 INLINE vec d2l_poisson(vec y, vec a) { return y / a / a; }
 
+/* row_loss[r] = sum of row r of t, m wide */
+INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t m) {
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        real total = 0;
+        for (ptrdiff_t j = 0; j < m; j++)
+            total += t[r * m + j];
+        row_loss[r] = (double)total;
+    }
+}
+
+#define ROUND ((ptrdiff_t)512) /* losses of single outputs that are held at a time */
 #define LOOPS(name, canonical)                                                                             \
     static void name##_rows(const real *y, const real *a, double *row_loss, ptrdiff_t rows, ptrdiff_t m) { \
-        if (m == 1) { /* one output: a vector holds many rows */                                           \
-            FOR_VECTORS(rows, {                                                                            \
-                real t[VBYTES / sizeof(real)];                                                             \
-                store(t, l_##name(LOAD(y), LOAD(a)));                                                      \
-                for (ptrdiff_t lane = 0; lane < left; lane++)                                              \
-                    row_loss[i + lane] = (double)t[lane];                                                  \
-            });                                                                                            \
+        if (m < VL) { /* few outputs: a vector holds several rows */                                       \
+            for (ptrdiff_t n; rows > 0; rows -= n, row_loss += n, y += n * m, a += n * m) {                \
+                real t[ROUND];                                                                             \
+                n = rows < ROUND / m ? rows : ROUND / m;                                                   \
+                FOR_VECTORS(n * m, { STORE(t, l_##name(LOAD(y), LOAD(a))); });                             \
+                sum_rows(t, row_loss, n, m);                                                               \
+            }                                                                                              \
             return;                                                                                        \
         }                                                                                                  \
         for (ptrdiff_t r = 0; r < rows; r++, y += m, a += m) {                                             \

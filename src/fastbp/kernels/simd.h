@@ -125,6 +125,15 @@ INLINE vec copy_sign(vec magnitude, vec sign) {
     return (vec)((uvec)magnitude | ((uvec)sign & ~(((uvec){0} - 1u) >> 1)));
 }
 
+/* a > b ? a : b, without the branch that compilers make of it */
+#if (defined(__x86_64__) || defined(_M_X64)) && FASTBP_DOUBLE
+INLINE real larger(real a, real b) { return _mm_cvtsd_f64(_mm_max_sd(_mm_set_sd(a), _mm_set_sd(b))); }
+#elif defined(__x86_64__) || defined(_M_X64)
+INLINE real larger(real a, real b) { return _mm_cvtss_f32(_mm_max_ss(_mm_set_ss(a), _mm_set_ss(b))); }
+#else
+INLINE real larger(real a, real b) { return a > b ? a : b; }
+#endif
+
 /* Lanes folded in halves: the order is fixed by the width of a vector, not by the data. */
 #if defined(__AVX512F__) && FASTBP_DOUBLE
 INLINE real sum_lanes(vec v) { return _mm512_reduce_add_pd((__m512d)v); }

@@ -228,13 +228,50 @@ static void matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff
     }
 }
 
-/* out[cols, rows] = a[rows, cols]^T, in blocks that keep both sides in cache lines at hand */
+/* A block of VL by VL numbers, or of fewer at the edges: pairing the rows of one half with those of the other, log2 VL
+ * times over, turns rows into columns (the perfect shuffle of Stone, 1971). */
+INLINE void transpose_block(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t cols, real *out,
+                            ptrdiff_t out_row) {
+    enum { N = VBYTES / sizeof(real) };
+    vec even[N], odd[N], *from = even, *to = odd;
+#pragma GCC unroll 16
+    for (int r = 0; r < N; r++)
+        even[r] = r >= rows ? (vec){0} : cols == N ? load(a + r * a_row) : load_n(a + r * a_row, cols);
+#pragma GCC unroll 4
+    for (int pairs = 1; pairs < N; pairs *= 2) {
+#pragma GCC unroll 8
+        for (int r = 0; r < N / 2; r++) {
+            to[2 * r] = lower_pairs(from[r], from[r + N / 2]);
+            to[2 * r + 1] = upper_pairs(from[r], from[r + N / 2]);
+        }
+        vec *swap = from;
+        from = to, to = swap;
+    }
+#pragma GCC unroll 16
+    for (int c = 0; c < N; c++)
+        if (c < cols) {
+            if (rows == N)
+                store(out + c * out_row, from[c]);
+            else
+                store_n(out + c * out_row, from[c], rows);
+        }
+}
+
+/* out[cols, rows] = a[rows, cols]^T, by squares as wide as a cache line, each side of which is then touched once */
+#define LINE ((ptrdiff_t)(64 / sizeof(real)))
 static void transpose(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t cols, real *out, ptrdiff_t out_row) {
-    for (ptrdiff_t c0 = 0; c0 < cols; c0 += 8)
-        for (ptrdiff_t r0 = 0; r0 < rows; r0 += 8)
-            for (ptrdiff_t c = c0; c < cols && c < c0 + 8; c++)
-                for (ptrdiff_t r = r0; r < rows && r < r0 + 8; r++)
-                    out[c * out_row + r] = a[r * a_row + c];
+    for (ptrdiff_t r0 = 0; r0 < rows; r0 += LINE)
+        for (ptrdiff_t c0 = 0; c0 < cols; c0 += LINE)
+            for (ptrdiff_t r = r0; r < rows && r < r0 + LINE; r += VL)
+                for (ptrdiff_t c = c0; c < cols && c < c0 + LINE; c += VL) {
+                    const ptrdiff_t n = rows - r < VL ? rows - r : VL, m = cols - c < VL ? cols - c : VL;
+                    const real *from = a + r * a_row + c;
+                    real *to = out + c * out_row + r;
+                    if (n == VL && m == VL) /* constants, for the compiler */
+                        transpose_block(from, a_row, VL, VL, to, out_row);
+                    else
+                        transpose_block(from, a_row, n, m, to, out_row);
+                }
 }
 
 /* out[j] = sum of column j, rows in order */

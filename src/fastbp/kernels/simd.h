@@ -176,6 +176,28 @@ INLINE real max_lanes(vec v) {
 }
 #endif
 
+/* a0 b0 a1 b1 ... of the first halves of a and b, and of the second ones */
+#if VBYTES / (4 + 4 * FASTBP_DOUBLE) == 2
+#define LOWER_PAIRS 0, 2
+#define UPPER_PAIRS 1, 3
+#elif VBYTES / (4 + 4 * FASTBP_DOUBLE) == 4
+#define LOWER_PAIRS 0, 4, 1, 5
+#define UPPER_PAIRS 2, 6, 3, 7
+#elif VBYTES / (4 + 4 * FASTBP_DOUBLE) == 8
+#define LOWER_PAIRS 0, 8, 1, 9, 2, 10, 3, 11
+#define UPPER_PAIRS 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define LOWER_PAIRS 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define UPPER_PAIRS 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#endif
+#if defined(__clang__)
+INLINE vec lower_pairs(vec a, vec b) { return __builtin_shufflevector(a, b, LOWER_PAIRS); }
+INLINE vec upper_pairs(vec a, vec b) { return __builtin_shufflevector(a, b, UPPER_PAIRS); }
+#else
+INLINE vec lower_pairs(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){LOWER_PAIRS}); }
+INLINE vec upper_pairs(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){UPPER_PAIRS}); }
+#endif
+
 /* Runs BODY over [0, n) with `i` the place, and LOAD(p), STORE(p, v) reading and writing one vector at
  * p + i: whole vectors first, then what is left through the same arithmetic under a mask. */
 #define FOR_VECTORS(n, ...)                      \

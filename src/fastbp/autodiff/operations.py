@@ -1,0 +1,196 @@
+"""The operations of the graph: each one function, with its value and its vector-Jacobian products side by side.
+
+In every one g stands for dL/dy, the gradient of the value y, and the functions of g are dL/d(operand), in the order
+of the operands. Another operation is one more function here.
+"""
+
+import numpy as np
+
+from fastbp.autodiff.variable import operation
+
+# Arithmetic
+
+
+@operation("+")
+def add(a, b):
+    """a + b."""
+    return a + b, lambda g: g, lambda g: g
+
+
+@operation("−")
+def subtract(a, b):
+    """a - b."""
+    return a - b, lambda g: g, lambda g: -g
+
+
+@operation("×")
+def multiply(a, b):
+    """a * b, element by element."""
+    return a * b, lambda g: g * b, lambda g: g * a
+
+
+@operation("/")
+def divide(a, b):
+    """a / b."""
+    y = a / b
+    return y, lambda g: g / b, lambda g: -g * y / b
+
+
+@operation("**")
+def power(a, b):
+    """a ** b: ∂y/∂a = b a^(b-1), which is 0 for b = 0, and ∂y/∂b = y log a, which is 0 for a = 0 < b."""
+    y = a**b
+    return y, lambda g: g * b * a ** np.where(b == 0, 1, b - 1), lambda g: g * y * np.log(np.where(a == 0, 1, a))
+
+
+@operation("−")
+def negative(x):
+    """-x."""
+    return -x, lambda g: -g
+
+
+@operation("@")
+def matmul(a, b):
+    """a @ b: dL/da = dL/dy bᵀ and dL/db = aᵀ dL/dy; vectors and stacks of matrices as in NumPy."""
+    A = a[None, :] if a.ndim == 1 else a  # a vector on the left is one row,
+    B = b[:, None] if b.ndim == 1 else b  # on the right one column,
+
+    def as_matrix(g):  # and that row or column is missing in the product
+        return np.expand_dims(g, (-2,) * (a.ndim == 1) + (-1,) * (b.ndim == 1))
+
+    def vjp_a(g):
+        dA = as_matrix(g) @ B.swapaxes(-1, -2)
+        return dA[..., 0, :] if a.ndim == 1 else dA
+
+    def vjp_b(g):
+        dB = A.swapaxes(-1, -2) @ as_matrix(g)
+        return dB[..., 0] if b.ndim == 1 else dB
+
+    return a @ b, vjp_a, vjp_b
+
+
+# Functions of each element
+
+
+@operation("exp")
+def exp(x):
+    """e^x: y' = y."""
+    y = np.exp(x)
+    return y, lambda g: g * y
+
+
+@operation("log")
+def log(x):
+    """The natural logarithm: y' = 1 / x."""
+    return np.log(x), lambda g: g / x
+
+
+@operation("tanh")
+def tanh(x):
+    """The hyperbolic tangent: y' = 1 - y²."""
+    y = np.tanh(x)
+    return y, lambda g: g * (1 - y**2)
+
+
+@operation("logistic")
+def logistic(x):
+    """1 / (1 + e^-x): y' = y (1 - y)."""
+    y = np.exp(-np.logaddexp(0, -x))
+    return y, lambda g: g * y * (1 - y)
+
+
+@operation("softplus")
+def softplus(x):
+    """log(1 + e^x): y' = logistic(x) = e^(x - y)."""
+    y = np.logaddexp(0, x)
+    return y, lambda g: g * np.exp(x - y)
+
+
+@operation("relu")
+def relu(x):
+    """max(x, 0): y' = 1 where x > 0, else 0."""
+    return np.maximum(x, 0), lambda g: g * (x > 0)
+
+
+@operation("abs")
+def absolute(x):
+    """|x|: y' = sign(x), 0 at 0."""
+    return np.abs(x), lambda g: g * np.sign(x)
+
+
+@operation("max")
+def maximum(a, b):
+    """The larger of a and b, which gets the gradient; where they are equal, each gets half of it."""
+    return np.maximum(a, b), lambda g: g * ((a > b) + (a == b) / 2), lambda g: g * ((b > a) + (a == b) / 2)
+
+
+@operation("min")
+def minimum(a, b):
+    """The smaller of a and b, which gets the gradient; where they are equal, each gets half of it."""
+    return np.minimum(a, b), lambda g: g * ((a < b) + (a == b) / 2), lambda g: g * ((b < a) + (a == b) / 2)
+
+
+@operation("where")
+def where(condition, a, b):
+    """a where the condition holds, else b. Both are computed: keep the one that is not chosen finite, as in
+    ``where(x > 0, log(maximum(x, 1e-9)), 0)``, for its gradient is 0 times its derivative."""
+    chosen = condition != 0
+    return (
+        np.where(chosen, a, b),
+        lambda g: np.zeros_like(g),  # a step is flat
+        lambda g: np.where(chosen, g, 0),
+        lambda g: np.where(chosen, 0, g),
+    )
+
+
+# Sums over axes: y keeps them, with length 1, so that it and g broadcast against x
+
+
+@operation("Σ")
+def sum(x, *, axis=None, keepdims=False):
+    """The sum over some axes, or over all: ∂y/∂x = 1 for each element."""
+    y = x.sum(axis=axis, keepdims=True)
+    return y if keepdims else y.squeeze(axis), lambda g: np.broadcast_to(g.reshape(y.shape), x.shape)
+
+
+@operation("mean")
+def mean(x, *, axis=None, keepdims=False):
+    """The mean over some axes, or over all: ∂y/∂x = 1/n for each of n elements."""
+    y = x.mean(axis=axis, keepdims=True)
+    return y if keepdims else y.squeeze(axis), lambda g: np.broadcast_to(g.reshape(y.shape) * y.size / x.size, x.shape)
+
+
+@operation("log Σ exp")
+def logsumexp(x, *, axis=None, keepdims=False):
+    """log Σ e^x over some axes, or over all, without overflow: ∂y/∂x = e^(x - y), the softmax of x."""
+    top = x.max(axis=axis, keepdims=True)
+    y = top + np.log(np.exp(x - top).sum(axis=axis, keepdims=True))
+    return y if keepdims else y.squeeze(axis), lambda g: g.reshape(y.shape) * np.exp(x - y)
+
+
+# Elements in another order
+
+
+@operation("[ ]")
+def getitem(x, *, index):
+    """x[index], for every index that NumPy takes; an element that was picked twice gets both gradients."""
+
+    def vjp(g):
+        dx = np.zeros_like(x)
+        np.add.at(dx, index, g)
+        return dx
+
+    return x[index], vjp
+
+
+@operation("reshape")
+def reshape(x, *, shape):
+    """The same elements in another shape."""
+    return np.reshape(x, shape), lambda g: g.reshape(x.shape)
+
+
+@operation("transpose")
+def transpose(x, *, axes=None):
+    """The axes in another order, or reversed: the gradient's go back."""
+    back = None if axes is None else np.argsort([axis % x.ndim for axis in axes])
+    return np.transpose(x, axes), lambda g: np.transpose(g, back)

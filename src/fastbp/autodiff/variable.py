@@ -1,0 +1,320 @@
+"""`Variable`: an array that remembers how it was computed; `operation`: how a rule on arrays becomes one on Variables.
+
+What is not a Variable in an operation becomes a constant of the Variables' dtype, so that float32 stays float32.
+"""
+
+import functools
+import operator
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+#: name: the function on Variables; the decorator `operation` fills it
+OPERATIONS = {}
+
+# NumPy's names of Python's operators, for the case of an array to the left of a Variable
+ARITHMETIC = ("add", "subtract", "multiply", "divide", "power", "matmul")
+COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+
+
+def as_array(value, dtype=None):
+    """The value as an array of `dtype`; None keeps float32 and makes float64 of everything else."""
+    if isinstance(value, Variable):
+        raise TypeError(f"expected an array or a number, got {value!r}; its array is `.value`")
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"a Variable holds real numbers, got dtype {array.dtype}; convert the values to float first")
+    return np.asarray(array, dtype or (np.float32 if array.dtype.type is np.float32 else np.float64))
+
+
+def plain(value):
+    """The array of a Variable; anything else as it is."""
+    return value.value if isinstance(value, Variable) else value
+
+
+def both_sides(name):
+    """The methods for ``variable + other`` and for ``other + variable``."""
+    return lambda a, b: OPERATIONS[name](a, b), lambda b, a: OPERATIONS[name](a, b)
+
+
+def comparison(compare):
+    """The method for ``variable < other``: a plain boolean array."""
+    return lambda a, b: compare(a.value, plain(b))
+
+
+def not_numpy(name):
+    """The error for a NumPy function that was given a Variable."""
+    instead = f"fastbp.autodiff.{name}" if name in OPERATIONS else f"one of fastbp.autodiff ({', '.join(OPERATIONS)})"
+    return TypeError(
+        f"np.{name} does not record what it computes from a Variable: use {instead}, or give np.{name} the array "
+        "`.value` if no gradient is to flow"
+    )
+
+
+class Variable:
+    """An array that remembers how it was computed.
+
+    Operators (``+ - * / ** @``, indexing, ``abs``), the methods below and the functions of `fastbp.autodiff` make new
+    Variables; comparisons make plain boolean arrays. ``x += 1`` binds the name x to a new Variable.
+
+    Parameters
+    ----------
+    value : array-like of real numbers
+        Copied. float32 stays, everything else becomes float64.
+    name : str or None
+        For pictures and tables; may be given later, as ``hidden.name = "hidden"``.
+
+    Attributes
+    ----------
+    value : ndarray
+        That of a leaf may be edited (``W.value -= 0.1 * W.gradient``); what was computed from it is then out of date.
+    gradient : ndarray of the value's shape and dtype, or None
+        Of the output whose `backward` ran last; None before, and for constants.
+    operation : str or None
+        A name in ``OPERATIONS``; None for a leaf.
+    operands : tuple of Variable
+    settings : dict
+        What else the operation was given, such as ``axis``.
+    is_constant : bool
+        Whether it depends on constants only.
+
+    Examples
+    --------
+    >>> from fastbp.autodiff import Variable
+    >>> x = Variable([1.0, 2.0])
+    >>> y = (x**2).sum()
+    >>> y.backward()
+    >>> x.gradient
+    array([2., 4.])
+    """
+
+    def __init__(self, value: ArrayLike, name: str | None = None):
+        self._set(as_array(value).copy(), name)
+
+    def _set(self, value, name=None, operation=None, operands=(), settings=None, vjps=(), is_constant=False):
+        self.value, self.name, self.gradient = value, name, None
+        self.operation, self.operands, self.settings, self._vjps = operation, operands, settings or {}, vjps
+        self.is_constant = is_constant
+
+    shape = property(lambda self: self.value.shape, doc="tuple of int")
+    dtype = property(lambda self: self.value.dtype, doc="float32 or float64")
+    ndim = property(lambda self: self.value.ndim, doc="int")
+    size = property(lambda self: self.value.size, doc="int")
+    T = property(lambda self: self.transpose(), doc="Variable: the axes in reverse order")
+
+    def backward(self, gradient: ArrayLike | None = None):
+        """Compute the ``gradient`` of every node that this one was computed from.
+
+        Each call computes them anew: they do not add up over calls. The gradient of a sum of outputs is that of
+        ``(first + second).backward()``.
+
+        Parameters
+        ----------
+        gradient : array-like of this node's shape, or None
+            dL/d(this node) of some L; None for L = this node, which then must have a single element.
+        """
+        if self.is_constant:
+            raise ValueError("backward of a constant: no Variable took part in computing it, so nothing has a gradient")
+        if gradient is None:
+            if self.size != 1:
+                raise ValueError(
+                    f"backward starts from a single number, and this has shape {self.shape}: take its sum() or "
+                    f"mean(), or give backward(gradient) an array of shape {self.shape}"
+                )
+            gradient = np.ones(self.shape)
+        gradient = as_array(gradient)
+        if gradient.shape != self.shape:
+            raise ValueError(f"gradient must have the shape of the output, {self.shape}, got {gradient.shape}")
+        nodes = topological_order(self)
+        for node in nodes:
+            node.gradient = None if node.is_constant else np.zeros_like(node.value)
+        self.gradient += gradient
+        for node in reversed(nodes):
+            for x, vjp in zip(node.operands, node._vjps, strict=True):
+                if not x.is_constant:
+                    x.gradient += unbroadcast(vjp(node.gradient), x.shape)
+
+    def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Variable":
+        """The sum over some axes, or over all."""
+        return OPERATIONS["sum"](self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Variable":
+        """The mean over some axes, or over all."""
+        return OPERATIONS["mean"](self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: int) -> "Variable":
+        """The same elements in another shape, given as numbers or as one tuple."""
+        return OPERATIONS["reshape"](self, shape=shape if len(shape) != 1 else shape[0])
+
+    def transpose(self, axes: tuple[int, ...] | None = None) -> "Variable":
+        """The axes in another order, or reversed."""
+        return OPERATIONS["transpose"](self, axes=axes)
+
+    __add__, __radd__ = both_sides("add")
+    __sub__, __rsub__ = both_sides("subtract")
+    __mul__, __rmul__ = both_sides("multiply")
+    __truediv__, __rtruediv__ = both_sides("divide")
+    __pow__, __rpow__ = both_sides("power")
+    __matmul__, __rmatmul__ = both_sides("matmul")
+    __lt__, __le__ = comparison(operator.lt), comparison(operator.le)
+    __gt__, __ge__ = comparison(operator.gt), comparison(operator.ge)
+    __eq__, __ne__ = comparison(operator.eq), comparison(operator.ne)
+    __hash__ = object.__hash__  # by identity, as the nodes of a graph are told apart
+
+    def __neg__(self):
+        return OPERATIONS["negative"](self)
+
+    def __abs__(self):
+        return OPERATIONS["absolute"](self)
+
+    def __getitem__(self, index):
+        return OPERATIONS["getitem"](self, index=index)
+
+    def __len__(self):
+        return len(self.value)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __float__(self):
+        return float(self.value)
+
+    def __bool__(self):
+        raise TypeError(
+            "a Variable has no truth value: the graph would hold the branch that was taken and no other. Choose "
+            "element by element with fastbp.autodiff.where(condition, a, b), or ask its array, `.value`"
+        )
+
+    def __array_ufunc__(self, ufunc, method, *operands, **options):
+        # `array * variable` arrives here. (None in this place would hand it to __rmul__, but would leave the error for
+        # np.exp(x) to NumPy, which cannot say what to call instead.)
+        if method == "__call__" and not options and ufunc.__name__ in ARITHMETIC:
+            return OPERATIONS[ufunc.__name__](*operands)
+        if method == "__call__" and not options and ufunc.__name__ in COMPARISONS:
+            return ufunc(*map(plain, operands))
+        raise not_numpy(ufunc.__name__)
+
+    def __array_function__(self, function, types, args, kwargs):
+        raise not_numpy(function.__name__)
+
+    def __array__(self, dtype=None, copy=None):
+        raise not_numpy("asarray")
+
+    def __getstate__(self):
+        if self.operands:
+            raise TypeError("only a leaf of a graph can be copied or pickled: take the array, `.value`")
+        return self.__dict__
+
+    def __repr__(self):
+        text = np.array2string(self.value, separator=", ", threshold=20, prefix="Variable(")
+        name = f", name={self.name!r}" if self.name else ""
+        return f"Variable({text}{name}{f', operation={self.operation!r}' if self.operation else ''})"
+
+
+def constant(value: ArrayLike, name: str | None = None, dtype: DTypeLike | None = None) -> Variable:
+    """A leaf without a gradient. Operations make them of arrays and numbers by themselves; here one gets a name.
+
+    Parameters
+    ----------
+    value : array-like of real numbers
+        Not copied if it is an array of the right dtype.
+    name : str or None
+    dtype : float32, float64 or None
+        None keeps float32 and makes float64 of everything else.
+
+    Returns
+    -------
+    Variable
+    """
+    node = object.__new__(Variable)
+    node._set(as_array(value, dtype), name, is_constant=True)
+    return node
+
+
+def topological_order(output: Variable) -> list[Variable]:
+    """What an output was computed from, and itself at the end: every node once, after its operands.
+
+    A depth-first search with a stack of its own: the depth of a graph is not bounded by Python's recursion limit.
+
+    Parameters
+    ----------
+    output : Variable
+
+    Returns
+    -------
+    list of Variable
+    """
+    order, seen, stack = [], set(), [(output, False)]
+    while stack:
+        node, operands_are_done = stack.pop()
+        if operands_are_done:
+            order.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack += [(operand, False) for operand in reversed(node.operands)]
+    return order
+
+
+def unbroadcast(gradient, shape):
+    """The gradient of an operand that was broadcast to a larger shape: those of the copies of an element add up."""
+    if gradient.shape == shape:
+        return gradient
+    gradient = gradient.sum(axis=tuple(range(gradient.ndim - len(shape))))
+    stretched = tuple(axis for axis, size in enumerate(shape) if size == 1)
+    return gradient.sum(axis=stretched, keepdims=True)
+
+
+def operation(symbol: str) -> Callable:
+    """Decorator that makes an operation on Variables of a rule on arrays, and enters it in ``OPERATIONS``.
+
+    Parameters
+    ----------
+    symbol : str
+        For pictures.
+
+    Returns
+    -------
+    decorator
+        Of a function with the operands as positional parameters and everything else as keyword-only ones. It returns
+        the value and, for each operand, the function from dL/d(value) to dL/d(operand). An operand that was broadcast
+        needs no thought: the copies' gradients are added up later.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastbp.autodiff import OPERATIONS, Variable, operation
+    >>> @operation("sin")
+    ... def sin(x):
+    ...     return np.sin(x), lambda g: g * np.cos(x)
+    >>> x = Variable(0.0)
+    >>> sin(2 * x).backward()
+    >>> float(x.gradient)
+    2.0
+    >>> del OPERATIONS["sin"]
+    """
+
+    def decorate(rule):
+        @functools.wraps(rule)
+        def record(*operands, **settings):
+            dtypes = [x.dtype for x in operands if isinstance(x, Variable)]
+            dtype = np.result_type(*dtypes) if dtypes else None
+            operands = tuple(x if isinstance(x, Variable) else constant(x, dtype=dtype) for x in operands)
+            value, *vjps = rule(*(x.value for x in operands), **settings)
+            node = object.__new__(Variable)
+            node._set(
+                np.asarray(value, np.result_type(*(x.dtype for x in operands))),
+                operation=rule.__name__,
+                operands=operands,
+                settings=settings,
+                vjps=vjps,
+                is_constant=all(x.is_constant for x in operands),
+            )
+            return node
+
+        record.symbol = symbol
+        OPERATIONS[rule.__name__] = record
+        return record
+
+    return decorate

@@ -4,6 +4,7 @@ The kernels (src/fastbp/kernels/isa.c) are compiled once for each instruction se
 between them is made at run time: what is built here runs on every processor of its architecture.
 """
 
+import json
 import os
 import platform
 import sys
@@ -75,6 +76,7 @@ class BuildKernels(build_ext):
         for extension in self.extensions:
             extension.extra_compile_args = self.flags(["-O2", "-g0", "-Wno-unreachable-code"])
         dispatch = next(e for e in self.extensions if e.name.endswith(".dispatch"))
+        dispatch.define_macros = [("FASTBP_VERSION", c_string(self.distribution.get_version()))]
         dispatch.extra_objects = [self.compile_table(isa, is_double) for isa in ISA_FLAGS for is_double in (0, 1)]
         super().build_extensions()
 
@@ -87,11 +89,14 @@ class BuildKernels(build_ext):
 
     def compile_table(self, isa, is_double):
         name = f"fastbp_{isa}_{'double' if is_double else 'float'}"
+        flags = self.flags(FLOAT_FLAGS + ISA_FLAGS[isa])
+        # setuptools puts the environment's flags before ours
+        told = " ".join([*os.environ.get("CFLAGS", "").split(), *flags])
         objects = self.compiler.compile(
             [f"{KERNELS}/isa.c"],
             output_dir=str(Path(self.build_temp) / name),
-            macros=[("FASTBP_DOUBLE", str(is_double)), ("FASTBP_TABLE", name)],
-            extra_postargs=self.flags(FLOAT_FLAGS + ISA_FLAGS[isa]),
+            macros=[("FASTBP_DOUBLE", str(is_double)), ("FASTBP_TABLE", name), ("FASTBP_FLAGS", c_string(told))],
+            extra_postargs=flags,
             depends=KERNEL_SOURCES,
         )
         return objects[0]
@@ -115,12 +120,17 @@ class BuildKernels(build_ext):
             ) from error
 
 
+def c_string(text):
+    """`text` as a string constant of C."""
+    return json.dumps(text)
+
+
 def extension(name):
     return Extension(
         f"fastbp.kernels.{name}",
         [f"{KERNELS}/{name}.pyx"] + ([f"{KERNELS}/tables.c"] if name == "dispatch" else []),
         include_dirs=[KERNELS],
-        depends=KERNEL_SOURCES,
+        depends=[*KERNEL_SOURCES, "pyproject.toml"],  # the version
     )
 
 

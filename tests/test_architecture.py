@@ -26,7 +26,7 @@ FLOORS = [
     {"fastbp.derivatives"},
     {"fastbp.network"},
     {"fastbp.training"},
-    {"fastbp.estimators"},
+    {"fastbp.config", "fastbp.estimators"},
     {"fastbp.inspection"},
     {"fastbp"},
 ]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import fastbp.threads
-from fastbp.threads import FLOPS_PER_THREAD, available_threads, threads_for
+from fastbp.threads import FLOPS_PER_THREAD, available_threads, thread_limits, threads_for
 
 AVAILABLE = "from fastbp.threads import available_threads as n; print(n(), n(3))"
 
@@ -16,8 +16,10 @@ AVAILABLE = "from fastbp.threads import available_threads as n; print(n(), n(3))
 def four_cpus(monkeypatch):
     """A machine with four processors, all of them ours, and nothing said in the environment."""
     monkeypatch.setattr(fastbp.threads, "_cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
     return monkeypatch
 
 
@@ -50,6 +52,18 @@ def test_quota_below_the_affinity(four_cpus):
     # a container may see every processor and be allowed the time of one
     four_cpus.setattr(fastbp.threads, "_cpu_count", lambda: 1)
     assert available_threads() == 1
+
+
+def test_the_limits_by_name(four_cpus):
+    assert thread_limits() == {"processors": 4, "affinity mask": 4}
+    four_cpus.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
+    four_cpus.setattr(fastbp.threads, "_cpu_count", lambda: 2)
+    four_cpus.setenv("OMP_NUM_THREADS", "8")
+    expected = {"processors": 4, "affinity mask": 3, "cgroup quota": 2, "OMP_NUM_THREADS": 8}
+    assert thread_limits() == expected
+    four_cpus.setenv("LOKY_MAX_CPU_COUNT", "2")
+    assert "LOKY_MAX_CPU_COUNT" in thread_limits()
+    assert "cgroup quota" not in thread_limits()
 
 
 def test_a_system_without_affinity(four_cpus):

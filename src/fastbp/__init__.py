@@ -1,6 +1,8 @@
 """fastbp: multi-layer perceptrons that train fast on a CPU, drop-in for scikit-learn's."""
 
+from fastbp.config import show_config
 from fastbp.estimators import MLPClassifier, MLPRegressor
+from fastbp.kernels.dispatch import VERSION as __version__
 from fastbp.network import Network
 
-__all__ = ["MLPClassifier", "MLPRegressor", "Network"]
+__all__ = ["MLPClassifier", "MLPRegressor", "Network", "__version__", "show_config"]

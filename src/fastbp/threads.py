@@ -17,28 +17,41 @@ def _cpu_count():
     return joblib.cpu_count()
 
 
+def thread_limits():
+    """What bounds the number of threads where nobody asks for one.
+
+    Returns
+    -------
+    dict of str to int
+        Those that there are of: processors; affinity mask, the processors this process may run on; cgroup quota, or
+        LOKY_MAX_CPU_COUNT where that is set, if it is below these; OMP_NUM_THREADS, which joblib sets for its workers.
+    """
+    limits = {"processors": os.cpu_count() or 1}
+    if hasattr(os, "sched_getaffinity"):
+        limits["affinity mask"] = len(os.sched_getaffinity(0))
+    if _cpu_count() < min(limits.values()):
+        limits["LOKY_MAX_CPU_COUNT" if "LOKY_MAX_CPU_COUNT" in os.environ else "cgroup quota"] = _cpu_count()
+    # "4,2" gives the numbers of nested levels; the first is ours
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if wanted.isdecimal() and int(wanted) > 0:
+        limits["OMP_NUM_THREADS"] = int(wanted)
+    return limits
+
+
 def available_threads(n_threads=None):
     """The threads a call may use.
 
     Parameters
     ----------
     n_threads : int or None
-        None: ``OMP_NUM_THREADS``, which joblib sets for its workers, else what the process may really use (affinity
-        mask and cgroup quota).
+        None: what the process may really use, and no more than ``OMP_NUM_THREADS``; the least of `thread_limits`.
 
     Returns
     -------
     int
         At least 1.
     """
-    if n_threads is not None:
-        return max(1, int(n_threads))
-    cpus = _cpu_count()
-    if hasattr(os, "sched_getaffinity"):
-        cpus = min(cpus, len(os.sched_getaffinity(0)))
-    # "4,2" gives the numbers of nested levels; the first is ours
-    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return max(1, min(cpus, int(wanted)) if wanted.isdigit() and int(wanted) > 0 else cpus)
+    return max(1, int(n_threads)) if n_threads is not None else min(thread_limits().values())
 
 
 def threads_for(flops, n_threads=None, flops_per_thread=None):

@@ -61,6 +61,9 @@ cdef extern from "isa.h" nogil:
     ctypedef struct kernels_t:
         int64_t vector_bytes
         int64_t block_rows
+        int64_t block_vectors
+        const char *compiler
+        const char *flags
         void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil

@@ -24,8 +24,13 @@ cdef extern from "isa.h" nogil:
     const int fastbp_update_states[]
     const char *const fastbp_math_names[]
     const char *const fastbp_isa_names[]
+    const char fastbp_version[]
     int fastbp_isa_supported(int isa)
     const kernels_t *fastbp_kernels(int isa, int is_double)
+
+
+cdef extern from *:
+    int CYTHON_HEX_VERSION  # 0xMMmmppls: major, minor, patch, level, serial; in every file that Cython writes
 
 
 cdef list names(const char *const *table):
@@ -54,6 +59,11 @@ COMPILED_ISAS = tuple(names(fastbp_isa_names))
 #: those of them that this processor can run
 SUPPORTED_ISAS = tuple(name for i, name in enumerate(COMPILED_ISAS) if fastbp_isa_supported(i))
 
+#: version of the package that was compiled
+VERSION = fastbp_version.decode()
+#: version of the Cython that translated it
+CYTHON_VERSION = ".".join(str(CYTHON_HEX_VERSION >> shift & 255) for shift in (24, 16, 8))
+
 
 def choose_isa(wanted=None):
     """The name of the instruction set to use: `wanted`, or the most capable supported one.
@@ -78,8 +88,10 @@ def choose_isa(wanted=None):
     return wanted
 
 
+#: what the environment asked for when the package was imported; None or "" when it left the choice
+WANTED_ISA = os.environ.get("FASTBP_ISA")
 #: the instruction set in use
-ISA = choose_isa(os.environ.get("FASTBP_ISA"))
+ISA = choose_isa(WANTED_ISA)
 
 cdef const kernels_t *tables[2]
 tables[0] = fastbp_kernels(COMPILED_ISAS.index(ISA), 0)
@@ -88,6 +100,29 @@ tables[1] = fastbp_kernels(COMPILED_ISAS.index(ISA), 1)
 
 cdef const kernels_t *kernels_for(bint is_double) noexcept nogil:
     return tables[is_double]
+
+
+def table_facts(dtype):
+    """What the table of kernels in use says of itself.
+
+    Parameters
+    ----------
+    dtype : float32 or float64
+
+    Returns
+    -------
+    dict
+        vector_bytes; block_rows and block_vectors of the matrix product's register block; the compiler, and the flags
+        it was given.
+    """
+    cdef const kernels_t *kernels = kernels_for(np.dtype(dtype) == np.float64)
+    return {
+        "vector_bytes": kernels.vector_bytes,
+        "block_rows": kernels.block_rows,
+        "block_vectors": kernels.block_vectors,
+        "compiler": kernels.compiler.decode(),
+        "flags": kernels.flags.decode(),
+    }
 
 
 def fma_peak(dtype=np.float32, seconds=0.2, n_threads=1):

@@ -3,6 +3,7 @@
  * setup.py compiles this file once for each pair, with the flags of the instruction set and
  *     FASTBP_DOUBLE   0 float, 1 double
  *     FASTBP_TABLE    the name of the table below, e.g. fastbp_avx2_double
+ *     FASTBP_FLAGS    all the flags, as a string, for show_config
  * Everything but the table is static: no function compiled for one instruction set can be linked into another's.
  */
 #include "isa.h"
@@ -77,10 +78,24 @@ static double fma_loop(int64_t iterations) {
     return (double)iterations * 12 * 2 * (double)VL;
 }
 
+/* numbers only: __VERSION__ and its like hold what distributors add */
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+#if defined(__apple_build_version__)
+#define COMPILER "Apple clang " TEXT(__clang_major__) "." TEXT(__clang_minor__) "." TEXT(__clang_patchlevel__)
+#elif defined(__clang__)
+#define COMPILER "clang " TEXT(__clang_major__) "." TEXT(__clang_minor__) "." TEXT(__clang_patchlevel__)
+#else
+#define COMPILER "gcc " TEXT(__GNUC__) "." TEXT(__GNUC_MINOR__) "." TEXT(__GNUC_PATCHLEVEL__)
+#endif
+
 extern const kernels_t FASTBP_TABLE;
 const kernels_t FASTBP_TABLE = {
     .vector_bytes = VBYTES,
     .block_rows = ROWS_MAX,
+    .block_vectors = VECS_MAX,
+    .compiler = COMPILER,
+    .flags = FASTBP_FLAGS,
     .forward_rows = forward_rows,
     .backward_rows = backward_rows,
     .forward_backward_rows = forward_backward_rows,

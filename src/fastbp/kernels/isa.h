@@ -125,6 +125,8 @@ typedef struct {
 typedef struct {
     int64_t vector_bytes;
     int64_t block_rows; /* rows of the matrix product's register block: what rows are best handed out in */
+    int64_t block_vectors;
+    const char *compiler, *flags; /* what this table was built with */
     /* steps */
     void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi);
     void (*backward_rows)(const plan_t *, int64_t lo, int64_t hi);
@@ -153,6 +155,7 @@ typedef struct {
 } kernels_t;
 
 /* tables.c */
+extern const char fastbp_version[];
 extern const char *const fastbp_activation_names[];
 extern const int fastbp_activation_needs_z[];
 extern const char *const fastbp_loss_names[];

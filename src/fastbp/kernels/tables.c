@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+const char fastbp_version[] = FASTBP_VERSION;
+
 #define NAME(name, fact) #name,
 #define FACT(name, fact) fact,
 const char *const fastbp_activation_names[] = {ACTIVATIONS(NAME) NULL};

@@ -1,0 +1,166 @@
+"""The work whose instructions are counted: what `instructions.py` runs under callgrind.
+
+    python counted_work.py DIRECTORY NAME...
+
+DIRECTORY holds the package fastbp, each NAME is a workload. Only the compiled kernels are imported, below the package's
+own `__init__`: with scikit-learn and scipy, which the rest of fastbp needs, the interpreter would be busy for half a
+minute under callgrind before the first step.
+
+Marks enclose sections; a line is printed for each of them, in their order. What is not the work itself
+(this interpreter, calls, preparations) is the same in a short and a long section of one kind, and cancels in their
+difference.
+"""
+
+import gc
+import os
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+
+from workloads import WORKLOADS, initial_parameters, make_data
+
+#: Repetitions that come first, in which the loader binds symbols and the interpreter specializes its bytecode; of the
+#: short section; of the long one. Counts are exact, so that one step more is enough, and valgrind emulates a fused
+#: multiply-add element by element, so that a step of the widest net takes it seconds.
+REPETITIONS = {"step": (1, 0, 1), "predict": (20, 10, 30)}
+#: A function of the C library that Python calls here and nowhere else: callgrind starts a new file when it is entered.
+mark = os.ctermid
+
+
+def import_kernels(directory):
+    """Import the kernels without running ``fastbp/__init__.py``.
+
+    Parameters
+    ----------
+    directory : str
+        Where the package is.
+    """
+    package = ModuleType("fastbp")
+    package.__path__ = [directory]
+    sys.modules["fastbp"] = package
+    import fastbp.kernels  # noqa: F401
+
+
+def make_network(workload):
+    """The table of layers and the flat parameters, as `fastbp.Network` lays them out.
+
+    Parameters
+    ----------
+    workload : workloads.Workload
+
+    Returns
+    -------
+    layers : ndarray of int64 of shape (n_layers, 5)
+    params : ndarray of float32 of shape (n_params,)
+    loss : str
+        The kernels' name of it.
+    """
+    from fastbp.kernels import ACTIVATIONS
+
+    sizes = workload.trained_layer_sizes
+    output, loss = ("logistic", "binary_log_loss") if workload.is_binary else ("softmax", "log_loss")
+    shapes = list(pairwise(sizes))
+    coef, intercept, layers = 0, sum(i * o for i, o in shapes), []
+    for number, (fan_in, fan_out) in enumerate(shapes, 1):
+        activation = ACTIVATIONS[output if number == len(shapes) else "relu"]
+        layers.append((fan_in, fan_out, coef, intercept, activation))
+        coef += fan_in * fan_out
+        intercept += fan_out
+    parameters = initial_parameters(sizes, "float32")
+    params = np.concatenate([*(W.ravel() for W, _ in parameters), *(b for _, b in parameters)])
+    return np.array(layers, np.int64), params, loss
+
+
+def step(workload, layers, params, loss):
+    """Training by Adam on batches that are picked through an index, as the estimators do.
+
+    Parameters
+    ----------
+    workload : workloads.Workload
+    layers, params, loss
+        See `make_network`.
+
+    Returns
+    -------
+    callable
+        Of the number of steps.
+    """
+    from fastbp.kernels.data import Data
+    from fastbp.kernels.descent import COMPLETED, Descent
+
+    X, y = make_data(replace(workload, n_samples=workload.batch_size), "float32")
+    targets = (y[:, None].astype(np.float32), None) if workload.is_binary else (None, y)
+    data = Data(X, *targets, None, workload.trained_layer_sizes[-1])
+    descent = Descent(layers, params, loss, data, workload.batch_size, True, 1)
+    rows = np.random.RandomState(0).permutation(len(X))
+    optimizer = SimpleNamespace(
+        name="adam", momentum=0.0, nesterovs_momentum=False, beta_1=0.9, beta_2=0.999, epsilon=1e-8, t=0
+    )
+    optimizer.state = [np.zeros_like(params), np.zeros_like(params)]
+
+    def train(n_steps):  # an epoch is one batch
+        losses = np.empty(n_steps)
+        done = descent.train(rows, None, optimizer, 1e-4, 1.0, np.full(n_steps, 1e-3), losses)
+        assert done == (n_steps, COMPLETED)
+
+    return train
+
+
+def predict(workload, layers, params, loss):
+    """The forward pass of one row, the row's `Data` and the array for the result included.
+
+    Parameters
+    ----------
+    workload : workloads.Workload
+    layers, params, loss
+        See `make_network`.
+
+    Returns
+    -------
+    callable
+        Of the number of calls.
+    """
+    from fastbp.kernels.data import Data
+    from fastbp.kernels.predictor import Predictor
+
+    X, _ = make_data(replace(workload, n_samples=workload.layer_sizes[-1]), "float32")
+    row, n_outputs = X[:1], workload.trained_layer_sizes[-1]
+    predictor = Predictor(layers, params)
+
+    def call(n_calls):
+        for _ in range(n_calls):
+            predictor(Data(row, None, None, None, n_outputs), np.empty((1, n_outputs), np.float32))
+
+    return call
+
+
+def main(directory, *names):
+    """Do the work and print the names of its sections.
+
+    Parameters
+    ----------
+    directory : str
+        Where the package fastbp is.
+    *names : str
+        Workloads.
+    """
+    import_kernels(directory)
+    gc.disable()
+    for name in names:
+        workload = WORKLOADS[name]
+        for prepare in (step, predict):
+            work = prepare(workload, *make_network(workload))
+            first, *lengths = REPETITIONS[prepare.__name__]
+            work(first)
+            for length in lengths:
+                mark()
+                work(length)
+                mark()
+                print(name, prepare.__name__, length, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,137 @@
+"""The four steps of training, and a question: after how many rows should the weights move?
+
+    python examples/05_four_steps_of_training.py
+
+Whatever the network, training repeats four steps on a batch of n rows:
+
+    1. forward     a_l = f(a_(l-1) W_l + b_l)           for l = 1, ..., L, from a_0 = X
+    2. cost        C = -1/n Σ_i log (a_L)_(i, y_i)      the mean log-loss: how probable the true classes seemed
+    3. backward    g = dC/d(params)                     the chain rule, from dC/da_L back to the first layer
+    4. descent     params <- params - eta g             a step of length eta |g| downhill
+
+The batch may be all the training rows (full batch), a few (mini-batch) or a single one (online). The larger it is, the
+closer g comes to the gradient over all rows, but the more rows a step takes. Here all three train one network from the
+same weights, on 1,797 handwritten digits, until the cost over all of them is below 0.03. You will see that online
+training needs the fewest rows and the full batch the fewest steps, and that the mini-batch is the first to arrive: it
+needs few rows and not many steps, and a step that takes 32 rows through each layer in one product of matrices is over
+sooner than 32 steps of one row.
+"""
+
+import time
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from fastbp import MLPClassifier, Network
+
+X, y = load_digits(return_X_y=True)
+X = X / 16  # grey levels from 0 to 1
+
+# The four steps, one line each: an epoch, which is one pass over all the rows, in batches of 32.
+
+network = Network([64, 32, 10], "tanh", "softmax", loss="log_loss", random_state=0)
+Y = np.eye(10)[y]  # a row of zeros for each digit, with a one at its class
+eta = 0.3
+for start in range(0, len(X), 32):
+    X_batch, Y_batch = X[start : start + 32], Y[start : start + 32]
+    n = len(X_batch)
+    a = network.forward(X_batch)
+    cost = -np.sum(Y_batch * np.log(a)) / n
+    gradient, _ = network.backward(X_batch, -Y_batch / a / n)  # from dC/da_L
+    network.params -= eta * gradient
+
+# An estimator takes the same steps in a compiled loop; partial_fit is one epoch. Here it does bare gradient descent,
+# without momentum and penalty, and on one thread, so that seconds count arithmetic alone.
+
+plain = {"solver": "sgd", "momentum": 0, "alpha": 0, "random_state": 0, "n_threads": 1}
+estimator = MLPClassifier((32,), "tanh", batch_size=32, learning_rate_init=eta, shuffle=False, **plain)
+estimator.partial_fit(X, y, classes=range(10))
+difference = abs(estimator.network_.params - network.params).max()
+print(f"An epoch: the cost of the last batch is {cost:.2f}, and the two sets of weights differ by at most {difference:.0e}")
+assert difference < 1e-9
+
+
+# Three batch sizes, each with the learning rate of 0.01, 0.03, 0.1, 0.3, 1 and 3 with which it needs the fewest rows.
+# Online training needs a low one: the gradients of single rows point in scattered directions.
+
+
+class Recorder:
+    """Notes the rows seen, the time and the cost over all rows after each epoch, and ends training below a goal."""
+
+    def __init__(self, goal):
+        self.goal, self.rows, self.seconds, self.costs = goal, [], [], []
+
+    def on_fit_begin(self, state):
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, state):
+        self.seconds.append(time.perf_counter() - self.started)
+        cost, _ = state.network.loss_and_gradient(state.X, state.targets)
+        self.rows.append(state.rows_seen)
+        self.costs.append(cost)
+        self.started = time.perf_counter()  # the time in here is not counted
+        return cost < self.goal
+
+
+def race(batch_size, eta):
+    """(rows seen, seconds, cost) after each epoch."""
+    records = [Recorder(goal=0.03) for _ in range(3)]
+    for record in records:
+        model = MLPClassifier((32,), "tanh", batch_size=batch_size, learning_rate_init=eta, max_iter=1000, **plain)
+        model.set_params(n_iter_no_change=np.inf, callbacks=record)  # the recorder says when to stop, and nothing else
+        model.fit(X, y)
+    # The three runs took the same steps; the least time of each epoch is the one that was not interrupted.
+    seconds = np.cumsum(np.min([record.seconds for record in records], axis=0))
+    return record.rows, seconds, record.costs
+
+
+runs = {
+    "full batch": (len(X), race(len(X), eta=1.0)),
+    "mini-batch": (32, race(32, eta=1.0)),
+    "online": (1, race(1, eta=0.1)),
+}
+print(f"\n{'until the cost is 0.03':24}{'rows seen':>10}{'steps':>8}{'seconds':>9}{'µs a step':>11}{'µs a row':>10}")
+rows_seen, steps = {}, {}
+for name, (batch_size, (rows, seconds, costs)) in runs.items():
+    rows_seen[name] = rows[-1]
+    steps[name] = len(costs) * -(-len(X) // batch_size)  # -(-a // b) is a / b, rounded up
+    microseconds = 1e6 * seconds[-1]
+    print(
+        f"{name + f', n = {batch_size:,}':24}{rows_seen[name]:10,}{steps[name]:8,}{seconds[-1]:9.4f}"
+        f"{microseconds / steps[name]:11.2f}{microseconds / rows_seen[name]:10.2f}"
+    )
+
+# Counts of rows and steps do not depend on the machine, so they can be asserted; seconds do, and are only printed.
+assert rows_seen["online"] < rows_seen["mini-batch"] < rows_seen["full batch"] / 5
+assert steps["full batch"] < steps["mini-batch"] < steps["online"]
+
+
+def draw(path):
+    # A Figure of its own, not pyplot's: no window, and no global state to disturb.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    by_rows, by_seconds = figure.subplots(1, 2, sharey=True)
+    styles = {
+        "full batch": {"color": "#E69F00", "linestyle": "-"},
+        "mini-batch": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+        "online": {"color": "#009E73", "linestyle": "--", "marker": "s"},
+    }
+    for name, (batch_size, (rows, seconds, costs)) in runs.items():
+        label = f"{name}, n = {batch_size:,}"
+        by_rows.loglog(rows, costs, label=label, markersize=4, **styles[name])
+        by_seconds.loglog(seconds, costs, markersize=4, **styles[name])
+    by_rows.set(title="Rows that the descent takes", xlabel="rows seen", ylabel="cost C over all rows")
+    by_seconds.set(title="Time that it takes", xlabel="seconds of training")
+    for axes in (by_rows, by_seconds):
+        axes.grid(alpha=0.3)
+    by_rows.legend()
+    figure.savefig(path, dpi=150)
+
+
+try:
+    draw("05_four_steps_of_training.png")
+except ImportError:
+    print("No picture: matplotlib is not installed")
+else:
+    print("The picture is 05_four_steps_of_training.png")

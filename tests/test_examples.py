@@ -1,17 +1,21 @@
-"""Every example runs without a warning, and draws its picture when matplotlib is there."""
+"""Every example runs without a warning, draws its pictures when matplotlib is there, and stands in the index."""
 
+import ast
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
-PICTURES = {"quickstart.py": "quickstart_loss.png"}
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 
 
 def run_example(script, directory, *options, **environment):
@@ -29,23 +33,47 @@ def run_example(script, directory, *options, **environment):
     )
 
 
+def check_picture(path):
+    """It is a PNG that matplotlib can read, and not all of one colour."""
+    from matplotlib.image import imread
+
+    assert path.read_bytes().startswith(PNG_SIGNATURE)
+    pixels = imread(path)
+    assert np.ptp(pixels, axis=(0, 1)).max() > 0, f"{path.name} is blank"
+
+
 def test_there_are_examples():
     assert SCRIPTS
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+@each_script
 def test_example_runs(script, tmp_path):
     process = run_example(script, tmp_path)
     assert process.returncode == 0, process.stderr
     assert process.stdout.strip()
-    picture = PICTURES.get(script.name)
-    if picture and importlib.util.find_spec("matplotlib"):
-        assert (tmp_path / picture).read_bytes().startswith(PNG_SIGNATURE)
+
+    left_behind = sorted(tmp_path.iterdir())
+    strangers = [file.name for file in left_behind if not file.name.startswith(script.stem)]
+    assert not strangers, f"an example leaves nothing but files named after it, found {strangers}"
+    if importlib.util.find_spec("matplotlib"):
+        pictures = [file for file in left_behind if file.suffix == ".png"]
+        assert pictures, "no picture"
+        for picture in pictures:
+            check_picture(picture)
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_example_is_in_the_index(script):
-    assert f"[`{script.name}`]({script.name})" in (EXAMPLES / "README.md").read_text("utf-8")
+@each_script
+def test_example_imports_matplotlib_for_the_picture_only(script):
+    """matplotlib is optional: what an example computes and checks must run without it."""
+    statements = ast.parse(script.read_text("utf-8")).body
+    imported = [alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names]
+    imported += [node.module for node in statements if isinstance(node, ast.ImportFrom)]
+    assert not [name for name in imported if name.partition(".")[0] == "matplotlib"]
+
+
+def test_index_names_every_example_and_no_other():
+    index = (EXAMPLES / "README.md").read_text("utf-8")
+    assert set(re.findall(r"\[`(\w+\.py)`\]\(\1\)", index)) == {script.name for script in SCRIPTS}
 
 
 def test_quickstart_without_matplotlib(tmp_path):

@@ -47,7 +47,7 @@ plain = {"solver": "sgd", "momentum": 0, "alpha": 0, "random_state": 0, "n_threa
 estimator = MLPClassifier((32,), "tanh", batch_size=32, learning_rate_init=eta, shuffle=False, **plain)
 estimator.partial_fit(X, y, classes=range(10))
 difference = abs(estimator.network_.params - network.params).max()
-print(f"An epoch: the cost of the last batch is {cost:.2f}, and the two sets of weights differ by at most {difference:.0e}")
+print(f"After an epoch, with cost {cost:.2f} in its last batch, both sets of weights agree to {difference:.0e}")
 assert difference < 1e-9
 
 

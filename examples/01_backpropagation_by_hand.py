@@ -106,9 +106,9 @@ assert np.allclose(g_hand, network.loss_and_gradient(X_train, y_train)[1], rtol=
 layer_of = np.empty(network.n_params, int)
 for layer, (by_W, by_b) in enumerate(zip(*network.split(layer_of), strict=True), start=1):
     by_W[...] = by_b[...] = layer
-largest = [abs(g_hand[layer_of == layer]).max() for layer in (1, 2, 3)]
-print("The largest of each layer, from the last to the first:", ", ".join(f"{g:.3f}" for g in reversed(largest)))
-assert largest[0] < largest[1] < largest[2]
+largest_in_1, largest_in_2, largest_in_3 = (abs(g_hand[layer_of == layer]).max() for layer in (1, 2, 3))
+print(f"The largest are {largest_in_3:.3f} in layer 3, {largest_in_2:.3f} in layer 2, {largest_in_1:.3f} in layer 1.")
+assert largest_in_1 < largest_in_2 < largest_in_3
 
 # Gradient descent, params <- params - eta dC/dparams: once by hand, once with the kernels, from the same weights.
 

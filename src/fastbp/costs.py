@@ -10,8 +10,8 @@ class Cost:
     ----------
     function : callable
         ``function(y_true, raw_prediction, sample_weight) -> (loss, gradient)``. `y_true` and `raw_prediction`, of shape
-        (n, n_outputs) and the network's dtype, are the targets (class numbers as indicators) and the output before the
-        output activation; `sample_weight` is None or float64 of shape (n,). `loss`, of shape (n,), is the loss of each
+        (n, n_outputs) and the network's dtype, are the targets (class numbers as indicators; read-only) and the output
+        before the output activation; `sample_weight` is None or float64 of shape (n,), read-only. `loss`, of shape (n,), is the loss of each
         row, and `gradient`, of shape (n, n_outputs), its derivative by `raw_prediction`, both times the sample weights
         where there are any.
 
@@ -39,8 +39,9 @@ class Cost:
             Overwritten; NaN when the gradient is not finite, so that the step is abandoned.
         """
         weight = data.sample_weight
-        y_true, weight = data.targets(rows), None if weight is None else weight[rows]
-        row_loss[...], gradient[...] = self.checked(y_true, raw, weight)
+        loss, slope = self.checked(data.targets(rows), raw, None if weight is None else weight[rows])
+        with np.errstate(over="ignore"):  # what does not fit the network's dtype is not finite, as below
+            row_loss[...], gradient[...] = loss, slope
         if not np.isfinite(gradient).all():
             row_loss[...] = np.nan
 
@@ -52,9 +53,14 @@ class Cost:
         TypeError, ValueError
             If the function returns anything but two arrays of real numbers of the right shapes.
         """
+        if sample_weight is not None:
+            sample_weight = sample_weight[:]  # a view: the user's own array stays writeable
+            sample_weight.flags.writeable = False
         returned = self.function(y_true, raw_prediction.copy(), sample_weight)  # a copy: the workspace is used again
-        if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        if not isinstance(returned, (tuple, list)):
             raise TypeError(f"{self} must return (loss, gradient), got {type(returned).__name__}")
+        if len(returned) != 2:
+            raise TypeError(f"{self} must return (loss, gradient), got {len(returned)} values")
         shapes = {"loss": (len(raw_prediction),), "gradient": raw_prediction.shape}
         arrays = []
         for (name, shape), value in zip(shapes.items(), returned, strict=True):
@@ -68,8 +74,10 @@ class Cost:
 
     def check_weights(self, data):
         """ValueError if the function pays no attention to the sample weights: then they would be without effect."""
-        rows = slice(0, min(data.n_rows, 16))
-        if data.sample_weight is None or (data.sample_weight[rows] == 1).all():
+        if data.sample_weight is None:
+            return
+        rows = np.flatnonzero(data.sample_weight != 1)[:16]
+        if not rows.size:
             return
         y_true, weight = data.targets(rows), data.sample_weight[rows]
         raw = np.full_like(y_true, 0.5)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp.data import lowered
+from fastbp.data import check_indices, lowered
 from fastbp.kernels._doors import check_shape
 from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
 from fastbp.kernels.linearization import Linearization, transposed_weights
@@ -22,6 +22,9 @@ from fastbp.threads import threads_for
 
 #: Rows of a slice: their activations and tangents should stay in the second-level cache.
 SLICE_ROWS = 256
+
+#: What the kernels read.
+LAYOUT = ("C_CONTIGUOUS", "ALIGNED")
 
 #: Gradients are added up within so many runs of slices.
 RUNS = 4
@@ -48,7 +51,7 @@ class Differentiable:
             the gradient by X of ``sum(v * forward(X))``.
         """
         X = self._check_X(X)
-        v = self._like("v", v, X.shape[0], self.n_outputs)
+        v = self._like("v", v, (X.shape[0], self.n_outputs))
         out = np.empty(X.shape, self.dtype)
         self._over_slices(X, lambda at, rows: at.pull(v[rows], dX=out[rows]), passes=2)
         return out
@@ -67,7 +70,7 @@ class Differentiable:
             Row i is ``J_i @ u[i]``: the change of the output, to first order, when ``X[i]`` moves by ``u[i]``.
         """
         X = self._check_X(X)
-        u = self._like("u", u, X.shape[0], self.layer_sizes[0])
+        u = self._like("u", u, (X.shape[0], self.layer_sizes[0]))
         out = np.empty((X.shape[0], self.n_outputs), self.dtype)
 
         def piece(at, rows):
@@ -129,7 +132,7 @@ class Differentiable:
             By the input, like `vjp`.
         """
         X = self._check_X(X)
-        dA = self._like("dA", dA, X.shape[0], self.n_outputs)
+        dA = self._like("dA", dA, (X.shape[0], self.n_outputs))
         dX = np.empty(X.shape, self.dtype)
         gradient = self._summed_over_slices(X, lambda at, rows, total: at.pull(dA[rows], total, dX[rows]), passes=3)
         return gradient, dX
@@ -188,8 +191,7 @@ class Differentiable:
         if callable(self.loss):
             raise ValueError(f"hvp needs the second derivative of the loss, which {self.loss!r} does not give")
         X, data, weight_sum = self._data(X, y, sample_weight)
-        direction = check_shape("direction", np.asarray(direction), (self.n_params,))
-        direction = np.ascontiguousarray(direction, self.dtype)
+        direction = self._like("direction", direction, (self.n_params,))
         turned = transposed_weights(self.layers, direction)
 
         def piece(at, rows, total):
@@ -233,7 +235,9 @@ class Differentiable:
         With `totals`, an array for each run of slices, ``piece(linearization, rows, total)``.
         """
         n = X.shape[0]
-        X = X.tocsr() if hasattr(X, "tocsr") else X
+        if hasattr(X, "tocsr"):
+            X = X.tocsr()
+            check_indices(X)
         turned = transposed_weights(self.layers, self.params)
         n_slices = -(-n // SLICE_ROWS)
         n_runs = n_slices if totals is None else len(totals)
@@ -242,7 +246,7 @@ class Differentiable:
             for i in range(run * n_slices // n_runs, (run + 1) * n_slices // n_runs):
                 rows = slice(i * SLICE_ROWS, min((i + 1) * SLICE_ROWS, n))
                 part = X[rows].toarray() if hasattr(X, "tocsr") else X[rows]
-                part = np.ascontiguousarray(lowered("X", part, self.dtype), self.dtype)
+                part = np.require(lowered("X", part, self.dtype), self.dtype, LAYOUT)
                 at = Linearization(self.layers, self.params, turned, part)
                 piece(at, rows, *(() if totals is None else (totals[run],)))
 
@@ -268,12 +272,14 @@ class Differentiable:
         """(X, data, sum of the sample weights), checked."""
         X = self._check_X(X)
         data = self._make_data(X, y, sample_weight)
+        if callable(self.loss):
+            self.kernel_loss.check_weights(data)
         weights = data.sample_weight
         return X, data, data.n_rows if weights is None else float(weights.sum())
 
-    def _like(self, name, array, n, width):
-        """`array` in the network's dtype, C-contiguous; ValueError unless of shape (n, width)."""
+    def _like(self, name, array, shape):
+        """`array` in the network's dtype, C-contiguous and aligned; ValueError unless of this shape."""
         array = np.asarray(array)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
-        return np.ascontiguousarray(lowered(name, check_shape(name, array, (n, width)), self.dtype), self.dtype)
+        return np.require(lowered(name, check_shape(name, array, shape), self.dtype), self.dtype, LAYOUT)

@@ -164,6 +164,7 @@ class BaseMLP(FittedWeights, BaseEstimator):
             if sample_weight is not None:
                 sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             self.n_outputs_ = self._count_outputs(targets)
+            self.out_activation_ = self._output_activation()
             rng, lock = self._generator(incremental)
             if first_pass:
                 network = self._new_network(X, hidden, rng)
@@ -240,7 +241,6 @@ class BaseMLP(FittedWeights, BaseEstimator):
 
     def _new_network(self, X, hidden, rng):
         self.n_layers_ = len(hidden) + 2
-        self.out_activation_ = self._output_activation()
         self.t_ = 0
         try:
             return self._build([X.shape[1], *hidden, self.n_outputs_], X.dtype, rng)

@@ -46,7 +46,10 @@ INLINE vec d2f_selu(vec z, vec a) { return choose(less(a, (vec){0}), a + SELU_AL
 INLINE vec f_gelu(vec z) { return z * vnormal_cdf(z); } /* Hendrycks and Gimpel (2016): x Phi(x), exact */
 INLINE vec normal_pdf(vec z) { return vexp(z * z * (real)-0.5) * INV_SQRT_2PI; }
 INLINE vec df_gelu(vec z, vec a) { return vnormal_cdf(z) + z * normal_pdf(z); }
-INLINE vec d2f_gelu(vec z, vec a) { return normal_pdf(z) * ((real)2 - z * z); }
+INLINE vec d2f_gelu(vec z, vec a) {
+    vec p = normal_pdf(z);
+    return p * (real)2 - z * p * z; /* p (2 - z^2), where z^2 may overflow */
+}
 
 INLINE vec f_silu(vec z) { return z * vlogistic(z); }
 INLINE vec df_silu(vec z, vec a) {

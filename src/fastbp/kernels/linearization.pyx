@@ -132,6 +132,14 @@ cdef class Linearization:
                 self.kernels.activation_forward(<int> self.layers[layer, 4], z, a, self.n, self.layers[layer, 1])
         return 0
 
+    def check_like_output(self, name, array):
+        """ValueError unless the array has the shape and the type of the output."""
+        check(name, array, self.dtype, (self.n, self.layers[self.n_layers - 1, 1]))
+
+    def check_like_params(self, name, array):
+        """ValueError unless the array has the shape and the type of the parameters."""
+        check(name, array, self.dtype, self.arrays[0].shape)
+
     @property
     def output(self):
         """ndarray of shape (n, n_outputs): the last layer's a; not to be written to."""
@@ -156,6 +164,7 @@ cdef class Linearization:
         cdef int64_t layer
         cdef char *x
         cdef char *out
+        check("dX", dX, self.dtype, (self.n, self.layers[0, 0]))
         change = dX
         for layer in range(self.n_layers):
             moved = np.empty((self.n, self.layers[layer, 1]), self.dtype)
@@ -183,6 +192,9 @@ cdef class Linearization:
         cdef int64_t layer
         cdef char *x
         cdef char *below
+        self.check_like_output("dA", dA)
+        self.check_like_params("gradient", gradient)
+        check("dX", dX, self.dtype, (self.n, self.layers[0, 0]))
         cdef char *total = NULL if gradient is None else <char *> address(gradient, True)
         buffers = np.empty((2, self.n * self.widest), self.dtype)
         buffers[0, :dA.size] = dA.ravel()
@@ -218,6 +230,7 @@ cdef class Linearization:
         cdef char *x
         cdef char *dx = NULL
         cdef char *dz
+        self.check_like_params("direction", direction)
         cdef char *flat = <char *> address(direction)
         self.dz, self.da = self.room(), self.room()
         for layer in range(self.n_layers):
@@ -248,6 +261,11 @@ cdef class Linearization:
         cdef int64_t layer
         cdef char *x
         cdef char *dx
+        self.check_like_output("dA", dA)
+        self.check_like_output("dA_tangent", dA_tangent)
+        self.check_like_params("direction", direction)
+        self.check_like_params("direction_transposed", direction_transposed)
+        self.check_like_params("out", out)
         cdef char *total = <char *> address(out, True)
         cdef char *turned = <char *> address(direction_transposed)
         cdef char *z

@@ -5,6 +5,8 @@ training by returning True, and ``on_fit_end(state)``. All three get the same `T
 callbacks the loop over epochs does not return to Python at all.
 """
 
+from contextlib import ExitStack
+
 from fastbp.training.history import History
 
 EVENTS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
@@ -74,6 +76,9 @@ class TrainingState:
 class Callbacks:
     """The callbacks of a run, told of each event in their order; False if there are none.
 
+    A context manager around the run: a callback that was told of its beginning is told of its end, whatever happens in
+    between, and whatever another callback makes of it.
+
     Parameters
     ----------
     callbacks : None, object, or list or tuple of objects
@@ -90,6 +95,7 @@ class Callbacks:
             callbacks = ()
         self.objects = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
         self.state = state
+        self.begun = []
         for number, callback in enumerate(self.objects):
             if isinstance(callback, type) or not any(callable(getattr(callback, event, None)) for event in EVENTS):
                 raise TypeError(
@@ -102,12 +108,25 @@ class Callbacks:
 
     def tell(self, event):
         """Call the event's method of every callback that has it. Whether one of them returned something true."""
-        answers = [getattr(callback, event)(self.state) for callback in self.objects if hasattr(callback, event)]
-        return any(bool(answer) for answer in answers)
+        return any([self.tell_one(callback, event) for callback in self.objects])
+
+    def tell_one(self, callback, event):
+        """Call the event's method of a callback, if it has one. Whether it returned something true."""
+        method = getattr(callback, event, None)
+        return callable(method) and bool(method(self.state))
 
     def __enter__(self):
-        self.tell("on_fit_begin")
+        self.begun = []
+        try:
+            for callback in self.objects:
+                self.tell_one(callback, "on_fit_begin")
+                self.begun.append(callback)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception):
-        self.tell("on_fit_end")
+        with ExitStack() as stack:  # last in, first out; all are called, also when one raises
+            for callback in reversed(self.begun):
+                stack.callback(self.tell_one, callback, "on_fit_end")

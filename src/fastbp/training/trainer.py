@@ -129,9 +129,9 @@ class Trainer:
                 return True
             if validation is not None:
                 self.score(validation)
-            if self.callbacks.tell("on_epoch_end"):
-                return True
-            if history.patience.is_exhausted and not self.go_on(validation is not None):
+            # the schedule decides first, so that callbacks see the learning rate of the coming epoch
+            exhausted = history.patience.is_exhausted and not self.go_on(validation is not None)
+            if self.callbacks.tell("on_epoch_end") or exhausted:
                 return True
         return False
 

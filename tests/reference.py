@@ -40,6 +40,22 @@ def softmax_backward(z, a, dA):
     return a * (dA - (dA * a).sum(axis=1, keepdims=True))
 
 
+def softmax_backward_tangent(z, dz, dA, dA_tangent):
+    """d(J dA) = J d(dA) + dJ dA, with dJ = diag(da) - da a^T - a da^T and da = J dz."""
+    a = softmax(z)
+    da = softmax_backward(z, a, dz)
+    inner = (dA * a).sum(axis=1, keepdims=True)
+    inner_tangent = (dA * da).sum(axis=1, keepdims=True)
+    return softmax_backward(z, a, dA_tangent) + da * (dA - inner) - a * inner_tangent
+
+
+def mish_second(z):
+    """With t = tanh(softplus(z)), t' = (1 - t^2) s and s = logistic(z): (z t)'' = 2 t' + z t''."""
+    s, t = expit(z), np.tanh(softplus(z))
+    slope = s / np.cosh(softplus(z)) ** 2
+    return 2 * slope + z * slope * (expit(-z) - 2 * t * s)
+
+
 # name: (f(z), f'(z))
 ELEMENTWISE = {
     "identity": (lambda z: z, np.ones_like),
@@ -62,6 +78,22 @@ ELEMENTWISE = {
     "exp": (np.exp, np.exp),
 }
 
+#: name: f''(z)
+SECOND_DERIVATIVES = {
+    "identity": np.zeros_like,
+    "logistic": lambda z: expit(z) * expit(-z) * (expit(-z) - expit(z)),
+    "tanh": lambda z: -2 * np.tanh(z) / np.cosh(z) ** 2,
+    "relu": np.zeros_like,
+    "leaky_relu": np.zeros_like,
+    "elu": lambda z: np.where(z < 0, np.exp(np.minimum(z, 0)), 0.0),
+    "selu": lambda z: np.where(z < 0, SELU_SCALE * SELU_ALPHA * np.exp(np.minimum(z, 0)), 0.0),
+    "gelu": lambda z: normal_pdf(z) * (2 - z**2),
+    "silu": lambda z: expit(z) * expit(-z) * (2 + z * (expit(-z) - expit(z))),
+    "mish": mish_second,
+    "softplus": lambda z: expit(z) * expit(-z),
+    "exp": np.exp,
+}
+
 
 def elementwise(f, df):
     """The pair (forward, backward) of a function that works on single elements: dz = dA * f'(z)."""
@@ -71,6 +103,16 @@ def elementwise(f, df):
 #: name: (A = forward(Z), dZ = backward(Z, A, dA))
 ACTIVATIONS = {name: elementwise(*pair) for name, pair in ELEMENTWISE.items()}
 ACTIVATIONS["softmax"] = (softmax, softmax_backward)
+
+
+def elementwise_tangent(df, d2f):
+    """d(dA f'(z)) = d(dA) f'(z) + dA f''(z) dz."""
+    return lambda z, dz, dA, dA_tangent: dA_tangent * df(z) + dA * d2f(z) * dz
+
+
+#: name: the change of dZ = backward(dA) when z changes by dz, and dA by dA_tangent
+BACKWARD_TANGENTS = {name: elementwise_tangent(ELEMENTWISE[name][1], d2f) for name, d2f in SECOND_DERIVATIVES.items()}
+BACKWARD_TANGENTS["softmax"] = softmax_backward_tangent
 
 
 def clip(p):
@@ -88,6 +130,14 @@ LOSSES = {
         lambda y, a: (clip(a) - y) / (clip(a) * (1 - clip(a))),
     ),
     "poisson": (lambda y, a: xlogy(y, y / a) - y + a, lambda y, a: 1 - y / a),
+}
+
+#: name: the second derivative by a of the loss of each element
+CURVATURES = {
+    "squared_error": lambda y, a: np.ones_like(a),
+    "log_loss": lambda y, a: y / clip(a) ** 2,
+    "binary_log_loss": lambda y, a: y / clip(a) ** 2 + (1 - y) / (1 - clip(a)) ** 2,
+    "poisson": lambda y, a: y / a**2,
 }
 
 
@@ -155,6 +205,44 @@ def loss_and_gradient(coefs, intercepts, X, y, *, activations, loss, alpha=0.0, 
         db.insert(0, b_gradient / S)
         dA = dX
     return value / S, dW, db
+
+
+def jacobian(coefs, intercepts, X, activations):
+    """The product of the local Jacobians, diag f'(z_l) W_l^T from the last layer to the first, of each row."""
+    A, Z = forward(coefs, intercepts, X, activations)
+    J = []
+    for r in range(len(X)):
+        product = np.eye(coefs[-1].shape[1])
+        for i in reversed(range(len(coefs))):
+            rows = np.ones((len(product), 1))  # one row of z and a for each row of the product
+            z, a = rows * Z[i + 1][r], rows * A[i + 1][r]
+            product = ACTIVATIONS[activations[i]][1](z, a, product) @ coefs[i].T
+        J.append(product)
+    return np.array(J)
+
+
+def hvp(coefs, intercepts, X, y, d_coefs, d_intercepts, *, activations, loss, alpha=0.0, sample_weight=None):
+    """The change of the gradients in `loss_and_gradient` when coefs and intercepts move along a direction.
+
+    Its lines, each differentiated (Pearlmutter, 1994): dz_l = da_(l-1) W_l + a_(l-1) dW_l + db_l on the way forward; on
+    the way back, the changes of delta_l, of a_(l-1)^T delta_l and of delta_l W_l^T.
+    """
+    weight = np.ones(len(X)) if sample_weight is None else sample_weight
+    A, Z = forward(coefs, intercepts, X, activations)
+    dA, dZ = [np.zeros_like(X)], [None]
+    for i, activation in enumerate(activations):
+        dZ.append(dA[i] @ coefs[i] + A[i] @ d_coefs[i] + d_intercepts[i])
+        dA.append(ACTIVATIONS[activation][1](Z[i + 1], A[i + 1], dZ[i + 1]))  # every local Jacobian is symmetric
+    gradient = weight[:, None] * LOSSES[loss][1](y, A[-1])
+    change = weight[:, None] * CURVATURES[loss](y, A[-1]) * dA[-1]
+    coef_products, intercept_products = [], []
+    for i in reversed(range(len(coefs))):
+        change = BACKWARD_TANGENTS[activations[i]](Z[i + 1], dZ[i + 1], gradient, change)
+        delta = ACTIVATIONS[activations[i]][1](Z[i + 1], A[i + 1], gradient)
+        coef_products.insert(0, (A[i].T @ change + dA[i].T @ delta + alpha * d_coefs[i]) / weight.sum())
+        intercept_products.insert(0, change.sum(axis=0) / weight.sum())
+        gradient, change = delta @ coefs[i].T, change @ coefs[i].T + delta @ d_coefs[i].T
+    return coef_products, intercept_products
 
 
 def train(coefs, intercepts, X, y, *, update, rates, batch_size, random_state=None, sample_weight=None, **objective):

@@ -22,8 +22,8 @@ WORKLOAD = """
 import sys
 import warnings
 import numpy as np
-from fastbp import MLPClassifier, MLPRegressor
-from fastbp.kernels import ACTIVATIONS, ISA, activation_backward, activation_forward
+from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp.kernels import ACTIVATIONS, ISA, activation_backward, activation_backward_tangent, activation_forward
 
 warnings.simplefilter("ignore")  # ten epochs do not converge
 results = {"isa": np.array(ISA)}
@@ -34,9 +34,14 @@ for dtype in ("float32", "float64"):
         A = activation_forward(Z, name)
         results[f"{name} forward {dtype}"] = A
         results[f"{name} backward {dtype}"] = activation_backward(dA, A, name, Z=Z)
+        results[f"{name} tangent of backward {dtype}"] = activation_backward_tangent(dA, dA, Z, Z, name)
     X = rng.normal(size=(211, 9)).astype(dtype)
     labels = (X[:, 0] * X[:, 1] > 0) + (X[:, 2] > 0)
     params = dict(hidden_layer_sizes=(17, 6), batch_size=32, max_iter=10, random_state=0)
+    network = Network([9, 17, 6, 3], "gelu", "softmax", "squared_error", dtype=dtype, random_state=0)
+    targets, direction = rng.normal(size=(211, 3)).astype(dtype), rng.normal(size=network.n_params).astype(dtype)
+    results[f"jacobian {dtype}"] = network.jacobian(X)
+    results[f"hvp {dtype}"] = network.hvp(X, targets, direction)
     for model, y in (
         (MLPClassifier(activation="gelu", **params), labels),
         (MLPRegressor(activation="tanh", solver="sgd", learning_rate_init=0.01, **params), X[:, 0] * X[:, 1]),
@@ -90,7 +95,8 @@ def test_results_differ_by_rounding_only(isa, results):
         # Kernels: the vector functions err by 3 ulp at most, the tail of gelu by z^2 = 64 ulp. Training: 70 steps
         # whose roundings the gradients carry on from step to step; Adam's division by sqrt(v) magnifies them.
         factor = 200 if "ward" in name else 2e4
-        scale = max(1.0, np.abs(expected).max()) if "exp" in name else 1.0
+        # the tangent multiplies three numbers of up to 8
+        scale = max(1.0, np.abs(expected).max()) if "exp" in name or "tangent" in name else 1.0
         assert_allclose(theirs[name], expected, rtol=factor * eps, atol=factor * eps * scale, err_msg=name)
 
 

@@ -14,8 +14,14 @@ FINITE_DIFFERENCE = dict(rtol=1e-7, atol=1e-8)
 
 @pytest.mark.parametrize(
     ("twins", "kernels"),
-    [(reference.ACTIVATIONS, ACTIVATIONS), (reference.LOSSES, LOSSES), (reference.UPDATES, UPDATES)],
-    ids=["activations", "losses", "updates"],
+    [
+        (reference.ACTIVATIONS, ACTIVATIONS),
+        (reference.BACKWARD_TANGENTS, ACTIVATIONS),
+        (reference.LOSSES, LOSSES),
+        (reference.CURVATURES, LOSSES),
+        (reference.UPDATES, UPDATES),
+    ],
+    ids=["activations", "backward_tangents", "losses", "curvatures", "updates"],
 )
 def test_every_name_has_a_twin(twins, kernels):
     assert set(twins) == set(kernels)
@@ -36,6 +42,67 @@ def test_loss_derivative(name):
     loss, derivative = reference.LOSSES[name]
     expected = reference.finite_difference(lambda a: loss(y, a).sum(), a)
     assert_allclose(derivative(y, a), expected, **FINITE_DIFFERENCE)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_backward_tangent(name):
+    z, dz, dA, dA_tangent = np.random.default_rng(0).normal(size=(4, 3, 4))
+    forward, backward = reference.ACTIVATIONS[name]
+
+    def moved(t):
+        z_t = z + t * dz
+        return backward(z_t, forward(z_t), dA + t * dA_tangent)
+
+    expected = (moved(1e-6) - moved(-1e-6)) / 2e-6
+    assert_allclose(reference.BACKWARD_TANGENTS[name](z, dz, dA, dA_tangent), expected, **FINITE_DIFFERENCE)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_curvature(name):
+    y, a = np.random.default_rng(0).uniform(0.2, 0.8, size=(2, 3, 4))
+    derivative = reference.LOSSES[name][1]
+    expected = (derivative(y, a + 1e-6) - derivative(y, a - 1e-6)) / 2e-6
+    assert_allclose(reference.CURVATURES[name](y, a), expected, **FINITE_DIFFERENCE)
+
+
+def moved_along(arrays, directions, t):
+    return [array + t * direction for array, direction in zip(arrays, directions, strict=True)]
+
+
+@pytest.fixture
+def small_network():
+    """(coefs, intercepts, a direction for each of them, X, y, activations)."""
+    rng = np.random.default_rng(0)
+    sizes = [(4, 3), (3, 2)]
+    coefs, d_coefs = ([rng.normal(size=size) for size in sizes] for _ in range(2))
+    intercepts, d_intercepts = ([rng.normal(size=size[1]) for size in sizes] for _ in range(2))
+    return coefs, intercepts, d_coefs, d_intercepts, rng.normal(size=(5, 4)), rng.normal(size=(5, 2)), ("tanh", "softmax")
+
+
+def test_jacobian(small_network):
+    coefs, intercepts, _, _, X, _, activations = small_network
+    J = reference.jacobian(coefs, intercepts, X, activations)
+    assert J.shape == (5, 2, 4)
+    for k in range(2):
+        # an output of a row depends on this row only
+        expected = reference.finite_difference(
+            lambda X, k=k: reference.forward(coefs, intercepts, X, activations)[0][-1][:, k].sum(), X
+        )
+        assert_allclose(J[:, k], expected, **FINITE_DIFFERENCE)
+
+
+def test_hvp(small_network):
+    coefs, intercepts, d_coefs, d_intercepts, X, y, activations = small_network
+    problem = dict(activations=activations, loss="squared_error", alpha=0.3, sample_weight=np.array([1, 2, 0, 0.5, 3]))
+
+    def gradient(t):
+        moved = moved_along(coefs, d_coefs, t), moved_along(intercepts, d_intercepts, t)
+        return reference.loss_and_gradient(*moved, X, y, **problem)[1:]
+
+    found = reference.hvp(coefs, intercepts, X, y, d_coefs, d_intercepts, **problem)
+    for products, ahead, behind in zip(found, gradient(1e-6), gradient(-1e-6), strict=True):
+        for product, plus, minus in zip(products, ahead, behind, strict=True):
+            assert_allclose(product, (plus - minus) / 2e-6, **FINITE_DIFFERENCE)
 
 
 @pytest.mark.parametrize("name", LOSSES)

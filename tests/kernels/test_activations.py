@@ -5,7 +5,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from fastbp.kernels import ACTIVATIONS, NEEDS_PREACTIVATION, activation_backward, activation_forward
+from fastbp.kernels import (
+    ACTIVATIONS,
+    NEEDS_PREACTIVATION,
+    activation_backward,
+    activation_backward_tangent,
+    activation_forward,
+)
 
 SIZES = (1, 2, 3, 7, 8, 9, 31, 33, 100)
 every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
@@ -149,3 +155,90 @@ def test_preactivation_is_asked_for(name):
 def test_empty_arrays():
     assert activation_forward(np.empty((0, 3)), "tanh").shape == (0, 3)
     assert activation_backward(np.empty((0, 3)), np.empty((0, 3)), "tanh").shape == (0, 3)
+
+
+# The tangent of the backward pass: dA_tangent f'(z) + dA f''(z) Z_tangent
+
+
+def tangent_problem(n, m, dtype):
+    """(dA, dA_tangent, Z, Z_tangent)"""
+    dA, dA_tangent, Z_tangent = np.random.default_rng(m).normal(size=(3, n, m)).astype(dtype)
+    return dA, dA_tangent, pre_activations(n, m, dtype, seed=n), Z_tangent
+
+
+@every_activation
+@both_dtypes
+@pytest.mark.parametrize("m", SIZES)
+def test_twin_of_the_tangent(name, dtype, m):
+    for n in SIZES:
+        dA, dA_tangent, Z, Z_tangent = problem = tangent_problem(n, m, dtype)
+        kept = [array.copy() for array in problem]
+        found = activation_backward_tangent(dA, dA_tangent, Z, Z_tangent, name)
+        dA, dA_tangent, Z, Z_tangent = (array.astype(np.float64) for array in problem)
+        expected = reference.BACKWARD_TANGENTS[name](Z, Z_tangent, dA, dA_tangent)
+        # e^z may be large; else slopes and second derivatives are of order one, as are the rows of softmax
+        largest = max(np.abs(array).max() for array in (dA, dA_tangent, dA * Z_tangent))
+        scale = 10 * largest * max(1.0, np.exp(Z).max() if name == "exp" else 1.0) * (m if name == "softmax" else 1)
+        close(found, expected, dtype, scale)
+        for array, before in zip(problem, kept, strict=True):
+            assert_array_equal(array, before)
+
+
+@every_activation
+def test_finite_differences_of_the_tangent(name):
+    dA, dA_tangent, Z, Z_tangent = tangent_problem(3, 5, np.float64)
+    Z[np.abs(Z) < 1e-2] = 0.5  # off the kink of relu and its kin
+
+    def moved(t):
+        return forward_and_backward(name, Z + t * Z_tangent, dA + t * dA_tangent)[1]
+
+    expected = (moved(1e-5) - moved(-1e-5)) / 2e-5
+    # the third derivative times 1e-10, and rounding of 1e-16 / 1e-5; e^z is up to e^10, its roundings with it
+    scale = max(1.0, np.abs(expected).max())
+    found = activation_backward_tangent(dA, dA_tangent, Z, Z_tangent, name)
+    assert_allclose(found, expected, rtol=1e-7, atol=1e-9 * scale)
+
+
+@every_activation
+@both_dtypes
+def test_tangent_does_not_depend_on_position(name, dtype):
+    if name == "softmax":
+        problem, parts = tangent_problem(37, 11, dtype), [slice(i, i + k) for i in range(5) for k in (1, 2, 7, 30)]
+    else:
+        problem = tangent_problem(1, 100, dtype)
+        parts = [(slice(None), slice(i, i + k)) for i in range(18) for k in (1, 2, 3, 5, 8, 16, 31)]
+    whole = activation_backward_tangent(*problem, name)
+    for part in parts:
+        assert_array_equal(activation_backward_tangent(*(array[part] for array in problem), name), whole[part])
+
+
+@every_activation
+@both_dtypes
+def test_tangent_is_linear_in_what_moves(name, dtype):
+    dA, dA_tangent, Z, Z_tangent = tangent_problem(5, 9, dtype)
+    nothing = np.zeros_like(Z)
+    assert not activation_backward_tangent(dA, nothing, Z, nothing, name).any()
+    # without a move of Z, backward itself; with one, twice as far for twice the move (a factor of two is exact)
+    along_dA = activation_backward_tangent(dA, dA_tangent, Z, nothing, name)
+    close(along_dA, forward_and_backward(name, Z, dA_tangent)[1], dtype, np.abs(along_dA).max())
+    along_Z = activation_backward_tangent(dA, nothing, Z, Z_tangent, name)
+    assert_array_equal(activation_backward_tangent(dA, nothing, Z, 2 * Z_tangent, name), 2 * along_Z)
+
+
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name not in ("softmax", "exp")])
+@both_dtypes
+def test_second_derivative_far_out(name, dtype):
+    # beyond 1.9e19 a float32 overflows when it is squared, a float64 beyond 1.4e154
+    Z = np.array([[-1.0, 1.0]]) * (1e30 if dtype == np.float32 else 1e200)
+    Z, ones = Z.astype(dtype), np.ones((1, 2), dtype)
+    assert_array_equal(activation_backward_tangent(ones, 0 * ones, Z, ones, name), [[0, 0]])
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "selu"])
+def test_second_derivative_at_the_kink_is_that_of_a_line(name):
+    zero, one = np.zeros((1, 1)), np.ones((1, 1))
+    assert activation_backward_tangent(one, zero, zero, one, name) == 0
+
+
+def test_tangent_of_empty_arrays():
+    assert activation_backward_tangent(*[np.empty((0, 3))] * 4, "tanh").shape == (0, 3)

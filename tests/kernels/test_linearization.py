@@ -1,0 +1,247 @@
+"""A kept forward pass and the products with its Jacobian: kernel, twin and finite differences; `linearization.pyx`."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import reference
+from fastbp.kernels import ACTIVATIONS
+from fastbp.kernels.linearization import Linearization, transposed_weights
+
+every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+# no hidden layer; widths that fill no vector; one unit
+SIZES = [(3, 2), (1, 1), (4, 5, 3, 2), (9, 1, 17), (33, 31, 7, 100)]
+# layers, and as many rows, that the products with matrices pack
+WIDE, ROWS = (120, 110, 100), 130
+# a call's worth of arguments, each laid out as the output or as the parameters
+PULL, TANGENT = ("dA", "gradient", "dX"), ("dA", "dA_tangent", "direction", "direction_transposed", "out")
+
+
+class Problem:
+    """A network as the kernel takes it, as the twins take it, and arrays to multiply with."""
+
+    def __init__(self, sizes, activation="tanh", dtype=np.float64, n=5, seed=0):
+        rng = np.random.default_rng(seed)
+        shapes = list(pairwise(sizes))
+        # e^z of e^z soon leaves the range of numbers
+        self.activations = ["tanh" if activation == "exp" else activation] * (len(shapes) - 1) + [activation]
+        ends = np.cumsum([i * o for i, o in shapes] + [o for _, o in shapes])
+        self.starts = [0, *ends[:-1]]
+        self.shapes = shapes
+        self.layers = np.array(
+            [
+                (i, o, self.starts[k], self.starts[len(shapes) + k], ACTIVATIONS[self.activations[k]])
+                for k, (i, o) in enumerate(shapes)
+            ],
+            np.int64,
+        )
+        scale = np.concatenate([np.full(i * o, i**-0.5) for i, o in shapes] + [np.full(o, 0.5) for _, o in shapes])
+        self.params, self.direction = (scale * rng.normal(size=(2, len(scale)))).astype(dtype)
+        self.X, self.dX = rng.normal(size=(2, n, sizes[0])).astype(dtype)
+        self.dA, self.dA_tangent = rng.normal(size=(2, n, sizes[-1])).astype(dtype)
+        self.transposed, self.turned = (transposed_weights(self.layers, flat) for flat in (self.params, self.direction))
+        self.at = Linearization(self.layers, self.params, self.transposed, self.X)
+
+    def split(self, flat):
+        """(coefs, intercepts) of a flat vector, in float64."""
+        flat, n = flat.astype(np.float64), len(self.shapes)
+        coefs = [flat[s : s + i * o].reshape(i, o) for s, (i, o) in zip(self.starts[:n], self.shapes, strict=True)]
+        return coefs, [flat[s : s + o] for s, (_, o) in zip(self.starts[n:], self.shapes, strict=True)]
+
+    def twin_forward(self, flat=None):
+        """(A, Z) of all layers."""
+        return reference.forward(
+            *self.split(self.params if flat is None else flat), self.X.astype(np.float64), self.activations
+        )
+
+
+def close(actual, expected, dtype, factor=100):
+    """Within `factor` roundings of the largest number: sums over up to 130 terms of either sign, layer by layer."""
+    assert actual.dtype == dtype
+    scale = max(1.0, np.abs(expected).max())
+    assert_allclose(actual, expected, rtol=0, atol=factor * np.finfo(dtype).eps * scale)
+
+
+@both_dtypes
+@pytest.mark.parametrize("sizes", SIZES)
+def test_transposed_weights(sizes, dtype):
+    problem = Problem(sizes, dtype=dtype)
+    for fan_in, fan_out, start, *_ in problem.layers:
+        weights = slice(start, start + fan_in * fan_out)
+        expected = problem.params[weights].reshape(fan_in, fan_out).T
+        assert_array_equal(problem.transposed[weights].reshape(fan_out, fan_in), expected)
+
+
+@both_dtypes
+@pytest.mark.parametrize("sizes", SIZES)
+@every_activation
+def test_twins(name, sizes, dtype):
+    check_twins(Problem(sizes, name, dtype))
+
+
+@both_dtypes
+def test_twins_of_wide_layers(dtype):
+    check_twins(Problem(WIDE, "tanh", dtype, n=ROWS))
+
+
+def check_twins(problem):
+    dtype = problem.params.dtype
+    A, Z = problem.twin_forward()
+    close(problem.at.output, A[-1], dtype)
+    close(problem.at.preactivation, Z[-1], dtype)
+    J = reference.jacobian(*problem.split(problem.params), problem.X.astype(np.float64), problem.activations)
+    close(problem.at.push(problem.dX), np.einsum("nkj,nj->nk", J, problem.dX), dtype)
+    dX, gradient = np.empty_like(problem.X), np.ones_like(problem.params)
+    problem.at.pull(problem.dA, gradient, dX)
+    close(dX, np.einsum("nk,nkj->nj", problem.dA, J), dtype)
+    gradients, dA = ([], []), problem.dA.astype(np.float64)
+    coefs, _ = problem.split(problem.params)
+    for i in reversed(range(len(coefs))):
+        activation = problem.activations[i]
+        dA, dW, db = reference.dense_backward(dA, A[i], coefs[i], A[i + 1], Z[i + 1], activation)
+        gradients[0].insert(0, dW.ravel())
+        gradients[1].insert(0, db)
+    # it is added to what is there
+    close(gradient, 1 + np.concatenate([*gradients[0], *gradients[1]]), dtype)
+
+
+@every_activation
+def test_finite_differences_of_the_products(name):
+    problem = Problem((4, 5, 3, 2), name)
+
+    def at(t):
+        params = problem.params + t * problem.direction
+        return Linearization(problem.layers, params, transposed_weights(problem.layers, params), problem.X)
+
+    def gradient(t):
+        total = np.zeros_like(problem.params)
+        at(t).pull(problem.dA + t * problem.dA_tangent, total)
+        return total
+
+    # a gradient's move along the direction is the tangent; central differences: 1e-12 of curvature, 1e-16 / 1e-6
+    change = problem.at.push_parameters(problem.direction)
+    scale = max(1.0, np.abs(change).max())
+    assert_allclose(change, (at(1e-6).output - at(-1e-6).output) / 2e-6, rtol=1e-6, atol=1e-8 * scale)
+    found = np.zeros_like(problem.params)
+    problem.at.pull_tangent(problem.dA, problem.dA_tangent, problem.direction, problem.turned, found)
+    scale = max(1.0, np.abs(found).max())
+    assert_allclose(found, (gradient(1e-6) - gradient(-1e-6)) / 2e-6, rtol=1e-6, atol=1e-8 * scale)
+
+
+@both_dtypes
+@pytest.mark.parametrize(("sizes", "n"), [*((sizes, 7) for sizes in SIZES), (WIDE, ROWS)])
+def test_tangent_twin(sizes, n, dtype):
+    problem = Problem(sizes, "silu", dtype, n)
+    found, y = np.ones_like(problem.params), problem.dA
+    # squared error: dA = a - y, whose change is that of a
+    change = problem.at.push_parameters(problem.direction)
+    problem.at.pull_tangent(problem.at.output - y, change, problem.direction, problem.turned, found)
+    products = reference.hvp(
+        *problem.split(problem.params),
+        problem.X.astype(np.float64),
+        y.astype(np.float64),
+        *problem.split(problem.direction),
+        activations=problem.activations,
+        loss="squared_error",
+    )
+    expected = np.concatenate([w.ravel() for w in products[0] + products[1]]) * len(y)  # the twin's is a mean
+    close(found, 1 + expected, dtype, 1000)
+
+
+@every_activation
+def test_a_gradient_by_the_preactivation(name):
+    problem = Problem((4, 5, 3), name)
+    z, a = problem.at.preactivation, problem.at.output
+    delta = np.ascontiguousarray(reference.ACTIVATIONS[name][1](z, a, problem.dA))
+    by_output, by_preactivation = np.zeros((2, *problem.params.shape))
+    problem.at.pull(problem.dA, by_output)
+    problem.at.pull(delta, by_preactivation, by_preactivation=True)
+    close(by_preactivation, by_output, np.float64)
+    # and their tangents, with the dz of the same network without its last activation
+    linear = problem.layers.copy()
+    linear[-1, -1] = ACTIVATIONS["identity"]
+    dz = Linearization(linear, problem.params, problem.transposed, problem.X).push_parameters(problem.direction)
+    delta_tangent = reference.BACKWARD_TANGENTS[name](z, dz, problem.dA, problem.dA_tangent)
+    by_output, by_preactivation = np.zeros((2, *problem.params.shape))
+    problem.at.push_parameters(problem.direction)
+    problem.at.pull_tangent(problem.dA, problem.dA_tangent, problem.direction, problem.turned, by_output)
+    problem.at.pull_tangent(delta, delta_tangent, problem.direction, problem.turned, by_preactivation, True)
+    close(by_preactivation, by_output, np.float64)
+
+
+@both_dtypes
+def test_rows_do_not_depend_on_each_other(dtype):
+    problem = Problem((9, 12, 5), "gelu", dtype, n=40)
+    pushed, pulled = problem.at.push(problem.dX), np.empty_like(problem.X)
+    problem.at.pull(problem.dA, dX=pulled)
+    for rows in (slice(i, i + k) for i in range(18) for k in (1, 3, 8, 21)):
+        part = Linearization(problem.layers, problem.params, problem.transposed, problem.X[rows])
+        assert_array_equal(part.output, problem.at.output[rows])
+        assert_array_equal(part.push(problem.dX[rows]), pushed[rows])
+        dX = np.empty_like(problem.X[rows])
+        part.pull(problem.dA[rows], dX=dX)
+        assert_array_equal(dX, pulled[rows])
+
+
+def test_what_is_read_is_not_written_to():
+    problem = Problem((4, 5, 3, 2), "mish")
+    names = ("layers", "params", "transposed", "X", "dX", "dA", "dA_tangent", "direction", "turned")
+    kept = {name: getattr(problem, name).copy() for name in names}
+    for name in names:
+        getattr(problem, name).flags.writeable = False
+    at = Linearization(problem.layers, problem.params, problem.transposed, problem.X)
+    output, z = at.output.copy(), at.preactivation.copy()
+    at.push(problem.dX)
+    at.pull(problem.dA, np.zeros_like(problem.params), np.empty_like(problem.X))
+    at.push_parameters(problem.direction)
+    at.pull_tangent(problem.dA, problem.dA_tangent, problem.direction, problem.turned, np.zeros_like(problem.params))
+    for name in names:
+        assert_array_equal(getattr(problem, name), kept[name])
+    assert_array_equal(at.output, output)
+    assert_array_equal(at.preactivation, z)
+
+
+def arguments(problem):
+    """Every argument that fits, by name."""
+    flat = np.zeros_like(problem.params)
+    return dict(
+        dX=problem.dX,
+        dA=problem.dA,
+        dA_tangent=problem.dA_tangent,
+        direction=problem.direction,
+        direction_transposed=problem.turned,
+        gradient=flat,
+        out=flat.copy(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [("push", "dX"), ("push_parameters", "direction")]
+    + [("pull", name) for name in PULL]
+    + [("pull_tangent", name) for name in TANGENT],
+)
+def test_arrays_that_a_pointer_could_not_bear(method, name):
+    problem = Problem((4, 5, 3), "tanh")
+    problem.at.push_parameters(problem.direction)
+    names = {"push": ("dX",), "push_parameters": ("direction",), "pull": PULL, "pull_tangent": TANGENT}[method]
+    fitting = {k: v for k, v in arguments(problem).items() if k in names}
+    getattr(problem.at, method)(**fitting)
+    array = fitting[name]
+    for wrong in (array[:-1], array.astype(np.float32), array[None]):
+        with pytest.raises(ValueError, match=rf"^{name} must be float64 of shape \({array.shape[0]},.*, got "):
+            getattr(problem.at, method)(**{**fitting, name: wrong})
+
+
+def test_a_forward_pass_over_arrays_that_do_not_fit():
+    problem = Problem((4, 5, 3), "tanh")
+    for X in (problem.X[:, 1:], problem.X.astype(np.float32)):
+        with pytest.raises(ValueError, match=r"X must be float64 of shape \(5, 4\), got"):
+            Linearization(problem.layers, problem.params, problem.transposed, X)
+    with pytest.raises(ValueError, match=r"transposed must be float64 of shape \(43,\), got float64 of \(42,\)"):
+        Linearization(problem.layers, problem.params, problem.transposed[1:], problem.X)
+    with pytest.raises(ValueError, match="not C-contiguous"):
+        Linearization(problem.layers, problem.params, problem.transposed, np.asfortranarray(problem.X))

@@ -89,4 +89,4 @@ class Cost:
                 raise ValueError(f"the {name} from {self} must be multiplied by sample_weight where that is not None")
 
     def __repr__(self):
-        return f"loss={getattr(self.function, '__name__', None) or self.function!r}"
+        return f"loss={getattr(self.function, '__name__', None) or repr(self.function)}"

@@ -261,7 +261,7 @@ class Differentiable:
     def _summed_over_slices(self, X, piece, passes):
         """The sum over all slices of what ``piece(linearization, rows, total)`` adds to `total`."""
         runs = max(1, min(RUNS, -(-X.shape[0] // SLICE_ROWS)))
-        totals = np.zeros((runs, self.n_params), self.dtype)
+        totals = [np.zeros(self.n_params, self.dtype) for _ in range(runs)]
         self._over_slices(X, piece, passes, totals)
         total = totals[0]
         for other in totals[1:]:

@@ -34,7 +34,7 @@ def problem(n=400, seed=0):
 def several_threads(monkeypatch):
     """Small steps are shared, too."""
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
-    monkeypatch.setattr(fastbp.network, "PREDICT_FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.network, "STARTED_FLOPS_PER_THREAD", 1)
 
 
 def weights(model):

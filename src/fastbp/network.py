@@ -34,8 +34,8 @@ SLICE_ROWS = 256
 #: A thread with fewer rows of a batch would not fill a register block.
 ROWS_PER_THREAD = 8
 
-#: Floating-point operations that a forward pass must have for each thread: starting one costs 0.1 ms.
-PREDICT_FLOPS_PER_THREAD = 20_000_000
+#: Floating-point operations that a single pass must have for each thread: starting one costs 0.1 ms.
+STARTED_FLOPS_PER_THREAD = 20_000_000
 
 
 class Network(Differentiable):
@@ -209,7 +209,7 @@ class Network(Differentiable):
         other.loss, other.kernel_loss = loss, kernel_loss(loss, self.activations[-1])
         return other
 
-    def descent(self, data, capacity, gathers=False):
+    def descent(self, data, capacity, gathers=False, n_threads=None):
         """The network bound to a data set and a workspace for batches of at most `capacity` rows.
 
         Parameters
@@ -218,12 +218,15 @@ class Network(Differentiable):
         capacity : int
         gathers : bool
             Whether batches are picked through an index (else they are slices of the data).
+        n_threads : int or None
+            At most so many threads; None for the network's `n_threads`.
 
         Returns
         -------
         Descent
         """
-        n_threads = min(threads_for(self.flops(capacity), self.n_threads), -(-capacity // ROWS_PER_THREAD))
+        n_threads = threads_for(self.flops(capacity), n_threads or self.n_threads)
+        n_threads = min(n_threads, -(-capacity // ROWS_PER_THREAD))
         layers = self.layers
         if callable(self.loss):  # a function sees the output before its activation, and gives the gradient by it
             self.kernel_loss.check_weights(data)
@@ -261,9 +264,8 @@ class Network(Differentiable):
         out = np.empty((data.n_rows, self.n_outputs), self.dtype)
         if data.n_rows:
             flops = self.flops(data.n_rows, backward=False)
-            n_threads = (
-                threads_for(flops, self.n_threads, PREDICT_FLOPS_PER_THREAD) if flops > PREDICT_FLOPS_PER_THREAD else 1
-            )
+            few = flops < STARTED_FLOPS_PER_THREAD  # not even worth asking what the machine offers
+            n_threads = 1 if few else threads_for(flops, self.n_threads, STARTED_FLOPS_PER_THREAD)
             self._predictor(data, out, n_threads)
         return out
 
@@ -302,7 +304,9 @@ class Network(Differentiable):
         descent : Descent or None
             From an earlier call on the same data.
         """
-        descent = descent or self.descent(data, min(SLICE_ROWS, data.n_rows))
+        if descent is None:
+            n_threads = threads_for(self.flops(data.n_rows), self.n_threads, STARTED_FLOPS_PER_THREAD)
+            descent = self.descent(data, min(SLICE_ROWS, data.n_rows), n_threads=n_threads)
         weights = data.sample_weight
         weight_sum = data.n_rows if weights is None else float(weights.sum())
         gradient = np.empty(self.n_params, self.dtype)

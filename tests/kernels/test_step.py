@@ -175,7 +175,7 @@ def test_textbook_training(update, output_activation, sparse, weighted, seed):
 @both_dtypes
 def test_any_number_of_threads_gives_the_same_bits(output_activation, kind, dtype, monkeypatch):
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
-    monkeypatch.setattr(fastbp.network, "PREDICT_FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.network, "STARTED_FLOPS_PER_THREAD", 1)
     results = []
     for n_threads in (1, 2, 3, 5):
         X, Y, weight, network = problem(output_activation, dtype, kind == "csr", kind == "weights")
@@ -193,7 +193,7 @@ def test_any_number_of_threads_gives_the_same_bits(output_activation, kind, dtyp
 @both_dtypes
 def test_class_numbers_equal_one_hot_rows(n_threads, dtype, monkeypatch):
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
-    monkeypatch.setattr(fastbp.network, "PREDICT_FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.network, "STARTED_FLOPS_PER_THREAD", 1)
     results = []
     for labels in (False, True):
         X, Y, weight, network = problem("softmax", dtype, weighted=True)
@@ -238,7 +238,7 @@ def test_patience_ends_the_epochs():
 @pytest.mark.parametrize("update", ["momentum", "adam"])
 def test_a_diverging_step_is_not_made(update, n_threads, monkeypatch):
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
-    monkeypatch.setattr(fastbp.network, "PREDICT_FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.network, "STARTED_FLOPS_PER_THREAD", 1)
     X, Y, _, network = problem("identity")
     network.n_threads = n_threads
     Y[30] = np.inf  # in the fifth batch of seven rows

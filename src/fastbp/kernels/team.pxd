@@ -48,6 +48,7 @@ cdef class Team(Plan):
     cdef bint without_followers
     cdef int order
     cdef int64_t step_number
+    cdef int depth
     cdef int leader_processor
     cdef PyThread_type_lock *parking
     cdef bint measures
@@ -68,6 +69,7 @@ cdef class Team(Plan):
     cdef void follow(self, int64_t thread) noexcept nogil
     cdef int ask(self) except -1 nogil
     cdef void give_order(self, int order) noexcept nogil
+    cdef void park(self) noexcept nogil
     cdef void unpark(self) noexcept nogil
     cdef bint share_step(self) except -1 nogil
     cdef bint step_alone(self) except -1 nogil

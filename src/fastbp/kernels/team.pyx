@@ -32,6 +32,8 @@ cdef double LONGEST_DECISION = 1.0
 cdef class Team(Plan):
     """A plan and the threads that carry it out. A context manager: the threads live inside the ``with`` block.
 
+    Blocks may be nested: then the threads live as long as the outermost, and rest between the inner ones.
+
     Parameters are those of `Plan`.
 
     Attributes
@@ -139,6 +141,12 @@ cdef class Team(Plan):
         team_await_finish(&self.team, self.step_number, self.n_threads)
         return complete
 
+    cdef void park(self) noexcept nogil:
+        """Have the followers rest at their locks, where they use no processor."""
+        if self.started and not self.without_followers and self.order != PARK:
+            self.give_order(PARK)
+            team_skip_meeting(&self.team)
+
     cdef void unpark(self) noexcept nogil:
         """Wake the resting followers up."""
         cdef int64_t thread
@@ -174,9 +182,7 @@ cdef class Team(Plan):
             return self.share_step()
         begin = now()
         if self.alone:
-            if self.started and self.order == WORK:
-                self.give_order(PARK)
-                team_skip_meeting(&self.team)
+            self.park()
             complete = self.step_alone()
         else:
             complete = self.share_step()
@@ -254,17 +260,24 @@ cdef class Team(Plan):
 
     def __enter__(self):
         """Get ready for steps; the followers start with the first step that is shared."""
+        self.denormal_mode = flush_denormals()
+        self.depth += 1
+        if self.depth > 1:
+            return self
         team_init(&self.team)
         self.step_number, self.order, self.started, self.steps_since_check = 0, WORK, False, 0
         self.threads, self.without_followers = [], False
-        self.denormal_mode = flush_denormals()
         return self
 
     def __exit__(self, *exception):
-        """Dismiss the followers."""
+        """Dismiss the followers, or have them rest."""
+        restore_denormals(self.denormal_mode)
+        self.depth -= 1
+        if self.depth:
+            self.park()
+            return
         if self.order == PARK:
             self.unpark()
-        restore_denormals(self.denormal_mode)
         self.dismiss()
 
     cdef int check_signals(self) except -1 nogil:

@@ -61,16 +61,17 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
                 raise StopIteration
 
     try:
-        progress.update(
-            scipy.optimize.minimize(
-                value_and_gradient,
-                progress.x,
-                method="L-BFGS-B",
-                jac=True,
-                callback=note,
-                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol, **(options or {})},
+        with descent:  # its threads live for all evaluations, and rest between them
+            progress.update(
+                scipy.optimize.minimize(
+                    value_and_gradient,
+                    progress.x,
+                    method="L-BFGS-B",
+                    jac=True,
+                    callback=note,
+                    options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol, **(options or {})},
+                )
             )
-        )
     finally:
         network.params = progress.x
     return stopped

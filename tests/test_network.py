@@ -13,6 +13,7 @@ from fastbp import Network
 from fastbp.network import SLICE_ROWS
 from network_cases import HIDDEN, PAIRS, SIZES, problem
 
+
 def twin(network, X, y, weight=None):
     """(loss, flat gradient) by the recursion for the deltas, in float64."""
     coefs, intercepts = ([w.astype(np.float64) for w in arrays] for arrays in (network.coefs, network.intercepts))

@@ -12,12 +12,17 @@ from pathlib import Path
 import pytest
 
 import fastbp
+import fastbp.autodiff
+import fastbp.inspection
 import fastbp.kernels
 
 SRC = Path(__file__).parents[1] / "src"
 PYTHON = sorted((SRC / "fastbp").rglob("*.py"))
 CYTHON = sorted((SRC / "fastbp").rglob("*.py[xd]"))
 SOURCES = sorted({*PYTHON, *CYTHON, *(SRC / "fastbp").rglob("*.[ch]")})
+
+# The packages that users import
+PUBLIC = [fastbp, fastbp.autodiff, fastbp.inspection, fastbp.kernels]
 
 # Every module, by floors; a module imports from lower floors, and from its own package.
 FLOORS = [
@@ -137,7 +142,7 @@ def test_names_in_all_exist(module):
         assert hasattr(module, name)
 
 
-@pytest.mark.parametrize("module", [fastbp, fastbp.kernels], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
 def test_all_is_sorted(module):
     assert module.__all__ == sorted(module.__all__)
 
@@ -154,9 +159,9 @@ def takes_parameters(function):
 
 
 def public_callables():
-    """(name, object) of all that users call: what the two public packages export, with the methods of classes."""
+    """(name, object) of all that users call: what the public packages export, with the methods of classes."""
     found = {}
-    for module in (fastbp, fastbp.kernels):
+    for module in PUBLIC:
         for name in module.__all__:
             value = getattr(module, name)
             if callable(value):

@@ -1,0 +1,376 @@
+"""Slopes of a network's loss by central differences, each beside the derivative that it should equal.
+
+Every derivative d is compared with the central difference ``(L(w + h) - L(w - h)) / 2h``, whose truncation error grows
+with h^2 and whose rounding error with eps / h. The two meet at h of order eps^(1/3) times the distance over which L
+curves (Nocedal and Wright, Numerical Optimization, 2nd edition 2006, section 8.1; Press et al., Numerical Recipes,
+section 5.7). For a weight that distance is the change that moves the pre-activation by one: ``1 / max |input|``.
+
+Two more things have to be right before a difference means a mistake:
+
+* Rounding. What rounding can do to L is estimated from the sizes of what is added up on its way, and divided by h.
+  A derivative under this resolution (about 1e-10 of the loss) cannot be told from zero.
+* Corners. Where some unit changes sign between w - h and w + h, relu for one has two slopes, and the difference
+  quotient is a mixture of them. So where the two disagree, smaller steps are tried: a mistake stays as large as it was,
+  and an error of the differences shrinks. If in the end they still disagree and a unit still changes sign, the
+  derivative is left out and counted.
+"""
+
+from collections import namedtuple
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.inspection.trace import backprop_trace, forward_pass, l2_penalty, output_delta
+from fastbp.kernels import ACTIVATIONS, activation_backward, activation_forward
+
+EPS = float(np.finfo(np.float64).eps)
+
+#: The first step, in units of the distance over which the loss curves.
+STEP = EPS ** (1 / 3)
+
+#: Steps that are tried one after the other where derivative and difference disagree, in units of the first one.
+SHRINKING = (1, 1 / 32, 1 / 1024)
+
+#: Roundings that a number goes through on its way into the loss: sums of some dozen terms, an exponential, a logarithm.
+ROUNDINGS = 8
+
+Evaluation = namedtuple("Evaluation", "loss signs")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparisons:
+    """Derivatives, each twice.
+
+    Attributes
+    ----------
+    gradient, difference : ndarray of shape (k,)
+        By backpropagation, and the central difference.
+    error : ndarray of shape (k,)
+        ``|gradient - difference| / (max(|gradient|, |difference|) + resolution / tolerance)``: at most `tolerance` if
+        the two agree to that many figures or to within the resolution. Infinite where the loss is not finite.
+    resolution : ndarray of shape (k,)
+        What rounding alone may do to the difference.
+    corner : ndarray of bool of shape (k,)
+        Where the two disagree and a unit changes sign within the smallest step: nothing can be said.
+    """
+
+    gradient: NDArray
+    difference: NDArray
+    error: NDArray
+    resolution: NDArray
+    corner: NDArray
+
+    @classmethod
+    def joined(cls, parts, join):
+        """One of many.
+
+        Parameters
+        ----------
+        parts : list of Comparisons
+        join : callable
+            From a list of arrays to one array.
+
+        Returns
+        -------
+        Comparisons
+        """
+        return cls(*(join([getattr(part, field.name) for part in parts]) for field in fields(Comparisons)))
+
+
+class Differences:
+    """The loss of a network as a function of single numbers, and its slopes by differences.
+
+    Parameters
+    ----------
+    network : Network
+        A float64 copy, whose parameters are moved and put back.
+    X, Y : ndarray of shape (n, n_features), (n, n_outputs)
+    weight : ndarray of shape (n,) or None
+    tolerance : float
+    """
+
+    def __init__(self, network, X, Y, weight, tolerance):
+        self.network, self.Y, self.weight, self.tolerance = network, Y, weight, tolerance
+        self.trace = backprop_trace(network, X, Y, weight)
+        self.loss, self.gradient = network.loss_and_gradient(X, Y, weight)
+        if not np.isfinite(self.loss):
+            raise ValueError(f"the loss is {self.loss} at these weights: scale X, or use smaller weights")
+        self.amounts = rounded_amounts(network, self.trace.row_loss, Y, weight)
+        self.noise = ROUNDINGS * EPS * (self.amounts.sum() / self.trace.weight_sum + rounded_on_the_way(self.trace))
+
+    def by_parameters(self, n, rng):
+        """The derivatives of the loss by the parameters.
+
+        Parameters
+        ----------
+        n : int
+            Of each group.
+        rng : RandomState
+
+        Yields
+        ------
+        name : str
+        shape : tuple of int
+        index : ndarray of int of shape (k, 1 or 2)
+        comparisons : Comparisons
+        """
+        for layer, (dW, db) in enumerate(zip(*self.network.split(self.gradient), strict=True)):
+            # the distance over which the loss curves: what moves z by one
+            reach = 1 / np.maximum(1, np.abs(self.trace.layers[layer].inputs).max(axis=0))
+            for name, array, gradient, step in (
+                (f"W_{layer + 1}", self.network.coefs[layer], dW, STEP * reach),
+                (f"b_{layer + 1}", self.network.intercepts[layer], db, np.full(len(db), STEP)),
+            ):
+                index = sample(array.shape, n, rng)
+                places = map(tuple, index.tolist())
+                found = [self.by_parameter(array, at, gradient[at], step[at[0]], layer) for at in places]
+                yield name, array.shape, index, Comparisons.joined(found, np.concatenate)
+
+    def by_parameter(self, array, at, gradient, step, layer):
+        """The derivative of the loss by one parameter.
+
+        Parameters
+        ----------
+        array : ndarray
+            The weights or biases of a layer.
+        at : tuple of int
+            Where the parameter stands in it.
+        gradient, step : float
+        layer : int
+            Its number, from 0.
+
+        Returns
+        -------
+        Comparisons
+            One of them.
+        """
+        value = array[at]
+
+        def evaluate(moved):
+            array[at] = moved[0]
+            try:
+                return self.whole_loss(layer)
+            finally:
+                array[at] = value
+
+        return self.compare(*(np.array([x]) for x in (value, gradient, step, self.noise)), evaluate)
+
+    def whole_loss(self, layer):
+        """The loss, penalty included, and the signs that can change its slopes.
+
+        Parameters
+        ----------
+        layer : int
+            The first whose parameters may have moved.
+
+        Returns
+        -------
+        Evaluation
+        """
+        passed = forward_pass(self.network, self.trace.layers[layer].inputs, layer)
+        row_loss, dA, delta = output_delta(self.network, self.Y, *passed[-1][1:], self.weight)
+        loss = (float(row_loss.sum()) + l2_penalty(self.network)) / self.trace.weight_sum
+        names = self.network.activations[layer:]
+        signs = [np.sign(z) for (_, z, _), name in zip(passed, names, strict=True) if name in CORNERED]
+        signs.append(np.sign(delta if dA is None else dA))
+        return Evaluation(np.array([loss]), [s.reshape(1, -1) for s in signs])
+
+    def by_raw_prediction(self, n, rng):
+        """The derivatives of each row's loss by its raw prediction.
+
+        Parameters
+        ----------
+        n : int
+            Of so many outputs, drawn at random if there are more, but of all rows.
+        rng : RandomState
+
+        Returns
+        -------
+        shape : tuple of int
+        index : ndarray of int of shape (k, 2)
+        comparisons : Comparisons
+        """
+        last = self.trace.layers[-1]
+        raw, gradient = last.z.copy(), last.delta * self.trace.weight_sum
+        noise = ROUNDINGS * EPS * (self.amounts[:, None] + np.abs(gradient * raw))
+        rows = np.arange(len(raw)) if self.weight is None else np.flatnonzero(self.weight)
+        outputs = sample(raw.shape[1:], n, rng)[:, 0]
+        found = [self.by_output(raw, k, gradient[:, k], noise[:, k]) for k in outputs]
+        index = np.stack([grid.ravel() for grid in np.meshgrid(rows, outputs, indexing="ij")], axis=1)
+        return raw.shape, index, Comparisons.joined(found, lambda columns: np.stack(columns, axis=1)[rows].ravel())
+
+    def by_output(self, raw, k, gradient, noise):
+        """The derivatives by one output of all rows: each row has a loss of its own, so all are moved at once.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n, n_outputs)
+        k : int
+        gradient, noise : ndarray of shape (n,)
+
+        Returns
+        -------
+        Comparisons
+            n of them.
+        """
+        name = self.network.activations[-1]
+
+        def evaluate(moved):
+            z = raw.copy()
+            z[:, k] = moved
+            losses, dA, delta = output_delta(self.network, self.Y, z, activation_forward(z, name), self.weight)
+            signs = [np.sign(delta if dA is None else dA)]
+            return Evaluation(losses, [*signs, np.sign(z)] if name in CORNERED else signs)
+
+        return self.compare(raw[:, k], gradient, np.full(len(raw), STEP), noise, evaluate)
+
+    def compare(self, value, gradient, step, noise, evaluate):
+        """Derivatives against central differences.
+
+        Parameters
+        ----------
+        value : ndarray of shape (k,)
+            The numbers to move.
+        gradient, step, noise : ndarray of shape (k,)
+            The derivatives, the first steps, and what rounding does to the loss.
+        evaluate : callable
+            ``evaluate(moved) -> Evaluation`` with k losses.
+
+        Returns
+        -------
+        Comparisons
+        """
+        # eps^(2/3) |w|: a step that is not lost in a large number
+        step = np.maximum(step, EPS ** (2 / 3) * np.abs(value))
+        for shrink in SHRINKING:
+            high, low = value + shrink * step, value - shrink * step
+            up, down = evaluate(high), evaluate(low)
+            slope, floor = (up.loss - down.loss) / (high - low), noise / (shrink * step)
+            gap, off = np.abs(gradient - slope), relative_error(gradient, slope, floor / self.tolerance)
+            crossed = np.any([(a != b).any(axis=1) for a, b in zip(up.signs, down.signs, strict=True)], axis=0)
+            agrees = off <= self.tolerance
+            if shrink == SHRINKING[0]:
+                difference, error, resolution, first_gap = slope, off, floor, gap
+                undecided = ~agrees
+            else:
+                # a mistake stays as large as it was, whatever the step
+                closer = gap <= first_gap / 2
+                found = undecided & closer & agrees
+                difference, error, resolution = (
+                    np.where(found, new, old) for new, old in ((slope, difference), (off, error), (floor, resolution))
+                )
+                undecided &= ~found & (closer | crossed)
+            if not undecided.any():
+                break
+        return Comparisons(gradient, difference, error, resolution, undecided & crossed)
+
+
+def relative_error(gradient, difference, floor):
+    """The error as `Comparisons` describes it.
+
+    Parameters
+    ----------
+    gradient, difference, floor : ndarray of shape (k,)
+
+    Returns
+    -------
+    ndarray of shape (k,)
+    """
+    size = np.maximum(np.abs(gradient), np.abs(difference)) + floor
+    error = np.abs(gradient - difference) / np.where(size == 0, 1, size)
+    return np.where(np.isfinite(size), error, np.inf)
+
+
+def sample(shape, n, rng):
+    """Indices into an array: all, or `n` drawn at random, in order.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    n : int
+    rng : RandomState
+
+    Returns
+    -------
+    ndarray of int of shape (k, number of dimensions)
+    """
+    size = int(np.prod(shape))
+    picked = np.arange(size) if size <= n else np.sort(rng.choice(size, n, replace=False))
+    return np.stack(np.unravel_index(picked, shape), axis=1)
+
+
+def rounded_amounts(network, row_loss, Y, weight):
+    """What the loss of each row is put together from: eps times this is the rounding in it.
+
+    Parameters
+    ----------
+    network : Network
+    row_loss : ndarray of shape (n,)
+    Y : ndarray of shape (n, n_outputs)
+    weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    amounts = np.abs(Y).sum(axis=1)
+    if network.loss not in ("squared_error", "poisson"):
+        amounts += 1  # the logarithm of a probability close to one; what a function computes, nobody knows
+    return np.abs(row_loss) + (amounts if weight is None else amounts * weight)
+
+
+def rounded_on_the_way(trace):
+    """The same of the pre-activations and the penalty, in its effect on the loss.
+
+    A pre-activation is a sum of products, and an error in it reaches the loss through its delta.
+
+    Parameters
+    ----------
+    trace : BackpropTrace
+
+    Returns
+    -------
+    float
+    """
+    total = abs(trace.penalty)
+    for layer in trace.layers:
+        terms = np.abs(layer.inputs) @ np.abs(layer.W) + np.abs(layer.b)
+        total += float((np.abs(layer.delta) * terms).sum())
+    return total
+
+
+def clipped_rows(network, Y, A):
+    """The rows in which a log loss clips a probability that costs something: it is flat there, and its gradient is not.
+
+    Parameters
+    ----------
+    network : Network
+    Y, A : ndarray of shape (n, n_outputs)
+        Targets and outputs.
+
+    Returns
+    -------
+    ndarray of bool of shape (n,)
+    """
+    if callable(network.loss) or "log_loss" not in network.kernel_loss:
+        return np.zeros(len(Y), bool)
+    clipped = (Y > 0) & (A <= EPS)
+    if network.kernel_loss == "binary_log_loss":
+        clipped |= (Y < 1) & (A >= 1 - EPS)
+    return clipped.any(axis=1)
+
+
+def cornered():
+    """The activations with two slopes at zero.
+
+    Returns
+    -------
+    frozenset of str
+    """
+    z, one = np.array([[-1e-9], [1e-9]]), np.ones((2, 1))
+    slopes = {name: activation_backward(one, activation_forward(z, name), name, Z=z) for name in ACTIVATIONS}
+    return frozenset(name for name, slope in slopes.items() if abs(slope[1, 0] - slope[0, 0]) > 1e-6)
+
+
+CORNERED = cornered()

@@ -1,0 +1,296 @@
+"""Backpropagation against finite differences: are the gradients those of the loss?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import sparray, spmatrix
+from sklearn.utils import check_random_state
+
+from fastbp.inspection._differences import Comparisons, Differences, clipped_rows
+from fastbp.inspection._report import number, table
+from fastbp.inspection._subject import dense_problem
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GroupCheck(Comparisons):
+    """The derivatives by one group of parameters, or of the loss by the raw prediction.
+
+    Attributes
+    ----------
+    gradient, difference : ndarray of shape (k,)
+        Of those compared: by backpropagation, and the central difference.
+    error : ndarray of shape (k,)
+        ``|gradient - difference| / (max(|gradient|, |difference|) + resolution / tolerance)``: at most `tolerance` if
+        the two agree to that many figures or to within the resolution. Infinite where the loss is not finite.
+    resolution : ndarray of shape (k,)
+        What rounding alone may do to the difference.
+    corner : ndarray of bool of shape (k,)
+        Where the two disagree and a unit changes sign within the smallest step: nothing can be said.
+    name : str
+        "W_1", "b_1", ... as in the layout of `Network`; "loss" for the gradient of the loss itself.
+    shape : tuple of int
+    index : ndarray of int of shape (k, number of dimensions)
+        Where the derivatives stand in the group.
+    tolerance : float
+    """
+
+    name: str
+    shape: tuple
+    index: NDArray
+    tolerance: float
+
+    @property
+    def n_compared(self) -> int:
+        """int: derivatives not left out."""
+        return len(self.corner) - self.n_corners
+
+    @property
+    def n_corners(self) -> int:
+        """int: derivatives left out because they lie at a corner of the loss."""
+        return int(self.corner.sum())
+
+    @property
+    def n_too_small(self) -> int:
+        """int: derivatives under the resolution of the differences, but not zero: seen to be small, and no more."""
+        size = np.maximum(np.abs(self.gradient), np.abs(self.difference))
+        return int(((size > 0) & (size < self.resolution) & ~self.corner).sum())
+
+    @property
+    def worst(self) -> int:
+        """int: the number, below k, of the one with the largest error."""
+        return int(np.where(self.corner, -1.0, self.error).argmax())
+
+    @property
+    def largest_error(self) -> float:
+        """float: NaN if nothing could be compared."""
+        return float(self.error[self.worst]) if self.n_compared else np.nan
+
+    @property
+    def passed(self) -> bool:
+        """bool: whether something could be compared, and all of it agrees."""
+        return self.largest_error <= self.tolerance
+
+    @property
+    def factor(self) -> float | None:
+        """float or None: what all gradients are off by, if it is one and the same factor; None otherwise."""
+        clear = ~self.corner & (np.abs(self.difference) > 1e3 * self.resolution)
+        if self.passed or not clear.any():
+            return None
+        ratios = self.gradient[clear] / self.difference[clear]
+        middle = float(np.median(ratios))
+        return middle if abs(middle - 1) > 0.01 and np.allclose(ratios, middle, rtol=0.01, atol=0) else None
+
+    @property
+    def verdict(self) -> str:
+        """str: "ok"; "too small" if all there is to compare is; "WRONG"; "not checked" if all lie at corners."""
+        if not self.n_compared:
+            return "not checked"
+        if not self.passed:
+            return "WRONG"
+        return "too small" if self.n_too_small == self.n_compared else "ok"
+
+    def __repr__(self):
+        return f"<GroupCheck {self.name}: {self.verdict}, largest relative error {number(self.largest_error)}>"
+
+
+@dataclass(frozen=True, repr=False)
+class GradientCheck:
+    """The outcome of `gradient_check`; ``print(check)`` shows it as a table.
+
+    Parameters
+    ----------
+    groups : list of GroupCheck
+        The loss by the raw prediction first, then W and b of each layer, first to last.
+    tolerance : float
+    n_clipped : int
+        Rows left out because the loss clips their probability.
+    network : str
+        The network's description.
+    """
+
+    groups: list[GroupCheck]
+    tolerance: float
+    n_clipped: int
+    network: str
+
+    @property
+    def passed(self) -> bool:
+        """bool: whether every group did."""
+        return all(group.passed for group in self.groups)
+
+    @property
+    def largest_error(self) -> float:
+        """float: the largest relative error of all groups."""
+        return max((group.largest_error for group in self.groups if group.n_compared), default=np.nan)
+
+    def __getitem__(self, name):
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise KeyError(f"no group {name!r}; there are {', '.join(group.name for group in self.groups)}")
+
+    def __repr__(self):
+        outcome = "passed" if self.passed else "FAILED"
+        return f"<GradientCheck {outcome}: largest relative error {number(self.largest_error)}, {self.network}>"
+
+    def __str__(self):
+        header = ("group", "shape", "compared", "at corners", "too small", "largest relative error", "verdict")
+        rows = [
+            (
+                group.name,
+                " x ".join(map(str, group.shape)),
+                f"{group.n_compared} of {int(np.prod(group.shape))}",
+                group.n_corners,
+                group.n_too_small,
+                f"{group.largest_error:.1e}" if group.n_compared else "-",
+                group.verdict,
+            )
+            for group in self.groups
+        ]
+        remarks = "".join(f"{remark}\n" for remark in self.remarks())
+        outcome = f"{'passed' if self.passed else 'FAILED'} at a tolerance of {self.tolerance:g}"
+        return f"{self.network}\n\n{table(header, rows)}\n\n{remarks}{outcome}"
+
+    def remarks(self) -> list[str]:
+        """What the table means.
+
+        Returns
+        -------
+        list of str
+        """
+        said = []
+        if self.n_clipped:
+            said.append(
+                f"{self.n_clipped} row(s) left out: the loss clips a probability there, and is flat. Scale X, or use "
+                "smaller weights."
+            )
+        loss, *parameters = self.groups
+        if loss.verdict == "WRONG":
+            return [
+                *said,
+                "The gradient that the loss itself gives, by the raw prediction, is wrong: " + self.mistake(loss),
+                "The gradients by the parameters are made of it: mend the loss, and check again.",
+            ]
+        for group in parameters:
+            if group.verdict == "WRONG":
+                said.append(f"{group.name}: backpropagation is wrong: {self.mistake(group)}")
+            elif group.verdict == "not checked":
+                said.append(
+                    f"{group.name}: every derivative lies at a corner, where a unit changes sign, and none could be "
+                    "compared. Give other rows, or fewer."
+                )
+            elif group.verdict == "too small":
+                said.append(
+                    f"{group.name}: the derivatives are below {group.resolution.max():.0e}, the resolution of the "
+                    "differences: that they are so small is all that was seen."
+                )
+        return said
+
+    @staticmethod
+    def mistake(group):
+        """In a few words, how the gradients of a group are wrong.
+
+        Parameters
+        ----------
+        group : GroupCheck
+
+        Returns
+        -------
+        str
+        """
+        if group.factor is not None:
+            return f"it is {group.factor:.4g} times the slope, everywhere."
+        at = tuple(group.index[group.worst].tolist())
+        return f"{group.gradient[group.worst]:.6g} at {at}, where the slope is {group.difference[group.worst]:.6g}."
+
+
+def gradient_check(
+    net_or_estimator,
+    X: ArrayLike | sparray | spmatrix,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    n_checks: int = 50,
+    tolerance: float = 1e-6,
+    random_state: int | np.random.RandomState | None = 0,
+) -> GradientCheck:
+    """Compare the gradients of backpropagation with finite differences of the loss.
+
+    What is checked is the network with its weights as they are, its loss, penalty included, and first of all the
+    gradient that the loss gives: a custom ``loss=`` with a mistake in its gradient is told at once from a mistake in
+    the network.
+
+    Parameters
+    ----------
+    net_or_estimator : Network, or fitted MLPClassifier or MLPRegressor
+        It is not changed. All arithmetic is that of a float64 copy: in float32 a difference quotient has four figures
+        left, and the kernels of both types are one source.
+    X : array-like or sparse matrix of shape (n, n_features)
+        Some dozen rows are enough. A sparse matrix is made dense for the differences.
+    y : array-like of shape (n,) or (n, n_outputs)
+        For a network as `Network.loss_and_gradient` takes it, for an estimator as its `fit` does.
+    sample_weight : array-like of shape (n,) or None
+    n_checks : int
+        Derivatives compared in each group of parameters, drawn at random from groups that have more. Each costs two
+        forward passes. The gradient of the loss is compared at all rows, for so many outputs.
+    tolerance : float
+        Largest relative error that passes. 1e-6 leaves room for the truncation error of the differences, about 1e-11
+        times the ratio of third to first derivative.
+    random_state : int, RandomState or None
+        For the draw.
+
+    Returns
+    -------
+    GradientCheck
+        With ``.passed``, ``.groups`` and a table to print.
+
+    Raises
+    ------
+    NotFittedError
+        For an estimator that is not fitted.
+    ValueError
+        If an argument does not fit, or the loss is not finite.
+
+    Examples
+    --------
+    A loss whose gradient has lost a factor:
+
+    >>> import numpy as np
+    >>> from fastbp import Network
+    >>> from fastbp.inspection import gradient_check
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = rng.normal(size=(20, 3)), rng.normal(size=20)
+    >>> gradient_check(Network([3, 5, 1], "tanh", random_state=0), X, y).passed
+    True
+    >>> def absolute_cube(y_true, raw_prediction, sample_weight):
+    ...     weight = 1 if sample_weight is None else sample_weight[:, None]
+    ...     residual = raw_prediction - y_true
+    ...     return (weight * np.abs(residual) ** 3).sum(axis=1), weight * residual * np.abs(residual)
+    >>> check = gradient_check(Network([3, 5, 1], "tanh", loss=absolute_cube, random_state=0), X, y)
+    >>> check.passed, round(check["loss"].factor, 6)
+    (False, 0.333333)
+    """
+    if isinstance(n_checks, bool) or not isinstance(n_checks, (int, np.integer)) or n_checks < 1:
+        raise ValueError(f"n_checks must be an integer >= 1, got {n_checks!r}")
+    if not (np.isfinite(tolerance) and tolerance > 0):
+        raise ValueError(f"tolerance must be a finite number > 0, got {tolerance!r}")
+    network, X, Y, weight = dense_problem(net_or_estimator, X, y, sample_weight)
+    description, network = repr(network), network.astype(np.float64)
+    # the very numbers that the network sees, then in float64
+    X, Y = X.astype(np.float64), Y.astype(np.float64)
+    clipped = clipped_rows(network, Y, network.forward(X))
+    if clipped.all():
+        raise ValueError(
+            "the loss clips a probability in every row of X, and is flat there: scale X, or use smaller weights"
+        )
+    if clipped.any():
+        weight = np.where(clipped, 0.0, 1.0 if weight is None else weight)
+    rng = check_random_state(random_state)
+    with np.errstate(over="ignore", invalid="ignore"):
+        differences = Differences(network, X, Y, weight, tolerance)
+        found = [("loss", *differences.by_raw_prediction(n_checks, rng)), *differences.by_parameters(n_checks, rng)]
+    groups = [
+        GroupCheck(**vars(c), name=name, shape=shape, index=i, tolerance=tolerance) for name, shape, i, c in found
+    ]
+    return GradientCheck(groups, tolerance, int(clipped.sum()), description)

@@ -1,10 +1,27 @@
-"""See inside backpropagation: a trace of every number, a check by differences, the picture of a graph.
+"""See inside backpropagation: a trace of every number, a check by differences, measurements while training, pictures.
 
-The display needs matplotlib only when it draws.
+The displays need matplotlib, and import it when they draw.
 """
 
 from fastbp.inspection.gradient_check import GradientCheck, gradient_check
+from fastbp.inspection.gradient_flow import GradientFlow, gradient_flow
+from fastbp.inspection.gradient_flow_display import GradientFlowDisplay
 from fastbp.inspection.graph_display import ComputationalGraphDisplay
+from fastbp.inspection.loss_curve_display import LossCurveDisplay
+from fastbp.inspection.network_display import NetworkDisplay
 from fastbp.inspection.trace import BackpropTrace, backprop_trace
+from fastbp.inspection.weights_display import WeightsDisplay
 
-__all__ = ["BackpropTrace", "ComputationalGraphDisplay", "GradientCheck", "backprop_trace", "gradient_check"]
+__all__ = [
+    "BackpropTrace",
+    "ComputationalGraphDisplay",
+    "GradientCheck",
+    "GradientFlow",
+    "GradientFlowDisplay",
+    "LossCurveDisplay",
+    "NetworkDisplay",
+    "WeightsDisplay",
+    "backprop_trace",
+    "gradient_check",
+    "gradient_flow",
+]

@@ -1,0 +1,149 @@
+"""What the displays share: matplotlib, imported when it is needed, colours, and the parts of a fitted model."""
+
+from sklearn.utils.validation import check_is_fitted
+
+#: Okabe and Ito (2008), Color Universal Design: told apart with any kind of colour vision.
+BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
+
+#: With fewer epochs than this, each is marked: a line of one point would not be seen.
+FEW_EPOCHS = 30
+
+
+def require_matplotlib(what):
+    """ImportError, saying what to install, unless matplotlib is there.
+
+    Parameters
+    ----------
+    what : str
+        Who needs it.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"{what} draws with matplotlib, which cannot be imported: `pip install 'fastbp[plot]'` installs it"
+        ) from error
+
+
+def axes_of(ax, what, size):
+    """The given axes, or those of a new figure; the first thing that a display calls.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+    what : str
+        Who needs it.
+    size : tuple of float
+        Of the new figure, in inches.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    """
+    require_matplotlib(what)
+    from matplotlib import pyplot
+
+    return pyplot.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def inches_of(ax):
+    """Width and height of axes, as their figure lays them out.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+
+    Returns
+    -------
+    width, height : float
+    """
+    if ax.figure.get_layout_engine() is not None:
+        ax.figure.draw_without_rendering()
+    box = ax.get_window_extent()
+    return box.width / ax.figure.dpi, box.height / ax.figure.dpi
+
+
+def whole_epochs(ax, epochs):
+    """Ticks of the x axis at whole numbers only.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    epochs : ndarray of shape (k,)
+    """
+    if len(epochs) == 1:
+        ax.set_xlim(epochs[0] - 1, epochs[0] + 1)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+
+
+def shortened(text, length):
+    """The text, with an ellipsis in its middle if it is longer than `length` characters.
+
+    Parameters
+    ----------
+    text : object
+    length : int
+
+    Returns
+    -------
+    str
+    """
+    text = str(text)
+    if len(text) <= length:
+        return text
+    head = (length - 1) * 2 // 3
+    return f"{text[:head]}…{text[head + 1 - length :]}"
+
+
+def fitted(estimator, what):
+    """The estimator, if it is a fitted perceptron.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    what : str
+        Who asks.
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    TypeError, NotFittedError
+    """
+    if not hasattr(estimator, "hidden_layer_sizes"):
+        raise TypeError(
+            f"{what} needs an MLPClassifier or MLPRegressor, got {type(estimator).__name__}. Of a pipeline, give the "
+            "last step."
+        )
+    check_is_fitted(estimator, "coefs_")
+    return estimator
+
+
+def checked_names(name, names, n):
+    """The names as a list of str, or None.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls them.
+    names : sequence of str, or None
+    n : int
+        How many there must be.
+
+    Returns
+    -------
+    list of str or None
+    """
+    if names is None:
+        return None
+    names = [str(one) for one in names]
+    if len(names) != n:
+        raise ValueError(f"{name} must be {n} names to fit the network, got {len(names)}")
+    return names

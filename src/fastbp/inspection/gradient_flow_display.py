@@ -1,0 +1,150 @@
+"""What `gradient_flow` measured, drawn: a line for each layer."""
+
+import numpy as np
+
+from fastbp.inspection._plotting import FEW_EPOCHS, axes_of, whole_epochs
+from fastbp.inspection.gradient_flow import QUANTITIES
+
+#: Name on the axis, and whether the axis is logarithmic
+LABELS = {
+    "gradient_norms": ("norm of the gradient, |dL/dW|", True),
+    "gradient_rms": ("root mean square of dL/dW", True),
+    "weight_norms": ("norm of the weights, |W|", True),
+    "update_ratios": ("change of W an epoch, relative", True),
+    "dead": ("share of dead units", False),
+    "saturated": ("share of saturated slopes", False),
+}
+
+#: Share of the colour map that is used: its light end is hard to see on white.
+COLOURS = (0.0, 0.9)
+
+#: More layers than this are not numbered one by one.
+NUMBERED = 12
+
+
+class GradientFlowDisplay:
+    """One of the quantities of a `GradientFlow`, over the epochs.
+
+    Layers are coloured from dark, next to the input, to light, the output, in viridis, which keeps its order for any
+    colour vision and in grey. What is zero or not finite has no place on a logarithmic axis and is left out; a note
+    says of which layers.
+
+    Parameters
+    ----------
+    epochs : array-like of shape (k,)
+    values : array-like of shape (k, n_layers)
+        NaN where a layer has none.
+    quantity : str
+        One of gradient_norms, gradient_rms, weight_norms, update_ratios, dead, saturated.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib Line2D
+        One for each layer.
+    colorbar_ : matplotlib Colorbar
+    """
+
+    def __init__(self, *, epochs, values, quantity="gradient_norms"):
+        self.epochs, self.values = np.asarray(epochs), np.asarray(values, np.float64)
+        if quantity not in QUANTITIES:
+            raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}; got {quantity!r}")
+        if self.values.ndim != 2 or len(self.values) != len(self.epochs) or not self.values.size:
+            raise ValueError(
+                f"values must have a row for each of {len(self.epochs)} epochs and a column for each layer, got shape "
+                f"{self.values.shape}"
+            )
+        self.quantity = quantity
+
+    @classmethod
+    def from_flow(cls, flow, *, quantity="gradient_norms", ax=None):
+        """Draw what a callback measured.
+
+        Parameters
+        ----------
+        flow : GradientFlow
+            After training.
+        quantity : str
+            One of gradient_norms, gradient_rms, weight_norms, update_ratios, dead, saturated.
+        ax : matplotlib Axes or None
+            None for a new figure.
+
+        Returns
+        -------
+        GradientFlowDisplay
+
+        Raises
+        ------
+        ValueError
+            For another quantity, or if nothing was measured yet.
+        ImportError
+            Without matplotlib.
+        """
+        if quantity not in QUANTITIES:
+            raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}; got {quantity!r}")
+        if not flow.epochs:
+            raise ValueError("flow has measured nothing yet: give it to an estimator as callbacks=flow, and fit")
+        return cls(epochs=flow.epochs, values=getattr(flow, quantity), quantity=quantity).plot(ax)
+
+    def plot(self, ax=None, *, cmap="viridis", line_kw=None):
+        """Draw the lines.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None
+            None for a new figure.
+        cmap : str or Colormap
+            A sequential one.
+        line_kw : dict or None
+            For ``Axes.plot``.
+
+        Returns
+        -------
+        GradientFlowDisplay
+            Itself.
+        """
+        ax = axes_of(ax, type(self).__name__, (6.4, 4.2))
+        from matplotlib import cm, colors, pyplot
+
+        label, log = LABELS[self.quantity]
+        n_layers = self.values.shape[1]
+        shades = colors.ListedColormap(pyplot.get_cmap(cmap)(np.linspace(*COLOURS, n_layers)))
+        drawable = np.isfinite(self.values) & ((self.values > 0) | (not log))
+        log = log and drawable.any()
+        self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
+        for i in range(n_layers):
+            there = drawable[:, i]
+            style = {"color": shades(i), "label": f"layer {i + 1}", "linewidth": 1.5}
+            if there.sum() < FEW_EPOCHS:
+                style |= {"marker": "o", "markersize": 3}
+            shown = np.where(there, self.values[:, i], np.nan)
+            self.lines_ += ax.plot(self.epochs, shown, **style | (line_kw or {}))
+        ax.set(xlabel="epoch" + missing(drawable, self.values), ylabel=label, yscale="log" if log else "linear")
+        whole_epochs(ax, self.epochs)
+        if not LABELS[self.quantity][1]:
+            ax.set_ylim(-0.03, 1.03)
+        scale = cm.ScalarMappable(colors.BoundaryNorm(np.arange(n_layers + 1) + 0.5, n_layers), shades)
+        ticks = np.unique(np.linspace(1, n_layers, min(n_layers, NUMBERED)).astype(int))
+        self.colorbar_ = ax.figure.colorbar(scale, ax=ax, ticks=ticks, label="layer, from input to output")
+        self.colorbar_.ax.minorticks_off()
+        return self
+
+
+def missing(drawable, values):
+    """A line that says in which layers something was measured that is not drawn; empty if there are none.
+
+    Parameters
+    ----------
+    drawable : ndarray of bool of shape (k, n_layers)
+    values : ndarray of shape (k, n_layers)
+
+    Returns
+    -------
+    str
+    """
+    layers = np.flatnonzero((~drawable & ~np.isnan(values)).any(axis=0)) + 1
+    if not len(layers):
+        return ""
+    which = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} of the layers {layers[0]} to {layers[-1]}"
+    return f"\n(zero or not finite, at times, and then not drawn: {which})"

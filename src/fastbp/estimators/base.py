@@ -151,13 +151,18 @@ class BaseMLP(FittedWeights, BaseEstimator):
     # _decode(output)                                          predictions from the network's output
     # _score_function                                          (y, predictions, sample_weight=) -> float
 
-    def _fit(self, X, y, sample_weight, incremental):
-        """Train on X and y; `incremental`: one epoch, going on with the optimizer's state."""
+    def _fit(self, X, y, sample_weight, incremental, prepare=None):
+        """Train on X and y; `incremental`: one epoch, going on with the optimizer's state.
+
+        `prepare` is called first, where a failure undoes what it does.
+        """
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
         hidden = self._hidden_layer_sizes()
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         with self._restored_on_failure(incremental) as attempt:
+            if prepare is not None:
+                prepare()
             X, y = self._check(X, y, reset=first_pass)
             self._learn_targets(y, incremental)
             targets = self._encode(y, X.dtype)
@@ -465,8 +470,8 @@ class BaseMLP(FittedWeights, BaseEstimator):
             )
         return True
 
-    def _partial_fit(self, X, y, sample_weight):
-        self._fit(X, y, sample_weight, incremental=True)
+    def _partial_fit(self, X, y, sample_weight, prepare=None):
+        self._fit(X, y, sample_weight, incremental=True, prepare=prepare)
         del self.loss_curve_[:-LOSS_CURVE_LIMIT]
         return self
 

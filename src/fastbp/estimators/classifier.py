@@ -171,11 +171,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self : MLPClassifier
         """
-        with self._restored_on_failure(incremental=False):
+
+        def learn_classes():
             if _check_partial_fit_first_call(self, classes):
                 multilabel = type_of_target(y).startswith("multilabel")
                 self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-            return self._partial_fit(X, y, sample_weight)
+
+        return self._partial_fit(X, y, sample_weight, learn_classes)
 
     def predict(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The most probable class of each row; for multilabel models, every label with probability above 1/2.

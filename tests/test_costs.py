@@ -1,0 +1,453 @@
+"""Losses that are functions: what they are given, what they may return, that they train as the built-in ones do.
+
+`costs.py`, and the order of a step in which the loss is asked for between the forward and the backward pass; what
+happens to an estimator when a function fails is in ``test_costs_faults.py``.
+"""
+
+import pickle
+import threading
+import warnings
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+import fastbp.threads
+from cost_functions import (
+    Pinball,
+    Recording,
+    binary_log_loss,
+    exponential_squared_error,
+    log_loss,
+    poisson,
+    squared_error,
+)
+from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp.costs import Cost
+from fastbp.data import make_data
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+RNG = np.random.default_rng(0)
+N = 53
+X = RNG.normal(size=(N, 4))
+X[RNG.random(X.shape) < 0.3] = 0
+SCORE = X @ RNG.normal(size=(4, 3)) + 0.3 * RNG.normal(size=(N, 3))
+WEIGHT = RNG.uniform(0.2, 3, N)
+WEIGHT[::9] = 0
+
+# target: (the estimator, y, the built-in loss, the function, its output activation)
+TARGETS = {
+    "regression": (MLPRegressor, SCORE[:, 0], "squared_error", squared_error, "identity"),
+    "multioutput": (MLPRegressor, SCORE, "squared_error", squared_error, "identity"),
+    "counts": (MLPRegressor, RNG.poisson(np.exp(0.3 * SCORE[:, 0])), "poisson", poisson, "exp"),
+    "exponential": (MLPRegressor, np.exp(0.3 * SCORE[:, 0]), "squared_error", exponential_squared_error, "exp"),
+    "binary": (MLPClassifier, np.where(SCORE[:, 0] > 0, "yes", "no"), "log_loss", binary_log_loss, "logistic"),
+    "multiclass": (MLPClassifier, SCORE.argmax(axis=1) + 5, "log_loss", log_loss, "softmax"),
+    "multilabel": (MLPClassifier, (SCORE > 0.2).astype(int), "log_loss", binary_log_loss, "logistic"),
+}
+SMALL = dict(hidden_layer_sizes=(6, 5), activation="tanh", max_iter=8, batch_size=16, random_state=0)
+SOLVERS = ("sgd", "adam", "lbfgs")
+# The built-in squared error is a mean over the outputs, as in scikit-learn, while its gradient is that of the sum; lbfgs
+# needs both, and goes another way than with the sum that a function returns.
+every_target_and_solver = pytest.mark.parametrize(
+    ("target", "solver"),
+    [(target, solver) for target in TARGETS for solver in SOLVERS if (target, solver) != ("multioutput", "lbfgs")],
+)
+every_target = pytest.mark.parametrize("target", TARGETS)
+
+
+def pair(target, **params):
+    """(the estimator with the function, with the built-in loss, y)."""
+    Estimator, y, loss, function, output = TARGETS[target]
+    params = {**SMALL, "output_activation": output, **params}
+    return Estimator(loss=function, **params), Estimator(loss=loss, **params), y
+
+
+def weights(model):
+    return np.concatenate([w.ravel() for w in [*model.coefs_, *model.intercepts_]])
+
+
+def assert_same(own, built_in, rtol=1e-9):
+    """The same model but for the roundings of another exp and log, that training carries on from step to step."""
+    assert_allclose(weights(own), weights(built_in), rtol=rtol, atol=rtol)
+    assert own.n_iter_ == built_in.n_iter_
+    assert own.out_activation_ == built_in.out_activation_
+    predict = "predict_proba" if isinstance(own, MLPClassifier) else "predict"
+    assert_allclose(getattr(own, predict)(X), getattr(built_in, predict)(X), rtol=rtol, atol=rtol)
+
+
+# The same as the built-in losses
+
+
+@every_target_and_solver
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+def test_trains_as_the_built_in_loss(target, solver, weight):
+    # without a penalty, so that the whole value has the factor
+    factor, alpha = (3, 0.0) if target == "multioutput" else (1, 0.01)
+    own, built_in, y = pair(target, solver=solver, alpha=alpha)
+    own.fit(X, y, weight)
+    built_in.fit(X, y, weight)
+    assert_same(own, built_in)
+    assert_allclose(own.loss_, factor * built_in.loss_, rtol=1e-9)
+    if solver != "lbfgs":
+        assert_allclose(own.loss_curve_, factor * np.array(built_in.loss_curve_), rtol=1e-9)
+        assert own.t_ == built_in.t_
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_squared_error_of_one_output_is_the_same_to_the_last_bit(solver):
+    # a - y, and (a - y) (a - y) / 2: the same operations in the same order
+    own, built_in, y = pair("regression", solver=solver)
+    assert_array_equal(weights(own.fit(X, y, WEIGHT)), weights(built_in.fit(X, y, WEIGHT)))
+    assert own.loss_ == built_in.loss_
+
+
+@every_target
+@pytest.mark.parametrize(
+    "params",
+    [
+        dict(shuffle=False),
+        dict(early_stopping=True, validation_fraction=0.3, n_iter_no_change=2),
+        dict(batch_size=N, solver="sgd", learning_rate="adaptive", tol=1.0, n_iter_no_change=1),
+        dict(hidden_layer_sizes=(), solver="sgd"),
+        dict(batch_size=1, max_iter=2),
+        dict(tol=10.0, n_iter_no_change=2),
+    ],
+    ids=["in order", "early stopping", "adaptive", "linear", "online", "patience"],
+)
+def test_training_options(target, params):
+    own, built_in, y = pair(target, **params)
+    assert_same(own.fit(X, y), built_in.fit(X, y))
+    if params.get("early_stopping"):
+        assert_array_equal(own.validation_scores_, built_in.validation_scores_)
+
+
+@every_target_and_solver
+@pytest.mark.parametrize("container", [sp.csr_array, sp.csc_array])
+def test_sparse(target, solver, container):
+    own, built_in, y = pair(target, solver=solver)
+    assert_same(own.fit(container(X), y), built_in.fit(container(X), y))
+
+
+@every_target
+def test_float32(target):
+    own, built_in, y = pair(target)
+    own.set_params(loss=Recording(own.loss))
+    own.fit(X.astype(np.float32), y, WEIGHT)
+    built_in.fit(X.astype(np.float32), y, WEIGHT)
+    # 32 steps, of which each carries on some roundings of 6e-8
+    assert_same(own, built_in, rtol=2e-4)
+    for y_true, raw, weight in own.loss.calls:
+        assert y_true.dtype == raw.dtype == np.float32
+        assert weight is None or weight.dtype == np.float64
+
+
+@every_target
+def test_partial_fit_and_warm_start(target):
+    own, built_in, y = pair(target)
+    classes = {}
+    if isinstance(own, MLPClassifier):
+        classes = dict(classes=np.arange(3) if target == "multilabel" else np.unique(y))
+    for model in (own, built_in):
+        for part in (slice(0, 20), slice(20, N), slice(0, N)):
+            model.partial_fit(X[part], y[part], **classes)
+    assert_same(own, built_in)
+    assert own.t_ == 2 * N
+    own, built_in, _ = pair(target, warm_start=True)
+    for model in (own, built_in):
+        model.fit(X, y).fit(X, y)
+    assert_same(own, built_in)
+    assert len(own.loss_curve_) == 16
+
+
+@every_target
+@pytest.mark.parametrize("sparse", [False, True])
+def test_results_do_not_depend_on_the_number_of_threads(target, sparse, monkeypatch):
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    data = sp.csr_array(X) if sparse else X
+    for solver in ("adam", "lbfgs") if target == "regression" else ("adam",):
+        own, _, y = pair(target, solver=solver, batch_size=N, n_threads=1)
+        expected, helpers = weights(own.fit(data, y, WEIGHT)), []
+
+        def watched(*arguments, function=own.loss, helpers=helpers):
+            helpers.append(sum(thread.name.startswith("fastbp-") for thread in threading.enumerate()))
+            return function(*arguments)
+
+        for n_threads in (1, 2, 3):  # of the 53 rows of a batch, at least eight for each
+            helpers.clear()
+            own.set_params(n_threads=n_threads, loss=watched).fit(data, y, WEIGHT)
+            assert_array_equal(weights(own), expected)
+            # who has done the forward pass with it waits for the function, even where one thread goes on alone later
+            assert max(helpers) == n_threads - 1
+
+
+def test_a_large_batch_of_a_small_net(monkeypatch):
+    # the gradients of runs of rows go through slots
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    many, y = np.tile(X, (20, 1)), np.tile(SCORE[:, 0], 20)
+    for n_threads in (1, 3):
+        own, built_in, _ = pair("regression", batch_size=500, n_threads=n_threads)
+        assert_array_equal(weights(own.fit(many, y)), weights(built_in.fit(many, y)))
+
+
+@pytest.mark.parametrize("target", ["regression", "multiclass", "multilabel"])
+def test_network(target):
+    _, y, loss, function, output = TARGETS[target]
+    y = {"regression": y, "multiclass": np.unique(y, return_inverse=True)[1]}.get(target, y)
+    sizes = (4, 5, 1 if target == "regression" else 3)
+    built_in = Network(sizes, "gelu", output, loss, alpha=0.1, random_state=0)
+    own = Network(sizes, "gelu", output, function, alpha=0.1, random_state=0)
+    for arguments in ((X, y), (sp.csr_array(X), y, WEIGHT), (np.tile(X, (20, 1)), np.concatenate([y] * 20))):
+        for actual, expected in zip(
+            own.loss_and_gradient(*arguments), built_in.loss_and_gradient(*arguments), strict=True
+        ):
+            assert_allclose(actual, expected, rtol=1e-10, atol=1e-13)
+    assert_array_equal(own.forward(X), built_in.forward(X))
+
+
+def test_a_loss_that_is_not_built_in():
+    # the quantile of y itself, for a model that knows nothing else
+    y = np.random.default_rng(1).exponential(size=400)
+    nothing = np.zeros((400, 1))
+    for quantile in (0.1, 0.9):
+        model = MLPRegressor(Pinball(quantile), (), solver="sgd", learning_rate_init=0.05, alpha=0, random_state=0)
+        model.set_params(max_iter=300, tol=0, batch_size=400, momentum=0.5).fit(nothing, y)
+        share = (y <= model.predict(nothing)).mean()
+        # steps of 0.05 |slope| / (1 - momentum) = 0.09 around the optimum, where the density is 0.9 and 0.1
+        assert abs(share - quantile) < 0.09
+        assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+# What a function is given
+
+
+@every_target
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_arguments(target, shuffle):
+    own, _, y = pair(target, max_iter=1, shuffle=shuffle)
+    own.set_params(loss=Recording(own.loss)).fit(X, y)
+    calls = own.loss.calls
+    assert [len(raw) for _, raw, _ in calls] == [16, 16, 16, 5]
+    assert all(weight is None for _, _, weight in calls)
+    n_outputs = {"multioutput": 3, "multiclass": 3, "multilabel": 3}.get(target, 1)
+    for y_true, raw, _ in calls:
+        assert y_true.shape == raw.shape == (len(raw), n_outputs)
+        assert y_true.dtype == raw.dtype == np.float64
+    expected = np.eye(3)[y - 5] if target == "multiclass" else (y == "yes") if target == "binary" else y
+    rows = np.arange(N)
+    if shuffle:
+        rng = np.random.RandomState(0)  # consumed as scikit-learn consumes it: the weights, then the shuffle
+        Network((4, 6, 5, n_outputs), "tanh", random_state=rng)
+        rng.shuffle(rows)
+    given = np.concatenate([y_true for y_true, _, _ in calls])
+    assert_array_equal(given, np.asarray(expected, float).reshape(N, -1)[rows])
+
+
+def test_weights_are_those_of_the_rows():
+    own, _, y = pair("regression", max_iter=1, shuffle=False)
+    own.set_params(loss=Recording(own.loss)).fit(X, y, WEIGHT)
+    # the first two calls look whether the weights have an effect
+    (_, _, none), (_, _, some), *calls = own.loss.calls
+    assert none is None
+    assert (some != 1).all()
+    assert_array_equal(np.concatenate([weight for _, _, weight in calls]), WEIGHT)
+
+
+def test_a_batch_without_weight_is_skipped():
+    own, built_in, y = pair("regression", shuffle=False)
+    weight = WEIGHT.copy()
+    weight[16:32] = 0
+    own.set_params(loss=Recording(own.loss)).fit(X, y, weight)
+    assert_array_equal(weights(own), weights(built_in.fit(X, y, weight)))
+    assert [len(raw) for _, raw, _ in own.loss.calls[2:5]] == [16, 16, 5]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_raw_prediction_is_the_functions_own(solver):
+    own, built_in, y = pair("regression", solver=solver)
+    kept = []
+
+    def keeping(y_true, raw_prediction, sample_weight):
+        loss, gradient = squared_error(y_true, raw_prediction, sample_weight)
+        kept.append((raw_prediction, raw_prediction.copy(), y_true, y_true.copy()))
+        return loss, gradient
+
+    def overwriting(y_true, raw_prediction, sample_weight):
+        loss, gradient = squared_error(y_true, raw_prediction, sample_weight)
+        raw_prediction[...] = np.nan
+        return loss, gradient
+
+    expected = weights(built_in.fit(X, y))
+    for function in (keeping, overwriting):
+        assert_array_equal(weights(own.set_params(loss=function).fit(X, y)), expected)
+    assert len(kept) > 4
+    for raw, raw_then, y_true, y_then in kept:
+        assert_array_equal(raw, raw_then)
+        assert_array_equal(y_true, y_then)
+
+
+@every_target
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("argument", ["y_true", "sample_weight"])
+def test_what_belongs_to_the_user_is_read_only(target, shuffle, argument):
+    def writing(y_true, raw_prediction, sample_weight):
+        given = {"y_true": y_true, "sample_weight": sample_weight}[argument]
+        if given is not None:
+            given[...] = 0
+        return TARGETS[target][3](y_true, raw_prediction, sample_weight)
+
+    own, _, y = pair(target, shuffle=shuffle)
+    targets, weight = y.copy(), WEIGHT.copy()
+    with pytest.raises(ValueError, match="read-only"):
+        own.set_params(loss=writing).fit(X, targets, weight)
+    assert_array_equal(targets, y)
+    assert_array_equal(weight, WEIGHT)
+    # and stays writeable for the user
+    assert weight.flags.writeable
+    assert targets.flags.writeable
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_denormal_numbers_are_what_they_are_elsewhere(solver, n_threads, monkeypatch):
+    # while the kernels compute, they are taken for zero: NumPy would warn
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    seen = []
+
+    def looking(y_true, raw_prediction, sample_weight):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            seen.append(np.finfo(float).smallest_subnormal)
+            seen.append((np.array([1e-310]) * 0.5)[0])
+        return squared_error(y_true, raw_prediction, sample_weight)
+
+    MLPRegressor(looking, **SMALL, solver=solver, n_threads=n_threads).fit(X, SCORE[:, 0])
+    assert set(seen[::2]) == {5e-324}
+    assert set(seen[1::2]) == {5e-311}
+
+
+# What it may return
+
+
+def data_for(weight=None, n=6):
+    return make_data(X[:n], SCORE[:n], weight, 3, np.dtype(float))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int64, bool, np.longdouble])
+def test_numbers_of_another_type(dtype):
+    raw, gradient, row_loss = np.ones((6, 3)), np.empty((6, 3)), np.empty(6)
+    cost = Cost(lambda y, raw, weight: [np.ones(6, dtype).tolist(), np.ones((6, 3), dtype)])
+    cost(data_for(), slice(0, 6), raw, gradient, row_loss)
+    assert_array_equal(gradient, np.ones((6, 3)))
+    assert_array_equal(row_loss, np.ones(6))
+
+
+LOSS, GRADIENT = np.zeros(6), np.zeros((6, 3))
+WRONG = [
+    (None, TypeError, r"loss=function must return \(loss, gradient\), got NoneType"),
+    (LOSS, TypeError, r"loss=function must return \(loss, gradient\), got ndarray"),
+    ((LOSS, GRADIENT, None), TypeError, r"loss=function must return \(loss, gradient\), got 3 values"),
+    ((LOSS.sum(), GRADIENT), ValueError, r"the loss from loss=function must have shape \(6,\), got \(\)"),
+    ((LOSS[:, None], GRADIENT), ValueError, r"the loss from loss=function must have shape \(6,\), got \(6, 1\)"),
+    ((LOSS, GRADIENT[:, 0]), ValueError, r"the gradient from .* must have shape \(6, 3\), got \(6,\)"),
+    ((LOSS, GRADIENT.T), ValueError, r"the gradient from .* must have shape \(6, 3\), got \(3, 6\)"),
+    ((LOSS, GRADIENT.astype(complex)), TypeError, "the gradient from .* must hold real numbers, got dtype complex128"),
+    ((LOSS.astype(object), GRADIENT), TypeError, "the loss from .* must hold real numbers, got dtype object"),
+    ((LOSS, None), TypeError, "the gradient from .* must hold real numbers, got dtype object"),
+    ((["a"] * 6, GRADIENT), TypeError, "the loss from .* must hold real numbers, got dtype <U1"),
+]
+every_wrong = pytest.mark.parametrize(("returned", "error", "message"), WRONG)
+
+
+@every_wrong
+def test_wrong_returns(returned, error, message):
+    def function(y_true, raw_prediction, sample_weight):
+        return returned
+
+    with pytest.raises(error, match=message):
+        Cost(function).checked(np.zeros((6, 3)), np.zeros((6, 3)), None)
+    model = MLPRegressor(function, **SMALL | dict(batch_size=6, hidden_layer_sizes=()))
+    with pytest.raises(error, match=message):
+        model.fit(X[:6], SCORE[:6])
+    assert not hasattr(model, "coefs_")
+
+
+def test_a_gradient_that_is_not_finite_gives_no_loss():
+    for dtype, value in ((float, np.nan), (float, np.inf), (np.float32, 1e300)):
+        cost = Cost(lambda y, raw, weight, value=value: (np.zeros(6), np.full((6, 3), value)))
+        gradient, row_loss = np.empty((6, 3), dtype), np.empty(6)
+        cost(data_for(), slice(0, 6), np.ones((6, 3), dtype), gradient, row_loss)
+        assert np.isnan(row_loss).all()
+
+
+@pytest.mark.parametrize("first_different", [0, 40])
+def test_weights_that_are_left_out_are_noticed(first_different):
+    def function(y_true, raw_prediction, sample_weight):
+        return squared_error(y_true, raw_prediction, None)
+
+    def half(y_true, raw_prediction, sample_weight):
+        return squared_error(y_true, raw_prediction, sample_weight)[0], raw_prediction - y_true
+
+    weight = np.ones(N)
+    weight[first_different:] = 2.5
+    for wrong, what in ((function, "loss"), (half, "gradient")):
+        for solver in SOLVERS:
+            model = MLPRegressor(wrong, **SMALL, solver=solver)
+            with pytest.raises(ValueError, match=f"the {what} from loss={wrong.__name__} must be multiplied by sample_"):
+                model.fit(X, SCORE, weight)
+            model.fit(X, SCORE)
+            model.fit(X, SCORE, np.ones(N))
+
+
+# Estimators with functions
+
+
+def test_clone_and_pickle():
+    y = SCORE[:, 0]
+    for loss in (squared_error, Pinball(0.3)):
+        model = MLPRegressor(loss, **SMALL).fit(X, y)
+        for other in (clone(model).fit(X, y), pickle.loads(pickle.dumps(model)), deepcopy(model)):
+            assert_array_equal(other.predict(X), model.predict(X))
+            assert type(other.loss) is type(loss)
+            # and they go on alike
+            assert_array_equal(other.partial_fit(X, y).predict(X), deepcopy(model).partial_fit(X, y).predict(X))
+    assert clone(model).loss.quantile == 0.3
+
+
+def test_grid_search_over_losses():
+    grid = {"loss": [Pinball(0.5), squared_error, "squared_error"], "activation": ["tanh", "relu"]}
+    search = GridSearchCV(MLPRegressor(**SMALL), grid, cv=2).fit(X, SCORE[:, 0])
+    scores = {
+        (str(params["loss"]), params["activation"]): score
+        for params, score in zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True)
+    }
+    assert len(scores) == 6
+    assert np.isfinite(list(scores.values())).all()
+    assert scores[str(squared_error), "tanh"] == scores["squared_error", "tanh"]
+
+
+@pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
+def test_no_function_and_no_name(Estimator):
+    for loss in (3, None, "hinge"):
+        with pytest.raises(ValueError, match="The 'loss' parameter of .* must be .* a callable"):
+            Estimator(loss=loss).fit(X, SCORE[:, 0] > 0)
+
+
+def test_a_changed_loss_counts_at_once():
+    y = SCORE[:, 0]
+    model = MLPRegressor(squared_error, **SMALL).fit(X, y).set_params(loss=Pinball())
+    assert model.network_.loss is model.loss
+    before = weights(model)
+    model.partial_fit(X, y)
+    assert (weights(model) != before).all()
+    assert model.network_.loss is model.loss
+
+
+def test_repr():
+    assert repr(Cost(squared_error)) == "loss=squared_error"
+    assert "Pinball" in repr(Cost(Pinball()))

@@ -398,7 +398,9 @@ def test_weights_that_are_left_out_are_noticed(first_different):
     for wrong, what in ((function, "loss"), (half, "gradient")):
         for solver in SOLVERS:
             model = MLPRegressor(wrong, **SMALL, solver=solver)
-            with pytest.raises(ValueError, match=f"the {what} from loss={wrong.__name__} must be multiplied by sample_"):
+            with pytest.raises(
+                ValueError, match=f"the {what} from loss={wrong.__name__} must be multiplied by sample_"
+            ):
                 model.fit(X, SCORE, weight)
             model.fit(X, SCORE)
             model.fit(X, SCORE, np.ones(N))

@@ -70,7 +70,9 @@ def test_an_exception_in_the_first_fit(solver, n_threads, at, monkeypatch):
 
 @pytest.mark.parametrize(
     ("how", "solver"),
-    [(how, solver) for how in ("fit", "warm_start", "partial_fit") for solver in SOLVERS][:-1],  # lbfgs has no partial_fit
+    [(how, solver) for how in ("fit", "warm_start", "partial_fit") for solver in SOLVERS][
+        :-1
+    ],  # lbfgs has no partial_fit
 )
 @pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
 def test_an_exception_leaves_a_fitted_estimator_as_it_was(Estimator, how, solver):

@@ -76,7 +76,15 @@ def small_network():
     sizes = [(4, 3), (3, 2)]
     coefs, d_coefs = ([rng.normal(size=size) for size in sizes] for _ in range(2))
     intercepts, d_intercepts = ([rng.normal(size=size[1]) for size in sizes] for _ in range(2))
-    return coefs, intercepts, d_coefs, d_intercepts, rng.normal(size=(5, 4)), rng.normal(size=(5, 2)), ("tanh", "softmax")
+    return (
+        coefs,
+        intercepts,
+        d_coefs,
+        d_intercepts,
+        rng.normal(size=(5, 4)),
+        rng.normal(size=(5, 2)),
+        ("tanh", "softmax"),
+    )
 
 
 def test_jacobian(small_network):

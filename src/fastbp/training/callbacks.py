@@ -5,8 +5,6 @@ training by returning True, and ``on_fit_end(state)``. All three get the same `T
 callbacks the loop over epochs does not return to Python at all.
 """
 
-from contextlib import ExitStack
-
 from fastbp.training.history import History
 
 EVENTS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
@@ -127,6 +125,12 @@ class Callbacks:
         return self
 
     def __exit__(self, *exception):
-        with ExitStack() as stack:  # last in, first out; all are called, also when one raises
-            for callback in reversed(self.begun):
-                stack.callback(self.tell_one, callback, "on_fit_end")
+        self.end(self.begun)
+
+    def end(self, callbacks):
+        """Tell every callback of the end, also when one of them raises."""
+        if callbacks:
+            try:
+                self.tell_one(callbacks[0], "on_fit_end")
+            finally:
+                self.end(callbacks[1:])

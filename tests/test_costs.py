@@ -52,8 +52,8 @@ TARGETS = {
 }
 SMALL = dict(hidden_layer_sizes=(6, 5), activation="tanh", max_iter=8, batch_size=16, random_state=0)
 SOLVERS = ("sgd", "adam", "lbfgs")
-# The built-in squared error is a mean over the outputs, as in scikit-learn, while its gradient is that of the sum; lbfgs
-# needs both, and goes another way than with the sum that a function returns.
+# The built-in squared error is a mean over the outputs, as in scikit-learn, while its gradient is that of the sum.
+# lbfgs needs both, and goes another way than with the sum that a function returns.
 every_target_and_solver = pytest.mark.parametrize(
     ("target", "solver"),
     [(target, solver) for target in TARGETS for solver in SOLVERS if (target, solver) != ("multioutput", "lbfgs")],
@@ -436,7 +436,7 @@ def test_grid_search_over_losses():
 @pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
 def test_no_function_and_no_name(Estimator):
     for loss in (3, None, "hinge"):
-        with pytest.raises(ValueError, match="The 'loss' parameter of .* must be .* a callable"):
+        with pytest.raises(ValueError, match=r"The 'loss' parameter of .* must be .* a callable"):
             Estimator(loss=loss).fit(X, SCORE[:, 0] > 0)
 
 

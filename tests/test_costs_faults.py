@@ -169,7 +169,7 @@ def test_a_gradient_that_is_not_finite_abandons_the_step(value, solver, where):
     model = MLPRegressor(function, **SMALL, solver=solver).fit(X, Y)
     before = record(model)
     function.at = len(function.calls) + 2
-    with pytest.raises(ValueError, match="The loss diverged in epoch 1 with learning rate 0.001"):
+    with pytest.raises(ValueError, match=r"The loss diverged in epoch 1 with learning rate 0\.001"):
         getattr(model, where)(X, Y)
     assert len(function.calls) == function.at
     assert_unchanged(model, before)

@@ -5,6 +5,7 @@ Comparison with other packages' autodiff is in ``test_derivatives_peers.py``, wh
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -262,7 +263,7 @@ def test_penalty():
 class Counting(fastbp.derivatives.Linearization):
     """A linearization that notes what is asked of it."""
 
-    calls: list = []  # noqa: RUF012: shared by all on purpose
+    calls: ClassVar[list] = []
 
     def push(self, *arguments, **options):
         self.calls.append("push")

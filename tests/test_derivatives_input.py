@@ -245,7 +245,7 @@ def test_with_loss_shares_the_parameters():
     assert_array_equal(other.forward(X), network.forward(X))
     assert other.params is network.params
     assert (network.loss, other.loss, other.kernel_loss) == ("squared_error", "log_loss", "log_loss")
-    with pytest.raises(ValueError, match="loss must be one of .*; got 'hinge'"):
+    with pytest.raises(ValueError, match=r"loss must be one of .*; got 'hinge'"):
         network.with_loss("hinge")
 
 

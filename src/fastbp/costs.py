@@ -10,7 +10,7 @@ class Cost:
     ----------
     function : callable
         ``function(y_true, raw_prediction, sample_weight) -> (loss, gradient)``. `y_true` and `raw_prediction`, of shape
-        (n, n_outputs) and the network's dtype, are the targets (class numbers as indicators; read-only) and the output
+        (n, n_outputs) and the network's dtype, are the targets (read-only; class numbers as indicators) and the output
         before the output activation; `sample_weight` is None or float64 of shape (n,), read-only. `loss`, of shape
         (n,), is the loss of each row, and `gradient`, of shape (n, n_outputs), its derivative by `raw_prediction`, both
         times the sample weights where there are any.

@@ -185,46 +185,71 @@ INLINE void panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t left, ptrdiff_t k, cons
 #undef ARGUMENTS
 }
 
-/* The same by runs of k, each with its part of B copied to one place first: in a wide matrix a panel's rows lie far
- * apart, on a page each and in few of the cache's sets. C carries the sums from run to run, so that every element is
- * the same chain as without the copy. */
+/* The same with the panel of B copied to one place first: in a wide matrix its rows lie far apart, on a page each and
+ * in few of the cache's sets. At most PACK_BYTES of it, which with a block's rows of A stay in the first-level cache.
+ */
 #define PACK_BYTES (24 * 1024)
-#define PACK_ROWS (4 * ROWS_MAX)
+#define AHEAD 12 /* rows of B to fetch ahead: a processor does not foresee strides beyond a page */
 static
     __attribute__((noinline)) void packed_panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t left, ptrdiff_t k, const real *a,
                                                 ptrdiff_t a_row, ptrdiff_t a_col, const real *b, ptrdiff_t b_row,
                                                 const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
     real packed[PACK_BYTES / sizeof(real)];
-    const ptrdiff_t width = vecs * VL, run = (ptrdiff_t)(PACK_BYTES / sizeof(real)) / width;
-    for (ptrdiff_t i = 0; i < k; i += run) {
-        const ptrdiff_t rows = k - i < run ? k - i : run;
-        for (ptrdiff_t r = 0; r < rows; r++)
-            for (ptrdiff_t v = 0; v < vecs; v++) {
-                const real *from = b + (i + r) * b_row + v * VL;
-                store(packed + r * width + v * VL, v == vecs - 1 && left < VL ? load_n(from, left) : load(from));
-            }
-        panel(n, vecs, left, rows, a + i * a_col, a_row, a_col, packed, width, i ? c : init, i ? c_row : init_row, c,
-              c_row);
+    const ptrdiff_t width = vecs * VL;
+    for (ptrdiff_t r = 0; r < k; r++)
+        for (ptrdiff_t v = 0; v < vecs; v++) {
+            const real *from = b + r * b_row + v * VL;
+            if (r + AHEAD < k)
+                __builtin_prefetch(from + AHEAD * b_row);
+            store(packed + r * width + v * VL, v == vecs - 1 && left < VL ? load_n(from, left) : load(from));
+        }
+    panel(n, vecs, left, k, a, a_row, a_col, packed, width, init, init_row, c, c_row);
+}
+
+/* All panels of a product; packed or as they are. As even as can be: a panel of a single vector would be bound by the
+ * loads of A, not by multiply-adds. */
+INLINE void all_panels(const int packed, ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                       ptrdiff_t a_col, const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
+                       ptrdiff_t c_row) {
+    ptrdiff_t all_vecs = (m + VL - 1) / VL, panels = (all_vecs + VECS_MAX - 1) / VECS_MAX, vecs;
+    for (ptrdiff_t j = 0; panels > 0; j += vecs * VL, all_vecs -= vecs, panels--) {
+        vecs = (all_vecs + panels - 1) / panels;
+        const ptrdiff_t left = panels > 1 ? VL : m - j - (vecs - 1) * VL;
+        const real *from = init ? init + j : NULL;
+        if (packed)
+            packed_panel(n, vecs, left, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
+        else
+            panel(n, vecs, left, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
     }
 }
 
-/* C[n, m] = init + A[n, k] B[k, m]; init: NULL for 0, or rows init_row apart (0 repeats one row) */
+/* C[n, m] = init + A[n, k] B[k, m]; init: NULL for 0, or rows init_row apart (0 repeats one row)
+ *
+ * A product whose panels of B are large is done by runs of k and chunks of rows, so that a chunk of A stays in the
+ * second-level cache while all of a run's panels pass by (Goto and van de Geijn, 2008, Anatomy of high-performance
+ * matrix multiplication). C carries the sums from run to run: every element is the same chain as without runs. */
+#define PACK_ROWS (4 * ROWS_MAX) /* with fewer rows a panel is not read often enough to be worth copying */
+#define CHUNK_ROWS 512
 static void matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                    const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
     if (n == 1) {
         row_times_matrix(m, k, a, a_col, b, b_row, init, c);
         return;
     }
-    /* panels as even as can be: one of a single vector would be bound by the loads of A, not by multiply-adds */
-    ptrdiff_t all_vecs = (m + VL - 1) / VL, panels = (all_vecs + VECS_MAX - 1) / VECS_MAX, vecs;
-    for (ptrdiff_t j = 0; panels > 0; j += vecs * VL, all_vecs -= vecs, panels--) {
-        vecs = (all_vecs + panels - 1) / panels;
-        const ptrdiff_t left = panels > 1 ? VL : m - j - (vecs - 1) * VL;
-        const real *from = init ? init + j : NULL;
-        if (n >= PACK_ROWS && k * vecs * VL * (ptrdiff_t)sizeof(real) > PACK_BYTES)
-            packed_panel(n, vecs, left, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
-        else
-            panel(n, vecs, left, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
+    const ptrdiff_t widest = m < VECS_MAX * VL ? (m + VL - 1) / VL : VECS_MAX;
+    const ptrdiff_t run = PACK_BYTES / (widest * VBYTES);
+    if (n < PACK_ROWS || k <= run) {
+        all_panels(0, n, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row);
+        return;
+    }
+    for (ptrdiff_t r = 0; r < n; r += CHUNK_ROWS) {
+        const ptrdiff_t rows = n - r < CHUNK_ROWS ? n - r : CHUNK_ROWS;
+        real *to = c + r * c_row;
+        for (ptrdiff_t i = 0; i < k; i += run) {
+            const real *from = i ? to : init ? init + r * init_row : NULL;
+            all_panels(1, rows, m, k - i < run ? k - i : run, a + r * a_row + i * a_col, a_row, a_col, b + i * b_row,
+                       b_row, from, i ? c_row : init_row, to, c_row);
+        }
     }
 }
 

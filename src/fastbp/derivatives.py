@@ -4,8 +4,9 @@ Rows go through the net in slices whose activations the caches hold, each slice 
 the products on top of it. Where there is enough work, threads share the slices. Gradients are added up within a fixed
 number of runs of slices, and these in their order: no result depends on the number of threads.
 
-The cost, in forward passes: vjp, jvp and input_gradient 2, backward 3, hvp from 3 (where most weights are in the first
-layer) to 8; ``benchmarks/derivatives.py`` measures it.
+The cost, in products with the weights of a layer, where a forward pass is one: vjp, jvp and input_gradient 2, backward
+3, hvp 3 for the first layer, whose input does not change, and 8 for every other (the forward pass 1, its change 2, the
+backward pass 1, its change 2, the change of dW 2). ``benchmarks/derivatives.py`` measures it.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from peers import thread_environment
 
-# Idle threads of a pool spin for some tens of milliseconds before they sleep; the next contender
-# waits for that.
-SETTLE_SECONDS = 0.05
+# Idle threads of a pool spin before they sleep, those of OpenBLAS for 2²⁶ cycles; the next contender waits for that.
+SETTLE_SECONDS = 0.03
+# A process that does not end by itself when it is told to is killed after this.
+FAREWELL_SECONDS = 10
 # No run is meant to take nearly as long; a contender that hangs is ended after this.
 ANSWER_SECONDS = 1800
 
@@ -36,13 +37,22 @@ class Contender:
         In which arithmetic.
     n_threads : int or None
         The number of threads it is held to; None leaves the choice to it.
+
+    Attributes
+    ----------
+    busy_cores : float
+        Cores that its process kept busy in the last run.
+    facts : dict
+        What the last run reported beside its time.
     """
 
     def __init__(self, peer, workload, dtype, n_threads):
         self.peer, self.n_threads = peer, n_threads
+        self.busy_cores, self.facts = 0.0, {}
         worker = Path(__file__).with_name("worker.py")
+        length = "short" if workload.short else "full"
         self._process = subprocess.Popen(
-            [sys.executable, str(worker), peer.name, workload.name, dtype],
+            [sys.executable, str(worker), peer.name, workload.name, dtype, length],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -71,7 +81,7 @@ class Contender:
         Parameters
         ----------
         count : int
-            Its number of epochs.
+            Its number of units of work.
 
         Returns
         -------
@@ -87,16 +97,25 @@ class Contender:
         # A broken pipe means that it is dead; reading its answer finds out why.
         with contextlib.suppress(OSError):
             print(count, file=self._process.stdin, flush=True)
-        return self._answer()["seconds"]
+        answer = self._answer()
+        self.busy_cores, self.facts = answer["busy_cores"], answer["facts"]
+        return answer["seconds"]
 
-    def close(self):
-        """End the process."""
-        self._process.kill()
-        self._process.wait()
-        self._listener.join()
+    def dismiss(self):
+        """Tell the process to end, and its own processes with it; nothing is waited for."""
         # What is left unsent to a dead process cannot be flushed.
         with contextlib.suppress(OSError):
             self._process.stdin.close()
+
+    def close(self):
+        """End the process, by force if it does not end by itself."""
+        self.dismiss()
+        try:
+            self._process.wait(FAREWELL_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._listener.join()
         self._process.stdout.close()
         self._process.stderr.close()
 

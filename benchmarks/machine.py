@@ -1,10 +1,35 @@
-"""Where it is timed: the facts about the machine, and its peak."""
+"""Where it is timed: the facts about the machine, its peak and its bandwidth."""
 
+import os
 import platform
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import joblib
+import numpy as np
+
+# Variables that hold a library to less than the processor can do. A benchmark that lets them stand measures them.
+HANDICAPS = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+)
+
+
+def remove_handicaps():
+    """Take the `HANDICAPS` out of the environment; for libraries that are loaded later, and for child processes.
+
+    Returns
+    -------
+    dict of str to str
+        Those that were set.
+    """
+    return {name: os.environ.pop(name) for name in HANDICAPS if name in os.environ}
 
 
 def usable_cores():
@@ -47,11 +72,17 @@ def machine_facts(peers):
     Returns
     -------
     dict
-        With the keys cpu, n_cores, system, python and versions.
+        With the keys cpu, n_cores, isa (the instruction set that fastbp chose, None without fastbp), system, python
+        and versions.
     """
+    try:
+        from fastbp.kernels import ISA
+    except ImportError:
+        ISA = None
     return {
         "cpu": cpu_model(),
         "n_cores": usable_cores(),
+        "isa": ISA,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {peer.title: peer.version for peer in peers},
@@ -85,3 +116,34 @@ def measure_fma_peak(dtype, n_threads, seconds=0.2, repeats=3):
     from fastbp.kernels import fma_peak
 
     return max(fma_peak(dtype, seconds=seconds, n_threads=n_threads) for _ in range(repeats))
+
+
+def measure_copy_bandwidth(n_threads, megabytes=256, repeats=5):
+    """Measure how fast arrays far larger than the caches are copied.
+
+    Parameters
+    ----------
+    n_threads : int
+        How many cores work at once, on an array each.
+    megabytes : int, default=256
+        Size of the arrays together, and of the copies.
+    repeats : int, default=5
+        Measurements; the highest counts, as this too is a bound.
+
+    Returns
+    -------
+    float
+        Bytes/s, those read and those written.
+    """
+    n = megabytes * 2**20 // n_threads
+    pairs = [(np.ones(n, np.uint8), np.zeros(n, np.uint8)) for _ in range(n_threads)]
+    rates = []
+    for _ in range(repeats):
+        threads = [threading.Thread(target=np.copyto, args=(target, source)) for source, target in pairs]
+        start = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        rates.append(2 * n * n_threads / (time.perf_counter() - start))
+    return max(rates)

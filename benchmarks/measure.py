@@ -1,7 +1,8 @@
 """How it is timed: differences between runs of different length, in turn, medians.
 
 One epoch is (time of k + m epochs − time of k epochs) / m, so that what a fit costs once, such as
-validation, allocation or the start of threads, cancels. Contenders take turns, in one order and
+validation, allocation or the start of threads, cancels. Where the unit of work is whole in itself, as a
+call or a fit is, k is 0 and nothing cancels. Contenders take turns, in one order and
 then in the other, so that a machine that slows down or is shared slows them alike.
 """
 
@@ -13,6 +14,8 @@ from contender import Contender, ContenderError
 
 # A number of threads whose one estimate is beyond this ratio to the best is given up.
 CLEARLY_SLOWER = 1.5
+# A difference that is not positive says nothing, but that the machine was disturbed; so often it is taken again.
+ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -24,21 +27,24 @@ class Plan:
     repeats : int
         Differences taken of each contender.
     min_seconds : float
-        The least time that the m epochs of a difference should take together.
-    min_epochs : int
-        The least m, however slow an epoch is.
-    base_epochs : int, default=1
-        k, the length of the shorter run.
+        The least time that the m units of a difference should take together.
+    slow_seconds : float
+        A unit that takes longer is slow.
+    slow_repeats : int
+        Differences taken where a unit is slow.
+    tries_all_cores : bool
+        Whether peers are tried with all cores too, not only with one thread.
     """
 
     repeats: int
     min_seconds: float
-    min_epochs: int
-    base_epochs: int = 1
+    slow_seconds: float
+    slow_repeats: int
+    tries_all_cores: bool
 
 
-FULL = Plan(repeats=5, min_seconds=0.2, min_epochs=3)
-QUICK = Plan(repeats=3, min_seconds=0.05, min_epochs=1)
+FULL = Plan(repeats=5, min_seconds=0.2, slow_seconds=1.0, slow_repeats=3, tries_all_cores=True)
+QUICK = Plan(repeats=2, min_seconds=0.01, slow_seconds=0.1, slow_repeats=1, tries_all_cores=False)
 
 
 @dataclass
@@ -49,65 +55,59 @@ class Timing:
     ----------
     contender : contender.Contender
         Who.
-    epochs : int
+    base : int
+        k, the length of the shorter run; with 0 there is none.
+    units : int
         m, the difference between the longer and the shorter run.
+    repeats : int
+        How many differences to take.
     estimate : float
-        Seconds of an epoch, as found while choosing `epochs`.
+        Seconds of a unit, as found while choosing `units`.
     samples : list of float
-        Seconds of an epoch, one for each repeat.
+        Seconds of a unit, one for each repeat.
     """
 
     contender: Contender
-    epochs: int
+    base: int
+    units: int
+    repeats: int
     estimate: float
     samples: list = field(default_factory=list)
 
     @property
-    def seconds_per_epoch(self):
+    def seconds_per_unit(self):
         """The median over the repeats."""
         return statistics.median(self.samples)
 
-    def take_sample(self, plan, long_first):
-        """Measure one difference and append it to `samples`."""
-        counts = [plan.base_epochs, plan.base_epochs + self.epochs]
-        seconds = {n: self.contender.seconds(n) for n in (counts[::-1] if long_first else counts)}
-        self.samples.append((seconds[counts[1]] - seconds[counts[0]]) / self.epochs)
+    @property
+    def is_complete(self):
+        """Whether all its samples are taken."""
+        return len(self.samples) >= self.repeats
+
+    def take_sample(self, long_first):
+        """Measure one difference and append it to `samples`.
+
+        Raises
+        ------
+        contender.ContenderError
+            When the contender fails, or when the differences are smaller than the noise.
+        """
+        counts = [n for n in (self.base, self.base + self.units) if n]
+        for _ in range(ATTEMPTS):
+            seconds = {n: self.contender.seconds(n) for n in (counts[::-1] if long_first else counts)}
+            difference = seconds[counts[-1]] - (seconds[self.base] if self.base else 0)
+            if difference > 0:
+                self.samples.append(difference / self.units)
+                return
+        raise ContenderError(f"{self.units} units more took no longer in {ATTEMPTS} attempts: the machine is too busy")
 
 
-def calibrate(contender, plan):
-    """Warm a contender up and choose how many epochs a difference needs.
-
-    Parameters
-    ----------
-    contender : contender.Contender
-        A contender that has not run yet.
-    plan : Plan
-        The least time and the least number of epochs.
-
-    Returns
-    -------
-    Timing
-        Without samples so far.
-    """
-    contender.wait_until_ready()
-    contender.seconds(plan.base_epochs)
-    base = contender.seconds(plan.base_epochs)
-    epochs = plan.min_epochs
-    while True:
-        extra = contender.seconds(plan.base_epochs + epochs) - base
-        # A difference may come out as zero or less while it is smaller than the noise.
-        if extra >= 0.8 * plan.min_seconds:
-            return Timing(contender, epochs, extra / epochs)
-        growth = plan.min_seconds / extra if extra > 0 else math.inf
-        epochs = math.ceil(epochs * min(max(growth, 1.5), 20))
-
-
-def calibrate_peer(peer, workload, dtype, n_cores, plan):
-    """Calibrate a peer with every number of threads worth a try.
+def open_contenders(peers, workload, dtype, n_cores, plan):
+    """Start a process for every peer and number of threads worth a try, all at the same time.
 
     Parameters
     ----------
-    peer : peers.Peer
+    peers : list of peers.Peer
         Who.
     workload : workloads.Workload
         On what.
@@ -116,43 +116,113 @@ def calibrate_peer(peer, workload, dtype, n_cores, plan):
     n_cores : int
         The cores this process may use.
     plan : Plan
+        Whether all cores are tried.
+
+    Returns
+    -------
+    list of contender.Contender
+        In the order of `peers`.
+    """
+    return [
+        Contender(peer, workload, dtype, n_threads)
+        for peer in peers
+        for n_threads in peer.thread_counts(workload, n_cores, plan.tries_all_cores)
+    ]
+
+
+def close_contenders(contenders):
+    """End the processes, all at the same time.
+
+    Parameters
+    ----------
+    contenders : list of contender.Contender
+    """
+    for contender in contenders:
+        contender.dismiss()
+    for contender in contenders:
+        contender.close()
+
+
+def calibrate(contender, job, plan):
+    """Warm a contender up and choose how many units a difference needs.
+
+    Parameters
+    ----------
+    contender : contender.Contender
+        A contender that is ready and has not run yet.
+    job : jobs.Job
+        The kind of work. One that is done once is measured here and now.
+    plan : Plan
+        The least time of a difference, and the number of them.
+
+    Returns
+    -------
+    Timing
+        Without samples so far, unless the job is done once.
+    """
+    first = contender.seconds(max(job.base, 1))
+    if job.once:
+        return Timing(contender, 0, 1, 1, first, [first])
+    base = contender.seconds(job.base) if job.base else 0
+    units = 1
+    while True:
+        extra = contender.seconds(job.base + units) - base
+        # A difference may come out as zero or less while it is smaller than the noise.
+        if extra >= 0.8 * plan.min_seconds:
+            estimate = extra / units
+            repeats = plan.slow_repeats if estimate > plan.slow_seconds else plan.repeats
+            return Timing(contender, job.base, units, repeats, estimate)
+        growth = plan.min_seconds / extra if extra > 0 else math.inf
+        units = math.ceil(units * min(max(growth, 1.5), 20))
+
+
+def calibrate_all(contenders, job, plan):
+    """Calibrate all contenders, none before all are ready, and keep those that are worth more.
+
+    Parameters
+    ----------
+    contenders : list of contender.Contender
+        Just started.
+    job : jobs.Job
+        The kind of work.
+    plan : Plan
         See `calibrate`.
 
     Returns
     -------
-    list of Timing
-        Those that are still in the race; the clearly slower ones are closed.
-
-    Raises
-    ------
-    contender.ContenderError
-        When the peer fails with any number of threads.
+    timings : list of Timing
+        Without the numbers of threads that make a peer clearly slower, and without the peers that failed.
+    failures : dict of str to str
+        The message of each peer that failed with any number of threads, by name.
     """
-    timings = []
-    for n_threads in peer.thread_counts(n_cores):
-        contender = Contender(peer, workload, dtype, n_threads)
+    failures, timings = {}, []
+
+    def attempt(contender, function, *arguments):
         try:
-            timings.append(calibrate(contender, plan))
-        except BaseException:
-            for opened in (contender, *(timing.contender for timing in timings)):
-                opened.close()
-            raise
-    limit = CLEARLY_SLOWER * min(timing.estimate for timing in timings)
+            return function(*arguments)
+        except ContenderError as error:
+            failures.setdefault(contender.peer.name, str(error))
+
+    for contender in contenders:
+        attempt(contender, contender.wait_until_ready)
+    for contender in contenders:
+        if contender.peer.name not in failures:
+            timings.append(attempt(contender, calibrate, contender, job, plan))
+    timings = [timing for timing in timings if timing and timing.contender.peer.name not in failures]
+    best = {}
     for timing in timings:
-        if timing.estimate > limit:
-            timing.contender.close()
-    return [timing for timing in timings if timing.estimate <= limit]
+        name = timing.contender.peer.name
+        best[name] = min(timing.estimate, best.get(name, math.inf))
+    return [t for t in timings if t.estimate <= CLEARLY_SLOWER * best[t.contender.peer.name]], failures
 
 
-def alternate(timings, plan):
+def alternate(timings):
     """Take the samples of all contenders in turn, every other round in the reverse order.
 
     Parameters
     ----------
     timings : list of Timing
         Calibrated contenders; their `samples` are filled.
-    plan : Plan
-        The number of repeats.
 
     Returns
     -------
@@ -160,14 +230,14 @@ def alternate(timings, plan):
         The message of each peer that failed on the way, by name.
     """
     failures = {}
-    for repeat in range(plan.repeats):
+    for repeat in range(max((timing.repeats for timing in timings), default=0)):
         backwards = repeat % 2 == 1
         for timing in timings[::-1] if backwards else timings:
             name = timing.contender.peer.name
-            if name in failures:
+            if name in failures or timing.is_complete:
                 continue
             try:
-                timing.take_sample(plan, long_first=backwards)
+                timing.take_sample(long_first=backwards)
             except ContenderError as error:
                 failures[name] = str(error)
     return failures
@@ -189,6 +259,6 @@ def best_of_each_peer(timings):
     best = {}
     for timing in timings:
         name = timing.contender.peer.name
-        if name not in best or timing.seconds_per_epoch < best[name].seconds_per_epoch:
+        if name not in best or timing.seconds_per_unit < best[name].seconds_per_unit:
             best[name] = timing
     return list(best.values())

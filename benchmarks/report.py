@@ -1,6 +1,9 @@
 """What is printed and written: figures from timings, tables from figures."""
 
+from jobs import bytes_per_step
 from peers import PEERS
+
+ITEMSIZE = {"float32": 4, "float64": 8}
 
 
 def describe_workload(workload):
@@ -14,21 +17,28 @@ def describe_workload(workload):
     -------
     dict
     """
+    has_steps = workload.kind.has_steps
     return {
         "name": workload.name,
+        "title": workload.heading,
         "job": workload.job,
+        "unit": workload.kind.unit,
         "task": workload.task,
         "layer_sizes": list(workload.layer_sizes),
         "trained_layer_sizes": list(workload.trained_layer_sizes),
+        "activation": workload.activation,
         "batch_size": workload.batch_size,
         "n_samples": workload.n_samples,
-        "steps_per_epoch": workload.steps_per_epoch,
-        "flops_per_step": workload.flops_per_step,
-        "flops_per_epoch": workload.flops_per_epoch,
+        "n_nonzeros_per_row": workload.n_nonzeros or None,
+        "max_iter": workload.max_iter or None,
+        "steps_per_unit": workload.steps_per_epoch if has_steps else None,
+        "flops_per_step": workload.flops_per_step if has_steps else None,
+        "flops_per_unit": workload.flops_per_unit,
+        "is_shortened": workload.short,
     }
 
 
-def make_rows(workload, dtype, timings, peak):
+def make_rows(workload, dtype, timings, peak, copy_rate=None):
     """Turn the timings of one workload into figures.
 
     Parameters
@@ -41,39 +51,48 @@ def make_rows(workload, dtype, timings, peak):
         With samples.
     peak : float or None
         FLOP/s of all cores, when known.
+    copy_rate : float or None
+        Bytes/s of a copy by all cores, when known.
 
     Returns
     -------
     list of dict
         One for each contender, in the order given. `share_of_peak` is a fraction;
-        `times_slower_than_fastbp` is the ratio of the epochs' times; both are None when the other
-        side of the ratio is missing.
+        `times_slower_than_fastbp` is the ratio of the units' times; figures that do not apply, or for which something
+        is missing, are None.
     """
-    seconds = {t.contender.peer.name: t.seconds_per_epoch for t in timings}
+    seconds = {t.contender.peer.name: t.seconds_per_unit for t in timings}
     own = seconds.get("fastbp")
+    flops = workload.flops_per_unit
     rows = []
     for timing in timings:
-        epoch = timing.seconds_per_epoch
-        rate = workload.flops_per_epoch / epoch
+        unit = timing.seconds_per_unit
+        step = unit / workload.steps_per_epoch if workload.kind.has_steps else None
+        rate = flops / unit if flops else None
+        traffic = bytes_per_step(workload, ITEMSIZE[dtype]) / step if workload.n_nonzeros else None
         rows.append(
             {
                 "workload": workload.name,
                 "dtype": dtype,
                 "peer": timing.contender.peer.name,
                 "n_threads": timing.contender.n_threads,
-                "ms_per_epoch": 1e3 * epoch,
-                "us_per_step": 1e6 * epoch / workload.steps_per_epoch,
-                "gflops": 1e-9 * rate,
-                "share_of_peak": rate / peak if peak else None,
-                "times_slower_than_fastbp": epoch / own if own else None,
-                "epochs_per_sample": timing.epochs,
-                "samples_ms_per_epoch": [1e3 * sample for sample in timing.samples],
+                "busy_cores": timing.contender.busy_cores,
+                "ms_per_unit": 1e3 * unit,
+                "us_per_step": 1e6 * step if step else None,
+                "gflops": 1e-9 * rate if rate else None,
+                "share_of_peak": rate / peak if rate and peak else None,
+                "bytes_per_second": traffic,
+                "share_of_copy": traffic / copy_rate if traffic and copy_rate else None,
+                "times_slower_than_fastbp": unit / own if own else None,
+                "units_per_sample": timing.units,
+                "samples_ms_per_unit": [1e3 * sample for sample in timing.samples],
+                "facts": timing.contender.facts,
             }
         )
     return rows
 
 
-def format_header(facts, peaks, dtypes):
+def format_header(facts, peaks, dtypes, copy_rate=None):
     """Say on what machine the figures were taken.
 
     Parameters
@@ -84,6 +103,8 @@ def format_header(facts, peaks, dtypes):
         FLOP/s by dtype; empty when not measured.
     dtypes : list of str
         The types asked for.
+    copy_rate : float or None
+        Bytes/s of a copy.
 
     Returns
     -------
@@ -92,17 +113,44 @@ def format_header(facts, peaks, dtypes):
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     measured = [f"{dtype} {1e-9 * peaks[dtype]:.0f}" for dtype in dtypes if dtype in peaks]
     peak = f"{', '.join(measured)} GFLOP/s, all cores" if measured else "not measured"
-    return "\n".join(
-        (
-            f"{facts['cpu']}, {facts['n_cores']} cores, {facts['system']}",
-            f"Python {facts['python']}, {versions}",
-            f"FMA peak: {peak}",
-        )
-    )
+    lines = [
+        f"{facts['cpu']}, {facts['n_cores']} cores, {facts['isa'] or 'unknown ISA'}, {facts['system']}",
+        f"Python {facts['python']}, {versions}",
+        f"FMA peak: {peak}",
+    ]
+    if copy_rate:
+        lines.append(f"copy: {1e-9 * copy_rate:.1f} GB/s read and written, all cores")
+    return "\n".join(lines)
+
+
+def format_heading(workload, dtype):
+    """Say what one workload is.
+
+    Parameters
+    ----------
+    workload : workloads.Workload
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    str
+    """
+    facts = [f"{workload.n_samples:,} samples"]
+    if workload.kind.has_steps:
+        facts += [f"batch {workload.batch_size}", f"{workload.steps_per_epoch} steps an epoch"]
+        if workload.flops_per_unit:
+            facts.append(f"{1e-6 * workload.flops_per_step:.3g} MFLOP a step")
+    lines = [f"{workload.heading}, {dtype}: {', '.join(facts)}"]
+    if workload.short:
+        lines.append("  shortened by --quick: not the workload that the name says")
+    if workload.is_binary:
+        sizes = "-".join(map(str, workload.trained_layer_sizes))
+        lines.append(f"  two classes are one logistic output: trained and counted as {sizes}")
+    return "\n".join(lines)
 
 
 def format_table(workload, dtype, rows):
-    """Format one workload's table.
+    """Format one workload's table, and what else was found.
 
     Parameters
     ----------
@@ -117,38 +165,75 @@ def format_table(workload, dtype, rows):
     -------
     str
     """
+    kind = workload.kind
+    unit, factor = (f"µs/{kind.unit}", 1e3) if kind.prefix == "u" else (f"ms/{kind.unit}", 1)
     lines = [
-        f"{workload.name}, {dtype}: batch {workload.batch_size}, {workload.n_samples} samples, "
-        f"{workload.steps_per_epoch} steps an epoch, {1e-6 * workload.flops_per_step:.3g} MFLOP "
-        "a step"
+        format_heading(workload, dtype),
+        f"  {'':13}{'threads':>8}{unit:>11}{'us/step':>11}{'GFLOP/s':>10}{'% of peak':>11}   slower than fastbp",
     ]
-    if workload.is_binary:
-        sizes = "-".join(map(str, workload.trained_layer_sizes))
-        lines.append(f"  two classes are one logistic output: trained and counted as {sizes}")
-    lines.append(
-        f"  {'':13}{'threads':>8}{'ms/epoch':>11}{'us/step':>11}{'GFLOP/s':>10}{'% of peak':>11}   slower than fastbp"
-    )
     for row in rows:
         share, slower = row["share_of_peak"], row["times_slower_than_fastbp"]
         lines.append(
             f"  {PEERS[row['peer']].title:13}{row['n_threads'] or 'auto':>8}"
-            f"{significant(row['ms_per_epoch']):>11}{significant(row['us_per_step']):>11}"
-            f"{significant(row['gflops']):>10}"
-            f"{significant(100 * share) if share is not None else '-':>11}"
-            f"{significant(slower) + ' times' if slower is not None else '-':>21}"
+            f"{significant(factor * row['ms_per_unit']):>11}{significant(row['us_per_step']):>11}"
+            f"{significant(row['gflops']):>10}{significant(100 * share if share else None):>11}"
+            f"{significant(slower) + ' times' if slower else '-':>21}"
         )
+    lines += [f"  {PEERS[row['peer']].title}: {note}" for row in rows for note in notes(row)]
+    evaluations = {row["facts"].get("evaluations") for row in rows}
+    if len(evaluations) > 1:
+        lines.append("  the numbers of evaluations differ: compare the time of one")
     return "\n".join(lines)
 
 
-def significant(value):
-    """Format three significant digits without an exponent.
+def notes(row):
+    """Put into words what a contender reported beside its time.
 
     Parameters
     ----------
-    value : float
+    row : dict
+        See `make_rows`.
+
+    Returns
+    -------
+    list of str
+    """
+    facts, found = row["facts"], []
+    if row["bytes_per_second"]:
+        share = f", {100 * row['share_of_copy']:.0f} % of a copy" if row["share_of_copy"] else ""
+        found.append(f"moves at least {1e-9 * row['bytes_per_second']:.2f} GB/s{share}")
+    if "epochs" in facts:
+        found.append(f"{facts['epochs']} epochs a fit")
+    if "evaluations" in facts:
+        each = row["ms_per_unit"] / facts["evaluations"]
+        found.append(
+            f"{facts['iterations']} iterations, {facts['evaluations']} evaluations, {significant(each)} ms each"
+        )
+    if "threads_allowed_per_process" in facts:
+        found.append(
+            f"{facts['threads_allowed_per_process']} threads allowed in each process; "
+            f"running at once: {facts['running_threads_median']} in the median, {facts['running_threads_max']} at most"
+        )
+    if "anonymous_growth_bytes" in facts:
+        found.append(
+            f"memory grows by {1e-6 * facts['anonymous_growth_bytes']:.1f} MB and "
+            f"{1e-6 * facts['file_pages_growth_bytes']:.0f} MB of pages of the file, "
+            f"which has {1e-6 * facts['file_bytes']:.0f} MB"
+        )
+    return found
+
+
+def significant(value):
+    """Format three significant digits without an exponent; "-" for None.
+
+    Parameters
+    ----------
+    value : float or None
 
     Returns
     -------
     str
     """
+    if value is None:
+        return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:#.3g}"

@@ -1,27 +1,29 @@
-"""Time one epoch of fastbp and of every peer that is installed, on the same work in one run.
+"""Time fastbp and every peer that is installed on the same work in one run.
 
     python benchmarks/train.py                                    the whole table
+    python benchmarks/train.py --large                            and the rows that need gigabytes
     python benchmarks/train.py --only 20-100-2 --dtype float32    one workload
-    python benchmarks/train.py --quick --json figures.json        rough figures, soon
+    python benchmarks/train.py --quick --json figures.json        all in little time, shortened
+    python benchmarks/chart.py figures.json speed.svg             draw what was written
+    python benchmarks/readme_table.py figures.json                and tabulate it
 
 Each contender has the same data, batch size, type, shuffling and optimizer (Adam at 1e-3), and
 runs in a process of its own: fastbp as it comes, a peer with one thread or with all cores,
-whichever is faster. What counts as an epoch's time is in `measure`, the workloads with their
-FLOPs are in `workloads`, the peers' loops are in `peers`.
+whichever is faster. What counts as the time of an epoch, a fit or a call is in `measure`, the kinds of work
+and their FLOPs are in `jobs`, the workloads in `workloads`, the peers' loops in `peers`. The products of matrices
+alone are timed by `gemm.py`.
 """
 
 import argparse
 import json
 from dataclasses import asdict
 
-from contender import ContenderError
-from machine import machine_facts, measure_fma_peak, usable_cores
-from measure import FULL, QUICK, alternate, best_of_each_peer, calibrate_peer
+from machine import machine_facts, measure_copy_bandwidth, measure_fma_peak, remove_handicaps, usable_cores
+from measure import FULL, QUICK, alternate, best_of_each_peer, calibrate_all, close_contenders, open_contenders
 from peers import PEERS
 from report import describe_workload, format_header, format_table, make_rows
-from workloads import WORKLOADS
-
-DTYPES = ("float32", "float64")
+from series import SERIES, derive_series
+from workloads import BOTH, WORKLOADS
 
 
 def parse_arguments(arguments=None):
@@ -50,10 +52,15 @@ def parse_arguments(arguments=None):
         "--only",
         metavar="NAME",
         action="append",
-        choices=WORKLOADS,
-        help=f"a workload, may be repeated: {', '.join(WORKLOADS)}",
+        choices=(*WORKLOADS, *SERIES),
+        help=f"a workload or a series, may be repeated: {', '.join((*WORKLOADS, *SERIES))}",
     )
-    parser.add_argument("--dtype", choices=(*DTYPES, "both"), default="both")
+    parser.add_argument("--large", action="store_true", help="the workloads too that need gigabytes of memory or disk")
+    parser.add_argument(
+        "--dtype",
+        choices=(*BOTH, "both"),
+        help="by default what each workload asks for; with --quick the first of it",
+    )
     parser.add_argument(
         "--peers",
         metavar="NAMES",
@@ -61,9 +68,35 @@ def parse_arguments(arguments=None):
         default=others,
         help=f"who runs against fastbp, separated by commas: {','.join(others)}, or none",
     )
-    parser.add_argument("--quick", action="store_true", help="short measurements, few repeats")
+    parser.add_argument("--quick", action="store_true", help="shortened workloads, few repeats: a first look")
     parser.add_argument("--json", metavar="FILE", help="write every figure to this file")
     return parser.parse_args(arguments)
+
+
+def choose(options):
+    """List what the command line asks for.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        See `parse_arguments`.
+
+    Returns
+    -------
+    list of (Workload, tuple of str)
+        Workloads, each with its dtypes.
+    """
+    names = [name for name, workload in WORKLOADS.items() if options.large or not workload.large]
+    if options.only:
+        names = [name for asked in options.only for name in (SERIES[asked].members if asked in SERIES else [asked])]
+    chosen = []
+    for name in dict.fromkeys(names):
+        workload = WORKLOADS[name].shortened() if options.quick else WORKLOADS[name]
+        dtypes = workload.dtypes[:1] if options.quick else workload.dtypes
+        if options.dtype:
+            dtypes = BOTH if options.dtype == "both" else (options.dtype,)
+        chosen.append((workload, dtypes))
+    return chosen
 
 
 def measure_peaks(dtypes, n_cores):
@@ -111,17 +144,12 @@ def run_workload(workload, dtype, peers, n_cores, plan):
     failures : dict of str to str
         The message of each that did not, by the peer's name.
     """
-    timings, failures = [], {}
+    contenders = open_contenders(peers, workload, dtype, n_cores, plan)
     try:
-        for peer in peers:
-            try:
-                timings += calibrate_peer(peer, workload, dtype, n_cores, plan)
-            except ContenderError as error:
-                failures[peer.name] = str(error)
-        failures.update(alternate(timings, plan))
+        timings, failures = calibrate_all(contenders, workload.kind, plan)
+        failures.update(alternate(timings))
     finally:
-        for timing in timings:
-            timing.contender.close()
+        close_contenders(contenders)
     finished = [timing for timing in timings if timing.contender.peer.name not in failures]
     return best_of_each_peer(finished), failures
 
@@ -135,40 +163,50 @@ def main(arguments=None):
         By default those the program was called with.
     """
     options = parse_arguments(arguments)
-    dtypes = DTYPES if options.dtype == "both" else (options.dtype,)
     plan = QUICK if options.quick else FULL
     asked = [PEERS[name] for name in ("fastbp", *options.peers)]
     peers = [peer for peer in asked if peer.is_installed]
     absent = [peer for peer in asked if not peer.is_installed]
-    workloads = [WORKLOADS[name] for name in options.only or WORKLOADS]
+    chosen = choose(options)
+    workloads = [workload for workload, _ in chosen]
+    all_dtypes = [dtype for dtype in BOTH if any(dtype in dtypes for _, dtypes in chosen)]
 
     n_cores = usable_cores()
-    facts = machine_facts(peers)
-    peaks = measure_peaks(dtypes, n_cores)
-    print(format_header(facts, peaks, dtypes))
+    facts = {**machine_facts(peers), "ignored_environment": remove_handicaps()}
+    peaks = measure_peaks(all_dtypes, n_cores)
+    copy_rate = measure_copy_bandwidth(n_cores) if any(workload.n_nonzeros for workload in workloads) else None
+    print(format_header(facts, peaks, all_dtypes, copy_rate))
+    for name, value in facts["ignored_environment"].items():
+        print(f"{name}={value} is ignored: it would hold a peer back")
     for peer in absent:
         print(f"{peer.title} is not installed and takes no part")
 
     rows, failures = [], []
-    for workload in workloads:
+    for workload, dtypes in chosen:
+        contenders = [peer for peer in peers if peer.offers(workload)]
         for dtype in dtypes:
-            timings, failed = run_workload(workload, dtype, peers, n_cores, plan)
-            table = make_rows(workload, dtype, timings, peaks.get(dtype))
+            timings, failed = run_workload(workload, dtype, contenders, n_cores, plan)
+            table = make_rows(workload, dtype, timings, peaks.get(dtype), copy_rate)
             print("\n" + format_table(workload, dtype, table), flush=True)
             for name, message in failed.items():
                 print(f"  {PEERS[name].title} failed: {message}", flush=True)
                 where = {"workload": workload.name, "dtype": dtype, "peer": name}
                 failures.append({**where, "message": message})
             rows += table
+    series = derive_series(workloads, rows)
+    for found in series:
+        print(f"\n{found['title']}, {found['dtype']}, {PEERS[found['peer']].title}\n  {found['sentence']}")
 
     if options.json:
         document = {
             "machine": facts,
             "plan": asdict(plan),
             "fma_peak_flops": peaks,
+            "copy_bytes_per_second": copy_rate,
             "absent": [peer.name for peer in absent],
             "workloads": [describe_workload(workload) for workload in workloads],
             "results": rows,
+            "series": series,
             "failures": failures,
         }
         with open(options.json, "w") as file:

@@ -6,8 +6,10 @@ benchmark asks the processes in turn. By hand, for a profiler::
 
     echo 100 | python benchmarks/worker.py fastbp 20-100-2 float32
 
-Each line of the input is a number of units of work (epochs). Each line of the output is a JSON
-object with the ``seconds`` that they took, or with an ``error``; the first says ``ready``.
+Each line of the input is a number of units of work (epochs, for training). Each line of the output
+is a JSON object with the ``seconds`` that they took, how many cores the process kept busy meanwhile
+(``busy_cores``), and the ``facts`` that the work reported; or with an ``error``; the first says ``ready``.
+A fourth argument, ``short``, makes the workload shorter, as ``--quick`` does.
 """
 
 import gc
@@ -28,24 +30,30 @@ def answer_on_stdout():
     return answers
 
 
-def main(peer_name, workload_name, dtype):
+def main(peer_name, workload_name, dtype, length="full"):
     """Time runs of one contender until the input ends."""
     answers = answer_on_stdout()
 
     def answer(**message):
         print(json.dumps(message), file=answers, flush=True)
 
-    # A fit of a fixed number of epochs does not converge, and says so every time.
+    # A fit of a fixed number of epochs does not converge, and says so every time; the processes that a job
+    # starts inherit the variable.
     warnings.simplefilter("ignore")
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    workload = WORKLOADS[workload_name]
     try:
-        run = PEERS[peer_name].prepare(WORKLOADS[workload_name], dtype)
+        run = PEERS[peer_name].prepare(workload.shortened() if length == "short" else workload, dtype)
         answer(ready=True)
         for line in sys.stdin:
             count = int(line)
             gc.collect()
-            start = time.perf_counter()
-            run(count)
-            answer(seconds=time.perf_counter() - start)
+            start, cpu_start = time.perf_counter(), time.process_time()
+            facts = run(count) or {}
+            seconds = time.perf_counter() - start
+            busy_cores = (time.process_time() - cpu_start) / seconds
+            # Work that times itself knows better.
+            answer(seconds=facts.pop("seconds", seconds), busy_cores=busy_cores, facts=facts)
     except Exception as error:
         message = str(error).strip().splitlines()
         answer(error=f"{type(error).__name__}: {message[0] if message else ''}")

@@ -1,41 +1,14 @@
-"""What is timed: the list of workloads, their synthetic data and their FLOPs.
+"""What is timed: the list of workloads.
 
-A further row is one more entry of `WORKLOADS`. A kind of work other than training is another
-`job`: a peer takes part in it when its module has a function of that name.
+A further row is one more entry of `WORKLOADS`; a kind of work that is not there yet is one more entry of `jobs.JOBS`.
 """
 
-import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
+from jobs import JOBS, flops_per_step
 
-
-def flops_per_step(layer_sizes, batch_size):
-    """Floating-point operations of the matrix products of one training step.
-
-    Each layer needs three products of 2·B·n_i·n_{i+1} operations: the forward pass, the gradient
-    of the weights and the gradient with respect to the layer's input. The first layer's input
-    is the data, whose gradient nobody needs::
-
-        6·B·Σ n_i·n_{i+1} − 2·B·n_0·n_1
-
-    Activations, the loss and the optimizer's update are not counted.
-
-    Parameters
-    ----------
-    layer_sizes : sequence of int
-        Number of units of every layer, input and output included.
-    batch_size : int
-        Rows of the batch, B above.
-
-    Returns
-    -------
-    int
-        Number of additions and multiplications.
-    """
-    n_weights = sum(a * b for a, b in itertools.pairwise(layer_sizes))
-    return 6 * batch_size * n_weights - 2 * batch_size * layer_sizes[0] * layer_sizes[1]
+BOTH = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -45,7 +18,7 @@ class Workload:
     Parameters
     ----------
     name : str
-        What the user calls it: the layer sizes, usually.
+        What the user calls it on the command line: the layer sizes, usually.
     layer_sizes : tuple of int
         Number of features, hidden units of each layer, number of targets or classes.
     batch_size, n_samples : int
@@ -53,7 +26,25 @@ class Workload:
     task : {"classification", "regression"}
         Decides the loss and the output layer.
     job : str, default="train"
-        The kind of work, which is the name of the function that a peer's module offers for it.
+        The kind of work: a name in `jobs.JOBS`.
+    title : str, default=""
+        What the tables and the chart call it; by default its name.
+    dtypes : tuple of str, default=("float32",)
+        In which arithmetic it is timed unless the user says otherwise.
+    activation : {"relu", "tanh"}, default="relu"
+        Of the hidden layers.
+    data : {"teacher", "digits", "iris"}, default="teacher"
+        Where the rows come from; see `data`.
+    n_nonzeros : int, default=0
+        Non-zeros of each row of a sparse X; 0 for a dense one.
+    max_iter : int, default=0
+        Epochs or iterations of a whole fit, for the jobs whose unit is one.
+    peers : tuple of str, default=()
+        Who takes part, if not all that offer the job.
+    large : bool, default=False
+        Whether it is left out unless asked for, for the memory or disk that it takes.
+    short : bool, default=False
+        Whether it was made shorter by `shortened`.
     """
 
     name: str
@@ -62,11 +53,35 @@ class Workload:
     n_samples: int
     task: str = "classification"
     job: str = "train"
+    title: str = ""
+    dtypes: tuple = ("float32",)
+    activation: str = "relu"
+    data: str = "teacher"
+    n_nonzeros: int = 0
+    max_iter: int = 0
+    peers: tuple = ()
+    large: bool = False
+    short: bool = False
+
+    @property
+    def kind(self):
+        """The entry of `jobs.JOBS`."""
+        return JOBS[self.job]
+
+    @property
+    def heading(self):
+        """The title, or the name of a workload that needs no other."""
+        return self.title or self.name
 
     @property
     def is_binary(self):
         """Whether the output layer is one logistic unit, as scikit-learn makes it."""
         return self.task == "classification" and self.layer_sizes[-1] == 2
+
+    @property
+    def is_full_batch(self):
+        """Whether a step takes all rows; then nobody shuffles them."""
+        return self.batch_size >= self.n_samples
 
     @property
     def trained_layer_sizes(self):
@@ -80,85 +95,145 @@ class Workload:
 
     @property
     def flops_per_step(self):
-        """FLOPs of a step on a full batch; see `flops_per_step`."""
+        """FLOPs of a step on a full batch; see `jobs.flops_per_step`."""
         return flops_per_step(self.trained_layer_sizes, self.batch_size)
 
     @property
-    def flops_per_epoch(self):
-        """FLOPs of an epoch; they are linear in the rows, so a short last batch counts as such."""
-        return flops_per_step(self.trained_layer_sizes, self.n_samples)
+    def flops_per_unit(self):
+        """FLOPs of one unit of the job, or None where they say nothing about its time."""
+        return self.kind.count_flops(self) if self.kind.count_flops else None
+
+    def shortened(self):
+        """Return the same work on a tenth of the rows or iterations, for a first look.
+
+        Returns
+        -------
+        Workload
+        """
+        n_samples = min(self.n_samples, max(self.n_samples // 10, 2 * self.batch_size))
+        return replace(self, n_samples=n_samples, max_iter=math.ceil(self.max_iter / 10), short=True)
+
+
+def rows(n_samples):
+    """Make a workload of the series over the number of rows; see `series`."""
+    name = f"rows-{n_samples}"
+    return Workload(name, (20, 100, 2), 200, n_samples, title=f"20-100-2, {n_samples:,} rows", peers=("fastbp",))
+
+
+def depth(n_hidden):
+    """Make a workload of the series over the number of layers; see `series`."""
+    sizes, title = (8, *[8] * n_hidden, 8), f"8-[8]×{n_hidden}-8, 8 rows a step"
+    return Workload(f"depth-{n_hidden}", sizes, 8, 800, title=title, peers=("fastbp",))
 
 
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("4-8-3", (4, 8, 3), 32, 150),
-        Workload("20-64-64-1", (20, 64, 64, 1), 128, 10_000, task="regression"),
-        Workload("20-100-2", (20, 100, 2), 200, 10_000),
-        Workload("64-100-10", (64, 100, 10), 200, 1_797),
-        Workload("784-100-10", (784, 100, 10), 200, 10_000),
-        Workload("784-512-256-10", (784, 512, 256, 10), 256, 10_000),
-        Workload("1024-2048-2048-1000", (1024, 2048, 2048, 1000), 512, 4_096),
-        Workload("32-[32]x50-10", (32, *[32] * 50, 10), 128, 4_096),
+        Workload("4-8-3", (4, 8, 3), 32, 150, dtypes=BOTH),
+        Workload("20-64-64-1", (20, 64, 64, 1), 128, 10_000, "regression", dtypes=BOTH),
+        Workload("20-100-2", (20, 100, 2), 200, 10_000, dtypes=BOTH),
+        Workload("64-100-10", (64, 100, 10), 200, 1_797, dtypes=BOTH),
+        Workload("784-100-10", (784, 100, 10), 200, 10_000, dtypes=BOTH),
+        Workload("784-512-256-10", (784, 512, 256, 10), 256, 10_000, dtypes=BOTH),
+        Workload("1024-2048-2048-1000", (1024, 2048, 2048, 1000), 512, 4_096, dtypes=BOTH),
+        Workload("32-[32]x50-10", (32, *[32] * 50, 10), 128, 4_096, title="32-[32]×50-10", dtypes=BOTH),
+        # the benchmark of SimpleChains.jl
+        Workload(
+            "full-batch",
+            (4, 32, 16, 4),
+            10_000,
+            10_000,
+            "regression",
+            title="4-32-16-4 tanh, full batch",
+            activation="tanh",
+        ),
+        # of the peers only scikit-learn takes sparse rows
+        Workload(
+            "sparse",
+            (50_000, 100, 20),
+            256,
+            2_048,
+            title="CSR 50,000-100-20",
+            n_nonzeros=100,
+            peers=("fastbp", "sklearn"),
+        ),
+        Workload(
+            "lbfgs",
+            (64, 100, 10),
+            1_797,
+            1_797,
+            job="lbfgs",
+            title="L-BFGS, 64-100-10, digits",
+            data="digits",
+            max_iter=50,
+        ),
+        Workload(
+            "predict-row",
+            (20, 64, 64, 1),
+            1,
+            1,
+            "regression",
+            job="predict_row",
+            title="predict one row, 20-64-64-1",
+            dtypes=("float64",),
+        ),
+        Workload(
+            "predict-rows",
+            (784, 100, 10),
+            200,
+            100_000,
+            job="predict",
+            title="predict 10⁵ rows, 784-100-10",
+        ),
+        Workload(
+            "fit-iris",
+            (4, 100, 3),
+            150,
+            150,
+            job="fit",
+            title="whole fit, iris, 200 epochs",
+            dtypes=BOTH,
+            data="iris",
+            max_iter=200,
+        ),
+        Workload(
+            "fit-iris-1",
+            (4, 100, 3),
+            150,
+            150,
+            job="fit",
+            title="whole fit, iris, 1 epoch",
+            dtypes=BOTH,
+            data="iris",
+            max_iter=1,
+        ),
+        Workload(
+            "grid-search",
+            (64, 100, 10),
+            200,
+            1_797,
+            job="grid_search",
+            title="GridSearchCV, digits, 12 fits",
+            data="digits",
+            max_iter=200,
+        ),
+        Workload(
+            "memmap",
+            (784, 100, 10),
+            200,
+            # 2 GB of float32
+            2**31 // (4 * 784),
+            job="fit_memmap",
+            title="fit on a 2 GB memmap",
+            max_iter=1,
+            large=True,
+        ),
+        rows(10_000),
+        rows(100_000),
+        rows(1_000_000),
+        depth(2),
+        depth(16),
+        depth(64),
+        depth(128),
     )
 }
-
-
-def make_data(workload, dtype):
-    """Draw the data of a workload: a linear teacher with noise.
-
-    The noise keeps the gradients away from zero however long a fit is, so that no contender
-    slows down over denormal numbers when it is given many epochs.
-
-    Parameters
-    ----------
-    workload : Workload
-        Shapes and task.
-    dtype : {"float32", "float64"}
-        Type of X, and of y in regression.
-
-    Returns
-    -------
-    X : ndarray of shape (n_samples, n_features)
-    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
-        Class numbers (int64), each class present; or targets of type `dtype`.
-    """
-    rng = np.random.default_rng(0)
-    n, n_features, n_outputs = workload.n_samples, workload.layer_sizes[0], workload.layer_sizes[-1]
-    X = rng.standard_normal((n, n_features))
-    teacher = rng.standard_normal((n_features, n_outputs)) / math.sqrt(n_features)
-    if workload.task == "regression":
-        y = np.sin(X @ teacher) + 0.3 * rng.standard_normal((n, n_outputs))
-        return X.astype(dtype), (y[:, 0] if n_outputs == 1 else y).astype(dtype)
-    y = np.argmax(X @ teacher + 0.5 * rng.gumbel(size=(n, n_outputs)), axis=1)
-    y[:n_outputs] = np.arange(n_outputs)
-    return X.astype(dtype), y.astype(np.int64)
-
-
-def initial_parameters(layer_sizes, dtype):
-    """Draw weights and intercepts from scikit-learn's initial distribution.
-
-    Peers that leave the choice to their user start from these: with smaller weights the
-    gradients of a deep net underflow, and the time measured would be that of denormal numbers.
-
-    Parameters
-    ----------
-    layer_sizes : sequence of int
-        Number of units of every layer.
-    dtype : {"float32", "float64"}
-        Type of the arrays.
-
-    Returns
-    -------
-    list of (W, b)
-        Uniform within ±√(6/(fan_in + fan_out)) (Glorot and Bengio 2010, eq. 16);
-        shapes (fan_in, fan_out) and (fan_out,).
-    """
-    rng = np.random.default_rng(1)
-    parameters = []
-    for fan_in, fan_out in itertools.pairwise(layer_sizes):
-        bound = math.sqrt(6 / (fan_in + fan_out))
-        W = rng.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype)
-        b = rng.uniform(-bound, bound, fan_out).astype(dtype)
-        parameters.append((W, b))
-    return parameters

@@ -2,7 +2,8 @@
 
 The scan needs batches of equal size. The short last batch of an epoch is one more step in the
 same compiled function, so that steps and samples are those of every other contender. The
-permutation is NumPy's: that of `jax.random` sorts, and on a CPU costs several times as much.
+permutation is NumPy's: that of `jax.random` sorts, and on a CPU costs several times as much. Where
+a step takes all rows and nobody shuffles, one compiled call does all epochs.
 Parameters and moments are donated, so that they are updated in place. No L2 penalty and no loss
 curve, both of which the estimators compute: where the work differs, it is the peer that has less.
 """
@@ -13,15 +14,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from workloads import initial_parameters, make_data
+from data import initial_parameters, make_data
+from peers import time_calls
+
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 
 
-def forward(parameters, X):
+def forward(activation, parameters, X):
     """Compute the output before softmax or logistic, shape (n, n_outputs)."""
     *hidden, (W, b) = parameters
     A = X
     for W_hidden, b_hidden in hidden:
-        A = jax.nn.relu(A @ W_hidden + b_hidden)
+        A = activation(A @ W_hidden + b_hidden)
     return A @ W + b
 
 
@@ -78,17 +82,23 @@ def train(package, workload, dtype):
         loss = binary_log_loss if workload.is_binary else multiclass_log_loss
     n, batch_size = workload.n_samples, workload.batch_size
     n_full = n - n % batch_size
+    activation = ACTIVATIONS[workload.activation]
 
-    def step(X, y, state, batch):
+    def step(X_batch, y_batch, state):
         parameters, m, v, t = state
-        gradients = jax.grad(lambda p: loss(forward(p, X[batch]), y[batch]))(parameters)
+        gradients = jax.grad(lambda p: loss(forward(activation, p, X_batch), y_batch))(parameters)
         return (*adam(parameters, gradients, m, v, t + 1), t + 1)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def epoch(state, X, y, permutation):
         batches = permutation[:n_full].reshape(-1, batch_size)
-        state, _ = jax.lax.scan(lambda s, batch: (step(X, y, s, batch), None), state, batches)
-        return step(X, y, state, permutation[n_full:]) if n_full < n else state
+        state, _ = jax.lax.scan(lambda s, batch: (step(X[batch], y[batch], s), None), state, batches)
+        rest = permutation[n_full:]
+        return step(X[rest], y[rest], state) if n_full < n else state
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def full_batch_epochs(state, X, y, epochs):
+        return jax.lax.fori_loop(0, epochs, lambda _, state: step(X, y, state), state)
 
     def run(epochs):
         rng = np.random.default_rng(0)
@@ -96,8 +106,57 @@ def train(package, workload, dtype):
         parameters = jax.tree.map(jnp.array, initial)
         m, v = (jax.tree.map(jnp.zeros_like, parameters) for _ in range(2))
         state = (parameters, m, v, jnp.zeros((), jnp.int32))
-        for _ in range(epochs):
-            state = epoch(state, X, y, rng.permutation(n).astype(np.int32))
+        if workload.is_full_batch:
+            state = full_batch_epochs(state, X, y, epochs)
+        else:
+            for _ in range(epochs):
+                state = epoch(state, X, y, rng.permutation(n).astype(np.int32))
         jax.block_until_ready(state)
 
     return run
+
+
+def predict(package, workload, dtype):
+    """Make ready predictions of the class of all rows, which are on JAX's side already.
+
+    Parameters
+    ----------
+    package, workload, dtype
+        As for `train`.
+
+    Returns
+    -------
+    callable
+        ``run(calls)``.
+    """
+    jax.config.update("jax_enable_x64", dtype == "float64")
+    activation = ACTIVATIONS[workload.activation]
+    X = jnp.asarray(make_data(workload, dtype)[0])
+    parameters = jax.tree.map(jnp.array, initial_parameters(workload.trained_layer_sizes, dtype))
+    classes = jax.jit(lambda parameters, X: jnp.argmax(forward(activation, parameters, X), axis=1))
+
+    def run(calls):
+        for _ in range(calls):
+            np.asarray(classes(parameters, X))
+
+    return run
+
+
+def predict_row(package, workload, dtype):
+    """Make ready predictions for one row, from array to array, each timed by itself.
+
+    Parameters
+    ----------
+    package, workload, dtype
+        As for `train`.
+
+    Returns
+    -------
+    callable
+        ``run(calls)``.
+    """
+    jax.config.update("jax_enable_x64", dtype == "float64")
+    X = make_data(workload, dtype)[0]
+    parameters = jax.tree.map(jnp.array, initial_parameters(workload.trained_layer_sizes, dtype))
+    output = jax.jit(functools.partial(forward, ACTIVATIONS[workload.activation]))
+    return time_calls(lambda: np.asarray(output(parameters, X)))

@@ -9,16 +9,19 @@ import itertools
 import torch
 from torch import nn
 
-from workloads import initial_parameters, make_data
+from data import initial_parameters, make_data
+from peers import time_calls
+
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
-def make_network(layer_sizes, dtype):
-    """Build the multi-layer perceptron, relu between its layers, none after the last.
+def make_network(workload, dtype):
+    """Build the multi-layer perceptron, the activation between its layers, none after the last.
 
     Parameters
     ----------
-    layer_sizes : sequence of int
-        Number of units of every layer.
+    workload : workloads.Workload
+        The layers and their activation.
     dtype : {"float32", "float64"}
         Type of the parameters.
 
@@ -27,12 +30,12 @@ def make_network(layer_sizes, dtype):
     torch.nn.Sequential
     """
     modules = []
-    for W, b in initial_parameters(layer_sizes, dtype):
+    for W, b in initial_parameters(workload.trained_layer_sizes, dtype):
         linear = nn.Linear(*W.shape, dtype=getattr(torch, dtype))
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(W.T))
             linear.bias.copy_(torch.from_numpy(b))
-        modules += [linear, nn.ReLU()]
+        modules += [linear, ACTIVATIONS[workload.activation]()]
     return nn.Sequential(*modules[:-1])
 
 
@@ -71,15 +74,67 @@ def train(package, workload, dtype):
         loss_function = nn.CrossEntropyLoss()
     n, batch_size = workload.n_samples, workload.batch_size
 
+    def batches():
+        if workload.is_full_batch:
+            yield X, y
+            return
+        permutation = torch.randperm(n)
+        for start in range(0, n, batch_size):
+            batch = permutation[start : start + batch_size]
+            yield X[batch], y[batch]
+
     def run(epochs):
-        network = make_network(workload.trained_layer_sizes, dtype)
+        network = make_network(workload, dtype)
         optimizer = make_adam(network.parameters())
         for _ in itertools.repeat(None, epochs):
-            permutation = torch.randperm(n)
-            for start in range(0, n, batch_size):
-                batch = permutation[start : start + batch_size]
+            for X_batch, y_batch in batches():
                 optimizer.zero_grad()
-                loss_function(network(X[batch]), y[batch]).backward()
+                loss_function(network(X_batch), y_batch).backward()
                 optimizer.step()
 
     return run
+
+
+def predict(package, workload, dtype):
+    """Make ready predictions of the class of all rows, which are a tensor already.
+
+    Parameters
+    ----------
+    package, workload, dtype
+        As for `train`.
+
+    Returns
+    -------
+    callable
+        ``run(calls)``.
+    """
+    X, network = torch.from_numpy(make_data(workload, dtype)[0]), make_network(workload, dtype)
+
+    @torch.inference_mode()
+    def run(calls):
+        for _ in range(calls):
+            network(X).argmax(1).numpy()
+
+    return run
+
+
+def predict_row(package, workload, dtype):
+    """Make ready predictions for one row, from array to array, each timed by itself.
+
+    Parameters
+    ----------
+    package, workload, dtype
+        As for `train`.
+
+    Returns
+    -------
+    callable
+        ``run(calls)``.
+    """
+    X, network = make_data(workload, dtype)[0], make_network(workload, dtype)
+
+    @torch.inference_mode()
+    def call():
+        return network(torch.from_numpy(X)).numpy()
+
+    return time_calls(call)

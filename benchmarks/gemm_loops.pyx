@@ -1,0 +1,76 @@
+# cython: language_level=3
+"""The three products of backpropagation, repeated without the interpreter: by fastbp's kernels and by SciPy's BLAS.
+
+    forward    Z  (n, m) = X (n, k) W (k, m)
+    backward   dX (n, k) = delta (n, m) W^T
+               dW (k, m) = X^T delta
+
+`gemm.py` compiles this when it is run. All matrices are C-contiguous.
+"""
+
+import time
+
+from fastbp.kernels.dispatch cimport kernels_for, kernels_t
+from scipy.linalg.cython_blas cimport dgemm, sgemm
+
+ctypedef fused real:
+    float
+    double
+
+
+def fastbp_seconds(str product, real[:, ::1] X, real[:, ::1] W, real[:, ::1] W_transposed, real[:, ::1] delta,
+                   real[:, ::1] out, int repeats):
+    """Seconds of `repeats` products, `product` being one of Z, dX and dW; the last is left in `out`.
+
+    dX reads `W_transposed`, which in training the update keeps beside the weights.
+    """
+    cdef const kernels_t *kernels = kernels_for(real is double)
+    cdef Py_ssize_t n = X.shape[0], k = X.shape[1], m = W.shape[1]
+    cdef int i
+    start = time.perf_counter()
+    if product == "Z":
+        with nogil:
+            for i in range(repeats):
+                kernels.matmul(n, m, k, &X[0, 0], k, 1, &W[0, 0], m, NULL, 0, &out[0, 0], m)
+    elif product == "dX":
+        with nogil:
+            for i in range(repeats):
+                kernels.matmul(n, k, m, &delta[0, 0], m, 1, &W_transposed[0, 0], k, NULL, 0, &out[0, 0], k)
+    else:
+        with nogil:
+            for i in range(repeats):
+                kernels.matmul(k, m, n, &X[0, 0], 1, k, &delta[0, 0], m, NULL, 0, &out[0, 0], m)
+    return time.perf_counter() - start
+
+
+cdef void gemm(char *trans_a, char *trans_b, int m, int n, int k, real *a, int lda, real *b, int ldb,
+               real *c) noexcept nogil:
+    cdef real one = 1, zero = 0
+    if real is double:
+        dgemm(trans_a, trans_b, &m, &n, &k, &one, a, &lda, b, &ldb, &zero, c, &m)
+    else:
+        sgemm(trans_a, trans_b, &m, &n, &k, &one, a, &lda, b, &ldb, &zero, c, &m)
+
+
+def blas_seconds(str product, real[:, ::1] X, real[:, ::1] W, real[:, ::1] W_transposed, real[:, ::1] delta,
+                 real[:, ::1] out, int repeats):
+    """As `fastbp_seconds`, by BLAS, which takes transposed matrices as they are: `W_transposed` is not read.
+
+    BLAS reads columns; to it every matrix here is its own transpose, and so is the product, with the factors in
+    reverse.
+    """
+    cdef int n = X.shape[0], k = X.shape[1], m = W.shape[1], i
+    start = time.perf_counter()
+    if product == "Z":
+        with nogil:
+            for i in range(repeats):
+                gemm(b"N", b"N", m, n, k, &W[0, 0], m, &X[0, 0], k, &out[0, 0])
+    elif product == "dX":
+        with nogil:
+            for i in range(repeats):
+                gemm(b"T", b"N", k, n, m, &W[0, 0], m, &delta[0, 0], m, &out[0, 0])
+    else:
+        with nogil:
+            for i in range(repeats):
+                gemm(b"N", b"T", m, k, n, &delta[0, 0], m, &X[0, 0], k, &out[0, 0])
+    return time.perf_counter() - start

@@ -1,0 +1,116 @@
+"""What a contender can find out about itself while it works: its memory, its threads. Linux only."""
+
+import contextlib
+import os
+import statistics
+import threading
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def resident_bytes():
+    """Bytes of this process that are in memory.
+
+    Returns
+    -------
+    dict of str to int
+        ``anonymous``: heap, stacks and arrays; ``file``: pages of files that are mapped.
+
+    Raises
+    ------
+    NotImplementedError
+        Where the system does not tell.
+    """
+    try:
+        lines = (PROC / "self/status").read_text().splitlines()
+    except OSError as error:
+        raise NotImplementedError("resident memory is read from /proc/self/status, which only Linux has") from error
+    kilobytes = {key: value.split()[0] for key, _, value in (line.partition(":") for line in lines) if value.strip()}
+    return {"anonymous": 1024 * int(kilobytes["RssAnon"]), "file": 1024 * int(kilobytes["RssFile"])}
+
+
+def running_threads():
+    """Count the threads of this process's children and their children that run or could run.
+
+    Returns
+    -------
+    int or None
+        None where the system does not tell.
+    """
+    if not (PROC / "self/stat").exists():
+        return None
+    parents = {int(path.name): parent_of(path) for path in PROC.iterdir() if path.name.isdigit()}
+    family = set()
+    for process in parents:
+        ancestor = parents[process]
+        while ancestor not in (None, 0, os.getpid()):
+            ancestor = parents.get(ancestor)
+        if ancestor == os.getpid():
+            family.add(process)
+    return sum(state == "R" for process in family for state in thread_states(process))
+
+
+def fields_after_name(path):
+    """Split a stat file of /proc after the command's name, which is in brackets and may hold anything."""
+    return path.read_text().rpartition(")")[2].split()
+
+
+def parent_of(directory):
+    """Read a process's parent; None if it has ended meanwhile."""
+    try:
+        return int(fields_after_name(directory / "stat")[1])
+    except OSError:
+        return None
+
+
+def thread_states(process):
+    """List the states of a process's threads, R for those that run or could."""
+    states = []
+    with contextlib.suppress(OSError):
+        for path in (PROC / str(process) / "task").iterdir():
+            with contextlib.suppress(OSError):
+                states.append(fields_after_name(path / "stat")[0])
+    return states
+
+
+class Sampler:
+    """Reads a number again and again, in a thread, while the body of a ``with`` statement runs.
+
+    Parameters
+    ----------
+    read : callable
+        Returns a number, or None where there is none.
+    interval : float, default=0.01
+        Seconds between two readings.
+    """
+
+    def __init__(self, read, interval=0.01):
+        self._read, self._interval = read, interval
+        self._values = []
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+
+    def _work(self):
+        while True:
+            self._values.append(self._read())
+            if self._is_over.wait(self._interval):
+                return
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._is_over.set()
+        self._thread.join()
+
+    @property
+    def max(self):
+        """The largest reading."""
+        return None if None in self._values else max(self._values)
+
+    @property
+    def median(self):
+        """The median of the readings."""
+        return None if None in self._values else statistics.median(self._values)

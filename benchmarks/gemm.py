@@ -213,9 +213,8 @@ def main(arguments=None):
 
     if options.json:
         document = {"machine": facts, "n_threads": 1, "fma_peak_flops": peaks, "results": rows}
-        with open(options.json, "w") as file:
-            json.dump(document, file, indent=2)
-            file.write("\n")
+        Path(options.json).parent.mkdir(parents=True, exist_ok=True)
+        Path(options.json).write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -26,19 +26,19 @@ def fastbp_seconds(str product, real[:, ::1] X, real[:, ::1] W, real[:, ::1] W_t
     """
     cdef const kernels_t *kernels = kernels_for(real is double)
     cdef Py_ssize_t n = X.shape[0], k = X.shape[1], m = W.shape[1]
-    cdef int i
+    cdef int _i
     start = time.perf_counter()
     if product == "Z":
         with nogil:
-            for i in range(repeats):
+            for _i in range(repeats):
                 kernels.matmul(n, m, k, &X[0, 0], k, 1, &W[0, 0], m, NULL, 0, &out[0, 0], m)
     elif product == "dX":
         with nogil:
-            for i in range(repeats):
+            for _i in range(repeats):
                 kernels.matmul(n, k, m, &delta[0, 0], m, 1, &W_transposed[0, 0], k, NULL, 0, &out[0, 0], k)
     else:
         with nogil:
-            for i in range(repeats):
+            for _i in range(repeats):
                 kernels.matmul(k, m, n, &X[0, 0], 1, k, &delta[0, 0], m, NULL, 0, &out[0, 0], m)
     return time.perf_counter() - start
 
@@ -59,18 +59,18 @@ def blas_seconds(str product, real[:, ::1] X, real[:, ::1] W, real[:, ::1] W_tra
     BLAS reads columns; to it every matrix here is its own transpose, and so is the product, with the factors in
     reverse.
     """
-    cdef int n = X.shape[0], k = X.shape[1], m = W.shape[1], i
+    cdef int n = X.shape[0], k = X.shape[1], m = W.shape[1], _i
     start = time.perf_counter()
     if product == "Z":
         with nogil:
-            for i in range(repeats):
+            for _i in range(repeats):
                 gemm(b"N", b"N", m, n, k, &W[0, 0], m, &X[0, 0], k, &out[0, 0])
     elif product == "dX":
         with nogil:
-            for i in range(repeats):
+            for _i in range(repeats):
                 gemm(b"T", b"N", k, n, m, &W[0, 0], m, &delta[0, 0], m, &out[0, 0])
     else:
         with nogil:
-            for i in range(repeats):
+            for _i in range(repeats):
                 gemm(b"N", b"T", m, k, n, &delta[0, 0], m, &X[0, 0], k, &out[0, 0])
     return time.perf_counter() - start

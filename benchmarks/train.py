@@ -17,6 +17,7 @@ alone are timed by `gemm.py`.
 import argparse
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 from machine import machine_facts, measure_copy_bandwidth, measure_fma_peak, remove_handicaps, usable_cores
 from measure import FULL, QUICK, alternate, best_of_each_peer, calibrate_all, close_contenders, open_contenders
@@ -154,6 +155,20 @@ def run_workload(workload, dtype, peers, n_cores, plan):
     return best_of_each_peer(finished), failures
 
 
+def write(document, path):
+    """Write all that is known so far: a long run that is interrupted leaves what it has found.
+
+    Parameters
+    ----------
+    document : dict
+    path : str or None
+        None writes nothing. Directories that are missing are made.
+    """
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(document, indent=1) + "\n")
+
+
 def main(arguments=None):
     """Run the benchmark and print it.
 
@@ -181,37 +196,33 @@ def main(arguments=None):
     for peer in absent:
         print(f"{peer.title} is not installed and takes no part")
 
-    rows, failures = [], []
+    document = {
+        "machine": facts,
+        "plan": asdict(plan),
+        "fma_peak_flops": peaks,
+        "copy_bytes_per_second": copy_rate,
+        "absent": [peer.name for peer in absent],
+        "workloads": [describe_workload(workload) for workload in workloads],
+        "results": [],
+        "series": [],
+        "failures": [],
+    }
     for workload, dtypes in chosen:
         contenders = [peer for peer in peers if peer.offers(workload)]
         for dtype in dtypes:
             timings, failed = run_workload(workload, dtype, contenders, n_cores, plan)
-            table = make_rows(workload, dtype, timings, peaks.get(dtype), copy_rate)
-            print("\n" + format_table(workload, dtype, table), flush=True)
+            rows = make_rows(workload, dtype, timings, peaks.get(dtype), copy_rate)
+            print("\n" + format_table(workload, dtype, rows), flush=True)
+            document["results"] += rows
             for name, message in failed.items():
                 print(f"  {PEERS[name].title} failed: {message}", flush=True)
                 where = {"workload": workload.name, "dtype": dtype, "peer": name}
-                failures.append({**where, "message": message})
-            rows += table
-    series = derive_series(workloads, rows)
-    for found in series:
+                document["failures"].append({**where, "message": message})
+            write(document, options.json)
+    document["series"] = derive_series(workloads, document["results"])
+    for found in document["series"]:
         print(f"\n{found['title']}, {found['dtype']}, {PEERS[found['peer']].title}\n  {found['sentence']}")
-
-    if options.json:
-        document = {
-            "machine": facts,
-            "plan": asdict(plan),
-            "fma_peak_flops": peaks,
-            "copy_bytes_per_second": copy_rate,
-            "absent": [peer.name for peer in absent],
-            "workloads": [describe_workload(workload) for workload in workloads],
-            "results": rows,
-            "series": series,
-            "failures": failures,
-        }
-        with open(options.json, "w") as file:
-            json.dump(document, file, indent=2)
-            file.write("\n")
+    write(document, options.json)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ the growth of selu's gradient. Both are shown here, LeCun's put in by hand. So a
 for tanh: W^T keeps the norm of every delta exactly, and f'(z) comes near to 1 as z shrinks from layer to layer.
 
 You will see the norm of dL/dW_l in every layer of networks of 5 to 1,000 layers before training, and how many of the
-training digits the same networks get right after five epochs. Logistic, relu and tanh vanish as computed, and stop
+training digits the same networks get right after three epochs. Logistic, relu and tanh vanish as computed, and stop
 training where they do. Selu does not vanish, and trains at 30 layers, but not at 300: a sound norm is not enough. A
 product of many independent random matrices stretches one direction and flattens the others, even where it keeps the
 mean square; so the second singular value of the network's Jacobian, against the first, is measured too. Orthogonal
@@ -38,7 +38,7 @@ from sklearn.datasets import load_digits
 from fastbp import MLPClassifier
 
 DEPTHS = (5, 10, 30, 100, 300, 1000)  # layers with weights, the output layer among them
-WIDTH, EPOCHS = 32, 5
+WIDTH, EPOCHS = 32, 3
 
 
 def lecun_normal(network, rng):
@@ -77,7 +77,8 @@ class Experiment:
 
 # --- Measure, then train, every kind of network at every depth ---
 
-X, y = load_digits(return_X_y=True)  # 1,797 scans of handwritten digits, 8 x 8 pixels
+X, y = load_digits(return_X_y=True)  # scans of handwritten digits, 8 x 8 pixels
+X, y = X[:1000], y[:1000]  # enough for the question: all networks together take seconds
 X = ((X - X.mean()) / X.std()).astype(np.float32)
 
 KINDS = {
@@ -102,8 +103,9 @@ for name, (activation, initialize) in KINDS.items():
             # Adam moves every weight by about the learning rate in each step. The more layers change at once, the
             # smaller the change of each must be.
             learning_rate_init=0.03 / depth,
-            batch_size=100,
+            batch_size=50,
             alpha=0,
+            n_threads=1,  # batches as small as these gain little from a second one
             max_iter=EPOCHS + 1,
             random_state=0,
             callbacks=experiment,
@@ -122,10 +124,11 @@ for name, (activation, initialize) in KINDS.items():
 # --- Claims ---
 
 # With few layers all train, the logistic network slowly.
-assert min(accuracy[name, 5] for name in KINDS if name != "logistic, Glorot") > 0.95
-# Logistic and relu networks vanish at the rate that the formula gives.
+assert min(accuracy[name, 5] for name in KINDS if name != "logistic, Glorot") > 0.9
+# Logistic and relu networks vanish at the rate that the formula gives, tanh networks more slowly.
 assert abs(factor["logistic, Glorot"] - np.sqrt(1 / 3) / 4) < 0.02
 assert abs(factor["relu, Glorot"] - np.sqrt(1 / 2)) < 0.07
+assert factor["relu, Glorot"] < factor["tanh, Glorot"] < 0.97
 # In the first of 1,000 logistic layers the gradient is less than float64 can hold.
 assert norms["logistic, Glorot", 1000][0] == 0
 # Selu's gradients, as it was meant to begin, do not vanish but grow.
@@ -133,9 +136,15 @@ assert norms["selu, LeCun", 1000][0] > norms["selu, LeCun", 1000][-1]
 # But one direction is left of all; the orthogonal matrices keep more.
 assert directions["selu, LeCun"] < 0.2
 assert directions["tanh, orthogonal"] > 0.5
+# Where a gradient vanishes, training stops; selu networks of 30 layers train, but not of 300.
+for name in ("logistic, Glorot", "relu, Glorot", "tanh, Glorot"):
+    assert accuracy[name, 300] < 0.2
+for name in ("selu, Glorot", "selu, LeCun"):
+    assert accuracy[name, 30] > 0.5
+    assert accuracy[name, 300] < 0.2
 # Of the networks of 1,000 layers, one still trains.
 for name in KINDS:
-    assert (accuracy[name, 1000] > 0.6) == (name == "tanh, orthogonal")
+    assert (accuracy[name, 1000] > 0.5) == (name == "tanh, orthogonal")
 
 # --- Pictures ---
 

@@ -1,4 +1,4 @@
-"""The picture of a computational graph: nothing overlaps, nothing is missing; `inspection/graph_display.py`."""
+"""The picture of a computational graph: nothing overlaps or is missing; `graph_display.py`, `_graph_layout.py`."""
 
 import functools
 import sys
@@ -12,9 +12,7 @@ from sklearn.isotonic import isotonic_regression as sklearn_isotonic_regression
 import fastbp.autodiff as ad
 from fastbp.autodiff import Graph, Variable, constant
 from fastbp.inspection import ComputationalGraphDisplay, graph_display
-from fastbp.inspection.graph_display import (
-    MAX_NODES,
-    STYLES,
+from fastbp.inspection._graph_layout import (
     Place,
     connect,
     crossings,
@@ -24,6 +22,7 @@ from fastbp.inspection.graph_display import (
     place_nodes,
     text_width,
 )
+from fastbp.inspection.graph_display import MAX_NODES, STYLES
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -310,6 +309,6 @@ def test_the_size_of_a_figure_is_bounded(monkeypatch):
 def test_without_matplotlib(missing, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     graph = Graph(formula())
-    with pytest.raises(ImportError, match=r"needs matplotlib.*fastbp\[plot\]"):
+    with pytest.raises(ImportError, match=r"GraphDisplay draws with matplotlib.*fastbp\[plot\].*print\(graph\)"):
         graph.draw()
     assert "->" in graph.to_dot()

@@ -31,10 +31,11 @@ DOORS = {
 }
 
 
+@pytest.mark.parametrize("missing", ["matplotlib", "matplotlib.pyplot"])
 @pytest.mark.parametrize("name", DOORS)
-def test_without_matplotlib(name, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=rf"{name} draws with matplotlib.*`pip install 'fastbp\[plot\]'`"):
+def test_without_matplotlib(name, missing, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=rf"{name} draws with matplotlib.*pip install 'fastbp\[plot\]'`"):
         DOORS[name]()
 
 

@@ -112,6 +112,8 @@ class Graph:
     def draw(self, ax=None):
         """Draw the graph with matplotlib (``fastbp[plot]``).
 
+        ``graph.draw().figure_.savefig("graph.svg")`` keeps the picture, ``matplotlib.pyplot.show()`` shows it.
+
         Parameters
         ----------
         ax : matplotlib Axes or None
@@ -119,7 +121,7 @@ class Graph:
 
         Returns
         -------
-        fastbp.inspection.graph_display.ComputationalGraphDisplay
+        fastbp.inspection.ComputationalGraphDisplay
         """
         from fastbp.inspection.graph_display import ComputationalGraphDisplay
 

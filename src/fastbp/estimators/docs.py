@@ -98,7 +98,7 @@ COST = """
 ``loss(y_true, raw_prediction, sample_weight) -> (loss, gradient)``. `y_true` and `raw_prediction`, of shape
 (n, n_outputs), are the targets of a batch (classes as indicators) and the output before the output activation. It
 returns the loss of each row, of shape (n,), and its derivative by `raw_prediction`, both times `sample_weight` where
-that is not None. `fastbp.autodiff` makes one from a formula.
+that is not None. `fastbp.autodiff.FormulaLoss` makes one from a formula.
 """
 
 ATTRIBUTES = """

@@ -9,24 +9,37 @@ BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
 FEW_EPOCHS = 30
 
 
-def require_matplotlib(what):
-    """ImportError, saying what to install, unless matplotlib is there.
+def require_pyplot(what, instead=""):
+    """matplotlib.pyplot; what every display calls first.
 
     Parameters
     ----------
     what : str
         Who needs it.
+    instead : str
+        What does without, for the message.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    ImportError
+        Saying what to install.
     """
     try:
-        import matplotlib  # noqa: F401
+        import matplotlib.pyplot
     except ImportError as error:
         raise ImportError(
-            f"{what} draws with matplotlib, which cannot be imported: `pip install 'fastbp[plot]'` installs it"
+            f"{what} draws with matplotlib, which cannot be imported: `python3 -m pip install 'fastbp[plot]'` installs "
+            f"it{instead}"
         ) from error
+    return matplotlib.pyplot
 
 
 def axes_of(ax, what, size):
-    """The given axes, or those of a new figure; the first thing that a display calls.
+    """The given axes, or those of a new figure.
 
     Parameters
     ----------
@@ -45,9 +58,7 @@ def axes_of(ax, what, size):
     ImportError
         Without matplotlib.
     """
-    require_matplotlib(what)
-    from matplotlib import pyplot
-
+    pyplot = require_pyplot(what)
     return pyplot.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 

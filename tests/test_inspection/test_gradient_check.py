@@ -151,6 +151,39 @@ def test_custom_loss_with_a_wrong_factor(name, times):
     assert "FAILED" in str(check)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", LOSSES)
+def test_custom_loss_that_computes_in_float32(name, dtype):
+    X, y, weight = problem()
+
+    def narrow(times):
+        function = custom(*LOSSES[name], times)
+
+        def in_float32(y_true, raw_prediction, sample_weight):
+            loss, gradient = function(y_true.astype(np.float32), raw_prediction.astype(np.float32), sample_weight)
+            return loss.astype(np.float32), gradient.astype(np.float32)
+
+        return in_float32
+
+    network = Network(SIZES, "relu", loss=narrow(1.0), dtype=dtype, random_state=0)
+    check = gradient_check(network, X, y, weight)
+    assert check.passed, str(check)
+    assert check["loss"].n_too_small < check["loss"].n_compared / 5  # most are large enough to be told from wrong ones
+    for times in (-1.0, 2.0, 1.1):
+        check = gradient_check(network.with_loss(narrow(times)), X, y, weight)
+        assert check["loss"].verdict == "WRONG"
+        assert_allclose(check["loss"].factor, times, rtol=5e-3)
+
+
+def test_one_derivative_gives_no_common_factor():
+    network = Network([1, 1], loss=custom(lambda y, p: (p - y) ** 2 / 2, lambda y, p: 3 * (p - y)), random_state=0)
+    check = gradient_check(network, np.ones((1, 1)), np.zeros((1, 1)))
+    assert check["loss"].verdict == "WRONG"
+    assert check["loss"].factor is None
+    check = gradient_check(network, np.ones((2, 1)), np.zeros((2, 1)))
+    assert_allclose(check["loss"].factor, 3)
+
+
 def test_custom_loss_with_another_gradient():
     X, y, _ = problem()
     loss = custom(lambda y, p: np.sqrt(1 + (p - y) ** 2), lambda y, p: (p - y) / (1 + (p - y) ** 2))

@@ -5,10 +5,12 @@ with h^2 and whose rounding error with eps / h. The two meet at h of order eps^(
 curves (Nocedal and Wright, Numerical Optimization, 2nd edition 2006, section 8.1; Press et al., Numerical Recipes,
 section 5.7). For a weight that distance is the change that moves the pre-activation by one: ``1 / max |input|``.
 
-Two more things have to be right before a difference means a mistake:
+Three more things have to be right before a difference means a mistake:
 
 * Rounding. What rounding can do to L is estimated from the sizes of what is added up on its way, and divided by h.
   A derivative under this resolution (about 1e-10 of the loss) cannot be told from zero.
+* Precision. eps is that of float64, in which the network is checked, but for a loss that is a function and returns
+  float32: then its own.
 * Corners. Where some unit changes sign between w - h and w + h, relu for one has two slopes, and the difference
   quotient is a mixture of them. So where the two disagree, smaller steps are tried: a mistake stays as large as it was,
   and an error of the differences shrinks. If in the end they still disagree and a unit still changes sign, the
@@ -25,9 +27,6 @@ from fastbp.inspection.trace import backprop_trace, forward_pass, l2_penalty, ou
 from fastbp.kernels import ACTIVATIONS, activation_backward, activation_forward
 
 EPS = float(np.finfo(np.float64).eps)
-
-#: The first step, in units of the distance over which the loss curves.
-STEP = EPS ** (1 / 3)
 
 #: Steps that are tried one after the other where derivative and difference disagree, in units of the first one.
 SHRINKING = (1, 1 / 32, 1 / 1024)
@@ -96,8 +95,11 @@ class Differences:
         self.loss, self.gradient = network.loss_and_gradient(X, Y, weight)
         if not np.isfinite(self.loss):
             raise ValueError(f"the loss is {self.loss} at these weights: scale X, or use smaller weights")
+        self.eps = precision_of_loss(network, Y, self.trace.layers[-1].z, weight)
+        self.step = self.eps ** (1 / 3)  # the first one, in units of the distance over which the loss curves
         self.amounts = rounded_amounts(network, self.trace.row_loss, Y, weight)
-        self.noise = ROUNDINGS * EPS * (self.amounts.sum() / self.trace.weight_sum + rounded_on_the_way(self.trace))
+        amount = self.amounts.sum() / self.trace.weight_sum + rounded_on_the_way(self.trace)
+        self.noise = ROUNDINGS * self.eps * amount
 
     def by_parameters(self, n, rng):
         """The derivatives of the loss by the parameters.
@@ -119,8 +121,8 @@ class Differences:
             # the distance over which the loss curves: what moves z by one
             reach = 1 / np.maximum(1, np.abs(self.trace.layers[layer].inputs).max(axis=0))
             for name, array, gradient, step in (
-                (f"W_{layer + 1}", self.network.coefs[layer], dW, STEP * reach),
-                (f"b_{layer + 1}", self.network.intercepts[layer], db, np.full(len(db), STEP)),
+                (f"W_{layer + 1}", self.network.coefs[layer], dW, self.step * reach),
+                (f"b_{layer + 1}", self.network.intercepts[layer], db, np.full(len(db), self.step)),
             ):
                 index = sample(array.shape, n, rng)
                 places = map(tuple, index.tolist())
@@ -193,7 +195,7 @@ class Differences:
         """
         last = self.trace.layers[-1]
         raw, gradient = last.z.copy(), last.delta * self.trace.weight_sum
-        noise = ROUNDINGS * EPS * (self.amounts[:, None] + np.abs(gradient * raw))
+        noise = ROUNDINGS * self.eps * (self.amounts[:, None] + np.abs(gradient * raw))
         rows = np.arange(len(raw)) if self.weight is None else np.flatnonzero(self.weight)
         outputs = sample(raw.shape[1:], n, rng)[:, 0]
         found = [self.by_output(raw, k, gradient[:, k], noise[:, k]) for k in outputs]
@@ -223,7 +225,7 @@ class Differences:
             signs = [np.sign(delta if dA is None else dA)]
             return Evaluation(losses, [*signs, np.sign(z)] if name in CORNERED else signs)
 
-        return self.compare(raw[:, k], gradient, np.full(len(raw), STEP), noise, evaluate)
+        return self.compare(raw[:, k], gradient, np.full(len(raw), self.step), noise, evaluate)
 
     def compare(self, value, gradient, step, noise, evaluate):
         """Derivatives against central differences.
@@ -242,7 +244,7 @@ class Differences:
         Comparisons
         """
         # eps^(2/3) |w|: a step that is not lost in a large number
-        step = np.maximum(step, EPS ** (2 / 3) * np.abs(value))
+        step = np.maximum(step, self.eps ** (2 / 3) * np.abs(value))
         for shrink in SHRINKING:
             high, low = value + shrink * step, value - shrink * step
             up, down = evaluate(high), evaluate(low)
@@ -298,6 +300,26 @@ def sample(shape, n, rng):
     size = int(np.prod(shape))
     picked = np.arange(size) if size <= n else np.sort(rng.choice(size, n, replace=False))
     return np.stack(np.unravel_index(picked, shape), axis=1)
+
+
+def precision_of_loss(network, Y, raw, weight):
+    """The machine epsilon of the losses' type.
+
+    Parameters
+    ----------
+    network : Network
+    Y, raw : ndarray of shape (n, n_outputs)
+        Targets and raw predictions.
+    weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    float
+    """
+    if not callable(network.loss):
+        return EPS
+    dtype = network.kernel_loss.checked(Y, raw, weight)[0].dtype
+    return max(EPS, float(np.finfo(dtype).eps)) if dtype.kind == "f" else EPS
 
 
 def rounded_amounts(network, row_loss, Y, weight):

@@ -10,15 +10,9 @@ from sklearn.exceptions import NotFittedError
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.inspection import gradient_check
 from fastbp.inspection._differences import CORNERED, sample
-from fastbp.kernels import ACTIVATIONS
+from network_cases import HIDDEN, PAIRS
 
 SIZES = (4, 6, 5, 2)
-HIDDEN = [name for name in ACTIVATIONS if name not in ("softmax", "exp")]
-OUTPUTS = (
-    [(name, "squared_error") for name in ACTIVATIONS]
-    + [("softmax", "log_loss"), ("logistic", "log_loss"), ("softmax", "binary_log_loss")]
-    + [(name, "poisson") for name in ("logistic", "softmax", "softplus", "exp")]
-)
 
 
 def problem(loss="squared_error", n=25, seed=0):
@@ -67,7 +61,7 @@ def test_every_hidden_activation(hidden, dtype):
     assert check.largest_error < 1e-7
 
 
-@pytest.mark.parametrize(("output", "loss"), OUTPUTS)
+@pytest.mark.parametrize(("output", "loss"), PAIRS)
 def test_every_output_and_loss(output, loss):
     X, y, weight = problem(loss)
     network = Network(SIZES, "tanh", output, loss, alpha=0.1, random_state=1)
@@ -369,7 +363,7 @@ def test_bad_n_checks(n_checks):
         gradient_check(Network(SIZES, random_state=0), X, y, n_checks=n_checks)
 
 
-@pytest.mark.parametrize("tolerance", [0, -1e-6, np.nan, np.inf])
+@pytest.mark.parametrize("tolerance", [0, -1e-6, np.nan, np.inf, "1e-6", None])
 def test_bad_tolerance(tolerance):
     X, y, _ = problem()
     with pytest.raises(ValueError, match="tolerance must be a finite number > 0"):

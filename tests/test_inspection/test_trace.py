@@ -11,28 +11,8 @@ from sklearn.preprocessing import StandardScaler
 import reference
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.inspection import backprop_trace
-from fastbp.kernels import ACTIVATIONS, activation_backward, dense_backward
-
-SIZES = (4, 5, 3, 2)
-HIDDEN = [name for name in ACTIVATIONS if name not in ("softmax", "exp")]
-POSITIVE = ["logistic", "softmax", "softplus", "exp"]
-PAIRS = (
-    [(name, "squared_error") for name in ACTIVATIONS]
-    + [("softmax", "log_loss"), ("logistic", "log_loss"), ("softmax", "binary_log_loss")]
-    + [(name, "poisson") for name in POSITIVE]
-)
-
-
-def problem(loss, n=7, seed=0):
-    """X, targets that suit the loss, sample weights of which one is zero."""
-    rng = np.random.default_rng(seed)
-    X, y, weight = rng.normal(size=(n, 4)), rng.normal(size=(n, 2)), rng.uniform(0.5, 2, n)
-    if "log_loss" in loss:
-        y = np.eye(2)[rng.integers(2, size=n)]
-    elif loss == "poisson":
-        y = rng.poisson(1.5, size=(n, 2)).astype(float)
-    weight[1] = 0
-    return X, y, weight
+from fastbp.kernels import activation_backward, dense_backward
+from network_cases import HIDDEN, PAIRS, SIZES, problem
 
 
 def pseudo_huber(y_true, raw_prediction, sample_weight):
@@ -213,15 +193,15 @@ def test_table():
     trace = backprop_trace(network, X, y)
     head, rows, _, header, *lines = str(trace).splitlines()
     assert head == repr(network)
-    assert rows == f"7 row(s), loss {trace.loss:.6g}, {trace.penalty:.6g} of it the penalty"
+    assert rows == f"6 row(s), loss {trace.loss:.6g}, {trace.penalty:.6g} of it the penalty"
     assert " ".join(header.split()) == "layer shape activation |z| |a| mean f'(z) |delta| |W| |dW| |b| |db|"
     for layer, line in zip(trace.layers, lines, strict=False):
         n = layer.norms
         values = (n["z"], n["a"], layer.f_prime.mean(), n["delta"], n["W"], n["dW"], n["b"], n["db"])
         shape = f"{layer.W.shape[0]} x {layer.W.shape[1]}"
         assert line.split() == [str(layer.number), *shape.split(), layer.activation, *(f"{v:.3g}" for v in values)]
-    assert "7 rows" in repr(trace)
-    assert repr(trace.layers[2]) == "<LayerTrace 3: 3-2, softmax, 7 rows>"
+    assert "6 rows" in repr(trace)
+    assert repr(trace.layers[2]) == "<LayerTrace 3: 3-2, softmax, 6 rows>"
 
 
 # Errors

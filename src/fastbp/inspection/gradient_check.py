@@ -1,12 +1,14 @@
 """Backpropagation against finite differences: are the gradients those of the loss?"""
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import sparray, spmatrix
 from sklearn.utils import check_random_state
 
+from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._differences import Comparisons, Differences, clipped_rows
 from fastbp.inspection._report import number, table
 from fastbp.inspection._subject import dense_problem
@@ -272,9 +274,8 @@ def gradient_check(
     >>> check.passed, round(check["loss"].factor, 6)
     (False, 0.333333)
     """
-    if isinstance(n_checks, bool) or not isinstance(n_checks, (int, np.integer)) or n_checks < 1:
-        raise ValueError(f"n_checks must be an integer >= 1, got {n_checks!r}")
-    if not (np.isfinite(tolerance) and tolerance > 0):
+    check_integer("n_checks", n_checks)
+    if not isinstance(tolerance, Real) or not 0 < tolerance < np.inf:
         raise ValueError(f"tolerance must be a finite number > 0, got {tolerance!r}")
     network, X, Y, weight = dense_problem(net_or_estimator, X, y, sample_weight)
     description, network = repr(network), network.astype(np.float64)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import sparray, spmatrix
 
+from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._report import norm, number, table
 from fastbp.inspection.trace import backprop_trace, local_slope
 from fastbp.kernels import activation_forward
@@ -94,8 +95,7 @@ class GradientFlow:
             raise ValueError("X and y must be given together: the probe needs targets to have a gradient")
         if X is None and sample_weight is not None:
             raise ValueError("sample_weight belongs to X and y of the probe; those of the training data are known")
-        if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
-            raise ValueError(f"every must be an integer >= 1, got {every!r}")
+        check_integer("every", every)
         self.X, self.y, self.sample_weight, self.every = X, y, sample_weight, int(every)
         self._params = None
         self._begin(())

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._plotting import (
     BLUE,
     VERMILLION,
@@ -160,8 +161,7 @@ class NetworkDisplay:
             Itself.
         """
         for name, value, least in (("max_units", max_units, 3), ("max_layers", max_layers, 4)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+            check_integer(name, value, least)
         layers = some(len(self.layer_sizes), max_layers)
         units = {layer: some(self.layer_sizes[layer], max_units) for layer in layers}
         # a place for the dots between what is drawn and what is drawn of the end

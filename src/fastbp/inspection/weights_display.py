@@ -4,6 +4,7 @@ from math import ceil, isqrt, sqrt
 
 import numpy as np
 
+from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._plotting import axes_of, checked_names, fitted, inches_of, shortened
 
 #: A square number of features at least as large as this is taken for an image, if the features have no names.
@@ -122,8 +123,7 @@ class WeightsDisplay:
         WeightsDisplay
             Itself.
         """
-        if isinstance(max_units, bool) or not isinstance(max_units, (int, np.integer)) or max_units < 1:
-            raise ValueError(f"max_units must be an integer >= 1, got {max_units!r}")
+        check_integer("max_units", max_units)
         shown = self.coefs[:, :max_units]
         limit = float(np.abs(shown[np.isfinite(shown)]).max(initial=0)) or 1.0
         look = {"cmap": cmap, "vmin": -limit, "vmax": limit, "interpolation": "nearest", **(imshow_kw or {})}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
@@ -57,7 +58,7 @@ def test_example_runs(script, tmp_path):
     assert not strangers, f"an example leaves nothing but files named after it, found {strangers}"
     if importlib.util.find_spec("matplotlib"):
         pictures = [file for file in left_behind if file.suffix == ".png"]
-        assert pictures, "no picture"
+        assert 1 <= len(pictures) <= 2, "one or two pictures"
         for picture in pictures:
             check_picture(picture)
 
@@ -76,17 +77,31 @@ def test_index_names_every_example_and_no_other():
     assert set(re.findall(r"\[`(\w+\.py)`\]\(\1\)", index)) == {script.name for script in SCRIPTS}
 
 
-def test_quickstart_without_matplotlib(tmp_path):
+# one for each way of leaving the picture out
+@pytest.mark.parametrize("name", ["quickstart", "02_computational_graph", "10_quantiles_and_counts"])
+def test_without_matplotlib(name, tmp_path):
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     (blocked / "matplotlib.py").write_text("raise ImportError('blocked by the test')\n")
     path = os.pathsep.join(filter(None, (str(blocked), os.environ.get("PYTHONPATH"))))
 
-    process = run_example(EXAMPLES / "quickstart.py", tmp_path, PYTHONPATH=path)
+    process = run_example(EXAMPLES / f"{name}.py", tmp_path, PYTHONPATH=path)
 
     assert process.returncode == 0, process.stderr
     assert "matplotlib is not installed" in process.stdout
-    assert not (tmp_path / "quickstart_loss.png").exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["blocked"]
+
+
+def test_classic_tutorial_on_a_table_of_ones_own(tmp_path):
+    X, y = load_iris(return_X_y=True)
+    path = tmp_path / "08_classic_tutorial_irises.csv"
+    path.write_text("".join(f"{','.join(map(str, row))},{'abc'[label]}\n" for row, label in zip(X, y, strict=True)))
+    process = run_example(EXAMPLES / "08_classic_tutorial.py", tmp_path, path.name)
+    assert process.returncode == 0, process.stderr
+    assert "4-5-3 net, 60,000 steps" in process.stdout
+    means = [float(mean) for mean in re.findall(r"mean ([\d.]+) %", process.stdout)]
+    assert len(means) == 2
+    assert min(means) > 90
 
 
 def test_quickstart_figure_path(tmp_path):

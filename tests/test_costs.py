@@ -312,23 +312,44 @@ def test_what_belongs_to_the_user_is_read_only(target, shuffle, argument):
     assert targets.flags.writeable
 
 
+def halved_denormal():
+    """The bits of 1e-310 / 2, as integers: where denormal numbers count as zero, they would also compare as such."""
+    return int((np.array([1e-310]) * 0.5).view(np.int64)[0])
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_denormal_numbers_are_what_they_are_elsewhere(solver, n_threads, monkeypatch):
-    # while the kernels compute, they are taken for zero: NumPy would warn
+    # while the kernels compute, they are taken for zero; a function, a callback and what comes later must not notice
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
-    seen = []
+    expected, seen = halved_denormal(), []
+    assert expected > 0
+
+    class Looking:
+        def on_epoch_end(self, state):
+            seen.append(halved_denormal())
 
     def looking(y_true, raw_prediction, sample_weight):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            seen.append(np.finfo(float).smallest_subnormal)
-            seen.append((np.array([1e-310]) * 0.5)[0])
+            assert np.finfo(float).smallest_subnormal  # under flush-to-zero, NumPy would warn
+            seen.append(halved_denormal())
         return squared_error(y_true, raw_prediction, sample_weight)
 
-    MLPRegressor(looking, **SMALL, solver=solver, n_threads=n_threads).fit(X, SCORE[:, 0])
-    assert set(seen[::2]) == {5e-324}
-    assert set(seen[1::2]) == {5e-311}
+    model = MLPRegressor(looking, **SMALL, solver=solver, n_threads=n_threads, callbacks=Looking())
+    model.fit(X, SCORE[:, 0])
+    model.network_.loss_and_gradient(X, SCORE[:, 0])
+    assert len(seen) > 2 * model.n_iter_
+    assert {*seen, halved_denormal()} == {expected}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_denormal_numbers_after_an_exception(solver):
+    expected = halved_denormal()
+    for at in (1, 3):
+        with pytest.raises(ZeroDivisionError):
+            MLPRegressor(Recording(squared_error, at, lambda: 1 / 0), **SMALL, solver=solver).fit(X, SCORE[:, 0])
+        assert halved_denormal() == expected
 
 
 # What it may return

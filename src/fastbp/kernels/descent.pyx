@@ -9,7 +9,7 @@ from fastbp.kernels.data cimport address
 from fastbp.kernels.dispatch cimport UPDATE_accumulate, UPDATE_adam, update_t
 from fastbp.kernels.patience cimport Patience
 from fastbp.kernels.shuffling cimport bit_generator, bitgen_t, shuffle_rows
-from fastbp.kernels.team cimport Team
+from fastbp.kernels.team cimport Team, flush_denormals, restore_denormals
 
 from fastbp.kernels.data import check
 from fastbp.kernels.dispatch import N_STATES, UPDATES
@@ -28,16 +28,20 @@ cdef class Descent(Team):
         """The summed loss, the gradients accumulated; NaN, and no more gradients, when these are not finite."""
         cdef int64_t start = 0
         cdef double total = 0
-        self.refresh_transposed()
-        while start < self.data.n_rows:
-            self.set_batch(start, min(self.capacity, self.data.n_rows - start))
-            self.c.weight_sum = 1
-            if not self.lead():
-                return NAN
-            total += self.batch_loss()
-            self.check_signals()
-            start += self.capacity
-        return total
+        self.denormal_mode = flush_denormals()
+        try:
+            self.refresh_transposed()
+            while start < self.data.n_rows:
+                self.set_batch(start, min(self.capacity, self.data.n_rows - start))
+                self.c.weight_sum = 1
+                if not self.lead():
+                    return NAN
+                total += self.batch_loss()
+                self.check_signals()
+                start += self.capacity
+            return total
+        finally:
+            restore_denormals(self.denormal_mode)
 
     cdef int run_epoch(self, int64_t n_train, double rate, double loss_scale, double *loss) except -1 nogil:
         """One pass over the batches. Writes the mean loss, and returns whether training can go on."""
@@ -45,21 +49,25 @@ cdef class Descent(Team):
         cdef double total = 0, penalty
         cdef bint stepping = True
         cdef update_t *update = &self.c.update
-        while start < n_train and stepping:
-            size = min(self.capacity, n_train - start)
-            if self.set_batch(start, size):
-                update.learning_rate = rate
-                if update.kind == UPDATE_adam:  # bias corrections of step t + 1
-                    update.learning_rate *= (sqrt(1 - pow(update.beta_2, <double> (self.t + 1)))
-                                             / (1 - pow(update.beta_1, <double> (self.t + 1))))
-                stepping = self.lead()
-                penalty = 0
-                if stepping:
-                    self.t += 1
-                    penalty = self.squared_weights()
-                total += size * (loss_scale * self.batch_loss() + 0.5 * update.alpha * penalty) / self.c.weight_sum
-                self.check_signals()
-            start += self.capacity
+        self.denormal_mode = flush_denormals()
+        try:
+            while start < n_train and stepping:
+                size = min(self.capacity, n_train - start)
+                if self.set_batch(start, size):
+                    update.learning_rate = rate
+                    if update.kind == UPDATE_adam:  # bias corrections of step t + 1
+                        update.learning_rate *= (sqrt(1 - pow(update.beta_2, <double> (self.t + 1)))
+                                                 / (1 - pow(update.beta_1, <double> (self.t + 1))))
+                    stepping = self.lead()
+                    penalty = 0
+                    if stepping:
+                        self.t += 1
+                        penalty = self.squared_weights()
+                    total += size * (loss_scale * self.batch_loss() + 0.5 * update.alpha * penalty) / self.c.weight_sum
+                    self.check_signals()
+                start += self.capacity
+        finally:
+            restore_denormals(self.denormal_mode)
         loss[0] = total / n_train
         return stepping
 

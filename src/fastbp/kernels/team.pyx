@@ -260,7 +260,6 @@ cdef class Team(Plan):
 
     def __enter__(self):
         """Get ready for steps; the followers start with the first step that is shared."""
-        self.denormal_mode = flush_denormals()
         self.depth += 1
         if self.depth > 1:
             return self
@@ -271,7 +270,6 @@ cdef class Team(Plan):
 
     def __exit__(self, *exception):
         """Dismiss the followers, or have them rest."""
-        restore_denormals(self.denormal_mode)
         self.depth -= 1
         if self.depth:
             self.park()

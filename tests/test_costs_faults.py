@@ -89,6 +89,17 @@ def test_an_exception_leaves_a_fitted_estimator_as_it_was(Estimator, how, solver
         assert_array_equal(model.partial_fit(X, y).predict(X), untouched.predict(X))
 
 
+def test_an_exception_in_the_first_partial_fit_after_lbfgs():
+    model = MLPRegressor(Recording(squared_error), **SMALL, solver="lbfgs").fit(X, Y).set_params(solver="adam")
+    model.loss.at, model.loss.action = len(model.loss.calls) + 3, fail
+    before, predictions, generator = record(model), model.predict(X), model._random_state.get_state()[1].copy()
+    with pytest.raises(SeveralError):
+        model.partial_fit(X, Y)
+    assert_unchanged(model, before)
+    assert_array_equal(model.predict(X), predictions)
+    assert_array_equal(model._random_state.get_state()[1], generator)
+
+
 def by_signal():
     signal.raise_signal(signal.SIGINT)
 

@@ -202,11 +202,14 @@ class BaseMLP(FittedWeights, BaseEstimator):
         """
         before = vars(self).copy()
         copies = []
-        if incremental and "_network" in before and "_optimizer" in before:
-            optimizer, generator = before["_optimizer"], self._random_state
-            before["_optimizer"] = copy(optimizer)
-            copies = [(array, array.copy()) for array in (self._network.params, *optimizer.state)]
-            state = generator.get_state(legacy=False)
+        if incremental and "_network" in before:
+            arrays = [self._network.params]
+            if "_optimizer" in before:  # L-BFGS leaves none
+                arrays += before["_optimizer"].state
+                before["_optimizer"] = copy(before["_optimizer"])
+            copies = [(array, array.copy()) for array in arrays]
+        generator = before.get("_random_state") if incremental and isinstance(self.random_state, Integral) else None
+        state = None if generator is None else generator.get_state(legacy=False)
         attempt = SimpleNamespace(training=False)
         try:
             yield attempt
@@ -217,7 +220,7 @@ class BaseMLP(FittedWeights, BaseEstimator):
             vars(self).update(before)
             for array, values in copies:
                 array[...] = values
-            if copies and isinstance(self.random_state, Integral):
+            if generator is not None:
                 generator.set_state(state)
             raise
 

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -276,6 +277,43 @@ def test_an_exception_of_the_function_reaches_the_caller(monkeypatch):
             with pytest.raises(RuntimeError, match="no loss today"):
                 method(many, targets)
     assert threading.active_count() == before
+
+
+def test_a_function_is_called_in_the_thread_of_the_caller(monkeypatch):
+    monkeypatch.setattr(fastbp.derivatives, "FLOPS_PER_THREAD", 1)
+    callers = set()
+
+    def noting(y_true, raw_prediction, sample_weight):
+        callers.add(threading.current_thread())
+        return squared_error(y_true, raw_prediction, sample_weight)
+
+    own = NETWORK.with_loss(noting)
+    own.n_threads = 2
+    many, targets = np.tile(X, (100, 1)), np.tile(Y, (100, 1))
+    found = own.input_gradient(many, targets)
+    assert callers == {threading.current_thread()}
+    assert_array_equal(found, NETWORK.input_gradient(many, targets))
+
+
+def test_after_an_exception_in_one_thread_the_others_stop(monkeypatch):
+    made = []
+
+    class Failing(fastbp.derivatives.Linearization):
+        def __init__(self, *arguments):
+            made.append(threading.get_ident())
+            if len(made) == 1:
+                raise MemoryError
+            time.sleep(0.01)  # time for the exception to be seen
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(fastbp.derivatives, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.derivatives, "Linearization", Failing)
+    network = NETWORK.copy()
+    network.n_threads = 2
+    n = 100 * fastbp.derivatives.SLICE_ROWS
+    with pytest.raises(MemoryError):
+        network.backward(np.ones((n, X.shape[1])), np.ones((n, Y.shape[1])))
+    assert len(made) < 50
 
 
 def test_a_pickled_network_with_a_function():

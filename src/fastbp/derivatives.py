@@ -9,6 +9,7 @@ The cost, in products with the weights of a layer, where a forward pass is one: 
 backward pass 1, its change 2, the change of dW 2). ``benchmarks/derivatives.py`` measures it.
 """
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -158,7 +159,8 @@ class Differentiable:
             dA, canonical = self._output_gradient(at, data, rows)
             at.pull(dA, dX=out[rows], by_preactivation=canonical)
 
-        self._over_slices(X, piece, passes=2)
+        # a function of the user's is called by the caller's thread only, as in training
+        self._over_slices(X, piece, passes=2, alone=callable(self.loss))
         out /= self.dtype.type(weight_sum)
         return out
 
@@ -230,10 +232,11 @@ class Differentiable:
 
     # Slices
 
-    def _over_slices(self, X, piece, passes, totals=None):
+    def _over_slices(self, X, piece, passes, totals=None, alone=False):
         """Call ``piece(linearization, rows)`` for every slice of the rows of X, in threads where that pays.
 
-        With `totals`, an array for each run of slices, ``piece(linearization, rows, total)``.
+        With `totals`, an array for each run of slices, ``piece(linearization, rows, total)``. With `alone`, in this
+        thread only.
         """
         n = X.shape[0]
         if hasattr(X, "tocsr"):
@@ -242,22 +245,33 @@ class Differentiable:
         turned = transposed_weights(self.layers, self.params)
         n_slices = -(-n // SLICE_ROWS)
         n_runs = n_slices if totals is None else len(totals)
+        halt = threading.Event()
 
         def work(run):
-            for i in range(run * n_slices // n_runs, (run + 1) * n_slices // n_runs):
-                rows = slice(i * SLICE_ROWS, min((i + 1) * SLICE_ROWS, n))
-                part = X[rows].toarray() if hasattr(X, "tocsr") else X[rows]
-                part = np.require(lowered("X", part, self.dtype), self.dtype, LAYOUT)
-                at = Linearization(self.layers, self.params, turned, part)
-                piece(at, rows, *(() if totals is None else (totals[run],)))
+            try:
+                for i in range(run * n_slices // n_runs, (run + 1) * n_slices // n_runs):
+                    if halt.is_set():
+                        return
+                    rows = slice(i * SLICE_ROWS, min((i + 1) * SLICE_ROWS, n))
+                    part = X[rows].toarray() if hasattr(X, "tocsr") else X[rows]
+                    part = np.require(lowered("X", part, self.dtype), self.dtype, LAYOUT)
+                    at = Linearization(self.layers, self.params, turned, part)
+                    piece(at, rows, *(() if totals is None else (totals[run],)))
+            except BaseException:
+                halt.set()
+                raise
 
-        n_threads = threads_for(passes * self.flops(n, backward=False), self.n_threads, FLOPS_PER_THREAD)
+        wanted = 1 if alone else self.n_threads
+        n_threads = threads_for(passes * self.flops(n, backward=False), wanted, FLOPS_PER_THREAD)
         if min(n_threads, n_runs) <= 1:
             for run in range(n_runs):
                 work(run)
         else:
             with ThreadPoolExecutor(n_threads) as pool:
-                list(pool.map(work, range(n_runs)))
+                try:
+                    list(pool.map(work, range(n_runs)))
+                finally:
+                    halt.set()  # Ctrl-C: leaving the block waits for the threads, but not for all of their rows
 
     def _summed_over_slices(self, X, piece, passes):
         """The sum over all slices of what ``piece(linearization, rows, total)`` adds to `total`."""

@@ -247,9 +247,12 @@ cdef class Team(Plan):
                 thread = threading.Thread(target=self._follow, args=(i,), name=f"fastbp-{i}", daemon=True)
                 thread.start()
                 self.threads.append(thread)
-        except RuntimeError:
+        except BaseException as error:
+            # nobody may wait for a team that is not complete
             self.without_followers = True
             self.dismiss()
+            if not isinstance(error, RuntimeError):
+                raise
 
     def dismiss(self):
         """Send the followers home."""

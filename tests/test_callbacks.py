@@ -254,6 +254,20 @@ def test_state_with_early_stopping():
 
 
 @ignore_max_iter
+def test_the_end_of_early_stopping_sees_the_best_weights():
+    look = Look(lambda state: state.network.params.copy())
+    params = SMALL | dict(early_stopping=True, learning_rate_init=0.1, max_iter=50, validation_fraction=0.2)
+    scores = MLPRegressor(**params).fit(X, SCORE).validation_scores_
+    # the first epoch that is not the best so far
+    last = next(i for i, score in enumerate(scores) if score < max(scores[: i + 1])) + 1
+    model = MLPRegressor(**params | dict(max_iter=last), callbacks=look).fit(X, SCORE)
+    *_, best, before_end, end = look.seen
+    assert_array_equal(end, best)
+    assert_array_equal(end, weights(model))
+    assert (end != before_end).any()
+
+
+@ignore_max_iter
 def test_state_in_lbfgs():
     look = Look(lambda state: (state.epoch, state.loss, state.network.params.copy(), state.learning_rate))
     model = MLPRegressor(**SMALL, solver="lbfgs", callbacks=look).fit(X, SCORE)

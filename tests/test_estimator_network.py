@@ -237,6 +237,19 @@ def test_network_is_live(Estimator):
     assert network.coefs[-1].any()
 
 
+def test_it_has_the_loss_and_the_penalty_that_are_set():
+    model = MLPRegressor(**SMALL).fit(X, SCORE[:, 0]).set_params(loss=squared_error, alpha=10.0)
+    network = model.network_
+    assert (network.loss, network.alpha) == (squared_error, 10.0)
+    network.params[...] = 0.5
+    assert (model.coefs_[0] == 0.5).all()
+    assert (model.predict(X) == network.forward(X)[:, 0]).all()
+    penalized, _ = network.loss_and_gradient(X, SCORE[:, 0])
+    plain, _ = model.set_params(alpha=0.0).network_.loss_and_gradient(X, SCORE[:, 0])
+    # 3 * 5 + 5 weights of 1 / 2
+    assert_allclose(penalized - plain, 10 / 2 * 20 * 0.25 / N, rtol=1e-12)
+
+
 @both_estimators
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
 def test_its_loss_is_the_estimators(Estimator, container):

@@ -314,15 +314,19 @@ class BaseMLP(FittedWeights, BaseEstimator):
         stopped = False
         try:
             with callbacks:
-                stopped = trainer.run(
-                    data,
-                    rows,
-                    batch_size=batch_size,
-                    max_iter=state.max_iter,
-                    random_state=rng if self.shuffle else None,
-                    lock=lock,
-                    validation=validation,
-                )
+                try:
+                    stopped = trainer.run(
+                        data,
+                        rows,
+                        batch_size=batch_size,
+                        max_iter=state.max_iter,
+                        random_state=rng if self.shuffle else None,
+                        lock=lock,
+                        validation=validation,
+                    )
+                finally:  # on_fit_end sees the network that the fit leaves
+                    if validation is not None:
+                        network.params = validation.best_params
         finally:
             self._close(network, optimizer, history, validation)
         message = trainer.warning
@@ -405,8 +409,6 @@ class BaseMLP(FittedWeights, BaseEstimator):
     def _close(self, network, optimizer, history, validation):
         """Write the attributes of a run that is over, or was interrupted."""
         patience = history.patience
-        if validation is not None:
-            network.params = validation.best_params
         self._adopt(network)
         self._optimizer = optimizer
         self._no_improvement_count = patience.count
@@ -422,9 +424,13 @@ class BaseMLP(FittedWeights, BaseEstimator):
 
     @property
     def network_(self):
-        """Network: the fitted one, live: to edit its `params` is to edit ``coefs_``."""
+        """Network: the fitted one, with the `loss` and `alpha` that are set now. To edit its `params` is to edit
+        ``coefs_``, but where arrays of your own were assigned there, or another `activation`: then it holds copies.
+        """
         check_is_fitted(self)
-        return self._fitted_network()
+        network = self._fitted_network()
+        network.alpha = float(self.alpha)
+        return network
 
     def _as_network_sees(self, X, y=None):
         """(network, X, targets): the fitted network, and data as its methods take them."""

@@ -34,14 +34,16 @@ class FittedWeights:
     def _fitted_network(self):
         """The network with the weights that coefs_ and intercepts_ hold now.
 
-        The one that was trained, as long as these lists hold its views, and `activation` and `loss` are the same; else
-        one with copies of their values: the user has assigned some.
+        The one that was trained, as long as these lists hold its views and `activation` is the same, with the loss that
+        is set now; else one with copies of their values: the user has assigned some.
         """
         network = self.__dict__.get("_network")
         views = [] if network is None else network.coefs + network.intercepts
         held = [*self.coefs_, *self.intercepts_]
         are_views = len(held) == len(views) and all(a is b for a, b in zip(held, views, strict=True))
         if are_views and self._is_as_set(network):
+            if network.loss != self.loss:
+                network = network.with_loss(self.loss)
             network.n_threads = self.n_threads
             return network
         dtype = np.result_type(*(np.asarray(W).dtype for W in self.coefs_), np.float32)
@@ -85,9 +87,8 @@ class FittedWeights:
         return network
 
     def _is_as_set(self, network):
-        """Whether the network has the activation and the loss that the parameters ask for."""
-        hidden = [self.activation] * (len(network.layer_sizes) - 2)
-        return network.activations == (*hidden, self.out_activation_) and network.loss == self.loss
+        """Whether the network has the activation that the parameters ask for."""
+        return network.activations == (*[self.activation] * (len(network.layer_sizes) - 2), self.out_activation_)
 
     def __getstate__(self):
         # coefs_ and intercepts_ hold the parameters; views into the network's vector would be pickled twice

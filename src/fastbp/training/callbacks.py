@@ -11,12 +11,13 @@ EVENTS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
 
 
 class TrainingState:
-    """What a callback sees: live views, which are read-only by agreement, but for the network's parameters.
+    """What a callback sees: live views, which are read-only by agreement, but for the network's parameters; L-BFGS
+    keeps its own, and overwrites an edit.
 
     Attributes
     ----------
     network : Network
-        The one in training.
+        The one in training; with early stopping, in on_fit_end the one with the best validation score.
     max_iter : int
         Most epochs of this run.
     X, targets, sample_weight : ndarray, sparse matrix or None

@@ -316,6 +316,15 @@ def test_after_an_exception_in_one_thread_the_others_stop(monkeypatch):
     assert len(made) < 50
 
 
+def test_a_gradient_of_a_function_beyond_float32():
+    def steep(y_true, raw_prediction, sample_weight):
+        return np.zeros(len(y_true)), np.full(raw_prediction.shape, 1e300)
+
+    own = NETWORK.astype(np.float32).with_loss(steep)
+    with pytest.raises(ValueError, match="the gradient from loss=steep holds values too large for float32"):
+        own.input_gradient(X, Y)
+
+
 def test_a_pickled_network_with_a_function():
     own = NETWORK.with_loss(squared_error)
     other = pickle.loads(pickle.dumps(own))

@@ -20,7 +20,8 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-from workloads import WORKLOADS, initial_parameters, make_data
+from data import initial_parameters, make_data
+from workloads import WORKLOADS
 
 #: Repetitions that come first, in which the loader binds symbols and the interpreter specializes its bytecode; of the
 #: short section; of the long one. Counts are exact, so that one step more is enough, and valgrind emulates a fused

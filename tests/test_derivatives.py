@@ -301,7 +301,7 @@ def pools(monkeypatch):
             made.append(n_threads)
             super().__init__(n_threads)
 
-    monkeypatch.setattr(fastbp.derivatives, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.derivatives, "STARTED_FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(fastbp.derivatives, "ThreadPoolExecutor", Pool)
     return made
 

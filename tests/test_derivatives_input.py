@@ -270,7 +270,7 @@ def test_an_exception_of_the_function_reaches_the_caller(monkeypatch):
 
     own = NETWORK.with_loss(failing)
     many, targets = np.tile(X, (100, 1)), np.tile(Y, (100, 1))
-    monkeypatch.setattr(fastbp.derivatives, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.derivatives, "STARTED_FLOPS_PER_THREAD", 1)
     before = threading.active_count()
     for own.n_threads in (1, 2):
         for method in (own.input_gradient, own.loss_and_gradient):
@@ -280,7 +280,7 @@ def test_an_exception_of_the_function_reaches_the_caller(monkeypatch):
 
 
 def test_a_function_is_called_in_the_thread_of_the_caller(monkeypatch):
-    monkeypatch.setattr(fastbp.derivatives, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.derivatives, "STARTED_FLOPS_PER_THREAD", 1)
     callers = set()
 
     def noting(y_true, raw_prediction, sample_weight):
@@ -306,7 +306,7 @@ def test_after_an_exception_in_one_thread_the_others_stop(monkeypatch):
             time.sleep(0.01)  # time for the exception to be seen
             super().__init__(*arguments)
 
-    monkeypatch.setattr(fastbp.derivatives, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.derivatives, "STARTED_FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(fastbp.derivatives, "Linearization", Failing)
     network = NETWORK.copy()
     network.n_threads = 2

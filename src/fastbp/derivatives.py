@@ -20,9 +20,10 @@ from fastbp.kernels._doors import check_shape
 from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
 from fastbp.kernels.linearization import Linearization, transposed_weights
 from fastbp.kernels.losses import loss_curvature, loss_gradient
-from fastbp.threads import threads_for
+from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 
-#: Rows of a slice: their activations and tangents should stay in the second-level cache.
+#: Rows that pass through the net together, here and for the gradient of a whole data set: their activations should stay
+#: in the second-level cache, and more rows amortize the adding up of gradients.
 SLICE_ROWS = 256
 
 #: What the kernels read.
@@ -30,9 +31,6 @@ LAYOUT = ("C_CONTIGUOUS", "ALIGNED")
 
 #: Gradients are added up within so many runs of slices.
 RUNS = 4
-
-#: Floating-point operations that each thread must have: starting one costs 0.1 ms.
-FLOPS_PER_THREAD = 20_000_000
 
 
 class Differentiable:
@@ -263,7 +261,7 @@ class Differentiable:
                 raise
 
         wanted = 1 if alone else self.n_threads
-        n_threads = threads_for(passes * self.flops(n, backward=False), wanted, FLOPS_PER_THREAD)
+        n_threads = threads_for(passes * self.flops(n, backward=False), wanted, STARTED_FLOPS_PER_THREAD)
         if min(n_threads, n_runs) <= 1:
             for run in range(n_runs):
                 work(run)

@@ -19,23 +19,16 @@ from sklearn.utils import check_random_state
 
 from fastbp.costs import Cost
 from fastbp.data import make_data
-from fastbp.derivatives import Differentiable
+from fastbp.derivatives import SLICE_ROWS, Differentiable
 from fastbp.initializers import INITIALIZERS
 from fastbp.kernels._doors import check_name
 from fastbp.kernels.descent import Descent
 from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION, LOSSES
 from fastbp.kernels.predictor import Predictor
-from fastbp.threads import threads_for
-
-#: Rows that pass through the net together for the gradient of a whole data set: their activations should stay in the
-#: second-level cache, and more rows amortize the adding up of gradients.
-SLICE_ROWS = 256
+from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 
 #: A thread with fewer rows of a batch would not fill a register block.
 ROWS_PER_THREAD = 8
-
-#: Floating-point operations that a single pass must have for each thread: starting one costs 0.1 ms.
-STARTED_FLOPS_PER_THREAD = 20_000_000
 
 
 class Network(Differentiable):

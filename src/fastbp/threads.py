@@ -10,6 +10,9 @@ import joblib
 #: Above this, `Team.compare` measures whether the thread pays.
 FLOPS_PER_THREAD = 500_000
 
+#: The same for a single pass, whose threads have to be started for it: 0.1 ms each.
+STARTED_FLOPS_PER_THREAD = 20_000_000
+
 
 @lru_cache(maxsize=1)
 def _cpu_count():

@@ -198,7 +198,7 @@ static void activation_backward(int activation, const real *z, const real *a, re
 }
 
 /* The change of activation_backward(dA) when z changes by dz, a by da, and dA by `tangent`, which is overwritten with
- * it (forward mode over reverse mode; Pearlmutter, 1994). z is read for every activation. */
+ * it (forward mode over reverse mode; Pearlmutter, 1994). As above, z is read only by the activations that keep it. */
 static void activation_backward_tangent(int activation, const real *z, const real *a, const real *dz, const real *da,
                                         const real *dA, real *tangent, ptrdiff_t rows, ptrdiff_t m) {
     switch (activation) {

@@ -18,6 +18,9 @@ from fastbp.kernels.data cimport address
 from fastbp.kernels.dispatch cimport kernels_for, kernels_t
 
 from fastbp.kernels.data import check
+from fastbp.kernels.dispatch import ACTIVATIONS, NEEDS_PREACTIVATION
+
+NEEDS_Z = {ACTIVATIONS[name] for name in NEEDS_PREACTIVATION}
 
 
 def transposed_weights(const int64_t[:, ::1] layers, params):
@@ -70,7 +73,10 @@ cdef class Linearization:
         self.arrays = (params, transposed, X, ones)
         self.params, self.transposed = <char *> address(params), <char *> address(transposed)
         self.X, self.ones = <char *> address(X), <char *> address(ones)
-        self.z, self.a = self.room(), self.room()
+        self.a = self.room()
+        # f' is written with a where it can be; the last z is what a loss of the user's is given
+        self.z = [a if layer < self.n_layers - 1 and layers[layer, 4] not in NEEDS_Z else np.empty_like(a)
+                  for layer, a in enumerate(self.a)]
         self.forward()
 
     def room(self):

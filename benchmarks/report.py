@@ -236,4 +236,5 @@ def significant(value):
     """
     if value is None:
         return "-"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:#.3g}"
+    # 99.96 has its three digits as 100
+    return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"

@@ -199,6 +199,13 @@ def test_sparse_data(benchmarks, workloads):
 # How it is timed
 
 
+@pytest.mark.parametrize(
+    ("value", "printed"), [(None, "-"), (0.012345, "0.0123"), (9.999, "10.0"), (99.96, "100"), (1234.5, "1234")]
+)
+def test_three_digits(benchmarks, value, printed):
+    assert benchmarks("report").significant(value) == printed
+
+
 class FakeContender:
     """Answers with given times; `seconds` are popped from the front."""
 

@@ -23,7 +23,7 @@ def instructions():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(BENCHMARKS)
         yield importlib.import_module("instructions")
-    for name in {"instructions", "workloads"} - before:
+    for name in {"instructions", "workloads", "jobs"} - before:
         del sys.modules[name]
 
 

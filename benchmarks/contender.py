@@ -4,6 +4,7 @@ import collections
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -127,7 +128,8 @@ class Contender:
         if not line:
             status = self._process.wait()
             self._listener.join()
-            raise ContenderError(f"ended with status {status}: {self._last_words[0]}")
+            how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+            raise ContenderError(f"{how}: {self._last_words[0]}")
         answer = json.loads(line)
         if "error" in answer:
             raise ContenderError(answer["error"])

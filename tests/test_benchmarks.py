@@ -280,6 +280,17 @@ def test_clearly_slower_numbers_of_threads_are_given_up(benchmarks):
     assert failures == {}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_contender_that_is_killed_says_so(benchmarks, workloads):
+    contender = benchmarks("contender").Contender(
+        benchmarks("peers").PEERS["fastbp"], workloads.WORKLOADS["4-8-3"], "float32", None
+    )
+    contender._process.terminate()
+    with pytest.raises(benchmarks("contender").ContenderError, match="killed by SIGTERM"):
+        contender.wait_until_ready()
+    contender.close()
+
+
 # What several workloads show together
 
 

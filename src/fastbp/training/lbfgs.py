@@ -62,9 +62,8 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
                 raise StopIteration
 
     try:
-        # The threads of `descent` live for all evaluations, and rest between them. Those of the BLAS that scipy uses for
-        # vectors as long as the parameters would spin beside them: a fit on the digits took 40 to 400 ms with two, and
-        # 35 with one.
+        # The threads of `descent` live for all evaluations, and rest between them. Those of the BLAS that scipy works with
+        # would spin beside them: a fit on the digits took 40 to 400 ms with two of these, and 35 with one.
         with descent, _get_threadpool_controller().limit(limits=1, user_api="blas"):
             progress.update(
                 scipy.optimize.minimize(

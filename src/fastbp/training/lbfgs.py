@@ -62,7 +62,7 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
                 raise StopIteration
 
     try:
-        # The threads of `descent` live for all evaluations, and rest between them. Those of the BLAS that scipy works with
+        # The threads of `descent` live for all evaluations, and rest between them. Those of the BLAS that scipy uses
         # would spin beside them: a fit on the digits took 40 to 400 ms with two of these, and 35 with one.
         with descent, _get_threadpool_controller().limit(limits=1, user_api="blas"):
             progress.update(

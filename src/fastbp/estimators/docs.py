@@ -86,7 +86,8 @@ n_threads : int or None, default=None
     depend on it, to the last bit.
 
 output_activation : str, default='auto'
-    Activation of the output layer. 'auto' is the one that belongs to the loss and the targets.
+    Activation of the output layer. 'auto' is the one that belongs to the loss and the targets;
+    a classifier accepts no other.
 
 callbacks : object or list of objects, default=None
     Each with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)``, which ends training by returning

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastbp.derivatives
 from fastbp import MLPRegressor, Network
+from layouts import LAYOUTS
 from network_cases import SIZES, problem
 
 X, Y, WEIGHT = problem("squared_error", 7)
@@ -45,32 +46,6 @@ def assert_same(actual, expected):
 
 
 # Layouts and types
-
-
-def misaligned(array):
-    """The same values, begun one byte off."""
-    raw = np.empty(array.nbytes + 1, np.uint8)
-    view = raw[1:].view(array.dtype).reshape(array.shape)
-    view[...] = array
-    assert not view.flags.aligned
-    return view
-
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-LAYOUTS = {
-    "fortran": np.asfortranarray,
-    "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
-    "negative strides": lambda a: a[::-1].copy()[::-1],
-    "misaligned": misaligned,
-    "big-endian": lambda a: a.astype(">f8"),
-    "list": lambda a: a.tolist(),
-    "read-only": read_only,
-}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

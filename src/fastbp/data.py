@@ -23,7 +23,7 @@ def as_rows(X, dtype):
     if type(X) is np.ndarray and X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned:
         return X
     if not sparse.issparse(X):
-        return np.require(lowered("X", X, dtype), dtype, ["C_CONTIGUOUS", "ALIGNED"])
+        return dense("X", X, dtype)
     X = X.tocsr()
     check_indices(X)
     indices = X.indices if X.indices.dtype in (np.int32, np.int64) else X.indices.astype(np.int64)
@@ -44,6 +44,11 @@ def lowered(name, array, dtype):
     if not np.array_equal(np.isfinite(low), np.isfinite(array)):
         raise ValueError(f"{name} holds values too large for float32; scale them, or use float64 throughout")
     return low
+
+
+def dense(name, array, dtype):
+    """`array` in the layout that the kernels read: C-contiguous, aligned, of `dtype`; see `lowered`."""
+    return np.require(lowered(name, array, dtype), dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def check_indices(X):
@@ -82,7 +87,7 @@ def make_data(X, targets, sample_weight, n_outputs, dtype):
     if targets is not None and targets.ndim == 1:
         labels = np.ascontiguousarray(targets, np.int64)
     elif targets is not None:
-        Y = np.require(lowered("y", targets, dtype), dtype, ["C_CONTIGUOUS", "ALIGNED"])
+        Y = dense("y", targets, dtype)
     if sample_weight is not None:
         sample_weight = np.ascontiguousarray(sample_weight, np.float64)
     return Data(as_rows(X, dtype), Y, labels, sample_weight, n_outputs)

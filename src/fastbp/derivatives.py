@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp.data import check_indices, lowered
+from fastbp.data import as_rows, check_indices, dense, lowered
 from fastbp.kernels._doors import check_shape
 from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
 from fastbp.kernels.linearization import Linearization, transposed_weights
@@ -30,9 +30,6 @@ SLICE_ROWS = 256
 #: vjp costs four forward passes by 256 rows, and two by 64.
 FEWEST_ROWS = 32
 SLICE_BYTES = 3 * 1024 * 1024
-
-#: What the kernels read.
-LAYOUT = ("C_CONTIGUOUS", "ALIGNED")
 
 #: Gradients are added up within so many runs of slices.
 RUNS = 4
@@ -155,7 +152,7 @@ class Differentiable:
         -------
         dX : ndarray of shape (n, n_features)
         """
-        X, data, weight_sum = self._data(X, y, sample_weight)
+        X, data = self._data(X, y, sample_weight)
         out = np.empty(X.shape, self.dtype)
 
         def piece(at, rows):
@@ -164,7 +161,7 @@ class Differentiable:
 
         # a function of the user's is called by the caller's thread only, as in training
         self._over_slices(X, piece, passes=2, alone=callable(self.loss))
-        out /= self.dtype.type(weight_sum)
+        out /= self.dtype.type(data.weight_sum)
         return out
 
     def hvp(self, X: ArrayLike, y: ArrayLike, direction: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray:
@@ -196,7 +193,7 @@ class Differentiable:
         """
         if callable(self.loss):
             raise ValueError(f"hvp needs the second derivative of the loss, which {self.loss!r} does not give")
-        X, data, weight_sum = self._data(X, y, sample_weight)
+        X, data = self._data(X, y, sample_weight)
         direction = self._like("direction", direction, (self.n_params,))
         turned = transposed_weights(self.layers, direction)
 
@@ -210,7 +207,7 @@ class Differentiable:
 
         product = self._summed_over_slices(X, piece, passes=8)
         product[: self.n_coefs] += self.dtype.type(self.alpha) * direction[: self.n_coefs]
-        product /= self.dtype.type(weight_sum)
+        product /= self.dtype.type(data.weight_sum)
         return product
 
     # The loss, as a function of the output
@@ -263,8 +260,7 @@ class Differentiable:
                         return
                     rows = slice(i * size, min((i + 1) * size, n))
                     part = X[rows].toarray() if hasattr(X, "tocsr") else X[rows]
-                    part = np.require(lowered("X", part, self.dtype), self.dtype, LAYOUT)
-                    at = Linearization(self.layers, self.params, turned, part)
+                    at = Linearization(self.layers, self.params, turned, as_rows(part, self.dtype))
                     piece(at, rows, *(() if totals is None else (totals[run],)))
             except BaseException:
                 halt.set()
@@ -293,17 +289,16 @@ class Differentiable:
         return total
 
     def _data(self, X, y, sample_weight):
-        """(X, data, sum of the sample weights), checked."""
+        """(X, data), checked."""
         X = self._check_X(X)
         data = self._make_data(X, y, sample_weight)
         if callable(self.loss):
             self.kernel_loss.check_weights(data)
-        weights = data.sample_weight
-        return X, data, data.n_rows if weights is None else float(weights.sum())
+        return X, data
 
     def _like(self, name, array, shape):
         """`array` in the network's dtype, C-contiguous and aligned; ValueError unless of this shape."""
         array = np.asarray(array)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
-        return np.require(lowered(name, check_shape(name, array, shape), self.dtype), self.dtype, LAYOUT)
+        return dense(name, check_shape(name, array, shape), self.dtype)

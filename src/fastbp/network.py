@@ -300,8 +300,7 @@ class Network(Differentiable):
         if descent is None:
             n_threads = threads_for(self.flops(data.n_rows), self.n_threads, STARTED_FLOPS_PER_THREAD)
             descent = self.descent(data, min(SLICE_ROWS, data.n_rows), n_threads=n_threads)
-        weights = data.sample_weight
-        weight_sum = data.n_rows if weights is None else float(weights.sum())
+        weight_sum = data.weight_sum
         gradient = np.empty(self.n_params, self.dtype)
         total = descent.loss_and_gradient(gradient)
         coefs = self._params[: self.n_coefs]

@@ -19,6 +19,7 @@ from fastbp.kernels import (
     sgd_update,
 )
 from fastbp.kernels._doors import as_input, as_output, check_name
+from layouts import LAYOUTS, misaligned, read_only
 
 N, FAN_IN, FAN_OUT = 5, 3, 4
 RNG = np.random.default_rng(0)
@@ -64,32 +65,6 @@ def results(door, **changes):
     function, inputs = DOORS[door]
     found = function(**{**inputs, **changes})
     return found if isinstance(found, tuple) else (found,)
-
-
-def misaligned(array):
-    """The same values, begun one byte off."""
-    raw = np.empty(array.nbytes + 1, np.uint8)
-    view = raw[1:].view(array.dtype).reshape(array.shape)
-    view[...] = array
-    assert not view.flags.aligned
-    return view
-
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-LAYOUTS = {
-    "fortran": np.asfortranarray,
-    "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
-    "negative strides": lambda a: a[::-1].copy()[::-1],
-    "misaligned": misaligned,
-    "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
-    "list": lambda a: a.tolist(),
-    "read-only": read_only,
-}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -83,6 +83,11 @@ cdef class Data:
         """ndarray of shape (n,) or None."""
         return self.arrays[5]
 
+    @property
+    def weight_sum(self):
+        """Sum of the sample weights; without any, the number of rows."""
+        return self.n_rows if self.arrays[5] is None else float(self.arrays[5].sum())
+
     cdef int64_t largest_batch(self, int64_t batch_size) except -1:
         """The most non-zeros that `batch_size` rows can hold."""
         lengths = np.diff(self.arrays[2])

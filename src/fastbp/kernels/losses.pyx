@@ -42,6 +42,13 @@ def _curvature(int loss, const real[:, ::1] Y, const real[:, ::1] A, real[:, ::1
             kernels_for(real is double).loss_curvature(loss, &Y[0, 0], &A[0, 0], &d2A[0, 0], Y.shape[0], Y.shape[1])
 
 
+def checked(Y, A, loss):
+    """(number of the loss, Y, A), as the kernels take them."""
+    number = check_name("loss", loss, LOSSES)
+    A = as_input("A", A, 2)
+    return number, check_shape("Y", as_input("Y", Y, 2, A.dtype), A.shape), A
+
+
 def loss_rows(Y, A, loss):
     """The loss of each row.
 
@@ -57,9 +64,7 @@ def loss_rows(Y, A, loss):
     -------
     row_loss : ndarray of shape (n,), float64
     """
-    number = check_name("loss", loss, LOSSES)
-    A = as_input("A", A, 2)
-    Y = check_shape("Y", as_input("Y", Y, 2, A.dtype), A.shape)
+    number, Y, A = checked(Y, A, loss)
     row_loss = np.zeros(A.shape[0])
     _rows(number, Y, A, row_loss)
     return row_loss
@@ -79,9 +84,7 @@ def loss_gradient(Y, A, loss, out=None):
     -------
     dA : ndarray of shape (n, n_outputs)
     """
-    number = check_name("loss", loss, LOSSES)
-    A = as_input("A", A, 2)
-    Y = check_shape("Y", as_input("Y", Y, 2, A.dtype), A.shape)
+    number, Y, A = checked(Y, A, loss)
     dA = as_output("out", out, A.shape, A.dtype, (A, Y))
     _gradient(number, Y, A, dA)
     return dA
@@ -101,9 +104,7 @@ def loss_curvature(Y, A, loss, out=None):
     -------
     d2A : ndarray of shape (n, n_outputs)
     """
-    number = check_name("loss", loss, LOSSES)
-    A = as_input("A", A, 2)
-    Y = check_shape("Y", as_input("Y", Y, 2, A.dtype), A.shape)
+    number, Y, A = checked(Y, A, loss)
     d2A = as_output("out", out, A.shape, A.dtype, (A, Y))
     _curvature(number, Y, A, d2A)
     return d2A

@@ -26,7 +26,7 @@ PUBLIC = [fastbp, fastbp.inspection, fastbp.kernels]
 # Every module, by floors; a module imports from lower floors, and from its own package.
 FLOORS = [
     {"fastbp.kernels", "fastbp.autodiff"},
-    {"fastbp.costs", "fastbp.data", "fastbp.initializers", "fastbp.schedules", "fastbp.threads"},
+    {"fastbp.costs", "fastbp.data", "fastbp.initializers", "fastbp.schedules", "fastbp.threads", "fastbp.versions"},
     {"fastbp.derivatives"},
     {"fastbp.network"},
     {"fastbp.training"},
@@ -167,7 +167,7 @@ def public_callables():
                 found[f"{module.__name__}.{name}"] = value
             if inspect.isclass(value):
                 for method, member in inspect.getmembers(value, callable):
-                    if not method.startswith("_") and (member.__module__ or "").startswith("fastbp"):
+                    if not method.startswith("_") and (getattr(member, "__module__", None) or "").startswith("fastbp"):
                         found[f"{module.__name__}.{name}.{method}"] = member
     return found
 

@@ -4,5 +4,6 @@ from fastbp.config import show_config
 from fastbp.estimators import MLPClassifier, MLPRegressor
 from fastbp.kernels.dispatch import VERSION as __version__
 from fastbp.network import Network
+from fastbp.versions import VersionWarning
 
-__all__ = ["MLPClassifier", "MLPRegressor", "Network", "__version__", "show_config"]
+__all__ = ["MLPClassifier", "MLPRegressor", "Network", "VersionWarning", "__version__", "show_config"]

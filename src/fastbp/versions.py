@@ -1,0 +1,74 @@
+"""Which version of the package made a pickle: noted when it is made, compared when it is loaded."""
+
+import warnings
+
+from fastbp.kernels.dispatch import VERSION
+
+KEY = "_fastbp_version"
+
+
+class VersionWarning(UserWarning):
+    """A pickle was made by another version of fastbp than the one that loads it.
+
+    Parameters
+    ----------
+    name : str
+        Class of the object.
+    pickled_with : str
+        Version of the package that made the pickle.
+    loaded_with : str
+        Version of the package that loads it.
+    """
+
+    def __init__(self, name, pickled_with, loaded_with=VERSION):
+        super().__init__(name, pickled_with, loaded_with)
+        self.name, self.pickled_with, self.loaded_with = name, pickled_with, loaded_with
+
+    def __str__(self):
+        return (
+            f"this {self.name} was pickled with fastbp {self.pickled_with} and is loaded with fastbp "
+            f"{self.loaded_with}: it may fail or give other results. Load it with the version that made it, or fit "
+            "and save it again."
+        )
+
+
+def note_version(state):
+    """`state`, the result of ``__getstate__``, with the version of the package in it.
+
+    Parameters
+    ----------
+    state : dict
+
+    Returns
+    -------
+    dict
+        A new one.
+    """
+    return {**state, KEY: VERSION}
+
+
+def warn_if_other_version(state, name):
+    """Warn if a state was pickled by another version of the package.
+
+    Parameters
+    ----------
+    state : dict
+        What ``__setstate__`` was given.
+    name : str
+        Class of the object, for the warning.
+
+    Returns
+    -------
+    dict
+        A new one, without the version.
+
+    Warns
+    -----
+    VersionWarning
+    """
+    state = dict(state)
+    version = state.pop(KEY, None)
+    if version != VERSION:
+        version = version if isinstance(version, str) else "(unknown version)"
+        warnings.warn(VersionWarning(name, version), stacklevel=3)
+    return state

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -102,15 +103,16 @@ class BuildKernels(build_ext):
         return objects[0]
 
     def check_compiler(self):
-        probe = Path(self.build_temp) / "probe.c"
-        probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.write_text(PROBE)
         try:
             if self.compiler.compiler_type == "msvc":
                 # MSVC's own compiler lacks the vector extensions; clang-cl takes the same command line.
                 self.compiler.initialize()
                 self.compiler.cc = os.environ.get("CC", "clang-cl")
-            self.compiler.compile([str(probe)], extra_postargs=self.flags(FLOAT_FLAGS))
+            with tempfile.TemporaryDirectory() as folder:
+                probe = Path(folder) / "probe.c"
+                probe.write_text(PROBE)
+                # the object, too: without an output folder it would go below the current one
+                self.compiler.compile([str(probe)], output_dir=folder, extra_postargs=self.flags(FLOAT_FLAGS))
         except Exception as error:
             raise CompileError(
                 "fastbp needs a C11 compiler with GNU vector extensions and atomics: GCC 9 or newer, or Clang 10 or "

@@ -19,6 +19,10 @@
 #define SELU_SCALE ((real)1.0507009873554804934)
 #define INV_SQRT_2PI ((real)0.39894228040143267794)
 
+/* Every derivative is given z and a, whichever of them its formula has. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
 INLINE vec f_logistic(vec z) { return vlogistic(z); }
 INLINE vec df_logistic(vec z, vec a) { return a * ((real)1 - a); }
 INLINE vec d2f_logistic(vec z, vec a) { return a * ((real)1 - a) * ((real)1 - a * (real)2); }
@@ -88,6 +92,8 @@ INLINE vec d2f_softplus(vec z, vec a) { return -vexpm1(-a) * vexp(-a); }
 INLINE vec f_exp(vec z) { return vexp(z); }
 INLINE vec df_exp(vec z, vec a) { return a; }
 INLINE vec d2f_exp(vec z, vec a) { return a; }
+
+#pragma GCC diagnostic pop
 
 /* softmax works on whole rows: a_j = e^(z_j - max z) / sum_i e^(z_i - max z) */
 static void softmax_row(const real *z, real *a, ptrdiff_t m) {

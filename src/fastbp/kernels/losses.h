@@ -14,6 +14,10 @@
 
 INLINE vec clip_probability(vec p) { return vmax(splat(EPS), vmin(splat((real)1 - EPS), p)); }
 
+/* Every derivative is given y and a, whichever of them its formula has. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
 INLINE vec l_squared_error(vec y, vec a) { return (a - y) * (a - y) * (real)0.5; }
 INLINE vec dl_squared_error(vec y, vec a) { return a - y; }
 INLINE vec d2l_squared_error(vec y, vec a) { return splat(1); }
@@ -42,6 +46,8 @@ INLINE vec d2l_binary_log_loss(vec y, vec a) {
 INLINE vec l_poisson(vec y, vec a) { return choose(greater(y, (vec){0}), y * vlog(y / a), (vec){0}) - y + a; }
 INLINE vec dl_poisson(vec y, vec a) { return (real)1 - y / a; }
 INLINE vec d2l_poisson(vec y, vec a) { return y / a / a; }
+
+#pragma GCC diagnostic pop
 
 /* row_loss[r] = sum of row r of t, m wide */
 INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t m) {

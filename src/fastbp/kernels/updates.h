@@ -13,6 +13,10 @@
 #include "isa.h"
 #include "simd.h"
 
+/* Every optimizer is given both states, however many it keeps. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
 static void update_accumulate(const update_t *u, const real *g, real *w, real *s0, real *s1, ptrdiff_t n) {
     FOR_VECTORS(n, { STORE(s0, LOAD(s0) + LOAD(g)); });
 }
@@ -50,6 +54,8 @@ static void update_adam(const update_t *u, const real *g, real *w, real *s0, rea
         STORE(w, LOAD(w) - m * eta / (vsqrt(v) + eps));
     });
 }
+
+#pragma GCC diagnostic pop
 
 static void apply_update(const update_t *u, const real *g, real *w, real *s0, real *s1, ptrdiff_t n) {
     switch (u->kind) {

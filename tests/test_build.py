@@ -1,0 +1,82 @@
+"""What building leaves behind and says; `setup.py` and the C sources."""
+
+import os
+import platform
+import runpy
+import shlex
+import shutil
+import subprocess
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import pytest
+import setuptools
+from setuptools._distutils.ccompiler import new_compiler
+from setuptools._distutils.sysconfig import customize_compiler
+from setuptools.dist import Distribution
+
+ROOT = Path(__file__).parents[1]
+KERNELS = ROOT / "src/fastbp/kernels"
+ISA_FLAGS = {"baseline": [], "avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx2", "-mfma", "-mavx512f", "-mavx512dq"]}
+
+
+def gnu_compilers():
+    """The command lines of GCC and Clang that are found: the configured one, and those of other names."""
+    configured = os.environ.get("CC") or sysconfig.get_config_var("CC") or ""
+    found = {}
+    for command in [shlex.split(configured)[:2], ["gcc"], ["clang"]]:
+        command = [word for word in command if not word.startswith("-")]
+        if command and all(shutil.which(word) for word in command) and not command[-1].endswith("cl"):
+            found[command[-1]] = command
+    return found
+
+
+@pytest.fixture
+def build_kernels(monkeypatch):
+    """The build command of setup.py, which is run without building."""
+    monkeypatch.setattr(setuptools, "setup", lambda **options: None)
+    monkeypatch.chdir(ROOT)
+    return runpy.run_path(str(ROOT / "setup.py"))["BuildKernels"]
+
+
+@pytest.mark.skipif(not gnu_compilers(), reason="no C compiler is found")
+def test_the_probe_of_the_compiler_leaves_no_file(build_kernels, tmp_path, monkeypatch):
+    command = build_kernels(Distribution())
+    # as `pip install -e .` builds: in a folder for temporary files outside of the checkout
+    (tmp_path / "checkout").mkdir()
+    command.build_temp = str(tmp_path / "temporary")
+    command.compiler = new_compiler()
+    customize_compiler(command.compiler)
+    monkeypatch.chdir(tmp_path / "checkout")
+    command.check_compiler()
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("name", gnu_compilers())
+@pytest.mark.parametrize("real", ["float", "double"])
+@pytest.mark.parametrize("isa", ISA_FLAGS)
+def test_the_kernels_compile_without_a_warning(name, isa, real):
+    flags = ISA_FLAGS[isa] if platform.machine().lower() in ("x86_64", "amd64") else []
+    macros = {"FASTBP_DOUBLE": int(real == "double"), "FASTBP_TABLE": "table", "FASTBP_FLAGS": '""'}
+    compile_without_warning(name, "isa.c", macros, flags)
+
+
+@pytest.mark.parametrize("name", gnu_compilers())
+def test_the_tables_of_names_compile_without_a_warning(name):
+    compile_without_warning(name, "tables.c", {"FASTBP_VERSION": '"0"'}, [])
+
+
+def compile_without_warning(name, source, macros, flags):
+    options = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+    options += [f"-D{macro}={value}" for macro, value in macros.items()]
+    process = subprocess.run(
+        [*gnu_compilers()[name], *options, *flags, KERNELS / source], capture_output=True, text=True, timeout=300
+    )
+    assert process.returncode == 0, process.stderr
+
+
+def test_the_project_names_its_pages():
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    assert {"Homepage", "Source", "Issues"} <= urls.keys()
+    assert all(url.startswith("https://") for url in urls.values())

@@ -34,7 +34,7 @@ def config_of_a_new_process(code="", **environment):
     code += "\nimport json, sys, fastbp\nprint(json.dumps(fastbp.show_config(mode='dicts')))\nfastbp.show_config()"
     code += "\nassert 'matplotlib' not in sys.modules, 'it takes a second to import'"
     variables = {name: value for name, value in {**os.environ, **environment}.items() if value is not None}
-    process = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=60)
+    process = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=300)
     assert process.returncode == 0, process.stderr
     dicts, _, text = process.stdout.partition("\n")
     return json.loads(dicts), text

@@ -75,7 +75,7 @@ def results(tmp_path_factory):
     def of(isa):
         if isa not in cache:
             path = directory / f"{isa}.npz"
-            process = run(["-c", WORKLOAD, str(path)], isa, 120)
+            process = run(["-c", WORKLOAD, str(path)], isa, 300)
             assert process.returncode == 0, process.stderr
             with np.load(path) as arrays:
                 cache[isa] = dict(arrays)
@@ -104,5 +104,5 @@ def test_results_differ_by_rounding_only(isa, results):
 def test_the_kernels_pass_their_tests(isa):
     # test_dispatch chooses instruction sets itself
     options = ["-q", "-x", "-p", "no:cacheprovider", "--ignore", str(TESTS / "kernels" / "test_dispatch.py")]
-    process = run(["-m", "pytest", str(TESTS / "kernels"), *options], isa, 300)
+    process = run(["-m", "pytest", str(TESTS / "kernels"), *options], isa, 900)
     assert process.returncode == 0, process.stdout[-4000:] + process.stderr

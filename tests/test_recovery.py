@@ -1,17 +1,17 @@
 """What is left of an estimator after Ctrl-C, a warning turned into an error, changed parameters, or no memory."""
 
 import pickle
-import signal
-import threading
 import warnings
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 import fastbp.network
 from fastbp import MLPClassifier, MLPRegressor
+from interrupts import interrupt_after, processor_seconds
 
 SMALL = dict(hidden_layer_sizes=(4,), max_iter=3, random_state=0)
 ignore_max_iter = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -22,16 +22,13 @@ def problem(n=60):
     return X, (X[:, 0] > 0).astype(float)
 
 
-def interrupt_after(seconds):
-    threading.Timer(seconds, signal.raise_signal, [signal.SIGINT]).start()
-
-
+@ignore_max_iter
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_interrupted_fit_keeps_its_record(early_stopping):
     X, y = problem(2000)
     model = MLPRegressor(**SMALL | dict(max_iter=10**7, tol=0.0, n_iter_no_change=10**7), early_stopping=early_stopping)
-    interrupt_after(0.3)
-    with pytest.raises(KeyboardInterrupt):
+    hundred_epochs = processor_seconds(lambda: clone(model).set_params(max_iter=100).fit(X, y))
+    with pytest.raises(KeyboardInterrupt), interrupt_after(3 * hundred_epochs):
         model.fit(X, y)
     assert model.n_iter_ > 0
     assert len(model.loss_curve_) == model.n_iter_

@@ -17,7 +17,7 @@ def isa_in_use(**environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

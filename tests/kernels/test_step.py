@@ -1,10 +1,7 @@
 """The compiled loops around `step.h`: the shuffle, the stopping rule, and whole epochs beside the textbook's loop."""
 
-import _thread
 import functools
 import pickle
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -21,6 +18,7 @@ from fastbp.kernels.descent import COMPLETED, DIVERGED, OUT_OF_PATIENCE
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.shuffling import shuffle
 from fastbp.training import Optimizer
+from interrupts import interrupt_after, processor_seconds
 
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
@@ -284,33 +282,17 @@ def test_data_must_be_contiguous():
         Data(np.ones((4, 3)).T)
 
 
-def seconds_to_interrupt(work):
-    """Press Ctrl-C in the middle of `work`: the time until KeyboardInterrupt is there."""
-    pressed = []
-
-    def press():
-        pressed.append(time.monotonic())
-        _thread.interrupt_main()
-
-    timer = threading.Timer(0.3, press)
-    timer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            work()
-    finally:
-        timer.cancel()
-    return time.monotonic() - pressed[0]
-
-
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_interrupt(n_threads):
-    # 60,000 rows through 6 million weights: 7e11 operations forward, several seconds on any core
-    X = np.zeros((60_000, 20), np.float32)
+    # 60,000 rows through 6 million weights: 7e11 operations forward, of which a hundredth is no small work either
+    X, y = np.zeros((60_000, 20), np.float32), np.zeros(60_000)
     network = Network([20, 2000, 2000, 900, 1], dtype=np.float32, random_state=0, n_threads=n_threads)
-    assert seconds_to_interrupt(functools.partial(network.forward, X)) < 1
     before = network.params.copy()
-    work = functools.partial(network.loss_and_gradient, X, np.zeros(len(X)))
-    assert seconds_to_interrupt(work) < 1
+    for work in (lambda n: network.forward(X[:n]), lambda n: network.loss_and_gradient(X[:n], y[:n])):
+        hundredth = processor_seconds(work, 600)
+        with pytest.raises(KeyboardInterrupt), interrupt_after(2 * hundredth) as interrupt:
+            work(60_000)
+        assert interrupt.delay < 5 * hundredth
     assert_array_equal(network.params, before)
 
 

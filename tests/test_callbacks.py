@@ -1,17 +1,19 @@
 """Callbacks: which events come in what order, what they see, how they stop a run; `training/callbacks.py`."""
 
+import contextlib
 import pickle
 import re
+import threading
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 
 import fastbp.threads
-from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp import Callback, MLPClassifier, MLPRegressor, Network
 from fastbp.training import Callbacks, TrainingState
 
 ignore_max_iter = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -498,6 +500,37 @@ def test_of_two_exceptions_the_later_knows_the_first():
     assert re.match("a end", str(error.value.__context__))
 
 
+def test_exceptions_at_the_end_know_the_one_before_and_the_one_of_the_run():
+    callbacks = Callbacks([Note(name=name, fail_at="end") for name in "abc"], TrainingState(None, 1, X, SCORE))
+    with pytest.raises(ZeroDivisionError, match="c end") as error, callbacks:
+        raise ValueError("in the run")
+    chain, exception = [], error.value
+    while exception is not None:
+        chain.append(str(exception))
+        exception = exception.__context__
+    assert chain == ["c end", "b end", "a end", "in the run"]
+
+
+def test_an_exception_that_two_callbacks_raise():
+    class Same(Nothing):
+        error = ValueError("the same object")
+
+        def on_fit_end(self, state):
+            raise self.error
+
+    with pytest.raises(ValueError, match="the same object"), Callbacks([Same(), Same()]):
+        pass
+
+
+@pytest.mark.parametrize("fail_at", [None, "end"])
+def test_thousands_of_callbacks(fail_at):
+    log = []
+    callbacks = Callbacks([Note(log, fail_at=fail_at) for _ in range(3000)], TrainingState(None, 1, X, SCORE))
+    with contextlib.nullcontext() if fail_at is None else pytest.raises(ZeroDivisionError), callbacks:
+        pass
+    assert len(log) == 6000
+
+
 # Estimators with callbacks
 
 
@@ -545,3 +578,54 @@ def test_all_events_share_one_state():
 def test_grid_search():
     search = GridSearchCV(MLPRegressor(**SMALL, callbacks=Note(stop_at=2)), {"alpha": [0, 1]}, cv=2).fit(X, SCORE)
     assert search.best_estimator_.n_iter_ == 2
+
+
+class Holds(Nothing):
+    """Holds what cannot be copied, as an open file."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __repr__(self):
+        return "<Holds>"
+
+
+@both_estimators
+@pytest.mark.parametrize("wrap", [lambda bad: bad, lambda bad: [Nothing(), bad], lambda bad: (Nothing(), bad)])
+def test_a_callback_that_cannot_be_cloned_is_named(Estimator, wrap):
+    callbacks = wrap(Holds())
+    name = "callbacks" if isinstance(callbacks, Holds) else r"callbacks\[1\]"
+    way_out = r"inherit from fastbp.Callback.*__sklearn_clone__"
+    model = Estimator(**SMALL, callbacks=callbacks)
+    for copies in (clone, lambda model: cross_val_score(model, X, TARGETS[Estimator], cv=2)):
+        with pytest.raises(TypeError, match=rf"{name} cannot be cloned: <Holds> raises TypeError.*{way_out}"):
+            copies(model)
+
+
+def test_what_else_cannot_be_cloned_keeps_its_error():
+    with pytest.raises(TypeError, match=r"pickle '_thread\.lock'"):
+        clone(MLPRegressor(hidden_layer_sizes=threading.Lock(), callbacks=Nothing()))
+
+
+@ignore_max_iter
+def test_clones_share_a_callback_of_the_base_class():
+    class Shared(Callback):
+        def __init__(self):
+            self.lock, self.epochs = threading.Lock(), []
+
+        def on_epoch_end(self, state):
+            with self.lock:
+                self.epochs.append(state.epoch)
+
+    shared = Shared()
+    model = MLPRegressor(**SMALL, callbacks=[shared])
+    assert clone(model).callbacks[0] is shared
+    cross_val_score(model, X, SCORE, cv=2)
+    assert shared.epochs == [1, 2, 3, 4, 5, 6] * 2
+
+
+@ignore_max_iter
+def test_the_base_class_does_nothing():
+    plain, silent = (MLPRegressor(**SMALL, callbacks=callbacks).fit(X, SCORE) for callbacks in (None, Callback()))
+    assert_array_equal(weights(silent), weights(plain))
+    assert silent.n_iter_ == 6

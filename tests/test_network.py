@@ -1,5 +1,7 @@
 """Network: the layout of its parameters, and the gradient of every loss; `network.py`."""
 
+import pickle
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -221,3 +223,62 @@ def test_any_network(data):
     scale = max(1.0, np.abs(expected_gradient).max())
     assert_allclose(value, expected_value, rtol=200 * eps, atol=200 * eps)
     assert_allclose(gradient, expected_gradient, rtol=0, atol=500 * eps * scale)
+
+
+# The raw prediction
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("output", ["softmax", "logistic", "exp", "identity"])
+def test_raw_prediction(output, dtype):
+    network = Network(SIZES, "tanh", output, dtype=dtype, random_state=0)
+    linear = Network(SIZES, "tanh", "identity", dtype=dtype, random_state=0)
+    X = problem("squared_error", n=70)[0]
+    raw = network.raw_prediction(X)
+    assert raw.dtype == dtype
+    assert_array_equal(raw, linear.forward(X))
+    assert_array_equal(network.raw_prediction(sp.csr_array(X)), linear.forward(sp.csr_array(X)))
+    network.params *= 2
+    linear.params *= 2
+    for same in (network, network.copy(), network.with_loss("squared_error"), pickle.loads(pickle.dumps(network))):
+        assert_array_equal(same.raw_prediction(X), linear.forward(X))
+    with pytest.raises(ValueError, match=r"X must have shape \(n, 4\)"):
+        network.raw_prediction(X[:, 1:])
+
+
+def test_copies_have_a_raw_prediction_of_their_own():
+    network = Network(SIZES, output_activation="softmax", random_state=0)
+    X = problem("squared_error")[0]
+    before = network.raw_prediction(X)
+    other = network.copy()
+    other.params[:] = 0
+    assert not other.raw_prediction(X).any()
+    assert_array_equal(network.raw_prediction(X), before)
+
+
+# Initial parameters
+
+
+@pytest.mark.parametrize("sizes", [(4, 2), (4, 5, 2)])
+def test_the_activation_decides_the_bound_of_every_layer(sizes):
+    relu, logistic = (Network(sizes, name, random_state=0) for name in ("relu", "logistic"))
+    assert_allclose(logistic.params * np.sqrt(3), relu.params, rtol=1e-13)
+    again = logistic.copy()
+    again.initialize(0)
+    assert_array_equal(again.params, logistic.params)
+
+
+def test_the_name_of_the_activation_is_checked_without_hidden_layers():
+    with pytest.raises(ValueError, match="activation"):
+        Network((4, 2), "rellu")
+    assert Network((4, 2), ()).activations == ("identity",)
+
+
+def test_a_generator_is_drawn_from():
+    generator, twin = np.random.default_rng(3), np.random.default_rng(3)
+    first, second = (Network(SIZES, random_state=generator) for _ in range(2))
+    legacy = np.random.RandomState(twin.bit_generator)
+    for network in (first, second):
+        assert_array_equal(network.params, Network(SIZES, random_state=legacy).params)
+    assert (first.params != second.params).all()
+    assert generator.random() == twin.random()

@@ -314,6 +314,14 @@ def test_parameter(target, params):
     assert_same_model(ours, theirs, X)
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_without_hidden_layers_the_activation_decides_the_initial_weights(target, activation):
+    X, y = dense_X(), targets()[target]
+    ours, theirs = fit_both(target, X, y, **RUN_ON | SMALL | dict(hidden_layer_sizes=(), activation=activation))
+    assert_same_model(ours, theirs, X)
+
+
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("kind", [str, object, bool, np.int8, np.uint64])
 def test_labels_of_any_type(kind, early_stopping):

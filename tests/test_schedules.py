@@ -48,3 +48,8 @@ def test_adaptive_says_the_new_rate():
 
 def test_table():
     assert dict(SCHEDULES) == {"constant": Constant, "invscaling": InverseScaling, "adaptive": Adaptive}
+
+
+@pytest.mark.parametrize("power_t", [1e3, 1e308])
+def test_inverse_scaling_with_a_power_too_large_for_a_float(power_t):
+    assert rates(InverseScaling(0.3, power_t), 10, 3) == [0.0, 0.0, 0.0]

@@ -4,6 +4,7 @@ A new initializer is one function here and one entry in ``INITIALIZERS``.
 """
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 
 def glorot_uniform(fan_in, fan_out, activation, random_state):
@@ -12,8 +13,9 @@ def glorot_uniform(fan_in, fan_out, activation, random_state):
     Parameters
     ----------
     fan_in, fan_out : int
-    activation : str
-        The hidden layers' activation, which decides the bound of every layer, the output's too.
+    activation : str or None
+        The hidden layers' activation, which decides the bound of every layer, the output's too, also where there is no
+        hidden layer.
     random_state : RandomState
 
     Returns
@@ -33,3 +35,20 @@ def glorot_uniform(fan_in, fan_out, activation, random_state):
 
 
 INITIALIZERS = {"glorot_uniform": glorot_uniform}
+
+
+def legacy_generator(random_state):
+    """The RandomState to draw from: scikit-learn's ``check_random_state``, which does not take a Generator.
+
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None
+        A RandomState over a Generator's bit generator draws from it: the Generator goes on after these draws.
+
+    Returns
+    -------
+    RandomState
+    """
+    if isinstance(random_state, np.random.Generator):
+        return np.random.RandomState(random_state.bit_generator)
+    return check_random_state(random_state)

@@ -15,12 +15,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import sparray, spmatrix
-from sklearn.utils import check_random_state
 
 from fastbp.costs import Cost
 from fastbp.data import make_data
 from fastbp.derivatives import SLICE_ROWS, Differentiable
-from fastbp.initializers import INITIALIZERS
+from fastbp.initializers import INITIALIZERS, legacy_generator
 from fastbp.kernels._doors import check_name
 from fastbp.kernels.descent import Descent
 from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION, LOSSES
@@ -29,6 +28,9 @@ from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 
 #: A thread with fewer rows of a batch would not fill a register block.
 ROWS_PER_THREAD = 8
+
+#: Attributes that point into the flat vector, made anew by `Network._bind`.
+DERIVED = ("coefs", "intercepts", "_predictor", "_raw_predictor")
 
 
 class Network(Differentiable):
@@ -39,7 +41,8 @@ class Network(Differentiable):
     layer_sizes : sequence of int
         Units of every layer, input and output included; at least two.
     activation : str or sequence of str
-        Of the hidden layers, one name for all or one each; see ``fastbp.kernels.ACTIVATIONS``.
+        Of the hidden layers, one name for all or one each; see ``fastbp.kernels.ACTIVATIONS``. The (first) name also
+        decides the bound of the initial parameters of every layer, even where there is no hidden layer.
     output_activation : str
         identity, logistic, softmax, exp, or any other activation.
     loss : {"squared_error", "log_loss", "poisson"} or callable
@@ -50,8 +53,8 @@ class Network(Differentiable):
         Strength of the L2 penalty on the weights (not on the biases).
     dtype : float32 or float64
         Of the parameters and of all arithmetic.
-    random_state : int, RandomState or None
-        For the initial parameters.
+    random_state : int, RandomState, Generator or None
+        For the initial parameters. A Generator is drawn from through ``RandomState(generator.bit_generator)``.
     initializer : str or None
         A name in ``fastbp.initializers.INITIALIZERS``; None leaves the parameters to be filled in by you.
     n_threads : int or None
@@ -92,13 +95,15 @@ class Network(Differentiable):
         *,
         alpha: float = 0.0,
         dtype: DTypeLike = np.float64,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
         initializer: str | None = "glorot_uniform",
         n_threads: int | None = None,
     ):
         self.layer_sizes = checked_layer_sizes(layer_sizes)
         self.activations = (*hidden_activations(activation, len(self.layer_sizes) - 2), output_activation)
-        for name in self.activations:
+        names = (activation,) if isinstance(activation, str) else tuple(activation)
+        self.hidden_activation = names[0] if names else None
+        for name in (*names, output_activation):
             check_name("activation", name, ACTIVATIONS)
         self.loss = loss
         self.kernel_loss = kernel_loss(loss, output_activation)
@@ -121,22 +126,26 @@ class Network(Differentiable):
         """Make what points into the flat vector: the views, and the compiled forward pass."""
         self.coefs, self.intercepts = self.split(self._params)
         self._predictor = Predictor(self.layers, self._params)
+        self._raw_predictor = None  # made when it is needed
 
-    def initialize(self, random_state: int | np.random.RandomState | None = None, initializer: str = "glorot_uniform"):
+    def initialize(
+        self,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+        initializer: str = "glorot_uniform",
+    ):
         """Draw new parameters.
 
         Parameters
         ----------
-        random_state : int, RandomState or None
+        random_state : int, RandomState, Generator or None
         initializer : str
             A name in ``fastbp.initializers.INITIALIZERS``.
         """
-        rng = check_random_state(random_state)
+        rng = legacy_generator(random_state)
         check_name("initializer", initializer, INITIALIZERS)
         draw = INITIALIZERS[initializer]
-        hidden = self.activations[0] if len(self.activations) > 1 else None
         for W, b in zip(self.coefs, self.intercepts, strict=True):
-            W[...], b[...] = draw(*W.shape, hidden, rng)
+            W[...], b[...] = draw(*W.shape, self.hidden_activation, rng)
 
     @property
     def params(self) -> NDArray:
@@ -223,8 +232,7 @@ class Network(Differentiable):
         layers = self.layers
         if callable(self.loss):  # a function sees the output before its activation, and gives the gradient by it
             self.kernel_loss.check_weights(data)
-            layers = layers.copy()
-            layers[-1, -1] = ACTIVATIONS["identity"]
+            layers = linear_output(layers)
         return Descent(layers, self._params, self.kernel_loss, data, capacity, gathers, n_threads)
 
     def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
@@ -241,25 +249,45 @@ class Network(Differentiable):
         X = self._check_X(X)
         return self.forward_unchecked(X)
 
-    def forward_unchecked(self, X):
-        """`forward` for an X that was looked at already.
+    def raw_prediction(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
+        """The network's output before the output activation.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n, n_outputs), of the network's dtype
+        """
+        return self.forward_unchecked(self._check_X(X), raw=True)
+
+    def forward_unchecked(self, X, raw=False):
+        """`forward`, or `raw_prediction`, for an X that was looked at already.
 
         Parameters
         ----------
         X : ndarray or sparse matrix of shape (n, n_features)
             Of float32 or float64.
+        raw : bool
+            Whether to leave out the output activation.
 
         Returns
         -------
         A : ndarray of shape (n, n_outputs)
         """
+        predictor = self._predictor
+        if raw:
+            predictor = self._raw_predictor
+            if predictor is None:  # two threads may make one each, which are alike
+                predictor = self._raw_predictor = Predictor(linear_output(self.layers), self._params)
         data = make_data(X, None, None, self.n_outputs, self.dtype)
         out = np.empty((data.n_rows, self.n_outputs), self.dtype)
         if data.n_rows:
             flops = self.flops(data.n_rows, backward=False)
             few = flops < STARTED_FLOPS_PER_THREAD  # not even worth asking what the machine offers
             n_threads = 1 if few else threads_for(flops, self.n_threads, STARTED_FLOPS_PER_THREAD)
-            self._predictor(data, out, n_threads)
+            predictor(data, out, n_threads)
         return out
 
     def loss_and_gradient(
@@ -364,7 +392,7 @@ class Network(Differentiable):
 
     def __getstate__(self):
         # the views are made anew: a pickled view would no longer share memory with the flat vector
-        return {k: v for k, v in self.__dict__.items() if k not in ("coefs", "intercepts", "_predictor")}
+        return {k: v for k, v in self.__dict__.items() if k not in DERIVED}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
@@ -443,6 +471,13 @@ def checked_weight(sample_weight, n):
     if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
         raise ValueError("sample_weight must be finite, not negative and not zero everywhere")
     return weight
+
+
+def linear_output(layers):
+    """A copy of a layer table without the output activation."""
+    layers = layers.copy()
+    layers[-1, -1] = ACTIVATIONS["identity"]
+    return layers
 
 
 def layer_table(layer_sizes, activations):

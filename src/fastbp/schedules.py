@@ -48,8 +48,11 @@ class InverseScaling(Constant):
     """rate = learning_rate_init / (t + 1)^power_t."""
 
     def after_epoch(self, rate, t):
-        """The rate after `t` rows."""
-        return self.learning_rate_init / (t + 1) ** self.power_t
+        """The rate after `t` rows; 0 where the power is too large for a float."""
+        try:
+            return self.learning_rate_init / (t + 1) ** self.power_t
+        except OverflowError:
+            return 0.0
 
 
 class Adaptive(Constant):

@@ -254,8 +254,7 @@ def test_divergence_in_the_first_epoch_with_early_stopping():
 INTERRUPTED = """
     import json, signal, warnings
     import numpy as np
-    from sklearn.base import clone
-    from sklearn.model_selection import GridSearchCV
+        from sklearn.model_selection import GridSearchCV
     from fastbp import MLPClassifier, MLPRegressor
     from interrupts import interrupt_after, processor_seconds
 
@@ -440,3 +439,12 @@ def test_warnings_are_errors_here():
     # Without this setting several tests above would pass on a warning.
     with pytest.raises(UserWarning):
         warnings.warn("a warning", UserWarning, stacklevel=1)
+
+
+@ignore_max_iter
+def test_a_power_too_large_for_a_float_makes_the_learning_rate_zero():
+    X, y = make_data()
+    params = SMALL | dict(solver="sgd", learning_rate="invscaling", shuffle=False)
+    once = MLPRegressor(**params, max_iter=1, momentum=0).fit(X, y)
+    model = MLPRegressor(**params, max_iter=5, momentum=0, power_t=1e308).fit(X, y)
+    assert_array_equal(weights(model), weights(once))

@@ -26,14 +26,16 @@ from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastbp.data import make_data
+from fastbp.estimators.copying import Copying
 from fastbp.estimators.weights import FittedWeights
+from fastbp.initializers import legacy_generator
 from fastbp.kernels.dispatch import ACTIVATIONS
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.predictor import all_finite
@@ -49,7 +51,7 @@ HIDDEN_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name not in ("softmax
 STOCHASTIC_SOLVERS = ("sgd", "adam")
 
 
-class BaseMLP(FittedWeights, BaseEstimator):
+class BaseMLP(FittedWeights, Copying, BaseEstimator):
     """Base of MLPClassifier and MLPRegressor; not to be used itself."""
 
     _parameter_constraints: ClassVar[dict] = {
@@ -63,7 +65,7 @@ class BaseMLP(FittedWeights, BaseEstimator):
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
-        "random_state": ["random_state"],
+        "random_state": ["random_state", np.random.Generator],
         "tol": [Interval(Real, 0, None, closed="left")],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
@@ -243,7 +245,7 @@ class BaseMLP(FittedWeights, BaseEstimator):
         """The RandomState to draw from, and its lock if others may draw from it at the same time."""
         private = isinstance(self.random_state, Integral)
         if not (private and incremental and getattr(self, "_seed", None) == self.random_state):
-            self._random_state = check_random_state(self.random_state)
+            self._random_state = legacy_generator(self.random_state)
             self._seed = self.random_state if private else None
         return self._random_state, None if private else self._random_state._bit_generator.lock
 

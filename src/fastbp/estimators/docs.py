@@ -7,7 +7,7 @@ hidden_layer_sizes : int or array-like of int, default=(100,)
     Units of each hidden layer; ``()`` for a linear model.
 
 activation : {activations}, default='relu'
-    Activation of the hidden layers.
+    Activation of the hidden layers. It also decides the bound of all initial weights, even without hidden layers.
 
 solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
     - 'adam': stochastic gradient descent with adaptive moments (Kingma and Ba, 2015). Good on thousands of rows.
@@ -41,9 +41,10 @@ max_iter : int, default=200
 shuffle : bool, default=True
     Whether to shuffle the rows before each epoch.
 
-random_state : int, RandomState instance or None, default=None
+random_state : int, RandomState instance, Generator instance or None, default=None
     For the initial weights, the validation split and the shuffles, consumed in scikit-learn's order. With an int,
-    successive calls of `partial_fit` go on with one generator.
+    successive calls of `partial_fit` go on with one generator. A ``numpy.random.Generator`` gives the results of
+    ``RandomState(generator.bit_generator)``, and goes on from there; scikit-learn does not accept one.
 
 tol : float, default=1e-4
     What counts as an improvement of the loss or the validation score; for 'lbfgs', where the gradient is small
@@ -92,7 +93,8 @@ output_activation : str, default='auto'
 callbacks : object or list of objects, default=None
     Each with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)``, which ends training by returning
     True, and ``on_fit_end(state)``, which is called however training ends. See `fastbp.training.TrainingState`. For
-    'lbfgs' an epoch is an iteration.
+    'lbfgs' an epoch is an iteration. Clones of the estimator get deep copies, or share those that inherit from
+    `fastbp.Callback`.
 """
 
 COST = """

@@ -6,8 +6,8 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import sparray, spmatrix
-from sklearn.utils import check_random_state
 
+from fastbp.initializers import legacy_generator
 from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._differences import Comparisons, Differences, clipped_rows
 from fastbp.inspection._report import number, table
@@ -215,7 +215,7 @@ def gradient_check(
     *,
     n_checks: int = 50,
     tolerance: float = 1e-6,
-    random_state: int | np.random.RandomState | None = 0,
+    random_state: int | np.random.RandomState | np.random.Generator | None = 0,
 ) -> GradientCheck:
     """Compare the gradients of backpropagation with finite differences of the loss.
 
@@ -240,7 +240,7 @@ def gradient_check(
     tolerance : float
         Largest relative error that passes. 1e-6 leaves room for the truncation error of the differences, about 1e-11
         times the ratio of third to first derivative.
-    random_state : int, RandomState or None
+    random_state : int, RandomState, Generator or None
         For the draw.
 
     Returns
@@ -288,7 +288,7 @@ def gradient_check(
         )
     if clipped.any():
         weight = np.where(clipped, 0.0, 1.0 if weight is None else weight)
-    rng = check_random_state(random_state)
+    rng = legacy_generator(random_state)
     with np.errstate(over="ignore", invalid="ignore"):
         differences = Differences(network, X, Y, weight, tolerance)
         found = [("loss", *differences.by_raw_prediction(n_checks, rng)), *differences.by_parameters(n_checks, rng)]

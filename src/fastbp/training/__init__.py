@@ -1,9 +1,9 @@
 """From a network and data to a trained network: epochs, schedules, stopping; and L-BFGS."""
 
-from fastbp.training.callbacks import Callbacks, TrainingState
+from fastbp.training.callbacks import Callback, Callbacks, TrainingState
 from fastbp.training.history import History
 from fastbp.training.lbfgs import minimize_lbfgs
 from fastbp.training.optimizers import Optimizer
 from fastbp.training.trainer import Trainer, Validation
 
-__all__ = ["Callbacks", "History", "Optimizer", "Trainer", "TrainingState", "Validation", "minimize_lbfgs"]
+__all__ = ["Callback", "Callbacks", "History", "Optimizer", "Trainer", "TrainingState", "Validation", "minimize_lbfgs"]

@@ -3,7 +3,24 @@
 A callback is a plain object with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)``, which ends
 training by returning True, and ``on_fit_end(state)``. All three get the same `TrainingState`. Where there are no
 callbacks the loop over epochs does not return to Python at all.
+
+Callbacks and copies of an estimator
+------------------------------------
+``sklearn.base.clone``, and so ``cross_val_score``, ``GridSearchCV`` and the like, copies the parameters of an
+estimator, its callbacks among them, by ``copy.deepcopy``. A callback that cannot be copied, for instance because it
+holds an open file, a lock or a connection, has three ways out:
+
+- Let its class inherit from `fastbp.Callback`, or have a method ``__sklearn_clone__(self)`` that returns `self`: all
+  clones share the one object. It is told of every fit, of several at the same time where fits run in threads.
+- Let ``__sklearn_clone__`` return a new object for each clone.
+- Open the file in ``on_fit_begin`` and close it in ``on_fit_end``, so that there is nothing to copy between fits.
+
+With ``n_jobs=2`` and more, estimators go to other processes by pickle, whatever ``__sklearn_clone__`` does: the
+callback must be picklable (``__getstate__`` leaves out what is not), and each process has a copy of its own. What such
+a copy collects does not come back.
 """
+
+import sys
 
 from fastbp.training.history import History
 
@@ -72,6 +89,70 @@ class TrainingState:
         return self.history.t
 
 
+class Callback:
+    """Base class of callbacks that the clones of an estimator share.
+
+    A callback need not inherit from it: any object with one of the three methods will do. What the base class adds is
+    ``__sklearn_clone__``: where scikit-learn copies an estimator (``clone``, ``cross_val_score``, ``GridSearchCV``),
+    the copies get this very object and not a deep copy, so that it may hold an open file or any other thing that cannot
+    be copied, and sees the fits of all of them. With ``n_jobs`` above 1 it must be picklable, and the processes have
+    copies of their own.
+
+    Examples
+    --------
+    >>> import sys
+    >>> from fastbp import Callback, MLPRegressor
+    >>> from sklearn.base import clone
+    >>> class Log(Callback):
+    ...     def __init__(self, file):
+    ...         self.file = file
+    ...
+    ...     def on_epoch_end(self, state):
+    ...         print(state.epoch, round(state.loss, 2), file=self.file)
+    ...         return state.epoch == 2
+    >>> model = clone(MLPRegressor(callbacks=Log(sys.stdout), alpha=0, random_state=0))
+    >>> model.fit([[0.0], [1.0]], [0.0, 1.0]).n_iter_
+    1 0.17
+    2 0.16
+    2
+    """
+
+    def on_fit_begin(self, state):
+        """Called before the first epoch.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        return None
+
+    def on_epoch_end(self, state):
+        """Called after each epoch, with L-BFGS after each iteration.
+
+        Parameters
+        ----------
+        state : TrainingState
+
+        Returns
+        -------
+        stop : bool
+            True ends training.
+        """
+        return False
+
+    def on_fit_end(self, state):
+        """Called when training is over, however it ended.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        return None
+
+    def __sklearn_clone__(self):
+        return self
+
+
 class Callbacks:
     """The callbacks of a run, told of each event in their order; False if there are none.
 
@@ -130,8 +211,25 @@ class Callbacks:
 
     def end(self, callbacks):
         """Tell every callback of the end, also when one of them raises."""
-        if callbacks:
+        before, error = sys.exception(), None
+        for callback in callbacks:
             try:
-                self.tell_one(callbacks[0], "on_fit_end")
+                self.tell_one(callback, "on_fit_end")
+            except BaseException as latest:
+                if error is not None:
+                    follow(latest, error, before)
+                error = latest
+        if error is not None:
+            context = error.__context__
+            try:
+                raise error
             finally:
-                self.end(callbacks[1:])
+                error.__context__ = context  # raise has set it to what was handled before
+
+
+def follow(latest, error, before):
+    """Make `error` the context of `latest`, in place of `before`, which was being handled when both were raised."""
+    while latest.__context__ is not None and latest.__context__ is not before and latest is not error:
+        latest = latest.__context__
+    if latest is not error:
+        latest.__context__ = error

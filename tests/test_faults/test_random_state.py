@@ -1,0 +1,53 @@
+"""random_state: what is accepted, and whose generator goes on."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+
+from fastbp import MLPClassifier
+from fault_cases import SMALL, both_estimators, make_data
+
+ignore_max_iter = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def weights(model):
+    return np.concatenate([w.ravel() for w in [*model.coefs_, *model.intercepts_]])
+
+
+@both_estimators
+@ignore_max_iter
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox])
+def test_a_generator_as_random_state(Estimator, bits):
+    X, y = make_data()
+    params = SMALL | dict(early_stopping=True, max_iter=3)
+    generator, twin = (np.random.Generator(bits(5)) for _ in range(2))
+    model = Estimator(**params | dict(random_state=generator)).fit(X, y)
+    legacy = Estimator(**params | dict(random_state=np.random.RandomState(twin.bit_generator))).fit(X, y)
+    assert_array_equal(weights(model), weights(legacy))
+    assert model.validation_scores_ == legacy.validation_scores_
+    assert generator.random() == twin.random()  # it goes on after the draws of the fit
+    assert_array_equal(weights(clone(legacy).fit(X, y)), weights(clone(model).fit(X, y)))
+    model, legacy = pickle.loads(pickle.dumps([model, legacy]))
+    assert_array_equal(weights(model.fit(X, y)), weights(legacy.fit(X, y)))
+
+
+@both_estimators
+@ignore_max_iter
+def test_partial_fit_goes_on_with_a_generator(Estimator):
+    X, y = make_data()
+    first = {"classes": [0, 1, 2]} if Estimator is MLPClassifier else {}
+    generator = np.random.default_rng(0)
+    model = Estimator(**SMALL | dict(random_state=generator))
+    legacy = Estimator(**SMALL | dict(random_state=np.random.RandomState(np.random.PCG64(0))))
+    for _ in range(3):
+        assert_array_equal(weights(model.partial_fit(X, y, **first)), weights(legacy.partial_fit(X, y, **first)))
+
+
+@both_estimators
+@pytest.mark.parametrize("random_state", ["0", -1, 0.5, np.random.PCG64(0)])
+def test_what_is_no_random_state_is_refused(Estimator, random_state):
+    with pytest.raises(ValueError, match=r"(?s)'random_state' parameter of MLP.*RandomState.* or None.*Generator"):
+        Estimator(**SMALL | dict(random_state=random_state)).fit(*make_data())

@@ -172,7 +172,7 @@ def test_epochs_are_run_at_once_while_nobody_listens(callbacks, monkeypatch):
     "params",
     [
         {},
-        dict(early_stopping=True, validation_fraction=0.2, n_iter_no_change=2),
+        dict(early_stopping=True, validation_fraction=0.2, n_iter_no_change=2, learning_rate_init=0.03),
         dict(learning_rate="adaptive", tol=0.5, n_iter_no_change=1),
         dict(learning_rate="invscaling", shuffle=False),
         dict(batch_size=N, n_threads=2),

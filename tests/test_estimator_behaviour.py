@@ -346,8 +346,15 @@ def test_warnings(name):
         dict(solver="adam"),
         dict(solver="sgd", tol=0.5, n_iter_no_change=2),
         dict(solver="sgd", learning_rate="adaptive", tol=1e3, n_iter_no_change=1, max_iter=50),
-        dict(early_stopping=True, tol=1.0, n_iter_no_change=2),
-        dict(learning_rate="adaptive", solver="sgd", early_stopping=True, tol=1.0, n_iter_no_change=1),
+        dict(early_stopping=True, tol=1.0, n_iter_no_change=2, learning_rate_init=0.1),
+        dict(
+            learning_rate="adaptive",
+            solver="sgd",
+            early_stopping=True,
+            tol=1.0,
+            n_iter_no_change=2,
+            learning_rate_init=0.3,
+        ),
     ],
     ids=repr,
 )

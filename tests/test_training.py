@@ -112,10 +112,15 @@ def test_log(capsys):
     assert made.optimizer.learning_rate == 0.01
 
 
+def validated(made, score, loss=lambda: 1.0):
+    """A validation set with these scores and losses."""
+    return Validation(score, loss, made.network, made.history.patience)
+
+
 def test_log_of_validation(capsys):
     made, data = trainer(tol=0.1, limit=1, scored=True, verbose=True)
     scores = iter([0.5, 0.75, 0.75, 0.75])
-    validation = Validation(lambda: next(scores), made.network.params.copy())
+    validation = validated(made, lambda: next(scores))
     assert run(made, data, 10, validation=validation) is True
     lines = capsys.readouterr().out.splitlines()
     assert lines[1::2][:4] == [f"Validation score: {score:f}" for score in (0.5, 0.75, 0.75, 0.75)]
@@ -137,7 +142,7 @@ def test_the_best_parameters_are_kept():
         seen.append(made.network.params.copy())
         return next(scores)
 
-    validation = Validation(score, made.network.params.copy())
+    validation = validated(made, score)
     assert run(made, data, 6, validation=validation) is False
     assert_array_equal(validation.best_params, seen[1])
     assert made.history.patience.best == -0.6
@@ -164,7 +169,7 @@ def test_divergence_without_validation():
 
 def test_divergence_with_validation():
     made, data = diverging(scored=True)
-    validation = Validation(lambda: 0.5, made.network.params.copy())
+    validation = validated(made, lambda: 0.5)
     assert run(made, data, validation=validation) is True
     assert re.search("diverged in epoch 1 .* best validation score are kept", made.warning)
     assert np.isnan(made.history.validation_scores).all()
@@ -172,7 +177,7 @@ def test_divergence_with_validation():
 
 def test_an_exception_of_the_score_reaches_the_caller():
     made, data = trainer(scored=True)
-    validation = Validation(lambda: 1 / 0, made.network.params.copy())
+    validation = validated(made, lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(made, data, validation=validation)
     assert made.history.n_iter == 1

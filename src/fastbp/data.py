@@ -91,3 +91,32 @@ def make_data(X, targets, sample_weight, n_outputs, dtype):
     if sample_weight is not None:
         sample_weight = np.ascontiguousarray(sample_weight, np.float64)
     return Data(as_rows(X, dtype), Y, labels, sample_weight, n_outputs)
+
+
+def check_weight_scale(sample_weight, dtype):
+    """ValueError unless the weights are of a size that arithmetic in `dtype` can bear.
+
+    Parameters
+    ----------
+    sample_weight : ndarray of float64 of shape (n,)
+    dtype : dtype
+        float32 or float64.
+
+    Notes
+    -----
+    A step multiplies derivatives by the weights and divides by the weights' sum. Derivatives down to eps^2 and up to
+    1 / eps^2 are to survive both; a product below the smallest normal number counts as zero, and trains nothing.
+    """
+    info = np.finfo(dtype)
+    smallest, largest = float(info.tiny) / float(info.eps) ** 2, float(info.max) * float(info.eps) ** 2
+    with np.errstate(over="ignore"):
+        total = float(np.sum(sample_weight))
+    if not np.isfinite(sample_weight).all():
+        raise ValueError("sample_weight must be finite, got NaN or infinity")
+    if not sample_weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number: sample_weight is zero everywhere")
+    if not (smallest <= sample_weight.max() and total <= largest):
+        raise ValueError(
+            f"sample_weight must have a largest value of at least {smallest:.1g} and a sum of at most {largest:.1g} in "
+            f"{np.dtype(dtype)}, got {sample_weight.max():g} and {total:g}; divide the weights by their mean"
+        )

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import sparray, spmatrix
 
 from fastbp.costs import Cost
-from fastbp.data import make_data
+from fastbp.data import check_weight_scale, make_data
 from fastbp.derivatives import SLICE_ROWS, Differentiable
 from fastbp.initializers import INITIALIZERS, legacy_generator
 from fastbp.kernels._doors import check_name
@@ -331,11 +331,15 @@ class Network(Differentiable):
         weight_sum = data.weight_sum
         gradient = np.empty(self.n_params, self.dtype)
         total = descent.loss_and_gradient(gradient)
-        coefs = self._params[: self.n_coefs]
-        gradient[: self.n_coefs] += self.dtype.type(self.alpha) * coefs
+        gradient[: self.n_coefs] += self.dtype.type(self.alpha) * self._params[: self.n_coefs]
         gradient /= self.dtype.type(weight_sum)
-        penalty = 0.5 * self.alpha * float(coefs @ coefs) if self.alpha else 0.0
-        return (loss_scale * total + penalty) / weight_sum, gradient
+        return (loss_scale * total + self.penalty()) / weight_sum, gradient
+
+    def penalty(self) -> float:
+        """The penalty, ``alpha / 2 * sum of squared weights``, which the loss holds divided by the sum of the sample
+        weights."""
+        coefs = self._params[: self.n_coefs]
+        return 0.5 * self.alpha * float(coefs @ coefs) if self.alpha else 0.0
 
     def _check_X(self, X):
         if not hasattr(X, "tocsr"):
@@ -348,7 +352,9 @@ class Network(Differentiable):
 
     def _make_data(self, X, y, sample_weight):
         n = X.shape[0]
-        return make_data(X, self._check_y(y, n), checked_weight(sample_weight, n), self.n_outputs, self.dtype)
+        return make_data(
+            X, self._check_y(y, n), checked_weight(sample_weight, n, self.dtype), self.n_outputs, self.dtype
+        )
 
     def _check_y(self, y, n):
         y = np.asarray(y)
@@ -461,15 +467,16 @@ def kernel_loss(loss, output_activation):
     return loss
 
 
-def checked_weight(sample_weight, n):
+def checked_weight(sample_weight, n, dtype):
     """The weights as float64; ValueError unless finite, not negative, not all zero, and one for each row."""
     if sample_weight is None:
         return None
     weight = np.asarray(sample_weight, np.float64)
     if weight.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), got {weight.shape}")
-    if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
-        raise ValueError("sample_weight must be finite, not negative and not zero everywhere")
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight must not be negative, got {weight.min():g}")
+    check_weight_scale(weight, dtype)
     return weight
 
 

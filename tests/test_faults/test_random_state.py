@@ -21,8 +21,8 @@ def weights(model):
 @ignore_max_iter
 @pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox])
 def test_a_generator_as_random_state(Estimator, bits):
-    X, y = make_data()
-    params = SMALL | dict(early_stopping=True, max_iter=3)
+    X, y = make_data(200)
+    params = SMALL | dict(early_stopping=True, max_iter=3, n_iter_no_change=9)
     generator, twin = (np.random.Generator(bits(5)) for _ in range(2))
     model = Estimator(**params | dict(random_state=generator)).fit(X, y)
     legacy = Estimator(**params | dict(random_state=np.random.RandomState(twin.bit_generator))).fit(X, y)

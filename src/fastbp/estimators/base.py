@@ -2,12 +2,12 @@
 
 The data flow of a fit::
 
-    fit -> _fit: validate, encode the targets        (scikit-learn's validation)
+    fit -> _fit -> _train: validate, encode the targets   (scikit-learn's validation)
         -> _hold_out; _train_stochastic: Trainer.run  (fastbp.training)
         -> _train_lbfgs: minimize_lbfgs
         -> attributes
 
-Attributes are written when training is over. A fit that fails leaves the estimator as it was.
+A fit trains a copy of the estimator, which takes over its attributes when training is over: see `Attempt`.
 
 Differences from scikit-learn that are decisions, each named in the README: a diverging run stops at once, Ctrl-C
 reaches the caller, negative sample weights and negative Poisson targets are refused, and successive partial_fit calls
@@ -15,25 +15,23 @@ with an int random_state go on with one generator.
 """
 
 import warnings
-from contextlib import contextmanager
-from copy import copy
 from numbers import Integral, Real
-from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastbp.data import make_data
+from fastbp.data import check_weight_scale, make_data
+from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.copying import Copying
+from fastbp.estimators.split import split_rows
 from fastbp.estimators.weights import FittedWeights
 from fastbp.initializers import legacy_generator
 from fastbp.kernels.dispatch import ACTIVATIONS
@@ -150,6 +148,8 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
     # _loss_scale                                              factor of the loss that scikit-learn reports
     # _check_targets(y)                                        ValueError where a fitted model cannot encode them
     # _stratified(targets)                                     what the validation split is stratified by, or None
+    # _untrained_classes(targets, train)                       the classes without a row in `train`
+    # _score_is_constant(y)                                    whether no prediction changes the score on these targets
     # _decode(output)                                          predictions from the network's output
     # _score_function                                          (y, predictions, sample_weight=) -> float
 
@@ -161,70 +161,48 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
         hidden = self._hidden_layer_sizes()
-        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        with self._restored_on_failure(incremental) as attempt:
-            if prepare is not None:
-                prepare()
-            X, y = self._check(X, y, reset=first_pass)
-            self._learn_targets(y, incremental)
-            targets = self._encode(y, X.dtype)
-            if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            self.n_outputs_ = self._count_outputs(targets)
-            self.out_activation_ = self._output_activation()
-            rng, lock = self._generator(incremental)
-            if first_pass:
-                network = self._new_network(X, hidden, rng)
-            else:
-                network = self._network_to_train(hidden, copy=not incremental)
-            data = make_data(X, targets, sample_weight, self.n_outputs_, network.dtype)
-            state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
-            callbacks = Callbacks(self.callbacks, state)
-            if self.solver == "lbfgs":
-                report = self._train_lbfgs(network, data, callbacks, attempt)
-            else:
-                validation = self._hold_out(network, X, y, targets, sample_weight, rng) if self.early_stopping else None
-                report = self._train_stochastic(
-                    network, data, validation, rng, lock, first_pass, incremental, callbacks, attempt
-                )
-            if not np.isfinite(network.params).all():
-                raise ValueError(
-                    "Solver produced non-finite parameter weights. The input data may contain large values and need "
-                    "to be preprocessed."
-                )
-        report()  # warnings come when all is stored: as errors, they must not undo the fit
+        with Attempt(self, incremental) as attempt:
+            report = attempt.model._train(attempt, X, y, sample_weight, hidden, incremental, prepare)
+        for message, category in attempt.warnings:
+            warnings.warn(message, category, stacklevel=5 if incremental else 4)
+        report()
         return self
 
-    @contextmanager
-    def _restored_on_failure(self, incremental):
-        """Leave no trace of a fit that fails; Ctrl-C keeps the weights of the last whole step.
-
-        Attributes are written when training is over, but for what validation sets; what partial_fit overwrites on
-        its way are the weights, the optimizer and the generator, and of these it keeps copies.
-        """
-        before = vars(self).copy()
-        copies = []
-        if incremental and "_network" in before:
-            arrays = [self._network.params]
-            if "_optimizer" in before:  # L-BFGS leaves none
-                arrays += before["_optimizer"].state
-                before["_optimizer"] = copy(before["_optimizer"])
-            copies = [(array, array.copy()) for array in arrays]
-        generator = before.get("_random_state") if incremental and isinstance(self.random_state, Integral) else None
-        state = None if generator is None else generator.get_state(legacy=False)
-        attempt = SimpleNamespace(training=False)
-        try:
-            yield attempt
-        except BaseException as error:
-            if attempt.training and isinstance(error, KeyboardInterrupt):
-                raise
-            vars(self).clear()
-            vars(self).update(before)
-            for array, values in copies:
-                array[...] = values
-            if generator is not None:
-                generator.set_state(state)
-            raise
+    def _train(self, attempt, X, y, sample_weight, hidden, incremental, prepare):
+        """`_fit` on the copy of the estimator that `attempt` holds. Returns what is left to do: to warn if training
+        did not converge."""
+        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        if prepare is not None:
+            prepare(self)
+        X, y = self._check(X, y, reset=first_pass)
+        self._learn_targets(y, incremental)
+        targets = self._encode(y, X.dtype)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            check_weight_scale(sample_weight, X.dtype)
+        self.n_outputs_ = self._count_outputs(targets)
+        self.out_activation_ = self._output_activation()
+        rng, lock = self._generator(incremental)
+        network = self._new_network(X, hidden, rng) if first_pass else self._network_to_train(hidden)
+        data = make_data(X, targets, sample_weight, self.n_outputs_, network.dtype)
+        state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
+        callbacks = Callbacks(self.callbacks, state)
+        if self.solver == "lbfgs":
+            report = self._train_lbfgs(network, data, callbacks, attempt)
+        else:
+            history = self._open_history(first_pass, incremental)
+            validation = None
+            if self.early_stopping:
+                validation = self._hold_out(network, X, y, targets, sample_weight, rng, history.patience, attempt)
+            report = self._train_stochastic(
+                network, data, history, validation, rng, lock, incremental, callbacks, attempt
+            )
+        if not np.isfinite(network.params).all():
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed."
+            )
+        return report
 
     def _hidden_layer_sizes(self):
         """hidden_layer_sizes as a list of int."""
@@ -262,7 +240,7 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
     def _train_lbfgs(self, network, data, callbacks, attempt):
         """L-BFGS from the network's weights. Returns what is left to do: to warn if it did not converge."""
         progress = OptimizeResult(x=network.params.astype(np.float64), fun=np.nan, nit=0)
-        attempt.training = True
+        attempt.history = callbacks.state.history
         stopped = False
         try:
             with callbacks:
@@ -289,9 +267,8 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         data = make_data(X, np.asarray(y), sample_weight, self.n_outputs_, network.dtype)
         return network.objective(data, self._loss_scale)
 
-    def _train_stochastic(self, network, data, validation, rng, lock, first_pass, incremental, callbacks, attempt):
+    def _train_stochastic(self, network, data, history, validation, rng, lock, incremental, callbacks, attempt):
         """Epochs of gradient descent. Returns what is left to do: to warn if they were too few."""
-        history = self._open_history(first_pass)
         optimizer = self._open_optimizer(network, incremental)
         schedule = SCHEDULES[self.learning_rate if self.solver == "sgd" else "constant"]
         trainer = Trainer(
@@ -309,10 +286,10 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
             rows = np.arange(data.n_rows, dtype=np.int64) if self.shuffle else None
         if data.sample_weight is not None and not data.sample_weight[slice(None) if rows is None else rows].any():
             raise ValueError("sample_weight is zero for every row that is not held out: nothing to train on")
-        batch_size = self._batch_size(data.n_rows if rows is None else len(rows))
+        batch_size = self._batch_size(data.n_rows if rows is None else len(rows), attempt)
         state = callbacks.state
         state.history, state.optimizer, state.train_rows = history, optimizer, rows
-        attempt.training = True
+        attempt.history = history
         stopped = False
         try:
             with callbacks:
@@ -328,19 +305,32 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
                     )
                 finally:  # on_fit_end sees the network that the fit leaves
                     if validation is not None:
-                        network.params = validation.best_params
+                        validation.restore()
         finally:
             self._close(network, optimizer, history, validation)
+        if validation is not None and validation.by_loss:
+            attempt.warn(
+                f"The score of the held-out rows was {validation.first_score:g} in one epoch after another and cannot "
+                "tell which weights are best: the loss on these rows decided. Bring more rows, or raise "
+                "validation_fraction.",
+                RuntimeWarning,
+            )
         message = trainer.warning
-        if not stopped and not incremental:
+        if not message and not np.isfinite(self.loss_):
+            message = (
+                f"The loss of epoch {history.n_iter} is {self.loss_}: too large a number for {network.dtype}. Scale X "
+                "and y, or lower learning_rate_init."
+            )
+        elif not stopped and not incremental:
             message = (
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
                 "converged yet."
             )
         return lambda: message and warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
-    def _open_history(self, first_pass):
-        """The record to go on with, from the attributes of the last run."""
+    def _open_history(self, first_pass, incremental):
+        """The record to go on with, from the attributes of the last run. Patience is new in every fit: what the last
+        run reached on its data is no measure for this one's."""
         scored = self.early_stopping
         patience = Patience(self.tol, self.n_iter_no_change)
         history = History(patience, validation_scores=[] if scored else None)
@@ -348,18 +338,16 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
             return history
         history.t = getattr(self, "t_", 0)
         history.loss_curve = list(getattr(self, "loss_curve_", ()))
-        best = getattr(self, "best_validation_score_" if scored else "best_loss_", None)
-        if best is not None:  # None: the last run watched the other thing
-            patience.best = -best if scored else best
-            patience.count = getattr(self, "_no_improvement_count", 0)
         if scored:
             history.validation_scores = list(getattr(self, "validation_scores_", None) or ())
+        if incremental and getattr(self, "best_loss_", None) is not None:  # None: the last run watched the score
+            patience.best, patience.count = self.best_loss_, getattr(self, "_no_improvement_count", 0)
         return history
 
     def _open_optimizer(self, network, incremental):
         optimizer = getattr(self, "_optimizer", None)
         if incremental and optimizer is not None and optimizer.fits(self.solver, network.params):
-            return optimizer
+            return optimizer.copy()
         return Optimizer(
             self.solver,
             network.n_params,
@@ -372,18 +360,16 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
             self.epsilon,
         )
 
-    def _hold_out(self, network, X, y, targets, sample_weight, rng):
-        """The validation set, and the rows that are left: scikit-learn's split of X itself, made on row numbers."""
-        train, held_out = train_test_split(
-            np.arange(X.shape[0], dtype=np.int64),
-            random_state=rng,
-            test_size=self.validation_fraction,
-            stratify=self._stratified(targets),
+    def _hold_out(self, network, X, y, targets, sample_weight, rng, patience, attempt):
+        """The validation set, and the rows that are left to train on."""
+        train, held_out = split_rows(
+            X.shape[0], sample_weight, self.validation_fraction, self._stratified(targets), rng
         )
-        if len(held_out) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset: "
-                f"validation_fraction={self.validation_fraction} of {X.shape[0]} rows holds out {len(held_out)}."
+        untrained = self._untrained_classes(targets, train)
+        if len(untrained):
+            attempt.warn(
+                f"early_stopping holds out every row of the classes {', '.join(map(str, untrained))}: none is left to "
+                "train on. Bring more rows of them, or lower validation_fraction."
             )
         X_val, y_val = _safe_indexing(X, held_out), y[held_out]
         weight = None if sample_weight is None else sample_weight[held_out]
@@ -395,16 +381,19 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
             with np.errstate(over="ignore"):
                 return float(self._score_function(y_val, predictions, sample_weight=weight))
 
-        return Validation(score, network.params.copy(), train)
+        def loss():
+            data = make_data(X_val, targets[held_out], weight, self.n_outputs_, network.dtype)
+            return network.objective(data)[0] - network.penalty() / data.weight_sum
 
-    def _batch_size(self, n_rows):
+        return Validation(score, loss, network, patience, train, by_loss=self._score_is_constant(y_val))
+
+    def _batch_size(self, n_rows, attempt):
         if self.batch_size == "auto":
             return min(200, n_rows)
         if self.batch_size > n_rows:
-            warnings.warn(
+            attempt.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped: "
-                f"batch_size={self.batch_size}, sample size {n_rows}.",
-                stacklevel=6,
+                f"batch_size={self.batch_size}, sample size {n_rows}."
             )
         return min(self.batch_size, n_rows)
 
@@ -445,6 +434,10 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         return network, X, self._encode(y, X.dtype)
 
     # Prediction
+
+    def _as_it_is(self):
+        """The estimator, with the attributes it has now: a fit that ends meanwhile gives it new ones, all at once."""
+        return with_attributes(self, vars(self))
 
     def _forward(self, X):
         """The network's output for rows of X, validated."""

@@ -125,6 +125,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         # as bool: scikit-learn's messages about too small classes name True and False
         return targets.astype(bool) if self.n_outputs_ == 1 else None
 
+    def _untrained_classes(self, targets, train):
+        if targets.ndim == 2 and self.n_outputs_ == 1:
+            targets = targets.ravel().astype(np.int64)
+        if targets.ndim == 1:
+            n_classes = len(self.classes_)
+            counts, trained = (np.bincount(t, minlength=n_classes) for t in (targets, targets[train]))
+        else:
+            counts, trained = np.asarray(targets.sum(axis=0)), np.asarray(targets[train].sum(axis=0))
+        return self.classes_[(counts > 0) & (trained == 0)]
+
+    def _score_is_constant(self, y):
+        return False
+
     def _decode(self, output):
         if self.n_outputs_ == 1:
             output = output.ravel()
@@ -172,10 +185,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self : MLPClassifier
         """
 
-        def learn_classes():
-            if _check_partial_fit_first_call(self, classes):
+        def learn_classes(model):
+            if _check_partial_fit_first_call(model, classes):
                 multilabel = type_of_target(y).startswith("multilabel")
-                self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+                model._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
 
         return self._partial_fit(X, y, sample_weight, learn_classes)
 
@@ -190,7 +203,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         """
-        return self._decode(self._forward(X))
+        model = self._as_it_is()
+        return model._decode(model._forward(X))
 
     def predict_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The probability of each class.
@@ -205,7 +219,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             In the order of ``classes_``; rows sum to 1, but for multilabel models.
         """
         output = self._forward(X)
-        return np.hstack([1 - output, output]) if self.n_outputs_ == 1 else output
+        return np.hstack([1 - output, output]) if output.shape[1] == 1 else output
 
     def predict_log_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The logarithm of `predict_proba`.

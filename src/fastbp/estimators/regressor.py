@@ -179,6 +179,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _stratified(self, targets):
         return None
 
+    def _untrained_classes(self, targets, train):
+        return ()
+
+    def _score_is_constant(self, y):
+        return bool((y == y[0]).all())  # R^2 is 0 then
+
     def _decode(self, output):
         return output.ravel() if output.shape[1] == 1 else output
 
@@ -229,4 +235,5 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        return self._decode(self._forward(X))
+        model = self._as_it_is()
+        return model._decode(model._forward(X))

@@ -71,8 +71,8 @@ class FittedWeights:
             sizes.append(fan_out)
         return sizes
 
-    def _network_to_train(self, hidden, copy):
-        """The fitted network, to go on with; a copy of it, or itself."""
+    def _network_to_train(self, hidden):
+        """A copy of the fitted network, to go on with."""
         network = self._fitted_network()
         sizes = (self.n_features_in_, *hidden, self.n_outputs_)
         if network.layer_sizes != sizes:
@@ -81,8 +81,7 @@ class FittedWeights:
                 f"hidden_layer_sizes and the data ask for {sizes}. Bring data with as many outputs and set "
                 "hidden_layer_sizes back, or fit anew with warm_start=False."
             )
-        if copy or network is not self.__dict__.get("_network"):
-            network = network.copy()
+        network = network.copy()
         network.alpha = float(self.alpha)
         return network
 

@@ -40,6 +40,10 @@ cdef class Patience:
         """Note one value; True when it is the best so far."""
         return self.note(value)
 
+    def renew(self):
+        """Count from zero again; the best value stays."""
+        self.count = 0
+
     @property
     def is_exhausted(self):
         """bool: has the count exceeded the limit?"""

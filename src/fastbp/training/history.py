@@ -21,6 +21,9 @@ class History:
         Epochs of this run.
     t : int
         Rows trained on, over all runs.
+    interrupted : bool
+        Whether an exception from outside ended the run: Ctrl-C, one raised by a signal handler, or one sent to the
+        thread.
     """
 
     patience: Patience
@@ -28,3 +31,4 @@ class History:
     validation_scores: list | None = None
     n_iter: int = 0
     t: int = 0
+    interrupted: bool = False

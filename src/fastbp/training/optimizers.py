@@ -1,5 +1,7 @@
 """The state of a stochastic optimizer; its arithmetic is in the kernels (``fastbp.kernels.optimizers``)."""
 
+from copy import copy
+
 import numpy as np
 
 from fastbp.kernels.dispatch import N_STATES
@@ -48,6 +50,12 @@ class Optimizer:
         self.epsilon = float(epsilon)
         self.t = 0
         self.state = [np.zeros(n_params, dtype) for _ in range(N_STATES[name])]
+
+    def copy(self):
+        """An optimizer with copies of the state."""
+        other = copy(self)
+        other.state = [array.copy() for array in self.state]
+        return other
 
     def fits(self, name, params):
         """Whether this is the optimizer `name`, with a state for such parameters."""

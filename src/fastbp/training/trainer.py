@@ -5,8 +5,6 @@ between two of them: `Trainer` asks for as many epochs as it can. With a validat
 one at a time.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from fastbp.kernels.descent import DIVERGED
@@ -14,25 +12,6 @@ from fastbp.training.callbacks import Callbacks
 
 #: Epochs in one call of the compiled loop when nobody looks between them; bounds the memory of the table of rates.
 EPOCHS_AT_ONCE = 256
-
-
-@dataclass
-class Validation:
-    """A held-out set that is scored after every epoch.
-
-    Attributes
-    ----------
-    score : callable
-        () -> float, larger is better; NaN when the predictions are not finite.
-    best_params : ndarray
-        The parameters with the best score so far; overwritten.
-    train_rows : ndarray of int64 or None
-        The rows that are not held out, for the caller to train on.
-    """
-
-    score: object
-    best_params: np.ndarray
-    train_rows: np.ndarray | None = None
 
 
 class Trainer:
@@ -130,7 +109,7 @@ class Trainer:
             if validation is not None:
                 self.score(validation)
             # the schedule decides first, so that callbacks see the learning rate of the coming epoch
-            exhausted = history.patience.is_exhausted and not self.go_on(validation is not None)
+            exhausted = (validation or history.patience).is_exhausted and not self.go_on(validation)
             if self.callbacks.tell("on_epoch_end") or exhausted:
                 return True
         return False
@@ -154,24 +133,23 @@ class Trainer:
 
     def score(self, validation):
         """Score the validation set, and keep the parameters if they are the best so far."""
-        score = validation.score()
+        score = validation.observe()
         self.history.validation_scores.append(score)
         if self.verbose:
             print(f"Validation score: {score:f}")
-        if self.history.patience.observe(-score):
-            validation.best_params[...] = self.network.params
 
-    def go_on(self, by_score):
+    def go_on(self, validation):
         """Patience has run out: let the schedule decide. True if training continues."""
         rate, comment = self.schedule.on_plateau(self.optimizer.learning_rate)
         if self.verbose:
-            patience, what = self.history.patience, "Validation score" if by_score else "Training loss"
+            patience = self.history.patience
+            what = "Training loss" if validation is None else f"Validation {'loss' if validation.by_loss else 'score'}"
             epochs = f"{patience.limit:.0f} consecutive epochs"
             print(f"{what} did not improve more than tol={patience.tol:f} for {epochs}. {comment}")
         if rate is None:
             return False
         self.optimizer.learning_rate = rate
-        self.history.patience.count = 0
+        (self.history.patience if validation is None else validation).renew()
         return True
 
     def diverged(self, rate, validation):

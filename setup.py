@@ -45,6 +45,8 @@ MODULES = [
     "data",
     "patience",
     "shuffling",
+    "forks",
+    "pool",
     "plan",
     "team",
     "descent",

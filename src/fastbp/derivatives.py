@@ -9,9 +9,6 @@ The cost, in products with the weights of a layer, where a forward pass is one: 
 backward pass 1, its change 2, the change of dW 2). ``benchmarks/derivatives.py`` measures it.
 """
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -20,6 +17,7 @@ from fastbp.kernels._doors import check_shape
 from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
 from fastbp.kernels.linearization import Linearization, transposed_weights
 from fastbp.kernels.losses import loss_curvature, loss_gradient
+from fastbp.kernels.pool import Pool
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 
 #: Rows that pass through the net together, here and for the gradient of a whole data set: their activations should stay
@@ -240,8 +238,8 @@ class Differentiable:
     def _over_slices(self, X, piece, passes, totals=None, alone=False):
         """Call ``piece(linearization, rows)`` for every slice of the rows of X, in threads where that pays.
 
-        With `totals`, an array for each run of slices, ``piece(linearization, rows, total)``. With `alone`, in this
-        thread only.
+        With `totals`, an array for each run of slices, which is set to zero, ``piece(linearization, rows, total)``.
+        With `alone`, in this thread only.
         """
         n = X.shape[0]
         if hasattr(X, "tocsr"):
@@ -251,37 +249,28 @@ class Differentiable:
         size = self._slice_rows()
         n_slices = -(-n // size)
         n_runs = n_slices if totals is None else len(totals)
-        halt = threading.Event()
 
-        def work(run):
-            try:
+        def work(pool):
+            for run in pool:
+                total = () if totals is None else (totals[run],)
+                for array in total:
+                    array[...] = 0
                 for i in range(run * n_slices // n_runs, (run + 1) * n_slices // n_runs):
-                    if halt.is_set():
+                    if pool.halted:
                         return
                     rows = slice(i * size, min((i + 1) * size, n))
                     part = X[rows].toarray() if hasattr(X, "tocsr") else X[rows]
                     at = Linearization(self.layers, self.params, turned, as_rows(part, self.dtype))
-                    piece(at, rows, *(() if totals is None else (totals[run],)))
-            except BaseException:
-                halt.set()
-                raise
+                    piece(at, rows, *total)
 
         wanted = 1 if alone else self.n_threads
         n_threads = threads_for(passes * self.flops(n, backward=False), wanted, STARTED_FLOPS_PER_THREAD)
-        if min(n_threads, n_runs) <= 1:
-            for run in range(n_runs):
-                work(run)
-        else:
-            with ThreadPoolExecutor(n_threads) as pool:
-                try:
-                    list(pool.map(work, range(n_runs)))
-                finally:
-                    halt.set()  # Ctrl-C: leaving the block waits for the threads, but not for all of their rows
+        Pool(n_runs).run(work, min(n_threads, n_runs))
 
     def _summed_over_slices(self, X, piece, passes):
         """The sum over all slices of what ``piece(linearization, rows, total)`` adds to `total`."""
         runs = max(1, min(RUNS, -(-X.shape[0] // self._slice_rows())))
-        totals = [np.zeros(self.n_params, self.dtype) for _ in range(runs)]
+        totals = [np.empty(self.n_params, self.dtype) for _ in range(runs)]
         self._over_slices(X, piece, passes, totals)
         total = totals[0]
         for other in totals[1:]:

@@ -4,6 +4,7 @@ import os
 from functools import lru_cache
 
 import joblib
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads, _openmp_parallelism_enabled
 
 #: Floating-point operations of a step that one more thread needs, to be worth starting at all: two barriers, and the
 #: lines that each thread pulls from the other's cache, cost at least as much as a thread computes in the meantime.
@@ -20,6 +21,15 @@ def _cpu_count():
     return joblib.cpu_count()
 
 
+def _openmp_threads():
+    """What scikit-learn's OpenMP code would use here and now, or None where it was built without.
+
+    Logical processors count, as they do for us: the number of physical ones is not known before another program has
+    been run.
+    """
+    return _openmp_effective_n_threads(only_physical_cores=False) if _openmp_parallelism_enabled() else None
+
+
 def thread_limits():
     """What bounds the number of threads where nobody asks for one.
 
@@ -27,7 +37,9 @@ def thread_limits():
     -------
     dict of str to int
         Those that there are of: processors; affinity mask, the processors this process may run on; cgroup quota, or
-        LOKY_MAX_CPU_COUNT where that is set, if it is below these; OMP_NUM_THREADS, which joblib sets for its workers.
+        LOKY_MAX_CPU_COUNT where that is set, if it is below these; OMP_NUM_THREADS, which joblib sets for its workers;
+        OpenMP, what scikit-learn's OpenMP code would use here and now, if it is below these: what ``threadpoolctl``
+        sets.
     """
     limits = {"processors": os.cpu_count() or 1}
     if hasattr(os, "sched_getaffinity"):
@@ -38,6 +50,9 @@ def thread_limits():
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wanted.isdecimal() and int(wanted) > 0:
         limits["OMP_NUM_THREADS"] = int(wanted)
+    openmp = _openmp_threads()
+    if openmp is not None and openmp < min(limits.values()):
+        limits["OpenMP"] = openmp
     return limits
 
 
@@ -47,7 +62,8 @@ def available_threads(n_threads=None):
     Parameters
     ----------
     n_threads : int or None
-        None: what the process may really use, and no more than ``OMP_NUM_THREADS``; the least of `thread_limits`.
+        None: what the process may really use, and no more than ``OMP_NUM_THREADS`` and what
+        ``threadpoolctl`` sets for OpenMP; the least of `thread_limits`.
 
     Returns
     -------

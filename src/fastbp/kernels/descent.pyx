@@ -4,6 +4,7 @@ import numpy as np
 
 from libc.math cimport NAN, isnan, pow, sqrt
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from fastbp.kernels.data cimport address
 from fastbp.kernels.dispatch cimport UPDATE_accumulate, UPDATE_adam, update_t
@@ -22,6 +23,12 @@ cdef class Descent(Team):
     """A network on its way downhill on one data set.
 
     Parameters are those of `Plan`.
+
+    Notes
+    -----
+    Between two steps Python may deliver what comes from outside: see `look_outside`. A batch of more rows than
+    `capacity` goes through the net in slices, and Python may do so between two of these, too; the weights change at the
+    end of the batch. Which batches these are is decided by the shapes alone.
     """
 
     cdef double run_gradient(self) except? -1 nogil:
@@ -37,7 +44,7 @@ cdef class Descent(Team):
                 if not self.lead():
                     return NAN
                 total += self.batch_loss()
-                self.check_signals()
+                self.check_interrupts()
                 start += self.capacity
             return total
         finally:
@@ -46,30 +53,57 @@ cdef class Descent(Team):
     cdef int run_epoch(self, int64_t n_train, double rate, double loss_scale, double *loss) except -1 nogil:
         """One pass over the batches. Writes the mean loss, and returns whether training can go on."""
         cdef int64_t start = 0, size
-        cdef double total = 0, penalty
+        cdef double total = 0, penalty, batch_loss = 0
         cdef bint stepping = True
         cdef update_t *update = &self.c.update
         self.denormal_mode = flush_denormals()
         try:
             while start < n_train and stepping:
-                size = min(self.capacity, n_train - start)
+                size = min(self.batch_size, n_train - start)
                 if self.set_batch(start, size):
                     update.learning_rate = rate
                     if update.kind == UPDATE_adam:  # bias corrections of step t + 1
                         update.learning_rate *= (sqrt(1 - pow(update.beta_2, <double> (self.t + 1)))
                                                  / (1 - pow(update.beta_1, <double> (self.t + 1))))
-                    stepping = self.lead()
+                    if size <= self.capacity:
+                        stepping = self.lead()
+                        batch_loss = self.batch_loss()
+                    else:
+                        stepping = self.lead_in_slices(start, size, &batch_loss)
                     penalty = 0
                     if stepping:
                         self.t += 1
                         penalty = self.squared_weights()
-                    total += size * (loss_scale * self.batch_loss() + 0.5 * update.alpha * penalty) / self.c.weight_sum
-                    self.check_signals()
-                start += self.capacity
+                    total += size * (loss_scale * batch_loss + 0.5 * update.alpha * penalty) / self.c.weight_sum
+                self.check_interrupts()
+                start += self.batch_size
         finally:
             restore_denormals(self.denormal_mode)
         loss[0] = total / n_train
         return stepping
+
+    cdef bint lead_in_slices(self, int64_t start, int64_t size, double *loss) except -1 nogil:
+        """One step over a batch that is too large for the workspace: the gradients of its slices are added up in their
+        order, and one update follows. False when it was abandoned, which one slice is enough for."""
+        cdef update_t update = self.c.update
+        cdef void *state = self.c.state[0]
+        cdef double weight_sum = self.c.weight_sum
+        cdef int64_t end = start + size
+        cdef bint complete = True
+        memset(self.gradient, 0, self.c.n_params * self.itemsize)
+        self.c.update.kind, self.c.update.alpha, self.c.state[0] = UPDATE_accumulate, 0, self.gradient
+        loss[0] = 0
+        while start < end and complete:
+            self.set_batch(start, min(self.capacity, end - start))
+            self.c.weight_sum = 1
+            complete = self.lead()
+            loss[0] += self.batch_loss()
+            self.check_interrupts()
+            start += self.capacity
+        self.c.update, self.c.state[0], self.c.weight_sum = update, state, weight_sum
+        if complete:
+            self.descend()
+        return complete
 
     # What callers ask for
 
@@ -138,16 +172,15 @@ cdef class Descent(Team):
 
         Raises
         ------
-        KeyboardInterrupt
-            Between two steps; the weights are those of the last whole step, and `epochs_done` tells how many epochs
-            are whole.
+        BaseException
+            Whatever comes from outside: see `look_outside`. The weights are those of the last whole step, and
+            `epochs_done` tells how many epochs are whole.
         """
         cdef bitgen_t *generator = NULL
         cdef int64_t *order = NULL
         cdef int64_t n_train = self.data.n_rows, n_epochs = rates.shape[0], epoch = 0, i
         cdef int status = 0
         self.epochs_done = 0
-        cdef bint shared = lock is not None
         if (rows is not None) != self.gathers:
             raise ValueError(f"rows must be {'an array' if self.gathers else 'None'}: so the plan was made")
         if random_state is not None and rows is None:
@@ -175,13 +208,7 @@ cdef class Descent(Team):
                 self.refresh_transposed()
                 while epoch < n_epochs and status == 0:
                     if generator != NULL:
-                        if shared:
-                            with gil:
-                                lock.acquire()
-                        shuffle_rows(generator, order, n_train)
-                        if shared:
-                            with gil:
-                                lock.release()
+                        shuffle_rows(generator, lock, order, n_train)
                     if not self.run_epoch(n_train, rates[epoch], loss_scale, &losses[epoch]):
                         status = 2
                     elif patience is not None:

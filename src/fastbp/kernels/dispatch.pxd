@@ -71,6 +71,7 @@ cdef extern from "isa.h" nogil:
         void (*sparse_columns)(const plan_t *) noexcept nogil
         void (*transpose_layer)(const plan_t *, int64_t layer) noexcept nogil
         double (*update_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil
+        double (*descend_tile)(const plan_t *, const tile_t *, void *gradient) noexcept nogil
         int (*deltas_finite)(const plan_t *) noexcept nogil
         int (*all_finite)(const void *x, int64_t n) noexcept nogil
         void (*matmul)(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col,

@@ -103,6 +103,7 @@ const kernels_t FASTBP_TABLE = {
     .sparse_columns = sparse_columns,
     .transpose_layer = transpose_layer,
     .update_tile = update_tile,
+    .descend_tile = descend_tile,
     .deltas_finite = deltas_finite,
     .all_finite = all_finite_door,
     .matmul = matmul_door,

@@ -135,6 +135,7 @@ typedef struct {
     void (*sparse_columns)(const plan_t *);
     void (*transpose_layer)(const plan_t *, int64_t layer);
     double (*update_tile)(const plan_t *, const tile_t *, void *scratch);
+    double (*descend_tile)(const plan_t *, const tile_t *, void *gradient);
     int (*deltas_finite)(const plan_t *);
     int (*all_finite)(const void *x, int64_t n);
     /* single kernels, for the doors */

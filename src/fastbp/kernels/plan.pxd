@@ -8,13 +8,15 @@ from fastbp.kernels.dispatch cimport kernels_t, plan_t, tile_t
 
 # a / b, rounded up; for a >= 0
 cdef int64_t ceil_div(int64_t a, int64_t b) except -1
+cdef double cost_of_row(layers, double passes, double inputs) except -1
 
 
 cdef class Plan:
     cdef plan_t c
     cdef const kernels_t *kernels
     cdef int64_t n_threads
-    cdef int64_t capacity
+    cdef readonly int64_t batch_size
+    cdef readonly int64_t capacity
     cdef int64_t row_chunk
     cdef int64_t n_tiles
     cdef int64_t scratch_size
@@ -25,6 +27,9 @@ cdef class Plan:
     cdef unsigned char *overflow
     cdef bint gathers
     cdef double flops
+    cdef double step_cost
+    cdef void *gradient
+    cdef int64_t itemsize
     cdef readonly Data data
     cdef readonly object arrays
     cdef object cost
@@ -36,6 +41,7 @@ cdef class Plan:
     cdef batch_view(self, int64_t place)
     cdef void phase_one(self, int64_t thread) noexcept nogil
     cdef void phase_two(self, int64_t thread) noexcept nogil
+    cdef void descend(self) noexcept nogil
     cdef bint diverged(self) noexcept nogil
     cdef bint set_batch(self, int64_t start, int64_t n) noexcept nogil
     cdef double batch_loss(self) noexcept nogil

@@ -32,10 +32,29 @@ cdef int64_t LARGE_BYTES = 1024 * 1024
 # Gradients of so many runs of rows are stored, when together they take at most so many bytes.
 cdef int64_t SLOTS = 4
 cdef int64_t SLOT_BYTES = 512 * 1024
+# What work costs beside the products with the weights, in floating-point operations that would take as long: a step for
+# each of its layers, a row for each of its layers, an activation, the update of a parameter.
+cdef double STEP_COST = 1000
+cdef double ROW_COST = 100
+cdef double ACTIVATION_COST = 20
+cdef double UPDATE_COST = 10
+# A batch that costs more is cut into slices that cost about so much each, between which Python can deliver signals.
+# Fewer rows would be slower, by the adding up of gradients; more would only take more memory.
+cdef double LARGEST_STEP = 2e10
+cdef double SLICE_COST = 4e9
+cdef int64_t FEWEST_SLICE_ROWS = 128
+cdef int64_t MOST_SLICE_ROWS = 4096
 
 
 cdef int64_t ceil_div(int64_t a, int64_t b) except -1:
     return (a + b - 1) // b
+
+
+cdef double cost_of_row(layers, double passes, double inputs) except -1:
+    """What one row costs, in floating-point operations, when its `inputs` non-zero features go through the net."""
+    fan_in, fan_out = np.asarray(layers, np.float64)[:, :2].T
+    weights = inputs * fan_out[0] + fan_in[1:] @ fan_out[1:]
+    return 2 * passes * weights + ROW_COST * len(fan_out) + ACTIVATION_COST * fan_out.sum()
 
 
 cdef class Plan:
@@ -51,28 +70,31 @@ cdef class Plan:
         A name in LOSSES, or a `Cost`, which is called between the forward and the backward pass; the output layer
         should have no activation then, because a cost's gradient is one by the pre-activation.
     data : Data
-    capacity : int
-        The largest batch.
+    batch_size : int
+        The largest batch. The workspace is for `capacity` rows, which are fewer where a step of the whole batch would
+        take long: see `Descent`.
     gathers : bool
         Whether batches are picked through an index (else they are slices of the data).
     n_threads : int
         Threads that share each step.
     """
 
-    def __init__(self, const int64_t[:, ::1] layers, params, loss, Data data, int64_t capacity, bint gathers,
+    def __init__(self, const int64_t[:, ::1] layers, params, loss, Data data, int64_t batch_size, bint gathers,
                  int64_t n_threads=1):
-        cdef int64_t n_layers = layers.shape[0], size = 0, layer, width
+        cdef int64_t n_layers = layers.shape[0], size = 0, layer, width, capacity
         cdef bint is_double = params.dtype == np.float64
         self.kernels = kernels_for(is_double)
-        if capacity < 1 or n_threads < 1:
-            raise ValueError(f"capacity and n_threads must be at least 1, got {capacity} and {n_threads}")
+        if batch_size < 1 or n_threads < 1:
+            raise ValueError(f"batch_size and n_threads must be at least 1, got {batch_size} and {n_threads}")
         if data.n_features != layers[0, 0] or data.n_outputs != layers[n_layers - 1, 1]:
             raise ValueError(f"data of {data.n_features} features and {data.n_outputs} outputs are not the network's")
         if data.arrays[0].dtype != params.dtype:
             raise ValueError(f"the data are {data.arrays[0].dtype}, the parameters {params.dtype}")
         if data.c.Y == NULL and data.c.labels == NULL:
             raise ValueError("the data have no targets to train on")
-        self.data, self.capacity, self.n_threads, self.gathers = data, capacity, n_threads, gathers
+        self.data, self.batch_size, self.n_threads, self.gathers = data, batch_size, n_threads, gathers
+        self.c.n_params, self.itemsize = len(params), params.itemsize
+        self.capacity = capacity = self.plan_slices(layers)
 
         # the layer table with the places in the workspace
         table = np.empty((n_layers, 9), np.int64)
@@ -101,7 +123,10 @@ cdef class Plan:
         self.c.slots = place(self.c.n_slots * len(params))
         workspace = np.empty(size, params.dtype)
         row_loss = np.zeros(capacity)
-        self.arrays = (table, params, workspace, row_loss)
+        # where the gradients of slices are added up
+        gradient = np.empty(len(params) if capacity < batch_size else 0, params.dtype)
+        self.arrays = (table, params, workspace, row_loss, gradient)
+        self.gradient = address(gradient)
 
         self.c.layers = <const layer_t *> address(table)
         self.c.n_layers = n_layers
@@ -122,12 +147,24 @@ cdef class Plan:
         if data.c.indptr != NULL:
             self.plan_sparse()
 
+    def plan_slices(self, layers):
+        """Decide by the shapes alone how many rows a step has, and note what it costs."""
+        cdef int64_t rows = self.batch_size, block = self.kernels.block_rows
+        inputs = self.data.n_features
+        if self.data.c.indptr != NULL and self.data.n_rows:
+            inputs = len(self.data.arrays[0]) / self.data.n_rows
+        row_cost = cost_of_row(layers, 3, inputs)
+        if rows * row_cost > LARGEST_STEP:
+            most = max(FEWEST_SLICE_ROWS, min(MOST_SLICE_ROWS, SLICE_COST / row_cost))
+            rows = min(rows, ceil_div(<int64_t> most, block) * block)
+        self.step_cost = STEP_COST * len(layers) + rows * row_cost + UPDATE_COST * self.c.n_params
+        return rows
+
     def plan_rows(self, const int64_t[:, ::1] layers, params):
         """Decide by the shapes alone whether gradients go through slots, and deal the rows to the threads."""
         cdef int64_t block = self.kernels.block_rows
         units = np.asarray(layers)[:, 1].sum()
         exchanged = self.capacity * (layers[0, 0] + 2 * units)  # activations and deltas that phase 2 reads
-        self.c.n_params = len(params)
         self.c.n_slots = 0
         if (
             self.data.c.indptr == NULL
@@ -223,6 +260,12 @@ cdef class Plan:
         cdef void *scratch = self.scratch + thread * self.scratch_size
         for t in range(self.tile_start[thread], self.tile_start[thread + 1]):
             self.tile_squares[t] = self.kernels.update_tile(&self.c, &self.tiles[t], scratch)
+
+    cdef void descend(self) noexcept nogil:
+        """Update the parameters from the gradient that was added up."""
+        cdef int64_t t
+        for t in range(self.n_tiles):
+            self.tile_squares[t] = self.kernels.descend_tile(&self.c, &self.tiles[t], self.gradient)
 
     cdef bint diverged(self) noexcept nogil:
         """Is the loss of some row not finite, and the derivative neither? Then the weights must stay as they are."""

@@ -1,37 +1,24 @@
 """The forward pass over any number of rows."""
 
-import threading
-
 import numpy as np
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport kernels_for, kernels_t, layer_t, plan_t
-from fastbp.kernels.plan cimport ceil_div
-from fastbp.kernels.team cimport FLOPS_BETWEEN_SIGNAL_CHECKS, flush_denormals, restore_denormals
+from fastbp.kernels.plan cimport ceil_div, cost_of_row
+from fastbp.kernels.pool cimport Pool
+from fastbp.kernels.team cimport FLOPS_BETWEEN_CHECKS, flush_denormals, restore_denormals
 
 from fastbp.kernels.data import check
-
-cdef extern from "team.h" nogil:
-    ctypedef struct flag_t:
-        pass
-    void flag_raise(flag_t *flag)
-    int flag_is_raised(flag_t *flag)
-
-
-cdef class Halt:
-    """Tells the threads of one call to stop."""
-
-    cdef flag_t flag  # zero, as all memory of a new object
-
+from fastbp.kernels.interrupts import look_outside
 
 cdef int64_t WORKSPACE_BYTES = 512 * 1024  # of one slice of rows: stays in the second-level cache
 cdef int64_t MOST_ROWS = 256
 cdef int64_t FEWEST_ROWS = 32  # below, the weights would be read too often
+cdef int64_t PIECES_PER_THREAD = 4  # of which a thread that comes early does more
 
 
 def all_finite(array):
@@ -64,7 +51,7 @@ cdef class Predictor:
     cdef object arrays
     cdef int64_t slice_rows
     cdef int64_t row_bytes
-    cdef double flops
+    cdef int64_t check_interval
     cdef int64_t n_outputs
 
     def __init__(self, const int64_t[:, ::1] layers, params):
@@ -78,7 +65,8 @@ cdef class Predictor:
             table[layer, :5] = layers[layer]
             table[layer, 5:7] = units  # times the rows of a slice: the place of a in the workspace
             units += layers[layer, 1]
-        self.flops = 2.0 * float(widths @ np.asarray(layers)[:, 0])
+        self.check_interval = 1 + <int64_t> (
+            FLOPS_BETWEEN_CHECKS / (self.slice_rows * cost_of_row(layers, 1, layers[0, 0])))
         self.arrays = (table, params)
         self.c.layers = <const layer_t *> address(table)
         self.c.n_layers = n_layers
@@ -100,45 +88,26 @@ cdef class Predictor:
         check("the data", data.arrays[0], dtype, data.arrays[0].shape)
         if data.n_features != self.c.layers[0].fan_in:
             raise ValueError(f"the data have {data.n_features} features, the network {self.c.layers[0].fan_in}")
-        cdef int64_t n = data.n_rows, chunk = n
-        if n_threads > 1:
-            chunk = ceil_div(ceil_div(n, n_threads), self.slice_rows) * self.slice_rows
-        cdef Halt halt = Halt()
-        errors = []
+        cdef int64_t n = data.n_rows, n_slices
+        cdef Pool pool
+        if n_threads <= 1:
+            self.run(data, out, n, None)
+            return
+        n_slices = ceil_div(n, self.slice_rows)
+        chunk = max(n_slices // (n_threads * PIECES_PER_THREAD), 1) * self.slice_rows
+        pool = Pool(ceil_div(n, chunk))
+        pool.run(lambda pool: self.run(data, out, chunk, pool), n_threads)
 
-        def rest(lo):
-            try:
-                self.run(data, out, lo, min(lo + chunk, n), halt)
-            except BaseException as error:
-                flag_raise(&halt.flag)
-                errors.append(error)
-
-        threads = []
-        try:
-            for lo in range(chunk, n, chunk):
-                thread = threading.Thread(target=rest, args=(lo,), daemon=True)
-                thread.start()
-                threads.append(thread)
-            self.run(data, out, 0, min(chunk, n), halt)
-        except BaseException:
-            flag_raise(&halt.flag)
-            raise
-        finally:
-            for thread in threads:
-                thread.join()
-        if errors:
-            raise errors[0]
-
-    def run(self, Data data, out, int64_t lo, int64_t hi, Halt halt):
-        """Rows [lo, hi) of `data` into the same rows of `out`."""
+    def run(self, Data data, out, int64_t chunk, Pool pool):
+        """Write the output for the pool's pieces of `chunk` rows each; without a pool, for the first `chunk` rows."""
         cdef plan_t plan = self.c
         plan.data = data.c
         plan.out = address(out, True)
-        self.run_rows(plan, lo, hi, halt)
+        self.run_rows(plan, data.n_rows, chunk, pool)
 
-    cdef int run_rows(self, plan_t plan, int64_t lo, int64_t hi, Halt halt) except -1:
-        cdef int64_t start = lo, since_check = 0, layer, rows = min(self.slice_rows, hi - lo)
-        cdef int64_t interval = <int64_t> (FLOPS_BETWEEN_SIGNAL_CHECKS / (self.flops * self.slice_rows)) + 1
+    cdef int run_rows(self, plan_t plan, int64_t n, int64_t chunk, Pool pool) except -1:
+        cdef int64_t piece = 0, start, end, since_check = 0, layer, rows = min(self.slice_rows, chunk)
+        cdef bint alone = pool is None
         cdef unsigned long long mode
         cdef size_t table_bytes = self.c.n_layers * sizeof(layer_t)
         cdef layer_t *table = <layer_t *> malloc(table_bytes + rows * self.row_bytes)
@@ -154,15 +123,26 @@ cdef class Predictor:
         with nogil:
             mode = flush_denormals()
             try:
-                while start < hi and not flag_is_raised(&halt.flag):
-                    plan.start = start
-                    self.kernels.forward_rows(&plan, 0, min(rows, hi - start))
-                    start += rows
-                    since_check += 1
-                    if since_check == interval:
-                        since_check = 0
-                        with gil:
-                            PyErr_CheckSignals()
+                if not alone:
+                    piece = pool.take()
+                while piece >= 0:
+                    start = piece * chunk
+                    end = min(start + chunk, n)
+                    while start < end and (alone or not pool.is_halted()):
+                        plan.start = start
+                        self.kernels.forward_rows(&plan, 0, min(rows, end - start))
+                        start += rows
+                        since_check += 1
+                        if since_check == self.check_interval:
+                            since_check = 0
+                            restore_denormals(mode)
+                            with gil:
+                                look_outside()
+                            flush_denormals()
+                    if alone:
+                        break
+                    pool.finish(piece)
+                    piece = pool.take()
             finally:
                 restore_denormals(mode)
                 free(table)

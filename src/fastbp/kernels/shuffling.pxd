@@ -12,4 +12,4 @@ ctypedef struct bitgen_t:
 
 
 cdef bitgen_t *bit_generator(random_state) except NULL
-cdef void shuffle_rows(bitgen_t *generator, int64_t *rows, int64_t n) noexcept nogil
+cdef int shuffle_rows(bitgen_t *generator, object lock, int64_t *rows, int64_t n) except -1 nogil

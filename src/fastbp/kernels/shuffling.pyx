@@ -2,6 +2,11 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
+from fastbp.kernels.interrupts import look_outside
+
+# some milliseconds, and some tens of them where every row is a miss of the caches
+cdef int64_t ROWS_AT_ONCE = 1 << 20
+
 
 cdef extern from "Python.h":
     void *PyCapsule_GetPointer(object capsule, const char *name) except NULL
@@ -28,15 +33,41 @@ cdef uint64_t bounded(bitgen_t *generator, uint64_t most) noexcept nogil:
             return value
 
 
-cdef void shuffle_rows(bitgen_t *generator, int64_t *rows, int64_t n) noexcept nogil:
-    """Fisher-Yates as ``RandomState.shuffle`` does it. In place on the rows of the last epoch: that is the
-    composition of permutations that scikit-learn's ``sample_idx[shuffled arange]`` amounts to."""
+cdef void shuffle_some(bitgen_t *generator, int64_t *rows, int64_t begin, int64_t end) noexcept nogil:
+    """The swaps of rows [end, begin), from the last to the first, of Fisher-Yates as ``RandomState.shuffle`` does it.
+
+    In place on the rows of the last epoch: that is the composition of permutations that scikit-learn's
+    ``sample_idx[shuffled arange]`` amounts to."""
     cdef int64_t i, j, held
-    for i in range(n - 1, 0, -1):
+    for i in range(begin - 1, end - 1, -1):
         j = <int64_t> bounded(generator, <uint64_t> i)
         held = rows[i]
         rows[i] = rows[j]
         rows[j] = held
+
+
+cdef int shuffle_rows(bitgen_t *generator, object lock, int64_t *rows, int64_t n) except -1 nogil:
+    """Shuffle in runs of rows, between which Python can deliver signals.
+
+    A lock means that others may draw from the generator. Then nobody but its holder may run while it is held: were a
+    process forked meanwhile, nobody would release it in the child. So the GIL is held as long, as in NumPy itself.
+    """
+    cdef int64_t begin = n, end
+    cdef bint shared = lock is not None
+    while begin > 1:
+        end = max(begin - ROWS_AT_ONCE, <int64_t> 1)
+        if shared:
+            with gil:
+                lock.acquire()
+                shuffle_some(generator, rows, begin, end)
+                lock.release()
+        else:
+            shuffle_some(generator, rows, begin, end)
+        begin = end
+        if begin > 1:
+            with gil:
+                look_outside()
+    return 0
 
 
 cdef bitgen_t *bit_generator(random_state) except NULL:
@@ -44,14 +75,12 @@ cdef bitgen_t *bit_generator(random_state) except NULL:
 
 
 def shuffle(random_state, int64_t[::1] rows):
-    """Shuffle `rows` in place exactly as ``random_state.shuffle(rows)``, without the GIL.
+    """Shuffle `rows` in place exactly as ``random_state.shuffle(rows)``.
 
     Parameters
     ----------
     random_state : numpy.random.RandomState
     rows : ndarray of int64 of shape (n,)
     """
-    cdef bitgen_t *generator = bit_generator(random_state)
-    with random_state._bit_generator.lock, nogil:
-        if rows.shape[0]:
-            shuffle_rows(generator, &rows[0], rows.shape[0])
+    if rows.shape[0]:
+        shuffle_rows(bit_generator(random_state), random_state._bit_generator.lock, &rows[0], rows.shape[0])

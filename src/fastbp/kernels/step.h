@@ -16,6 +16,10 @@
  * For a small net on a larger batch, phase 1 stores the gradient of each of a fixed number of runs of rows instead, and
  * phase 2 adds these up in their order: see slot_gradient.
  *
+ * A batch that is too large for one such step, because nothing could interrupt it for long, is cut into slices, whose
+ * gradients are added up by steps that update a sum of gradients in place of the weights; one update of the weights
+ * from the sum follows: see descend_tile.
+ *
  * All products with W precede every update, so this is the textbook's order. No more of the gradient exists at a time
  * than one tile, in a scratch that the caches hold.
  */
@@ -283,31 +287,40 @@ static double update_run(const plan_t *p, int64_t place, real *g, ptrdiff_t n, r
     return (double)sum_lanes(squares);
 }
 
-/* scratch holds twice the tile's weights. Returns the sum of squares of these before the update, for the penalty's
- * share of the loss; 0 when there is no penalty. */
-static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
-    real *ws = p->workspace, *g = scratch;
+/* The step for a tile's weights, whose gradients g lie g_row apart from row to row, and for the copy of W^T. Returns
+ * the sum of squares of the weights before it, for the penalty's share of the loss; 0 when there is no penalty. */
+INLINE double update_weights(const plan_t *p, const tile_t *tile, real *g, ptrdiff_t g_row) {
     const layer_t *layer = &p->layers[tile->layer];
     const ptrdiff_t m = (ptrdiff_t)layer->fan_out, fan_in = (ptrdiff_t)layer->fan_in;
     const ptrdiff_t rows = (ptrdiff_t)(tile->end - tile->begin), cols = (ptrdiff_t)(tile->right - tile->left);
     const int64_t place = layer->coef + tile->begin * m + tile->left;
     const real alpha = (real)p->update.alpha;
     double sum_of_squares = 0;
-
-    if (p->n_slots) /* tiles are of whole rows then */
-        sum_slots(p, place, rows * m, g);
-    else if (tile->layer == 0 && p->data.indptr)
-        sparse_weight_gradient(p, tile, ws + layer->delta + tile->left, m, g);
-    else
-        weight_gradient(p, tile, 0, (ptrdiff_t)p->n, g, g + rows * cols);
     if (cols == m) /* the tile's weights lie in one run */
         sum_of_squares = update_run(p, place, g, rows * m, alpha);
     else
         for (ptrdiff_t r = 0; r < rows; r++)
-            sum_of_squares += update_run(p, place + r * m, g + r * cols, cols, alpha);
+            sum_of_squares += update_run(p, place + r * m, g + r * g_row, cols, alpha);
     if (layer->transposed >= 0)
-        transpose((real *)p->params + place, m, rows, cols, ws + layer->transposed + tile->left * fan_in + tile->begin,
-                  fan_in);
+        transpose((real *)p->params + place, m, rows, cols,
+                  (real *)p->workspace + layer->transposed + tile->left * fan_in + tile->begin, fan_in);
+    return sum_of_squares;
+}
+
+/* The step from the rows of the batch. scratch holds twice the tile's weights. Returns as `update_weights`. */
+static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
+    real *ws = p->workspace, *g = scratch;
+    const layer_t *layer = &p->layers[tile->layer];
+    const ptrdiff_t m = (ptrdiff_t)layer->fan_out;
+    const ptrdiff_t rows = (ptrdiff_t)(tile->end - tile->begin), cols = (ptrdiff_t)(tile->right - tile->left);
+
+    if (p->n_slots) /* tiles are of whole rows then */
+        sum_slots(p, layer->coef + tile->begin * m + tile->left, rows * m, g);
+    else if (tile->layer == 0 && p->data.indptr)
+        sparse_weight_gradient(p, tile, ws + layer->delta + tile->left, m, g);
+    else
+        weight_gradient(p, tile, 0, (ptrdiff_t)p->n, g, g + rows * cols);
+    const double sum_of_squares = update_weights(p, tile, g, cols);
 
     if (tile->begin == 0) { /* forward: z = b + ..., so db = sum over the rows of delta */
         if (p->n_slots)
@@ -317,6 +330,19 @@ static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
         update_run(p, layer->intercept + tile->left, g, cols, 0);
     }
     return sum_of_squares;
+}
+
+/* The step from a gradient that was summed before, laid out as the parameters, and is overwritten. Returns as
+ * `update_weights`. */
+static double descend_tile(const plan_t *p, const tile_t *tile, void *gradient) {
+    const layer_t *layer = &p->layers[tile->layer];
+    const ptrdiff_t m = (ptrdiff_t)layer->fan_out;
+    real *g = gradient;
+    if (tile->begin == 0) {
+        const int64_t place = layer->intercept + tile->left;
+        update_run(p, place, g + place, (ptrdiff_t)(tile->right - tile->left), 0);
+    }
+    return update_weights(p, tile, g + layer->coef + tile->begin * m + tile->left, m);
 }
 
 static void transpose_layer(const plan_t *p, int64_t l) {

@@ -90,12 +90,16 @@ typedef struct {
     char apart2[120];
     _Atomic int64_t end; /* followers that have finished a step */
     char apart3[120];
+    _Atomic int64_t present; /* followers that have reported for duty */
+    _Atomic int64_t left;    /* of these, the ones that have gone home */
 } team_t;
 
 static inline void team_init(team_t *team) {
     atomic_init(&team->published, 0);
     atomic_init(&team->middle, 0);
     atomic_init(&team->end, 0);
+    atomic_init(&team->present, 0);
+    atomic_init(&team->left, 0);
 }
 
 /* Spinning and yielding together last some milliseconds, much longer than a sleep: of two threads that wait for each
@@ -113,6 +117,21 @@ static inline void wait_for(_Atomic int64_t *counter, int64_t value) {
             sleep_briefly();
     }
 }
+/* The same for some seconds at most. Whether the counter is there. */
+static inline int wait_a_while_for(_Atomic int64_t *counter, int64_t value, double seconds) {
+    const double deadline = now() + seconds;
+    for (int64_t tries = 0; atomic_load_explicit(counter, memory_order_acquire) < value; tries++) {
+        if (tries < SPINS)
+            relax();
+        else if (now() > deadline)
+            return 0;
+        else if (tries < SPINS + YIELDS)
+            yield_thread();
+        else
+            sleep_briefly();
+    }
+    return 1;
+}
 static inline void count_in(_Atomic int64_t *counter) { atomic_fetch_add_explicit(counter, 1, memory_order_acq_rel); }
 
 static inline void team_publish(team_t *team) { count_in(&team->published); }
@@ -128,14 +147,40 @@ static inline void team_await_finish(team_t *team, int64_t step, int64_t size) {
     wait_for(&team->end, step * (size - 1));
 }
 
-/* raised by one thread, seen by the others */
-typedef struct {
-    _Atomic int64_t raised;
-} flag_t;
+static inline void team_report(team_t *team) { count_in(&team->present); }
+static inline int64_t team_present(team_t *team) { return atomic_load_explicit(&team->present, memory_order_acquire); }
+static inline int team_await_reports(team_t *team, int64_t size, double seconds) {
+    return wait_a_while_for(&team->present, size - 1, seconds);
+}
+static inline void team_leave(team_t *team) { count_in(&team->left); }
+static inline void team_await_leaving(team_t *team) { wait_for(&team->left, team_present(team)); }
 
-static inline void flag_raise(flag_t *flag) { atomic_store_explicit(&flag->raised, 1, memory_order_relaxed); }
-static inline int flag_is_raised(flag_t *flag) {
-    return atomic_load_explicit(&flag->raised, memory_order_relaxed) != 0;
+/* Pieces of work that whoever is free takes, and those who are at it. */
+typedef struct {
+    _Atomic int64_t next;   /* the first piece that nobody has taken */
+    _Atomic int64_t came;   /* helpers that have come */
+    _Atomic int64_t left;   /* of these, the ones that have gone */
+    _Atomic int64_t halted; /* raised by one thread, seen by the others */
+} pool_t;
+
+static inline void pool_init(pool_t *pool) {
+    atomic_init(&pool->next, 0);
+    atomic_init(&pool->came, 0);
+    atomic_init(&pool->left, 0);
+    atomic_init(&pool->halted, 0);
+}
+static inline int64_t pool_take(pool_t *pool) {
+    return atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+}
+static inline void pool_begin_again(pool_t *pool) { atomic_store_explicit(&pool->next, 0, memory_order_relaxed); }
+static inline void pool_come(pool_t *pool) { count_in(&pool->came); }
+static inline void pool_leave(pool_t *pool) { count_in(&pool->left); }
+static inline int pool_await_leaving(pool_t *pool, double seconds) {
+    return wait_a_while_for(&pool->left, atomic_load_explicit(&pool->came, memory_order_acquire), seconds);
+}
+static inline void pool_halt(pool_t *pool) { atomic_store_explicit(&pool->halted, 1, memory_order_relaxed); }
+static inline int pool_is_halted(pool_t *pool) {
+    return atomic_load_explicit(&pool->halted, memory_order_relaxed) != 0;
 }
 
 #endif

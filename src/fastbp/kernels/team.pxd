@@ -16,6 +16,11 @@ cdef extern from "team.h" nogil:
     void team_skip_meeting(team_t *team)
     void team_finish(team_t *team)
     void team_await_finish(team_t *team, int64_t step, int64_t size)
+    void team_report(team_t *team)
+    int64_t team_present(team_t *team)
+    int team_await_reports(team_t *team, int64_t size, double seconds)
+    void team_leave(team_t *team)
+    void team_await_leaving(team_t *team)
     double now()
     int current_processor()
     void leave_processor(int processor)
@@ -23,7 +28,7 @@ cdef extern from "team.h" nogil:
     void restore_denormals(unsigned long long mode)
 
 
-cdef double FLOPS_BETWEEN_SIGNAL_CHECKS
+cdef double FLOPS_BETWEEN_CHECKS
 
 
 # what the leader has the followers do
@@ -43,7 +48,8 @@ cdef enum:
 
 cdef class Team(Plan):
     cdef team_t team
-    cdef list threads
+    cdef int64_t block
+    cdef int64_t forks
     cdef bint started
     cdef bint without_followers
     cdef int order
@@ -61,7 +67,7 @@ cdef class Team(Plan):
     cdef double stage_seconds
     cdef int64_t stage_steps
     cdef double decided_until
-    cdef int64_t signal_interval
+    cdef int64_t check_interval
     cdef int64_t steps_since_check
     cdef unsigned long long denormal_mode
 
@@ -69,13 +75,15 @@ cdef class Team(Plan):
     cdef void follow(self, int64_t thread) noexcept nogil
     cdef int ask(self) except -1 nogil
     cdef void give_order(self, int order) noexcept nogil
-    cdef void park(self) noexcept nogil
+    cdef bint is_complete(self) except -1 nogil
+    cdef int park(self) except -1 nogil
     cdef void unpark(self) noexcept nogil
     cdef bint share_step(self) except -1 nogil
     cdef bint step_alone(self) except -1 nogil
+    cdef bint finish_alone(self) except -1 nogil
     cdef void begin_trials(self) noexcept nogil
     cdef void go_alone(self) noexcept nogil
     cdef void enter(self, int stage, bint alone) noexcept nogil
     cdef void compare(self, double seconds) noexcept nogil
     cdef bint lead(self) except -1 nogil
-    cdef int check_signals(self) except -1 nogil
+    cdef int check_interrupts(self) except -1 nogil

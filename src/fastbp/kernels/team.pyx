@@ -1,12 +1,16 @@
 """The threads that share a step.
 
-One thread leads: it chooses the batch, counts the loss, and decides; the others follow. They are ordinary Python
-threads that run without the GIL and live as long as one call: nothing survives that a fork could break.
+One thread leads: it chooses the batch, counts the loss, and decides; the others follow. They are Python threads that
+run without the GIL and live as long as one call.
+
+A thread that was started may never come: the system may refuse it the memory that it begins with, and the interpreter
+lets none run when it exits. So the leader works alone until every follower has reported for duty, and at the end waits
+for those that have; one that comes later finds the block closed and goes home. Whether they come does not show in any
+result. In the child of a fork, which a callback, a cost or a signal handler may make, there are no followers.
 """
 
-import threading
+import _thread
 
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.pythread cimport (
     PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
 )
@@ -15,8 +19,11 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
 from fastbp.kernels.data cimport Data
+from fastbp.kernels.forks cimport count_of_forks
 
-FLOPS_BETWEEN_SIGNAL_CHECKS = 200_000_000.0  # a tenth of a second on a slow core
+from fastbp.kernels.interrupts import look_outside
+
+FLOPS_BETWEEN_CHECKS = 200_000_000.0  # a tenth of a second on a slow core
 # Below this the team and one thread are timed against each other while training goes on; above, the team is sure to
 # pay, and steps are too few to try.
 cdef double FLOPS_WORTH_SHARING = 100_000_000.0
@@ -27,6 +34,8 @@ cdef double WATCHED_SECONDS = 0.05
 # seconds that a decision holds; a decision to go alone, that much longer each time
 cdef double SHORTEST_DECISION = 0.05
 cdef double LONGEST_DECISION = 1.0
+# How long a leader whose steps are large waits for its followers before it does the first one alone
+cdef double ARRIVAL_SECONDS = 0.005
 
 
 cdef class Team(Plan):
@@ -44,9 +53,9 @@ cdef class Team(Plan):
         How long the next decision to go alone holds, and how long a decision holds at most.
     """
 
-    def __init__(self, layers, params, loss, Data data, int64_t capacity, bint gathers, int64_t n_threads=1):
-        super().__init__(layers, params, loss, data, capacity, gathers, n_threads)
-        self.signal_interval = <int64_t> max(1.0, FLOPS_BETWEEN_SIGNAL_CHECKS / max(self.flops, 1.0))
+    def __init__(self, layers, params, loss, Data data, int64_t batch_size, bint gathers, int64_t n_threads=1):
+        super().__init__(layers, params, loss, data, batch_size, gathers, n_threads)
+        self.check_interval = <int64_t> max(1.0, FLOPS_BETWEEN_CHECKS / self.step_cost)
         self.measures = n_threads > 1 and self.flops < FLOPS_WORTH_SHARING
         self.trial_seconds = TRIAL_SECONDS
         self.decision_seconds, self.longest_decision = SHORTEST_DECISION, LONGEST_DECISION
@@ -106,13 +115,29 @@ cdef class Team(Plan):
         restore_denormals(mode)
 
     cdef int ask(self) except -1 nogil:
-        """Call the user's cost, with the floating-point unit as Python knows it."""
+        """Call the user's cost, with the floating-point unit as Python knows it; also when an exception is raised."""
         restore_denormals(self.denormal_mode)
-        try:
-            self.ask_cost()
-        finally:
-            flush_denormals()
+        self.ask_cost()
+        flush_denormals()
         return 0
+
+    cdef bint is_complete(self) except -1 nogil:
+        """Whether all followers are there; starts them at the first call."""
+        if self.without_followers:
+            return False
+        if count_of_forks() != self.forks:  # the followers are the parent's
+            self.without_followers = True
+            return False
+        if not self.started:
+            restore_denormals(self.denormal_mode)  # a new thread takes over the mode of the one that starts it
+            with gil:
+                self.start_followers()
+            flush_denormals()
+            if self.without_followers:
+                return False
+            if not self.measures:
+                team_await_reports(&self.team, self.n_threads, ARRIVAL_SECONDS)
+        return team_present(&self.team) == self.n_threads - 1
 
     cdef void give_order(self, int order) noexcept nogil:
         """Release the followers into their next step: a share of the work, a rest, or the way home."""
@@ -123,11 +148,6 @@ cdef class Team(Plan):
     cdef bint share_step(self) except -1 nogil:
         """One step of the whole team over the batch that is set."""
         cdef bint complete
-        if not self.started:
-            with gil:
-                self.start_followers()
-            if self.without_followers:
-                return self.step_alone()
         if self.order == PARK:
             self.unpark()
         if self.asks:
@@ -136,16 +156,19 @@ cdef class Team(Plan):
             self.forward_phase(0)
             team_await_finish(&self.team, self.step_number, self.n_threads)
             self.ask()
+            if not self.is_complete():  # the cost made this process, by a fork
+                return self.finish_alone()
         self.give_order(WORK)
         complete = self.take_part(0, self.step_number)
         team_await_finish(&self.team, self.step_number, self.n_threads)
         return complete
 
-    cdef void park(self) noexcept nogil:
+    cdef int park(self) except -1 nogil:
         """Have the followers rest at their locks, where they use no processor."""
-        if self.started and not self.without_followers and self.order != PARK:
+        if self.started and self.order != PARK and self.is_complete():
             self.give_order(PARK)
             team_skip_meeting(&self.team)
+        return 0
 
     cdef void unpark(self) noexcept nogil:
         """Wake the resting followers up."""
@@ -162,6 +185,11 @@ cdef class Team(Plan):
             for thread in range(self.n_threads):
                 self.forward_phase(thread)
             self.ask()
+        return self.finish_alone()
+
+    cdef bint finish_alone(self) except -1 nogil:
+        """The rest of it, where a cost was asked for after the forward pass."""
+        cdef int64_t thread
         for thread in range(self.n_threads):
             self.phase_one(thread)
         if self.c.data.indptr != NULL:
@@ -176,7 +204,7 @@ cdef class Team(Plan):
         """One step over the batch that is set, by the team or alone. False when it was abandoned."""
         cdef double begin
         cdef bint complete
-        if self.n_threads == 1 or self.without_followers:
+        if self.n_threads == 1 or not self.is_complete():
             return self.step_alone()
         if not self.measures:
             return self.share_step()
@@ -234,41 +262,49 @@ cdef class Team(Plan):
         self.decided_until = now() + self.decision_seconds
         self.decision_seconds = min(2 * self.decision_seconds, self.longest_decision)
 
-    def _follow(self, int64_t thread):
+    def _follow(self, int64_t thread, int64_t block):
+        if self.block != block:  # closed before this thread came; under the GIL, as its closing
+            return
+        team_report(&self.team)
         with nogil:
             self.follow(thread)
+        team_leave(&self.team)
 
     def start_followers(self):
-        """Start all threads but the one that leads; where the system has no more of them, none."""
+        """Start all threads but the one that leads. Where the system has no more of them, those that came go home."""
+        cdef int64_t thread
         self.started = True
         self.leader_processor = current_processor()
         try:
-            for i in range(1, self.n_threads):
-                thread = threading.Thread(target=self._follow, args=(i,), name=f"fastbp-{i}", daemon=True)
-                thread.start()
-                self.threads.append(thread)
-        except BaseException as error:
-            # nobody may wait for a team that is not complete
-            self.without_followers = True
+            for thread in range(1, self.n_threads):
+                _thread.start_new_thread(self._follow, (thread, self.block))
+        except (RuntimeError, MemoryError):
             self.dismiss()
-            if not isinstance(error, RuntimeError):
-                raise
+        except BaseException:
+            self.dismiss()
+            raise
 
     def dismiss(self):
-        """Send the followers home."""
-        self.give_order(QUIT)
-        for thread in self.threads:
-            thread.join()
-        self.threads = []
+        """Close the block, and wait for the followers that have come to it."""
+        cdef bint forked = count_of_forks() != self.forks
+        self.block += 1
+        self.without_followers = True
+        if not self.started or forked:
+            return
+        with nogil:
+            if self.order == PARK:
+                self.unpark()
+            self.give_order(QUIT)
+            team_await_leaving(&self.team)
 
     def __enter__(self):
-        """Get ready for steps; the followers start with the first step that is shared."""
+        """Get ready for steps; the followers start with the first step that can be shared."""
         self.depth += 1
         if self.depth > 1:
             return self
         team_init(&self.team)
         self.step_number, self.order, self.started, self.steps_since_check = 0, WORK, False, 0
-        self.threads, self.without_followers = [], False
+        self.without_followers, self.forks = False, count_of_forks()
         return self
 
     def __exit__(self, *exception):
@@ -276,16 +312,17 @@ cdef class Team(Plan):
         self.depth -= 1
         if self.depth:
             self.park()
-            return
-        if self.order == PARK:
-            self.unpark()
-        self.dismiss()
+        else:
+            self.dismiss()
 
-    cdef int check_signals(self) except -1 nogil:
-        """Every so many steps, let Python see whether somebody pressed Ctrl-C."""
+    cdef int check_interrupts(self) except -1 nogil:
+        """Every so many steps, let Python deliver what comes from outside, with the floating-point unit as it knows it;
+        also when that is an exception."""
         self.steps_since_check += 1
-        if self.steps_since_check >= self.signal_interval:
+        if self.steps_since_check >= self.check_interval:
             self.steps_since_check = 0
+            restore_denormals(self.denormal_mode)
             with gil:
-                PyErr_CheckSignals()
+                look_outside()
+            flush_denormals()
         return 0

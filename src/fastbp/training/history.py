@@ -22,8 +22,8 @@ class History:
     t : int
         Rows trained on, over all runs.
     interrupted : bool
-        Whether an exception from outside ended the run: Ctrl-C, one raised by a signal handler, or one sent to the
-        thread.
+        Whether this run was ended from outside: by Ctrl-C, an exception of a signal handler, or one that was sent to
+        its thread. Nothing has failed then, and the weights are those of the last whole step.
     """
 
     patience: Patience

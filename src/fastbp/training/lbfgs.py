@@ -4,6 +4,7 @@ import numpy as np
 import scipy.optimize
 from sklearn.utils.parallel import _get_threadpool_controller
 
+from fastbp.kernels.interrupts import is_from_outside
 from fastbp.network import SLICE_ROWS
 from fastbp.training.callbacks import Callbacks
 
@@ -28,7 +29,8 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     options : dict or None
         Further options of scipy's method.
     callbacks : Callbacks or None
-        Told of the end of every iteration, as of an epoch.
+        Told of the end of every iteration, as of an epoch. The history of their state is told whether an exception
+        came from outside.
 
     Returns
     -------
@@ -75,6 +77,10 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
                     options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol, **(options or {})},
                 )
             )
+    except BaseException as error:
+        if callbacks.state is not None:
+            callbacks.state.history.interrupted = is_from_outside(error)
+        raise
     finally:
         network.params = progress.x
     return stopped

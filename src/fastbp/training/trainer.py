@@ -8,6 +8,7 @@ one at a time.
 import numpy as np
 
 from fastbp.kernels.descent import DIVERGED
+from fastbp.kernels.interrupts import is_from_outside
 from fastbp.training.callbacks import Callbacks
 
 #: Epochs in one call of the compiled loop when nobody looks between them; bounds the memory of the table of rates.
@@ -74,9 +75,18 @@ class Trainer:
         ------
         ValueError
             When the loss diverges and there is no validation set; the weights are then those before the step.
-        KeyboardInterrupt
-            Between two steps.
+        BaseException
+            What comes from outside, Ctrl-C for one; ``history.interrupted`` tells. The weights are those of the last
+            whole step, and whole epochs are booked.
         """
+        try:
+            return self.run_epochs(data, rows, batch_size, max_iter, random_state, lock, validation)
+        except BaseException as error:
+            self.history.interrupted = is_from_outside(error)
+            raise
+
+    def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock, validation):
+        """`run`, whatever is raised."""
         descent = self.network.descent(data, batch_size, gathers=rows is not None)
         n_rows = data.n_rows if rows is None else len(rows)
         history, optimizer = self.history, self.optimizer
@@ -96,7 +106,7 @@ class Trainer:
                     None if validation else history.patience,
                     lock,
                 )
-            except KeyboardInterrupt:
+            except BaseException:
                 self.record(descent.epochs_done, n_rows, losses, rates)
                 raise
             rate = rates[done - 1]

@@ -217,11 +217,11 @@ def test_lbfgs_keeps_the_last_iterate_when_it_is_interrupted(monkeypatch):
     progress = OptimizeResult(x=network.params.astype(float), fun=np.nan, nit=0)
     objective = network.objective
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         calls.append(network.params.copy())
         if progress.get("nit") == 3:
             raise KeyboardInterrupt
-        return objective(*arguments)
+        return objective(*arguments, **options)
 
     monkeypatch.setattr(network, "objective", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -239,7 +239,7 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
 
     def _train_lbfgs(self, network, data, callbacks, attempt):
         """L-BFGS from the network's weights. Returns what is left to do: to warn if it did not converge."""
-        progress = OptimizeResult(x=network.params.astype(np.float64), fun=np.nan, nit=0)
+        progress = OptimizeResult(x=network.params.astype(np.float64), fun=np.nan, loss=np.nan, nit=0)
         attempt.history = callbacks.state.history
         stopped = False
         try:
@@ -257,7 +257,12 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
                 )
         finally:
             self._adopt(network)
-            self.n_iter_, self.loss_ = min(progress.nit, self.max_iter), float(progress.fun)
+            self.n_iter_, self.loss_ = min(progress.nit, self.max_iter), progress.loss
+        if not np.isfinite(progress.fun):
+            raise ValueError(
+                f"The loss is {progress.fun} after {progress.nit} iterations of L-BFGS: too large a number for "
+                f"{network.dtype}. Scale X and y."
+            )
         return lambda: stopped or _check_optimize_result("lbfgs", progress, self.max_iter)
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight=None, *buffers):

@@ -19,9 +19,10 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     data : Data
     progress : scipy.optimize.OptimizeResult
         Its ``x``, the starting point, ``fun`` and ``nit`` are overwritten after every iteration; at the end it is
-        scipy's whole result.
+        scipy's whole result. ``loss`` is `fun` as it is recorded.
     loss_scale : float
-        See ``Network.objective``.
+        Factor of the data's share in the losses that are recorded; what is minimized is the loss that the gradient
+        belongs to.
     max_iter, max_fun : int
         Most iterations and evaluations.
     tol : float
@@ -47,17 +48,23 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
 
     def value_and_gradient(packed):
         network.params = packed
-        loss, gradient = network.objective(data, loss_scale, descent)
+        loss, gradient = network.objective(data, descent=descent)
         return loss, gradient.astype(np.float64, copy=False)
+
+    def note_loss():
+        """Give the network the parameters so far, and scale the data's share of their loss."""
+        network.params = progress.x
+        penalty = network.penalty() / data.weight_sum
+        progress.loss = float(loss_scale * (progress.fun - penalty) + penalty)
 
     def note(intermediate_result):
         progress.update(intermediate_result, nit=progress.nit + 1)
         progress.x = progress.x.copy()
         if callbacks:
-            network.params = progress.x
+            note_loss()
             history = callbacks.state.history
             history.n_iter = progress.nit
-            history.loss_curve.append(float(progress.fun))
+            history.loss_curve.append(progress.loss)
             if callbacks.tell("on_epoch_end"):
                 nonlocal stopped
                 stopped = True
@@ -82,5 +89,5 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
             callbacks.state.history.interrupted = is_from_outside(error)
         raise
     finally:
-        network.params = progress.x
+        note_loss()
     return stopped

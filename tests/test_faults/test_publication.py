@@ -1,0 +1,167 @@
+"""What others see of an estimator during a fit: the old model, whole, until the new one takes its place."""
+
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from fastbp import Callback, MLPClassifier, MLPRegressor
+from fault_cases import SMALL, both_estimators, make_data
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+class Do(Callback):
+    """Calls a function at the end of every epoch; clones share it."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def on_epoch_end(self, state):
+        self.function()
+
+    def __reduce__(self):  # a pickle of the estimator takes its callbacks along
+        return type(self), (int,)
+
+
+SOLVERS = pytest.mark.parametrize("params", [{}, {"solver": "lbfgs"}, {"early_stopping": True, "n_iter_no_change": 99}])
+
+
+@SOLVERS
+def test_a_callback_sees_the_old_model_during_a_refit_with_other_labels(params):
+    X, y = make_data(100)
+    old = np.array(["a", "b", "c"])[np.arange(100) % 3]
+    new = np.array(["x", "y"])[(y > 0).astype(int)]
+    model = MLPClassifier(**SMALL | params).fit(X, old)
+    expected, seen = model.predict_proba(X), []
+
+    def look():
+        assert set(model.predict(X)) <= {"a", "b", "c"}
+        seen.append((model.predict_proba(X), pickle.loads(pickle.dumps(model)).predict_proba(X)))
+        assert clone(model).get_params()["solver"] == model.solver
+
+    copy = pickle.loads(pickle.dumps(model))
+    model.set_params(callbacks=Do(look))
+    model.fit(X[:, :2], new)
+    assert seen
+    for now, pickled in seen:
+        assert_array_equal(now, expected)
+        assert_array_equal(pickled, expected)
+    assert set(model.classes_) == {"x", "y"}
+    assert model.n_features_in_ == 2
+    assert model.predict_proba(X[:, :2]).shape == (100, 2)
+    assert_array_equal(copy.predict_proba(X), expected)
+
+
+@both_estimators
+@SOLVERS
+def test_a_first_fit_is_not_fitted_until_it_is_over(Estimator, params):
+    X, y = make_data(100)
+    errors = []
+
+    def look():
+        for call in (model.predict, model.score, lambda *_: model.network_):
+            with pytest.raises(NotFittedError) as caught:
+                call(X, *([y] if call == model.score else []))
+            errors.append(caught.value)
+
+    model = Estimator(**SMALL | params)
+    model.set_params(callbacks=Do(look)).fit(X, (y > 0).astype(int))
+    assert errors
+    model.predict(X)
+
+
+@both_estimators
+def test_the_old_model_answers_during_partial_fit(Estimator):
+    X, y = make_data(100)
+    y = (y > 0).astype(int)
+    model = Estimator(**SMALL).fit(X, y)
+    before, coefs, seen = model.predict(X), [W.copy() for W in model.coefs_], []
+    model.set_params(callbacks=Do(lambda: seen.append((model.predict(X), [W.copy() for W in model.coefs_]))))
+    model.partial_fit(X, y)
+    assert_array_equal(seen[0][0], before)
+    for seen_W, W, now in zip(seen[0][1], coefs, model.coefs_, strict=True):
+        assert_array_equal(seen_W, W)
+        assert (now != W).any()
+
+
+def test_a_thread_that_predicts_beside_refits_sees_one_model_or_the_other():
+    X, _ = make_data(60)
+    first = np.array(["a", "b", "c"])[np.arange(60) % 3]
+    second = np.array(["v", "w", "x", "y", "z"])[np.arange(60) % 5]
+    models = {}
+    for labels in (first, second):
+        trained = MLPClassifier(**SMALL | dict(max_iter=2)).fit(X, labels)
+        models[tuple(trained.classes_)] = trained.predict(X)
+    model = MLPClassifier(**SMALL | dict(max_iter=2)).fit(X, first)
+    wrong, stop, rounds = [], threading.Event(), []
+
+    def predict():
+        while not stop.is_set():
+            answer = model.predict(X)
+            rounds.append(1)
+            if not any(np.array_equal(answer, expected) for expected in models.values()):
+                wrong.append(answer)
+
+    thread = threading.Thread(target=predict)
+    thread.start()
+    try:
+        for _ in range(40):
+            model.fit(X, second)
+            model.fit(X, first)
+    finally:
+        stop.set()
+        thread.join()
+    assert rounds
+    assert not wrong
+
+
+@both_estimators
+def test_parameters_set_by_a_callback_stay(Estimator):
+    X, y = make_data(60)
+    model = Estimator(**SMALL | dict(max_iter=3))
+    model.set_params(callbacks=Do(lambda: model.set_params(alpha=0.5))).fit(X, (y > 0).astype(int))
+    assert model.alpha == 0.5
+
+
+class Interruption(Exception):
+    """Raised by the training itself."""
+
+
+@SOLVERS
+def test_a_failing_refit_leaves_every_attribute(params):
+    X, y = make_data(100)
+    model = MLPRegressor(**SMALL | params).fit(X, y)
+    before = vars(model).copy()
+    copies = [W.copy() for W in model.coefs_]
+
+    def fail():
+        raise Interruption
+
+    callback = Do(fail)
+    model.set_params(callbacks=callback)
+    with pytest.raises(Interruption):
+        model.fit(X[:, :3], -y)
+    assert vars(model) == before | {"callbacks": callback}
+    for W, copy in zip(model.coefs_, copies, strict=True):
+        assert_array_equal(W, copy)
+
+
+def test_a_failing_partial_fit_puts_the_generator_back():
+    X, y = make_data(100)
+    model, twin = (MLPRegressor(**SMALL | dict(batch_size=10)).fit(X, y) for _ in range(2))
+
+    def fail():
+        raise Interruption
+
+    model.set_params(callbacks=Do(fail))
+    with pytest.raises(Interruption):
+        model.partial_fit(X, y)
+    model.set_params(callbacks=None).partial_fit(X, y)
+    twin.partial_fit(X, y)
+    for W, expected in zip(model.coefs_, twin.coefs_, strict=True):
+        assert_array_equal(W, expected)

@@ -1,0 +1,86 @@
+"""A warm start on new data, or with new settings, trains: patience and best score of the last fit are not carried."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fastbp import MLPClassifier, MLPRegressor
+from fault_cases import SMALL, both_estimators, make_data
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_warm_start_learns_new_targets(early_stopping):
+    X, _ = make_data(300)
+    model = MLPRegressor(
+        warm_start=True, early_stopping=early_stopping, max_iter=500, learning_rate_init=0.01, random_state=0
+    )
+    model.fit(X, X[:, 0])
+    assert model.score(X, X[:, 0]) > 0.9
+    model.fit(X, X[:, 1])
+    assert model.n_iter_ > model.n_iter_no_change
+    assert model.score(X, X[:, 1]) > 0.9
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("change", ["alpha", "weights", "partial_fit"])
+def test_warm_start_trains_after_a_change(early_stopping, change):
+    X, y = make_data(300)
+    model = MLPRegressor(
+        hidden_layer_sizes=(8,),
+        warm_start=True,
+        early_stopping=early_stopping,
+        max_iter=300,
+        n_iter_no_change=5,
+        learning_rate_init=0.01,
+        random_state=0,
+    )
+    model.fit(X, y)
+    if change == "alpha":
+        model.set_params(alpha=1.0)
+    elif change == "weights":
+        model.coefs_ = [np.zeros_like(W) for W in model.coefs_]
+    else:
+        model.set_params(early_stopping=False).partial_fit(X, -y).set_params(early_stopping=early_stopping)
+    before = [W.copy() for W in model.coefs_]
+    model.fit(X, y)
+    assert model.n_iter_ > 5  # patience begins anew
+    assert any((old != W).any() for W, old in zip(model.coefs_, before, strict=True))
+
+
+@both_estimators
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_one_epoch_at_a_time(Estimator, early_stopping):
+    X, y = make_data(200)
+    y = (y > 0).astype(int)
+    model = Estimator(**SMALL | dict(max_iter=1), warm_start=True, early_stopping=early_stopping)
+    for epoch in range(1, 40):
+        before = [] if epoch == 1 else [W.copy() for W in model.coefs_]
+        model.fit(X, y)
+        assert model.n_iter_ == 1
+        assert len(model.loss_curve_) == epoch
+        assert all((old != W).any() for W, old in zip(model.coefs_, before, strict=False))
+
+
+def test_the_counters_that_scikit_learn_carries_on_go_on():
+    X, y = make_data(100)
+    model = MLPClassifier(**SMALL | dict(max_iter=3), warm_start=True, early_stopping=True)
+    for fit in (1, 2):
+        model.fit(X, (y > 0).astype(int))
+        assert model.t_ == fit * 3 * 90
+        assert len(model.loss_curve_) == len(model.validation_scores_) == fit * 3
+        assert model.best_validation_score_ == max(model.validation_scores_[-3:])
+
+
+def test_partial_fit_carries_its_patience():
+    # an adaptive rate falls when several calls in a row bring no improvement
+    X, y = make_data(100)
+    model = MLPRegressor(
+        **SMALL, solver="sgd", learning_rate="adaptive", learning_rate_init=0.05, tol=1e3, n_iter_no_change=2
+    )
+    rates = []
+    for _ in range(8):
+        model.partial_fit(X, y)
+        rates.append(model._optimizer.learning_rate)
+    assert_array_equal(np.round(rates, 6), [0.05] * 3 + [0.01] * 3 + [0.002] * 2)

@@ -40,7 +40,7 @@ def test_the_epoch_of_the_smallest_loss_is_kept():
             states.append((float(np.mean(error**2)), [W.copy() for W in state.network.coefs]))
 
     model = MLPRegressor(
-        early_stopping=True, solver="sgd", learning_rate_init=0.2, momentum=0.9, max_iter=7, random_state=0
+        early_stopping=True, solver="sgd", learning_rate_init=0.1, momentum=0.97, max_iter=7, random_state=0
     )
     model.set_params(callbacks=Note())
     with pytest.warns(RuntimeWarning, match=STUCK):
@@ -70,7 +70,7 @@ def stuck_accuracy(**params):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 3))
     y = (X[:, 0] > 1.2).astype(int)
-    model = MLPClassifier((8,), solver="sgd", learning_rate_init=1e-4, early_stopping=True, random_state=0, **params)
+    model = MLPClassifier((8,), solver="sgd", learning_rate_init=1e-6, early_stopping=True, random_state=0, **params)
     return model, X, y
 
 

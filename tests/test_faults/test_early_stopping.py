@@ -76,7 +76,7 @@ def stuck_accuracy(**params):
 
 @ignore_max_iter
 def test_an_accuracy_that_stays_alike_gives_way_to_the_loss():
-    model, X, y = stuck_accuracy(n_iter_no_change=4, max_iter=40, tol=0.0)
+    model, X, y = stuck_accuracy(n_iter_no_change=4, max_iter=40, tol=1e-9)
     with pytest.warns(RuntimeWarning, match=STUCK):
         model.fit(X, y)
     assert len(set(model.validation_scores_[:6])) == 1  # where patience ran out

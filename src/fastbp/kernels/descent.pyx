@@ -16,7 +16,12 @@ from fastbp.kernels.data import check
 from fastbp.kernels.dispatch import N_STATES, UPDATES
 
 #: why `Descent.train` came back
-COMPLETED, OUT_OF_PATIENCE, DIVERGED = 0, 1, 2
+COMPLETED, OUT_OF_PATIENCE, DIVERGED, GREW = 0, 1, 2, 3
+
+# An epoch whose mean loss is so many times the first one ends training.
+cdef double GROWTH = 1e6
+# Smaller first losses count as this: a net that begins with a perfect fit may lose it without harm.
+cdef double SMALL_LOSS = 1e-3
 
 
 cdef class Descent(Team):
@@ -24,12 +29,23 @@ cdef class Descent(Team):
 
     Parameters are those of `Plan`.
 
+    Attributes
+    ----------
+    first_loss : float
+        Mean loss of the first batch trained on, before any step; NaN before.
+    epochs_done : int
+        Whole epochs of the last call of `train`.
+
     Notes
     -----
     Between two steps Python may deliver what comes from outside: see `look_outside`. A batch of more rows than
     `capacity` goes through the net in slices, and Python may do so between two of these, too; the weights change at the
     end of the batch. Which batches these are is decided by the shapes alone.
     """
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.first_loss = NAN
 
     cdef double run_gradient(self) except? -1 nogil:
         """The summed loss, the gradients accumulated; NaN, and no more gradients, when these are not finite."""
@@ -74,7 +90,10 @@ cdef class Descent(Team):
                     if stepping:
                         self.t += 1
                         penalty = self.squared_weights()
-                    total += size * (loss_scale * batch_loss + 0.5 * update.alpha * penalty) / self.c.weight_sum
+                    batch_loss = (loss_scale * batch_loss + 0.5 * update.alpha * penalty) / self.c.weight_sum
+                    total += size * batch_loss
+                    if isnan(self.first_loss):
+                        self.first_loss = batch_loss
                 self.check_interrupts()
                 start += self.batch_size
         finally:
@@ -168,7 +187,7 @@ cdef class Descent(Team):
         n_epochs : int
             Epochs whose loss was written, the last of them unfinished if the loss diverged.
         status : int
-            COMPLETED, OUT_OF_PATIENCE or DIVERGED.
+            COMPLETED, OUT_OF_PATIENCE, DIVERGED, or GREW: the loss is finite but out of all proportion to `first_loss`.
 
         Raises
         ------
@@ -211,6 +230,8 @@ cdef class Descent(Team):
                         shuffle_rows(generator, lock, order, n_train)
                     if not self.run_epoch(n_train, rates[epoch], loss_scale, &losses[epoch]):
                         status = 2
+                    elif losses[epoch] > GROWTH * max(self.first_loss, SMALL_LOSS):
+                        status = 3
                     elif patience is not None:
                         patience.note(losses[epoch])
                         if patience.exhausted():

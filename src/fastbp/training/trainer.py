@@ -7,7 +7,7 @@ one at a time.
 
 import numpy as np
 
-from fastbp.kernels.descent import DIVERGED
+from fastbp.kernels.descent import DIVERGED, GREW
 from fastbp.kernels.interrupts import is_from_outside
 from fastbp.training.callbacks import Callbacks
 
@@ -69,7 +69,8 @@ class Trainer:
         Returns
         -------
         stopped : bool
-            Whether patience ran out, a callback asked for it, or, with a validation set, training diverged.
+            Whether patience ran out, a callback asked for it, or the loss grew out of all proportion; with a validation
+            set also whether training diverged.
 
         Raises
         ------
@@ -92,7 +93,8 @@ class Trainer:
         history, optimizer = self.history, self.optimizer
         watched = validation is not None or self.verbose or self.callbacks
         losses = np.empty(1 if watched else min(EPOCHS_AT_ONCE, max_iter))
-        while history.n_iter < max_iter:
+        stopped = False
+        while history.n_iter < max_iter and not stopped:
             rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
             try:
                 done, status = descent.train(
@@ -120,9 +122,14 @@ class Trainer:
                 self.score(validation)
             # the schedule decides first, so that callbacks see the learning rate of the coming epoch
             exhausted = (validation or history.patience).is_exhausted and not self.go_on(validation)
-            if self.callbacks.tell("on_epoch_end") or exhausted:
-                return True
-        return False
+            stopped = self.callbacks.tell("on_epoch_end") or exhausted or status == GREW
+            if status == GREW:
+                self.warning = (
+                    f"The loss grew from {descent.first_loss:g} in the first batch to {history.loss_curve[-1]:g} in epoch "
+                    f"{history.n_iter}, with learning rate {rate:g}: training stopped. Scale the inputs, or lower "
+                    "learning_rate_init."
+                )
+        return stopped
 
     def record(self, n_epochs, n_rows, losses, rates):
         """Book epochs that are over."""

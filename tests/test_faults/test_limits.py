@@ -90,8 +90,9 @@ OUT_OF_MEMORY = """
     model = Estimator(**small, **params).fit(X, y)
     before, failed = model.predict(X), 0
     # the weights are 32 MB: the limit is met where they are drawn, or later, where the optimizer or a batch is made
-    for megabytes in (10, 50, 80, 110):
-        resource.setrlimit(resource.RLIMIT_AS, (pages(0) + megabytes * 2**20, resource.RLIM_INFINITY))
+    for megabytes in (10, 50, 80):
+        limit = pages(0) + megabytes * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
         for _ in range(5):
             try:
                 model.set_params(**large).fit(X, y)

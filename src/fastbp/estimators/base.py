@@ -31,6 +31,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.copying import Copying
+from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.split import split_rows
 from fastbp.estimators.weights import FittedWeights
 from fastbp.initializers import legacy_generator
@@ -151,6 +152,7 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
     # _untrained_classes(targets, train)                       the classes without a row in `train`
     # _score_is_constant(y)                                    whether no prediction changes the score on these targets
     # _decode(output)                                          predictions from the network's output
+    # _report_not_finite(output)                               error or warning for an output that is not finite
     # _score_function                                          (y, predictions, sample_weight=) -> float
 
     def _fit(self, X, y, sample_weight, incremental, prepare=None):
@@ -172,12 +174,15 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         """`_fit` on the copy of the estimator that `attempt` holds. Returns what is left to do: to warn if training
         did not converge."""
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        if not first_pass:
+            self._check_weights_are_fitted()
         if prepare is not None:
             prepare(self)
         X, y = self._check(X, y, reset=first_pass)
         self._learn_targets(y, incremental)
         targets = self._encode(y, X.dtype)
         if sample_weight is not None:
+            check_numeric("sample_weight", sample_weight)
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             check_weight_scale(sample_weight, X.dtype)
         self.n_outputs_ = self._count_outputs(targets)
@@ -291,7 +296,7 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
             rows = np.arange(data.n_rows, dtype=np.int64) if self.shuffle else None
         if data.sample_weight is not None and not data.sample_weight[slice(None) if rows is None else rows].any():
             raise ValueError("sample_weight is zero for every row that is not held out: nothing to train on")
-        batch_size = self._batch_size(data.n_rows if rows is None else len(rows), attempt)
+        batch_size = self._batch_size(data.n_rows if rows is None else len(rows), incremental, attempt)
         state = callbacks.state
         state.history, state.optimizer, state.train_rows = history, optimizer, rows
         attempt.history = history
@@ -392,10 +397,12 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
 
         return Validation(score, loss, network, patience, train, by_loss=self._score_is_constant(y_val))
 
-    def _batch_size(self, n_rows, attempt):
+    def _batch_size(self, n_rows, incremental, attempt):
+        """Rows of a batch. What does not fit is clipped, with a warning: in partial_fit once for a batch_size."""
         if self.batch_size == "auto":
             return min(200, n_rows)
-        if self.batch_size > n_rows:
+        if self.batch_size > n_rows and not (incremental and getattr(self, "_clipped", None) == self.batch_size):
+            self._clipped = self.batch_size
             attempt.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped: "
                 f"batch_size={self.batch_size}, sample size {n_rows}."
@@ -424,6 +431,7 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         ``coefs_``, but where arrays of your own were assigned there, or another `activation`: then it holds copies.
         """
         check_is_fitted(self)
+        self._check_weights_are_fitted()
         network = self._fitted_network()
         network.alpha = float(self.alpha)
         return network
@@ -432,8 +440,7 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         """(network, X, targets): the fitted network, and data as its methods take them."""
         network = self.network_
         if y is None:
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
-            return network, X, None
+            return network, self._check_X(X), None
         X, y = self._check(X, y, reset=False)
         self._check_targets(y)
         return network, X, self._encode(y, X.dtype)
@@ -444,15 +451,36 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         """The estimator, with the attributes it has now: a fit that ends meanwhile gives it new ones, all at once."""
         return with_attributes(self, vars(self))
 
-    def _forward(self, X):
-        """The network's output for rows of X, validated."""
+    def _check_X(self, X):
+        """X as the network takes it."""
+        check_numeric("X", X)
+        return validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+
+    def _forward(self, X, raw=False):
+        """The network's output for rows of X, validated; `raw`: before the output activation."""
         if not self._is_valid_already(X):
             check_is_fitted(self)
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+            self._check_weights_are_fitted()
+            X = self._check_X(X)
         network = self._fitted_network()
         if X.dtype == np.float64 != network.dtype:
             network = network.astype(np.float64)
-        return network.forward_unchecked(X)
+        output = network.forward_unchecked(X, raw)
+        if not all_finite(output):
+            self._report_not_finite(output)
+        return output
+
+    def _why_not_finite(self):
+        """Why an output for a finite X is not finite."""
+        for name in ("coefs_", "intercepts_"):
+            for number, array in enumerate(getattr(self, name)):
+                values = np.asarray(array)
+                if not np.isfinite(values).all():
+                    return (
+                        f"{name}[{number}] holds {values[~np.isfinite(values)][0]}. Assign finite weights, or fit anew."
+                    )
+        dtype = np.asarray(self.coefs_[0]).dtype
+        return f"X holds values so large that sums in {dtype} overflow. Scale X as it was scaled for fit."
 
     def _is_valid_already(self, X):
         """Whether X is an array on which `validate_data` would change and report nothing.
@@ -466,7 +494,7 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
             and X.flags.aligned
             and X.ndim == 2
             and len(X) > 0
-            and "coefs_" in self.__dict__
+            and "n_layers_" in self.__dict__
             and X.shape[1] == self.n_features_in_
             and "feature_names_in_" not in self.__dict__
             and all_finite(X)

@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import sparray, spmatrix
+from scipy.special import log_expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
@@ -16,6 +17,16 @@ from sklearn.utils.validation import validate_data
 
 from fastbp.estimators.base import HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import documented
+from fastbp.estimators.numeric import check_numeric
+from fastbp.estimators.signatures import hides_others, refuse_others
+from fastbp.kernels.activations import activation_forward
+from fastbp.kernels.predictor import all_finite
+
+
+def log_logistic(z):
+    """The logarithm of the logistic function: of its value where that is above 1/2, so that the order of probabilities
+    that round to 1 is that of `predict_proba`; else from `z`, where the value may round to 0."""
+    return np.log(activation_forward(z, "logistic"), out=log_expit(z), where=z > 0)
 
 
 @documented(HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT)
@@ -82,6 +93,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return name
 
     def _check(self, X, y, reset):
+        check_numeric("X", X)
         X, y = validate_data(
             self,
             X,
@@ -100,6 +112,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
         else:
+            self._check_form(y)
             classes = unique_labels(y)
             if self.warm_start and set(classes) != set(self.classes_):
                 raise ValueError(
@@ -108,12 +121,40 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 )
             self._check_targets(y)
 
+    def _check_form(self, y):
+        """ValueError for indicators of several labels where the model has learned from labels, and the reverse."""
+        forms = ("one label for each row", "indicators of several labels for each row")
+        learned = self._label_binarizer.y_type_.startswith("multilabel")
+        came = type_of_target(y).startswith("multilabel")
+        if came != learned:
+            raise ValueError(
+                f"y holds {forms[came]}, and the model has learned from {forms[learned]}. Bring y in the form that was "
+                "learned first, or fit a new estimator."
+            )
+
     def _check_targets(self, y):
+        self._check_form(y)
         classes = unique_labels(y)
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
+
+    def _learn_classes(self, y, classes):
+        """Note the classes that the first call of partial_fit announces."""
+        multilabel = type_of_target(y).startswith("multilabel")
+        if np.ndim(classes) > 1 and not multilabel:
+            raise ValueError(
+                f"classes must have shape (n_classes,), got {np.shape(classes)}; give numpy.unique of all labels"
+            )
+        if _check_partial_fit_first_call(self, classes):
+            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+            if multilabel and not np.array_equal(self.classes_, self._label_binarizer.classes_):
+                n_labels = len(self._label_binarizer.classes_)
+                raise ValueError(
+                    f"for indicators of {n_labels} labels, classes must be the columns of y, numpy.arange({n_labels}); "
+                    f"got {classes}"
+                )
 
     def _encode(self, y, dtype):
         """Class numbers of shape (n,) for a softmax output, else indicators of shape (n, n_outputs)."""
@@ -144,7 +185,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._label_binarizer.inverse_transform(output)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    @hides_others
+    def fit(
+        self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None, **others
+    ) -> Self:
         """Fit the model to X and y.
 
         Parameters
@@ -159,6 +203,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self : MLPClassifier
         """
+        refuse_others(self, others)
         return self._fit(X, y, sample_weight, incremental=False)
 
     @available_if(lambda self: self._check_solver())
@@ -172,6 +217,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ) -> Self:
         """Train for one epoch over the given rows, going on where the last call stopped.
 
+        Calls for one estimator must come one after another: of two at the same time, in threads, the one that ends
+        last wins, and what the other learned is lost. A `batch_size` above the number of rows is clipped; a warning
+        comes with the first such call.
+
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
@@ -184,13 +233,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self : MLPClassifier
         """
-
-        def learn_classes(model):
-            if _check_partial_fit_first_call(model, classes):
-                multilabel = type_of_target(y).startswith("multilabel")
-                model._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-
-        return self._partial_fit(X, y, sample_weight, learn_classes)
+        return self._partial_fit(X, y, sample_weight, lambda model: model._learn_classes(y, classes))
 
     def predict(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The most probable class of each row; for multilabel models, every label with probability above 1/2.
@@ -216,13 +259,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; rows sum to 1, but for multilabel models.
+            In the order of ``classes_``; rows sum to 1, but for multilabel models. Where training has met one class
+            only, one column of ones.
+
+        Raises
+        ------
+        ValueError
+            If a probability is not a number, because X is too large or weights are not finite.
         """
-        output = self._forward(X)
-        return np.hstack([1 - output, output]) if output.shape[1] == 1 else output
+        model = self._as_it_is()
+        output = model._forward(X)
+        if output.shape[1] > 1:
+            return output
+        return np.ones_like(output) if len(model.classes_) == 1 else np.hstack([1 - output, output])
 
     def predict_log_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
-        """The logarithm of `predict_proba`.
+        """The logarithm of `predict_proba`, from the raw output: finite also where a probability rounds to 0.
 
         Parameters
         ----------
@@ -232,8 +284,26 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
         """
-        probabilities = self.predict_proba(X)
-        return np.log(probabilities, out=probabilities)
+        model = self._as_it_is()
+        raw = model._forward(X, raw=True)
+        if len(model.classes_) == 1:
+            return np.zeros_like(raw)
+        if model.out_activation_ == "softmax":
+            return model._log_softmax(raw)
+        return np.hstack([log_logistic(-raw), log_logistic(raw)]) if raw.shape[1] == 1 else log_logistic(raw)
+
+    def _log_softmax(self, raw):
+        """The logarithm of softmax, by the reductions themselves: for one row, the methods take twice as long."""
+        with np.errstate(over="ignore", invalid="ignore"):  # _report_not_finite tells of them
+            raw -= np.maximum.reduce(raw, axis=1, keepdims=True)
+            raw -= np.log(np.add.reduce(np.exp(raw), axis=1, keepdims=True))
+        if not all_finite(raw):
+            self._report_not_finite(raw)
+        return raw
+
+    def _report_not_finite(self, output):
+        if np.isnan(output).any():  # infinite raw predictions of probabilities 0 and 1 are fine
+            raise ValueError(f"the network's output is not a number: {self._why_not_finite()}")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,5 +1,6 @@
 """The regressor."""
 
+import warnings
 from typing import ClassVar, Self
 
 import numpy as np
@@ -14,6 +15,8 @@ from sklearn.utils.validation import validate_data
 
 from fastbp.estimators.base import HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import documented
+from fastbp.estimators.numeric import check_numeric
+from fastbp.estimators.signatures import hides_others, refuse_others
 from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION
 
 #: Output activations that are positive, as the mean of a Poisson variable is
@@ -147,6 +150,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return name
 
     def _check(self, X, y, reset):
+        check_numeric("X", X)
+        check_numeric("y", y)
         X, y = validate_data(
             self,
             X,
@@ -185,11 +190,19 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _score_is_constant(self, y):
         return bool((y == y[0]).all())  # R^2 is 0 then
 
+    def _report_not_finite(self, output):
+        warnings.warn(
+            f"The prediction holds values that are not finite: {self._why_not_finite()}", RuntimeWarning, stacklevel=4
+        )
+
     def _decode(self, output):
         return output.ravel() if output.shape[1] == 1 else output
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    @hides_others
+    def fit(
+        self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None, **others
+    ) -> Self:
         """Fit the model to X and y.
 
         Parameters
@@ -203,6 +216,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self : MLPRegressor
         """
+        refuse_others(self, others)
         return self._fit(X, y, sample_weight, incremental=False)
 
     @available_if(lambda self: self._check_solver())
@@ -211,6 +225,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Train for one epoch over the given rows, going on where the last call stopped.
+
+        Calls for one estimator must come one after another: of two at the same time, in threads, the one that ends
+        last wins, and what the other learned is lost. A `batch_size` above the number of rows is clipped; a warning
+        comes with the first such call.
 
         Parameters
         ----------

@@ -8,6 +8,13 @@ import numpy as np
 
 from fastbp.network import Network
 
+#: How to begin with weights of one's own, for messages
+OWN_WEIGHTS = (
+    "To begin with weights of your own, fit first (max_iter=1 will do), then assign coefs_ and intercepts_, and go on "
+    "with partial_fit, or with fit and warm_start=True. Or use a fastbp.Network, and copy them into its coefs and "
+    "intercepts."
+)
+
 
 class FittedWeights:
     """The part of an estimator that looks after ``coefs_``, ``intercepts_`` and the network behind them."""
@@ -51,6 +58,15 @@ class FittedWeights:
         for view, values in zip(network.coefs + network.intercepts, held, strict=True):
             view[...] = values
         return network
+
+    def _check_weights_are_fitted(self):
+        """ValueError where coefs_ were assigned to an estimator that was never fitted: it does not know its layers."""
+        missing = [name for name in ("n_features_in_", "n_layers_", "n_outputs_") if not hasattr(self, name)]
+        if missing:
+            raise ValueError(
+                f"coefs_ and intercepts_ were assigned to this {type(self).__name__} before any fit: {missing[0]} is "
+                f"not known. {OWN_WEIGHTS}"
+            )
 
     def _layer_sizes_of_weights(self):
         """The layer sizes that the shapes in coefs_ and intercepts_ tell; ValueError if they do not fit together."""

@@ -1,0 +1,108 @@
+"""Refusal of what NumPy would turn into numbers although it is none: dates, durations, text.
+
+NumPy converts NaT to -9.2e18, dates to nanoseconds since 1970, and text to the number that it spells, all silently.
+"""
+
+import datetime
+
+import numpy as np
+
+#: Python types whose values are not numbers; pandas derives its Timestamp, Timedelta and NaT from the datetime ones.
+NO_NUMBERS = (str, bytes, datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+
+WAYS_OUT = {
+    "M": "Make numbers of the dates, for instance the days since a fixed date, or leave the column out.",
+    "m": "Divide the durations by a unit, for instance numpy.timedelta64(1, 's'), or leave the column out.",
+    "S": "Encode the text, for instance with sklearn.preprocessing.OrdinalEncoder or OneHotEncoder; if it spells "
+    "numbers, convert it with astype(float).",
+}
+WAYS_OUT["U"] = WAYS_OUT["T"] = WAYS_OUT["S"]
+
+
+def check_numeric(name, values):
+    """Raise a TypeError where `values` hold dates, durations or text; look at dtypes only, where there are any.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the message.
+    values : array-like, data frame, sparse matrix or None
+        Whatever else is wrong with it is left to scikit-learn's own checks.
+
+    Raises
+    ------
+    TypeError
+        Names the column, by its name in a data frame, else by its number.
+    """
+    dtype = getattr(values, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "fiubc":
+        return
+    if hasattr(values, "columns"):  # pandas, polars and others
+        check_frame(name, values)
+    elif isinstance(values, (list, tuple)):
+        check_list(name, values)
+    elif dtype is not None and not hasattr(values, "tocsr"):  # an array, or a series
+        check_array(name, values)
+
+
+def check_frame(name, frame):
+    """Check a data frame column by column."""
+    dtypes = list(frame.dtypes)
+    if all(isinstance(dtype, np.dtype) and dtype.kind in "fiubc" for dtype in dtypes):
+        return
+    for number, column in enumerate(frame.columns):
+        values = frame.iloc[:, number] if hasattr(frame, "iloc") else frame[column]
+        found = not_numeric(values)
+        if found:
+            raise refusal(name, f"column {column!r}", *found)
+
+
+def check_list(name, values):
+    """Check a list of rows or of numbers."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "US":  # numbers beside text have become text
+            array = np.array(values, dtype=object)
+        if array.dtype.kind not in "fiubc":
+            check_array(name, array)
+    except ValueError:  # ragged
+        return
+
+
+def check_array(name, array):
+    """Check an array, column by column if it has two dimensions, or a series."""
+    columns = [("", array)]
+    if getattr(array, "ndim", 1) == 2:
+        columns = [(f"column {number}", column) for number, column in enumerate(np.asarray(array).T)]
+    for column, values in columns:
+        found = not_numeric(values)
+        if found:
+            raise refusal(name, column, *found)
+
+
+def not_numeric(column):
+    """(what, kind): the dtype, or the first value of an object column, that is no number; None if there is none."""
+    dtype = getattr(column, "dtype", None)
+    kind = getattr(dtype, "kind", "O")
+    if kind in WAYS_OUT:
+        return f"values of dtype {dtype}", kind
+    if kind != "O":
+        return None
+    array = np.asarray(column)
+    if array.dtype.kind in WAYS_OUT:
+        return f"values of dtype {dtype or array.dtype}", array.dtype.kind
+    if array.dtype.kind != "O":
+        return None
+    bad = {t for t in set(map(type, array.flat)) if issubclass(t, NO_NUMBERS)}
+    if not bad:
+        return None
+    value = next(value for value in array.flat if type(value) in bad)
+    durations = (datetime.timedelta, np.timedelta64)
+    text = isinstance(value, (str, bytes))
+    return f"{value!r}, a {type(value).__name__}", "S" if text else "m" if isinstance(value, durations) else "M"
+
+
+def refusal(name, column, what, kind):
+    """The error that says what is no number, and the way out."""
+    where = f"{column} of {name}" if column else name
+    return TypeError(f"{name} must hold numbers, and {where} holds {what}. {WAYS_OUT[kind]}")

@@ -1,10 +1,19 @@
 """fastbp: multi-layer perceptrons that train fast on a CPU, drop-in for scikit-learn's."""
 
 from fastbp.config import show_config
-from fastbp.estimators import MLPClassifier, MLPRegressor
+from fastbp.estimators import MLPClassifier, MLPRegressor, slim
 from fastbp.kernels.dispatch import VERSION as __version__
 from fastbp.network import Network
 from fastbp.training import Callback
 from fastbp.versions import VersionWarning
 
-__all__ = ["Callback", "MLPClassifier", "MLPRegressor", "Network", "VersionWarning", "__version__", "show_config"]
+__all__ = [
+    "Callback",
+    "MLPClassifier",
+    "MLPRegressor",
+    "Network",
+    "VersionWarning",
+    "__version__",
+    "show_config",
+    "slim",
+]

@@ -176,6 +176,10 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         if not first_pass:
             self._check_weights_are_fitted()
+        if vars(self).pop("_is_slim", False) and incremental:
+            attempt.warn(
+                "This estimator was made by fastbp.slim: partial_fit begins with a new optimizer and a new generator."
+            )
         if prepare is not None:
             prepare(self)
         X, y = self._check(X, y, reset=first_pass)

@@ -7,6 +7,7 @@ may also assign arrays of their own; then a network with these values is made wh
 import numpy as np
 
 from fastbp.network import Network
+from fastbp.versions import note_version, warn_if_other_version
 
 #: How to begin with weights of one's own, for messages
 OWN_WEIGHTS = (
@@ -108,9 +109,9 @@ class FittedWeights:
     def __getstate__(self):
         # coefs_ and intercepts_ hold the parameters; views into the network's vector would be pickled twice
         state = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_network"}
+        return note_version({name: value for name, value in state.items() if name != "_network"})
 
     def __setstate__(self, state):
-        super().__setstate__(state)
+        super().__setstate__(warn_if_other_version(state, type(self).__name__))
         if hasattr(self, "coefs_"):
             self._adopt(self._fitted_network())

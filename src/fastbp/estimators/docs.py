@@ -12,7 +12,9 @@ activation : {activations}, default='relu'
 solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
     - 'adam': stochastic gradient descent with adaptive moments (Kingma and Ba, 2015). Good on thousands of rows.
     - 'sgd': stochastic gradient descent with momentum and a learning rate schedule.
-    - 'lbfgs': full-batch quasi-Newton; often best on small data.
+    - 'lbfgs': full-batch quasi-Newton; often best on small data. To look at each iteration or to stop early, use
+      `callbacks`: they see loss and network after each iteration, and stop by returning True. Warm-started fits of one
+      iteration each lose the curvature that L-BFGS gathers.
 
 alpha : float, default=0.0001
     Strength of the L2 penalty ``alpha / 2 * sum of squared weights``, divided by the batch's sum of sample weights.

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastbp import Network
-from fastbp.data import as_rows, make_data
+from fastbp.data import make_data
 from fastbp.training import Optimizer
 
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -31,21 +31,26 @@ def table(n=23, m=7):
 def test_nothing_is_copied(dtype):
     X, Y = np.ones((6, 3), dtype), np.ones((6, 2), dtype)
     labels, weight = np.zeros(6, np.int64), np.ones(6)
-    values, *_, held_Y, _, held_weight = make_data(X, Y, weight, 2, dtype).arrays
+    values, _, _, held_Y, _, held_weight, _ = make_data(X, Y, weight, 2, dtype).arrays
     assert np.shares_memory(values, X)
     assert np.shares_memory(held_Y, Y)
     assert np.shares_memory(held_weight, weight)
-    assert np.shares_memory(make_data(X, labels, None, 2, dtype).arrays[4], labels)
+    held_labels = make_data(X, labels, None, 2, dtype).arrays[4]
+    assert not np.shares_memory(held_labels, labels)
+    assert not held_labels.flags.writeable
 
 
 @both_dtypes
 @pytest.mark.parametrize("container", [sp.csr_array, sp.csr_matrix])
-def test_the_arrays_of_csr_are_not_copied(container, dtype):
+def test_of_csr_the_values_are_not_copied_and_the_indices_are(container, dtype):
     X = container(table().astype(dtype))
-    values, indices, indptr, shape = as_rows(X, np.dtype(dtype))
+    values, indices, indptr, *_ = make_data(X, None, None, 1, np.dtype(dtype)).arrays
     assert np.shares_memory(values, X.data)
-    assert np.shares_memory(indices, X.indices)
-    assert (indptr.dtype, shape) == (np.int64, (23, 7))
+    for held, given in ((indices, X.indices), (indptr, X.indptr)):
+        assert_array_equal(held, given)
+        assert not np.shares_memory(held, given)
+        assert not held.flags.writeable
+    assert (indices.dtype, indptr.dtype) == (np.int32, np.int64)
 
 
 def test_read_only_arrays():

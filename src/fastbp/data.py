@@ -1,38 +1,230 @@
 """From the user's arrays to the `Data` that the kernels read.
 
-Nothing is copied that the kernels can read as it is: a C-contiguous X of the network's dtype, or the three arrays of a
-CSR matrix.
+No numbers are copied that the kernels can read as they are: a C-contiguous X of the network's dtype, or the values of a
+CSR matrix. What the kernels follow, indices and class numbers, `Data` copies and checks.
+
+SciPy's own routines follow the indices of a sparse matrix without looking, and so do the functions of scikit-learn that
+call them: `check_sparse` stands before all of these.
 """
+
+from itertools import chain
 
 import numpy as np
 from scipy import sparse
 
-from fastbp.kernels.data import Data
+from fastbp.kernels.data import Data, check_below, check_integers, check_starts, private_indices, private_starts
+
+#: Elements of a dense indicator matrix that are looked at together, so that no copy of the whole is made.
+BLOCK_ELEMENTS = 2**20
+
+
+def real_array(name, values):
+    """`values` as an array of real numbers.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls them.
+    values : array-like
+        Numbers or booleans; of pandas, also a table of its own nullable types.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError
+        For anything else: dates, strings, bytes, complex numbers, objects.
+    """
+    if sparse.issparse(values):
+        raise TypeError(f"{name} must be dense, got a sparse matrix; use {name}.toarray()")
+    array = np.asarray(values)
+    if array.dtype.kind in "fiub":
+        return array
+    dtypes = np.atleast_1d(np.asarray(getattr(values, "dtypes", getattr(values, "dtype", None)), object))
+    columns = getattr(values, "columns", [getattr(values, "name", None)])
+    if array.dtype.kind == "O" and hasattr(values, "to_numpy") and len(dtypes) == len(columns):
+        wrong = [f"{column!r}: {dtype}" for column, dtype in zip(columns, dtypes, strict=True) if not is_real(dtype)]
+        if not wrong:
+            return values.to_numpy(np.float64, na_value=np.nan)
+        raise TypeError(f"{name} must hold real numbers, got column(s) {', '.join(wrong[:10])}")
+    raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+
+
+def is_real(dtype):
+    """Whether a dtype, of NumPy or pandas, is one of real numbers or booleans."""
+    return getattr(dtype, "kind", "O") in "fiub"
+
+
+def check_sparse(name, matrix):
+    """ValueError unless a sparse matrix is whole: its arrays fit together, and its indices lie inside it.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls it.
+    matrix : object
+        Of any sparse format; what is not sparse passes.
+
+    Notes
+    -----
+    Who holds the matrix can still write to it: what is followed later is to be a checked copy.
+    """
+    if not sparse.issparse(matrix) or matrix.ndim != 2:
+        return
+    check = CHECKS.get(matrix.format)
+    if check is not None:
+        check(name, matrix, *matrix.shape)
+
+
+def check_compressed(name, matrix, n_major, n_minor):
+    """`check_sparse` for `n_major` rows (of CSC: columns; of BSR: rows of blocks), indices below `n_minor`."""
+    indptr, indices = matrix.indptr, matrix.indices
+    check_integers(f"{name}.indptr", indptr)
+    check_integers(f"{name}.indices", indices)
+    check_starts(f"{name}.indptr", indptr, n_major, min(len(indices), len(matrix.data)))
+    check_below(f"{name}.indices", indices[: indptr[-1]], n_minor)
+
+
+def check_csr(name, matrix, n_rows, n_columns):
+    """`check_sparse` for compressed rows."""
+    check_values(name, matrix.data, 1)
+    check_compressed(name, matrix, n_rows, n_columns)
+
+
+def check_csc(name, matrix, n_rows, n_columns):
+    """`check_sparse` for compressed columns."""
+    check_values(name, matrix.data, 1)
+    check_compressed(name, matrix, n_columns, n_rows)
+
+
+def check_bsr(name, matrix, n_rows, n_columns):
+    """`check_sparse` for compressed rows of blocks."""
+    check_values(name, matrix.data, 3)
+    height, width = matrix.data.shape[1:]
+    if not height or not width or n_rows % height or n_columns % width:
+        raise ValueError(f"{name}.data holds blocks of {height} x {width}, which do not divide {n_rows} x {n_columns}")
+    check_compressed(name, matrix, n_rows // height, n_columns // width)
+
+
+def check_coo(name, matrix, n_rows, n_columns):
+    """`check_sparse` for coordinates."""
+    check_values(name, matrix.data, 1)
+    for axis, (coordinates, limit) in enumerate(zip(matrix.coords, (n_rows, n_columns), strict=True)):
+        check_integers(f"{name}.coords[{axis}]", coordinates)
+        if len(coordinates) != len(matrix.data):
+            raise ValueError(
+                f"{name}.coords[{axis}] must have a number for each of the {len(matrix.data)} values in {name}.data, "
+                f"got {len(coordinates)}"
+            )
+        check_below(f"{name}.coords[{axis}]", coordinates, limit)
+
+
+def check_dia(name, matrix, n_rows, n_columns):
+    """`check_sparse` for diagonals."""
+    check_values(name, matrix.data, 2)
+    check_integers(f"{name}.offsets", matrix.offsets)
+    if len(matrix.offsets) != len(matrix.data):
+        raise ValueError(
+            f"{name}.offsets must have a number for each of the {len(matrix.data)} diagonals in {name}.data, got "
+            f"{len(matrix.offsets)}"
+        )
+    offsets = matrix.offsets
+    if offsets.size and not (-n_rows < offsets.min() and offsets.max() < n_columns):
+        raise ValueError(
+            f"{name}.offsets must lie between {-n_rows} and {n_columns}, got {offsets.min()} to {offsets.max()}"
+        )
+
+
+def check_lil(name, matrix, n_rows, n_columns):
+    """`check_sparse` for lists of columns."""
+    if np.shape(matrix.rows) != (n_rows,) or np.shape(matrix.data) != (n_rows,):
+        raise ValueError(f"{name}.rows and {name}.data must hold {n_rows} lists each")
+    for row, (columns, values) in enumerate(zip(matrix.rows, matrix.data, strict=True)):
+        if not isinstance(columns, list) or not isinstance(values, list) or len(columns) != len(values):
+            raise ValueError(f"{name}.rows[{row}] and {name}.data[{row}] must be lists of the same length")
+    check_below(f"{name}.rows", integers(f"{name}.rows", chain.from_iterable(matrix.rows)), n_columns)
+
+
+def check_dok(name, matrix, n_rows, n_columns):
+    """`check_sparse` for a dictionary."""
+    keys = list(matrix.keys())
+    for key in keys:
+        if not isinstance(key, tuple) or len(key) != 2:
+            raise ValueError(f"the keys of {name} must be (row, column), got {key!r}")
+    for axis, limit in enumerate((n_rows, n_columns)):
+        label = f"the {('row', 'column')[axis]} numbers of {name}"
+        check_below(label, integers(label, (key[axis] for key in keys)), limit)
+
+
+CHECKS = {
+    "csr": check_csr,
+    "csc": check_csc,
+    "bsr": check_bsr,
+    "coo": check_coo,
+    "dia": check_dia,
+    "lil": check_lil,
+    "dok": check_dok,
+}
+
+
+def integers(name, numbers):
+    """An array of the integers; ValueError if there is anything else among them."""
+    try:
+        return np.fromiter(map(int, numbers), np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must be integers: {error}") from error
+
+
+def check_values(name, values, ndim):
+    """ValueError unless the values of a sparse matrix are an array of `ndim` dimensions."""
+    if np.ndim(values) != ndim:
+        raise ValueError(f"{name}.data must have {ndim} dimension(s), got shape {np.shape(values)}")
+
+
+def checked_csr(name, matrix):
+    """A sparse matrix as CSR, with index arrays that were checked and that nobody else can write to.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls it.
+    matrix : sparse matrix
+        CSR shares its values with the result.
+
+    Returns
+    -------
+    csr_array
+    """
+    check_sparse(name, matrix)
+    if matrix.format in ("csr", "csc"):
+        shape, container = matrix.shape, sparse.csr_array if matrix.format == "csr" else sparse.csc_array
+        n_major, n_minor = shape if matrix.format == "csr" else shape[::-1]
+        indptr = private_starts(f"{name}.indptr", matrix.indptr, n_major, min(len(matrix.indices), len(matrix.data)))
+        indices = private_indices(f"{name}.indices", matrix.indices[: indptr[-1]], n_minor)
+        matrix = container((matrix.data[: indptr[-1]], indices, indptr), shape=shape)
+    return matrix.tocsr()
 
 
 def as_rows(X, dtype):
-    """X as the kernels take it: a C-contiguous, aligned array, or (values, indices, indptr, shape).
+    """X as `Data` takes it: a C-contiguous, aligned array, or (values, indices, indptr, shape).
 
     Parameters
     ----------
     X : ndarray or sparse matrix of shape (n, n_features)
-        CSC becomes CSR; duplicates and unsorted indices are fine, and nothing is densified.
+        Any other sparse format becomes CSR; duplicates and unsorted indices are fine, and nothing is densified.
     dtype : dtype
         float32 or float64.
     """
     if type(X) is np.ndarray and X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned:
         return X
     if not sparse.issparse(X):
-        return dense("X", X, dtype)
-    X = X.tocsr()
-    check_indices(X)
-    indices = X.indices if X.indices.dtype in (np.int32, np.int64) else X.indices.astype(np.int64)
-    return (
-        np.ascontiguousarray(lowered("X", X.data, dtype), dtype),
-        np.ascontiguousarray(indices),
-        np.ascontiguousarray(X.indptr, np.int64),
-        X.shape,
-    )
+        return dense("X", np.asarray(X), dtype)
+    if X.format != "csr":
+        X = checked_csr("X", X)
+    check_values("X", X.data, 1)
+    return dense("X", X.data, dtype), X.indices, X.indptr, X.shape
 
 
 def lowered(name, array, dtype):
@@ -51,18 +243,40 @@ def dense(name, array, dtype):
     return np.require(lowered(name, array, dtype), dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
-def check_indices(X):
-    """ValueError unless the indices of a CSR matrix lie inside it: the kernels follow them without looking."""
-    n_rows, n_columns = X.shape
-    indptr, room = X.indptr, min(len(X.indices), len(X.data))
-    if len(indptr) != n_rows + 1 or indptr[0] != 0 or indptr[-1] > room or (np.diff(indptr) < 0).any():
-        raise ValueError(f"X.indptr of a sparse matrix with {n_rows} rows must rise from 0 to its number of non-zeros")
-    used = X.indices[: X.indptr[-1]]
-    if used.size and (used.min() < 0 or used.max() >= n_columns):
-        raise ValueError(
-            f"X.indices of a sparse matrix with {n_columns} columns must lie in [0, {n_columns}), got {used.min()} to "
-            f"{used.max()}"
-        )
+def indicator_csr(Y):
+    """Where a matrix of zeros and ones has its ones, as CSR.
+
+    Parameters
+    ----------
+    Y : ndarray or sparse matrix of shape (n, n_outputs)
+        Whatever is not zero counts as one. It may be sparse of any format; it is not made dense.
+
+    Returns
+    -------
+    csr_array of int8
+        Without explicit zeros; a CSR matrix that has none shares its index arrays with the result.
+    """
+    if sparse.issparse(Y):
+        Y = checked_csr("y", Y)
+        if not Y.has_canonical_format:
+            Y = Y.copy()
+            Y.sum_duplicates()
+        keep = Y.data != 0
+        indices, indptr = Y.indices, Y.indptr
+        if not keep.all():
+            indices, indptr = indices[keep], np.concatenate([[0], np.cumsum(keep)])[indptr]
+    else:
+        step = max(1, BLOCK_ELEMENTS // max(1, Y.shape[1]))
+        blocks = [slice(start, start + step) for start in range(0, len(Y), step)]
+        indptr = np.zeros(len(Y) + 1, np.int64)
+        for rows in blocks:
+            np.cumsum(np.count_nonzero(Y[rows], axis=1), out=indptr[1:][rows])
+            indptr[1:][rows] += indptr[rows.start]
+        indices = np.empty(indptr[-1], np.int32 if Y.shape[1] <= 2**31 else np.int64)
+        for rows in blocks:
+            ones = indptr[rows.start], indptr[min(rows.stop, len(Y))]
+            indices[slice(*ones)] = np.nonzero(Y[rows])[1]
+    return sparse.csr_array((np.ones(len(indices), np.int8), indices, indptr), shape=Y.shape)
 
 
 def make_data(X, targets, sample_weight, n_outputs, dtype):
@@ -71,9 +285,9 @@ def make_data(X, targets, sample_weight, n_outputs, dtype):
     Parameters
     ----------
     X : ndarray or sparse matrix of shape (n, n_features)
-    targets : ndarray or None
-        Integers of shape (n,): class numbers below `n_outputs`, for one-hot targets. Else (n, n_outputs) of numbers.
-        None for forward passes.
+    targets : ndarray, csr_array or None
+        Integers of shape (n,): class numbers below `n_outputs`, for one-hot targets. Else (n, n_outputs) of numbers, or
+        what `indicator_csr` makes of zeros and ones. None for forward passes.
     sample_weight : array-like of shape (n,) or None
     n_outputs : int
     dtype : dtype
@@ -83,14 +297,18 @@ def make_data(X, targets, sample_weight, n_outputs, dtype):
     -------
     Data
     """
-    Y = labels = None
-    if targets is not None and targets.ndim == 1:
-        labels = np.ascontiguousarray(targets, np.int64)
+    Y = labels = label_start = None
+    if sparse.issparse(targets):
+        if targets.shape != (X.shape[0], n_outputs):
+            raise ValueError(f"y must have shape {(X.shape[0], n_outputs)}, got {targets.shape}")
+        labels, label_start = targets.indices, targets.indptr
+    elif targets is not None and targets.ndim == 1:
+        labels = np.asarray(targets)
     elif targets is not None:
         Y = dense("y", targets, dtype)
     if sample_weight is not None:
-        sample_weight = np.ascontiguousarray(sample_weight, np.float64)
-    return Data(as_rows(X, dtype), Y, labels, sample_weight, n_outputs)
+        sample_weight = np.require(sample_weight, np.float64, ["C_CONTIGUOUS", "ALIGNED"])
+    return Data(as_rows(X, dtype), Y, labels, sample_weight, n_outputs, label_start)
 
 
 def check_weight_scale(sample_weight, dtype):

@@ -11,8 +11,9 @@ backward pass 1, its change 2, the change of dW 2). ``benchmarks/derivatives.py`
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
-from fastbp.data import as_rows, check_indices, dense, lowered
+from fastbp.data import as_rows, checked_csr, dense, real_array
 from fastbp.kernels._doors import check_shape
 from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
 from fastbp.kernels.linearization import Linearization, transposed_weights
@@ -216,8 +217,7 @@ class Differentiable:
         if callable(self.loss):
             weight = None if data.sample_weight is None else data.sample_weight[rows]
             gradient = self.kernel_loss.checked(Y, at.preactivation, weight)[1]
-            gradient = lowered(f"the gradient from {self.kernel_loss}", gradient, self.dtype)
-            return np.ascontiguousarray(gradient, self.dtype), True
+            return dense(f"the gradient from {self.kernel_loss}", gradient, self.dtype), True
         canonical = self.activations[-1] == CANONICAL_ACTIVATION[self.kernel_loss]
         gradient = at.output - Y if canonical else loss_gradient(Y, at.output, self.kernel_loss)
         return self._weighted(data, rows, gradient), canonical
@@ -242,9 +242,8 @@ class Differentiable:
         With `alone`, in this thread only.
         """
         n = X.shape[0]
-        if hasattr(X, "tocsr"):
-            X = X.tocsr()
-            check_indices(X)
+        if sparse.issparse(X):
+            X = checked_csr("X", X)  # slicing follows its indices, after functions of the user's have run
         turned = transposed_weights(self.layers, self.params)
         size = self._slice_rows()
         n_slices = -(-n // size)
@@ -259,7 +258,7 @@ class Differentiable:
                     if pool.halted:
                         return
                     rows = slice(i * size, min((i + 1) * size, n))
-                    part = X[rows].toarray() if hasattr(X, "tocsr") else X[rows]
+                    part = X[rows].toarray() if sparse.issparse(X) else X[rows]
                     at = Linearization(self.layers, self.params, turned, as_rows(part, self.dtype))
                     piece(at, rows, *total)
 
@@ -287,7 +286,4 @@ class Differentiable:
 
     def _like(self, name, array, shape):
         """`array` in the network's dtype, C-contiguous and aligned; ValueError unless of this shape."""
-        array = np.asarray(array)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
-        return dense(name, check_shape(name, array, shape), self.dtype)
+        return dense(name, check_shape(name, real_array(name, array), shape), self.dtype)

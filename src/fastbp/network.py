@@ -10,27 +10,27 @@ so that a copy of the weights is one copy, an average is one axpy, and L-BFGS ne
 
 import os
 from collections.abc import Callable, Sequence
+from inspect import signature
 from itertools import pairwise
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from scipy.sparse import sparray, spmatrix
+from scipy.sparse import issparse, sparray, spmatrix
 
 from fastbp.costs import Cost
-from fastbp.data import check_weight_scale, make_data
+from fastbp.data import check_weight_scale, checked_csr, indicator_csr, make_data, real_array
 from fastbp.derivatives import SLICE_ROWS, Differentiable
 from fastbp.initializers import INITIALIZERS, legacy_generator
-from fastbp.kernels._doors import check_name
+from fastbp.kernels._doors import check_name, check_shape
 from fastbp.kernels.descent import Descent
 from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION, LOSSES
 from fastbp.kernels.predictor import Predictor
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
+from fastbp.versions import note_version, warn_if_other_version
 
 #: A thread with fewer rows of a batch would not fill a register block.
 ROWS_PER_THREAD = 8
-
-#: Attributes that point into the flat vector, made anew by `Network._bind`.
-DERIVED = ("coefs", "intercepts", "_predictor", "_raw_predictor")
 
 
 class Network(Differentiable):
@@ -99,6 +99,14 @@ class Network(Differentiable):
         initializer: str | None = "glorot_uniform",
         n_threads: int | None = None,
     ):
+        self._define(layer_sizes, activation, output_activation, loss, alpha, dtype, n_threads)
+        self._params = np.empty(self.n_params, self.dtype)
+        self._bind()
+        if initializer is not None:
+            self.initialize(random_state, initializer)
+
+    def _define(self, layer_sizes, activation, output_activation, loss, alpha, dtype, n_threads):
+        """Everything but the parameters, checked."""
         self.layer_sizes = checked_layer_sizes(layer_sizes)
         self.activations = (*hidden_activations(activation, len(self.layer_sizes) - 2), output_activation)
         names = (activation,) if isinstance(activation, str) else tuple(activation)
@@ -111,16 +119,11 @@ class Network(Differentiable):
             raise ValueError(f"alpha must be a finite number >= 0, got {alpha!r}")
         self.alpha = float(alpha)
         self.dtype = checked_dtype(dtype)
+        if n_threads is not None and (not isinstance(n_threads, Integral) or n_threads < 1):
+            raise ValueError(f"n_threads must be None or an integer >= 1, got {n_threads!r}")
         self.n_threads = n_threads
         check_memory(self.layer_sizes, self.dtype)
         self.layers, self.n_coefs, self.n_params = layer_table(self.layer_sizes, self.activations)
-        self._allocate()
-        if initializer is not None:
-            self.initialize(random_state, initializer)
-
-    def _allocate(self):
-        self._params = np.empty(self.n_params, self.dtype)
-        self._bind()
 
     def _bind(self):
         """Make what points into the flat vector: the views, and the compiled forward pass."""
@@ -155,7 +158,7 @@ class Network(Differentiable):
     @params.setter
     def params(self, values: ArrayLike):
         if values is not self._params:
-            values = np.asarray(values)
+            values = real_array("params", values)
             if values.shape != (self.n_params,):
                 raise ValueError(f"params must have shape ({self.n_params},), got {values.shape}")
             self._params[...] = values
@@ -165,12 +168,14 @@ class Network(Differentiable):
 
         Parameters
         ----------
-        flat : ndarray of shape (n_params,)
+        flat : array-like of shape (n_params,)
+            The views are into it, if it is an ndarray.
 
         Returns
         -------
         coefs, intercepts : list of ndarray
         """
+        flat = check_shape("flat", np.asarray(flat), (self.n_params,))
         coefs = [flat[c : c + i * o].reshape(i, o) for i, o, c, _, _ in self.layers]
         intercepts = [flat[b : b + o] for _, o, _, b, _ in self.layers]
         return coefs, intercepts
@@ -291,16 +296,19 @@ class Network(Differentiable):
         return out
 
     def loss_and_gradient(
-        self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike | sparray | spmatrix,
+        y: ArrayLike | sparray | spmatrix,
+        sample_weight: ArrayLike | None = None,
     ) -> tuple[float, NDArray]:
         """The mean loss and its gradient, by one forward and one backward pass.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, n_features)
-        y : array-like of shape (n,) or (n, n_outputs)
+        y : array-like of shape (n,) or (n, n_outputs), or sparse matrix of shape (n, n_outputs)
             For a softmax output, integers of shape (n,) are class numbers. For one output, shape (n,) is taken as
-            (n, 1).
+            (n, 1). A sparse matrix holds zeros and ones, and is not made dense.
         sample_weight : array-like of shape (n,) or None
 
         Returns
@@ -342,9 +350,9 @@ class Network(Differentiable):
         return 0.5 * self.alpha * float(coefs @ coefs) if self.alpha else 0.0
 
     def _check_X(self, X):
-        if not hasattr(X, "tocsr"):
-            X = np.asarray(X)
-        if X.dtype.kind not in "fiub":
+        if not issparse(X):
+            X = real_array("X", X)
+        elif X.dtype.kind not in "fiub":
             raise TypeError(f"X must hold real numbers, got dtype {X.dtype}")
         if X.ndim != 2 or X.shape[1] != self.layer_sizes[0]:
             raise ValueError(f"X must have shape (n, {self.layer_sizes[0]}) for this network, got {X.shape}")
@@ -357,7 +365,7 @@ class Network(Differentiable):
         )
 
     def _check_y(self, y, n):
-        y = np.asarray(y)
+        y = checked_indicator(y) if issparse(y) else real_array("y", y)
         if n == 0:
             raise ValueError("X has no rows: a mean loss needs at least one")
         if self.activations[-1] == "softmax" and y.ndim == 1 and y.dtype.kind in "iu":
@@ -365,8 +373,6 @@ class Network(Differentiable):
                 raise ValueError(f"y as class numbers must lie in [0, {self.n_outputs}), got {y.min()} to {y.max()}")
             shape = (n,)
         else:
-            if y.dtype.kind not in "fiub":
-                raise TypeError(f"y must hold real numbers, got dtype {y.dtype}")
             if y.ndim == 1 and self.n_outputs == 1:
                 y = y[:, None]
             shape = (n, self.n_outputs)
@@ -386,22 +392,44 @@ class Network(Differentiable):
         Network
         """
         other = object.__new__(Network)
-        other.__dict__.update(self.__getstate__())
-        other.dtype = checked_dtype(dtype)
-        other._allocate()
-        other._params[...] = self._params
+        other._define(**{**self._definition(), "dtype": dtype})
+        other._params = self._params.astype(other.dtype)
+        other._bind()
         return other
 
     def copy(self) -> "Network":
         """An independent network with the same parameters."""
         return self.astype(self.dtype)
 
+    def _definition(self):
+        """The arguments of `_define`."""
+        return {
+            "layer_sizes": self.layer_sizes,
+            "activation": self.activations[:-1] or self.hidden_activation or (),
+            "output_activation": self.activations[-1],
+            "loss": self.loss,
+            "alpha": self.alpha,
+            "dtype": self.dtype,
+            "n_threads": self.n_threads,
+        }
+
     def __getstate__(self):
-        # the views are made anew: a pickled view would no longer share memory with the flat vector
-        return {k: v for k, v in self.__dict__.items() if k not in DERIVED}
+        # everything else follows from these: what a pickle tells is checked as what a user tells
+        return note_version({**self._definition(), "params": self._params})
 
     def __setstate__(self, state):
-        self.__dict__.update(state)
+        state = warn_if_other_version(state, "Network")
+        names = {*signature(self._define).parameters, "params"}
+        if state.keys() != names:
+            raise ValueError(
+                f"the pickle of a Network must hold {', '.join(sorted(names))}; got {', '.join(map(str, state))}"
+            )
+        params = state.pop("params")
+        self._define(**state)
+        if not isinstance(params, np.ndarray) or params.dtype != self.dtype or params.shape != (self.n_params,):
+            raise ValueError(f"the params in the pickle of a Network must be {self.n_params} numbers of {self.dtype}")
+        # read-only where the pickle's buffers, or a memory map, are not to be written to: training writes
+        self._params = np.require(params, self.dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE", "ENSUREARRAY"])
         self._bind()
 
     def __deepcopy__(self, memo):
@@ -467,11 +495,27 @@ def kernel_loss(loss, output_activation):
     return loss
 
 
+def checked_indicator(y):
+    """A sparse y as `make_data` takes it; ValueError unless it holds zeros and ones."""
+    if y.dtype.kind not in "fiub":
+        raise TypeError(f"y must hold real numbers, got dtype {y.dtype}")
+    if y.ndim != 2:
+        raise ValueError(f"y must have two dimensions where it is sparse, got shape {y.shape}")
+    summed = checked_csr("y", y)
+    if not summed.has_canonical_format:
+        summed = summed.copy()
+        summed.sum_duplicates()
+    wrong = summed.data[(summed.data != 0) & (summed.data != 1)]
+    if wrong.size:
+        raise ValueError(f"y must hold zeros and ones where it is sparse, got {wrong[0]}; use y.toarray()")
+    return indicator_csr(summed)
+
+
 def checked_weight(sample_weight, n, dtype):
     """The weights as float64; ValueError unless finite, not negative, not all zero, and one for each row."""
     if sample_weight is None:
         return None
-    weight = np.asarray(sample_weight, np.float64)
+    weight = real_array("sample_weight", sample_weight).astype(np.float64, copy=False)
     if weight.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), got {weight.shape}")
     if (weight < 0).any():
@@ -492,7 +536,7 @@ def layer_table(layer_sizes, activations):
 
     Returns
     -------
-    table : ndarray of int64 of shape (n_layers, 5)
+    table : ndarray of int64 of shape (n_layers, 5), read-only
         fan_in, fan_out, offset of W, offset of b, number of the activation.
     n_coefs, n_params : int
     """
@@ -504,4 +548,6 @@ def layer_table(layer_sizes, activations):
         table.append((fan_in, fan_out, coef, intercept, ACTIVATIONS[activation]))
         coef += fan_in * fan_out
         intercept += fan_out
-    return np.array(table, np.int64), n_coefs, n_params
+    # in bytes, which nobody can write to: the kernels follow the offsets
+    table = np.frombuffer(np.array(table, np.int64).tobytes(), np.int64).reshape(-1, 5)
+    return table, n_coefs, n_params

@@ -28,7 +28,7 @@ from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastbp.data import check_weight_scale, make_data
+from fastbp.data import check_sparse, check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.copying import Copying
 from fastbp.estimators.numeric import check_numeric
@@ -457,6 +457,7 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
 
     def _check_X(self, X):
         """X as the network takes it."""
+        check_sparse("X", X)
         check_numeric("X", X)
         return validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
 

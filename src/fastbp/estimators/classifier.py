@@ -15,6 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
+from fastbp.data import check_sparse, indicator_csr
 from fastbp.estimators.base import HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import documented
 from fastbp.estimators.numeric import check_numeric
@@ -93,6 +94,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return name
 
     def _check(self, X, y, reset):
+        check_sparse("X", X)
+        check_sparse("y", y)
         check_numeric("X", X)
         X, y = validate_data(
             self,
@@ -142,6 +145,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _learn_classes(self, y, classes):
         """Note the classes that the first call of partial_fit announces."""
+        check_sparse("y", y)
         multilabel = type_of_target(y).startswith("multilabel")
         if np.ndim(classes) > 1 and not multilabel:
             raise ValueError(
@@ -157,9 +161,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 )
 
     def _encode(self, y, dtype):
-        """Class numbers of shape (n,) for a softmax output, else indicators of shape (n, n_outputs)."""
+        """Class numbers of shape (n,) for a softmax output; for several labels, where the ones are; else indicators of
+        shape (n, 1)."""
         if self._label_binarizer.y_type_ == "multiclass":
             return np.searchsorted(self.classes_, y)
+        if self._label_binarizer.y_type_ == "multilabel-indicator":
+            if y.ndim != 2 or y.shape[1] != len(self.classes_):
+                raise ValueError(f"y must be an indicator matrix of {len(self.classes_)} labels, got shape {y.shape}")
+            return indicator_csr(y)
         return self._label_binarizer.transform(y).astype(dtype)
 
     def _stratified(self, targets):
@@ -304,6 +313,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _report_not_finite(self, output):
         if np.isnan(output).any():  # infinite raw predictions of probabilities 0 and 1 are fine
             raise ValueError(f"the network's output is not a number: {self._why_not_finite()}")
+
+    def score(
+        self,
+        X: ArrayLike | sparray | spmatrix,
+        y: ArrayLike | sparray | spmatrix,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """The accuracy on X and y; for multilabel models, the share of rows in which every label is right.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like or sparse matrix of shape (n_samples,) or (n_samples, n_labels)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        check_sparse("y", y)
+        return super().score(X, y, sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import sparray, spmatrix
+from scipy.sparse import issparse, sparray, spmatrix
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
+from fastbp.data import check_sparse
 from fastbp.estimators.base import HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import documented
 from fastbp.estimators.numeric import check_numeric
@@ -150,6 +151,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return name
 
     def _check(self, X, y, reset):
+        check_sparse("X", X)
+        if issparse(y):
+            raise TypeError("y must be dense, got a sparse matrix; use y.toarray()")
         check_numeric("X", X)
         check_numeric("y", y)
         X, y = validate_data(

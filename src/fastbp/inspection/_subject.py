@@ -1,8 +1,8 @@
 """What the tools of this package look at: a network, rows of X, and targets as numbers."""
 
-import numpy as np
+from scipy import sparse
 
-from fastbp.data import lowered
+from fastbp.data import checked_csr, dense
 from fastbp.network import Network
 
 
@@ -62,7 +62,6 @@ def dense_problem(net_or_estimator, X, y, sample_weight):
     """
     network, X, y = as_network_sees(net_or_estimator, X, y)
     X = network._check_X(X)
-    X = X.toarray() if hasattr(X, "toarray") else X
-    X = np.ascontiguousarray(lowered("X", X, network.dtype), network.dtype)
+    X = dense("X", checked_csr("X", X).toarray() if sparse.issparse(X) else X, network.dtype)
     data = network._make_data(X, y, sample_weight)
     return network, X, data.targets(slice(None)), data.sample_weight

@@ -4,8 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from scipy.sparse import sparray, spmatrix
 
+from fastbp.data import checked_csr
 from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._report import norm, number, table
 from fastbp.inspection.trace import backprop_trace, local_slope
@@ -296,13 +298,15 @@ def probe(state):
     -------
     X, targets, sample_weight
     """
-    rows = np.arange(state.X.shape[0]) if state.train_rows is None else np.sort(state.train_rows)
+    rows = state.train_rows
+    rows = np.arange(state.X.shape[0]) if rows is None else np.sort(rows)
     weight = state.sample_weight
     if weight is not None:
         rows = rows[np.asarray(weight)[rows] > 0]
     if len(rows) > PROBE_ROWS:
         rows = rows[np.linspace(0, len(rows) - 1, PROBE_ROWS).astype(int)]
-    return state.X[rows], state.targets[rows], None if weight is None else np.asarray(weight)[rows]
+    X = checked_csr("X", state.X) if sparse.issparse(state.X) else state.X
+    return X[rows], state.targets[rows], None if weight is None else np.asarray(weight)[rows]
 
 
 def change(W, before):

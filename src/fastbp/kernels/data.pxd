@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 from fastbp.kernels.dispatch cimport data_t
 
 
-# Where the elements of a C-contiguous array begin; the array must outlive the pointer. To write there, ask for
+# Where the elements of a C-contiguous, aligned array begin; the array must outlive the pointer. To write there, ask for
 # `writable`, which refuses read-only arrays.
 cdef void *address(array, bint writable=*) except? NULL
 
@@ -16,4 +16,5 @@ cdef class Data:
     cdef readonly int64_t n_features
     cdef readonly int64_t n_outputs
     cdef readonly object arrays
+    cdef indicators(self, rows)
     cdef int64_t largest_batch(self, int64_t batch_size) except -1

@@ -21,7 +21,8 @@ cdef extern from "isa.h" nogil:
         const void *indices
         int64_t index_bytes
         const void *Y
-        const int64_t *labels
+        const int32_t *labels
+        const int64_t *label_start
         const double *sample_weight
 
     ctypedef struct update_t:

@@ -71,7 +71,8 @@ typedef struct {
     const void *indices;         /* columns of the non-zeros */
     int64_t index_bytes;         /* 4 or 8 */
     const void *Y;               /* (n, n_outputs) */
-    const int64_t *labels;       /* (n,) class numbers in place of Y: row i of Y is one-hot at labels[i] */
+    const int32_t *labels;       /* in place of a Y of zeros and ones, or NULL: row i of Y is 1 at labels[i] ... */
+    const int64_t *label_start;  /* ... or, if not NULL, at labels[label_start[i]] to labels[label_start[i + 1] - 1] */
     const double *sample_weight; /* (n,) or NULL */
 } data_t;
 

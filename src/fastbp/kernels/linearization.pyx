@@ -17,7 +17,7 @@ from libc.stdint cimport int64_t
 from fastbp.kernels.data cimport address
 from fastbp.kernels.dispatch cimport kernels_for, kernels_t
 
-from fastbp.kernels.data import check
+from fastbp.kernels.data import check, check_layers
 from fastbp.kernels.dispatch import ACTIVATIONS, NEEDS_PREACTIVATION
 
 NEEDS_Z = {ACTIVATIONS[name] for name in NEEDS_PREACTIVATION}
@@ -25,6 +25,7 @@ NEEDS_Z = {ACTIVATIONS[name] for name in NEEDS_PREACTIVATION}
 
 def transposed_weights(const int64_t[:, ::1] layers, params):
     """The transpose of every weight matrix of a flat parameter vector, at its place in a flat vector."""
+    check_layers(layers, len(params))
     out = np.empty_like(params)
     cdef const kernels_t *kernels = kernels_for(params.dtype == np.float64)
     cdef char *source = <char *> address(params)
@@ -63,6 +64,7 @@ cdef class Linearization:
     cdef list z, a, dz, da
 
     def __init__(self, const int64_t[:, ::1] layers, params, transposed, X):
+        check_layers(layers, len(params))
         self.dtype = params.dtype
         self.kernels = kernels_for(self.dtype == np.float64)
         check("X", X, self.dtype, (len(X), layers[0, 0]))

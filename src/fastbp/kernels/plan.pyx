@@ -16,6 +16,7 @@ from libc.stdint cimport int32_t, int64_t
 from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport LOSS_GIVEN, kernels_for, layer_t, tile_t
 
+from fastbp.kernels.data import check_layers
 from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION, LOSSES, NEEDS_PREACTIVATION
 
 cdef int64_t ALIGNMENT = 16  # elements: 64 bytes of float
@@ -84,6 +85,7 @@ cdef class Plan:
         cdef int64_t n_layers = layers.shape[0], size = 0, layer, width, capacity
         cdef bint is_double = params.dtype == np.float64
         self.kernels = kernels_for(is_double)
+        check_layers(layers, len(params))
         if batch_size < 1 or n_threads < 1:
             raise ValueError(f"batch_size and n_threads must be at least 1, got {batch_size} and {n_threads}")
         if data.n_features != layers[0, 0] or data.n_outputs != layers[n_layers - 1, 1]:

@@ -12,7 +12,7 @@ from fastbp.kernels.plan cimport ceil_div, cost_of_row
 from fastbp.kernels.pool cimport Pool
 from fastbp.kernels.team cimport FLOPS_BETWEEN_CHECKS, flush_denormals, restore_denormals
 
-from fastbp.kernels.data import check
+from fastbp.kernels.data import check, check_layers
 from fastbp.kernels.interrupts import look_outside
 
 cdef int64_t WORKSPACE_BYTES = 512 * 1024  # of one slice of rows: stays in the second-level cache
@@ -56,6 +56,7 @@ cdef class Predictor:
 
     def __init__(self, const int64_t[:, ::1] layers, params):
         cdef int64_t layer, units = 0, n_layers = layers.shape[0]
+        check_layers(layers, len(params))
         widths = np.asarray(layers)[:, 1]
         self.kernels = kernels_for(params.dtype == np.float64)
         self.row_bytes = params.dtype.itemsize * int(widths.sum())

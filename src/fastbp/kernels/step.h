@@ -61,8 +61,15 @@ static const real *gather_targets(const plan_t *p, ptrdiff_t m, ptrdiff_t lo, pt
         return gather(p, p->data.Y, m, p->y, lo, hi);
     real *y = (real *)p->workspace + p->y + lo * m;
     memset(y, 0, (size_t)((hi - lo) * m) * sizeof(real));
-    for (ptrdiff_t r = lo; r < hi; r++)
-        y[(r - lo) * m + p->data.labels[data_row(p, r)]] = 1;
+    if (!p->data.label_start)
+        for (ptrdiff_t r = lo; r < hi; r++)
+            y[(r - lo) * m + p->data.labels[data_row(p, r)]] = 1;
+    else
+        for (ptrdiff_t r = lo; r < hi; r++) {
+            const int64_t *start = p->data.label_start + data_row(p, r);
+            for (int64_t i = start[0]; i < start[1]; i++)
+                y[(r - lo) * m + p->data.labels[i]] = 1;
+        }
     return y;
 }
 

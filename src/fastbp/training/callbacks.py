@@ -22,6 +22,8 @@ a copy collects does not come back.
 
 import sys
 
+import numpy as np
+
 from fastbp.training.history import History
 
 EVENTS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
@@ -38,19 +40,27 @@ class TrainingState:
     max_iter : int
         Most epochs of this run.
     X, targets, sample_weight : ndarray, sparse matrix or None
-        What it trains on, as ``Network.loss_and_gradient`` takes them. With early stopping the held-out rows are among
-        them; `train_rows` tells which are not.
-    train_rows : ndarray of int64 or None
-        Numbers of the rows trained on, in the order of the last epoch; None for all as they stand.
+        What it trains on, as ``Network.loss_and_gradient`` takes them; of several labels, `targets` is a csr_array of
+        ones. With early stopping the held-out rows are among them; `train_rows` tells which are not.
     """
 
     def __init__(self, network, max_iter, X, targets, sample_weight=None):
         self.network = network
         self.max_iter = max_iter
-        self.X, self.targets, self.sample_weight = X, targets, sample_weight
+        self.X, self.targets, self.sample_weight = X, read_only(targets), sample_weight
         self.train_rows = None
         self.history = History(None)
         self.optimizer = None
+
+    @property
+    def train_rows(self):
+        """ndarray of int64 or None: a copy of the numbers of the rows trained on, in the order of the last epoch; None
+        for all as they stand."""
+        return None if self._train_rows is None else self._train_rows.copy()
+
+    @train_rows.setter
+    def train_rows(self, rows):
+        self._train_rows = rows
 
     @property
     def epoch(self):
@@ -151,6 +161,14 @@ class Callback:
 
     def __sklearn_clone__(self):
         return self
+
+
+def read_only(array):
+    """A view of an ndarray that cannot be written to; anything else as it is."""
+    if isinstance(array, np.ndarray):
+        array = array.view()
+        array.flags.writeable = False
+    return array
 
 
 class Callbacks:

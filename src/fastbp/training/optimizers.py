@@ -57,6 +57,11 @@ class Optimizer:
         other.state = [array.copy() for array in self.state]
         return other
 
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        # read-only where the pickle's buffers, or a memory map, are not to be written to: steps write
+        self.state = [np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"]) for array in self.state]
+
     def fits(self, name, params):
         """Whether this is the optimizer `name`, with a state for such parameters."""
         return name == self.name and all(s.shape == params.shape and s.dtype == params.dtype for s in self.state)

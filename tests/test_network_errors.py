@@ -100,7 +100,7 @@ def test_parameters_larger_than_memory():
         ((X, np.array([0, 1, 0, 1, 0, -1])), ValueError, r"class numbers must lie in \[0, 2\), got -1 to 1"),
         ((X[:0], Y[:0]), ValueError, "X has no rows"),
         ((X, Y, np.ones(5)), ValueError, r"sample_weight must have shape \(6,\)"),
-        ((X, Y, -np.ones(6)), ValueError, "sample_weight must be finite, not negative"),
+        ((X, Y, -np.ones(6)), ValueError, "sample_weight must not be negative, got -1"),
         ((X, Y, np.zeros(6)), ValueError, "not zero everywhere"),
         ((X, Y, np.full(6, np.nan)), ValueError, "sample_weight must be finite"),
     ],

@@ -101,7 +101,7 @@ def test_parameters_larger_than_memory():
         ((X[:0], Y[:0]), ValueError, "X has no rows"),
         ((X, Y, np.ones(5)), ValueError, r"sample_weight must have shape \(6,\)"),
         ((X, Y, -np.ones(6)), ValueError, "sample_weight must not be negative, got -1"),
-        ((X, Y, np.zeros(6)), ValueError, "not zero everywhere"),
+        ((X, Y, np.zeros(6)), ValueError, "zero everywhere"),
         ((X, Y, np.full(6, np.nan)), ValueError, "sample_weight must be finite"),
     ],
 )

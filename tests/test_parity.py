@@ -368,3 +368,71 @@ def test_a_wrong_formula_would_be_seen():
         assert_same_model(ours, theirs, X)
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(20\)"):
         ours.fit(X, y)
+
+
+# Random configurations: parameters meet that no table above puts together
+
+CHOICES = dict(
+    hidden_layer_sizes=[(), (3,), (4, 3), 5],
+    activation=ACTIVATIONS,
+    solver=["sgd", "sgd", "adam", "adam", "lbfgs"],
+    alpha=[0.0, 1e-4, 0.5],
+    batch_size=["auto", 7, 16, 70],
+    learning_rate=["constant", "invscaling", "adaptive"],
+    learning_rate_init=[1e-3, 1e-2, 0.05],
+    power_t=[0.1, 0.5, 1.0],
+    max_iter=[1, 3, 12],
+    shuffle=[True, True, False],
+    tol=[0.0, 1e-4, 1e-2],
+    momentum=[0.0, 0.5, 0.9],
+    nesterovs_momentum=[True, False],
+    early_stopping=[False, False, True],
+    validation_fraction=[0.1, 0.3],
+    beta_1=[0.9, 0.5],
+    beta_2=[0.999, 0.9],
+    epsilon=[1e-8, 1e-2],
+    n_iter_no_change=[1, 3, 10, np.inf],
+    max_fun=[15000, 5],
+)
+OURS_ALONE = {"n_threads", "output_activation", "callbacks", "loss"}
+
+
+def random_configuration(seed):
+    """(target, feature, how to train, parameters), without what differs by decision."""
+    rng = np.random.default_rng(seed)
+    params = {name: values[rng.integers(len(values))] for name, values in CHOICES.items()}
+    target, feature = TARGETS[rng.integers(len(TARGETS))], ["plain", "sample_weight", "sparse"][rng.integers(3)]
+    how = ["fit", "fit twice", "partial_fit"][rng.integers(3)]
+    if how == "partial_fit":
+        params["early_stopping"] = False
+        params["solver"] = "adam" if params["solver"] == "lbfgs" else params["solver"]
+    if feature == "sample_weight":
+        params["early_stopping"] = False  # rows of weight zero take no part in our split
+    return target, feature, how, params | dict(random_state=seed)
+
+
+@pytest.mark.filterwarnings("ignore:The score of the held-out rows:RuntimeWarning", "ignore:Got `batch_size`")
+@pytest.mark.parametrize("seed", range(100))
+def test_random_configuration(seed):
+    target, feature, how, params = random_configuration(seed)
+    X, y = sparse_X(target) if feature == "sparse" else dense_X(), targets()[target]
+    models = pair(target, **params)
+    for model in models:
+        if how == "partial_fit":
+            first = {"classes": np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)} if is_classifier(model) else {}
+            model.partial_fit(X, y, sample_weight() if feature == "sample_weight" else None, **first)
+        for _ in range({"fit": 1, "fit twice": 2, "partial_fit": 0}[how]):
+            model.fit(X, y, sample_weight() if feature == "sample_weight" else None)
+    ours, theirs = models
+    public = [{name for name in vars(model) if not name.startswith("_")} for model in models]
+    assert public[0] - OURS_ALONE == public[1] - OURS_ALONE
+    if params["solver"] == "lbfgs":  # tolerances as in test_lbfgs
+        assert ours.n_iter_ == theirs.n_iter_
+        assert ours.loss_ == pytest.approx(theirs.loss_, rel=1e-5)
+        assert_same_predictions(ours, theirs, X, rtol=1e-4, atol=1e-4)
+    elif params["early_stopping"] and theirs.n_iter_ > 1 and len(set(theirs.validation_scores_[:3])) == 1:
+        # ours watches the loss instead, and may stop at another epoch
+        assert ours.validation_scores_[:2] == pytest.approx(theirs.validation_scores_[:2], rel=1e-9)
+    else:
+        assert_same_model(ours, theirs, X)
+        assert ours._no_improvement_count == theirs._no_improvement_count

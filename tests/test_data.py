@@ -10,7 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fastbp import Network
 from fastbp.data import make_data
+from fastbp.kernels.data import Data
 from fastbp.training import Optimizer
+from layouts import misaligned
 
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
@@ -25,6 +27,13 @@ def table(n=23, m=7):
 
 
 # Dense
+
+
+def csr_of_misaligned_parts(X):
+    X = sp.csr_array(X)
+    for name in ("data", "indices", "indptr"):
+        setattr(X, name, misaligned(getattr(X, name)))
+    return X
 
 
 @both_dtypes
@@ -88,6 +97,83 @@ def test_a_repeated_row_through_a_stride_of_zero():
     network = Network([7, 5, 2], "tanh", random_state=0)
     X = np.broadcast_to(table()[:1], (500, 7))
     assert_array_equal(network.forward(X), np.repeat(network.forward(X[:1]), 500, axis=0))
+
+
+@pytest.mark.parametrize("form", [np.asarray, csr_of_misaligned_parts], ids=["dense", "csr"])
+def test_what_the_kernels_point_into_is_aligned(form):
+    X, labels = table(), np.arange(23) % 2
+    given = misaligned(X) if form is np.asarray else form(X)
+    for targets in (misaligned(labels), misaligned(np.eye(2)[labels])):
+        data = make_data(given, targets, misaligned(np.ones(23)), 2, np.dtype(float))
+        for held in data.arrays:
+            assert held is None or held.flags.aligned
+    with pytest.raises(ValueError, match="not aligned"):
+        Data(misaligned(X))
+
+
+@pytest.mark.parametrize("method", ["loss_and_gradient", "input_gradient", "hvp", "vjp", "jvp", "backward"])
+def test_misaligned_arguments(method):
+    network = Network([7, 5, 2], "tanh", random_state=0)
+    shapes = {"hvp": [(23, 2), (network.n_params,)], "jvp": [(23, 7)]}.get(method, [(23, 2)])
+    arguments = [np.random.default_rng(0).normal(size=shape) for shape in shapes]
+    if method in ("loss_and_gradient", "input_gradient", "hvp"):
+        arguments.append(np.arange(1.0, 24.0))
+    plain = getattr(network, method)(table(), *arguments)
+    other = getattr(network, method)(misaligned(table()), *map(misaligned, arguments))
+    for actual, expected in zip(other, plain, strict=True):
+        assert_array_equal(actual, expected)
+
+
+NO_NUMBERS = {
+    "dates": lambda a: (a > 0).astype("M8[s]"),
+    "durations": lambda a: (a > 0).astype("m8[s]"),
+    "strings": lambda a: a.astype(str),
+    "bytes": lambda a: a.astype("S"),
+    "objects": lambda a: a.astype(object),
+    "complex": lambda a: a + 0j,
+}
+
+
+@pytest.mark.parametrize("place", ["X", "y", "sample_weight", "direction", "v", "u", "dA", "params"])
+@pytest.mark.parametrize("kind", NO_NUMBERS)
+def test_what_is_no_number_is_named(kind, place):
+    network = Network([7, 5, 2], "tanh", random_state=0)
+    given = {
+        "X": table(), "y": np.ones((23, 2)), "sample_weight": np.ones(23), "direction": network.params,
+        "v": np.ones((23, 2)), "u": table(), "dA": np.ones((23, 2)), "params": network.params,
+    }  # fmt: skip
+    given[place] = NO_NUMBERS[kind](given[place])
+    X, y = given["X"], given["y"]
+    calls = {
+        "v": lambda: network.vjp(X, given["v"]),
+        "u": lambda: network.jvp(X, given["u"]),
+        "dA": lambda: network.backward(X, given["dA"]),
+        "direction": lambda: network.hvp(X, y, given["direction"]),
+        "params": lambda: setattr(network, "params", given["params"]),
+    }
+    call = calls.get(place, lambda: network.loss_and_gradient(X, y, given["sample_weight"]))
+    with pytest.raises(TypeError, match=f"^{place} must hold real numbers"):
+        call()
+
+
+def test_data_frames():
+    pandas = pytest.importorskip("pandas")
+    network = Network([7, 5, 2], "tanh", random_state=0)
+    frame = pandas.DataFrame(table(), columns=list("abcdefg"))
+    for given in (frame, frame.astype("Int64"), frame.astype({"a": "float32", "b": "Int8"})):
+        assert_array_equal(network.forward(given), network.forward(table()))
+    frame["c"] = pandas.Timestamp("2026-01-01")
+    with pytest.raises(TypeError, match=r"X must hold real numbers, got column.* 'c': datetime64"):
+        network.forward(frame)
+
+
+def test_lists():
+    network = Network([7, 5, 2], "tanh", random_state=0)
+    for actual, expected in zip(network.split(network.params.tolist()), network.split(network.params), strict=True):
+        for part, wanted in zip(actual, expected, strict=True):
+            assert_array_equal(part, wanted)
+    with pytest.raises(ValueError, match="flat must have shape"):
+        network.split([1.0, 2.0])
 
 
 # Sparse

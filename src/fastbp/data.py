@@ -203,7 +203,7 @@ def checked_csr(name, matrix):
         n_major, n_minor = shape if matrix.format == "csr" else shape[::-1]
         indptr = private_starts(f"{name}.indptr", matrix.indptr, n_major, min(len(matrix.indices), len(matrix.data)))
         indices = private_indices(f"{name}.indices", matrix.indices[: indptr[-1]], n_minor)
-        matrix = container((matrix.data[: indptr[-1]], indices, indptr), shape=shape)
+        matrix = container((matrix.data[: indptr[-1]], indices, narrow(indptr)), shape=shape)
     return matrix.tocsr()
 
 
@@ -276,7 +276,12 @@ def indicator_csr(Y):
         for rows in blocks:
             ones = indptr[rows.start], indptr[min(rows.stop, len(Y))]
             indices[slice(*ones)] = np.nonzero(Y[rows])[1]
-    return sparse.csr_array((np.ones(len(indices), np.int8), indices, indptr), shape=Y.shape)
+    return sparse.csr_array((np.ones(len(indices), np.int8), indices, narrow(indptr)), shape=Y.shape)
+
+
+def narrow(indptr):
+    """`indptr` as int32 where its numbers allow: SciPy makes the indices as wide as these, which costs a copy."""
+    return indptr.astype(np.int32) if indptr[-1] < 2**31 else indptr
 
 
 def make_data(X, targets, sample_weight, n_outputs, dtype):

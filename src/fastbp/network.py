@@ -444,9 +444,10 @@ class Network(Differentiable):
 
 def checked_dtype(dtype):
     """The dtype, if it is float32 or float64 in the machine's byte order; ValueError otherwise."""
-    if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    return np.dtype(dtype)
+    for known in (np.dtype(np.float32), np.dtype(np.float64)):
+        if np.dtype(dtype) == known:
+            return known  # and not the one given, which a damaged pickle may have made
+    raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
 
 
 def checked_layer_sizes(layer_sizes):

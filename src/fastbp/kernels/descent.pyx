@@ -218,9 +218,10 @@ cdef class Descent(Team):
                              nesterov=optimizer.nesterovs_momentum, beta_1=optimizer.beta_1,
                              beta_2=optimizer.beta_2, epsilon=optimizer.epsilon)
         params = self.arrays[1]
+        states = list(optimizer.state)  # held: the attribute may be replaced while the kernels write to these
         for i in range(N_STATES[optimizer.name]):
-            check("optimizer.state", optimizer.state[i], params.dtype, params.shape)
-            self.c.state[i] = address(optimizer.state[i], True)
+            check("optimizer.state", states[i], params.dtype, params.shape)
+            self.c.state[i] = address(states[i], True)
         self.t = optimizer.t
         try:
             with self, nogil:

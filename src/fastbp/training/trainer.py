@@ -125,8 +125,8 @@ class Trainer:
             stopped = self.callbacks.tell("on_epoch_end") or exhausted or status == GREW
             if status == GREW:
                 self.warning = (
-                    f"The loss grew from {descent.first_loss:g} in the first batch to {history.loss_curve[-1]:g} in epoch "
-                    f"{history.n_iter}, with learning rate {rate:g}: training stopped. Scale the inputs, or lower "
+                    f"The loss grew from {descent.first_loss:g} in the first batch to {history.loss_curve[-1]:g} in "
+                    f"epoch {history.n_iter}, with learning rate {rate:g}: training stopped. Scale the inputs, or lower "
                     "learning_rate_init."
                 )
         return stopped

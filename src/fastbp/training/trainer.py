@@ -126,8 +126,8 @@ class Trainer:
             if status == GREW:
                 self.warning = (
                     f"The loss grew from {descent.first_loss:g} in the first batch to {history.loss_curve[-1]:g} in "
-                    f"epoch {history.n_iter}, with learning rate {rate:g}: training stopped. Scale the inputs, or lower "
-                    "learning_rate_init."
+                    f"epoch {history.n_iter}, with learning rate {rate:g}: training stopped. Scale the inputs, or "
+                    "lower learning_rate_init."
                 )
         return stopped
 

@@ -41,10 +41,10 @@ cdef double ACTIVATION_COST = 20
 cdef double UPDATE_COST = 10
 # A batch that costs more is cut into slices that cost about so much each, between which Python can deliver signals.
 # Fewer rows would be slower, by the adding up of gradients; more would only take more memory.
-cdef double LARGEST_STEP = 2e10
-cdef double SLICE_COST = 4e9
-cdef int64_t FEWEST_SLICE_ROWS = 128
-cdef int64_t MOST_SLICE_ROWS = 4096
+LARGEST_STEP = 2e10
+SLICE_COST = 4e9
+FEWEST_SLICE_ROWS = 128
+MOST_SLICE_ROWS = 4096
 
 
 cdef int64_t ceil_div(int64_t a, int64_t b) except -1:

@@ -120,6 +120,7 @@ cdef class Pool:
             return
         pool_come(&self.c)
         try:
+            look_outside()  # before a new thread runs, CPython takes it for the one that started it
             work(self)
         except BaseException as error:
             pool_halt(&self.c)

@@ -28,9 +28,6 @@ cdef extern from "team.h" nogil:
     void restore_denormals(unsigned long long mode)
 
 
-cdef double FLOPS_BETWEEN_CHECKS
-
-
 # what the leader has the followers do
 cdef enum:
     FORWARD
@@ -50,6 +47,7 @@ cdef class Team(Plan):
     cdef team_t team
     cdef int64_t block
     cdef int64_t forks
+    cdef object misdirected
     cdef bint started
     cdef bint without_followers
     cdef int order

@@ -263,6 +263,11 @@ cdef class Team(Plan):
         self.decision_seconds = min(2 * self.decision_seconds, self.longest_decision)
 
     def _follow(self, int64_t thread, int64_t block):
+        try:
+            look_outside()
+        except BaseException as error:
+            # before a new thread runs, CPython takes it for the one that started it, which this was meant for
+            self.misdirected = error
         if self.block != block:  # closed before this thread came; under the GIL, as its closing
             return
         team_report(&self.team)
@@ -304,7 +309,7 @@ cdef class Team(Plan):
             return self
         team_init(&self.team)
         self.step_number, self.order, self.started, self.steps_since_check = 0, WORK, False, 0
-        self.without_followers, self.forks = False, count_of_forks()
+        self.without_followers, self.forks, self.misdirected = False, count_of_forks(), None
         return self
 
     def __exit__(self, *exception):
@@ -324,5 +329,8 @@ cdef class Team(Plan):
             restore_denormals(self.denormal_mode)
             with gil:
                 look_outside()
+                if self.misdirected is not None:
+                    error, self.misdirected = self.misdirected, None
+                    raise error
             flush_denormals()
         return 0

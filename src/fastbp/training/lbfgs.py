@@ -2,10 +2,10 @@
 
 import numpy as np
 import scipy.optimize
-from sklearn.utils.parallel import _get_threadpool_controller
 
 from fastbp.kernels.interrupts import is_from_outside
 from fastbp.network import SLICE_ROWS
+from fastbp.training.blas import OneBlasThread
 from fastbp.training.callbacks import Callbacks
 
 
@@ -42,7 +42,8 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     ----------
     Byrd, Lu, Nocedal and Zhu (1995), A limited memory algorithm for bound constrained optimization.
     """
-    callbacks = callbacks or Callbacks()
+    callbacks = Callbacks() if callbacks is None else callbacks
+    blas = OneBlasThread()
     stopped = False
     descent = network.descent(data, min(SLICE_ROWS, data.n_rows))
 
@@ -58,6 +59,7 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
         progress.loss = float(loss_scale * (progress.fun - penalty) + penalty)
 
     def note(intermediate_result):
+        blas.take()  # where another fit held it, and has ended
         progress.update(intermediate_result, nit=progress.nit + 1)
         progress.x = progress.x.copy()
         if callbacks:
@@ -65,15 +67,16 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
             history = callbacks.state.history
             history.n_iter = progress.nit
             history.loss_curve.append(progress.loss)
-            if callbacks.tell("on_epoch_end"):
+            with blas.lifted():
+                told = callbacks.tell("on_epoch_end")
+            if told:
                 nonlocal stopped
                 stopped = True
                 raise StopIteration
 
     try:
-        # The threads of `descent` live for all evaluations, and rest between them. Those of the BLAS that scipy uses
-        # would spin beside them: a fit on the digits took 40 to 400 ms with two of these, and 35 with one.
-        with descent, _get_threadpool_controller().limit(limits=1, user_api="blas"):
+        # The threads of `descent` live for all evaluations, and rest between them.
+        with descent, blas:
             progress.update(
                 scipy.optimize.minimize(
                     value_and_gradient,

@@ -298,8 +298,6 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
             rows = validation.train_rows
         else:
             rows = np.arange(data.n_rows, dtype=np.int64) if self.shuffle else None
-        if data.sample_weight is not None and not data.sample_weight[slice(None) if rows is None else rows].any():
-            raise ValueError("sample_weight is zero for every row that is not held out: nothing to train on")
         batch_size = self._batch_size(data.n_rows if rows is None else len(rows), incremental, attempt)
         state = callbacks.state
         state.history, state.optimizer, state.train_rows = history, optimizer, rows

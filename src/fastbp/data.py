@@ -312,7 +312,7 @@ def make_data(X, targets, sample_weight, n_outputs, dtype):
     elif targets is not None:
         Y = dense("y", targets, dtype)
     if sample_weight is not None:
-        sample_weight = np.require(sample_weight, np.float64, ["C_CONTIGUOUS", "ALIGNED"])
+        sample_weight = np.array(sample_weight, np.float64, order="C")  # a copy: what was checked stays as it is
     return Data(as_rows(X, dtype), Y, labels, sample_weight, n_outputs, label_start)
 
 

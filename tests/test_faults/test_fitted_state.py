@@ -171,3 +171,20 @@ def test_loky():
     for model, prediction, refitted in zip(models, there, fits, strict=True):
         assert_array_equal(prediction, output(model, X))
         assert_array_equal(refitted, output(model, X))
+
+
+@both_estimators
+@pytest.mark.parametrize("name", ["coefs_", "intercepts_"])
+def test_assigned_weights_that_are_no_arrays_of_numbers(Estimator, name):
+    X, y = make_data()
+    model = Estimator(**SMALL).fit(X, y)
+    held = getattr(model, name)
+    for wrong, message in (
+        (None, f"{name} must be a list of arrays, got NoneType"),
+        ([held[0].astype(str), *held[1:]], rf"{name}\[0\] must hold real numbers, got dtype <U"),
+        ([*held[:-1], held[-1].astype(complex)], rf"{name}\[2\] must hold real numbers, got dtype complex128"),
+    ):
+        setattr(model, name, wrong)
+        for call in (model.predict, lambda X: model.partial_fit(X, y)):
+            with pytest.raises(TypeError, match=message):
+                call(X)

@@ -140,3 +140,36 @@ def test_text_is_fine_for_classes():
 
 def first(Estimator):
     return {"classes": [0, 1, 2]} if Estimator is MLPClassifier else {}
+
+
+@both_estimators
+def test_records_are_refused(Estimator):
+    X, y = make_data(N)
+    records = np.zeros(N, dtype=[("a", float), ("b", float)])
+    with pytest.raises(TypeError, match=r"X must hold numbers.*structured_to_unstructured"):
+        Estimator(**SMALL).fit(records[:, None], y)
+    with pytest.raises(TypeError, match=r"sample_weight must hold numbers"):
+        Estimator(**SMALL).fit(X, y, records)
+    if Estimator is MLPRegressor:
+        with pytest.raises(TypeError, match=r"y must hold numbers"):
+            Estimator(**SMALL).fit(X, records)
+
+
+def test_integers_beyond_float64_are_refused():
+    X, y = make_data(N)
+    huge = X.astype(object)
+    huge[3, 1] = -(10**400)
+    for arguments in ((huge, y), (huge.tolist(), y), (X, [10**400] * N), (X, y, [10**400] * N)):
+        with pytest.raises(ValueError, match="1329 bits is too large"):
+            MLPRegressor(**SMALL).fit(*arguments)
+    assert np.isfinite(
+        MLPRegressor(**SMALL | dict(solver="lbfgs", max_iter=500)).fit(X, [10**30 * int(c > 0) for c in y]).loss_
+    )
+
+
+def test_missing_targets_are_named():
+    X, _ = make_data(N)
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        MLPRegressor(**SMALL).fit(X, [None] * N)
+    with pytest.raises(ValueError, match="Input y contains None"):
+        MLPClassifier(**SMALL).fit(X, ["a", None] * (N // 2))

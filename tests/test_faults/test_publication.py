@@ -165,3 +165,18 @@ def test_a_failing_partial_fit_puts_the_generator_back():
     twin.partial_fit(X, y)
     for W, expected in zip(model.coefs_, twin.coefs_, strict=True):
         assert_array_equal(W, expected)
+
+
+@SOLVERS
+@both_estimators
+def test_weights_that_a_callback_overwrites_are_those_that_were_given(Estimator, params):
+    class Spoil(Callback):
+        def on_epoch_end(self, state):
+            state.sample_weight[:] = np.nan
+
+    X, y = make_data(100)
+    y, weight = (y > 0).astype(int), np.linspace(0.5, 1.5, 100)
+    expected = Estimator(**SMALL | params).fit(X, y, weight)
+    model = Estimator(**SMALL | params, callbacks=Spoil()).fit(X, y, weight.copy())
+    for W, other in zip(model.coefs_, expected.coefs_, strict=True):
+        assert_array_equal(W, other)

@@ -106,6 +106,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             dtype=(np.float64, np.float32),
             reset=reset,
         )
+        if y.dtype == object and any(label is None for label in y.flat):
+            raise ValueError("Input y contains None: drop the rows without a label")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y

@@ -1,9 +1,10 @@
-"""Refusal of what NumPy would turn into numbers although it is none: dates, durations, text.
+"""Refusal of what NumPy would turn into numbers although it is none: dates, durations, text, records.
 
 NumPy converts NaT to -9.2e18, dates to nanoseconds since 1970, and text to the number that it spells, all silently.
 """
 
 import datetime
+import sys
 
 import numpy as np
 
@@ -16,6 +17,7 @@ WAYS_OUT = {
     "S": "Encode the text, for instance with sklearn.preprocessing.OrdinalEncoder or OneHotEncoder; if it spells "
     "numbers, convert it with astype(float).",
 }
+WAYS_OUT["V"] = "Make columns of the fields, for instance with numpy.lib.recfunctions.structured_to_unstructured."
 WAYS_OUT["U"] = WAYS_OUT["T"] = WAYS_OUT["S"]
 
 
@@ -33,6 +35,8 @@ def check_numeric(name, values):
     ------
     TypeError
         Names the column, by its name in a data frame, else by its number.
+    ValueError
+        For Python integers beyond float64.
     """
     dtype = getattr(values, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "fiubc":
@@ -63,10 +67,10 @@ def check_list(name, values):
         array = np.asarray(values)
         if array.dtype.kind in "US":  # numbers beside text have become text
             array = np.array(values, dtype=object)
-        if array.dtype.kind not in "fiubc":
-            check_array(name, array)
     except ValueError:  # ragged
         return
+    if array.dtype.kind not in "fiubc":
+        check_array(name, array)
 
 
 def check_array(name, array):
@@ -93,13 +97,23 @@ def not_numeric(column):
         return f"values of dtype {dtype or array.dtype}", array.dtype.kind
     if array.dtype.kind != "O":
         return None
-    bad = {t for t in set(map(type, array.flat)) if issubclass(t, NO_NUMBERS)}
+    types = set(map(type, array.flat))
+    bad = {t for t in types if issubclass(t, NO_NUMBERS)}
     if not bad:
+        if int in types:
+            check_integers(array)
         return None
     value = next(value for value in array.flat if type(value) in bad)
     durations = (datetime.timedelta, np.timedelta64)
     text = isinstance(value, (str, bytes))
     return f"{value!r}, a {type(value).__name__}", "S" if text else "m" if isinstance(value, durations) else "M"
+
+
+def check_integers(array):
+    """ValueError for Python integers beyond float64, for which NumPy has an OverflowError."""
+    largest = max((value for value in array.flat if isinstance(value, int)), key=abs)
+    if abs(largest) > sys.float_info.max:
+        raise ValueError(f"an integer of {largest.bit_length()} bits is too large for float64; scale the values")
 
 
 def refusal(name, column, what, kind):

@@ -181,6 +181,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """Numbers of shape (n, n_outputs)."""
         with np.errstate(over="ignore"):
             targets = y.astype(dtype).reshape(len(y), -1)
+        if np.isnan(targets).any():  # None among objects
+            raise ValueError("Input y contains NaN: drop the rows without a target")
         if not np.isfinite(targets).all():
             raise ValueError(f"y holds values too large for {dtype}, the dtype of X; scale y or pass X as float64")
         return targets

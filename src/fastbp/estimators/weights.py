@@ -47,6 +47,9 @@ class FittedWeights:
         """
         network = self.__dict__.get("_network")
         views = [] if network is None else network.coefs + network.intercepts
+        for name in ("coefs_", "intercepts_"):
+            if not hasattr(self.__dict__[name], "__iter__"):
+                raise TypeError(f"{name} must be a list of arrays, got {type(self.__dict__[name]).__name__}")
         held = [*self.coefs_, *self.intercepts_]
         are_views = len(held) == len(views) and all(a is b for a, b in zip(held, views, strict=True))
         if are_views and self._is_as_set(network):
@@ -54,8 +57,9 @@ class FittedWeights:
                 network = network.with_loss(self.loss)
             network.n_threads = self.n_threads
             return network
+        sizes = self._layer_sizes_of_weights()
         dtype = np.result_type(*(np.asarray(W).dtype for W in self.coefs_), np.float32)
-        network = self._build(self._layer_sizes_of_weights(), dtype)
+        network = self._build(sizes, dtype)
         for view, values in zip(network.coefs + network.intercepts, held, strict=True):
             view[...] = values
         return network
@@ -73,6 +77,10 @@ class FittedWeights:
         """The layer sizes that the shapes in coefs_ and intercepts_ tell; ValueError if they do not fit together."""
         coefs = [np.asarray(W) for W in self.coefs_]
         intercepts = [np.asarray(b) for b in self.intercepts_]
+        for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
+            for i, array in enumerate(arrays):
+                if array.dtype.kind not in "fiub":
+                    raise TypeError(f"{name}[{i}] must hold real numbers, got dtype {array.dtype}; convert with astype")
         if len(coefs) != len(intercepts) or len(coefs) != self.n_layers_ - 1:
             raise ValueError(
                 f"coefs_ and intercepts_ must hold {self.n_layers_ - 1} arrays each, one for each layer; got "

@@ -19,6 +19,7 @@ from numpy.testing import assert_array_equal
 import fastbp.network
 import fastbp.threads
 from fastbp import MLPClassifier, MLPRegressor
+from running_threads import count_threads, wait_for_threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -115,11 +116,11 @@ def test_pools_of_processes(method, tmp_path):
 
 
 def test_no_thread_outlives_a_call(several_threads):
-    before = set(threading.enumerate())
+    before = count_threads()
     X, y = problem()
     model = MLPClassifier(**PARAMS, n_threads=4).fit(X, y)
     model.predict(X)
-    assert set(threading.enumerate()) == before
+    assert wait_for_threads(before) == before
 
 
 def test_sixteen_threads_predict_with_one_estimator(several_threads):

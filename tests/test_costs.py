@@ -5,7 +5,6 @@ happens to an estimator when a function fails is in ``test_costs_faults.py``.
 """
 
 import pickle
-import threading
 import warnings
 from copy import deepcopy
 
@@ -29,6 +28,7 @@ from cost_functions import (
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.costs import Cost
 from fastbp.data import make_data
+from running_threads import count_threads, wait_for_threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -112,7 +112,7 @@ def test_squared_error_of_one_output_is_the_same_to_the_last_bit(solver):
     "params",
     [
         dict(shuffle=False),
-        dict(early_stopping=True, validation_fraction=0.3, n_iter_no_change=2),
+        dict(early_stopping=True, validation_fraction=0.3, n_iter_no_change=9),
         dict(batch_size=N, solver="sgd", learning_rate="adaptive", tol=1.0, n_iter_no_change=1),
         dict(hidden_layer_sizes=(), solver="sgd"),
         dict(batch_size=1, max_iter=2),
@@ -172,18 +172,22 @@ def test_results_do_not_depend_on_the_number_of_threads(target, sparse, monkeypa
     data = sp.csr_array(X) if sparse else X
     for solver in ("adam", "lbfgs") if target == "regression" else ("adam",):
         own, _, y = pair(target, solver=solver, batch_size=N, n_threads=1)
-        expected, helpers = weights(own.fit(data, y, WEIGHT)), []
-
-        def watched(*arguments, function=own.loss, helpers=helpers):
-            helpers.append(sum(thread.name.startswith("fastbp-") for thread in threading.enumerate()))
-            return function(*arguments)
+        expected, helpers, function = weights(own.fit(data, y, WEIGHT)), [], own.loss
 
         for n_threads in (1, 2, 3):  # of the 53 rows of a batch, at least eight for each
+            before = count_threads()
+
+            def watched(*arguments, before=before, wanted=before + n_threads - 1, helpers=helpers, function=function):
+                # two calls look at how the function takes weights, before there are threads
+                helpers.append(wait_for_threads(wanted, seconds=5.0 if len(helpers) >= 2 else 0.0) - before)
+                return function(*arguments)
+
             helpers.clear()
             own.set_params(n_threads=n_threads, loss=watched).fit(data, y, WEIGHT)
             assert_array_equal(weights(own), expected)
             # who has done the forward pass with it waits for the function, even where one thread goes on alone later
             assert max(helpers) == n_threads - 1
+            wait_for_threads(before)
 
 
 def test_a_large_batch_of_a_small_net(monkeypatch):

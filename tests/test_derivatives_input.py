@@ -14,6 +14,7 @@ from fastbp import MLPRegressor, Network
 from fastbp.kernels.pool import Pool
 from layouts import LAYOUTS
 from network_cases import SIZES, problem
+from running_threads import count_threads, wait_for_threads
 
 X, Y, WEIGHT = problem("squared_error", 7)
 RNG = np.random.default_rng(0)
@@ -254,12 +255,12 @@ def test_an_exception_of_the_function_reaches_the_caller(monkeypatch):
     own = NETWORK.with_loss(failing)
     many, targets = np.tile(X, (100, 1)), np.tile(Y, (100, 1))
     monkeypatch.setattr(fastbp.derivatives, "STARTED_FLOPS_PER_THREAD", 1)
-    before = threading.active_count()
+    before = count_threads()
     for own.n_threads in (1, 2):
         for method in (own.input_gradient, own.loss_and_gradient):
             with pytest.raises(RuntimeError, match="no loss today"):
                 method(many, targets)
-    assert threading.active_count() == before
+    assert wait_for_threads(before) == before
 
 
 def test_a_function_is_called_in_the_thread_of_the_caller(monkeypatch):

@@ -6,6 +6,8 @@ A new initializer is one function here and one entry in ``INITIALIZERS``.
 import numpy as np
 from sklearn.utils import check_random_state
 
+from fastbp.kernels.shuffling import uniform
+
 
 def glorot_uniform(fan_in, fan_out, activation, random_state):
     """Uniform in [-b, b], b = sqrt(6 / (fan_in + fan_out)); sqrt(2 / ...) for the logistic activation.
@@ -29,9 +31,7 @@ def glorot_uniform(fan_in, fan_out, activation, random_state):
     The order of the draws, the bound of the logistic function and the random intercepts are scikit-learn's.
     """
     bound = np.sqrt((2 if activation == "logistic" else 6) / (fan_in + fan_out))
-    W = random_state.uniform(-bound, bound, (fan_in, fan_out))
-    b = random_state.uniform(-bound, bound, fan_out)
-    return W, b
+    return uniform(random_state, -bound, bound, (fan_in, fan_out)), uniform(random_state, -bound, bound, fan_out)
 
 
 INITIALIZERS = {"glorot_uniform": glorot_uniform}

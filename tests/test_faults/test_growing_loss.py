@@ -16,7 +16,7 @@ def test_an_absurd_learning_rate_ends_training_in_the_first_epoch(Estimator, ear
     X, y = make_data(300)
     model = Estimator(learning_rate_init=1e6, early_stopping=early_stopping, random_state=0)
     with pytest.warns(
-        ConvergenceWarning, match=r"The loss grew from .* in epoch 1, with learning rate 1e\+06: training"
+        ConvergenceWarning, match=r"The loss grew from .* in epoch 1 with learning rate 1e\+06; training"
     ):
         model.fit(X, y)
     assert model.n_iter_ == 1
@@ -27,7 +27,7 @@ def test_an_absurd_learning_rate_ends_training_in_the_first_epoch(Estimator, ear
 def test_partial_fit_with_an_absurd_learning_rate(Estimator):
     X, y = make_data(300)
     first = {"classes": [0, 1, 2]} if Estimator is MLPClassifier else {}
-    with pytest.warns(ConvergenceWarning, match=r"epoch 1, with learning rate 1e\+06"):
+    with pytest.warns(ConvergenceWarning, match=r"epoch 1 with learning rate 1e\+06"):
         Estimator(learning_rate_init=1e6, random_state=0).partial_fit(X, y, **first)
 
 

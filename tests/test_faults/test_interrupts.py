@@ -168,17 +168,23 @@ def test_what_comes_from_outside():
             raise TimeoutError
 
     assert is_from_outside(KeyboardInterrupt())
-    assert not is_from_outside(raised(handler))
+    assert not is_from_outside(raised(int, "one"))
+    assert is_from_outside(raised(handler))  # computations do not raise it: it was sent
+    assert not is_from_outside(raised(handler), [raised])  # unless the user's code did
     for function in (handler, Handler()):
         before = signal.signal(signal.SIGINT, function)
         try:
-            assert is_from_outside(raised(signal.raise_signal, signal.SIGINT))
+            assert is_from_outside(raised(signal.raise_signal, signal.SIGINT), [raised])
         finally:
             signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("params", [dict(), dict(batch_size=1), dict(solver="lbfgs", max_fun=10**9)], ids=str)
+@pytest.mark.parametrize(
+    "params",
+    [dict(), dict(batch_size=1), dict(early_stopping=True), dict(solver="lbfgs", max_fun=10**9)],
+    ids=str,
+)
 def test_an_exception_sent_to_the_thread_of_an_endless_fit(params, n_threads, shared):
     if params.get("solver") == "lbfgs":
         params = params | dict(loss=slow_loss)
@@ -198,6 +204,9 @@ def test_an_exception_sent_to_the_thread_of_an_endless_fit(params, n_threads, sh
     assert set_exception(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeoutError)) == 1
     thread.join(60)
     assert ended == [True]
+    if "solver" not in params:  # L-BFGS is in the user's loss most of the time, where an exception is a failure
+        assert np.isfinite(model.predict(X)).all()
+        assert len(model.loss_curve_) == model.n_iter_
 
 
 def slow_loss(y_true, raw_prediction, sample_weight=None):

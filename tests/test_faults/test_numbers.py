@@ -155,6 +155,7 @@ def test_records_are_refused(Estimator):
             Estimator(**SMALL).fit(X, records)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_integers_beyond_float64_are_refused():
     X, y = make_data(N)
     huge = X.astype(object)
@@ -162,9 +163,7 @@ def test_integers_beyond_float64_are_refused():
     for arguments in ((huge, y), (huge.tolist(), y), (X, [10**400] * N), (X, y, [10**400] * N)):
         with pytest.raises(ValueError, match="1329 bits is too large"):
             MLPRegressor(**SMALL).fit(*arguments)
-    assert np.isfinite(
-        MLPRegressor(**SMALL | dict(solver="lbfgs", max_iter=500)).fit(X, [10**30 * int(c > 0) for c in y]).loss_
-    )
+    assert MLPRegressor(**SMALL).fit(X, [2**60 * int(c > 0) for c in y]).loss_ > 1e30
 
 
 def test_missing_targets_are_named():

@@ -8,6 +8,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
 from fastbp import MLPClassifier
+from fastbp.kernels.shuffling import uniform
 from fault_cases import SMALL, both_estimators, make_data
 
 ignore_max_iter = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -51,3 +52,11 @@ def test_partial_fit_goes_on_with_a_generator(Estimator):
 def test_what_is_no_random_state_is_refused(Estimator, random_state):
     with pytest.raises(ValueError, match=r"(?s)'random_state' parameter of MLP.*RandomState.* or None.*Generator"):
         Estimator(**SMALL | dict(random_state=random_state)).fit(*make_data())
+
+
+@pytest.mark.parametrize("bits", [np.random.MT19937, np.random.PCG64])
+def test_uniform_numbers_are_numpys(bits):
+    ours, numpys = (np.random.RandomState(bits(3)) for _ in range(2))
+    for low, high, shape in ((-1.5, 2.5, (7, 3)), (0.0, 1e-3, 11), (-1.0, 1.0, (0, 4)), (2.0, 2.0, (2,))):
+        assert_array_equal(uniform(ours, low, high, shape), numpys.uniform(low, high, shape))
+    assert ours.randint(2**31) == numpys.randint(2**31)

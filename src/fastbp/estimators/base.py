@@ -320,11 +320,13 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
                         validation.restore()
         finally:
             self._close(network, optimizer, history, validation)
-        if validation is not None and validation.by_loss:
+        by_loss = validation is not None and validation.by_loss
+        if by_loss:
             attempt.warn(
                 f"The score of the held-out rows was {validation.first_score:g} in one epoch after another and cannot "
-                "tell which weights are best: the loss on these rows decided. Bring more rows, or raise "
-                "validation_fraction.",
+                "tell which weights are best: the loss on these rows decided"
+                f"{'' if stopped else f', and still fell after max_iter={self.max_iter} epochs'}. Bring more rows, or "
+                "raise validation_fraction.",
                 RuntimeWarning,
             )
         message = trainer.warning
@@ -333,7 +335,7 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
                 f"The loss of epoch {history.n_iter} is {self.loss_}: too large a number for {network.dtype}. Scale X "
                 "and y, or lower learning_rate_init."
             )
-        elif not stopped and not incremental:
+        elif not stopped and not incremental and not by_loss:
             message = (
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
                 "converged yet."

@@ -13,13 +13,34 @@ def look_outside():
     return
 
 
-def is_from_outside(error):
-    """Whether an exception is Ctrl-C, or was raised by a signal handler or by `look_outside`: nothing has failed then.
+#: What computations raise when they fail
+FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    BufferError,
+    LookupError,
+    MemoryError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    Warning,
+)
+
+
+def is_from_outside(error, users_functions=()):
+    """Whether an exception came from outside, so that nothing has failed.
+
+    That is Ctrl-C, and what a signal handler or `look_outside` raised. An exception that was sent to the thread can
+    also arrive in any other line of Python: one of a kind that computations do not raise is taken for such, unless it
+    was raised in the user's code.
 
     Parameters
     ----------
     error : BaseException
         While the signal handlers are those that there were when it was raised.
+    users_functions : sequence of function
+        Those that call the user's code, such as callbacks.
 
     Returns
     -------
@@ -27,13 +48,16 @@ def is_from_outside(error):
     """
     if isinstance(error, KeyboardInterrupt):
         return True
-    doors = {look_outside.__code__, *(code_of(signal.getsignal(number)) for number in signal.valid_signals())} - {None}
-    step = error.__traceback__
+    passed, step = set(), error.__traceback__
     while step is not None:
-        if step.tb_frame.f_code in doors:
-            return True
+        passed.add(step.tb_frame.f_code)
         step = step.tb_next
-    return False
+    if look_outside.__code__ in passed:
+        return True
+    if any(code_of(signal.getsignal(number)) in passed for number in signal.valid_signals()):
+        return True
+    is_users = any(function.__code__ in passed for function in users_functions)
+    return not is_users and not isinstance(error, FAILURES)
 
 
 def code_of(handler):

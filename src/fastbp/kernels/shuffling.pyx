@@ -1,4 +1,10 @@
-"""The shuffle of ``numpy.random.RandomState``, draw for draw, without the GIL."""
+"""Draws of ``numpy.random.RandomState``, number for number: the shuffle, and uniform numbers.
+
+A generator has a lock. While it is held, no other thread may run Python: it might fork, and nobody would release the
+lock in the child. NumPy lets go of the GIL inside some of its draws, the uniform ones among them; these do not.
+"""
+
+import numpy as np
 
 from libc.stdint cimport int64_t, uint64_t
 
@@ -49,8 +55,7 @@ cdef void shuffle_some(bitgen_t *generator, int64_t *rows, int64_t begin, int64_
 cdef int shuffle_rows(bitgen_t *generator, object lock, int64_t *rows, int64_t n) except -1 nogil:
     """Shuffle in runs of rows, between which Python can deliver signals.
 
-    A lock means that others may draw from the generator. Then nobody but its holder may run while it is held: were a
-    process forked meanwhile, nobody would release it in the child. So the GIL is held as long, as in NumPy itself.
+    A lock means that others may draw from the generator; the GIL is then held as long as it is.
     """
     cdef int64_t begin = n, end
     cdef bint shared = lock is not None
@@ -72,6 +77,32 @@ cdef int shuffle_rows(bitgen_t *generator, object lock, int64_t *rows, int64_t n
 
 cdef bitgen_t *bit_generator(random_state) except NULL:
     return <bitgen_t *> PyCapsule_GetPointer(random_state._bit_generator.capsule, "BitGenerator")
+
+
+def uniform(random_state, double low, double high, shape):
+    """The numbers of ``random_state.uniform(low, high, shape)``.
+
+    Parameters
+    ----------
+    random_state : numpy.random.RandomState
+    low, high : float
+    shape : int or tuple of int
+
+    Returns
+    -------
+    ndarray of float64
+    """
+    cdef bitgen_t *generator = bit_generator(random_state)
+    out = np.empty(shape)
+    cdef double[::1] numbers = out.reshape(-1)
+    cdef double width = high - low
+    cdef int64_t i
+    lock = random_state._bit_generator.lock
+    lock.acquire()
+    for i in range(numbers.shape[0]):
+        numbers[i] = low + width * generator.next_double(generator.state)
+    lock.release()
+    return out
 
 
 def shuffle(random_state, int64_t[::1] rows):

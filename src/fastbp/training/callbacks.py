@@ -24,6 +24,7 @@ import sys
 
 import numpy as np
 
+from fastbp.costs import Cost
 from fastbp.training.history import History
 
 EVENTS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
@@ -251,3 +252,7 @@ def follow(latest, error, before):
         latest = latest.__context__
     if latest is not error:
         latest.__context__ = error
+
+
+#: What calls code of the user's during training
+USERS_FUNCTIONS = (Callbacks.tell_one, Cost.checked)

@@ -6,7 +6,7 @@ import scipy.optimize
 from fastbp.kernels.interrupts import is_from_outside
 from fastbp.network import SLICE_ROWS
 from fastbp.training.blas import OneBlasThread
-from fastbp.training.callbacks import Callbacks
+from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
 
 
 def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, tol, options=None, callbacks=None):
@@ -89,7 +89,7 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
             )
     except BaseException as error:
         if callbacks.state is not None:
-            callbacks.state.history.interrupted = is_from_outside(error)
+            callbacks.state.history.interrupted = is_from_outside(error, USERS_FUNCTIONS)
         raise
     finally:
         note_loss()

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastbp.kernels.descent import DIVERGED, GREW
 from fastbp.kernels.interrupts import is_from_outside
-from fastbp.training.callbacks import Callbacks
+from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
 
 #: Epochs in one call of the compiled loop when nobody looks between them; bounds the memory of the table of rates.
 EPOCHS_AT_ONCE = 256
@@ -83,7 +83,7 @@ class Trainer:
         try:
             return self.run_epochs(data, rows, batch_size, max_iter, random_state, lock, validation)
         except BaseException as error:
-            self.history.interrupted = is_from_outside(error)
+            self.history.interrupted = is_from_outside(error, USERS_FUNCTIONS)
             raise
 
     def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock, validation):
@@ -115,20 +115,14 @@ class Trainer:
             self.record(done, n_rows, losses, rates)
             if self.verbose:
                 print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
-            if status == DIVERGED:
-                self.diverged(rate, validation)
+            if status in (DIVERGED, GREW):
+                self.diverged(status, rate, descent.first_loss, validation)
                 return True
             if validation is not None:
                 self.score(validation)
             # the schedule decides first, so that callbacks see the learning rate of the coming epoch
             exhausted = (validation or history.patience).is_exhausted and not self.go_on(validation)
-            stopped = self.callbacks.tell("on_epoch_end") or exhausted or status == GREW
-            if status == GREW:
-                self.warning = (
-                    f"The loss grew from {descent.first_loss:g} in the first batch to {history.loss_curve[-1]:g} in "
-                    f"epoch {history.n_iter}, with learning rate {rate:g}: training stopped. Scale the inputs, or "
-                    "lower learning_rate_init."
-                )
+            stopped = self.callbacks.tell("on_epoch_end") or exhausted
         return stopped
 
     def record(self, n_epochs, n_rows, losses, rates):
@@ -169,18 +163,23 @@ class Trainer:
         (self.history.patience if validation is None else validation).renew()
         return True
 
-    def diverged(self, rate, validation):
-        """The loss and its gradient are no longer finite: stop here, and say where and at which rate."""
+    def diverged(self, status, rate, first_loss, validation):
+        """The loss and its gradient are no longer finite, or the loss grew out of all proportion: stop here, and say
+        where and at which rate."""
         where = f"in epoch {self.history.n_iter} with learning rate {rate:g}"
-        if validation is None:
+        way_out = "Scale the inputs, or lower learning_rate_init."
+        if status == DIVERGED and validation is None:
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 f"preprocessed. The loss diverged {where}: scale the inputs, or lower learning_rate_init."
             )
-        self.history.validation_scores.append(np.nan)
-        if self.verbose:
-            print(f"Validation score: {np.nan:f}")
-        self.warning = (
-            f"The loss diverged {where}; training stopped, and the weights with the best validation score are kept. "
-            "Scale the inputs, or lower learning_rate_init."
-        )
+        what = f"The loss diverged {where}"
+        if status == GREW:
+            what = f"The loss grew from {first_loss:g} in the first batch to {self.history.loss_curve[-1]:g} {where}"
+        kept = ""
+        if validation is not None:
+            self.history.validation_scores.append(np.nan)
+            if self.verbose:
+                print(f"Validation score: {np.nan:f}")
+            kept = ", and the weights with the best validation score are kept"
+        self.warning = f"{what}; training stopped{kept}. {way_out}"

@@ -56,7 +56,7 @@ verbose : bool or int, default=False
     Print the loss (and validation score) of every epoch.
 
 warm_start : bool, default=False
-    Whether `fit` goes on from the weights of the last one.
+    Whether `fit` goes on from the weights of the last one. Optimizer and patience are new in every `fit`.
 
 momentum : float, default=0.9
     Of 'sgd', in [0, 1].
@@ -66,7 +66,8 @@ nesterovs_momentum : bool, default=True
 
 early_stopping : bool, default=False
     Whether to hold out `validation_fraction` of the rows, to stop when their score no longer improves, and to keep
-    the weights with the best score. Stratified for a binary target.
+    the weights with the best score. Stratified for a binary target. Where all scores are alike until patience runs
+    out, the loss on the held-out rows takes their place, with a warning. Rows of weight zero are not held out.
 
 validation_fraction : float, default=0.1
     Share of the rows that `early_stopping` holds out.

@@ -12,9 +12,12 @@ def count_threads():
     return _thread._count()
 
 
-def wait_for_threads(n, seconds=LONG):
-    """Wait until as many threads run. How many run then: a thread counts for a moment after its last line."""
+def wait_for_threads(n, arriving=False, seconds=LONG):
+    """Wait until no more than `n` threads run, or, with `arriving`, no fewer. How many run then.
+
+    A thread counts for a moment after its last line.
+    """
     deadline = time.monotonic() + seconds
-    while count_threads() != n and time.monotonic() < deadline:
+    while (count_threads() < n if arriving else count_threads() > n) and time.monotonic() < deadline:
         time.sleep(0.001)
     return count_threads()

@@ -49,7 +49,12 @@ def test_the_probe_of_the_compiler_leaves_no_file(build_kernels, tmp_path, monke
     command.compiler = new_compiler()
     customize_compiler(command.compiler)
     monkeypatch.chdir(tmp_path / "checkout")
+    compiled, compile_sources = [], command.compiler.compile
+    monkeypatch.setattr(
+        command.compiler, "compile", lambda *a, **o: compiled.extend(compile_sources(*a, **o)), raising=True
+    )
     command.check_compiler()
+    assert len(compiled) == 1
     assert os.listdir() == []
 
 

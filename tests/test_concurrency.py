@@ -120,7 +120,7 @@ def test_no_thread_outlives_a_call(several_threads):
     X, y = problem()
     model = MLPClassifier(**PARAMS, n_threads=4).fit(X, y)
     model.predict(X)
-    assert wait_for_threads(before) == before
+    assert wait_for_threads(before) <= before
 
 
 def test_sixteen_threads_predict_with_one_estimator(several_threads):
@@ -174,21 +174,20 @@ def test_fit_and_predict_at_once(method, several_threads):
         predictions = [pool.submit(predict) for _ in range(2)]
         try:
             n_calls = 0
-            while n_calls < 10 or len(seen) < 10:
+            while (n_calls < 10 or len(seen) < 10) and not any(prediction.done() for prediction in predictions):
                 getattr(model, method)(X, y)
                 n_calls += 1
         finally:
             stop.set()
         for prediction in predictions:
             prediction.result()
-    if method == "fit":
-        # the same seed, the same model: a prediction sees the old weights or the new, which are equal
-        for output in seen:
-            assert_array_equal(output, old)
-    else:
-        # weights on their way, some old and some new: what is promised is no crash, and no nonsense numbers
-        for output in seen:
-            assert ((output >= 0) & (output <= 1)).all()
+    assert len(seen) >= 10
+    # each prediction is that of a whole model: of the one before a call, or of the one after it
+    twin, whole = MLPClassifier(**PARAMS, n_threads=1).fit(X, y), [old]
+    for _ in range(n_calls):
+        whole.append(getattr(twin, method)(X, y).predict_proba(X))
+    whole = {output.tobytes() for output in whole}
+    assert all(output.tobytes() in whole for output in seen)
 
 
 def resident_bytes():

@@ -28,7 +28,7 @@ from cost_functions import (
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.costs import Cost
 from fastbp.data import make_data
-from running_threads import count_threads, wait_for_threads
+from running_threads import LONG, count_threads, wait_for_threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -179,7 +179,9 @@ def test_results_do_not_depend_on_the_number_of_threads(target, sparse, monkeypa
 
             def watched(*arguments, before=before, wanted=before + n_threads - 1, helpers=helpers, function=function):
                 # two calls look at how the function takes weights, before there are threads
-                helpers.append(wait_for_threads(wanted, seconds=5.0 if len(helpers) >= 2 else 0.0) - before)
+                helpers.append(
+                    wait_for_threads(wanted, arriving=True, seconds=LONG if len(helpers) >= 2 else 0) - before
+                )
                 return function(*arguments)
 
             helpers.clear()

@@ -62,7 +62,7 @@ def test_an_exception_in_the_first_fit(solver, n_threads, at, monkeypatch):
         model.fit(X, Y)
     assert len(model.loss.calls) == at
     assert sorted(vars(model)) == before
-    assert wait_for_threads(threads) == threads
+    assert wait_for_threads(threads) <= threads
     # and a later fit is none the worse for it
     expected = MLPRegressor(squared_error, **SMALL, solver=solver).fit(X, Y)
     assert_array_equal(model.fit(X, Y).predict(X), expected.predict(X))
@@ -119,7 +119,7 @@ def test_ctrl_c_keeps_the_last_whole_step(interrupt, solver, n_threads, monkeypa
     threads = count_threads()
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
-    assert wait_for_threads(threads) == threads
+    assert wait_for_threads(threads) <= threads
     assert len(function.calls) == at
     # the second batch of the third epoch was on its way with the weights that are left: the same but for the order of
     # a sum, while a step moves each weight by about 1e-3

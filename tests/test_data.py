@@ -37,13 +37,13 @@ def csr_of_misaligned_parts(X):
 
 
 @both_dtypes
-def test_nothing_is_copied(dtype):
+def test_numbers_are_not_copied_and_labels_and_weights_are(dtype):
     X, Y = np.ones((6, 3), dtype), np.ones((6, 2), dtype)
     labels, weight = np.zeros(6, np.int64), np.ones(6)
     values, _, _, held_Y, _, held_weight, _ = make_data(X, Y, weight, 2, dtype).arrays
     assert np.shares_memory(values, X)
     assert np.shares_memory(held_Y, Y)
-    assert np.shares_memory(held_weight, weight)
+    assert not np.shares_memory(held_weight, weight)
     held_labels = make_data(X, labels, None, 2, dtype).arrays[4]
     assert not np.shares_memory(held_labels, labels)
     assert not held_labels.flags.writeable

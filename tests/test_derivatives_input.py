@@ -260,7 +260,7 @@ def test_an_exception_of_the_function_reaches_the_caller(monkeypatch):
         for method in (own.input_gradient, own.loss_and_gradient):
             with pytest.raises(RuntimeError, match="no loss today"):
                 method(many, targets)
-    assert wait_for_threads(before) == before
+    assert wait_for_threads(before) <= before
 
 
 def test_a_function_is_called_in_the_thread_of_the_caller(monkeypatch):

@@ -216,7 +216,7 @@ def test_a_copy_goes_on_where_the_original_was(name, solver, start, duplicate):
         assert not np.array_equal(twin.predict(X), at_copy)
 
 
-# --- weights in the user's hands (fault 41) --------------------------------------
+# --- weights in the user's hands --------------------------------------
 
 
 @both_estimators

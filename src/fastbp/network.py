@@ -58,7 +58,8 @@ class Network(Differentiable):
     initializer : str or None
         A name in ``fastbp.initializers.INITIALIZERS``; None leaves the parameters to be filled in by you.
     n_threads : int or None
-        At most so many threads; None for what the machine offers. Results do not depend on it.
+        At most so many threads; None for what the process may use, within the limits of ``OMP_NUM_THREADS``,
+        threadpoolctl and joblib. Results do not depend on it.
 
     Attributes
     ----------

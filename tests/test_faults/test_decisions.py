@@ -167,7 +167,7 @@ def test_poisson_refuses_negative_targets(solver, columns):
             model.partial_fit(X, y)
 
 
-# --- divergence (fault 13) ------------------------------------------------------------
+# --- divergence ------------------------------------------------------------
 
 # On its way to infinity NumPy may report an overflow (in a validation score, say).
 diverging = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -246,7 +246,7 @@ def test_divergence_in_the_first_epoch_with_early_stopping():
     assert np.isfinite(model.predict(X)).all()
 
 
-# --- interrupts (fault 20) --------------------------------------------------------------
+# --- interrupts --------------------------------------------------------------
 
 # Run in a process of its own, with a limit on its time, so that a fit that
 # cannot be interrupted fails this test instead of stopping the whole run.

@@ -52,7 +52,7 @@ def test_the_epoch_of_the_smallest_loss_is_kept():
         assert_array_equal(W, expected)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [2, 4])  # of which the held-out counts are all zero
 def test_rare_counts_are_trained_on(seed):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(150, 4))
@@ -61,8 +61,8 @@ def test_rare_counts_are_trained_on(seed):
         warnings.simplefilter("ignore")
         model = MLPRegressor("poisson", early_stopping=True, max_iter=300, random_state=seed).fit(X, y)
         first = MLPRegressor("poisson", early_stopping=True, max_iter=1, random_state=seed).fit(X, y)
-    if len(set(model.validation_scores_)) == 1:
-        assert any((W != W1).any() for W, W1 in zip(model.coefs_, first.coefs_, strict=True))
+    assert len(set(model.validation_scores_)) == 1
+    assert any((W != W1).any() for W, W1 in zip(model.coefs_, first.coefs_, strict=True))
 
 
 def stuck_accuracy(**params):

@@ -1,7 +1,6 @@
 """Classes and weights that do not fit the fitted model: an error, and the model as it was."""
 
 import pickle
-import threading
 
 import numpy as np
 import pandas as pd
@@ -11,11 +10,12 @@ from numpy.testing import assert_array_equal
 
 from fastbp import MLPClassifier, MLPRegressor
 from fault_cases import SMALL, both_estimators, make_data, output
+from running_threads import count_threads, wait_for_threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-# Classes (fault 37)
+# Classes
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_one_of_the_classes_in_partial_fit():
     assert output(model, X).shape == (len(X), 3)
 
 
-# Columns (fault 8)
+# Columns
 
 
 @both_estimators
@@ -95,7 +95,7 @@ def test_columns_renamed_or_in_another_order(Estimator, method):
     assert_array_equal(output(model, frame), before)
 
 
-# Assigned weights (fault 41)
+# Assigned weights
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_weights_in_another_layout(change):
     assert_array_equal(output(other.partial_fit(X, y), X), output(model.partial_fit(X, y), X))
 
 
-# Exceptions and processes (faults 21 and 23)
+# Exceptions and processes
 
 
 class Failing:
@@ -150,10 +150,10 @@ class Failing:
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 def test_a_fit_after_a_callback_that_raised(Estimator, solver):
     X, y = make_data()
-    model, before = Estimator(**SMALL, solver=solver, callbacks=Failing(), n_threads=2), set(threading.enumerate())
+    model, before = Estimator(**SMALL, solver=solver, callbacks=Failing(), n_threads=2), count_threads()
     with pytest.raises(ZeroDivisionError, match="mine"):
         model.fit(X, y)
-    assert set(threading.enumerate()) == before
+    assert wait_for_threads(before) <= before
     model.set_params(callbacks=None).fit(X, y)
     assert_array_equal(output(model, X), output(Estimator(**SMALL, solver=solver).fit(X, y), X))
 

@@ -184,7 +184,7 @@ def run(code):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         start_new_session=True,
     )
     assert process.returncode == 0, process.stderr

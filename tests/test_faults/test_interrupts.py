@@ -210,7 +210,7 @@ def test_an_exception_sent_to_the_thread_of_an_endless_fit(params, n_threads, sh
 
 
 def slow_loss(y_true, raw_prediction, sample_weight=None):
-    """One that L-BFGS never comes to the bottom of."""
+    """A loss without a minimum."""
     n = next(slow_loss.calls)
     error = raw_prediction - y_true
     return (error**2).sum(axis=1) / 2 - 10.0 * n, error

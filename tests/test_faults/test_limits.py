@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 
-import joblib
 import numpy as np
 import pytest
 from sklearn.utils._openmp_helpers import _openmp_parallelism_enabled
@@ -37,7 +36,7 @@ def set_blas_threads(n):
     thread.join()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def two_blas_threads():
     before = blas_threads()
     set_blas_threads(2)
@@ -46,6 +45,9 @@ def two_blas_threads():
     yield
     assert set(blas_threads()) == {2}
     set_blas_threads(max(before))
+
+
+needs_two_blas_threads = pytest.mark.usefixtures("two_blas_threads")
 
 
 # Limits of others
@@ -96,10 +98,9 @@ def test_inner_max_num_threads(tmp_path):
     script.write_text(INNER_MAX_NUM_THREADS)
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     process = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=300
     )
     assert process.returncode == 0, process.stderr
-    assert joblib.cpu_count() >= 1
 
 
 # Our limit on BLAS
@@ -132,6 +133,7 @@ def fit(**params):
     return MLPRegressor(**params).fit(X, y)
 
 
+@needs_two_blas_threads
 def test_callbacks_see_the_threads_that_there_are_without_a_fit():
     inside, callback = set(), Sees()
     fit(loss=lambda *arguments, **others: half_squared_error(inside, *arguments, **others), callbacks=callback)
@@ -139,6 +141,7 @@ def test_callbacks_see_the_threads_that_there_are_without_a_fit():
     assert callback.begin == callback.epoch == callback.end == {2}
 
 
+@needs_two_blas_threads
 @pytest.mark.parametrize("where", ["callback", "loss"])
 def test_an_exception_puts_the_limit_back(where):
     class Raises:
@@ -153,6 +156,7 @@ def test_an_exception_puts_the_limit_back(where):
     assert set(blas_threads()) == {2}
 
 
+@needs_two_blas_threads
 @pytest.mark.parametrize("first_to_end", [0, 1])
 def test_overlapping_fits(first_to_end):
     may_end = [threading.Event(), threading.Event()]
@@ -181,6 +185,7 @@ def test_overlapping_fits(first_to_end):
     assert set(blas_threads()) == {2}
 
 
+@needs_two_blas_threads
 @pytest.mark.parametrize("first_to_end", [0, 1])
 def test_overlapping_blocks(first_to_end):
     entered, may_leave = [threading.Event(), threading.Event()], [threading.Event(), threading.Event()]
@@ -203,6 +208,7 @@ def test_overlapping_blocks(first_to_end):
     assert set(blas_threads()) == {2}
 
 
+@needs_two_blas_threads
 def test_a_limit_that_becomes_free_is_taken():
     first, second = OneBlasThread(), OneBlasThread()
     with first:
@@ -268,7 +274,8 @@ assert blas_threads() == {2}
 """
 
 
+@needs_two_blas_threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_beside_a_fit():
-    process = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=60)
+    process = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=300)
     assert process.returncode == 0, process.stderr

@@ -15,7 +15,7 @@ from fault_cases import SMALL, both_estimators, make_data, output
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-# Values of float64 that float32 cannot hold (fault 2)
+# Values of float64 that float32 cannot hold
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csc_array])
@@ -40,7 +40,7 @@ def test_y_beyond_float32(method):
         getattr(model, method)(X.astype(np.float32), np.where(y == 1, 1e300, y))
 
 
-# Parameters beyond 64 bits (faults 16 and 17)
+# Parameters beyond 64 bits
 
 
 @both_estimators
@@ -71,7 +71,7 @@ def test_layers_of_another_kind(Estimator, sizes):
         Estimator(**SMALL | dict(hidden_layer_sizes=sizes)).fit(X, y)
 
 
-# No more memory (fault 19)
+# No more memory
 
 OUT_OF_MEMORY = """
     import resource, sys, warnings

@@ -86,8 +86,9 @@ max_fun : int, default=15000
     Most evaluations of the loss by 'lbfgs'.
 
 n_threads : int or None, default=None
-    At most so many threads; None for what the process may use, ``OMP_NUM_THREADS`` if it is set. The model does not
-    depend on it, to the last bit.
+    At most so many threads; None for what the process may use, within ``OMP_NUM_THREADS`` and the limits that
+    ``threadpoolctl.threadpool_limits`` and joblib's ``inner_max_num_threads`` set. The model does not depend on it, to
+    the last bit.
 
 output_activation : str, default='auto'
     Activation of the output layer. 'auto' is the one that belongs to the loss and the targets;

@@ -39,6 +39,7 @@ def split_rows(n_rows, sample_weight, validation_fraction, stratify, random_stat
             "The validation set is too small. Increase 'validation_fraction' or the size of your dataset: "
             f"validation_fraction={validation_fraction} of {len(rows)} rows"
             f"{'' if len(rows) == n_rows else ' with a weight above zero'} holds out {n_held_out} and leaves {n_train} "
-            f"to train on; needed are {max(2, len(counts))} and {len(counts)}, and of each class one."
+            f"to train on; needed are {max(2, len(counts))} and {len(counts)}"
+            f"{'' if classes is None else ', one of each class'}."
         )
     return train_test_split(rows, random_state=random_state, test_size=validation_fraction, stratify=classes)

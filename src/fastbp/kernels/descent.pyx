@@ -187,7 +187,7 @@ cdef class Descent(Team):
         n_epochs : int
             Epochs whose loss was written, the last of them unfinished if the loss diverged.
         status : int
-            COMPLETED, OUT_OF_PATIENCE, DIVERGED, or GREW: the loss is finite but out of all proportion to `first_loss`.
+            COMPLETED, OUT_OF_PATIENCE, DIVERGED, or GREW: the loss is finite, and over a million times `first_loss`.
 
         Raises
         ------

@@ -3,7 +3,7 @@
 A thread that was started may never run: the system may refuse it the memory that it begins with, and the interpreter
 lets none run when it exits. So nobody waits for a helper that has not come: the thread that asks for the work takes all
 pieces that nobody else has taken, and then waits for those who are at one. A helper that comes later finds the pool
-closed and goes home.
+closed and returns at once.
 """
 
 import _thread
@@ -50,7 +50,7 @@ cdef class Pool:
         self.done[piece] = 1
 
     cdef bint is_halted(self) noexcept nogil:
-        """Whether to go home without finishing the piece at hand."""
+        """Whether to stop without finishing the piece at hand."""
         return pool_is_halted(&self.c)
 
     def __iter__(self):
@@ -63,7 +63,7 @@ cdef class Pool:
 
     @property
     def halted(self):
-        """bool: whether to go home without finishing the piece at hand."""
+        """bool: whether to stop without finishing the piece at hand."""
         return self.is_halted()
 
     def run(self, work, int64_t n_threads):

@@ -5,7 +5,7 @@ run without the GIL and live as long as one call.
 
 A thread that was started may never come: the system may refuse it the memory that it begins with, and the interpreter
 lets none run when it exits. So the leader works alone until every follower has reported for duty, and at the end waits
-for those that have; one that comes later finds the block closed and goes home. Whether they come does not show in any
+for those that have; one that comes later finds the block closed and returns. Whether they come does not show in any
 result. In the child of a fork, which a callback, a cost or a signal handler may make, there are no followers.
 """
 
@@ -140,7 +140,7 @@ cdef class Team(Plan):
         return team_present(&self.team) == self.n_threads - 1
 
     cdef void give_order(self, int order) noexcept nogil:
-        """Release the followers into their next step: a share of the work, a rest, or the way home."""
+        """Publish the next order to the followers."""
         self.order = order
         self.step_number += 1
         team_publish(&self.team)
@@ -276,7 +276,7 @@ cdef class Team(Plan):
         team_leave(&self.team)
 
     def start_followers(self):
-        """Start all threads but the one that leads. Where the system has no more of them, those that came go home."""
+        """Start all threads but the leader. Where the system has no more of them, those that came are dismissed."""
         cdef int64_t thread
         self.started = True
         self.leader_processor = current_processor()

@@ -69,8 +69,8 @@ class Trainer:
         Returns
         -------
         stopped : bool
-            Whether patience ran out, a callback asked for it, or the loss grew out of all proportion; with a validation
-            set also whether training diverged.
+            Whether patience ran out, a callback asked for it, or the loss grew more than a million times; with a
+            validation set also whether training diverged.
 
         Raises
         ------
@@ -164,8 +164,8 @@ class Trainer:
         return True
 
     def diverged(self, status, rate, first_loss, validation):
-        """The loss and its gradient are no longer finite, or the loss grew out of all proportion: stop here, and say
-        where and at which rate."""
+        """The loss and its gradient are no longer finite, or the loss grew more than a million times: stop here, and
+        say where and at which rate."""
         where = f"in epoch {self.history.n_iter} with learning rate {rate:g}"
         way_out = "Scale the inputs, or lower learning_rate_init."
         if status == DIVERGED and validation is None:

@@ -32,6 +32,8 @@ def interrupt_after(seconds):
 
     Afterwards the value's `pressed` says whether it came so far, `delay` the seconds from then to the block's end.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a process that a shell starts in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     begin, ended, times = time.process_time(), threading.Event(), []
     result = SimpleNamespace(pressed=False, delay=None)
 

@@ -210,7 +210,7 @@ def explicit_zeros():
     X = sp.coo_array(table())
     zeros = np.argwhere(table() == 0)[::3].T
     data = np.concatenate([X.data, np.zeros(zeros.shape[1])])
-    row, col = np.hstack([np.array(X.coords), zeros])
+    row, col = np.hstack([np.array([X.row, X.col]), zeros])
     return sp.csr_array((data, (row, col)), shape=X.shape)
 
 
@@ -234,14 +234,14 @@ FORMS = {
 @both_dtypes
 def test_forms_of_sparse(form, fan_out, dtype):
     X, y = FORMS[form](), np.random.default_rng(0).normal(size=(23, 2))
-    before = [X.data.copy(), *(a.copy() for a in ([X.indices, X.indptr] if hasattr(X, "indptr") else X.coords))]
+    before = [X.data.copy(), *(a.copy() for a in ([X.indices, X.indptr] if hasattr(X, "indptr") else [X.row, X.col]))]
     network = Network([7, fan_out, 2], "tanh", alpha=0.1, dtype=dtype, random_state=0)
     # sums of the same terms in another order: some roundings of numbers of order ten
     tolerance = dict(rtol=50 * np.finfo(dtype).eps, atol=50 * np.finfo(dtype).eps)
     assert_allclose(network.forward(X), network.forward(table()), **tolerance)
     for actual, expected in zip(network.loss_and_gradient(X, y), network.loss_and_gradient(table(), y), strict=True):
         assert_allclose(actual, expected, **tolerance)
-    after = [X.data, *([X.indices, X.indptr] if hasattr(X, "indptr") else X.coords)]
+    after = [X.data, *([X.indices, X.indptr] if hasattr(X, "indptr") else [X.row, X.col])]
     for held, kept in zip(after, before, strict=True):
         assert_array_equal(held, kept)
 

@@ -7,6 +7,7 @@ SciPy's own routines follow the indices of a sparse matrix without looking, and 
 call them: `check_sparse` stands before all of these.
 """
 
+import operator
 from itertools import chain
 
 import numpy as np
@@ -111,14 +112,14 @@ def check_bsr(name, matrix, n_rows, n_columns):
 def check_coo(name, matrix, n_rows, n_columns):
     """`check_sparse` for coordinates."""
     check_values(name, matrix.data, 1)
-    for axis, (coordinates, limit) in enumerate(zip(matrix.coords, (n_rows, n_columns), strict=True)):
-        check_integers(f"{name}.coords[{axis}]", coordinates)
+    for axis, coordinates, limit in (("row", matrix.row, n_rows), ("col", matrix.col, n_columns)):
+        check_integers(f"{name}.{axis}", coordinates)
         if len(coordinates) != len(matrix.data):
             raise ValueError(
-                f"{name}.coords[{axis}] must have a number for each of the {len(matrix.data)} values in {name}.data, "
+                f"{name}.{axis} must have a number for each of the {len(matrix.data)} values in {name}.data, "
                 f"got {len(coordinates)}"
             )
-        check_below(f"{name}.coords[{axis}]", coordinates, limit)
+        check_below(f"{name}.{axis}", coordinates, limit)
 
 
 def check_dia(name, matrix, n_rows, n_columns):
@@ -133,7 +134,7 @@ def check_dia(name, matrix, n_rows, n_columns):
     offsets = matrix.offsets
     if offsets.size and not (-n_rows < offsets.min() and offsets.max() < n_columns):
         raise ValueError(
-            f"{name}.offsets must lie between {-n_rows} and {n_columns}, got {offsets.min()} to {offsets.max()}"
+            f"{name}.offsets must lie above {-n_rows} and below {n_columns}, got {offsets.min()} to {offsets.max()}"
         )
 
 
@@ -172,7 +173,7 @@ CHECKS = {
 def integers(name, numbers):
     """An array of the integers; ValueError if there is anything else among them."""
     try:
-        return np.fromiter(map(int, numbers), np.int64)
+        return np.fromiter(map(operator.index, numbers), np.int64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be integers: {error}") from error
 

@@ -419,6 +419,8 @@ class Network(Differentiable):
         return note_version({**self._definition(), "params": self._params})
 
     def __setstate__(self, state):
+        if not isinstance(state, dict):
+            raise TypeError(f"the state in the pickle of a Network must be a dict, got {type(state).__name__}")
         state = warn_if_other_version(state, "Network")
         names = {*signature(self._define).parameters, "params"}
         if state.keys() != names:

@@ -185,6 +185,26 @@ def test_bagging_of_a_few_rows():
     assert np.isfinite(ensemble.predict(X)).all()
 
 
+@ignore_max_iter
+@pytest.mark.parametrize("n_iter_no_change", [100, np.inf])
+def test_scores_that_stay_alike_to_the_last_epoch(n_iter_no_change):
+    model, X, y = stuck_accuracy(n_iter_no_change=n_iter_no_change, max_iter=30)
+    first = stuck_accuracy(max_iter=1)[0].fit(X, y)
+    with pytest.warns(RuntimeWarning, match=STUCK):
+        model.fit(X, y)
+    assert len(set(model.validation_scores_)) == 1
+    assert any((W != W1).any() for W, W1 in zip(model.coefs_, first.coefs_, strict=True))
+
+
+def test_one_row_to_split():
+    weight = np.zeros(30)
+    weight[3] = 1
+    X, y = make_data(30)
+    for arguments in (([[1.0]], [1.0]), (X, y, weight)):
+        with pytest.raises(ValueError, match=r"validation_fraction=0\.1 of 1 rows"):
+            MLPRegressor(early_stopping=True).fit(*arguments)
+
+
 @pytest.mark.parametrize(
     ("rows", "fraction", "named"), [(30, 0.0, "0.0"), (10, 0.1, "0.1"), (5, 0.9, "leaves 0 to train on"), (3, 0.5, "")]
 )

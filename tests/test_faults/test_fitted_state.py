@@ -1,5 +1,6 @@
 """Classes and weights that do not fit the fitted model: an error, and the model as it was."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from joblib import Parallel, delayed
 from numpy.testing import assert_array_equal
 
-from fastbp import MLPClassifier, MLPRegressor
+from fastbp import MLPClassifier, MLPRegressor, slim
 from fault_cases import SMALL, both_estimators, make_data, output
 from running_threads import count_threads, wait_for_threads
 
@@ -182,3 +183,14 @@ def test_assigned_weights_that_are_no_list(Estimator, name):
     for call in (model.predict, lambda X: model.partial_fit(X, y)):
         with pytest.raises(TypeError, match=f"{name} must be a list of arrays, got NoneType"):
             call(X)
+
+
+def test_weights_assigned_before_any_fit_survive_copies():
+    model = MLPRegressor()
+    model.coefs_, model.intercepts_ = [np.ones((4, 3)), np.ones((3, 1))], [np.ones(3), np.ones(1)]
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert_array_equal(other.coefs_[0], model.coefs_[0])
+        with pytest.raises(ValueError, match="before any fit"):
+            other.predict(np.ones((2, 4)))
+    with pytest.raises(ValueError, match="before any fit"):
+        slim(model)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
 
 from fastbp import MLPClassifier, MLPRegressor
@@ -66,3 +67,27 @@ def test_lbfgs_on_inputs_that_overflow_raises():
     with pytest.raises(ValueError, match="The loss is nan after 0 iterations of L-BFGS"):
         model.fit(X * 1e300, X[:, 0])
     assert (model.predict(X) == before).all()
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("listening", [True, False])
+def test_rows_unlike_the_first_batch_are_no_growth(shuffle, listening):
+    # the loss of one row is larger than that of the others by many orders, before and after any training
+    X, _ = make_data(1000)
+    y = X[:, 0].copy()
+    y[990] = 1e5
+    params = dict(max_iter=20, shuffle=shuffle, random_state=0, n_iter_no_change=30)
+    callbacks = Nothing() if listening else None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = MLPRegressor(**params, callbacks=callbacks).fit(X, y)
+    assert model.n_iter_ == 20
+    assert not [w for w in caught if "grew" in str(w.message)]
+    reference = neural_network.MLPRegressor(**params).fit(X, y)
+    np.testing.assert_allclose(model.loss_curve_, reference.loss_curve_, rtol=1e-6)
+
+
+class Nothing:
+    def on_epoch_end(self, state):
+        return False

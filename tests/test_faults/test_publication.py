@@ -1,6 +1,8 @@
 """What others see of an estimator during a fit: the old model, whole, until the new one takes its place."""
 
+import itertools
 import pickle
+import sys
 import threading
 
 import numpy as np
@@ -126,6 +128,31 @@ def test_parameters_set_by_a_callback_stay(Estimator):
     model = Estimator(**SMALL | dict(max_iter=3))
     model.set_params(callbacks=Do(lambda: model.set_params(alpha=0.5))).fit(X, (y > 0).astype(int))
     assert model.alpha == 0.5
+
+
+def test_attributes_set_meanwhile_are_no_hindrance():
+    # another thread sets attributes while the new ones are published
+    X, y = make_data(60)
+    model, stop = MLPRegressor(**SMALL | dict(max_iter=1)), threading.Event()
+
+    def set_attributes():
+        for number in itertools.count():
+            setattr(model, f"note_{number % 1000}", number)
+            if stop.is_set():
+                return
+
+    interval = sys.getswitchinterval()
+    thread = threading.Thread(target=set_attributes)
+    thread.start()
+    try:
+        sys.setswitchinterval(1e-6)
+        for _ in range(100):
+            model.fit(X, y)
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+        thread.join()
+    assert np.isfinite(model.predict(X)).all()
 
 
 class Interruption(Exception):

@@ -41,7 +41,7 @@ def put(name, change):
 
 def damage_coo(axis, value):
     def damage(X):
-        X.coords[axis][2] = value
+        (X.row, X.col)[axis][2] = value
 
     return damage
 
@@ -77,11 +77,11 @@ BAD |= {
     ("csr", "values in two dimensions"): (put("data", lambda a: a[:, None]), "data"),
     ("bsr", "blocks of no size"): (put("data", lambda a: a[:, :, :0]), "data"),
     ("bsr", "blocks that do not divide"): (put("data", lambda a: np.zeros((len(a), 4, 1))), "data"),
-    ("coo", "row above"): (damage_coo(0, FAR), r"coords\[0\]"),
-    ("coo", "column above"): (damage_coo(1, FAR), r"coords\[1\]"),
-    ("coo", "column below"): (damage_coo(1, -1), r"coords\[1\]"),
-    ("coo", "columns too few"): (put("coords", lambda c: (c[0], c[1][:1])), r"coords\[1\]"),
-    ("coo", "rows of float"): (put("coords", lambda c: (c[0] + 0.5, c[1])), r"coords\[0\]"),
+    ("coo", "row above"): (damage_coo(0, FAR), r"\.row must"),
+    ("coo", "column above"): (damage_coo(1, FAR), r"\.col must"),
+    ("coo", "column below"): (damage_coo(1, -1), r"\.col must"),
+    ("coo", "columns too few"): (put("coords", lambda c: (c[0], c[1][:1])), r"\.col must"),
+    ("coo", "rows of float"): (put("coords", lambda c: (c[0] + 0.5, c[1])), r"\.row must"),
     ("dia", "offset above"): (set_at("offsets", 0, FAR), "offsets"),
     ("dia", "offset below"): (set_at("offsets", 0, -FAR), "offsets"),
     ("dia", "offsets too few"): (put("offsets", lambda a: a[:1]), "offsets"),

@@ -74,5 +74,6 @@ class Attempt:
         changed = {
             name: value for name, value in after.items() if name not in self.before or self.before[name] is not value
         }
-        kept = {name: value for name, value in vars(self.estimator).items() if name in after or name not in self.before}
+        now = vars(self.estimator).copy()  # in one step: another thread may set attributes
+        kept = {name: value for name, value in now.items() if name in after or name not in self.before}
         self.estimator.__dict__ = kept | changed

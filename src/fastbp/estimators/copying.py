@@ -71,6 +71,7 @@ def slim(estimator):
             "pipeline or a search, slim the perceptron in it: pipeline.steps[-1] = (name, slim(pipeline[-1]))."
         )
     check_is_fitted(estimator)
+    estimator._check_weights_are_fitted()
     attributes = {name: value for name, value in vars(estimator).items() if name not in TRAINING_STATE}
     other = object.__new__(type(estimator))
     other.__dict__ = attributes

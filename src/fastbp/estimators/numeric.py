@@ -101,7 +101,7 @@ def not_numeric(column):
     bad = {t for t in types if issubclass(t, NO_NUMBERS)}
     if not bad:
         if int in types:
-            check_integers(array)
+            check_large_integers(array)
         return None
     value = next(value for value in array.flat if type(value) in bad)
     durations = (datetime.timedelta, np.timedelta64)
@@ -109,7 +109,7 @@ def not_numeric(column):
     return f"{value!r}, a {type(value).__name__}", "S" if text else "m" if isinstance(value, durations) else "M"
 
 
-def check_integers(array):
+def check_large_integers(array):
     """ValueError for Python integers beyond float64, for which NumPy has an OverflowError."""
     largest = max((value for value in array.flat if isinstance(value, int)), key=abs)
     if abs(largest) > sys.float_info.max:

@@ -33,7 +33,7 @@ def split_rows(n_rows, sample_weight, validation_fraction, stratify, random_stat
     counts = [len(rows)] if classes is None else np.unique(classes, return_counts=True)[1]
     n_held_out = int(np.ceil(validation_fraction * len(rows)))
     n_train = len(rows) - n_held_out
-    is_splittable = min(counts) >= 2  # train_test_split names the class that is too small
+    is_splittable = classes is None or min(counts) >= 2  # train_test_split names the class that is too small
     if is_splittable and (n_held_out < 2 or min(n_held_out, n_train) < len(counts)):
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your dataset: "

@@ -64,9 +64,13 @@ class FittedWeights:
             view[...] = values
         return network
 
+    def _missing_attributes(self):
+        """What a fit notes of the layers, and is not there."""
+        return [name for name in ("n_features_in_", "n_layers_", "n_outputs_") if not hasattr(self, name)]
+
     def _check_weights_are_fitted(self):
         """ValueError where coefs_ were assigned to an estimator that was never fitted: it does not know its layers."""
-        missing = [name for name in ("n_features_in_", "n_layers_", "n_outputs_") if not hasattr(self, name)]
+        missing = self._missing_attributes()
         if missing:
             raise ValueError(
                 f"coefs_ and intercepts_ were assigned to this {type(self).__name__} before any fit: {missing[0]} is "
@@ -121,5 +125,5 @@ class FittedWeights:
 
     def __setstate__(self, state):
         super().__setstate__(warn_if_other_version(state, type(self).__name__))
-        if hasattr(self, "coefs_"):
+        if hasattr(self, "coefs_") and not self._missing_attributes():
             self._adopt(self._fitted_network())

@@ -18,8 +18,9 @@ from fastbp.kernels.dispatch import N_STATES, UPDATES
 #: why `Descent.train` came back
 COMPLETED, OUT_OF_PATIENCE, DIVERGED, GREW = 0, 1, 2, 3
 
-# An epoch whose mean loss is so many times the first one ends training.
-cdef double GROWTH = 1e6
+#: An epoch whose mean loss is more than so many times the first one ends training.
+GROWTH = 1e6
+cdef double growth_limit = GROWTH
 # Smaller first losses count as this: a net that begins with a perfect fit may lose it without harm.
 cdef double SMALL_LOSS = 1e-3
 
@@ -32,7 +33,8 @@ cdef class Descent(Team):
     Attributes
     ----------
     first_loss : float
-        Mean loss of the first batch trained on, before any step; NaN before.
+        Mean loss of the first batch trained on, before any step; NaN before. What the losses of epochs are compared
+        with; a caller who knows better sets another.
     epochs_done : int
         Whole epochs of the last call of `train`.
 
@@ -231,7 +233,7 @@ cdef class Descent(Team):
                         shuffle_rows(generator, lock, order, n_train)
                     if not self.run_epoch(n_train, rates[epoch], loss_scale, &losses[epoch]):
                         status = 2
-                    elif losses[epoch] > GROWTH * max(self.first_loss, SMALL_LOSS):
+                    elif losses[epoch] > growth_limit * max(self.first_loss, SMALL_LOSS):
                         status = 3
                     elif patience is not None:
                         patience.note(losses[epoch])

@@ -41,7 +41,7 @@ cdef double ACTIVATION_COST = 20
 cdef double UPDATE_COST = 10
 # A batch that costs more is cut into slices that cost about so much each, between which Python can deliver signals.
 # Fewer rows would be slower, by the adding up of gradients; more would only take more memory.
-LARGEST_STEP = 2e10
+LARGEST_STEP = 8e9
 SLICE_COST = 4e9
 FEWEST_SLICE_ROWS = 128
 MOST_SLICE_ROWS = 4096

@@ -309,7 +309,7 @@ cdef class Team(Plan):
             return self
         team_init(&self.team)
         self.step_number, self.order, self.started, self.steps_since_check = 0, WORK, False, 0
-        self.without_followers, self.forks, self.misdirected = False, count_of_forks(), None
+        self.without_followers, self.forks = False, count_of_forks()
         return self
 
     def __exit__(self, *exception):
@@ -319,6 +319,14 @@ cdef class Team(Plan):
             self.park()
         else:
             self.dismiss()
+            if exception[:1] in ((), (None,)):
+                self.raise_misdirected()
+
+    def raise_misdirected(self):
+        """Raise the exception that a follower got in place of this thread, if there is one."""
+        error, self.misdirected = self.misdirected, None
+        if error is not None:
+            raise error
 
     cdef int check_interrupts(self) except -1 nogil:
         """Every so many steps, let Python deliver what comes from outside, with the floating-point unit as it knows it;
@@ -329,8 +337,6 @@ cdef class Team(Plan):
             restore_denormals(self.denormal_mode)
             with gil:
                 look_outside()
-                if self.misdirected is not None:
-                    error, self.misdirected = self.misdirected, None
-                    raise error
+                self.raise_misdirected()
             flush_denormals()
         return 0

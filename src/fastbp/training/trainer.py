@@ -7,7 +7,7 @@ one at a time.
 
 import numpy as np
 
-from fastbp.kernels.descent import DIVERGED, GREW
+from fastbp.kernels.descent import COMPLETED, DIVERGED, GREW, GROWTH
 from fastbp.kernels.interrupts import is_from_outside
 from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
 
@@ -50,6 +50,7 @@ class Trainer:
         self.verbose = verbose
         self.callbacks = callbacks or Callbacks()
         self.warning = None
+        self.initial_loss = None
 
     def run(self, data, rows, *, batch_size, max_iter, random_state=None, lock=None, validation=None):
         """Train until `max_iter` epochs are done or patience runs out.
@@ -93,6 +94,7 @@ class Trainer:
         history, optimizer = self.history, self.optimizer
         watched = validation is not None or self.verbose or self.callbacks
         losses = np.empty(1 if watched else min(EPOCHS_AT_ONCE, max_iter))
+        initial_params = self.network.params.copy()
         stopped = False
         while history.n_iter < max_iter and not stopped:
             rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
@@ -115,6 +117,10 @@ class Trainer:
             self.record(done, n_rows, losses, rates)
             if self.verbose:
                 print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
+            if status == GREW and not self.has_grown(descent, data, initial_params):
+                status = COMPLETED
+                if validation is None:
+                    history.patience.observe(history.loss_curve[-1])
             if status in (DIVERGED, GREW):
                 self.diverged(status, rate, descent.first_loss, validation)
                 return True
@@ -124,6 +130,18 @@ class Trainer:
             exhausted = (validation or history.patience).is_exhausted and not self.go_on(validation)
             stopped = self.callbacks.tell("on_epoch_end") or exhausted
         return stopped
+
+    def has_grown(self, descent, data, initial_params):
+        """Whether the loss has grown out of proportion also beside that of all rows at the initial parameters: the
+        first batch may have missed the rows with the largest losses."""
+        network = self.network
+        if self.initial_loss is None:
+            params = network.params.copy()
+            network.params = initial_params
+            self.initial_loss = network.objective(data, self.loss_scale)[0]
+            network.params = params
+        descent.first_loss = max(descent.first_loss, self.initial_loss)
+        return not self.history.loss_curve[-1] <= GROWTH * descent.first_loss
 
     def record(self, n_epochs, n_rows, losses, rates):
         """Book epochs that are over."""
@@ -175,7 +193,7 @@ class Trainer:
             )
         what = f"The loss diverged {where}"
         if status == GREW:
-            what = f"The loss grew from {first_loss:g} in the first batch to {self.history.loss_curve[-1]:g} {where}"
+            what = f"The loss grew from {first_loss:g} before training to {self.history.loss_curve[-1]:g} {where}"
         kept = ""
         if validation is not None:
             self.history.validation_scores.append(np.nan)

@@ -2,6 +2,9 @@
 
 from fastbp.kernels.patience import Patience
 
+#: A shorter run whose scores are all alike has its score's best parameters: few epochs do not tell that it is stuck.
+SCORES_TO_TELL = 10
+
 
 class Validation:
     """A held-out set that is scored after every epoch.
@@ -60,10 +63,14 @@ class Validation:
         return score
 
     @property
+    def is_stuck(self):
+        """bool: whether all scores were alike so far, and not perfect."""
+        return self.best_params_by_loss is not None and self.first_score < 1
+
+    @property
     def is_exhausted(self):
         """bool: has patience run out? If so, and all scores were alike, the loss decides from now on."""
-        is_stuck = self.best_params_by_loss is not None and self.first_score < 1
-        self.by_loss = self.by_loss or (self.patience.is_exhausted and is_stuck)
+        self.by_loss = self.by_loss or (self.patience.is_exhausted and self.is_stuck)
         return (self.loss_patience if self.by_loss else self.patience).is_exhausted
 
     def renew(self):
@@ -72,5 +79,7 @@ class Validation:
         self.loss_patience.renew()
 
     def restore(self):
-        """Give the network the best parameters."""
+        """Give the network the best parameters. After a run of some epochs, all scores being alike is reason enough to
+        let the loss decide, also where patience has not run out."""
+        self.by_loss = self.by_loss or (self.n_scores > SCORES_TO_TELL and self.is_stuck)
         self.network.params = self.best_params_by_loss if self.by_loss else self.best_params

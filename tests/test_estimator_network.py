@@ -231,10 +231,11 @@ def test_network_is_live(Estimator):
     model.intercepts_[-1][...] = 0
     assert not network.coefs[-1].any()
     assert_array_equal(network.forward(X), np.full((N, 1), 0.0 if Estimator is MLPRegressor else 0.5))
-    # and partial_fit goes on with the same network
+    # partial_fit goes on from it, with a copy: who holds it sees the model as it was
     model.partial_fit(X, y)
-    assert model.network_ is network
-    assert network.coefs[-1].any()
+    assert model.network_ is not network
+    assert model.network_.coefs[-1].any()
+    assert not network.coefs[-1].any()
 
 
 def test_it_has_the_loss_and_the_penalty_that_are_set():

@@ -100,7 +100,7 @@ def test_float32(target, solver):
 
 @every_target
 def test_early_stopping_and_partial_fit(target):
-    own, built_in, y = pair(target, early_stopping=True, validation_fraction=0.3, n_iter_no_change=2)
+    own, built_in, y = pair(target, early_stopping=True, validation_fraction=0.3, n_iter_no_change=9)
     assert_allclose(own.fit(X, y).validation_scores_, built_in.fit(X, y).validation_scores_, rtol=1e-9)
     own, built_in, y = pair(target)
     classes = {"classes": np.arange(3) if target == "multilabel" else np.unique(y)}

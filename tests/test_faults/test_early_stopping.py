@@ -201,7 +201,7 @@ def test_one_row_to_split():
     weight[3] = 1
     X, y = make_data(30)
     for arguments in (([[1.0]], [1.0]), (X, y, weight)):
-        with pytest.raises(ValueError, match=r"validation_fraction=0\.1 of 1 rows"):
+        with pytest.raises(ValueError, match=r"validation_fraction=0\.1 of n_samples=1"):
             MLPRegressor(early_stopping=True).fit(*arguments)
 
 

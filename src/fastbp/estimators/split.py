@@ -37,7 +37,7 @@ def split_rows(n_rows, sample_weight, validation_fraction, stratify, random_stat
     if is_splittable and (n_held_out < 2 or min(n_held_out, n_train) < len(counts)):
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your dataset: "
-            f"validation_fraction={validation_fraction} of {len(rows)} rows"
+            f"validation_fraction={validation_fraction} of n_samples={len(rows)}"
             f"{'' if len(rows) == n_rows else ' with a weight above zero'} holds out {n_held_out} and leaves {n_train} "
             f"to train on; needed are {max(2, len(counts))} and {len(counts)}"
             f"{'' if classes is None else ', one of each class'}."

@@ -432,8 +432,8 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
     @property
     def network_(self):
         """Network: the fitted one, with the `loss` and `alpha` that are set now. To edit its `params` is to edit
-        ``coefs_``, but where arrays of your own were assigned there, or another `activation`: then it holds copies. Each
-        `fit` and `partial_fit` makes a new one.
+        ``coefs_``, but where arrays of your own were assigned there, or another `activation`: then it holds copies.
+        Each `fit` and `partial_fit` makes a new one.
         """
         check_is_fitted(self)
         self._check_weights_are_fitted()

@@ -117,29 +117,32 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
         else:
-            self._check_form(y)
-            classes = unique_labels(y)
+            classes = self._labels_in(y)
             if self.warm_start and set(classes) != set(self.classes_):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                     f"Previously got {self.classes_}, `y` has {classes}"
                 )
-            self._check_targets(y)
+            self._check_classes(classes)
 
-    def _check_form(self, y):
-        """ValueError for indicators of several labels where the model has learned from labels, and the reverse."""
+    def _labels_in(self, y):
+        """The labels that a validated y holds; ValueError for indicators of several labels where the model has learned
+        from labels, and the reverse."""
         forms = ("one label for each row", "indicators of several labels for each row")
         learned = self._label_binarizer.y_type_.startswith("multilabel")
-        came = type_of_target(y).startswith("multilabel")
+        came = y.ndim == 2
         if came != learned:
             raise ValueError(
                 f"y holds {forms[came]}, and the model has learned from {forms[learned]}. Bring y in the form that was "
                 "learned first, or fit a new estimator."
             )
+        return unique_labels(y)
 
     def _check_targets(self, y):
-        self._check_form(y)
-        classes = unique_labels(y)
+        self._check_classes(self._labels_in(y))
+
+    def _check_classes(self, classes):
+        """ValueError for labels that the model does not know."""
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
@@ -148,12 +151,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _learn_classes(self, y, classes):
         """Note the classes that the first call of partial_fit announces."""
         check_sparse("y", y)
-        multilabel = type_of_target(y).startswith("multilabel")
-        if np.ndim(classes) > 1 and not multilabel:
+        if np.ndim(classes) > 1 and not type_of_target(y).startswith("multilabel"):
             raise ValueError(
                 f"classes must have shape (n_classes,), got {np.shape(classes)}; give numpy.unique of all labels"
             )
         if _check_partial_fit_first_call(self, classes):
+            multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
             if multilabel and not np.array_equal(self.classes_, self._label_binarizer.classes_):
                 n_labels = len(self._label_binarizer.classes_)

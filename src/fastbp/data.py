@@ -208,6 +208,15 @@ def checked_csr(name, matrix):
     return matrix.tocsr()
 
 
+def summed_csr(name, matrix):
+    """`checked_csr`, with the entries that a place has several of added up."""
+    matrix = checked_csr(name, matrix)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    return matrix
+
+
 def as_rows(X, dtype):
     """X as `Data` takes it: a C-contiguous, aligned array, or (values, indices, indptr, shape).
 
@@ -258,10 +267,7 @@ def indicator_csr(Y):
         Without explicit zeros; a CSR matrix that has none shares its index arrays with the result.
     """
     if sparse.issparse(Y):
-        Y = checked_csr("y", Y)
-        if not Y.has_canonical_format:
-            Y = Y.copy()
-            Y.sum_duplicates()
+        Y = summed_csr("y", Y)
         keep = Y.data != 0
         indices, indptr = Y.indices, Y.indptr
         if not keep.all():

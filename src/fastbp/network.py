@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse, sparray, spmatrix
 
 from fastbp.costs import Cost
-from fastbp.data import check_weight_scale, checked_csr, indicator_csr, make_data, real_array
+from fastbp.data import check_weight_scale, indicator_csr, make_data, real_array, summed_csr
 from fastbp.derivatives import SLICE_ROWS, Differentiable
 from fastbp.initializers import INITIALIZERS, legacy_generator
 from fastbp.kernels._doors import check_name, check_shape
@@ -505,10 +505,7 @@ def checked_indicator(y):
         raise TypeError(f"y must hold real numbers, got dtype {y.dtype}")
     if y.ndim != 2:
         raise ValueError(f"y must have two dimensions where it is sparse, got shape {y.shape}")
-    summed = checked_csr("y", y)
-    if not summed.has_canonical_format:
-        summed = summed.copy()
-        summed.sum_duplicates()
+    summed = summed_csr("y", y)
     wrong = summed.data[(summed.data != 0) & (summed.data != 1)]
     if wrong.size:
         raise ValueError(f"y must hold zeros and ones where it is sparse, got {wrong[0]}; use y.toarray()")

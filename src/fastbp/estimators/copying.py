@@ -3,6 +3,8 @@
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from fastbp.estimators.attempt import with_attributes
+
 #: Attributes that only `partial_fit` needs
 TRAINING_STATE = ("_optimizer", "_random_state", "_seed", "_no_improvement_count")
 
@@ -73,8 +75,7 @@ def slim(estimator):
     check_is_fitted(estimator)
     estimator._check_weights_are_fitted()
     attributes = {name: value for name, value in vars(estimator).items() if name not in TRAINING_STATE}
-    other = object.__new__(type(estimator))
-    other.__dict__ = attributes
+    other = with_attributes(estimator, attributes)
     other._adopt(other._fitted_network().copy())
     other._is_slim = True
     return other

@@ -1,7 +1,7 @@
 """Builds the compiled core. Everything that is not about compiling stands in pyproject.toml.
 
-The kernels (src/fastbp/kernels/isa.c) are compiled once for each instruction set and each real type, and the choice
-between them is made at run time: what is built here runs on every processor of its architecture.
+The kernels (isa.c and probe_kernels.c in src/fastbp/kernels) are compiled once for each instruction set and each real
+type, and the choice between them is made at run time: what is built here runs on every processor of its architecture.
 """
 
 import json
@@ -52,7 +52,10 @@ MODULES = [
     "descent",
     "predictor",
     "linearization",
+    "probes",
 ]
+# module: its table of functions, the source that fills the table, the source that chooses among the tables
+TABLES = {"dispatch": ("kernels", "isa.c", "tables.c"), "probes": ("probes", "probe_kernels.c", "probe_tables.c")}
 
 PROBE = """
 #include <stdatomic.h>
@@ -62,7 +65,7 @@ int main(void) { _Atomic int n; atomic_init(&n, 1); vec v = {1, 2, 3, 4}; v = v 
 
 
 class BuildKernels(build_ext):
-    """Compiles isa.c once per table, and says plainly when the compiler cannot do it."""
+    """Compiles isa.c and probe_kernels.c once per table, and says plainly when the compiler cannot do it."""
 
     def finalize_options(self):
         # Here and not at the top, where every command would wait for it.
@@ -78,9 +81,13 @@ class BuildKernels(build_ext):
         self.check_compiler()
         for extension in self.extensions:
             extension.extra_compile_args = self.flags(["-O2", "-g0", "-Wno-unreachable-code"])
-        dispatch = next(e for e in self.extensions if e.name.endswith(".dispatch"))
-        dispatch.define_macros = [("FASTBP_VERSION", c_string(self.distribution.get_version()))]
-        dispatch.extra_objects = [self.compile_table(isa, is_double) for isa in ISA_FLAGS for is_double in (0, 1)]
+            module = extension.name.rpartition(".")[2]
+            if module in TABLES:
+                table, source, _ = TABLES[module]
+                extension.define_macros = [("FASTBP_VERSION", c_string(self.distribution.get_version()))]
+                extension.extra_objects = [
+                    self.compile_table(table, source, isa, is_double) for isa in ISA_FLAGS for is_double in (0, 1)
+                ]
         super().build_extensions()
 
     def flags(self, gnu_flags):
@@ -90,13 +97,13 @@ class BuildKernels(build_ext):
             return [f"/clang:{flag}" for flag in gnu_flags] + ["/std:c11"]
         return standard + gnu_flags
 
-    def compile_table(self, isa, is_double):
-        name = f"fastbp_{isa}_{'double' if is_double else 'float'}"
+    def compile_table(self, table, source, isa, is_double):
+        name = f"fastbp_{table}_{isa}_{'double' if is_double else 'float'}"
         flags = self.flags(FLOAT_FLAGS + ISA_FLAGS[isa])
         # setuptools puts the environment's flags before ours
         told = " ".join([*os.environ.get("CFLAGS", "").split(), *flags])
         objects = self.compiler.compile(
-            [f"{KERNELS}/isa.c"],
+            [f"{KERNELS}/{source}"],
             output_dir=str(Path(self.build_temp) / name),
             macros=[("FASTBP_DOUBLE", str(is_double)), ("FASTBP_TABLE", name), ("FASTBP_FLAGS", c_string(told))],
             extra_postargs=flags,
@@ -132,7 +139,7 @@ def c_string(text):
 def extension(name):
     return Extension(
         f"fastbp.kernels.{name}",
-        [f"{KERNELS}/{name}.pyx"] + ([f"{KERNELS}/tables.c"] if name == "dispatch" else []),
+        [f"{KERNELS}/{name}.pyx"] + ([f"{KERNELS}/{TABLES[name][2]}"] if name in TABLES else []),
         include_dirs=[KERNELS],
         depends=[*KERNEL_SOURCES, "pyproject.toml"],  # the version
     )

@@ -61,15 +61,17 @@ def test_the_probe_of_the_compiler_leaves_no_file(build_kernels, tmp_path, monke
 @pytest.mark.parametrize("name", gnu_compilers())
 @pytest.mark.parametrize("real", ["float", "double"])
 @pytest.mark.parametrize("isa", ISA_FLAGS)
-def test_the_kernels_compile_without_a_warning(name, isa, real):
+@pytest.mark.parametrize("source", ["isa.c", "probe_kernels.c"])
+def test_the_kernels_compile_without_a_warning(source, name, isa, real):
     flags = ISA_FLAGS[isa] if platform.machine().lower() in ("x86_64", "amd64") else []
     macros = {"FASTBP_DOUBLE": int(real == "double"), "FASTBP_TABLE": "table", "FASTBP_FLAGS": '""'}
-    compile_without_warning(name, "isa.c", macros, flags)
+    compile_without_warning(name, source, macros, flags)
 
 
 @pytest.mark.parametrize("name", gnu_compilers())
-def test_the_tables_of_names_compile_without_a_warning(name):
-    compile_without_warning(name, "tables.c", {"FASTBP_VERSION": '"0"'}, [])
+@pytest.mark.parametrize("source", ["tables.c", "probe_tables.c"])
+def test_the_tables_of_names_compile_without_a_warning(source, name):
+    compile_without_warning(name, source, {"FASTBP_VERSION": '"0"'}, [])
 
 
 def compile_without_warning(name, source, macros, flags):

@@ -4,10 +4,9 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-from fastbp.kernels import ISA, SUPPORTED_ISAS, dispatch, fma_peak
+from fastbp.kernels import ISA, SUPPORTED_ISAS, dispatch
 
 
 def isa_in_use(**environment):
@@ -56,16 +55,8 @@ def test_supported_instruction_sets():
 
 
 def test_tables_of_names():
-    for table in (dispatch.ACTIVATIONS, dispatch.LOSSES, dispatch.UPDATES, dispatch.MATH_FUNCTIONS):
+    for table in (dispatch.ACTIVATIONS, dispatch.LOSSES, dispatch.UPDATES):
         assert list(table.values()) == list(range(len(table)))
     assert dispatch.NEEDS_PREACTIVATION.issubset(dispatch.ACTIVATIONS)
     assert set(dispatch.CANONICAL_ACTIVATION) == set(dispatch.LOSSES)
     assert set(dispatch.CANONICAL_ACTIVATION.values()) <= set(dispatch.ACTIVATIONS)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n_threads", [1, 2])
-def test_fma_peak(dtype, n_threads):
-    peak = fma_peak(dtype, seconds=0.02, n_threads=n_threads)
-    assert isinstance(peak, float)
-    assert 0 < peak < np.inf

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import special
 
-from fastbp.kernels.dispatch import MATH_FUNCTIONS, math_function
+from fastbp.kernels.probes import MATH_FUNCTIONS, math_function
 
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 

@@ -92,8 +92,6 @@ cdef extern from "isa.h" nogil:
         void (*loss_curvature)(int loss, const void *y, const void *a, void *d2A, int64_t rows,
                                int64_t m) noexcept nogil
         void (*apply_update)(const update_t *, const void *g, void *w, void *s0, void *s1, int64_t n) noexcept nogil
-        void (*math_function)(int function, const void *x, void *y, int64_t n) noexcept nogil
-        double (*fma_loop)(int64_t iterations) noexcept nogil
 
 
 # The kernels for float (0) or double (1) at the instruction set in use.

@@ -9,8 +9,6 @@ typed twice.
 """
 
 import os
-import threading
-import time
 
 import numpy as np
 
@@ -22,7 +20,6 @@ cdef extern from "isa.h" nogil:
     const int fastbp_loss_canonical[]
     const char *const fastbp_update_names[]
     const int fastbp_update_states[]
-    const char *const fastbp_math_names[]
     const char *const fastbp_isa_names[]
     const char fastbp_version[]
     int fastbp_isa_supported(int isa)
@@ -52,8 +49,6 @@ CANONICAL_ACTIVATION = {name: names(fastbp_activation_names)[fastbp_loss_canonic
 UPDATES = {name: i for i, name in enumerate(names(fastbp_update_names))}
 #: update -> how many arrays of the size of the weights it keeps
 N_STATES = {name: fastbp_update_states[i] for name, i in UPDATES.items()}
-#: name -> number of the vector functions
-MATH_FUNCTIONS = {name: i for i, name in enumerate(names(fastbp_math_names))}
 #: instruction sets compiled into this build, from the least to the most capable
 COMPILED_ISAS = tuple(names(fastbp_isa_names))
 #: those of them that this processor can run
@@ -123,52 +118,3 @@ def table_facts(dtype):
         "compiler": kernels.compiler.decode(),
         "flags": kernels.flags.decode(),
     }
-
-
-def fma_peak(dtype=np.float32, seconds=0.2, n_threads=1):
-    """Floating-point operations a second of fused multiply-adds on registers alone: the ceiling of any kernel.
-
-    Parameters
-    ----------
-    dtype : float32 or float64
-    seconds : float
-        How long to measure.
-    n_threads : int
-        Threads that run the loop at the same time.
-
-    Returns
-    -------
-    float
-        The best total rate seen in a twentieth of the time, in FLOP/s; a multiply-add counts as two.
-    """
-    cdef const kernels_t *kernels = kernels_for(np.dtype(dtype) == np.float64)
-    end = time.perf_counter() + seconds
-    rates = [[] for _ in range(n_threads)]
-
-    def work(rate):
-        cdef double flops
-        while time.perf_counter() < end:
-            begin = time.perf_counter()
-            flops = 0
-            while time.perf_counter() - begin < seconds / 20:
-                with nogil:
-                    flops += kernels.fma_loop(20_000)
-            rate.append(flops / (time.perf_counter() - begin))
-
-    threads = [threading.Thread(target=work, args=(rate,)) for rate in rates]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(max(rate) for rate in rates)
-
-
-def math_function(name, x):
-    """One of the vector functions of vmath.h on every element of the one-dimensional array `x` (for tests)."""
-    x = np.ascontiguousarray(x)
-    y = np.empty_like(x)
-    cdef const kernels_t *kernels = kernels_for(x.dtype == np.float64)
-    cdef const unsigned char[::1] source = x.view(np.uint8)
-    cdef unsigned char[::1] target = y.view(np.uint8)
-    kernels.math_function(MATH_FUNCTIONS[name], &source[0], &target[0], x.shape[0])
-    return y

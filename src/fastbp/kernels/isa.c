@@ -2,7 +2,7 @@
  *
  * setup.py compiles this file once for each pair, with the flags of the instruction set and
  *     FASTBP_DOUBLE   0 float, 1 double
- *     FASTBP_TABLE    the name of the table below, e.g. fastbp_avx2_double
+ *     FASTBP_TABLE    the name of the table below, e.g. fastbp_kernels_avx2_double
  *     FASTBP_FLAGS    all the flags, as a string, for show_config
  * Everything but the table is static: no function compiled for one instruction set can be linked into another's.
  */
@@ -46,38 +46,6 @@ static void apply_update_door(const update_t *u, const void *g, void *w, void *s
 
 static int all_finite_door(const void *x, int64_t n) { return all_finite(x, n); }
 
-static void math_function(int function, const void *x_, void *y_, int64_t n) {
-    const real *x = x_;
-    real *y = y_;
-    switch (function) {
-#define CASE(name) \
-    case MATH_##name: FOR_VECTORS(n, { STORE(y, v##name(LOAD(x))); }); break;
-        MATH_FUNCTIONS(CASE)
-#undef CASE
-    }
-}
-
-/* `iterations` rounds of 12 independent multiply-adds on registers; returns their floating-point operations */
-#define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
-static double fma_loop(int64_t iterations) {
-    const vec factor = splat((real)0.999), term = splat((real)0.001);
-    vec total = {0};
-#define BEGIN(i) vec chain##i = splat((real)i);
-#define MULTIPLY_ADD(i) chain##i = chain##i * factor + term;
-#define END(i) total += chain##i;
-    CHAINS(BEGIN)
-    for (int64_t t = 0; t < iterations; t++) {
-        CHAINS(MULTIPLY_ADD)
-    }
-    CHAINS(END)
-#undef BEGIN
-#undef MULTIPLY_ADD
-#undef END
-    volatile real sink = sum_lanes(total); /* the loop must not be optimized away */
-    (void)sink;
-    return (double)iterations * 12 * 2 * (double)VL;
-}
-
 /* numbers only: __VERSION__ and its like hold what distributors add */
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
@@ -116,6 +84,4 @@ const kernels_t FASTBP_TABLE = {
     .loss_gradient = loss_gradient_door,
     .loss_curvature = loss_curvature_door,
     .apply_update = apply_update_door,
-    .math_function = math_function,
-    .fma_loop = fma_loop,
 };

@@ -38,9 +38,6 @@
     X(sgd, 1)        \
     X(adam, 2)
 
-/* functions of vmath.h, offered to the tests */
-#define MATH_FUNCTIONS(X) X(exp) X(expm1) X(log) X(log1p) X(tanh) X(logistic) X(normal_cdf)
-
 #define ENUM(name, fact) ACT_##name,
 enum { ACTIVATIONS(ENUM) N_ACTIVATIONS };
 #undef ENUM
@@ -50,9 +47,6 @@ enum { LOSSES(ENUM) N_LOSSES };
 #define LOSS_GIVEN (-1) /* no kernel's loss: somebody else fills in row_loss and the last layer's delta */
 #define ENUM(name, fact) UPDATE_##name,
 enum { UPDATES(ENUM) N_UPDATES };
-#undef ENUM
-#define ENUM(name) MATH_##name,
-enum { MATH_FUNCTIONS(ENUM) N_MATH_FUNCTIONS };
 #undef ENUM
 
 /* A layer is z = x W + b, a = f(z). Its floats live elsewhere: here are sizes and offsets only. */
@@ -152,8 +146,6 @@ typedef struct {
     void (*loss_gradient)(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m);
     void (*loss_curvature)(int loss, const void *y, const void *a, void *d2A, int64_t rows, int64_t m);
     void (*apply_update)(const update_t *, const void *g, void *w, void *s0, void *s1, int64_t n);
-    void (*math_function)(int function, const void *x, void *y, int64_t n);
-    double (*fma_loop)(int64_t iterations);
 } kernels_t;
 
 /* tables.c */
@@ -164,7 +156,6 @@ extern const char *const fastbp_loss_names[];
 extern const int fastbp_loss_canonical[];
 extern const char *const fastbp_update_names[];
 extern const int fastbp_update_states[];
-extern const char *const fastbp_math_names[];
 extern const char *const fastbp_isa_names[]; /* from the least to the most capable, then NULL */
 int fastbp_isa_supported(int isa);           /* may this processor run it? */
 const kernels_t *fastbp_kernels(int isa, int is_double);

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "instruction_sets.h"
+
 const char fastbp_version[] = FASTBP_VERSION;
 
 #define NAME(name, fact) #name,
@@ -14,19 +16,18 @@ const char *const fastbp_loss_names[] = {LOSSES(NAME) NULL};
 const int fastbp_loss_canonical[] = {LOSSES(CANONICAL)};
 const char *const fastbp_update_names[] = {UPDATES(NAME) NULL};
 const int fastbp_update_states[] = {UPDATES(FACT)};
-#define MATH_NAME(name) #name,
-const char *const fastbp_math_names[] = {MATH_FUNCTIONS(MATH_NAME) NULL};
 
-extern const kernels_t fastbp_baseline_float, fastbp_baseline_double;
-#if defined(__x86_64__) || defined(_M_X64)
-extern const kernels_t fastbp_avx2_float, fastbp_avx2_double, fastbp_avx512_float, fastbp_avx512_double;
-const char *const fastbp_isa_names[] = {"baseline", "avx2", "avx512", NULL};
-static const kernels_t *const tables[][2] = {{&fastbp_baseline_float, &fastbp_baseline_double},
-                                             {&fastbp_avx2_float, &fastbp_avx2_double},
-                                             {&fastbp_avx512_float, &fastbp_avx512_double}};
+#define ISA_NAME(isa) #isa,
+const char *const fastbp_isa_names[] = {INSTRUCTION_SETS(ISA_NAME) NULL};
 
-#if defined(_MSC_VER) /* clang-cl: the compiler's own __builtin_cpu_supports needs a library that is not linked there \
-                       */
+#define DECLARE(isa) extern const kernels_t fastbp_kernels_##isa##_float, fastbp_kernels_##isa##_double;
+INSTRUCTION_SETS(DECLARE)
+#define PAIR(isa) {&fastbp_kernels_##isa##_float, &fastbp_kernels_##isa##_double},
+static const kernels_t *const tables[][2] = {INSTRUCTION_SETS(PAIR)};
+
+#if !(defined(__x86_64__) || defined(_M_X64))
+static int supports(int isa) { return isa == 0; }
+#elif defined(_MSC_VER) /* clang-cl: its __builtin_cpu_supports needs a library that is not linked there */
 #include <immintrin.h>
 #include <intrin.h>
 static int supports(int isa) {
@@ -45,11 +46,6 @@ static int supports(int isa) {
     const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     return isa == 1 ? avx2 : avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
 }
-#endif
-#else
-const char *const fastbp_isa_names[] = {"baseline", NULL};
-static const kernels_t *const tables[][2] = {{&fastbp_baseline_float, &fastbp_baseline_double}};
-static int supports(int isa) { return isa == 0; }
 #endif
 
 int fastbp_isa_supported(int isa) { return isa == 0 || supports(isa); }

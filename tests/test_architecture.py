@@ -27,7 +27,7 @@ PUBLIC = [fastbp, fastbp.inspection, fastbp.kernels]
 FLOORS = [
     {"fastbp.kernels", "fastbp.autodiff"},
     {"fastbp.costs", "fastbp.data", "fastbp.initializers", "fastbp.schedules", "fastbp.threads", "fastbp.versions"},
-    {"fastbp.derivatives"},
+    {"fastbp.checks", "fastbp.derivatives"},
     {"fastbp.network"},
     {"fastbp.training"},
     {"fastbp.config", "fastbp.estimators"},

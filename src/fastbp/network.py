@@ -8,23 +8,32 @@ gradient and optimizer moment that belongs to it, are each one flat array in the
 so that a copy of the weights is one copy, an average is one axpy, and L-BFGS needs no packing.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from inspect import signature
 from itertools import pairwise
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from scipy.sparse import issparse, sparray, spmatrix
+from scipy.sparse import sparray, spmatrix
 
-from fastbp.costs import Cost
-from fastbp.data import check_weight_scale, indicator_csr, make_data, real_array, summed_csr
+from fastbp.checks import (
+    check_memory,
+    checked_alpha,
+    checked_dtype,
+    checked_layer_sizes,
+    checked_n_threads,
+    checked_weight,
+    checked_X,
+    checked_y,
+    hidden_activations,
+    kernel_loss,
+)
+from fastbp.data import make_data, real_array
 from fastbp.derivatives import SLICE_ROWS, Differentiable
 from fastbp.initializers import INITIALIZERS, legacy_generator
 from fastbp.kernels._doors import check_name, check_shape
 from fastbp.kernels.descent import Descent
-from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION, LOSSES
+from fastbp.kernels.dispatch import ACTIVATIONS
 from fastbp.kernels.predictor import Predictor
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 from fastbp.versions import note_version, warn_if_other_version
@@ -116,13 +125,9 @@ class Network(Differentiable):
             check_name("activation", name, ACTIVATIONS)
         self.loss = loss
         self.kernel_loss = kernel_loss(loss, output_activation)
-        if not (np.isfinite(alpha) and alpha >= 0):
-            raise ValueError(f"alpha must be a finite number >= 0, got {alpha!r}")
-        self.alpha = float(alpha)
+        self.alpha = checked_alpha(alpha)
         self.dtype = checked_dtype(dtype)
-        if n_threads is not None and (not isinstance(n_threads, Integral) or n_threads < 1):
-            raise ValueError(f"n_threads must be None or an integer >= 1, got {n_threads!r}")
-        self.n_threads = n_threads
+        self.n_threads = checked_n_threads(n_threads)
         check_memory(self.layer_sizes, self.dtype)
         self.layers, self.n_coefs, self.n_params = layer_table(self.layer_sizes, self.activations)
 
@@ -351,35 +356,13 @@ class Network(Differentiable):
         return 0.5 * self.alpha * float(coefs @ coefs) if self.alpha else 0.0
 
     def _check_X(self, X):
-        if not issparse(X):
-            X = real_array("X", X)
-        elif X.dtype.kind not in "fiub":
-            raise TypeError(f"X must hold real numbers, got dtype {X.dtype}")
-        if X.ndim != 2 or X.shape[1] != self.layer_sizes[0]:
-            raise ValueError(f"X must have shape (n, {self.layer_sizes[0]}) for this network, got {X.shape}")
-        return X
+        return checked_X(X, self.layer_sizes[0])
 
     def _make_data(self, X, y, sample_weight):
+        """The `Data` of an X that was checked already, and of a y and weights that were not."""
         n = X.shape[0]
-        return make_data(
-            X, self._check_y(y, n), checked_weight(sample_weight, n, self.dtype), self.n_outputs, self.dtype
-        )
-
-    def _check_y(self, y, n):
-        y = checked_indicator(y) if issparse(y) else real_array("y", y)
-        if n == 0:
-            raise ValueError("X has no rows: a mean loss needs at least one")
-        if self.activations[-1] == "softmax" and y.ndim == 1 and y.dtype.kind in "iu":
-            if y.size and not (y.min() >= 0 and y.max() < self.n_outputs):
-                raise ValueError(f"y as class numbers must lie in [0, {self.n_outputs}), got {y.min()} to {y.max()}")
-            shape = (n,)
-        else:
-            if y.ndim == 1 and self.n_outputs == 1:
-                y = y[:, None]
-            shape = (n, self.n_outputs)
-        if y.shape != shape:
-            raise ValueError(f"y must have shape {shape} to fit X and the network, got {y.shape}")
-        return y
+        y = checked_y(y, n, self.n_outputs, self.activations[-1])
+        return make_data(X, y, checked_weight(sample_weight, n, self.dtype), self.n_outputs, self.dtype)
 
     def astype(self, dtype: DTypeLike) -> "Network":
         """A copy with parameters and arithmetic of another dtype.
@@ -443,86 +426,6 @@ class Network(Differentiable):
         names = ", ".join(self.activations)
         loss = getattr(self.loss, "__name__", self.loss)
         return f"<Network {sizes}, {names}; {loss}; {self.n_params:,} parameters, {self.dtype}>"
-
-
-def checked_dtype(dtype):
-    """The dtype, if it is float32 or float64 in the machine's byte order; ValueError otherwise."""
-    for known in (np.dtype(np.float32), np.dtype(np.float64)):
-        if np.dtype(dtype) == known:
-            return known  # and not the one given, which a damaged pickle may have made
-    raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-
-
-def checked_layer_sizes(layer_sizes):
-    """The sizes as a tuple of int; ValueError unless there are two or more, all integers of at least 1."""
-    sizes = tuple(layer_sizes)
-    for size in sizes:
-        if isinstance(size, (bool, np.bool_)) or not isinstance(size, (int, np.integer)) or size < 1:
-            raise ValueError(f"layer sizes must be integers >= 1, got {size!r} in {sizes}")
-    if len(sizes) < 2:
-        raise ValueError(f"a network needs at least an input and an output layer, got layer sizes {sizes}")
-    return tuple(int(size) for size in sizes)
-
-
-def check_memory(layer_sizes, dtype):
-    """MemoryError, before anything is allocated, if the parameters alone are larger than the machine's memory."""
-    size = dtype.itemsize * sum((i + 1) * o for i, o in pairwise(layer_sizes))
-    physical = 2**48  # what today's processors can address, where the system does not tell
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if size > physical:
-        raise MemoryError(
-            f"the parameters of layers {layer_sizes} take {size / 2**30:,.1f} GiB, and this machine has "
-            f"{physical / 2**30:,.1f} GiB; use smaller layers"
-        )
-
-
-def hidden_activations(activation, n_hidden):
-    """One name for each hidden layer."""
-    if isinstance(activation, str):
-        return (activation,) * n_hidden
-    if len(activation) != n_hidden:
-        raise ValueError(
-            f"activation must be one name or {n_hidden} names, one for each hidden layer; got {list(activation)}"
-        )
-    return tuple(activation)
-
-
-def kernel_loss(loss, output_activation):
-    """What the kernels take for a loss: a `Cost`, or a name; log_loss is the multiclass one behind softmax, else the
-    binary one."""
-    if callable(loss):
-        return Cost(loss)
-    if loss == "log_loss" and output_activation != CANONICAL_ACTIVATION["log_loss"]:
-        return "binary_log_loss"
-    check_name("loss", loss, LOSSES)
-    return loss
-
-
-def checked_indicator(y):
-    """A sparse y as `make_data` takes it; ValueError unless it holds zeros and ones."""
-    if y.dtype.kind not in "fiub":
-        raise TypeError(f"y must hold real numbers, got dtype {y.dtype}")
-    if y.ndim != 2:
-        raise ValueError(f"y must have two dimensions where it is sparse, got shape {y.shape}")
-    summed = summed_csr("y", y)
-    wrong = summed.data[(summed.data != 0) & (summed.data != 1)]
-    if wrong.size:
-        raise ValueError(f"y must hold zeros and ones where it is sparse, got {wrong[0]}; use y.toarray()")
-    return indicator_csr(summed)
-
-
-def checked_weight(sample_weight, n, dtype):
-    """The weights as float64; ValueError unless finite, not negative, not all zero, and one for each row."""
-    if sample_weight is None:
-        return None
-    weight = real_array("sample_weight", sample_weight).astype(np.float64, copy=False)
-    if weight.shape != (n,):
-        raise ValueError(f"sample_weight must have shape ({n},), got {weight.shape}")
-    if (weight < 0).any():
-        raise ValueError(f"sample_weight must not be negative, got {weight.min():g}")
-    check_weight_scale(weight, dtype)
-    return weight
 
 
 def linear_output(layers):

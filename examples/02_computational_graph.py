@@ -29,6 +29,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fastbp import Network
 from fastbp.autodiff import Graph, Variable, constant, log, logistic, tanh, where
+from fastbp.inspection import GraphDisplay
 
 # One flower of each species, by the length and the width of its petals; y = 1 is an Iris virginica.
 X, species = load_iris(return_X_y=True)
@@ -116,8 +117,8 @@ assert deltas[mean_squared_error][0] > deltas[mean_squared_error][1]
 assert np.allclose(deltas[log_loss], (a2.value - y.value).ravel() / n)
 
 try:
-    graphs[log_loss].draw().figure_.savefig("02_computational_graph.png", dpi=100)
-    graphs[mean_squared_error].draw().figure_.savefig("02_computational_graph_2.png", dpi=100)
+    GraphDisplay.from_graph(graphs[log_loss]).figure_.savefig("02_computational_graph.png", dpi=100)
+    GraphDisplay.from_graph(graphs[mean_squared_error]).figure_.savefig("02_computational_graph_2.png", dpi=100)
 except ImportError:
     print("No pictures: matplotlib is not installed. Here is the first graph as a table:", graphs[log_loss], sep="\n")
 else:

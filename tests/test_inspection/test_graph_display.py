@@ -11,7 +11,7 @@ from sklearn.isotonic import isotonic_regression as sklearn_isotonic_regression
 
 import fastbp.autodiff as ad
 from fastbp.autodiff import Graph, Variable, constant
-from fastbp.inspection import ComputationalGraphDisplay, graph_display
+from fastbp.inspection import GraphDisplay, graph_display
 from fastbp.inspection._graph_layout import (
     Place,
     connect,
@@ -77,7 +77,7 @@ def drawn(name):
     output = GRAPHS[name]()
     if output.size == 1:
         output.backward()
-    return Graph(output).draw()
+    return GraphDisplay.from_graph(output)
 
 
 def boxes(display):
@@ -167,7 +167,7 @@ def test_arrows_go_from_operands_to_results(name):
 def test_first_operand_is_on_top():
     a, b = Variable(1.0, name="a"), Variable(2.0, name="b")
     for output in (a - b, b - a):
-        display = ComputationalGraphDisplay.from_graph(output)
+        display = GraphDisplay.from_graph(output)
         (first, upper), (second, lower) = display.places_[-1].sources
         assert first.node is output.operands[0]
         assert second.node is output.operands[1]
@@ -227,7 +227,7 @@ def test_text_of_boxes():
 
 
 def test_kinds_differ_without_colour():
-    display = ComputationalGraphDisplay.from_graph(network())
+    display = GraphDisplay.from_graph(network())
     kinds = {}
     for patch in display.ax_.patches:
         if isinstance(patch, matplotlib.patches.FancyBboxPatch):
@@ -260,7 +260,7 @@ def test_given_axes_are_used():
     figure, (left, right) = plt.subplots(1, 2, figsize=(6, 3))
     mine = right.bar([0], [1])[0]
     width = mine.get_linewidth()
-    display = ComputationalGraphDisplay(Graph(network()))
+    display = GraphDisplay(Graph(network()))
     assert display.plot(ax=right) is display
     assert display.ax_ is right
     assert display.figure_ is figure
@@ -272,19 +272,18 @@ def test_given_axes_are_used():
     assert max(patch.get_linewidth() for patch in right.patches if patch is not mine) < 0.5
 
 
-def test_draw_and_from_graph():
+def test_from_graph():
     output = formula()
-    assert isinstance(Graph(output).draw(), ComputationalGraphDisplay)
-    assert ComputationalGraphDisplay.from_graph(output).graph.output is output
+    assert GraphDisplay.from_graph(output).graph.output is output
     graph = Graph(output)
-    assert ComputationalGraphDisplay.from_graph(graph).graph is graph
+    assert GraphDisplay.from_graph(graph).graph is graph
     with pytest.raises(TypeError, match="output must be a Variable"):
-        ComputationalGraphDisplay.from_graph(np.ones(3))
+        GraphDisplay.from_graph(np.ones(3))
 
 
 def test_odd_names_are_drawn(tmp_path):
     for name in ("costs $5", "$x_1$", "{", "a\\b", "Ωμέγα", ""):
-        display = ComputationalGraphDisplay.from_graph(Variable(1.0, name=name) * 2)
+        display = GraphDisplay.from_graph(Variable(1.0, name=name) * 2)
         display.figure_.savefig(tmp_path / "picture.png")
         display.figure_.savefig(tmp_path / "picture.svg")
 
@@ -294,12 +293,12 @@ def test_too_large():
     for _ in range(MAX_NODES):
         y = ad.tanh(y)
     with pytest.raises(ValueError, match=f"a picture of {MAX_NODES + 1} nodes could not be read"):
-        ComputationalGraphDisplay.from_graph(y)
+        GraphDisplay.from_graph(y)
 
 
 def test_the_size_of_a_figure_is_bounded(monkeypatch):
     monkeypatch.setattr(graph_display, "MAX_INCHES", 5)
-    display = ComputationalGraphDisplay.from_graph(network())
+    display = GraphDisplay.from_graph(network())
     assert display.figure_.get_size_inches().max() == pytest.approx(5)
     # lines shrink with the letters
     assert max(patch.get_linewidth() for patch in display.ax_.patches) < 0.5
@@ -310,5 +309,5 @@ def test_without_matplotlib(missing, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     graph = Graph(formula())
     with pytest.raises(ImportError, match=r"GraphDisplay draws with matplotlib.*fastbp\[plot\].*print\(graph\)"):
-        graph.draw()
+        GraphDisplay.from_graph(graph)
     assert "->" in graph.to_dot()

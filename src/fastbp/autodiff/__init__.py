@@ -11,7 +11,7 @@ with ``+=`` because L depends on x along every path that leads from x to L.
 ``variable.py``      `Variable`, its `backward`, and the decorator that makes operations
 ``operations.py``    the operations: each one function, its value and its derivatives side by side
 ``functional.py``    `grad` and `value_and_grad` of a function; `FormulaLoss`, a loss from its formula alone
-``graph.py``         `Graph`: the nodes as a table, as a picture, as a Graphviz source
+``graph.py``         `Graph`: the nodes as a table and as a Graphviz source
 ===================  ===================================================================================
 
 References

@@ -1,4 +1,7 @@
-"""`Graph`: a computational graph to look at: as a table, as a picture, as a source for Graphviz."""
+"""`Graph`: a computational graph as a table and as a Graphviz source.
+
+`fastbp.inspection.GraphDisplay` draws it with matplotlib.
+"""
 
 import numpy as np
 
@@ -17,6 +20,8 @@ DOT_STYLE = {
 
 class Graph:
     """All that an output was computed from.
+
+    ``fastbp.inspection.GraphDisplay.from_graph(graph)`` draws it.
 
     Parameters
     ----------
@@ -108,24 +113,6 @@ class Graph:
         if not title and not gradient and len(value) == 1:
             title, value = value[0], []  # a number in a formula needs no heading
         return title, value, gradient
-
-    def draw(self, ax=None):
-        """Draw the graph with matplotlib (``fastbp[plot]``).
-
-        ``graph.draw().figure_.savefig("graph.svg")`` keeps the picture, ``matplotlib.pyplot.show()`` shows it.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            None for a new figure, as large as the graph needs.
-
-        Returns
-        -------
-        fastbp.inspection.ComputationalGraphDisplay
-        """
-        from fastbp.inspection.graph_display import ComputationalGraphDisplay
-
-        return ComputationalGraphDisplay.from_graph(self, ax=ax)
 
     def to_dot(self) -> str:
         """The graph in Graphviz's language, for ``dot -Tsvg`` or an editor that shows it.

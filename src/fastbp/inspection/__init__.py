@@ -6,7 +6,7 @@ The displays need matplotlib, and import it when they draw.
 from fastbp.inspection.gradient_check import GradientCheck, gradient_check
 from fastbp.inspection.gradient_flow import GradientFlow, gradient_flow
 from fastbp.inspection.gradient_flow_display import GradientFlowDisplay
-from fastbp.inspection.graph_display import ComputationalGraphDisplay
+from fastbp.inspection.graph_display import GraphDisplay
 from fastbp.inspection.loss_curve_display import LossCurveDisplay
 from fastbp.inspection.network_display import NetworkDisplay
 from fastbp.inspection.trace import BackpropTrace, backprop_trace
@@ -14,10 +14,10 @@ from fastbp.inspection.weights_display import WeightsDisplay
 
 __all__ = [
     "BackpropTrace",
-    "ComputationalGraphDisplay",
     "GradientCheck",
     "GradientFlow",
     "GradientFlowDisplay",
+    "GraphDisplay",
     "LossCurveDisplay",
     "NetworkDisplay",
     "WeightsDisplay",

@@ -27,7 +27,7 @@ STYLES = {
 }
 
 
-class ComputationalGraphDisplay:
+class GraphDisplay:
     """The picture of a computational graph.
 
     Layers from left to right; a box shows the operation, the name, the value and, after ``backward``, the gradient:
@@ -48,11 +48,11 @@ class ComputationalGraphDisplay:
     Examples
     --------
     >>> from fastbp.autodiff import Variable
-    >>> from fastbp.inspection import ComputationalGraphDisplay
+    >>> from fastbp.inspection import GraphDisplay
     >>> a, b = Variable(2.0, name="a"), Variable(-3.0, name="b")
     >>> L = a * b + 1
     >>> L.backward()
-    >>> display = ComputationalGraphDisplay.from_graph(L)
+    >>> display = GraphDisplay.from_graph(L)
 
     and then ``display.figure_.savefig("graph.svg")``.
     """
@@ -61,7 +61,7 @@ class ComputationalGraphDisplay:
         self.graph = graph
 
     @classmethod
-    def from_graph(cls, graph: Graph | Variable, ax=None) -> "ComputationalGraphDisplay":
+    def from_graph(cls, graph: Graph | Variable, ax=None) -> "GraphDisplay":
         """Draw a graph.
 
         Parameters
@@ -73,11 +73,11 @@ class ComputationalGraphDisplay:
 
         Returns
         -------
-        ComputationalGraphDisplay
+        GraphDisplay
         """
         return cls(graph if isinstance(graph, Graph) else Graph(graph)).plot(ax=ax)
 
-    def plot(self, ax=None) -> "ComputationalGraphDisplay":
+    def plot(self, ax=None) -> "GraphDisplay":
         """Draw the graph.
 
         Parameters
@@ -88,7 +88,7 @@ class ComputationalGraphDisplay:
 
         Returns
         -------
-        ComputationalGraphDisplay
+        GraphDisplay
             Itself.
         """
         plt = require_pyplot(type(self).__name__, "; print(graph) and graph.to_dot() do without")

@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fastbp import Network
 from fastbp.data import make_data
 from fastbp.kernels.data import Data
-from fastbp.training import Optimizer
+from fastbp.optimizers import Adam
+from fastbp.training import OptimizerState
 from layouts import misaligned
 
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -287,7 +288,7 @@ def test_a_column_that_does_not_exist(column):
 def trained(data, rows, n_features):
     """The parameters after two epochs on some rows of the data."""
     network = Network([n_features, 2, 1], "tanh", dtype=np.float32, random_state=0)
-    optimizer = Optimizer("adam", network.n_params, network.dtype)
+    optimizer = OptimizerState(Adam(), network.n_params, network.dtype)
     network.descent(data, 3, gathers=True).train(rows, None, optimizer, 0.0, 1.0, np.full(2, 0.1), np.empty(2))
     return network.params
 

@@ -11,7 +11,8 @@ from sklearn.neural_network import MLPClassifier as SklearnMLPClassifier
 from fastbp import MLPClassifier, Network
 from fastbp.data import indicator_csr, make_data
 from fastbp.inspection import backprop_trace, gradient_check
-from fastbp.training import Optimizer
+from fastbp.optimizers import Adam
+from fastbp.training import OptimizerState
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -52,7 +53,7 @@ def test_steps_are_those_of_a_dense_matrix(gathers, dtype):
         network = make_network(dtype=dtype)
         data = make_data(X.astype(dtype), targets, np.arange(1.0, N + 1), N_LABELS, network.dtype)
         rows = np.random.default_rng(1).permutation(N) if gathers else None
-        optimizer, losses = Optimizer("adam", network.n_params, network.dtype), np.empty(3)
+        optimizer, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(3)
         network.descent(data, 16, gathers=gathers).train(rows, None, optimizer, 0.1, 1.0, np.full(3, 0.01), losses)
         trained.append((network.params, losses))
     for actual, expected in zip(*trained, strict=True):

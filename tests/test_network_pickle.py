@@ -10,7 +10,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastbp import MLPClassifier, MLPRegressor, Network, VersionWarning, __version__
-from fastbp.training import Optimizer
+from fastbp.optimizers import Adam
+from fastbp.training import OptimizerState
 from layouts import misaligned, read_only
 
 SIZES = (4, 5, 3, 2)
@@ -141,7 +142,7 @@ def test_a_network_goes_on(way, tmp_path):
 
 @both_ways
 def test_an_optimizer_goes_on(way, tmp_path):
-    optimizer = way(Optimizer("adam", 50, np.dtype(float)), tmp_path)
+    optimizer = way(OptimizerState(Adam(), 50, np.dtype(float)), tmp_path)
     for array in optimizer.state:
         array += 1
     assert optimizer.fits("adam", np.zeros(50))

@@ -1,6 +1,5 @@
 """The trainer without an estimator: rates ahead of time, chunks of epochs, the log, validation; `training/`."""
 
-import copy
 import re
 
 import numpy as np
@@ -11,10 +10,10 @@ from scipy.optimize import OptimizeResult
 import fastbp.training.trainer
 from fastbp import Network
 from fastbp.data import make_data
-from fastbp.kernels.dispatch import N_STATES
 from fastbp.kernels.patience import Patience
+from fastbp.optimizers import OPTIMIZERS
 from fastbp.schedules import SCHEDULES
-from fastbp.training import History, Optimizer, Trainer, Validation, minimize_lbfgs
+from fastbp.training import History, OptimizerState, Trainer, Validation, minimize_lbfgs
 
 N = 30
 RNG = np.random.default_rng(0)
@@ -24,7 +23,7 @@ X, Y = RNG.normal(size=(N, 4)), RNG.normal(size=(N, 2))
 def trainer(schedule="constant", solver="sgd", tol=0.0, limit=np.inf, rate=0.05, scored=False, **options):
     """A trainer of a small network, and its data."""
     network = Network([4, 5, 2], "tanh", alpha=0.01, random_state=0)
-    optimizer = Optimizer(solver, network.n_params, network.dtype, rate)
+    optimizer = OptimizerState(OPTIMIZERS[solver](), network.n_params, network.dtype, rate)
     history = History(Patience(tol, limit), validation_scores=[] if scored else None)
     made = Trainer(network, optimizer, SCHEDULES[schedule](rate, 0.5), history, **options)
     return made, make_data(X, Y, None, 2, network.dtype)
@@ -183,17 +182,6 @@ def test_an_exception_of_the_score_reaches_the_caller():
     assert made.history.n_iter == 1
     run(made, data, 2)
     assert made.history.n_iter == 2
-
-
-@pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_optimizer(solver):
-    optimizer = Optimizer(solver, 7, np.float32, 0.5)
-    assert [(s.shape, s.dtype) for s in optimizer.state] == [((7,), np.float32)] * N_STATES[solver]
-    assert not any(s.any() for s in optimizer.state)
-    assert (optimizer.t, optimizer.learning_rate, optimizer.learning_rate_init) == (0, 0.5, 0.5)
-    duplicate = copy.deepcopy(optimizer)
-    duplicate.state[0][...] = 1
-    assert not optimizer.state[0].any()
 
 
 def test_lbfgs():

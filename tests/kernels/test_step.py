@@ -17,7 +17,8 @@ from fastbp.kernels.data import Data
 from fastbp.kernels.descent import COMPLETED, DIVERGED, OUT_OF_PATIENCE
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.shuffling import shuffle
-from fastbp.training import Optimizer
+from fastbp.optimizers import SGD, Adam
+from fastbp.training import OptimizerState
 from interrupts import interrupt_after, processor_seconds
 
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -126,9 +127,8 @@ def train(network, X, Y, weight, update="sgd", batch_size=7, seed=None, patience
     """Epochs through a Plan: (n_epochs, status, losses, optimizer)."""
     twin, constants = UPDATES[update]
     constants = {"nesterovs_momentum" if k == "nesterov" else k: v for k, v in constants.items()}
-    optimizer = Optimizer(
-        "adam" if twin is reference.adam_update else "sgd", network.n_params, network.dtype, **constants
-    )
+    cls = Adam if twin is reference.adam_update else SGD
+    optimizer = OptimizerState(cls(**constants), network.n_params, network.dtype)
     data = make_data(X, Y, weight, network.n_outputs, network.dtype)
     rows, random_state = (None, None) if seed is None else (np.arange(N), np.random.RandomState(seed))
     plan = network.descent(data, batch_size, gathers=rows is not None)
@@ -270,7 +270,7 @@ def test_the_lock_is_held_while_rows_are_shuffled():
             held.append("released")
 
     X, Y, _, network = problem("identity")
-    optimizer = Optimizer("sgd", network.n_params, network.dtype)
+    optimizer = OptimizerState(SGD(), network.n_params, network.dtype)
     plan = network.descent(make_data(X, Y, None, 3, network.dtype), 7, gathers=True)
     rows = np.arange(N)
     plan.train(rows, np.random.RandomState(0), optimizer, 0.0, 1.0, RATES, np.empty(4), None, Lock())
@@ -308,7 +308,7 @@ def test_changing_between_team_and_one_thread_changes_nothing(dtype, n_rows, mon
         network = Network([6, 9, 2], dtype=dtype, random_state=0, n_threads=n_threads, alpha=1e-3)
         descent = network.descent(make_data(X, y, None, 2, network.dtype), 160, gathers=True)
         descent.trial_seconds = descent.decision_seconds = descent.longest_decision = 0.0
-        optimizer, losses = Optimizer("adam", network.n_params, network.dtype), np.empty(40)
+        optimizer, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(40)
         descent.train(np.arange(n_rows), np.random.RandomState(1), optimizer, 1e-3, 1.0, np.full(40, 1e-2), losses)
         return network.params, losses
 
@@ -329,7 +329,7 @@ def test_large_layers_are_packed_and_tiled(dtype, monkeypatch):
 
     def trained(n_threads):
         network = Network(sizes, "tanh", dtype=dtype, random_state=0, n_threads=n_threads, alpha=0.5)
-        optimizer, losses = Optimizer("adam", network.n_params, network.dtype), np.empty(3)
+        optimizer, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(3)
         descent = network.descent(make_data(X, Y, None, 3, network.dtype), n_rows)
         descent.train(None, None, optimizer, 0.5, 1.0, np.full(3, 1e-2), losses)
         return network, losses

@@ -25,7 +25,8 @@ from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.data import make_data
 from fastbp.kernels.descent import COMPLETED, DIVERGED
 from fastbp.kernels.interrupts import is_from_outside, look_outside
-from fastbp.training import Optimizer
+from fastbp.optimizers import OPTIMIZERS, SGD, Adam
+from fastbp.training import OptimizerState
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -267,7 +268,7 @@ def test_looks_are_bounded_in_steps_and_rows(monkeypatch):
     rows = np.zeros((n, 1), np.float32)
     network = Network([1, 1, 1], dtype=np.float32, random_state=0, n_threads=1)
     data = make_data(rows, np.zeros((n, 1), np.float32), None, 1, network.dtype)
-    optimizer = Optimizer("sgd", network.n_params, network.dtype)
+    optimizer = OptimizerState(SGD(), network.n_params, network.dtype)
 
     def train(weight=None):
         data = make_data(rows, np.zeros((n, 1), np.float32), weight, 1, network.dtype)
@@ -336,7 +337,7 @@ def sliced_problem(case, dtype):
 
 def sliced(network, data, update="adam", n_threads=1, batch_size=150, epochs=4, seed=2):
     """(status, losses, capacity) of some epochs."""
-    optimizer, losses = Optimizer(update, network.n_params, network.dtype), np.full(epochs, np.nan)
+    optimizer, losses = OptimizerState(OPTIMIZERS[update](), network.n_params, network.dtype), np.full(epochs, np.nan)
     descent = network.descent(data, batch_size, gathers=True, n_threads=n_threads)
     rows, random_state = np.arange(data.n_rows), np.random.RandomState(seed)
     _, status = descent.train(rows, random_state, optimizer, 0.1, 1.0, np.full(epochs, 0.01), losses)
@@ -381,7 +382,7 @@ def test_a_slice_that_diverges_abandons_the_step(n_threads, slices):
     targets = np.zeros((203, 3))
     targets[140] = np.inf
     data = make_data(X[:203], targets, None, 3, np.float64)
-    before, optimizer, losses = network.params.copy(), Optimizer("adam", network.n_params, np.float64), np.empty(1)
+    before, optimizer, losses = network.params.copy(), OptimizerState(Adam(), network.n_params, np.float64), np.empty(1)
     descent = network.descent(data, 150, n_threads=n_threads)
     assert descent.train(None, None, optimizer, 0.1, 1.0, np.full(1, 0.01), losses) == (1, DIVERGED)
     assert not np.isfinite(losses[0])

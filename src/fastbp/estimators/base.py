@@ -15,6 +15,7 @@ with an int random_state go on with one generator.
 """
 
 import warnings
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -38,8 +39,9 @@ from fastbp.initializers import legacy_generator
 from fastbp.kernels.dispatch import ACTIVATIONS
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.predictor import all_finite
+from fastbp.optimizers import OPTIMIZERS
 from fastbp.schedules import SCHEDULES
-from fastbp.training import Callbacks, History, Optimizer, Trainer, TrainingState, Validation, minimize_lbfgs
+from fastbp.training import Callbacks, History, OptimizerState, Trainer, TrainingState, Validation, minimize_lbfgs
 
 #: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
 LOSS_CURVE_LIMIT = 10_000
@@ -362,17 +364,9 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         optimizer = getattr(self, "_optimizer", None)
         if incremental and optimizer is not None and optimizer.fits(self.solver, network.params):
             return optimizer.copy()
-        return Optimizer(
-            self.solver,
-            network.n_params,
-            network.dtype,
-            self.learning_rate_init,
-            self.momentum,
-            self.nesterovs_momentum,
-            self.beta_1,
-            self.beta_2,
-            self.epsilon,
-        )
+        cls = OPTIMIZERS[self.solver]
+        constants = {field.name: getattr(self, field.name) for field in fields(cls)}
+        return OptimizerState(cls(**constants), network.n_params, network.dtype, self.learning_rate_init)
 
     def _hold_out(self, network, X, y, targets, sample_weight, rng, patience, attempt):
         """The validation set, and the rows that are left to train on."""

@@ -169,7 +169,7 @@ cdef class Descent(Team):
             The rows of the data to train on, in the order of the last epoch; shuffled in place before each epoch
             when `random_state` is given. None: all rows as they stand.
         random_state : RandomState or None
-        optimizer : fastbp.training.optimizers.Optimizer
+        optimizer : fastbp.training.OptimizerState
             Its state arrays and its count of steps are updated.
         alpha : float
             L2 penalty.
@@ -216,9 +216,10 @@ cdef class Descent(Team):
         if random_state is not None:
             generator = bit_generator(random_state)
         self.c.rows = order
-        self.c.update = dict(kind=UPDATES[optimizer.name], alpha=alpha, learning_rate=0, momentum=optimizer.momentum,
-                             nesterov=optimizer.nesterovs_momentum, beta_1=optimizer.beta_1,
-                             beta_2=optimizer.beta_2, epsilon=optimizer.epsilon)
+        momentum, nesterov = optimizer.constants if optimizer.name == "sgd" else (0, 0)
+        beta_1, beta_2, epsilon = optimizer.constants if optimizer.name == "adam" else (0, 0, 0)
+        self.c.update = dict(kind=UPDATES[optimizer.name], alpha=alpha, learning_rate=0, momentum=momentum,
+                             nesterov=nesterov, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
         params = self.arrays[1]
         states = list(optimizer.state)  # held: the attribute may be replaced while the kernels write to these
         for i in range(N_STATES[optimizer.name]):

@@ -3,8 +3,17 @@
 from fastbp.training.callbacks import Callback, Callbacks, TrainingState
 from fastbp.training.history import History
 from fastbp.training.lbfgs import minimize_lbfgs
-from fastbp.training.optimizers import Optimizer
+from fastbp.training.optimizer_state import OptimizerState
 from fastbp.training.trainer import Trainer
 from fastbp.training.validation import Validation
 
-__all__ = ["Callback", "Callbacks", "History", "Optimizer", "Trainer", "TrainingState", "Validation", "minimize_lbfgs"]
+__all__ = [
+    "Callback",
+    "Callbacks",
+    "History",
+    "OptimizerState",
+    "Trainer",
+    "TrainingState",
+    "Validation",
+    "minimize_lbfgs",
+]

@@ -22,8 +22,8 @@ class Trainer:
     ----------
     network : Network
         Its parameters are overwritten.
-    optimizer : Optimizer
-        Its state is overwritten.
+    optimizer : OptimizerState
+        Overwritten.
     schedule : object
         One of ``fastbp.schedules.SCHEDULES``.
     history : History

@@ -1,0 +1,108 @@
+"""Objects whose parameters are described once: type, default, constraint and text.
+
+A parameter is a dataclass field made by `parameter`. The constructor, its signature, the constraints that scikit-learn
+checks, and the ``Parameters`` section of the docstring all follow from the field. The optimizers, losses, schedules and
+activations are made this way, and so are the estimators.
+"""
+
+from dataclasses import dataclass, field, fields
+from inspect import cleandoc
+from typing import Any, ClassVar, dataclass_transform
+
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import StrOptions
+
+
+def parameter(default, constraint, type_text, doc, *, kw_only=False, **metadata) -> Any:
+    """A dataclass field that describes a parameter.
+
+    Parameters
+    ----------
+    default : object
+        Immutable.
+    constraint : list or "no_validation"
+        As in the ``_parameter_constraints`` of scikit-learn's estimators.
+    type_text : str
+        The type, in words, for the docstring.
+    doc : str
+        What the parameter does, for the docstring.
+    kw_only : bool
+        Whether the constructor takes it by keyword only.
+    **metadata : object
+        Further entries of the field's metadata.
+
+    Returns
+    -------
+    dataclasses.Field
+    """
+    metadata = {"constraint": constraint, "type_text": type_text, "doc": cleandoc(doc), **metadata}
+    return field(default=default, kw_only=kw_only, metadata=metadata)
+
+
+def parameters_doc(cls):
+    """The ``Parameters`` section of a class's docstring, in numpydoc's form, without its title."""
+    entries = []
+    for f in fields(cls):
+        doc = f.metadata["doc"].replace("\n", "\n    ").replace("\n    \n", "\n\n")
+        entries.append(f"{f.name} : {f.metadata['type_text']}, default={f.default!r}\n    {doc}")
+    return "\n\n".join(entries)
+
+
+@dataclass_transform(field_specifiers=(parameter,))
+def parametrized(cls=None, *, eq=True):
+    """A class decorator: a dataclass whose constraints and docstring follow from its fields.
+
+    Parameters
+    ----------
+    cls : type
+        ``{parameters}`` in its docstring is replaced by the description of the fields.
+    eq : bool
+        Whether objects with equal parameters are equal.
+    """
+
+    def decorate(cls):
+        cls = dataclass(cls, eq=eq, repr=False, match_args=False)
+        cls._parameter_constraints = {f.name: f.metadata["constraint"] for f in fields(cls)}
+        # str.replace and not str.format: docstrings are full of braces
+        cls.__doc__ = cleandoc(cls.__doc__).replace("{parameters}", parameters_doc(cls))
+        return cls
+
+    return decorate if cls is None else decorate(cls)
+
+
+class Parametrized(BaseEstimator):
+    """Base of the optimizers, losses, schedules and activations.
+
+    From scikit-learn they have ``get_params``, ``set_params``, ``clone`` and ``repr``, so that a grid search over an
+    estimator reaches their parameters, for instance ``solver__beta_1``. Values are checked when they are used, as
+    those of an estimator are.
+
+    Attributes
+    ----------
+    name : str
+        The name that stands for an object with default parameters.
+    """
+
+    name: ClassVar[str | None] = None
+
+
+class NameOrObject(StrOptions):
+    """A scikit-learn constraint: one of some names, or an object of the class that has such a name.
+
+    Parameters
+    ----------
+    names : iterable of str
+    base : type
+        The class that such objects inherit from.
+    """
+
+    def __init__(self, names, base):
+        super().__init__(dict.fromkeys(names).keys())  # a set that keeps the order
+        self.base = base
+
+    def is_satisfied_by(self, val):
+        """Whether `val` is one of the names, or an object with one of them."""
+        return super().is_satisfied_by(val) or (isinstance(val, self.base) and val.name in self.options)
+
+    def __str__(self):
+        return f"{super().__str__()} or an object of {self.base.__module__} with one of these names"

@@ -1,0 +1,63 @@
+"""The state of an optimizer in a run; its formula and constants are in ``fastbp.optimizers``."""
+
+from copy import copy
+
+import numpy as np
+
+
+class OptimizerState:
+    """An optimizer in a run: its moments, the number of its steps, and its learning rate.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Its constants are copied: a later ``set_params`` does not change the run.
+    n_params : int
+        Number of the network's parameters.
+    dtype : dtype
+        Of the parameters.
+    learning_rate : float
+        Of the first epoch.
+
+    Attributes
+    ----------
+    optimizer : Optimizer
+    learning_rate : float
+        Of the next epoch; schedules change it.
+    t : int
+        Steps taken.
+    state : list of ndarray of shape (n_params,)
+        sgd: the velocity. adam: the averages of the gradient and of its square. Laid out as the parameters.
+    """
+
+    def __init__(self, optimizer, n_params, dtype, learning_rate=0.001):
+        self.optimizer = copy(optimizer)
+        self.learning_rate = float(learning_rate)
+        self.t = 0
+        self.state = [np.zeros(n_params, dtype) for _ in range(optimizer.n_states)]
+
+    @property
+    def name(self):
+        """str: of the optimizer."""
+        return self.optimizer.name
+
+    @property
+    def constants(self):
+        """tuple of float: of the optimizer, as the kernels take them."""
+        return self.optimizer.constants
+
+    def copy(self):
+        """The same with copies of the arrays."""
+        other = copy(self)
+        other.state = [array.copy() for array in self.state]
+        return other
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        # read-only where the pickle's buffers, or a memory map, are not to be written to: steps write
+        self.state = [np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"]) for array in self.state]
+
+    def fits(self, name, params):
+        """Whether this is the state of the optimizer `name`, for such parameters."""
+        is_same = name == self.name
+        return is_same and all(s.shape == params.shape and s.dtype == params.dtype for s in self.state)

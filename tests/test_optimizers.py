@@ -1,0 +1,121 @@
+"""The optimizers as objects: constants, constraints, documentation, copies; `optimizers.py`, `parametrized.py`."""
+
+import copy
+import pickle
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.utils._param_validation import InvalidParameterError
+
+from fastbp.kernels.dispatch import N_STATES, UPDATES
+from fastbp.optimizers import OPTIMIZERS, SGD, Adam
+from fastbp.training import OptimizerState
+
+CHANGED = [SGD(momentum=0.5), SGD(nesterovs_momentum=False), Adam(beta_1=0.8, epsilon=1e-6)]
+BAD_VALUES = [
+    (SGD(momentum=1.5), "momentum"),
+    (SGD(nesterovs_momentum="yes"), "nesterovs_momentum"),
+    (Adam(beta_1=1.0), "beta_1"),
+    (Adam(beta_2=-0.1), "beta_2"),
+    (Adam(epsilon=0), "epsilon"),
+    (Adam(epsilon=None), "epsilon"),
+]
+
+
+def test_every_optimizer_of_the_kernels_has_a_class():
+    assert OPTIMIZERS.keys() == UPDATES.keys() - {"accumulate"}
+    assert all(cls.name == name for name, cls in OPTIMIZERS.items())
+
+
+def test_constants():
+    assert SGD().constants == (0.9, 1.0)
+    assert SGD(momentum=0, nesterovs_momentum=np.False_).constants == (0.0, 0.0)
+    assert Adam(beta_1=np.float32(0.5)).constants == (0.5, 0.999, 1e-8)
+    assert all(type(value) is float for value in SGD(0, False).constants)
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS.values())
+def test_the_docstring_describes_every_field(cls):
+    assert "{parameters}" not in cls.__doc__
+    for field in fields(cls):
+        assert f"\n{field.name} : " in cls.__doc__
+        assert f", default={field.default!r}\n    {field.metadata['doc']}" in cls.__doc__
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS.values())
+def test_defaults_are_valid(cls):
+    cls()._validate_params()
+
+
+@pytest.mark.parametrize(("optimizer", "name"), BAD_VALUES, ids=repr)
+def test_a_bad_value_is_named(optimizer, name):
+    with pytest.raises(InvalidParameterError, match=rf"The '{name}' parameter of {type(optimizer).__name__} must be"):
+        optimizer._validate_params()
+
+
+@pytest.mark.parametrize("optimizer", CHANGED, ids=repr)
+@pytest.mark.parametrize("way", [clone, copy.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+def test_copies_are_equal_and_independent(optimizer, way):
+    before = repr(optimizer)
+    duplicate = way(optimizer)
+    assert duplicate == optimizer != type(optimizer)()
+    assert repr(duplicate) == before
+    duplicate.set_params(**dict.fromkeys(duplicate.get_params(), 0.25))
+    assert repr(optimizer) == before
+
+
+def test_equality():
+    assert SGD() == SGD(momentum=0.9)
+    assert SGD() != Adam()
+    assert Adam() != "adam"
+
+
+def test_repr_shows_what_differs_from_the_defaults():
+    assert repr(Adam()) == "Adam()"
+    assert repr(Adam(beta_1=0.8, beta_2=0.999)) == "Adam(beta_1=0.8)"
+    assert repr(SGD(0.5, False)) == "SGD(momentum=0.5, nesterovs_momentum=False)"
+
+
+def test_get_and_set_params():
+    optimizer = Adam()
+    assert optimizer.get_params() == {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+    assert optimizer.set_params(beta_2=0.5) is optimizer
+    assert optimizer.beta_2 == 0.5
+    with pytest.raises(ValueError, match="Invalid parameter 'momentum' for estimator Adam"):
+        optimizer.set_params(momentum=0.5)
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS.values())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_state(cls, dtype):
+    state = OptimizerState(cls(), 7, dtype, 0.5)
+    assert [(s.shape, s.dtype) for s in state.state] == [((7,), dtype)] * N_STATES[cls.name]
+    assert not any(s.any() for s in state.state)
+    assert (state.name, state.constants, state.t, state.learning_rate) == (cls.name, cls().constants, 0, 0.5)
+
+
+def test_a_running_optimizer_keeps_its_constants():
+    optimizer = Adam(beta_1=0.8)
+    state = OptimizerState(optimizer, 2, np.float64)
+    optimizer.set_params(beta_1=0.1)
+    assert state.constants == (0.8, 0.999, 1e-8)
+
+
+@pytest.mark.parametrize("way", [OptimizerState.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+def test_copies_of_the_state_are_independent(way):
+    state = OptimizerState(Adam(), 3, np.float32)
+    duplicate = way(state)
+    assert duplicate.optimizer == state.optimizer
+    duplicate.state[0][...] = 1
+    duplicate.t = 5
+    assert (state.t, state.state[0].any()) == (0, False)
+
+
+def test_fits():
+    state = OptimizerState(Adam(), 3, np.dtype(np.float32))
+    assert state.fits("adam", np.zeros(3, np.float32))
+    assert not state.fits("sgd", np.zeros(3, np.float32))
+    assert not state.fits("adam", np.zeros(4, np.float32))
+    assert not state.fits("adam", np.zeros(3))

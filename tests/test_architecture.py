@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 import fastbp
+import fastbp.activations
 import fastbp.inspection
 import fastbp.kernels
+import fastbp.losses
 import fastbp.optimizers
+import fastbp.schedules
 
 SRC = Path(__file__).parents[1] / "src"
 PYTHON = sorted((SRC / "fastbp").rglob("*.py"))
@@ -22,21 +25,29 @@ CYTHON = sorted((SRC / "fastbp").rglob("*.py[xd]"))
 SOURCES = sorted({*PYTHON, *CYTHON, *(SRC / "fastbp").rglob("*.[ch]")})
 
 # The packages whose callables users call, each of them described with its parameters
-PUBLIC = [fastbp, fastbp.inspection, fastbp.kernels, fastbp.optimizers]
+PUBLIC = [
+    fastbp,
+    fastbp.activations,
+    fastbp.inspection,
+    fastbp.kernels,
+    fastbp.losses,
+    fastbp.optimizers,
+    fastbp.schedules,
+]
 
 # Every module, by floors; a module imports from lower floors, and from its own package.
 FLOORS = [
     {"fastbp.kernels", "fastbp.autodiff"},
     {
-        "fastbp.costs",
         "fastbp.data",
         "fastbp.initializers",
         "fastbp.parametrized",
-        "fastbp.schedules",
         "fastbp.threads",
         "fastbp.versions",
     },
-    {"fastbp.checks", "fastbp.derivatives", "fastbp.optimizers"},
+    {"fastbp.activations", "fastbp.derivatives", "fastbp.optimizers", "fastbp.schedules"},
+    {"fastbp.losses"},
+    {"fastbp.checks"},
     {"fastbp.network"},
     {"fastbp.training"},
     {"fastbp.config", "fastbp.estimators"},

@@ -11,9 +11,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
 import reference
-from cost_functions import squared_error
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.kernels import ACTIVATIONS
+from loss_functions import squared_error
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -25,7 +25,7 @@ def trainer(schedule="constant", solver="sgd", tol=0.0, limit=np.inf, rate=0.05,
     network = Network([4, 5, 2], "tanh", alpha=0.01, random_state=0)
     optimizer = OptimizerState(OPTIMIZERS[solver](), network.n_params, network.dtype, rate)
     history = History(Patience(tol, limit), validation_scores=[] if scored else None)
-    made = Trainer(network, optimizer, SCHEDULES[schedule](rate, 0.5), history, **options)
+    made = Trainer(network, optimizer, SCHEDULES[schedule](), history, learning_rate_init=rate, **options)
     return made, make_data(X, Y, None, 2, network.dtype)
 
 
@@ -42,7 +42,7 @@ def test_coming_rates(schedule, rows_before):
     made.optimizer.learning_rate = 0.04
     expected = [0.04]
     for epoch in range(1, 5):
-        expected.append(made.schedule.after_epoch(expected[-1], rows_before + epoch * N))
+        expected.append(made.schedule.after_epoch(expected[-1], rows_before + epoch * N, 0.05))
     assert_array_equal(made.coming_rates(4, N), expected)
 
 

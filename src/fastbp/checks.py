@@ -11,10 +11,8 @@ from numbers import Integral
 import numpy as np
 from scipy.sparse import issparse
 
-from fastbp.costs import Cost
 from fastbp.data import check_weight_scale, indicator_csr, real_array, summed_csr
-from fastbp.kernels._doors import check_name
-from fastbp.kernels.dispatch import CANONICAL_ACTIVATION, LOSSES
+from fastbp.losses import FunctionLoss, resolve
 
 
 def checked_dtype(dtype):
@@ -75,14 +73,9 @@ def hidden_activations(activation, n_hidden):
 
 
 def kernel_loss(loss, output_activation):
-    """What the kernels take for a loss: a `Cost`, or a name; log_loss is the multiclass one behind softmax, else the
-    binary one."""
-    if callable(loss):
-        return Cost(loss)
-    if loss == "log_loss" and output_activation != CANONICAL_ACTIVATION["log_loss"]:
-        return "binary_log_loss"
-    check_name("loss", loss, LOSSES)
-    return loss
+    """What the kernels take for a loss: a `FunctionLoss`, or a name."""
+    resolved = resolve(loss, output_activation)
+    return resolved if isinstance(resolved, FunctionLoss) else resolved.name
 
 
 def checked_X(X, n_features):

@@ -217,7 +217,7 @@ class Differentiable:
         if callable(self.loss):
             weight = None if data.sample_weight is None else data.sample_weight[rows]
             gradient = self.kernel_loss.checked(Y, at.preactivation, weight)[1]
-            return dense(f"the gradient from {self.kernel_loss}", gradient, self.dtype), True
+            return dense(f"the gradient from {self.kernel_loss.label}", gradient, self.dtype), True
         canonical = self.activations[-1] == CANONICAL_ACTIVATION[self.kernel_loss]
         gradient = at.output - Y if canonical else loss_gradient(Y, at.output, self.kernel_loss)
         return self._weighted(data, rows, gradient), canonical

@@ -57,7 +57,7 @@ class Network(Differentiable):
     loss : {"squared_error", "log_loss", "poisson"} or callable
         log_loss is the multiclass one for a softmax output, else the binary one summed over the outputs. A function
         ``loss(y_true, raw_prediction, sample_weight) -> (loss, gradient)`` gives the loss of each row and its
-        derivative by the output before the output activation; see `fastbp.costs.Cost`.
+        derivative by the output before the output activation; see `fastbp.losses.FunctionLoss`.
     alpha : float
         Strength of the L2 penalty on the weights (not on the biases).
     dtype : float32 or float64

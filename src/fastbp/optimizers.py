@@ -5,7 +5,6 @@ changes from epoch to epoch; moments and clock of a run are in a `fastbp.trainin
 the kernels (``kernels/updates.h``). A new optimizer is one class here and one function there.
 """
 
-from dataclasses import fields
 from numbers import Real
 
 from sklearn.utils._param_validation import Interval
@@ -19,11 +18,6 @@ __all__ = ["OPTIMIZERS", "SGD", "Adam", "Optimizer"]
 @parametrized
 class Optimizer(Parametrized):
     """Base class of the optimizers; not to be used itself."""
-
-    @property
-    def constants(self) -> tuple[float, ...]:
-        """tuple of float: the parameters, in the order of the fields, as the kernels take them."""
-        return tuple(float(getattr(self, f.name)) for f in fields(self))
 
     @property
     def n_states(self) -> int:

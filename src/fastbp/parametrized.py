@@ -5,7 +5,7 @@ checks, and the ``Parameters`` section of the docstring all follow from the fiel
 activations are made this way, and so are the estimators.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from inspect import cleandoc
 from typing import Any, ClassVar, dataclass_transform
 
@@ -19,7 +19,7 @@ def parameter(default, constraint, type_text, doc, *, kw_only=False, **metadata)
     Parameters
     ----------
     default : object
-        Immutable.
+        Immutable; ``dataclasses.MISSING`` for none.
     constraint : list or "no_validation"
         As in the ``_parameter_constraints`` of scikit-learn's estimators.
     type_text : str
@@ -44,7 +44,8 @@ def parameters_doc(cls):
     entries = []
     for f in fields(cls):
         doc = f.metadata["doc"].replace("\n", "\n    ").replace("\n    \n", "\n\n")
-        entries.append(f"{f.name} : {f.metadata['type_text']}, default={f.default!r}\n    {doc}")
+        default = "" if f.default is MISSING else f", default={f.default!r}"
+        entries.append(f"{f.name} : {f.metadata['type_text']}{default}\n    {doc}")
     return "\n\n".join(entries)
 
 
@@ -84,6 +85,11 @@ class Parametrized(BaseEstimator):
     """
 
     name: ClassVar[str | None] = None
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """tuple of float: the parameters, in the order of the fields, as the kernels take them."""
+        return tuple(float(getattr(self, f.name)) for f in fields(self))
 
 
 class NameOrObject(StrOptions):

@@ -1,26 +1,24 @@
 """Learning rate schedules.
 
-A schedule answers two questions: which rate follows when an epoch ends, and what to do when patience runs out. A new
-schedule is one class here and one entry in ``SCHEDULES``.
+A schedule answers two questions: which rate follows when an epoch ends, and what to do when patience runs out. The
+initial rate is the estimator's `learning_rate_init`. A new schedule is one class here, named in ``SCHEDULES``.
 """
 
+from numbers import Real
 
-class Constant:
-    """The rate stays; when patience runs out, training stops.
+from sklearn.utils._param_validation import Interval
 
-    Parameters
-    ----------
-    learning_rate_init : float
-    power_t : float
-        Exponent of `InverseScaling`; others ignore it.
-    """
+from fastbp.parametrized import Parametrized, parameter, parametrized
 
-    def __init__(self, learning_rate_init, power_t=0.5):
-        self.learning_rate_init = float(learning_rate_init)
-        self.power_t = power_t
+__all__ = ["SCHEDULES", "Adaptive", "Constant", "InverseScaling", "Schedule"]
 
-    def after_epoch(self, rate, t):
-        """The rate for the next epoch.
+
+@parametrized
+class Schedule(Parametrized):
+    """Base class of the schedules; not to be used itself."""
+
+    def after_epoch(self, rate: float, t: int, learning_rate_init: float) -> float:
+        """The rate for the next epoch; here the same again.
 
         Parameters
         ----------
@@ -28,11 +26,22 @@ class Constant:
             The rate of the epoch that ended.
         t : int
             Rows trained on since the weights were drawn, counting each epoch's.
+        learning_rate_init : float
+            The initial rate.
+
+        Returns
+        -------
+        float
         """
         return rate
 
-    def on_plateau(self, rate):
-        """What follows when patience runs out.
+    def on_plateau(self, rate: float) -> tuple[float | None, str]:
+        """What follows when patience runs out; here the end of training.
+
+        Parameters
+        ----------
+        rate : float
+            The rate of the epoch that ended.
 
         Returns
         -------
@@ -44,27 +53,95 @@ class Constant:
         return None, "Stopping."
 
 
-class InverseScaling(Constant):
-    """rate = learning_rate_init / (t + 1)^power_t."""
+@parametrized
+class Constant(Schedule):
+    """The rate stays; when patience runs out, training stops.
 
-    def after_epoch(self, rate, t):
-        """The rate after `t` rows; 0 where the power is too large for a float."""
+    Examples
+    --------
+    >>> from fastbp.schedules import Constant
+    >>> Constant().after_epoch(0.1, t=1000, learning_rate_init=0.1)
+    0.1
+    """
+
+    name = "constant"
+
+
+@parametrized
+class InverseScaling(Schedule):
+    """The rate falls with the rows trained on: ``learning_rate_init / (t + 1)**power_t`` after an epoch.
+
+    Parameters
+    ----------
+    {parameters}
+
+    References
+    ----------
+    Robbins and Monro (1951), A stochastic approximation method, Annals of Mathematical Statistics 22: with a `power_t`
+    above 1/2, up to 1, the rates are those of their theorem. The count of rows is scikit-learn's.
+
+    Examples
+    --------
+    >>> from fastbp.schedules import InverseScaling
+    >>> InverseScaling(power_t=0.5).after_epoch(0.1, t=99, learning_rate_init=0.1)
+    0.01
+    """
+
+    name = "invscaling"
+
+    power_t: float = parameter(0.5, [Interval(Real, 0, None, closed="left")], "float", "Exponent, at least 0.")
+
+    def after_epoch(self, rate: float, t: int, learning_rate_init: float) -> float:
+        """The rate after `t` rows; 0 where the power is too large for a float.
+
+        Parameters
+        ----------
+        rate : float
+            Not used.
+        t : int
+        learning_rate_init : float
+
+        Returns
+        -------
+        float
+        """
         try:
-            return self.learning_rate_init / (t + 1) ** self.power_t
+            return learning_rate_init / (t + 1) ** self.power_t
         except OverflowError:
             return 0.0
 
 
-class Adaptive(Constant):
-    """The rate stays while the loss falls, and is divided by 5 each time patience runs out; training stops when it
-    is 1e-6 or less."""
+@parametrized
+class Adaptive(Schedule):
+    """The rate stays while the loss falls, and is divided by 5 each time patience runs out; training stops when it is
+    1e-6 or less.
 
-    def on_plateau(self, rate):
-        """A fifth of the rate, or None when it is small enough already."""
+    Examples
+    --------
+    >>> from fastbp.schedules import Adaptive
+    >>> Adaptive().on_plateau(0.5)
+    (0.1, 'Setting learning rate to 0.100000')
+    """
+
+    name = "adaptive"
+
+    def on_plateau(self, rate: float) -> tuple[float | None, str]:
+        """A fifth of the rate, or None when it is small enough already.
+
+        Parameters
+        ----------
+        rate : float
+
+        Returns
+        -------
+        rate : float or None
+        comment : str
+        """
         if rate <= 1e-6:
             return None, "Learning rate too small. Stopping."
         rate /= 5.0
         return rate, f"Setting learning rate to {rate:f}"
 
 
-SCHEDULES = {"constant": Constant, "invscaling": InverseScaling, "adaptive": Adaptive}
+#: name -> class of every schedule
+SCHEDULES = {cls.name: cls for cls in (Constant, InverseScaling, Adaptive)}

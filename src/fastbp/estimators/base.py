@@ -287,11 +287,13 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         """Epochs of gradient descent. Returns what is left to do: to warn if they were too few."""
         optimizer = self._open_optimizer(network, incremental)
         schedule = SCHEDULES[self.learning_rate if self.solver == "sgd" else "constant"]
+        constants = {field.name: getattr(self, field.name) for field in fields(schedule)}
         trainer = Trainer(
             network,
             optimizer,
-            schedule(self.learning_rate_init, self.power_t),
+            schedule(**constants),
             history,
+            learning_rate_init=float(self.learning_rate_init),
             loss_scale=self._loss_scale,
             verbose=bool(self.verbose),
             callbacks=callbacks,

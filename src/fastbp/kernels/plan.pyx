@@ -68,8 +68,8 @@ cdef class Plan:
     params : ndarray of shape (n_params,)
         Flat parameters; overwritten by updates.
     loss : str or callable
-        A name in LOSSES, or a `Cost`, which is called between the forward and the backward pass; the output layer
-        should have no activation then, because a cost's gradient is one by the pre-activation.
+        A name in LOSSES, or a `FunctionLoss`, which is called between the forward and the backward pass; the output
+        layer should have no activation then, because a function's gradient is one by the pre-activation.
     data : Data
     batch_size : int
         The largest batch. The workspace is for `capacity` rows, which are fewer where a step of the whole batch would

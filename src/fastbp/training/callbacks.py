@@ -24,7 +24,7 @@ import sys
 
 import numpy as np
 
-from fastbp.costs import Cost
+from fastbp.losses import FunctionLoss
 from fastbp.training.history import History
 
 EVENTS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
@@ -255,4 +255,4 @@ def follow(latest, error, before):
 
 
 #: What calls code of the user's during training
-USERS_FUNCTIONS = (Callbacks.tell_one, Cost.checked)
+USERS_FUNCTIONS = (Callbacks.tell_one, FunctionLoss.checked)

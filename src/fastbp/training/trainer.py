@@ -24,10 +24,11 @@ class Trainer:
         Its parameters are overwritten.
     optimizer : OptimizerState
         Overwritten.
-    schedule : object
-        One of ``fastbp.schedules.SCHEDULES``.
+    schedule : Schedule
     history : History
         Written to.
+    learning_rate_init : float
+        The rate from which the schedule starts.
     loss_scale : float
         Factor of the data's share in the recorded losses.
     verbose : bool
@@ -41,11 +42,23 @@ class Trainer:
         What the caller should warn of when it has stored the results.
     """
 
-    def __init__(self, network, optimizer, schedule, history, *, loss_scale=1.0, verbose=False, callbacks=None):
+    def __init__(
+        self,
+        network,
+        optimizer,
+        schedule,
+        history,
+        *,
+        learning_rate_init,
+        loss_scale=1.0,
+        verbose=False,
+        callbacks=None,
+    ):
         self.network = network
         self.optimizer = optimizer
         self.schedule = schedule
         self.history = history
+        self.learning_rate_init = learning_rate_init
         self.loss_scale = loss_scale
         self.verbose = verbose
         self.callbacks = callbacks or Callbacks()
@@ -157,7 +170,7 @@ class Trainer:
         rate = self.optimizer.learning_rate
         for i in range(n_epochs + 1):
             rates[i] = rate
-            rate = self.schedule.after_epoch(rate, self.history.t + (i + 1) * n_rows)
+            rate = self.schedule.after_epoch(rate, self.history.t + (i + 1) * n_rows, self.learning_rate_init)
         return rates
 
     def score(self, validation):

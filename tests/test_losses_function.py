@@ -1,7 +1,7 @@
 """Losses that are functions: what they are given, what they may return, that they train as the built-in ones do.
 
-`costs.py`, and the order of a step in which the loss is asked for between the forward and the backward pass; what
-happens to an estimator when a function fails is in ``test_costs_faults.py``.
+`losses.py`, and the order of a step in which the loss is asked for between the forward and the backward pass; what
+happens to an estimator when a function fails is in ``test_losses_function_faults.py``.
 """
 
 import pickle
@@ -16,7 +16,10 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import fastbp.threads
-from cost_functions import (
+from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp.data import make_data
+from fastbp.losses import FunctionLoss
+from loss_functions import (
     Pinball,
     Recording,
     binary_log_loss,
@@ -25,9 +28,6 @@ from cost_functions import (
     poisson,
     squared_error,
 )
-from fastbp import MLPClassifier, MLPRegressor, Network
-from fastbp.costs import Cost
-from fastbp.data import make_data
 from running_threads import LONG, count_threads, wait_for_threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -368,8 +368,8 @@ def data_for(weight=None, n=6):
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int64, bool, np.longdouble])
 def test_numbers_of_another_type(dtype):
     raw, gradient, row_loss = np.ones((6, 3)), np.empty((6, 3)), np.empty(6)
-    cost = Cost(lambda y, raw, weight: [np.ones(6, dtype).tolist(), np.ones((6, 3), dtype)])
-    cost(data_for(), slice(0, 6), raw, gradient, row_loss)
+    loss = FunctionLoss(lambda y, raw, weight: [np.ones(6, dtype).tolist(), np.ones((6, 3), dtype)])
+    loss(data_for(), slice(0, 6), raw, gradient, row_loss)
     assert_array_equal(gradient, np.ones((6, 3)))
     assert_array_equal(row_loss, np.ones(6))
 
@@ -397,7 +397,7 @@ def test_wrong_returns(returned, error, message):
         return returned
 
     with pytest.raises(error, match=message):
-        Cost(function).checked(np.zeros((6, 3)), np.zeros((6, 3)), None)
+        FunctionLoss(function).checked(np.zeros((6, 3)), np.zeros((6, 3)), None)
     model = MLPRegressor(function, **SMALL | dict(batch_size=6, hidden_layer_sizes=()))
     with pytest.raises(error, match=message):
         model.fit(X[:6], SCORE[:6])
@@ -406,9 +406,9 @@ def test_wrong_returns(returned, error, message):
 
 def test_a_gradient_that_is_not_finite_gives_no_loss():
     for dtype, value in ((float, np.nan), (float, np.inf), (np.float32, 1e300)):
-        cost = Cost(lambda y, raw, weight, value=value: (np.zeros(6), np.full((6, 3), value)))
+        loss = FunctionLoss(lambda y, raw, weight, value=value: (np.zeros(6), np.full((6, 3), value)))
         gradient, row_loss = np.empty((6, 3), dtype), np.empty(6)
-        cost(data_for(), slice(0, 6), np.ones((6, 3), dtype), gradient, row_loss)
+        loss(data_for(), slice(0, 6), np.ones((6, 3), dtype), gradient, row_loss)
         assert np.isnan(row_loss).all()
 
 
@@ -478,5 +478,5 @@ def test_a_changed_loss_counts_at_once():
 
 
 def test_repr():
-    assert repr(Cost(squared_error)) == "loss=squared_error"
-    assert "Pinball" in repr(Cost(Pinball()))
+    assert FunctionLoss(squared_error).label == "loss=squared_error"
+    assert "Pinball" in FunctionLoss(Pinball()).label

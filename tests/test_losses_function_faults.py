@@ -1,4 +1,4 @@
-"""Losses that fail, are interrupted, or give no finite gradient: what is left of the estimator; `costs.py`."""
+"""Losses that fail, are interrupted, or give no finite gradient: what is left of the estimator; `losses.py`."""
 
 import signal
 
@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
 import fastbp.threads
-from cost_functions import Recording, binary_log_loss, squared_error
 from fastbp import MLPClassifier, MLPRegressor, Network
+from loss_functions import Recording, binary_log_loss, squared_error
 from running_threads import count_threads, wait_for_threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

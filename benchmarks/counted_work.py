@@ -90,21 +90,20 @@ def step(workload, layers, params, loss):
         Of the number of steps.
     """
     from fastbp.kernels.data import Data
-    from fastbp.kernels.descent import COMPLETED, Descent
+    from fastbp.kernels.plan import Plan
+    from fastbp.kernels.training import COMPLETED, TrainingLoop
 
     X, y = make_data(replace(workload, n_samples=workload.batch_size), "float32")
     targets = (y[:, None].astype(np.float32), None) if workload.is_binary else (None, y)
     data = Data(X, *targets, None, workload.trained_layer_sizes[-1])
-    descent = Descent(layers, params, loss, data, workload.batch_size, True, 1)
+    loop = TrainingLoop(Plan(layers, params, loss, data, workload.batch_size, True, 1))
     rows = np.random.RandomState(0).permutation(len(X))
-    optimizer = SimpleNamespace(
-        name="adam", momentum=0.0, nesterovs_momentum=False, beta_1=0.9, beta_2=0.999, epsilon=1e-8, t=0
-    )
-    optimizer.state = [np.zeros_like(params), np.zeros_like(params)]
+    state = [np.zeros_like(params), np.zeros_like(params)]
+    optimizer = SimpleNamespace(name="adam", constants=(0.9, 0.999, 1e-8), t=0, state=state)
 
     def train(n_steps):  # an epoch is one batch
         losses = np.empty(n_steps)
-        done = descent.train(rows, None, optimizer, 1e-4, 1.0, np.full(n_steps, 1e-3), losses)
+        done = loop.train(rows, None, optimizer, 1e-4, 1.0, np.full(n_steps, 1e-3), losses)
         assert done == (n_steps, COMPLETED)
 
     return train

@@ -148,10 +148,10 @@ def test_none_at_all(callbacks):
 @ignore_max_iter
 @pytest.mark.parametrize("callbacks", [None, [], Nothing()])
 def test_epochs_are_run_at_once_while_nobody_listens(callbacks, monkeypatch):
-    asked, descent = [], Network.descent
+    asked, training_loop = [], Network.training_loop
 
     class Watched:
-        """A descent of which every call for epochs is written down."""
+        """A training loop that notes every call for epochs."""
 
         def __init__(self, inner):
             self.inner = inner
@@ -160,7 +160,13 @@ def test_epochs_are_run_at_once_while_nobody_listens(callbacks, monkeypatch):
             asked.append(len(rates))
             return self.inner.train(rows, random_state, optimizer, alpha, loss_scale, rates, *others)
 
-    monkeypatch.setattr(Network, "descent", lambda *arguments, **options: Watched(descent(*arguments, **options)))
+        def __enter__(self):
+            return self.inner.__enter__()
+
+        def __exit__(self, *exception):
+            self.inner.__exit__(*exception)
+
+    monkeypatch.setattr(Network, "training_loop", lambda *args, **options: Watched(training_loop(*args, **options)))
     MLPRegressor(**SMALL | dict(max_iter=20), callbacks=callbacks).fit(X, SCORE)
     assert asked == ([1] * 20 if callbacks else [20])
 

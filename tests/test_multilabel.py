@@ -54,7 +54,8 @@ def test_steps_are_those_of_a_dense_matrix(gathers, dtype):
         data = make_data(X.astype(dtype), targets, np.arange(1.0, N + 1), N_LABELS, network.dtype)
         rows = np.random.default_rng(1).permutation(N) if gathers else None
         optimizer, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(3)
-        network.descent(data, 16, gathers=gathers).train(rows, None, optimizer, 0.1, 1.0, np.full(3, 0.01), losses)
+        loop = network.training_loop(data, 16, gathers=gathers)
+        loop.train(rows, None, optimizer, 0.1, 1.0, np.full(3, 0.01), losses)
         trained.append((network.params, losses))
     for actual, expected in zip(*trained, strict=True):
         assert_array_equal(actual, expected)

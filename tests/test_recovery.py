@@ -86,7 +86,7 @@ def test_lbfgs_without_memory(monkeypatch):
         raise MemoryError("no room")
 
     model = MLPRegressor(**SMALL, solver="lbfgs")
-    monkeypatch.setattr(fastbp.network.Network, "descent", no_memory)
+    monkeypatch.setattr(fastbp.network.Network, "training_loop", no_memory)
     with pytest.raises(MemoryError, match="no room"):
         model.fit(X, y)
     assert not hasattr(model, "coefs_")

@@ -32,9 +32,10 @@ from fastbp.data import make_data, real_array
 from fastbp.derivatives import SLICE_ROWS, Differentiable
 from fastbp.initializers import INITIALIZERS, legacy_generator
 from fastbp.kernels._doors import check_name, check_shape
-from fastbp.kernels.descent import Descent
 from fastbp.kernels.dispatch import ACTIVATIONS
+from fastbp.kernels.plan import Plan
 from fastbp.kernels.predictor import Predictor
+from fastbp.kernels.training import TrainingLoop
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 from fastbp.versions import note_version, warn_if_other_version
 
@@ -222,13 +223,14 @@ class Network(Differentiable):
         other.loss, other.kernel_loss = loss, kernel_loss(loss, self.activations[-1])
         return other
 
-    def descent(self, data, capacity, gathers=False, n_threads=None):
-        """The network bound to a data set and a workspace for batches of at most `capacity` rows.
+    def training_loop(self, data, batch_size, gathers=False, n_threads=None):
+        """The training loop of the network on a data set, which also gives the full-batch gradient.
 
         Parameters
         ----------
         data : Data
-        capacity : int
+        batch_size : int
+            The largest batch; of a full-batch gradient, the rows that go through the net at once.
         gathers : bool
             Whether batches are picked through an index (else they are slices of the data).
         n_threads : int or None
@@ -236,15 +238,15 @@ class Network(Differentiable):
 
         Returns
         -------
-        Descent
+        TrainingLoop
         """
-        n_threads = threads_for(self.flops(capacity), n_threads or self.n_threads)
-        n_threads = min(n_threads, -(-capacity // ROWS_PER_THREAD))
+        n_threads = threads_for(self.flops(batch_size), n_threads or self.n_threads)
+        n_threads = min(n_threads, -(-batch_size // ROWS_PER_THREAD))
         layers = self.layers
         if callable(self.loss):  # a function sees the output before its activation, and gives the gradient by it
             self.kernel_loss.check_weights(data)
             layers = linear_output(layers)
-        return Descent(layers, self._params, self.kernel_loss, data, capacity, gathers, n_threads)
+        return TrainingLoop(Plan(layers, self._params, self.kernel_loss, data, batch_size, gathers, n_threads))
 
     def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The network's output.
@@ -328,7 +330,7 @@ class Network(Differentiable):
         """
         return self.objective(self._make_data(self._check_X(X), y, sample_weight))
 
-    def objective(self, data, loss_scale=1.0, descent=None):
+    def objective(self, data, loss_scale=1.0, loop=None):
         """`loss_and_gradient` on a `Data`.
 
         Parameters
@@ -336,15 +338,15 @@ class Network(Differentiable):
         data : Data
         loss_scale : float
             Factor of the data's share in the value (not in the gradient).
-        descent : Descent or None
-            From an earlier call on the same data.
+        loop : TrainingLoop or None
+            From `training_loop`, on the same data.
         """
-        if descent is None:
+        if loop is None:
             n_threads = threads_for(self.flops(data.n_rows), self.n_threads, STARTED_FLOPS_PER_THREAD)
-            descent = self.descent(data, min(SLICE_ROWS, data.n_rows), n_threads=n_threads)
+            loop = self.training_loop(data, min(SLICE_ROWS, data.n_rows), n_threads=n_threads)
         weight_sum = data.weight_sum
         gradient = np.empty(self.n_params, self.dtype)
-        total = descent.loss_and_gradient(gradient)
+        total = loop.loss_and_gradient(gradient)
         gradient[: self.n_coefs] += self.dtype.type(self.alpha) * self._params[: self.n_coefs]
         gradient /= self.dtype.type(weight_sum)
         return (loss_scale * total + self.penalty()) / weight_sum, gradient

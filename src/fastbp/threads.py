@@ -8,7 +8,7 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads, _openmp_p
 
 #: Floating-point operations of a step that one more thread needs, to be worth starting at all: two barriers, and the
 #: lines that each thread pulls from the other's cache, cost at least as much as a thread computes in the meantime.
-#: Above this, `Team.compare` measures whether the thread pays.
+#: Above this, `TeamTuner` measures whether the thread pays.
 FLOPS_PER_THREAD = 500_000
 
 #: The same for a single pass, whose threads have to be started for it: 0.1 ms each.

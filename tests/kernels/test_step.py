@@ -14,9 +14,9 @@ import reference
 from fastbp import Network
 from fastbp.data import make_data
 from fastbp.kernels.data import Data
-from fastbp.kernels.descent import COMPLETED, DIVERGED, OUT_OF_PATIENCE
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.shuffling import shuffle
+from fastbp.kernels.training import COMPLETED, DIVERGED, OUT_OF_PATIENCE
 from fastbp.optimizers import SGD, Adam
 from fastbp.training import OptimizerState
 from interrupts import interrupt_after, processor_seconds
@@ -131,9 +131,9 @@ def train(network, X, Y, weight, update="sgd", batch_size=7, seed=None, patience
     optimizer = OptimizerState(cls(**constants), network.n_params, network.dtype)
     data = make_data(X, Y, weight, network.n_outputs, network.dtype)
     rows, random_state = (None, None) if seed is None else (np.arange(N), np.random.RandomState(seed))
-    plan = network.descent(data, batch_size, gathers=rows is not None)
+    loop = network.training_loop(data, batch_size, gathers=rows is not None)
     losses = np.full(len(rates), np.nan)
-    done, status = plan.train(rows, random_state, optimizer, network.alpha, 1.0, rates, losses, patience)
+    done, status = loop.train(rows, random_state, optimizer, network.alpha, 1.0, rates, losses, patience)
     return done, status, losses, optimizer
 
 
@@ -271,9 +271,9 @@ def test_the_lock_is_held_while_rows_are_shuffled():
 
     X, Y, _, network = problem("identity")
     optimizer = OptimizerState(SGD(), network.n_params, network.dtype)
-    plan = network.descent(make_data(X, Y, None, 3, network.dtype), 7, gathers=True)
+    loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7, gathers=True)
     rows = np.arange(N)
-    plan.train(rows, np.random.RandomState(0), optimizer, 0.0, 1.0, RATES, np.empty(4), None, Lock())
+    loop.train(rows, np.random.RandomState(0), optimizer, 0.0, 1.0, RATES, np.empty(4), None, Lock())
     assert held == ["acquired", "released"] * 4
 
 
@@ -306,10 +306,11 @@ def test_changing_between_team_and_one_thread_changes_nothing(dtype, n_rows, mon
 
     def trained(n_threads):
         network = Network([6, 9, 2], dtype=dtype, random_state=0, n_threads=n_threads, alpha=1e-3)
-        descent = network.descent(make_data(X, y, None, 2, network.dtype), 160, gathers=True)
-        descent.trial_seconds = descent.decision_seconds = descent.longest_decision = 0.0
+        loop = network.training_loop(make_data(X, y, None, 2, network.dtype), 160, gathers=True)
+        tuner = loop.tuner
+        tuner.trial_seconds = tuner.decision_seconds = tuner.longest_decision = 0.0
         optimizer, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(40)
-        descent.train(np.arange(n_rows), np.random.RandomState(1), optimizer, 1e-3, 1.0, np.full(40, 1e-2), losses)
+        loop.train(np.arange(n_rows), np.random.RandomState(1), optimizer, 1e-3, 1.0, np.full(40, 1e-2), losses)
         return network.params, losses
 
     params, losses = trained(1)
@@ -330,8 +331,8 @@ def test_large_layers_are_packed_and_tiled(dtype, monkeypatch):
     def trained(n_threads):
         network = Network(sizes, "tanh", dtype=dtype, random_state=0, n_threads=n_threads, alpha=0.5)
         optimizer, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(3)
-        descent = network.descent(make_data(X, Y, None, 3, network.dtype), n_rows)
-        descent.train(None, None, optimizer, 0.5, 1.0, np.full(3, 1e-2), losses)
+        loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), n_rows)
+        loop.train(None, None, optimizer, 0.5, 1.0, np.full(3, 1e-2), losses)
         return network, losses
 
     network, losses = trained(1)

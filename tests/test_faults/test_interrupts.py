@@ -14,17 +14,18 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
-import fastbp.kernels.descent
 import fastbp.kernels.plan
 import fastbp.kernels.predictor
 import fastbp.kernels.shuffling
-import fastbp.kernels.team
+import fastbp.kernels.slicing
+import fastbp.kernels.training
+import fastbp.kernels.workers
 import fastbp.network
 import fastbp.threads
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.data import make_data
-from fastbp.kernels.descent import COMPLETED, DIVERGED
 from fastbp.kernels.interrupts import is_from_outside, look_outside
+from fastbp.kernels.training import COMPLETED, DIVERGED
 from fastbp.optimizers import OPTIMIZERS, SGD, Adam
 from fastbp.training import OptimizerState
 
@@ -51,8 +52,8 @@ def denormals_count():
 
 def look_with(patch, function):
     """Have the compiled loops look with `function`, after every step and every slice."""
-    for module in (fastbp.kernels.team, fastbp.kernels.predictor):
-        patch.setattr(module, "FLOPS_BETWEEN_CHECKS", 1.0)
+    patch.setattr(fastbp.kernels.slicing, "FLOPS_BETWEEN_CHECKS", 1.0)
+    for module in (fastbp.kernels.training, fastbp.kernels.predictor):
         patch.setattr(module, "look_outside", function)
 
 
@@ -90,7 +91,7 @@ def time_out():
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_denormals_count_for_python_code(solver, n_threads, shared):
     clock, in_loss, at_start = Clock(), set(), set()
-    start = fastbp.kernels.team._thread.start_new_thread
+    start = fastbp.kernels.workers._thread.start_new_thread
 
     def loss(y_true, raw_prediction, sample_weight=None):
         in_loss.add(denormals_count())
@@ -102,7 +103,7 @@ def test_denormals_count_for_python_code(solver, n_threads, shared):
         return start(*arguments)
 
     look_with(shared, clock)
-    shared.setattr(fastbp.kernels.team._thread, "start_new_thread", start_new_thread)
+    shared.setattr(fastbp.kernels.workers._thread, "start_new_thread", start_new_thread)
     for params in (dict(loss=loss), {}):
         model = MLPRegressor(max_iter=3, solver=solver, n_threads=n_threads, random_state=0, **params).fit(X, y)
         looks = clock.looks
@@ -256,7 +257,7 @@ def test_an_error_of_a_loss_is_not_from_outside(shared):
 def looks(work, patch):
     clock = Clock()
     with patch.context() as inner:
-        for module in (fastbp.kernels.team, fastbp.kernels.predictor, fastbp.kernels.shuffling):
+        for module in (fastbp.kernels.training, fastbp.kernels.predictor, fastbp.kernels.shuffling):
             inner.setattr(module, "look_outside", clock)
         work()
     return clock.looks
@@ -272,7 +273,7 @@ def test_looks_are_bounded_in_steps_and_rows(monkeypatch):
 
     def train(weight=None):
         data = make_data(rows, np.zeros((n, 1), np.float32), weight, 1, network.dtype)
-        network.descent(data, 1).train(None, None, optimizer, 0.0, 1.0, np.full(1, 1e-3), np.empty(1))
+        network.training_loop(data, 1).train(None, None, optimizer, 0.0, 1.0, np.full(1, 1e-3), np.empty(1))
 
     assert looks(train, monkeypatch) > 10
     # batches without weight are no steps
@@ -307,7 +308,7 @@ def test_which_steps_are_cut():
         X = sp.csr_array(shape, dtype=np.float32) if sparse else np.broadcast_to(np.float32(0), shape)
         X = X if sparse else np.zeros(shape, np.float32)
         Y = np.zeros((batch_size, layer_sizes[-1]), np.float32)
-        return network.descent(make_data(X, Y, None, layer_sizes[-1], network.dtype), batch_size).capacity
+        return network.training_loop(make_data(X, Y, None, layer_sizes[-1], network.dtype), batch_size).plan.capacity
 
     assert rows([64, 100, 10], 200) == 200
     assert rows([784, 100, 10], 15_000) == 15_000
@@ -338,10 +339,10 @@ def sliced_problem(case, dtype):
 def sliced(network, data, update="adam", n_threads=1, batch_size=150, epochs=4, seed=2):
     """(status, losses, capacity) of some epochs."""
     optimizer, losses = OptimizerState(OPTIMIZERS[update](), network.n_params, network.dtype), np.full(epochs, np.nan)
-    descent = network.descent(data, batch_size, gathers=True, n_threads=n_threads)
+    loop = network.training_loop(data, batch_size, gathers=True, n_threads=n_threads)
     rows, random_state = np.arange(data.n_rows), np.random.RandomState(seed)
-    _, status = descent.train(rows, random_state, optimizer, 0.1, 1.0, np.full(epochs, 0.01), losses)
-    return status, losses, descent.capacity
+    _, status = loop.train(rows, random_state, optimizer, 0.1, 1.0, np.full(epochs, 0.01), losses)
+    return status, losses, loop.plan.capacity
 
 
 @pytest.fixture
@@ -383,8 +384,8 @@ def test_a_slice_that_diverges_abandons_the_step(n_threads, slices):
     targets[140] = np.inf
     data = make_data(X[:203], targets, None, 3, np.float64)
     before, optimizer, losses = network.params.copy(), OptimizerState(Adam(), network.n_params, np.float64), np.empty(1)
-    descent = network.descent(data, 150, n_threads=n_threads)
-    assert descent.train(None, None, optimizer, 0.1, 1.0, np.full(1, 0.01), losses) == (1, DIVERGED)
+    loop = network.training_loop(data, 150, n_threads=n_threads)
+    assert loop.train(None, None, optimizer, 0.1, 1.0, np.full(1, 0.01), losses) == (1, DIVERGED)
     assert not np.isfinite(losses[0])
     assert_array_equal(network.params, before)
     assert optimizer.t == 0

@@ -4,6 +4,15 @@ from libc.stdint cimport int64_t
 
 from fastbp.kernels.data cimport Data
 from fastbp.kernels.dispatch cimport kernels_t, plan_t, tile_t
+from fastbp.kernels.team cimport Task
+
+
+# the phases of a training step; FORWARD is one of its own when the loss is a function of the user's, called after it
+cdef enum:
+    FORWARD
+    ROWS
+    TILES
+    END_OF_STEP
 
 
 # a / b, rounded up; for a >= 0
@@ -11,7 +20,7 @@ cdef int64_t ceil_div(int64_t a, int64_t b) except -1
 cdef double cost_of_row(layers, double passes, double inputs) except -1
 
 
-cdef class Plan:
+cdef class Plan(Task):
     cdef plan_t c
     cdef const kernels_t *kernels
     cdef int64_t n_threads

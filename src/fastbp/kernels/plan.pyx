@@ -1,11 +1,12 @@
 """The workspace of a training step, and how its work is dealt out.
 
-The step itself is in `step.h`. A `Plan` owns the workspace: activations, deltas, copies of W^T, gradient strips. It
-borrows the flat parameter and optimizer arrays, which the step overwrites, and the data, which nothing writes to.
+The step itself is in `step.h`. A `Plan` is the task of a training team. It owns the workspace: activations, deltas,
+copies of W^T, gradient strips. It borrows the flat parameter and optimizer arrays, which the step overwrites, and the
+data, which nothing writes to.
 
-Phase 1 is dealt to the threads by rows of the batch, phase 2 by tiles of weights. Both cuts are fixed by the shapes and
-by the number of threads that the plan is made for; every number comes out the same whichever thread computes it and
-however the rows are cut, so that models do not depend on the number of threads.
+The phases FORWARD and ROWS are dealt to the threads by rows of the batch, TILES by tiles of weights. Both cuts are
+fixed by the shapes and by the number of threads that the plan is made for; every number comes out the same whichever
+thread computes it and however the rows are cut, so that models do not depend on the number of threads.
 """
 
 import numpy as np
@@ -15,6 +16,7 @@ from libc.stdint cimport int32_t, int64_t
 
 from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport LOSS_GIVEN, kernels_for, layer_t, tile_t
+from fastbp.kernels.team cimport Task
 
 from fastbp.kernels.data import check_layers
 from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION, LOSSES, NEEDS_PREACTIVATION
@@ -58,7 +60,7 @@ cdef double cost_of_row(layers, double passes, double inputs) except -1:
     return 2 * passes * weights + ROW_COST * len(fan_out) + ACTIVATION_COST * fan_out.sum()
 
 
-cdef class Plan:
+cdef class Plan(Task):
     """One network bound to one data set, ready to step.
 
     Parameters
@@ -73,7 +75,7 @@ cdef class Plan:
     data : Data
     batch_size : int
         The largest batch. The workspace is for `capacity` rows, which are fewer where a step of the whole batch would
-        take long: see `Descent`.
+        take long: see `TrainingLoop`.
     gathers : bool
         Whether batches are picked through an index (else they are slices of the data).
     n_threads : int
@@ -225,6 +227,21 @@ cdef class Plan:
         self.arrays += (start, row, value)
 
     # One thread's share of a step
+
+    cdef bint work(self, int64_t phase, int64_t thread) noexcept nogil:
+        """One thread's share of a phase. False when the step is abandoned: the loss and its derivative are not finite,
+        and the weights stay as they are."""
+        if phase == FORWARD:
+            self.forward_phase(thread)
+        elif phase == ROWS:
+            self.phase_one(thread)
+            if thread == self.n_threads - 1 and self.c.data.indptr != NULL:
+                self.kernels.sparse_columns(&self.c)
+        else:
+            if self.diverged():
+                return False
+            self.phase_two(thread)
+        return True
 
     cdef void forward_phase(self, int64_t thread) noexcept nogil:
         """The forward pass alone, where the loss has to be asked for before the backward pass."""

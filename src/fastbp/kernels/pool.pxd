@@ -1,19 +1,16 @@
-"""Pieces of work for threads that may or may not come."""
+"""Pieces of work, each taken by whichever thread is free."""
 
 from libc.stdint cimport int64_t
 
+from fastbp.kernels.workers cimport Workers
 
-cdef extern from "team.h" nogil:
+
+cdef extern from "threads.h" nogil:
     ctypedef struct pool_t:
         pass
     void pool_init(pool_t *pool)
     int64_t pool_take(pool_t *pool)
     void pool_begin_again(pool_t *pool)
-    void pool_come(pool_t *pool)
-    void pool_leave(pool_t *pool)
-    int pool_await_leaving(pool_t *pool, double seconds)
-    void pool_halt(pool_t *pool)
-    int pool_is_halted(pool_t *pool)
 
 
 cdef class Pool:
@@ -21,11 +18,8 @@ cdef class Pool:
     cdef readonly int64_t n_pieces
     cdef bytearray done_bytes
     cdef unsigned char *done
-    cdef list errors
-    cdef bint closed
-    cdef int64_t forks
+    cdef Workers workers
 
     cdef int64_t take(self) noexcept nogil
     cdef void finish(self, int64_t piece) noexcept nogil
     cdef bint is_halted(self) noexcept nogil
-    cdef bint has_emptied(self)

@@ -10,11 +10,11 @@ from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport kernels_for, kernels_t, layer_t, plan_t
 from fastbp.kernels.plan cimport ceil_div, cost_of_row
 from fastbp.kernels.pool cimport Pool
-from fastbp.kernels.team cimport flush_denormals, restore_denormals
+from fastbp.kernels.processor cimport flush_denormals, restore_denormals
 
 from fastbp.kernels.data import check, check_layers
 from fastbp.kernels.interrupts import look_outside
-from fastbp.kernels.team import FLOPS_BETWEEN_CHECKS
+from fastbp.kernels.slicing import units_between_checks
 
 cdef int64_t WORKSPACE_BYTES = 512 * 1024  # of one slice of rows: stays in the second-level cache
 cdef int64_t MOST_ROWS = 256
@@ -67,8 +67,7 @@ cdef class Predictor:
             table[layer, :5] = layers[layer]
             table[layer, 5:7] = units  # times the rows of a slice: the place of a in the workspace
             units += layers[layer, 1]
-        self.check_interval = <int64_t> max(
-            1.0, FLOPS_BETWEEN_CHECKS / (self.slice_rows * cost_of_row(layers, 1, layers[0, 0])))
+        self.check_interval = units_between_checks(self.slice_rows * cost_of_row(layers, 1, layers[0, 0]))
         self.arrays = (table, params)
         self.c.layers = <const layer_t *> address(table)
         self.c.n_layers = n_layers

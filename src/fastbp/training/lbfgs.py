@@ -45,11 +45,11 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     callbacks = Callbacks() if callbacks is None else callbacks
     blas = OneBlasThread()
     stopped = False
-    descent = network.descent(data, min(SLICE_ROWS, data.n_rows))
+    loop = network.training_loop(data, min(SLICE_ROWS, data.n_rows))
 
     def value_and_gradient(packed):
         network.params = packed
-        loss, gradient = network.objective(data, descent=descent)
+        loss, gradient = network.objective(data, loop=loop)
         return loss, gradient.astype(np.float64, copy=False)
 
     def note_loss():
@@ -75,8 +75,8 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
                 raise StopIteration
 
     try:
-        # The threads of `descent` live for all evaluations, and rest between them.
-        with descent, blas:
+        # the threads of the loop live for all evaluations
+        with loop, blas:
             progress.update(
                 scipy.optimize.minimize(
                     value_and_gradient,

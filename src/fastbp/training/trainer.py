@@ -1,14 +1,14 @@
 """Epochs of gradient descent: the schedule, the stopping rule, the record.
 
-The loop over batches runs in the kernels (`Descent.train`), and so does the loop over epochs while nobody has to look
-between two of them: `Trainer` asks for as many epochs as it can. With a validation set, a log or callbacks it asks for
-one at a time.
+The loop over batches runs in the kernels (`TrainingLoop.train`), and so does the loop over epochs as long as no Python
+code has to run between two of them: `Trainer` asks for as many epochs as it can. With a validation set, a log or
+callbacks it asks for one at a time.
 """
 
 import numpy as np
 
-from fastbp.kernels.descent import COMPLETED, DIVERGED, GREW, GROWTH
 from fastbp.kernels.interrupts import is_from_outside
+from fastbp.kernels.training import COMPLETED, DIVERGED, GREW, GROWTH
 from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
 
 #: Epochs in one call of the compiled loop when nobody looks between them; bounds the memory of the table of rates.
@@ -102,49 +102,50 @@ class Trainer:
 
     def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock, validation):
         """`run`, whatever is raised."""
-        descent = self.network.descent(data, batch_size, gathers=rows is not None)
+        loop = self.network.training_loop(data, batch_size, gathers=rows is not None)
         n_rows = data.n_rows if rows is None else len(rows)
         history, optimizer = self.history, self.optimizer
         watched = validation is not None or self.verbose or self.callbacks
         losses = np.empty(1 if watched else min(EPOCHS_AT_ONCE, max_iter))
         initial_params = self.network.params.copy()
         stopped = False
-        while history.n_iter < max_iter and not stopped:
-            rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
-            try:
-                done, status = descent.train(
-                    rows,
-                    random_state,
-                    optimizer,
-                    self.network.alpha,
-                    self.loss_scale,
-                    rates[:-1],
-                    losses,
-                    None if validation else history.patience,
-                    lock,
-                )
-            except BaseException:
-                self.record(descent.epochs_done, n_rows, losses, rates)
-                raise
-            rate = rates[done - 1]
-            self.record(done, n_rows, losses, rates)
-            if self.verbose:
-                print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
-            if status == GREW and not self.has_grown(descent, data, initial_params):
-                status = COMPLETED
-                if validation is None:
-                    history.patience.observe(history.loss_curve[-1])
-            if status in (DIVERGED, GREW):
-                self.diverged(status, rate, descent.first_loss, validation)
-                return True
-            if validation is not None:
-                self.score(validation)
-            # the schedule decides first, so that callbacks see the learning rate of the coming epoch
-            exhausted = (validation or history.patience).is_exhausted and not self.go_on(validation)
-            stopped = self.callbacks.tell("on_epoch_end") or exhausted
+        with loop:  # its threads live for the whole run
+            while history.n_iter < max_iter and not stopped:
+                rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
+                try:
+                    done, status = loop.train(
+                        rows,
+                        random_state,
+                        optimizer,
+                        self.network.alpha,
+                        self.loss_scale,
+                        rates[:-1],
+                        losses,
+                        None if validation else history.patience,
+                        lock,
+                    )
+                except BaseException:
+                    self.record(loop.epochs_done, n_rows, losses, rates)
+                    raise
+                rate = rates[done - 1]
+                self.record(done, n_rows, losses, rates)
+                if self.verbose:
+                    print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
+                if status == GREW and not self.has_grown(loop, data, initial_params):
+                    status = COMPLETED
+                    if validation is None:
+                        history.patience.observe(history.loss_curve[-1])
+                if status in (DIVERGED, GREW):
+                    self.diverged(status, rate, loop.first_loss, validation)
+                    return True
+                if validation is not None:
+                    self.score(validation)
+                # the schedule decides first, so that callbacks see the learning rate of the coming epoch
+                exhausted = (validation or history.patience).is_exhausted and not self.go_on(validation)
+                stopped = self.callbacks.tell("on_epoch_end") or exhausted
         return stopped
 
-    def has_grown(self, descent, data, initial_params):
+    def has_grown(self, loop, data, initial_params):
         """Whether the loss has grown out of proportion also beside that of all rows at the initial parameters: the
         first batch may have missed the rows with the largest losses."""
         network = self.network
@@ -153,8 +154,8 @@ class Trainer:
             network.params = initial_params
             self.initial_loss = network.objective(data, self.loss_scale)[0]
             network.params = params
-        descent.first_loss = max(descent.first_loss, self.initial_loss)
-        return not self.history.loss_curve[-1] <= GROWTH * descent.first_loss
+        loop.first_loss = max(loop.first_loss, self.initial_loss)
+        return not self.history.loss_curve[-1] <= GROWTH * loop.first_loss
 
     def record(self, n_epochs, n_rows, losses, rates):
         """Book epochs that are over."""

@@ -1,0 +1,80 @@
+/* The clock, the processor that a thread runs on, and the mode of its floating-point unit. */
+#ifndef FASTBP_PROCESSOR_H
+#define FASTBP_PROCESSOR_H
+
+#include <stdint.h>
+
+/* now: seconds since a fixed moment. relax: a pause of some dozen cycles within a loop that waits. */
+#if defined(_WIN32)
+#include <windows.h>
+static inline double now(void) {
+    LARGE_INTEGER count, frequency;
+    QueryPerformanceCounter(&count);
+    QueryPerformanceFrequency(&frequency);
+    return (double)count.QuadPart / (double)frequency.QuadPart;
+}
+static inline void yield_thread(void) { SwitchToThread(); }
+static inline void sleep_briefly(void) { Sleep(1); }
+#else
+#include <sched.h>
+#include <time.h>
+static inline double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+static inline void yield_thread(void) { sched_yield(); }
+static inline void sleep_briefly(void) {
+    const struct timespec pause = {0, 100000};
+    nanosleep(&pause, NULL);
+}
+#endif
+
+/* A new thread may begin on the processor of the one that started it, and would share it for some milliseconds until
+ * the system moves one of them, which is as long as a small fit. leave_processor moves the calling thread to another
+ * processor once; afterwards it may run on all processors as before. */
+#if defined(__linux__) && defined(CPU_SETSIZE)
+static inline int current_processor(void) { return sched_getcpu(); }
+static inline void leave_processor(int processor) {
+    cpu_set_t allowed, others;
+    if (processor < 0 || processor >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return;
+    others = allowed;
+    CPU_CLR(processor, &others);
+    if (CPU_COUNT(&others) == 0)
+        return;
+    if (sched_setaffinity(0, sizeof others, &others) == 0)
+        sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#else
+static inline int current_processor(void) { return -1; }
+static inline void leave_processor(int processor) { (void)processor; }
+#endif
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+static inline void relax(void) { _mm_pause(); }
+/* Treat denormal operands and results as zero (FTZ and DAZ): each costs a hundred cycles, and training does not need
+ * them. Returns the mode to restore. */
+static inline uint64_t flush_denormals(void) {
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040u);
+    return before;
+}
+static inline void restore_denormals(uint64_t mode) { _mm_setcsr((unsigned)mode); }
+#elif defined(__aarch64__)
+static inline void relax(void) { __asm__ volatile("yield"); }
+static inline uint64_t flush_denormals(void) {
+    uint64_t before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | ((uint64_t)1 << 24)));
+    return before;
+}
+static inline void restore_denormals(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
+#else
+static inline void relax(void) {}
+static inline uint64_t flush_denormals(void) { return 0; }
+static inline void restore_denormals(uint64_t mode) { (void)mode; }
+#endif
+
+#endif

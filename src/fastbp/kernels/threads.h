@@ -1,0 +1,141 @@
+/* Counters by which the threads of one call wait for each other.
+ *
+ * Counters only grow: meeting number k is over when k * (size of the team) arrivals were counted. Nothing is reset, so
+ * no thread can take one meeting for the next. A waiting thread spins for some tens of microseconds (a meeting of two
+ * cores costs a quarter of one), then yields its processor, then sleeps, so that an oversubscribed machine is not kept
+ * busy with waiting.
+ */
+#ifndef FASTBP_THREADS_H
+#define FASTBP_THREADS_H
+
+#include "processor.h"
+#include <stdatomic.h>
+
+/* Spinning and yielding together last some milliseconds, much longer than a sleep: of two threads that wait for each
+ * other, the one that slept too long finds the other awake. With shorter spinning a single delay would leave both
+ * sleeping in turn for ever. */
+enum { SPINS = 1000, YIELDS = 5000 };
+
+static inline void wait_for(_Atomic int64_t *counter, int64_t value) {
+    for (int64_t tries = 0; atomic_load_explicit(counter, memory_order_acquire) < value; tries++) {
+        if (tries < SPINS)
+            relax();
+        else if (tries < SPINS + YIELDS)
+            yield_thread();
+        else
+            sleep_briefly();
+    }
+}
+/* The same for at most so many seconds. Returns whether the counter reached the value. */
+static inline int wait_a_while_for(_Atomic int64_t *counter, int64_t value, double seconds) {
+    const double deadline = now() + seconds;
+    for (int64_t tries = 0; atomic_load_explicit(counter, memory_order_acquire) < value; tries++) {
+        if (tries < SPINS)
+            relax();
+        else if (now() > deadline)
+            return 0;
+        else if (tries < SPINS + YIELDS)
+            yield_thread();
+        else
+            sleep_briefly();
+    }
+    return 1;
+}
+static inline void count_up(_Atomic int64_t *counter) { atomic_fetch_add_explicit(counter, 1, memory_order_acq_rel); }
+
+/* The threads that one call has started. */
+typedef struct {
+    _Atomic int64_t arrived;
+    _Atomic int64_t departed;
+    _Atomic int64_t halted; /* whether the threads are to stop early */
+} workers_t;
+
+static inline void workers_init(workers_t *workers) {
+    atomic_init(&workers->arrived, 0);
+    atomic_init(&workers->departed, 0);
+    atomic_init(&workers->halted, 0);
+}
+static inline void workers_arrive(workers_t *workers) { count_up(&workers->arrived); }
+static inline void workers_depart(workers_t *workers) { count_up(&workers->departed); }
+static inline int64_t workers_arrived(workers_t *workers) {
+    return atomic_load_explicit(&workers->arrived, memory_order_acquire);
+}
+static inline int workers_await_arrivals(workers_t *workers, int64_t count, double seconds) {
+    return wait_a_while_for(&workers->arrived, count, seconds);
+}
+static inline int workers_await_departures(workers_t *workers, double seconds) {
+    return wait_a_while_for(&workers->departed, workers_arrived(workers), seconds);
+}
+static inline void workers_halt(workers_t *workers) {
+    atomic_store_explicit(&workers->halted, 1, memory_order_relaxed);
+}
+static inline int workers_halted(workers_t *workers) {
+    return atomic_load_explicit(&workers->halted, memory_order_relaxed) != 0;
+}
+
+/* The meetings of a team. */
+typedef struct {
+    /* far apart: a thread that waits for one counter must not slow down the writers of another */
+    _Atomic int64_t published; /* orders of the leader */
+    char apart1[120];
+    _Atomic int64_t arrivals; /* at the meetings between two phases, of all threads */
+    char apart2[120];
+    _Atomic int64_t finished; /* orders that workers have carried out */
+} team_t;
+
+static inline void team_init(team_t *team) {
+    atomic_init(&team->published, 0);
+    atomic_init(&team->arrivals, 0);
+    atomic_init(&team->finished, 0);
+}
+static inline void team_meet(team_t *team, int64_t meeting, int64_t size) {
+    count_up(&team->arrivals);
+    wait_for(&team->arrivals, meeting * size);
+}
+static inline void team_finish(team_t *team) { count_up(&team->finished); }
+static inline void team_await_finish(team_t *team, int64_t order, int64_t size) {
+    wait_for(&team->finished, order * (size - 1));
+}
+
+/* A worker that has waited long for the next order parks: it waits at its lock, without using a processor, and the
+ * leader releases the lock after the next order is published. The worker sets `parked` and then reads `published`, the
+ * leader writes `published` and then reads `parked`, all of it sequentially consistent: at least one of them sees what
+ * the other has written, and the one that clears `parked` knows what the other does. */
+typedef struct {
+    void *lock;
+    _Atomic int64_t parked;
+} parking_t;
+
+static inline void parking_init(parking_t *parking, void *lock) {
+    parking->lock = lock;
+    atomic_init(&parking->parked, 0);
+}
+static inline void team_publish(team_t *team) { atomic_fetch_add_explicit(&team->published, 1, memory_order_seq_cst); }
+static inline int team_await_order(team_t *team, int64_t order, double seconds) {
+    return wait_a_while_for(&team->published, order, seconds);
+}
+/* Called by a worker. Whether it must now wait for its lock. */
+static inline int parking_begin(parking_t *parking, team_t *team, int64_t order) {
+    atomic_store_explicit(&parking->parked, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&team->published, memory_order_seq_cst) < order)
+        return 1;
+    return atomic_exchange_explicit(&parking->parked, 0, memory_order_seq_cst) == 0; /* the leader has cleared it */
+}
+/* Called by the leader. Whether it must now release the lock. */
+static inline int parking_end(parking_t *parking) {
+    return atomic_load_explicit(&parking->parked, memory_order_seq_cst) != 0 &&
+           atomic_exchange_explicit(&parking->parked, 0, memory_order_seq_cst) != 0;
+}
+
+/* Pieces of work, each taken by whichever thread is free. */
+typedef struct {
+    _Atomic int64_t next; /* the first piece that no thread has taken */
+} pool_t;
+
+static inline void pool_init(pool_t *pool) { atomic_init(&pool->next, 0); }
+static inline int64_t pool_take(pool_t *pool) {
+    return atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+}
+static inline void pool_begin_again(pool_t *pool) { atomic_store_explicit(&pool->next, 0, memory_order_relaxed); }
+
+#endif

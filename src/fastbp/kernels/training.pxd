@@ -1,0 +1,29 @@
+"""The training loop of one network and data set."""
+
+from libc.stdint cimport int64_t
+
+from fastbp.kernels.plan cimport Plan
+from fastbp.kernels.team cimport Team
+from fastbp.kernels.team_tuner cimport TeamTuner
+
+
+cdef class TrainingLoop:
+    cdef readonly Plan plan
+    cdef readonly Team team
+    cdef readonly TeamTuner tuner
+    cdef bint is_tuned
+    cdef int64_t check_interval
+    cdef int64_t steps_since_check
+    cdef unsigned long long denormal_mode
+    cdef int64_t n_steps
+    cdef readonly int64_t epochs_done
+    cdef public double first_loss
+
+    cdef bint run_step(self) except -1 nogil
+    cdef bint run_phases_of_step(self, bint shared) except -1 nogil
+    cdef bint run_phases(self, bint shared, int64_t begin, int64_t end) noexcept nogil
+    cdef int call_loss(self) except -1 nogil
+    cdef int check_interrupts(self) except -1 nogil
+    cdef double run_gradient(self) except? -1 nogil
+    cdef bint run_epoch(self, int64_t n_train, double rate, double loss_scale, double *loss) except -1 nogil
+    cdef bint run_step_in_slices(self, int64_t start, int64_t size, double *loss) except -1 nogil

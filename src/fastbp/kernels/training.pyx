@@ -1,0 +1,349 @@
+"""The training loop and the full-batch gradient of one network and data set; no Python runs between two steps."""
+
+import numpy as np
+
+from libc.math cimport NAN, isnan, pow, sqrt
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+from fastbp.kernels.data cimport address
+from fastbp.kernels.dispatch cimport UPDATE_accumulate, UPDATE_adam, plan_t, update_t
+from fastbp.kernels.patience cimport Patience
+from fastbp.kernels.plan cimport END_OF_STEP, FORWARD, ROWS, Plan
+from fastbp.kernels.processor cimport flush_denormals, now, restore_denormals
+from fastbp.kernels.shuffling cimport bit_generator, bitgen_t, shuffle_rows
+from fastbp.kernels.team cimport Team
+from fastbp.kernels.team_tuner cimport TeamTuner
+
+from fastbp.kernels.data import check
+from fastbp.kernels.dispatch import N_STATES, UPDATES
+from fastbp.kernels.interrupts import look_outside
+from fastbp.kernels.slicing import units_between_checks
+
+# why `TrainingLoop.train` ended
+cpdef enum:
+    COMPLETED
+    OUT_OF_PATIENCE
+    DIVERGED
+    GREW
+
+#: An epoch whose mean loss is more than so many times the first one ends training.
+GROWTH = 1e6
+cdef double growth_limit = GROWTH
+# A smaller first loss counts as this much: a net that begins with a perfect fit may lose it without harm.
+cdef double SMALL_LOSS = 1e-3
+# Steps of more operations are always shared: the team is sure to pay, and steps are too few to try out one thread.
+cdef double FLOPS_SURELY_SHARED = 100_000_000.0
+# How long such a step waits for the workers to arrive before one thread does it
+cdef double ARRIVAL_SECONDS = 0.005
+
+
+cdef class TrainingLoop:
+    """Training loop and full-batch gradient for one network and data set.
+
+    A context manager: the threads of its team live inside the ``with`` block, and wait between two calls. A call
+    outside of such a block starts threads of its own.
+
+    Parameters
+    ----------
+    plan : Plan
+        The network, the data and the workspace.
+
+    Attributes
+    ----------
+    plan : Plan
+    team : Team
+    tuner : TeamTuner
+        Chooses between one thread and the team where a step is not large.
+    first_loss : float
+        Mean loss of the first batch trained on, before any step; NaN before. The losses of epochs are compared with it;
+        may be set to a better estimate.
+    epochs_done : int
+        Whole epochs of the last call of `train`.
+
+    Notes
+    -----
+    Between two steps Python may deliver signals: see `look_outside`. A batch of more rows than the plan's `capacity`
+    goes through the net in slices, and signals may be delivered between two of these as well; the weights change at the
+    end of the batch. Which batches are sliced is decided by the shapes alone.
+    """
+
+    def __init__(self, Plan plan):
+        self.plan, self.team, self.tuner = plan, Team(plan.n_threads), TeamTuner()
+        self.is_tuned = plan.flops < FLOPS_SURELY_SHARED
+        self.check_interval = units_between_checks(plan.step_cost)
+        self.first_loss = NAN
+
+    def __enter__(self):
+        self.team.__enter__()
+        if not self.is_tuned and self.team.n_contexts == 1:
+            with nogil:
+                self.team.await_arrivals(ARRIVAL_SECONDS)
+        return self
+
+    def __exit__(self, *exception):
+        self.team.__exit__(*exception)
+
+    # One step
+
+    cdef bint run_step(self) except -1 nogil:
+        """One step over the batch that is set, by the team or by one thread. False when it was abandoned."""
+        cdef double begin
+        cdef bint is_whole
+        if self.team.n_threads == 1 or not self.team.is_complete():
+            return self.run_phases_of_step(False)
+        if not self.is_tuned:
+            return self.run_phases_of_step(True)
+        begin = now()
+        is_whole = self.run_phases_of_step(not self.tuner.alone)
+        self.tuner.note(begin, now())
+        return is_whole
+
+    cdef bint run_phases_of_step(self, bint shared) except -1 nogil:
+        """The same; `shared`: whether the team does it."""
+        if self.plan.asks:
+            self.run_phases(shared, FORWARD, ROWS)
+            self.call_loss()
+            # the child of a fork in the user's function has no team
+            shared = shared and self.team.is_complete()
+        return self.run_phases(shared, ROWS, END_OF_STEP)
+
+    cdef bint run_phases(self, bint shared, int64_t begin, int64_t end) noexcept nogil:
+        """The phases [begin, end). False when the step was abandoned."""
+        if shared:
+            return self.team.share(self.plan, begin, end)
+        return self.team.run_alone(self.plan, begin, end)
+
+    cdef int call_loss(self) except -1 nogil:
+        """Call the user's loss, in the floating-point mode that Python expects."""
+        restore_denormals(self.denormal_mode)
+        self.plan.ask_cost()
+        flush_denormals()
+        return 0
+
+    cdef int check_interrupts(self) except -1 nogil:
+        """Every so many steps, let Python deliver signals, in the floating-point mode that Python expects."""
+        self.steps_since_check += 1
+        if self.steps_since_check >= self.check_interval:
+            self.steps_since_check = 0
+            restore_denormals(self.denormal_mode)
+            with gil:
+                look_outside()
+                self.team.raise_error()
+            flush_denormals()
+        return 0
+
+    cdef bint run_step_in_slices(self, int64_t start, int64_t size, double *loss) except -1 nogil:
+        """One step over a batch that is too large for the workspace: the gradients of its slices are added up in their
+        order, and one update follows. False when it was abandoned, for which one slice is enough."""
+        cdef plan_t *c = &self.plan.c
+        cdef update_t update = c.update
+        cdef void *state = c.state[0]
+        cdef double weight_sum = c.weight_sum
+        cdef int64_t end = start + size
+        cdef bint is_whole = True
+        memset(self.plan.gradient, 0, c.n_params * self.plan.itemsize)
+        c.update.kind, c.update.alpha, c.state[0] = UPDATE_accumulate, 0, self.plan.gradient
+        loss[0] = 0
+        while start < end and is_whole:
+            self.plan.set_batch(start, min(self.plan.capacity, end - start))
+            c.weight_sum = 1
+            is_whole = self.run_step()
+            loss[0] += self.plan.batch_loss()
+            self.check_interrupts()
+            start += self.plan.capacity
+        c.update, c.state[0], c.weight_sum = update, state, weight_sum
+        if is_whole:
+            self.plan.descend()
+        return is_whole
+
+    # Many steps
+
+    cdef double run_gradient(self) except? -1 nogil:
+        """The summed loss, the gradients accumulated; NaN, and no more gradients, when these are not finite."""
+        cdef int64_t start = 0, n_rows = self.plan.data.n_rows, capacity = self.plan.capacity
+        cdef double total = 0
+        self.denormal_mode = flush_denormals()
+        try:
+            self.plan.refresh_transposed()
+            while start < n_rows:
+                self.plan.set_batch(start, min(capacity, n_rows - start))
+                self.plan.c.weight_sum = 1
+                if not self.run_step():
+                    return NAN
+                total += self.plan.batch_loss()
+                self.check_interrupts()
+                start += capacity
+            return total
+        finally:
+            restore_denormals(self.denormal_mode)
+
+    cdef bint run_epoch(self, int64_t n_train, double rate, double loss_scale, double *loss) except -1 nogil:
+        """One pass over the batches, whose mean loss is written. False when the last step was abandoned."""
+        cdef int64_t start = 0, size, batch_size = self.plan.batch_size
+        cdef double total = 0, penalty, batch_loss = 0
+        cdef bint is_whole = True
+        cdef plan_t *c = &self.plan.c
+        self.denormal_mode = flush_denormals()
+        try:
+            while start < n_train and is_whole:
+                size = min(batch_size, n_train - start)
+                if self.plan.set_batch(start, size):
+                    c.update.learning_rate = rate
+                    if c.update.kind == UPDATE_adam:  # bias corrections of the coming step
+                        c.update.learning_rate *= (sqrt(1 - pow(c.update.beta_2, <double> (self.n_steps + 1)))
+                                                   / (1 - pow(c.update.beta_1, <double> (self.n_steps + 1))))
+                    if size <= self.plan.capacity:
+                        is_whole = self.run_step()
+                        batch_loss = self.plan.batch_loss()
+                    else:
+                        is_whole = self.run_step_in_slices(start, size, &batch_loss)
+                    penalty = 0
+                    if is_whole:
+                        self.n_steps += 1
+                        penalty = self.plan.squared_weights()
+                    batch_loss = (loss_scale * batch_loss + 0.5 * c.update.alpha * penalty) / c.weight_sum
+                    total += size * batch_loss
+                    if isnan(self.first_loss):
+                        self.first_loss = batch_loss
+                self.check_interrupts()
+                start += batch_size
+        finally:
+            restore_denormals(self.denormal_mode)
+        loss[0] = total / n_train
+        return is_whole
+
+    # Called from Python
+
+    def loss_and_gradient(self, gradient):
+        """Sum over the rows of the weighted loss, and of its gradient.
+
+        Parameters
+        ----------
+        gradient : ndarray of shape (n_params,)
+            Laid out as the parameters; overwritten.
+
+        Returns
+        -------
+        float
+            inf when the loss and its gradient are not finite; the gradient is then NaN.
+
+        Notes
+        -----
+        The rows pass in slices of `capacity` rows, whose gradients are added up in that order.
+        """
+        cdef double total = 0
+        params = self.plan.arrays[1]
+        check("gradient", gradient, params.dtype, params.shape)
+        gradient[...] = 0
+        self.plan.c.state[0] = address(gradient, True)
+        self.plan.c.update.kind = UPDATE_accumulate
+        self.plan.c.update.alpha = 0
+        with self, nogil:
+            total = self.run_gradient()
+        if isnan(total):
+            gradient[...] = np.nan
+            return np.inf
+        return total
+
+    def train(self, rows, random_state, optimizer, double alpha, double loss_scale, const double[::1] rates,
+              double[::1] losses, Patience patience=None, lock=None):
+        """Epochs of gradient descent, until all are done, patience is exhausted, or the loss is no longer finite.
+
+        Parameters
+        ----------
+        rows : ndarray of int64 of shape (n_train,) or None
+            The rows of the data to train on, in the order of the last epoch; shuffled in place before each epoch
+            when `random_state` is given. None: all rows as they stand.
+        random_state : RandomState or None
+        optimizer : fastbp.training.OptimizerState
+            Its state arrays and its count of steps are updated.
+        alpha : float
+            L2 penalty.
+        loss_scale : float
+            Factor of the data's share in the losses that are reported (never in the gradient).
+        rates : ndarray of shape (n_epochs,)
+            Learning rate of each epoch.
+        losses : ndarray of shape (n_epochs,)
+            Overwritten: the mean loss of each epoch.
+        patience : Patience or None
+            Notes the loss of every epoch.
+        lock : lock or None
+            Held while rows are shuffled; needed when others draw from the same generator.
+
+        Returns
+        -------
+        n_epochs : int
+            Epochs whose loss was written, the last of them unfinished if the loss diverged.
+        status : int
+            COMPLETED, OUT_OF_PATIENCE, DIVERGED, or GREW: the loss is finite, and over a million times `first_loss`.
+
+        Raises
+        ------
+        BaseException
+            What a signal handler raises, or another thread sends: see `look_outside`. The weights are those of the last
+            whole step, and `epochs_done` tells how many epochs are whole.
+        """
+        cdef bitgen_t *generator = NULL
+        cdef int64_t n_train = self.plan.data.n_rows, n_epochs = rates.shape[0], epoch = 0
+        cdef int64_t *order
+        cdef int status = COMPLETED
+        self.epochs_done = 0
+        if random_state is not None:
+            if rows is None:
+                raise ValueError("rows must be an array to be shuffled, got None")
+            generator = bit_generator(random_state)
+        self.bind_rows(rows)
+        order = <int64_t *> self.plan.c.rows
+        if rows is not None:
+            n_train = rows.shape[0]
+        states = self.bind_optimizer(optimizer, alpha)  # held: the kernels write to them
+        try:
+            with self, nogil:
+                self.plan.refresh_transposed()
+                while epoch < n_epochs and status == COMPLETED:
+                    if generator != NULL:
+                        shuffle_rows(generator, lock, order, n_train)
+                    if not self.run_epoch(n_train, rates[epoch], loss_scale, &losses[epoch]):
+                        status = DIVERGED
+                    elif losses[epoch] > growth_limit * max(self.first_loss, SMALL_LOSS):
+                        status = GREW
+                    elif patience is not None:
+                        patience.note(losses[epoch])
+                        if patience.exhausted():
+                            status = OUT_OF_PATIENCE
+                    epoch += 1
+        finally:
+            optimizer.t = self.n_steps
+            self.epochs_done = epoch
+            del states
+        return epoch, status
+
+    def bind_rows(self, rows):
+        """Have batches picked by these row numbers, or, with None, taken as they stand; ValueError for wrong ones."""
+        if (rows is not None) != self.plan.gathers:
+            raise ValueError(f"rows must be {'an array' if self.plan.gathers else 'None'}: so the plan was made")
+        if rows is None:
+            self.plan.c.rows = NULL
+            return
+        n_rows = self.plan.data.n_rows
+        if rows.dtype != np.int64 or rows.ndim != 1 or not (0 <= rows.min() and rows.max() < n_rows):
+            raise ValueError(f"rows must be int64 row numbers below {n_rows}")
+        if self.plan.data.c.indptr != NULL and np.bincount(rows).max() > 1:
+            raise ValueError("rows must not repeat a row of sparse data: there is room for each of them once")
+        self.plan.c.rows = <int64_t *> address(rows, True)
+
+    def bind_optimizer(self, optimizer, double alpha):
+        """Have updates made by this optimizer, and return its state arrays, which must be kept while it is used."""
+        cdef int64_t i
+        momentum, nesterov = optimizer.constants if optimizer.name == "sgd" else (0, 0)
+        beta_1, beta_2, epsilon = optimizer.constants if optimizer.name == "adam" else (0, 0, 0)
+        self.plan.c.update = dict(kind=UPDATES[optimizer.name], alpha=alpha, learning_rate=0, momentum=momentum,
+                                  nesterov=nesterov, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        params = self.plan.arrays[1]
+        states = list(optimizer.state)
+        for i in range(N_STATES[optimizer.name]):
+            check("optimizer.state", states[i], params.dtype, params.shape)
+            self.plan.c.state[i] = address(states[i], True)
+        self.n_steps = optimizer.t
+        return states

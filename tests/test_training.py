@@ -13,20 +13,22 @@ from fastbp.data import make_data
 from fastbp.kernels.patience import Patience
 from fastbp.optimizers import OPTIMIZERS
 from fastbp.schedules import SCHEDULES
-from fastbp.training import History, OptimizerState, Trainer, Validation, minimize_lbfgs
+from fastbp.training import EarlyStopping, HeldOut, History, LossStopping, OptimizerState, Trainer, minimize_lbfgs
 
 N = 30
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(N, 4)), RNG.normal(size=(N, 2))
 
 
-def trainer(schedule="constant", solver="sgd", tol=0.0, limit=np.inf, rate=0.05, scored=False, **options):
-    """A trainer of a small network, and its data."""
+def trainer(schedule="constant", solver="sgd", tol=0.0, limit=np.inf, rate=0.05, score=None, **options):
+    """A trainer of a small network, and its data; `score`: what early stopping is to see of the output."""
     network = Network([4, 5, 2], "tanh", alpha=0.01, random_state=0)
     optimizer = OptimizerState(OPTIMIZERS[solver](), network.n_params, network.dtype, rate)
-    history = History(Patience(tol, limit), validation_scores=[] if scored else None)
-    made = Trainer(network, optimizer, SCHEDULES[schedule](), history, learning_rate_init=rate, **options)
-    return made, make_data(X, Y, None, 2, network.dtype)
+    data, patience = make_data(X, Y, None, 2, network.dtype), Patience(tol, limit)
+    history = History(validation_scores=None if score is None else [])
+    stopping = LossStopping(patience) if score is None else EarlyStopping(patience, network, HeldOut(data, score))
+    options = dict(learning_rate_init=rate) | options
+    return Trainer(network, optimizer, SCHEDULES[schedule](), history, stopping, **options), data
 
 
 def run(made, data, max_iter=20, **options):
@@ -54,8 +56,8 @@ def test_chunks_of_epochs_do_not_matter(schedule, solver, monkeypatch):
         monkeypatch.setattr(fastbp.training.trainer, "EPOCHS_AT_ONCE", at_once)
         made, data = trainer(schedule, solver, tol=1e-2, limit=2)
         stopped = run(made, data, 25)
-        history, optimizer = made.history, made.optimizer
-        record = [history.loss_curve, history.n_iter, history.t, history.patience.best, history.patience.count]
+        history, optimizer, patience = made.history, made.optimizer, made.stopping.patience
+        record = [history.loss_curve, history.n_iter, history.t, patience.best, patience.count]
         runs.append([made.network.params, *optimizer.state, optimizer.t, optimizer.learning_rate, stopped, *record])
     assert made.history.n_iter > 3
     for other in runs[1:]:
@@ -111,16 +113,10 @@ def test_log(capsys):
     assert made.optimizer.learning_rate == 0.01
 
 
-def validated(made, score, loss=lambda: 1.0):
-    """A validation set with these scores and losses."""
-    return Validation(score, loss, made.network, made.history.patience)
-
-
 def test_log_of_validation(capsys):
-    made, data = trainer(tol=0.1, limit=1, scored=True, verbose=True)
     scores = iter([0.5, 0.75, 0.75, 0.75])
-    validation = validated(made, lambda: next(scores))
-    assert run(made, data, 10, validation=validation) is True
+    made, data = trainer(tol=0.1, limit=1, score=lambda output: next(scores), verbose=True)
+    assert run(made, data, 10) is True
     lines = capsys.readouterr().out.splitlines()
     assert lines[1::2][:4] == [f"Validation score: {score:f}" for score in (0.5, 0.75, 0.75, 0.75)]
     assert lines[-1] == ("Validation score did not improve more than tol=0.100000 for 1 consecutive epochs. Stopping.")
@@ -133,18 +129,35 @@ def test_without_a_log_nothing_is_printed(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_the_best_parameters_are_kept():
-    made, data = trainer(scored=True)
+def test_the_best_parameters_are_restored():
     seen, scores = [], iter([0.1, 0.6, 0.3, np.nan, 0.6, 0.2])
 
-    def score():
+    def score(output):
+        assert_array_equal(output, made.network.forward(X))
         seen.append(made.network.params.copy())
         return next(scores)
 
-    validation = validated(made, score)
-    assert run(made, data, 6, validation=validation) is False
-    assert_array_equal(validation.best_params, seen[1])
-    assert made.history.patience.best == -0.6
+    made, data = trainer(score=score)
+    assert run(made, data, 6) is False
+    assert len(seen) == 6
+    assert_array_equal(made.network.params, seen[1])
+    assert made.stopping.best_score == 0.6
+    assert made.stopping.warning(False, 6) is None
+
+
+def test_the_loss_decides_where_all_scores_are_equal():
+    losses, params = [], []
+
+    def score(output):
+        losses.append(made.network.loss_and_gradient(X, Y)[0] - made.network.penalty() / N)
+        params.append(made.network.params.copy())
+        return 0.5
+
+    made, data = trainer(score=score, rate=0.25)
+    assert run(made, data, 15) is False
+    assert 0 < np.argmin(losses) < 14
+    assert_array_equal(made.network.params, params[np.argmin(losses)])
+    assert "the loss on these rows decided, and still fell after max_iter=15" in made.stopping.warning(False, 15)
 
 
 def diverging(**options):
@@ -167,21 +180,24 @@ def test_divergence_without_validation():
 
 
 def test_divergence_with_validation():
-    made, data = diverging(scored=True)
-    validation = validated(made, lambda: 0.5)
-    assert run(made, data, validation=validation) is True
+    made, data = diverging(score=lambda output: 0.5)
+    assert run(made, data) is True
     assert re.search("diverged in epoch 1 .* best validation score are kept", made.warning)
     assert np.isnan(made.history.validation_scores).all()
 
 
 def test_an_exception_of_the_score_reaches_the_caller():
-    made, data = trainer(scored=True)
-    validation = validated(made, lambda: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        run(made, data, validation=validation)
-    assert made.history.n_iter == 1
-    run(made, data, 2)
-    assert made.history.n_iter == 2
+    params = []
+
+    def score(output):
+        params.append(made.network.params.copy())
+        return {1: 0.5, 2: 0.25}[len(params)]
+
+    made, data = trainer(score=score)
+    with pytest.raises(KeyError):
+        run(made, data)
+    assert made.history.n_iter == 3
+    assert_array_equal(made.network.params, params[0])  # those with the best score
 
 
 def test_lbfgs():

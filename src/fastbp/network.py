@@ -289,12 +289,26 @@ class Network(Differentiable):
         -------
         A : ndarray of shape (n, n_outputs)
         """
+        return self.forward_data(make_data(X, None, None, self.n_outputs, self.dtype), raw)
+
+    def forward_data(self, data, raw=False):
+        """`forward`, or `raw_prediction`, of the rows of a `Data`.
+
+        Parameters
+        ----------
+        data : Data
+        raw : bool
+            Whether to leave out the output activation.
+
+        Returns
+        -------
+        A : ndarray of shape (n, n_outputs)
+        """
         predictor = self._predictor
         if raw:
             predictor = self._raw_predictor
             if predictor is None:  # two threads may make one each, which are alike
                 predictor = self._raw_predictor = Predictor(linear_output(self.layers), self._params)
-        data = make_data(X, None, None, self.n_outputs, self.dtype)
         out = np.empty((data.n_rows, self.n_outputs), self.dtype)
         if data.n_rows:
             flops = self.flops(data.n_rows, backward=False)
@@ -341,15 +355,32 @@ class Network(Differentiable):
         loop : TrainingLoop or None
             From `training_loop`, on the same data.
         """
-        if loop is None:
-            n_threads = threads_for(self.flops(data.n_rows), self.n_threads, STARTED_FLOPS_PER_THREAD)
-            loop = self.training_loop(data, min(SLICE_ROWS, data.n_rows), n_threads=n_threads)
         weight_sum = data.weight_sum
-        gradient = np.empty(self.n_params, self.dtype)
-        total = loop.loss_and_gradient(gradient)
+        total, gradient = self._summed_loss(data, loop)
         gradient[: self.n_coefs] += self.dtype.type(self.alpha) * self._params[: self.n_coefs]
         gradient /= self.dtype.type(weight_sum)
         return (loss_scale * total + self.penalty()) / weight_sum, gradient
+
+    def mean_loss(self, data):
+        """The mean loss, without the penalty.
+
+        Parameters
+        ----------
+        data : Data
+
+        Returns
+        -------
+        float
+        """
+        return self._summed_loss(data)[0] / data.weight_sum
+
+    def _summed_loss(self, data, loop=None):
+        """(sum of the loss over the rows of a `Data`, its gradient), without the penalty."""
+        if loop is None:
+            n_threads = threads_for(self.flops(data.n_rows), self.n_threads, STARTED_FLOPS_PER_THREAD)
+            loop = self.training_loop(data, min(SLICE_ROWS, data.n_rows), n_threads=n_threads)
+        gradient = np.empty(self.n_params, self.dtype)
+        return loop.loss_and_gradient(gradient), gradient
 
     def penalty(self) -> float:
         """The penalty, ``alpha / 2 * sum of squared weights``, which the loss holds divided by the sum of the sample

@@ -3,7 +3,7 @@
 The data flow of a fit::
 
     fit -> _fit -> _train: validate, encode the targets   (scikit-learn's validation)
-        -> _hold_out; _train_stochastic: Trainer.run  (fastbp.training)
+        -> _train_stochastic: Trainer.run             (fastbp.training)
         -> _train_lbfgs: minimize_lbfgs
         -> attributes
 
@@ -41,7 +41,17 @@ from fastbp.kernels.patience import Patience
 from fastbp.kernels.predictor import all_finite
 from fastbp.optimizers import OPTIMIZERS
 from fastbp.schedules import SCHEDULES
-from fastbp.training import Callbacks, History, OptimizerState, Trainer, TrainingState, Validation, minimize_lbfgs
+from fastbp.training import (
+    Callbacks,
+    EarlyStopping,
+    HeldOut,
+    History,
+    LossStopping,
+    OptimizerState,
+    Trainer,
+    TrainingState,
+    minimize_lbfgs,
+)
 
 #: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
 LOSS_CURVE_LIMIT = 10_000
@@ -201,12 +211,16 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         if self.solver == "lbfgs":
             report = self._train_lbfgs(network, data, callbacks, attempt)
         else:
-            history = self._open_history(first_pass, incremental)
-            validation = None
+            history = self._open_history(first_pass)
+            patience = self._open_patience(first_pass, incremental)
             if self.early_stopping:
-                validation = self._hold_out(network, X, y, targets, sample_weight, rng, history.patience, attempt)
+                rows, held_out = self._hold_out(X, y, targets, sample_weight, network.dtype, rng, attempt)
+                stopping = EarlyStopping(patience, network, held_out)
+            else:
+                rows = np.arange(data.n_rows, dtype=np.int64) if self.shuffle else None
+                stopping = LossStopping(patience)
             report = self._train_stochastic(
-                network, data, history, validation, rng, lock, incremental, callbacks, attempt
+                network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt
             )
         if not np.isfinite(network.params).all():
             raise ValueError(
@@ -283,7 +297,7 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         data = make_data(X, np.asarray(y), sample_weight, self.n_outputs_, network.dtype)
         return network.objective(data, self._loss_scale)
 
-    def _train_stochastic(self, network, data, history, validation, rng, lock, incremental, callbacks, attempt):
+    def _train_stochastic(self, network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt):
         """Epochs of gradient descent. Returns what is left to do: to warn if they were too few."""
         optimizer = self._open_optimizer(network, incremental)
         schedule = SCHEDULES[self.learning_rate if self.solver == "sgd" else "constant"]
@@ -293,15 +307,12 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
             optimizer,
             schedule(**constants),
             history,
+            stopping,
             learning_rate_init=float(self.learning_rate_init),
             loss_scale=self._loss_scale,
             verbose=bool(self.verbose),
             callbacks=callbacks,
         )
-        if validation is not None:
-            rows = validation.train_rows
-        else:
-            rows = np.arange(data.n_rows, dtype=np.int64) if self.shuffle else None
         batch_size = self._batch_size(data.n_rows if rows is None else len(rows), incremental, attempt)
         state = callbacks.state
         state.history, state.optimizer, state.train_rows = history, optimizer, rows
@@ -309,58 +320,51 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         stopped = False
         try:
             with callbacks:
-                try:
-                    stopped = trainer.run(
-                        data,
-                        rows,
-                        batch_size=batch_size,
-                        max_iter=state.max_iter,
-                        random_state=rng if self.shuffle else None,
-                        lock=lock,
-                        validation=validation,
-                    )
-                finally:  # on_fit_end sees the network that the fit leaves
-                    if validation is not None:
-                        validation.restore()
+                stopped = trainer.run(
+                    data,
+                    rows,
+                    batch_size=batch_size,
+                    max_iter=state.max_iter,
+                    random_state=rng if self.shuffle else None,
+                    lock=lock,
+                )
         finally:
-            self._close(network, optimizer, history, validation)
-        by_loss = validation is not None and validation.by_loss
-        if by_loss:
-            attempt.warn(
-                f"The score of the held-out rows was {validation.first_score:g} in one epoch after another and cannot "
-                "tell which weights are best: the loss on these rows decided"
-                f"{'' if stopped else f', and still fell after max_iter={self.max_iter} epochs'}. Bring more rows, or "
-                "raise validation_fraction.",
-                RuntimeWarning,
-            )
+            self._close(network, optimizer, history, stopping)
+        choice = stopping.warning(stopped, self.max_iter)
+        if choice:
+            attempt.warn(choice, RuntimeWarning)
         message = trainer.warning
         if not message and not np.isfinite(self.loss_):
             message = (
                 f"The loss of epoch {history.n_iter} is {self.loss_}: too large a number for {network.dtype}. Scale X "
                 "and y, or lower learning_rate_init."
             )
-        elif not stopped and not incremental and not by_loss:
+        elif not stopped and not incremental and not choice:
             message = (
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
                 "converged yet."
             )
         return lambda: message and warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
-    def _open_history(self, first_pass, incremental):
-        """The record to go on with, from the attributes of the last run. Patience is new in every fit: what the last
-        run reached on its data is no measure for this one's."""
+    def _open_history(self, first_pass):
+        """The record to go on with, from the attributes of the last run."""
         scored = self.early_stopping
-        patience = Patience(self.tol, self.n_iter_no_change)
-        history = History(patience, validation_scores=[] if scored else None)
+        history = History(validation_scores=[] if scored else None)
         if first_pass:
             return history
         history.t = getattr(self, "t_", 0)
         history.loss_curve = list(getattr(self, "loss_curve_", ()))
         if scored:
             history.validation_scores = list(getattr(self, "validation_scores_", None) or ())
-        if incremental and getattr(self, "best_loss_", None) is not None:  # None: the last run watched the score
-            patience.best, patience.count = self.best_loss_, getattr(self, "_no_improvement_count", 0)
         return history
+
+    def _open_patience(self, first_pass, incremental):
+        """Patience is new in every fit: what the last run reached on its data is no measure for this one's."""
+        patience = Patience(self.tol, self.n_iter_no_change)
+        best_loss = getattr(self, "best_loss_", None)  # None: the last run watched the score
+        if incremental and not first_pass and best_loss is not None:
+            patience.best, patience.count = best_loss, getattr(self, "_no_improvement_count", 0)
+        return patience
 
     def _open_optimizer(self, network, incremental):
         optimizer = getattr(self, "_optimizer", None)
@@ -370,8 +374,8 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         constants = {field.name: getattr(self, field.name) for field in fields(cls)}
         return OptimizerState(cls(**constants), network.n_params, network.dtype, self.learning_rate_init)
 
-    def _hold_out(self, network, X, y, targets, sample_weight, rng, patience, attempt):
-        """The validation set, and the rows that are left to train on."""
+    def _hold_out(self, X, y, targets, sample_weight, dtype, rng, attempt):
+        """The numbers of the rows to train on, and the rows that early stopping scores."""
         train, held_out = split_rows(
             X.shape[0], sample_weight, self.validation_fraction, self._stratified(targets), rng
         )
@@ -381,21 +385,18 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
                 f"early_stopping holds out every row of the classes {', '.join(map(str, untrained))}: none is left to "
                 "train on. Bring more rows of them, or lower validation_fraction."
             )
-        X_val, y_val = _safe_indexing(X, held_out), y[held_out]
+        y_val = y[held_out]
         weight = None if sample_weight is None else sample_weight[held_out]
 
-        def score():
-            predictions = self._decode(network.forward(X_val))
+        def score(output):
+            predictions = self._decode(output)
             if predictions.dtype.kind == "f" and not np.isfinite(predictions).all():
                 return np.nan
             with np.errstate(over="ignore"):
                 return float(self._score_function(y_val, predictions, sample_weight=weight))
 
-        def loss():
-            data = make_data(X_val, targets[held_out], weight, self.n_outputs_, network.dtype)
-            return network.objective(data)[0] - network.penalty() / data.weight_sum
-
-        return Validation(score, loss, network, patience, train, by_loss=self._score_is_constant(y_val))
+        data = make_data(_safe_indexing(X, held_out), targets[held_out], weight, self.n_outputs_, dtype)
+        return train, HeldOut(data, score, self._score_is_constant(y_val))
 
     def _batch_size(self, n_rows, incremental, attempt):
         """Rows of a batch. What does not fit is clipped, with a warning: in partial_fit once for a batch_size."""
@@ -409,19 +410,18 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
             )
         return min(self.batch_size, n_rows)
 
-    def _close(self, network, optimizer, history, validation):
+    def _close(self, network, optimizer, history, stopping):
         """Write the attributes of a run that is over, or was interrupted."""
-        patience = history.patience
         self._adopt(network)
         self._optimizer = optimizer
-        self._no_improvement_count = patience.count
+        self._no_improvement_count = stopping.patience.count
         self.n_iter_, self.t_ = history.n_iter, history.t
         self.loss_curve_ = history.loss_curve
         if history.loss_curve:
             self.loss_ = history.loss_curve[-1]
         self.validation_scores_ = history.validation_scores
-        self.best_loss_ = patience.best if validation is None else None
-        self.best_validation_score_ = None if validation is None else -patience.best
+        self.best_loss_ = stopping.best_loss
+        self.best_validation_score_ = stopping.best_score
 
     # Looking inside
 

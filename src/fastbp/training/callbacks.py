@@ -50,7 +50,7 @@ class TrainingState:
         self.max_iter = max_iter
         self.X, self.targets, self.sample_weight = X, read_only(targets), sample_weight
         self.train_rows = None
-        self.history = History(None)
+        self.history = History()
         self.optimizer = None
 
     @property

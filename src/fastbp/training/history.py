@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from fastbp.kernels.patience import Patience
-
 
 @dataclass
 class History:
@@ -11,8 +9,6 @@ class History:
 
     Attributes
     ----------
-    patience : Patience
-        What stopping watches: the loss, or the validation score with its sign changed.
     loss_curve : list of float
         The mean loss of each epoch.
     validation_scores : list of float or None
@@ -26,7 +22,6 @@ class History:
         its thread. Nothing has failed then, and the weights are those of the last whole step.
     """
 
-    patience: Patience
     loss_curve: list = field(default_factory=list)
     validation_scores: list | None = None
     n_iter: int = 0

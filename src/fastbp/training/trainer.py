@@ -27,6 +27,8 @@ class Trainer:
     schedule : Schedule
     history : History
         Written to.
+    stopping : LossStopping or EarlyStopping
+        Decides when training stops before its last epoch, and which parameters it leaves.
     learning_rate_init : float
         The rate from which the schedule starts.
     loss_scale : float
@@ -48,6 +50,7 @@ class Trainer:
         optimizer,
         schedule,
         history,
+        stopping,
         *,
         learning_rate_init,
         loss_scale=1.0,
@@ -58,6 +61,7 @@ class Trainer:
         self.optimizer = optimizer
         self.schedule = schedule
         self.history = history
+        self.stopping = stopping
         self.learning_rate_init = learning_rate_init
         self.loss_scale = loss_scale
         self.verbose = verbose
@@ -65,7 +69,7 @@ class Trainer:
         self.warning = None
         self.initial_loss = None
 
-    def run(self, data, rows, *, batch_size, max_iter, random_state=None, lock=None, validation=None):
+    def run(self, data, rows, *, batch_size, max_iter, random_state=None, lock=None):
         """Train until `max_iter` epochs are done or patience runs out.
 
         Parameters
@@ -78,34 +82,35 @@ class Trainer:
         random_state : RandomState or None
         lock : lock or None
             To hold while `random_state` is drawn from, when others draw from it too.
-        validation : Validation or None
 
         Returns
         -------
         stopped : bool
-            Whether patience ran out, a callback asked for it, or the loss grew more than a million times; with a
-            validation set also whether training diverged.
+            Whether patience ran out, a callback asked for it, or the loss grew more than a million times; with early
+            stopping also whether training diverged.
 
         Raises
         ------
         ValueError
-            When the loss diverges and there is no validation set; the weights are then those before the step.
+            When the loss diverges without early stopping; the weights are then those before the step.
         BaseException
             What comes from outside, Ctrl-C for one; ``history.interrupted`` tells. The weights are those of the last
             whole step, and whole epochs are booked.
         """
         try:
-            return self.run_epochs(data, rows, batch_size, max_iter, random_state, lock, validation)
+            return self.run_epochs(data, rows, batch_size, max_iter, random_state, lock)
         except BaseException as error:
             self.history.interrupted = is_from_outside(error, USERS_FUNCTIONS)
             raise
+        finally:
+            self.stopping.restore()
 
-    def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock, validation):
+    def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock):
         """`run`, whatever is raised."""
         loop = self.network.training_loop(data, batch_size, gathers=rows is not None)
         n_rows = data.n_rows if rows is None else len(rows)
-        history, optimizer = self.history, self.optimizer
-        watched = validation is not None or self.verbose or self.callbacks
+        history, optimizer, stopping = self.history, self.optimizer, self.stopping
+        watched = stopping.is_scored or self.verbose or self.callbacks
         losses = np.empty(1 if watched else min(EPOCHS_AT_ONCE, max_iter))
         initial_params = self.network.params.copy()
         stopped = False
@@ -121,7 +126,7 @@ class Trainer:
                         self.loss_scale,
                         rates[:-1],
                         losses,
-                        None if validation else history.patience,
+                        stopping.loop_patience,
                         lock,
                     )
                 except BaseException:
@@ -133,15 +138,16 @@ class Trainer:
                     print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
                 if status == GREW and not self.has_grown(loop, data, initial_params):
                     status = COMPLETED
-                    if validation is None:
-                        history.patience.observe(history.loss_curve[-1])
+                    if stopping.loop_patience is not None:
+                        stopping.loop_patience.observe(history.loss_curve[-1])
                 if status in (DIVERGED, GREW):
-                    self.diverged(status, rate, loop.first_loss, validation)
+                    self.diverged(status, rate, loop.first_loss)
                     return True
-                if validation is not None:
-                    self.score(validation)
+                score = stopping.after_epoch()
+                if score is not None:
+                    self.record_score(score)
                 # the schedule decides first, so that callbacks see the learning rate of the coming epoch
-                exhausted = (validation or history.patience).is_exhausted and not self.go_on(validation)
+                exhausted = stopping.is_exhausted and not self.lower_rate()
                 stopped = self.callbacks.tell("on_epoch_end") or exhausted
         return stopped
 
@@ -174,33 +180,31 @@ class Trainer:
             rate = self.schedule.after_epoch(rate, self.history.t + (i + 1) * n_rows, self.learning_rate_init)
         return rates
 
-    def score(self, validation):
-        """Score the validation set, and keep the parameters if they are the best so far."""
-        score = validation.observe()
+    def record_score(self, score):
+        """Record the score of the held-out rows after an epoch."""
         self.history.validation_scores.append(score)
         if self.verbose:
             print(f"Validation score: {score:f}")
 
-    def go_on(self, validation):
-        """Patience has run out: let the schedule decide. True if training continues."""
+    def lower_rate(self):
+        """Patience has run out: let the schedule lower the learning rate. False if it ends training instead."""
         rate, comment = self.schedule.on_plateau(self.optimizer.learning_rate)
         if self.verbose:
-            patience = self.history.patience
-            what = "Training loss" if validation is None else f"Validation {'loss' if validation.by_loss else 'score'}"
+            patience = self.stopping.patience
             epochs = f"{patience.limit:.0f} consecutive epochs"
-            print(f"{what} did not improve more than tol={patience.tol:f} for {epochs}. {comment}")
+            print(f"{self.stopping.watched} did not improve more than tol={patience.tol:f} for {epochs}. {comment}")
         if rate is None:
             return False
         self.optimizer.learning_rate = rate
-        (self.history.patience if validation is None else validation).renew()
+        self.stopping.renew()
         return True
 
-    def diverged(self, status, rate, first_loss, validation):
+    def diverged(self, status, rate, first_loss):
         """The loss and its gradient are no longer finite, or the loss grew more than a million times: stop here, and
         say where and at which rate."""
         where = f"in epoch {self.history.n_iter} with learning rate {rate:g}"
         way_out = "Scale the inputs, or lower learning_rate_init."
-        if status == DIVERGED and validation is None:
+        if status == DIVERGED and not self.stopping.is_scored:
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 f"preprocessed. The loss diverged {where}: scale the inputs, or lower learning_rate_init."
@@ -209,9 +213,7 @@ class Trainer:
         if status == GREW:
             what = f"The loss grew from {first_loss:g} before training to {self.history.loss_curve[-1]:g} {where}"
         kept = ""
-        if validation is not None:
-            self.history.validation_scores.append(np.nan)
-            if self.verbose:
-                print(f"Validation score: {np.nan:f}")
+        if self.stopping.is_scored:
+            self.record_score(np.nan)
             kept = ", and the weights with the best validation score are kept"
         self.warning = f"{what}; training stopped{kept}. {way_out}"

@@ -4,6 +4,10 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastbp import MLPClassifier, MLPRegressor
+from fastbp.activations import Tanh
+from fastbp.losses import SquaredError
+from fastbp.optimizers import SGD
+from fastbp.schedules import Adaptive
 
 # The checks fit a few dozen rows for a hundred epochs: not converging is expected.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -23,6 +27,7 @@ EVERY_CHECK_PASSES = [
     MLPRegressor(solver="lbfgs", max_iter=100),
     MLPRegressor(hidden_layer_sizes=(20, 10), activation="tanh", n_threads=2, max_iter=100),
     MLPRegressor(activation="silu", max_iter=100),
+    MLPRegressor(SquaredError(), activation=Tanh(), solver=SGD(), learning_rate=Adaptive(), max_iter=100),
 ]
 
 NEEDS_PARTIAL_FIT = "scikit-learn's partial_fit raises with early_stopping=True"

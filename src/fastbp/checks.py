@@ -11,6 +11,7 @@ from numbers import Integral
 import numpy as np
 from scipy.sparse import issparse
 
+from fastbp.activations import name_of
 from fastbp.data import check_weight_scale, indicator_csr, real_array, summed_csr
 from fastbp.losses import FunctionLoss, resolve
 
@@ -62,14 +63,16 @@ def check_memory(layer_sizes, dtype):
 
 
 def hidden_activations(activation, n_hidden):
-    """One name for each hidden layer."""
-    if isinstance(activation, str):
-        return (activation,) * n_hidden
+    """(a name for each hidden layer, the name that decides the bound of the initial parameters or None)."""
+    if isinstance(activation, str) or not hasattr(activation, "__len__"):
+        name = name_of(activation)
+        return (name,) * n_hidden, name
     if len(activation) != n_hidden:
         raise ValueError(
             f"activation must be one name or {n_hidden} names, one for each hidden layer; got {list(activation)}"
         )
-    return tuple(activation)
+    names = tuple(map(name_of, activation))
+    return names, names[0] if names else None
 
 
 def kernel_loss(loss, output_activation):

@@ -9,6 +9,7 @@ so that a copy of the weights is one copy, an average is one axpy, and L-BFGS ne
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from inspect import signature
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import sparray, spmatrix
 
+from fastbp.activations import Activation, name_of
 from fastbp.checks import (
     check_memory,
     checked_alpha,
@@ -36,6 +38,7 @@ from fastbp.kernels.dispatch import ACTIVATIONS
 from fastbp.kernels.plan import Plan
 from fastbp.kernels.predictor import Predictor
 from fastbp.kernels.training import TrainingLoop
+from fastbp.losses import Loss
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 from fastbp.versions import note_version, warn_if_other_version
 
@@ -50,12 +53,12 @@ class Network(Differentiable):
     ----------
     layer_sizes : sequence of int
         Units of every layer, input and output included; at least two.
-    activation : str or sequence of str
-        Of the hidden layers, one name for all or one each; see ``fastbp.kernels.ACTIVATIONS``. The (first) name also
+    activation : str, Activation, or sequence of them
+        Of the hidden layers, one for all or one each: names, or objects of ``fastbp.activations``. The (first) one also
         decides the bound of the initial parameters of every layer, even where there is no hidden layer.
-    output_activation : str
+    output_activation : str or Activation
         identity, logistic, softmax, exp, or any other activation.
-    loss : {"squared_error", "log_loss", "poisson"} or callable
+    loss : {"squared_error", "log_loss", "poisson"}, Loss or callable
         log_loss is the multiclass one for a softmax output, else the binary one summed over the outputs. A function
         ``loss(y_true, raw_prediction, sample_weight) -> (loss, gradient)`` gives the loss of each row and its
         derivative by the output before the output activation; see `fastbp.losses.FunctionLoss`.
@@ -100,9 +103,9 @@ class Network(Differentiable):
     def __init__(
         self,
         layer_sizes: Sequence[int],
-        activation: str | Sequence[str] = "relu",
-        output_activation: str = "identity",
-        loss: str | Callable = "squared_error",
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        output_activation: str | Activation = "identity",
+        loss: str | Loss | Callable = "squared_error",
         *,
         alpha: float = 0.0,
         dtype: DTypeLike = np.float64,
@@ -119,13 +122,10 @@ class Network(Differentiable):
     def _define(self, layer_sizes, activation, output_activation, loss, alpha, dtype, n_threads):
         """Everything but the parameters, checked."""
         self.layer_sizes = checked_layer_sizes(layer_sizes)
-        self.activations = (*hidden_activations(activation, len(self.layer_sizes) - 2), output_activation)
-        names = (activation,) if isinstance(activation, str) else tuple(activation)
-        self.hidden_activation = names[0] if names else None
-        for name in (*names, output_activation):
-            check_name("activation", name, ACTIVATIONS)
-        self.loss = loss
-        self.kernel_loss = kernel_loss(loss, output_activation)
+        hidden, self.hidden_activation = hidden_activations(activation, len(self.layer_sizes) - 2)
+        self.activations = (*hidden, name_of(output_activation))
+        self.loss = copy(loss) if isinstance(loss, Loss) else loss
+        self.kernel_loss = kernel_loss(loss, self.activations[-1])
         self.alpha = checked_alpha(alpha)
         self.dtype = checked_dtype(dtype)
         self.n_threads = checked_n_threads(n_threads)
@@ -205,12 +205,12 @@ class Network(Differentiable):
         weights = [i * o for i, o in pairwise(self.layer_sizes)]
         return n_rows * (6 * sum(weights) - 2 * weights[0] if backward else 2 * sum(weights))
 
-    def with_loss(self, loss: str | Callable) -> "Network":
+    def with_loss(self, loss: str | Loss | Callable) -> "Network":
         """The same network, parameters shared, with another loss.
 
         Parameters
         ----------
-        loss : str or callable
+        loss : str, Loss or callable
             As for the constructor.
 
         Returns
@@ -220,7 +220,8 @@ class Network(Differentiable):
         """
         other = object.__new__(Network)
         other.__dict__.update(self.__dict__)
-        other.loss, other.kernel_loss = loss, kernel_loss(loss, self.activations[-1])
+        other.loss = copy(loss) if isinstance(loss, Loss) else loss
+        other.kernel_loss = kernel_loss(loss, self.activations[-1])
         return other
 
     def training_loop(self, data, batch_size, gathers=False, n_threads=None):

@@ -6,6 +6,7 @@ the kernels (``kernels/updates.h``). A new optimizer is one class here and one f
 """
 
 from numbers import Real
+from typing import ClassVar
 
 from sklearn.utils._param_validation import Interval
 
@@ -18,6 +19,9 @@ __all__ = ["OPTIMIZERS", "SGD", "Adam", "Optimizer"]
 @parametrized
 class Optimizer(Parametrized):
     """Base class of the optimizers; not to be used itself."""
+
+    #: Whether the estimators' `learning_rate` counts where it is a name; an object counts with every optimizer.
+    uses_named_schedules: ClassVar[bool] = True
 
     @property
     def n_states(self) -> int:
@@ -91,12 +95,16 @@ class Adam(Optimizer):
     """
 
     name = "adam"
+    uses_named_schedules = False  # as in scikit-learn
 
     beta_1: float = parameter(
-        0.9, [Interval(Real, 0, 1, closed="left")], "float", "Decay rate of the mean of the gradient, in [0, 1)."
+        0.9, [Interval(Real, 0, 1, closed="left")], "float", "Decay rate of the mean gradient, in [0, 1)."
     )
     beta_2: float = parameter(
-        0.999, [Interval(Real, 0, 1, closed="left")], "float", "Decay rate of the mean of its square, in [0, 1)."
+        0.999,
+        [Interval(Real, 0, 1, closed="left")],
+        "float",
+        "Decay rate of the mean squared gradient, in [0, 1).",
     )
     epsilon: float = parameter(
         1e-8, [Interval(Real, 0, None, closed="neither")], "float", "Keeps the denominator from zero."

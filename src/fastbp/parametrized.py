@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
 
 
-def parameter(default, constraint, type_text, doc, *, kw_only=False, **metadata) -> Any:
+def parameter(default, constraint, type_text, doc, **metadata) -> Any:
     """A dataclass field that describes a parameter.
 
     Parameters
@@ -22,12 +22,10 @@ def parameter(default, constraint, type_text, doc, *, kw_only=False, **metadata)
         Immutable; ``dataclasses.MISSING`` for none.
     constraint : list or "no_validation"
         As in the ``_parameter_constraints`` of scikit-learn's estimators.
-    type_text : str
-        The type, in words, for the docstring.
+    type_text : str or None
+        The type, in words, for the docstring; None where the constraint is a `NameOrObject`, which knows it.
     doc : str
         What the parameter does, for the docstring.
-    kw_only : bool
-        Whether the constructor takes it by keyword only.
     **metadata : object
         Further entries of the field's metadata.
 
@@ -35,14 +33,15 @@ def parameter(default, constraint, type_text, doc, *, kw_only=False, **metadata)
     -------
     dataclasses.Field
     """
+    type_text = constraint[0].type_text if type_text is None else type_text
     metadata = {"constraint": constraint, "type_text": type_text, "doc": cleandoc(doc), **metadata}
-    return field(default=default, kw_only=kw_only, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def parameters_doc(cls):
     """The ``Parameters`` section of a class's docstring, in numpydoc's form, without its title."""
     entries = []
-    for f in fields(cls):
+    for f in sorted(fields(cls), key=lambda f: f.kw_only):  # as in the signature
         doc = f.metadata["doc"].replace("\n", "\n    ").replace("\n    \n", "\n\n")
         default = "" if f.default is MISSING else f", default={f.default!r}"
         entries.append(f"{f.name} : {f.metadata['type_text']}{default}\n    {doc}")
@@ -105,6 +104,11 @@ class NameOrObject(StrOptions):
     def __init__(self, names, base):
         super().__init__(dict.fromkeys(names).keys())  # a set that keeps the order
         self.base = base
+
+    @property
+    def type_text(self):
+        """str: the type, in words, for a docstring."""
+        return f"{{{', '.join(map(repr, self.options))}}} or {self.base.__name__}"
 
     def is_satisfied_by(self, val):
         """Whether `val` is one of the names, or an object with one of them."""

@@ -15,16 +15,12 @@ with an int random_state go on with one generator.
 """
 
 import warnings
-from dataclasses import fields
-from numbers import Integral, Real
-from typing import ClassVar
+from numbers import Integral
 
 import numpy as np
 from scipy.optimize import OptimizeResult
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import _safe_indexing
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -33,14 +29,13 @@ from fastbp.data import check_sparse, check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.copying import Copying
 from fastbp.estimators.numeric import check_numeric
+from fastbp.estimators.parameters import MLPParameters, is_stochastic, optimizer_of, schedule_of
 from fastbp.estimators.split import split_rows
 from fastbp.estimators.weights import FittedWeights
 from fastbp.initializers import legacy_generator
-from fastbp.kernels.dispatch import ACTIVATIONS
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.predictor import all_finite
-from fastbp.optimizers import OPTIMIZERS
-from fastbp.schedules import SCHEDULES
+from fastbp.losses import as_loss
 from fastbp.training import (
     Callbacks,
     EarlyStopping,
@@ -56,101 +51,9 @@ from fastbp.training import (
 #: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
 LOSS_CURVE_LIMIT = 10_000
 
-#: What a hidden layer can be: softmax and exp are for outputs.
-HIDDEN_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name not in ("softmax", "exp"))
 
-STOCHASTIC_SOLVERS = ("sgd", "adam")
-
-
-class BaseMLP(FittedWeights, Copying, BaseEstimator):
+class BaseMLP(FittedWeights, Copying, MLPParameters):
     """Base of MLPClassifier and MLPRegressor; not to be used itself."""
-
-    _parameter_constraints: ClassVar[dict] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(HIDDEN_ACTIVATIONS))],
-        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions(set(SCHEDULES))],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state", np.random.Generator],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "n_threads": [None, Interval(Integral, 1, None, closed="left")],
-        "callbacks": "no_validation",  # Callbacks does it
-    }
-
-    def __init__(
-        self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
-        *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        n_threads=None,
-        loss="log_loss",
-        output_activation="auto",
-        callbacks=None,
-    ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.n_threads = n_threads
-        self.loss = loss
-        self.output_activation = output_activation
-        self.callbacks = callbacks
 
     # What the two estimators differ in
     #
@@ -158,7 +61,6 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
     # _learn_targets(y, incremental)                           note what the targets are
     # _encode(y, dtype) -> targets                             what the kernels take for them
     # _output_activation()                                     the name that 'auto' stands for
-    # _loss_scale                                              factor of the loss that scikit-learn reports
     # _check_targets(y)                                        ValueError where a fitted model cannot encode them
     # _stratified(targets)                                     what the validation split is stratified by, or None
     # _untrained_classes(targets, train)                       the classes without a row in `train`
@@ -240,6 +142,11 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return [int(size) for size in sizes]
 
+    @property
+    def _loss_scale(self):
+        """float: the factor of the data's share in the losses that are recorded."""
+        return as_loss(self.loss).recorded_scale(self.n_outputs_)
+
     def _count_outputs(self, targets):
         """Units of the output layer: a column each, or a class each."""
         return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
@@ -300,12 +207,10 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
     def _train_stochastic(self, network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt):
         """Epochs of gradient descent. Returns what is left to do: to warn if they were too few."""
         optimizer = self._open_optimizer(network, incremental)
-        schedule = SCHEDULES[self.learning_rate if self.solver == "sgd" else "constant"]
-        constants = {field.name: getattr(self, field.name) for field in fields(schedule)}
         trainer = Trainer(
             network,
             optimizer,
-            schedule(**constants),
+            schedule_of(self, optimizer.optimizer),
             history,
             stopping,
             learning_rate_init=float(self.learning_rate_init),
@@ -367,12 +272,11 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         return patience
 
     def _open_optimizer(self, network, incremental):
-        optimizer = getattr(self, "_optimizer", None)
-        if incremental and optimizer is not None and optimizer.fits(self.solver, network.params):
-            return optimizer.copy()
-        cls = OPTIMIZERS[self.solver]
-        constants = {field.name: getattr(self, field.name) for field in fields(cls)}
-        return OptimizerState(cls(**constants), network.n_params, network.dtype, self.learning_rate_init)
+        """The state to go on with, or a new one."""
+        optimizer, state = optimizer_of(self), getattr(self, "_optimizer", None)
+        if incremental and state is not None and state.fits(optimizer.name, network.params):
+            return state.copy()
+        return OptimizerState(optimizer, network.n_params, network.dtype, self.learning_rate_init)
 
     def _hold_out(self, X, y, targets, sample_weight, dtype, rng, attempt):
         """The numbers of the rows to train on, and the rows that early stopping scores."""
@@ -503,7 +407,7 @@ class BaseMLP(FittedWeights, Copying, BaseEstimator):
         )
 
     def _check_solver(self):
-        if self.solver not in STOCHASTIC_SOLVERS:
+        if not is_stochastic(self.solver):
             raise AttributeError(
                 f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )

@@ -1,6 +1,8 @@
 """The classifier."""
 
-from typing import ClassVar, Self
+from collections.abc import Callable
+from dataclasses import KW_ONLY
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,18 +12,20 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
+from fastbp.activations import Activation, name_of
 from fastbp.data import check_sparse, indicator_csr
-from fastbp.estimators.base import HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT, BaseMLP
-from fastbp.estimators.docs import documented
+from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
+from fastbp.estimators.docs import FUNCTION_LOSS, documented
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.signatures import hides_others, refuse_others
 from fastbp.kernels.activations import activation_forward
 from fastbp.kernels.predictor import all_finite
+from fastbp.losses import Loss
+from fastbp.parametrized import NameOrObject, parameter, parametrized
 
 
 def log_logistic(z):
@@ -30,7 +34,8 @@ def log_logistic(z):
     return np.log(activation_forward(z, "logistic"), out=log_expit(z), where=z > 0)
 
 
-@documented(HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT)
+@documented(LOSS_CURVE_LIMIT)
+@parametrized(eq=False)
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron classifier: log-loss, trained by Adam, gradient descent or L-BFGS.
 
@@ -39,10 +44,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Parameters
     ----------
     {parameters}
-
-    loss : 'log_loss' or callable, default='log_loss'
-        The log-loss, or a function
-        {cost}
 
     Attributes
     ----------
@@ -76,18 +77,28 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     array([1, 0, 1, 0, 1])
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"log_loss"}), callable],
-        "output_activation": [StrOptions({"auto", "logistic", "softmax"})],
-    }
-    _loss_scale = 1.0
+    _: KW_ONLY
+
+    loss: str | Loss | Callable = parameter(
+        "log_loss",
+        [NameOrObject(("log_loss",), Loss), callable],
+        "'log_loss', LogLoss or callable",
+        "The log-loss, or a function\n" + FUNCTION_LOSS,
+    )
+
+    output_activation: str | Activation = parameter(
+        "auto",
+        [NameOrObject(("auto", "logistic", "softmax"), Activation)],
+        None,
+        "Activation of the output layer; 'auto' is the one that belongs to the targets, and no other is accepted.",
+    )
+
     _score_function = staticmethod(accuracy_score)
 
     def _output_activation(self):
         y_type = self._label_binarizer.y_type_
         name = "softmax" if y_type == "multiclass" else "logistic"
-        if self.output_activation not in ("auto", name):
+        if self.output_activation != "auto" and name_of(self.output_activation) != name:
             raise ValueError(
                 f"output_activation must be 'auto' or {name!r} for {y_type} targets, got {self.output_activation!r}"
             )

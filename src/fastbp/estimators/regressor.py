@@ -1,7 +1,9 @@
 """The regressor."""
 
 import warnings
-from typing import ClassVar, Self
+from collections.abc import Callable
+from dataclasses import KW_ONLY
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,33 +11,44 @@ from scipy.sparse import issparse, sparray, spmatrix
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
+from fastbp.activations import ACTIVATIONS, Activation, name_of
 from fastbp.data import check_sparse
-from fastbp.estimators.base import HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT, BaseMLP
-from fastbp.estimators.docs import documented
+from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
+from fastbp.estimators.docs import FUNCTION_LOSS, documented
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.signatures import hides_others, refuse_others
-from fastbp.kernels.dispatch import ACTIVATIONS, CANONICAL_ACTIVATION
+from fastbp.losses import Loss, as_loss
+from fastbp.parametrized import NameOrObject, parameter, parametrized
 
-#: Output activations that are positive, as the mean of a Poisson variable is
-POSITIVE = ("exp", "softplus", "logistic")
+#: What the output layer can be: softmax is for classes
+OUTPUTS = ("auto", *(name for name in ACTIVATIONS if name != "softmax"))
 
 
-@documented(HIDDEN_ACTIVATIONS, LOSS_CURVE_LIMIT)
-class MLPRegressor(RegressorMixin, BaseMLP):
+@parametrized(eq=False)
+class RegressionLoss:
+    """The parameter `loss` of the regressor, which comes first: a dataclass begins with the fields of its last base."""
+
+    loss: str | Loss | Callable = parameter(
+        "squared_error",
+        [NameOrObject(("squared_error", "poisson"), Loss), callable],
+        "{'squared_error', 'poisson'}, Loss or callable",
+        "Half the squared error, or half the Poisson deviance, which requires ``y >= 0``, or a function\n"
+        + FUNCTION_LOSS,
+    )
+
+
+@documented(LOSS_CURVE_LIMIT)
+@parametrized(eq=False)
+class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
     """Multi-layer perceptron regressor: least squares or Poisson, trained by Adam, gradient descent or L-BFGS.
 
     A drop-in replacement of ``sklearn.neural_network.MLPRegressor``: same parameters, same results, sooner.
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'} or callable, default='squared_error'
-        Half the squared error, or half the Poisson deviance, which requires ``y >= 0``, or a function
-        {cost}
-
     {parameters}
 
     Attributes
@@ -68,85 +81,28 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     0.98
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"}), callable],
-        "output_activation": [StrOptions({"auto", *ACTIVATIONS} - {"softmax"})],
-    }
+    _: KW_ONLY
+
+    output_activation: str | Activation = parameter(
+        "auto",
+        [NameOrObject(OUTPUTS, Activation)],
+        None,
+        """
+        Activation of the output layer; 'auto' is the one that belongs to the loss. For the Poisson deviance it must be
+        positive.""",
+    )
+
     _score_function = staticmethod(r2_score)
 
-    def __init__(
-        self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
-        *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        n_threads=None,
-        output_activation="auto",
-        callbacks=None,
-    ):
-        super().__init__(
-            hidden_layer_sizes,
-            activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-            n_threads=n_threads,
-            loss=loss,
-            output_activation=output_activation,
-            callbacks=callbacks,
-        )
-
-    @property
-    def _loss_scale(self):
-        return 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
-
     def _output_activation(self):
-        name = self.output_activation
-        if name == "auto":
-            return "identity" if callable(self.loss) else CANONICAL_ACTIVATION[self.loss]
-        if self.loss == "poisson" and name not in POSITIVE:
+        loss = as_loss(self.loss)
+        if self.output_activation == "auto":
+            return loss.link
+        name = name_of(self.output_activation)
+        if not loss.accepts_output(name):
+            accepted = tuple(output for output in OUTPUTS[1:] if loss.accepts_output(output))
             raise ValueError(
-                f"output_activation must be positive for loss='poisson': 'auto' or one of {POSITIVE}; got {name!r}"
+                f"output_activation must be positive for loss={loss.name!r}: 'auto' or one of {accepted}; got {name!r}"
             )
         return name
 
@@ -174,8 +130,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._check_targets(y)
 
     def _check_targets(self, y):
-        if self.loss == "poisson" and (y < 0).any():
-            raise ValueError(f"loss='poisson' requires y >= 0, got a smallest y of {y.min():g}")
+        as_loss(self.loss).check_targets(y)
 
     def _encode(self, y, dtype):
         """Numbers of shape (n, n_outputs)."""

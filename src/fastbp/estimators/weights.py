@@ -6,6 +6,7 @@ may also assign arrays of their own; then a network with these values is made wh
 
 import numpy as np
 
+from fastbp.activations import name_of
 from fastbp.network import Network
 from fastbp.versions import note_version, warn_if_other_version
 
@@ -116,7 +117,8 @@ class FittedWeights:
 
     def _is_as_set(self, network):
         """Whether the network has the activation that the parameters ask for."""
-        return network.activations == (*[self.activation] * (len(network.layer_sizes) - 2), self.out_activation_)
+        activation = self.activation if isinstance(self.activation, str) else name_of(self.activation)
+        return network.activations == (*[activation] * (len(network.layer_sizes) - 2), self.out_activation_)
 
     def __getstate__(self):
         # coefs_ and intercepts_ hold the parameters; views into the network's vector would be pickled twice

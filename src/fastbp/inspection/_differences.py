@@ -337,7 +337,7 @@ def rounded_amounts(network, row_loss, Y, weight):
     ndarray of shape (n,)
     """
     amounts = np.abs(Y).sum(axis=1)
-    if network.loss not in ("squared_error", "poisson"):
+    if network.kernel_loss not in ("squared_error", "poisson"):
         amounts += 1  # the logarithm of a probability close to one; what a function computes, nobody knows
     return np.abs(row_loss) + (amounts if weight is None else amounts * weight)
 

@@ -1,0 +1,273 @@
+"""The parameters of the estimators, each described once.
+
+From the fields of `MLPParameters`, and those that the two estimators add, follow the constructor and its signature, the
+constraints that scikit-learn checks, and the docstrings. Parameters that stand for those of an optimizer or a schedule
+take default and constraint from there.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import KW_ONLY, fields
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
+from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
+from fastbp.parametrized import NameOrObject, Parametrized, parameter, parametrized
+from fastbp.schedules import SCHEDULES, InverseScaling, Schedule
+
+SOLVERS = NameOrObject(("lbfgs", *OPTIMIZERS), Optimizer)
+NAMED_SCHEDULES = NameOrObject(SCHEDULES, Schedule)
+
+
+def parameter_of(cls, name):
+    """The estimators' parameter that stands for a field of an optimizer or a schedule given by its name.
+
+    Parameters
+    ----------
+    cls : type
+        The class of the field. Where the name of `cls` is given, `from_name` takes the field's value from here.
+    name : str
+        Of the field.
+
+    Returns
+    -------
+    dataclasses.Field
+    """
+    (field,) = (f for f in fields(cls) if f.name == name)
+    described = field.metadata
+    doc = f"Of {cls.name!r}. {described['doc']}"
+    return parameter(field.default, described["constraint"], described["type_text"], doc, stands_for=cls)
+
+
+@parametrized(eq=False)
+class MLPParameters(BaseEstimator):
+    """The parameters that the classifier and the regressor share."""
+
+    hidden_layer_sizes: int | Sequence[int] = parameter(
+        (100,),
+        ["array-like", Interval(Integral, 1, None, closed="left")],
+        "int or array-like of int",
+        "Units of each hidden layer; ``()`` for a linear model.",
+    )
+
+    activation: str | Activation = parameter(
+        "relu",
+        [NameOrObject(HIDDEN_ACTIVATIONS, Activation)],
+        None,
+        """
+        Activation of the hidden layers. It also decides the bound of all initial weights, even without hidden
+        layers.""",
+    )
+
+    _: KW_ONLY
+
+    solver: str | Optimizer = parameter(
+        "adam",
+        [SOLVERS],
+        None,
+        """
+        - 'adam': stochastic gradient descent with adaptive moments (Kingma and Ba, 2015). Good on thousands of rows.
+        - 'sgd': stochastic gradient descent with momentum and a learning rate schedule.
+        - 'lbfgs': full-batch quasi-Newton; often best on small data. To look at each iteration or to stop early, use
+          `callbacks`: they see loss and network after each iteration, and stop by returning True. Warm-started fits of
+          one iteration each lose the curvature that L-BFGS gathers.
+
+        A name takes the constants from this estimator's parameters. An object of `fastbp.optimizers` has its own, which
+        a grid search reaches as ``solver__beta_1``. `partial_fit` goes on with the constants of its first call.""",
+    )
+
+    alpha: float = parameter(
+        0.0001,
+        [Interval(Real, 0, None, closed="left")],
+        "float",
+        """
+        Strength of the L2 penalty ``alpha / 2 * sum of squared weights``, divided by the batch's sum of sample weights.
+        Biases are not penalized.""",
+    )
+
+    batch_size: int | str = parameter(
+        "auto",
+        [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "int or 'auto'",
+        "Rows of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.",
+    )
+
+    learning_rate: str | Schedule = parameter(
+        "constant",
+        [NAMED_SCHEDULES],
+        None,
+        """
+        Schedule. A name counts for 'sgd' only, as in scikit-learn; an object of `fastbp.schedules` for 'adam' too.
+
+        - 'constant': `learning_rate_init` throughout.
+        - 'invscaling': ``learning_rate_init / (t + 1) ** power_t`` after an epoch, with ``t`` the rows trained on.
+        - 'adaptive': divided by 5 whenever patience runs out (see `n_iter_no_change`); training stops when it is 1e-6
+          or less.""",
+    )
+
+    learning_rate_init: float = parameter(
+        0.001, [Interval(Real, 0, None, closed="neither")], "float", "Initial learning rate of 'sgd' and 'adam'."
+    )
+
+    power_t: float = parameter_of(InverseScaling, "power_t")
+
+    max_iter: int = parameter(
+        200,
+        [Interval(Integral, 1, None, closed="left")],
+        "int",
+        "Most epochs ('sgd', 'adam') or iterations ('lbfgs').",
+    )
+
+    shuffle: bool = parameter(True, ["boolean"], "bool", "Whether to shuffle the rows before each epoch.")
+
+    random_state: int | np.random.RandomState | np.random.Generator | None = parameter(
+        None,
+        ["random_state", np.random.Generator],
+        "int, RandomState instance, Generator instance or None",
+        """
+        For the initial weights, the validation split and the shuffles, consumed in scikit-learn's order. With an int,
+        successive calls of `partial_fit` go on with one generator. A ``numpy.random.Generator`` gives the results of
+        ``RandomState(generator.bit_generator)``, and goes on from there; scikit-learn does not accept one.""",
+    )
+
+    tol: float = parameter(
+        1e-4,
+        [Interval(Real, 0, None, closed="left")],
+        "float",
+        """
+        What counts as an improvement of the loss or the validation score; for 'lbfgs', where the gradient is small
+        enough.""",
+    )
+
+    verbose: bool | int = parameter(
+        False, ["verbose"], "bool or int", "Print the loss (and validation score) of every epoch."
+    )
+
+    warm_start: bool = parameter(
+        False,
+        ["boolean"],
+        "bool",
+        "Whether `fit` goes on from the weights of the last one. Optimizer and patience are new in every `fit`.",
+    )
+
+    momentum: float = parameter_of(SGD, "momentum")
+
+    nesterovs_momentum: bool = parameter_of(SGD, "nesterovs_momentum")
+
+    early_stopping: bool = parameter(
+        False,
+        ["boolean"],
+        "bool",
+        """
+        Whether to hold out `validation_fraction` of the rows, to stop when their score no longer improves, and to keep
+        the weights with the best score. Stratified for a binary target. Where all scores are alike until patience runs
+        out, the loss on the held-out rows takes their place, with a warning. Rows of weight zero are not held out.""",
+    )
+
+    validation_fraction: float = parameter(
+        0.1, [Interval(Real, 0, 1, closed="left")], "float", "Share of the rows that `early_stopping` holds out."
+    )
+
+    beta_1: float = parameter_of(Adam, "beta_1")
+
+    beta_2: float = parameter_of(Adam, "beta_2")
+
+    epsilon: float = parameter_of(Adam, "epsilon")
+
+    n_iter_no_change: int | float = parameter(
+        10,
+        [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "int or inf",
+        """
+        Patience: training stops (or an adaptive learning rate falls) when more than so many epochs in a row bring no
+        improvement by `tol`.""",
+    )
+
+    max_fun: int = parameter(
+        15000, [Interval(Integral, 1, None, closed="left")], "int", "Most evaluations of the loss by 'lbfgs'."
+    )
+
+    n_threads: int | None = parameter(
+        None,
+        [None, Interval(Integral, 1, None, closed="left")],
+        "int or None",
+        """
+        At most so many threads; None for what the process may use, within ``OMP_NUM_THREADS`` and the limits that
+        ``threadpoolctl.threadpool_limits`` and joblib's ``inner_max_num_threads`` set. The model does not depend on it,
+        to the last bit.""",
+    )
+
+    callbacks: Any = parameter(
+        None,
+        "no_validation",  # Callbacks does it
+        "object or list of objects",
+        """
+        Each with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)``, which ends training by returning
+        True, and ``on_fit_end(state)``, which is called however training ends. See `fastbp.training.TrainingState`. For
+        'lbfgs' an epoch is an iteration. Clones of the estimator get deep copies, or share those that inherit from
+        `fastbp.Callback`.""",
+    )
+
+    def set_params(self, **params: Any) -> "MLPParameters":
+        """Set parameters of the estimator, or of the objects among them: ``solver__beta_1``.
+
+        Parameters
+        ----------
+        **params : object
+            By their names.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            For a name that there is not; also where what stands before ``__`` is a name and no object.
+        """
+        for key in params:
+            name, _, nested = key.partition("__")
+            owner = params.get(name, getattr(self, name, None))
+            if nested and isinstance(owner, str):
+                raise ValueError(
+                    f"Invalid parameter {key!r} for estimator {type(self).__name__}: {name}={owner!r} is a name, which "
+                    f"has no parameters of its own. Set {name} to an object first."
+                )
+        return super().set_params(**params)
+
+    def _validate_params(self):
+        super()._validate_params()
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Parametrized):
+                value._validate_params()
+
+
+def from_name(cls, estimator):
+    """An object of `cls`, whose name was given: with those of the estimator's parameters that stand for its fields."""
+    stands_for = {f.name: getattr(estimator, f.name) for f in fields(estimator) if f.metadata.get("stands_for") is cls}
+    return cls(**stands_for)
+
+
+def optimizer_of(estimator):
+    """The optimizer that the parameter `solver` asks for; an object is copied."""
+    solver = estimator.solver
+    return from_name(OPTIMIZERS[solver], estimator) if isinstance(solver, str) else copy(solver)
+
+
+def schedule_of(estimator, optimizer):
+    """The schedule that the parameter `learning_rate` asks for; an object is copied."""
+    schedule = estimator.learning_rate
+    if not isinstance(schedule, str):
+        return copy(schedule)
+    return from_name(SCHEDULES[schedule if optimizer.uses_named_schedules else "constant"], estimator)
+
+
+def is_stochastic(solver):
+    """Whether the value of the parameter `solver` is one that trains in mini-batches."""
+    return isinstance(solver, Optimizer) or (isinstance(solver, str) and solver in OPTIMIZERS)

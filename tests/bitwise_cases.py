@@ -1,39 +1,18 @@
-"""Configurations whose models, losses and predictions are on record bit for bit; `test_bitwise_record.py`.
+"""Configurations whose models, losses, predictions and derivatives are on record bit for bit: `bitwise_record`.
 
-    python tests/bitwise_cases.py             compare every instruction set with the record, bitwise_record.json
-    python tests/bitwise_cases.py --record    write the record anew
-    python tests/bitwise_cases.py --print     the hashes of the instruction set in use, as JSON
-
-A change that is meant to leave every result as it is must leave the record as it is. A change of the order in which
-numbers are summed changes the record: say why, and record anew. Only the public interface is used, so that the record
-outlives whatever is inside.
-
-Each case is computed with one thread and with two, which must agree. `results` of a case returns named arrays; a hash
-of eight digits stands for each name, and the hashes of a case stand in one line, in the order of the names.
+Only the public interface is used, so that the record outlives whatever is inside. ``results`` of a case returns named
+lists of arrays.
 """
 
-import argparse
-import hashlib
-import json
-import os
-import platform
-import subprocess
-import sys
-import warnings
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-import threadpoolctl
-from sklearn.exceptions import ConvergenceWarning
 
-from fastbp import MLPClassifier, MLPRegressor, Network, show_config
+from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.autodiff import FormulaLoss, maximum
-
-RECORD = Path(__file__).with_name("bitwise_record.json")
 
 HIDDEN = ("identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus")
 CLASSES = ("binary", "multiclass", "multilabel")
@@ -233,6 +212,7 @@ class Pass:
     dtype: str = "float64"
     layout: str = "dense"
     weighted: bool = False
+    scale: float = 1.0
     derivatives: bool = False
 
     def results(self, n_threads):
@@ -250,7 +230,7 @@ class Pass:
         y = targets(self.target, X, self.layer_sizes[-1])
         if self.target == "poisson":
             y = np.repeat(y[:, None], self.layer_sizes[-1], axis=1)
-        X = container(X, self.layout, self.dtype)
+        X = container(X * self.scale, self.layout, self.dtype)
         weight = weights(self.n_rows) if self.weighted else None
         found = {
             "outputs": [network.forward(X), network.raw_prediction(X), network.forward(X[:1])],
@@ -273,7 +253,7 @@ class Pass:
 
 
 def shape(name, **changes):
-    return Fit(**{**(SLICED if name == "sliced" else SHAPES[name]), **changes})
+    return Fit(**{**SHAPES[name], **changes})
 
 
 def all_cases():
@@ -301,8 +281,10 @@ def all_cases():
     yield from variations()
     yield from output_cases()
     yield from custom_loss_cases()
-    for dtype, layout in (("float32", "dense"), ("float64", "dense"), ("float32", "csr")):
-        yield f"sliced, {dtype}, {layout}", shape("sliced", dtype=dtype, layout=layout, then="")
+    for dtype in DTYPES:
+        yield f"sliced, {dtype}, dense", Fit(**SLICED, dtype=dtype, then="")
+    case = Fit(**{**SLICED, "n_rows": 4000, "batch_size": 4000}, dtype="float32", layout="csr", then="")
+    yield "sliced, float32, csr", case
     yield from network_cases()
 
 
@@ -401,8 +383,10 @@ def network_cases():
         # enough work for two threads
         case = Pass((110, 210, 3), "gelu", "softmax", "log_loss", "multiclass", 1500, 0.1, dtype, layout)
         yield f"network, tiled, {dtype}, {layout}", case
-    case = Pass((300, 500, 250, 3), "relu", n_rows=150, derivatives=False)
-    yield "network, large", case
+    yield "network, large", Pass((300, 500, 250, 3), "relu", n_rows=150)
+    for output, loss in (("identity", "squared_error"), ("gelu", "squared_error"), ("identity", "function")):
+        case = Pass(output_activation=output, loss=loss, dtype="float32", scale=1e-38)
+        yield f"network, denormal numbers, {loss} of {output}", case
 
 
 def table():
@@ -417,183 +401,3 @@ def table():
         assert name not in cases, name
         cases[name] = case
     return cases
-
-
-# Hashes
-
-
-def digest(values):
-    """Eight digits that stand for the bytes of arrays, and for their shapes and dtypes."""
-    sha = hashlib.sha256()
-    for value in values:
-        array = np.ascontiguousarray(value)
-        sha.update(f"{array.dtype.str} {array.shape} ".encode())
-        sha.update(array.tobytes())
-    return sha.hexdigest()[:8]
-
-
-def hashes_of(case, n_threads):
-    """The hashes of a case by the name of what they stand for."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "The score of the held-out rows", RuntimeWarning)
-        warnings.filterwarnings("ignore", "Got `batch_size` less than 1", UserWarning)
-        return {part: digest(values) for part, values in case.results(n_threads).items()}
-
-
-def hashes():
-    """The hashes of all cases at the instruction set in use.
-
-    Returns
-    -------
-    dict of str to dict of str to str
-        By case and part; where two threads come to another result than one, both hashes are told.
-    """
-    found = {}
-    for name, case in table().items():
-        one, two = hashes_of(case, 1), hashes_of(case, 2)
-        found[name] = {
-            part: one[part] if one[part] == two[part] else f"{one[part]} by one thread, {two[part]} by two"
-            for part in one
-        }
-    return found
-
-
-def hashes_at(level, timeout=300):
-    """`hashes` at an instruction set, from a process of its own."""
-    process = subprocess.run(
-        [sys.executable, __file__, "--print"],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "FASTBP_ISA": level},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    if process.returncode:
-        raise RuntimeError(f"no hashes at {level}: {process.stderr[-4000:]}")
-    return json.loads(process.stdout)
-
-
-# The record
-
-
-def circumstances():
-    """What the bits depend on, beside the code: the compiler, the processor, and libraries that compute.
-
-    Returns
-    -------
-    dict of str to str
-    """
-    config = show_config(mode="dicts")
-    blas = {f"{lib['internal_api']} {lib['version']} {lib.get('architecture')}" for lib in blas_libraries()}
-    return {
-        "architecture": platform.machine(),
-        "instruction sets": " ".join(config["instruction_set"]["supported"]),
-        "compiler": config["build"]["compiler"],
-        "libc": " ".join(platform.libc_ver()),
-        **{name: config["packages"][name] for name in ("numpy", "scipy", "scikit-learn")},
-        "BLAS": ", ".join(sorted(blas)),
-    }
-
-
-def blas_libraries():
-    return [library for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
-
-
-def obstacle(recorded, found):
-    """Say why hashes cannot be compared with the record.
-
-    Parameters
-    ----------
-    recorded, found : dict
-        See `circumstances`.
-
-    Returns
-    -------
-    str or None
-        The reason, for people to read.
-    """
-    if "san" in os.environ.get("LD_PRELOAD", ""):
-        return "a sanitizer is preloaded: its build is compiled in another way"
-    for key, was in recorded.items():
-        if found[key] != was:
-            return f"recorded with {key} {was}, and this is {found[key]}"
-    return None
-
-
-def complaints(recorded, found):
-    """The differences from the record.
-
-    Parameters
-    ----------
-    recorded : dict of str to str
-        By case; the hashes of its parts in one line.
-    found : dict of str to dict of str to str
-        See `hashes`.
-
-    Returns
-    -------
-    list of str
-        A line for each case that differs.
-    """
-    lines = []
-    for name in {**recorded, **found}:
-        if name not in recorded:
-            lines.append(f"{name}: not in the record")
-        elif name not in found:
-            lines.append(f"{name}: no longer a case")
-        else:
-            was = recorded[name].split()
-            if len(was) != len(found[name]):
-                lines.append(f"{name}: {len(found[name])} hashes, {len(was)} recorded")
-                continue
-            differ = [
-                f"{part} ({now})" if " " in now else part
-                for (part, now), before in zip(found[name].items(), was, strict=True)
-                if now != before
-            ]
-            if differ:
-                lines.append(f"{name}: {', '.join(differ)}")
-    return lines
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    action = parser.add_mutually_exclusive_group()
-    action.add_argument("--record", action="store_true")
-    action.add_argument("--print", action="store_true")
-    options = parser.parse_args()
-    if options.print:
-        print(json.dumps(hashes()))
-        return 0
-    facts = circumstances()
-    levels = facts["instruction sets"].split()
-    if options.record:
-        found = {level: hashes_at(level) for level in levels}
-        split = [
-            f"{name} at {level}"
-            for level in levels
-            for name, parts in found[level].items()
-            if any(" " in now for now in parts.values())
-        ]
-        if split:
-            print("one thread and two differ:", *split, sep="\n")
-            return 1
-        lines = {level: {name: " ".join(parts.values()) for name, parts in found[level].items()} for level in levels}
-        RECORD.write_text(json.dumps({"recorded_with": facts, "hashes": lines}, indent=1) + "\n", "utf-8")
-        return 0
-    record = json.loads(RECORD.read_text("utf-8"))
-    reason = obstacle(record["recorded_with"], facts)
-    if reason:
-        print(f"not comparable: {reason}")
-        return 1
-    failed = 0
-    for level in levels:
-        lines = complaints(record["hashes"][level], hashes_at(level))
-        print(f"{level}: {len(lines)} of {len(record['hashes'][level])} cases differ", *lines, sep="\n  ")
-        failed += len(lines)
-    return int(failed > 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

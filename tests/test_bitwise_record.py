@@ -8,22 +8,22 @@ import json
 
 import pytest
 
-import bitwise_cases
+import bitwise_record
 
-RECORD = json.loads(bitwise_cases.RECORD.read_text("utf-8"))
+RECORD = json.loads(bitwise_record.RECORD.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("level", RECORD["hashes"])
 def test_every_bit_is_as_before(level):
-    reason = bitwise_cases.obstacle(RECORD["recorded_with"], bitwise_cases.circumstances())
+    reason = bitwise_record.obstacle(RECORD["recorded_with"], bitwise_record.circumstances())
     if reason:
         pytest.skip(reason)
-    lines = bitwise_cases.complaints(RECORD["hashes"][level], bitwise_cases.hashes_at(level))
+    lines = bitwise_record.complaints(RECORD["hashes"][level], bitwise_record.hashes_at(level))
     assert not lines, "\n".join([f"{len(lines)} cases differ at {level}:", *lines])
 
 
 def test_the_record_is_whole():
-    names = set(bitwise_cases.table())
+    names = set(bitwise_record.table())
     assert len(names) >= 200
     assert list(RECORD["hashes"]) == RECORD["recorded_with"]["instruction sets"].split()
     for recorded in RECORD["hashes"].values():
@@ -39,7 +39,7 @@ def test_differences_are_told():
         "shorter": {"weights": "00000000"},
     }
     recorded = dict.fromkeys(("same", "other", "threads", "gone", "shorter"), "00000000 11111111")
-    assert bitwise_cases.complaints(recorded, found) == [
+    assert bitwise_record.complaints(recorded, found) == [
         "other: losses",
         "threads: weights (00000000 by one thread, 33333333 by two)",
         "gone: no longer a case",
@@ -52,12 +52,12 @@ def test_differences_are_told():
 def test_what_cannot_be_compared(key, monkeypatch):
     monkeypatch.delenv("LD_PRELOAD", raising=False)
     recorded = RECORD["recorded_with"]
-    assert bitwise_cases.obstacle(recorded, recorded) is None
-    reason = bitwise_cases.obstacle(recorded, {**recorded, key: "another"})
+    assert bitwise_record.obstacle(recorded, recorded) is None
+    reason = bitwise_record.obstacle(recorded, {**recorded, key: "another"})
     assert reason == f"recorded with {key} {recorded[key]}, and this is another"
 
 
 def test_a_hash_stands_for_bytes_shapes_and_dtypes():
     arrays = [0.0], [-0.0], [[0.0]], [0]
-    assert len({bitwise_cases.digest([array]) for array in arrays}) == len(arrays)
-    assert bitwise_cases.digest([[0.0], [1.0]]) == bitwise_cases.digest([[0.0], [1.0]])
+    assert len({bitwise_record.digest([array]) for array in arrays}) == len(arrays)
+    assert bitwise_record.digest([[0.0], [1.0]]) == bitwise_record.digest([[0.0], [1.0]])

@@ -42,6 +42,7 @@ FLOORS = [
         "fastbp.data",
         "fastbp.initializers",
         "fastbp.parametrized",
+        "fastbp.penalty",
         "fastbp.threads",
         "fastbp.versions",
     },

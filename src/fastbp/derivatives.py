@@ -19,6 +19,7 @@ from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
 from fastbp.kernels.linearization import Linearization, transposed_weights
 from fastbp.kernels.losses import loss_curvature, loss_gradient
 from fastbp.kernels.pool import Pool
+from fastbp.penalty import l2_gradient
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 
 #: Rows that pass through the net together, here and for the gradient of a whole data set: their activations should stay
@@ -205,7 +206,7 @@ class Differentiable:
             at.pull_tangent(dA, tangent, direction, turned, total, by_preactivation=canonical)
 
         product = self._summed_over_slices(X, piece, passes=8)
-        product[: self.n_coefs] += self.dtype.type(self.alpha) * direction[: self.n_coefs]
+        product[: self.n_coefs] += l2_gradient(self.alpha, direction[: self.n_coefs])
         product /= self.dtype.type(data.weight_sum)
         return product
 

@@ -39,6 +39,7 @@ from fastbp.kernels.plan import Plan
 from fastbp.kernels.predictor import Predictor
 from fastbp.kernels.training import TrainingLoop
 from fastbp.losses import Loss
+from fastbp.penalty import l2_gradient, l2_penalty
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 from fastbp.versions import note_version, warn_if_other_version
 
@@ -358,7 +359,7 @@ class Network(Differentiable):
         """
         weight_sum = data.weight_sum
         total, gradient = self._summed_loss(data, loop)
-        gradient[: self.n_coefs] += self.dtype.type(self.alpha) * self._params[: self.n_coefs]
+        gradient[: self.n_coefs] += l2_gradient(self.alpha, self._params[: self.n_coefs])
         gradient /= self.dtype.type(weight_sum)
         return (loss_scale * total + self.penalty()) / weight_sum, gradient
 
@@ -384,10 +385,9 @@ class Network(Differentiable):
         return loop.loss_and_gradient(gradient), gradient
 
     def penalty(self) -> float:
-        """The penalty, ``alpha / 2 * sum of squared weights``, which the loss holds divided by the sum of the sample
+        """The penalty, ``alpha / 2 * sum of squared weights``; the mean loss divides it by the sum of the sample
         weights."""
-        coefs = self._params[: self.n_coefs]
-        return 0.5 * self.alpha * float(coefs @ coefs) if self.alpha else 0.0
+        return l2_penalty(self.alpha, self._params[: self.n_coefs])
 
     def _check_X(self, X):
         return checked_X(X, self.layer_sizes[0])

@@ -23,7 +23,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.inspection.trace import backprop_trace, forward_pass, l2_penalty, output_delta
+from fastbp.inspection.trace import backprop_trace, forward_pass, output_delta
 from fastbp.kernels import ACTIVATIONS, activation_backward, activation_forward
 
 EPS = float(np.finfo(np.float64).eps)
@@ -172,7 +172,7 @@ class Differences:
         """
         passed = forward_pass(self.network, self.trace.layers[layer].inputs, layer)
         row_loss, dA, delta = output_delta(self.network, self.Y, *passed[-1][1:], self.weight)
-        loss = (float(row_loss.sum()) + l2_penalty(self.network)) / self.trace.weight_sum
+        loss = (float(row_loss.sum()) + self.network.penalty()) / self.trace.weight_sum
         names = self.network.activations[layer:]
         signs = [np.sign(z) for (_, z, _), name in zip(passed, names, strict=True) if name in CORNERED]
         signs.append(np.sign(delta if dA is None else dA))

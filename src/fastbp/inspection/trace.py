@@ -18,6 +18,7 @@ from fastbp.inspection._report import norm, number, table
 from fastbp.inspection._subject import dense_problem
 from fastbp.kernels import activation_backward, dense_backward, dense_forward, loss_gradient, loss_rows
 from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
+from fastbp.penalty import l2_gradient
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -185,7 +186,6 @@ def backprop_trace(
 
     gradient = np.empty(network.n_params, network.dtype)
     dWs, dbs = network.split(gradient)
-    decay = network.dtype.type(network.alpha / weight_sum)
     layers = []
     for i in reversed(range(len(passed))):
         (inputs, z, a), activation = passed[i], network.activations[i]
@@ -195,11 +195,11 @@ def backprop_trace(
             delta = activation_backward(dA, a, activation, Z=z)
         # forward: z = inputs W + b
         d_inputs, dW_data, _ = dense_backward(delta, inputs, W, z, "identity", db=dbs[i])
-        dWs[i][...] = dW_data + decay * W if decay else dW_data
+        dWs[i][...] = dW_data + l2_gradient(network.alpha, W) / scale
         slope = local_slope(z, a, activation)
         layers.insert(0, LayerTrace(i + 1, activation, inputs, W, b, z, a, slope, dA, delta, dWs[i], dbs[i], dW_data))
         dA, delta = d_inputs, None
-    penalty = l2_penalty(network) / weight_sum
+    penalty = network.penalty() / weight_sum
     loss = float(row_loss.sum()) / weight_sum + penalty
     return BackpropTrace(layers, loss, penalty, row_loss, weight_sum, gradient, dA, repr(network))
 
@@ -272,18 +272,3 @@ def local_slope(z, a, activation):
     """
     # a (1 - a) is the derivative of the logistic function, written with its output
     return activation_backward(np.ones_like(a), a, "logistic" if activation == "softmax" else activation, Z=z)
-
-
-def l2_penalty(network):
-    """``alpha / 2`` times the sum of the squared weights.
-
-    Parameters
-    ----------
-    network : Network
-
-    Returns
-    -------
-    float
-    """
-    coefs = network.params[: network.n_coefs]
-    return 0.5 * network.alpha * float(coefs @ coefs) if network.alpha else 0.0

@@ -1,17 +1,11 @@
 """The kernels from other people's Cython code: the installed declarations and headers are enough to compile."""
 
-import os
-import shutil
-import subprocess
-import sys
-import sysconfig
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 import fastbp.kernels
+from compiled import compile_module, has_compiler, run_python
 
 MODULE = """
 # cython: language_level=3
@@ -32,16 +26,6 @@ def column_sums(const float[:, ::1] X, float[::1] total):
         kernels_for(False).column_sums(&X[0, 0], X.shape[0], X.shape[1], &total[0])
 """
 
-SETUP = """
-import sys
-from Cython.Build import cythonize
-from setuptools import Extension, setup
-
-package, headers = sys.argv.pop(), sys.argv.pop()
-extension = Extension("user_of_fastbp", ["user_of_fastbp.pyx"], include_dirs=[headers])
-setup(name="user", ext_modules=cythonize([extension], include_path=[package]))
-"""
-
 USE = """
 import sys
 import numpy as np
@@ -56,37 +40,13 @@ np.savez(sys.argv[2], A=A, total=total)
 """
 
 
-def has_compiler():
-    configured = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "").split()
-    return any(shutil.which(name) for name in [*configured[:1], "cc", "gcc", "clang", "cl"])
-
-
 @pytest.mark.skipif(not has_compiler(), reason="no C compiler is found")
 def test_kernels_from_cython(tmp_path):
-    headers = Path(fastbp.kernels.get_include())
-    (tmp_path / "user_of_fastbp.pyx").write_text(MODULE)
-    (tmp_path / "setup.py").write_text(SETUP)
-
-    # the package under test, also where it was named by a path relative to another directory
-    search_path = os.pathsep.join([str(headers.parents[1]), os.environ.get("PYTHONPATH", "")])
-
-    def run(*arguments):
-        process = subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": search_path},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert process.returncode == 0, process.stdout + process.stderr
-
-    run("setup.py", "build_ext", "--inplace", headers, headers.parents[1])
-
+    compile_module(tmp_path, "user_of_fastbp", MODULE)
     rng = np.random.default_rng(0)
     X, W, b = rng.normal(size=(7, 5)), rng.normal(size=(5, 9)), rng.normal(size=9)
     np.savez(tmp_path / "in.npz", X=X, W=W, b=b)
-    run("-c", USE, "in.npz", "out.npz")
+    run_python(tmp_path, "-c", USE, "in.npz", "out.npz")
     with np.load(tmp_path / "out.npz") as results:
         assert_array_equal(results["A"], fastbp.kernels.dense_forward(X, W, b, "tanh"))
         assert_array_equal(results["total"], np.full(5, 7))

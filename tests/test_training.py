@@ -1,5 +1,6 @@
 """The trainer without an estimator: rates ahead of time, chunks of epochs, the log, validation; `training/`."""
 
+import _thread
 import re
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeResult
 
+import fastbp.threads
 import fastbp.training.trainer
-from fastbp import Network
+from fastbp import MLPRegressor, Network
 from fastbp.data import make_data
 from fastbp.kernels.patience import Patience
 from fastbp.optimizers import OPTIMIZERS
@@ -233,3 +235,38 @@ def test_lbfgs_keeps_the_last_iterate_when_it_is_interrupted(monkeypatch):
     assert_array_equal(network.params, progress.x)
     # the iterate, and not the point that the line search was trying
     assert (network.params != calls[-1]).any()
+
+
+class Listener:
+    """A callback that does nothing."""
+
+    def on_epoch_end(self, state):
+        return False
+
+
+WATCHED = {
+    "nobody": {},
+    "a callback": dict(callbacks=Listener()),
+    "a log": dict(verbose=True),
+    "early stopping": dict(early_stopping=True),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+@pytest.mark.parametrize("watched", WATCHED.values(), ids=WATCHED)
+def test_threads_live_for_the_whole_fit(solver, watched, monkeypatch):
+    started, start = [], _thread.start_new_thread
+
+    def start_new_thread(function, arguments):
+        started.append(arguments)
+        return start(function, arguments)
+
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(_thread, "start_new_thread", start_new_thread)
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(100, 3)), rng.normal(size=100)
+    params = dict(hidden_layer_sizes=(5,), batch_size=50, max_iter=6, tol=0, random_state=0)
+    model = MLPRegressor(**params, solver=solver, n_threads=3, **watched).fit(X, y)
+    assert model.n_iter_ > 3
+    assert len(started) == 2

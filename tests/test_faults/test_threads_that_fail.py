@@ -7,7 +7,6 @@ import _thread
 import os
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -18,7 +17,6 @@ import fastbp.derivatives
 import fastbp.network
 import fastbp.threads
 from fastbp import MLPClassifier, Network
-from fastbp.kernels.pool import Pool
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -117,55 +115,6 @@ def test_an_exception_while_threads_are_started_reaches_the_caller(shared):
         with pytest.raises(KeyboardInterrupt):
             Network([6, 2], n_threads=3).forward(X)
     assert_array_equal(fitted(3), expected)
-
-
-# A pool
-
-
-def test_pool_does_every_piece_once():
-    done = []
-    for n_threads in (1, 2, 5):
-        Pool(100).run(done.extend, n_threads)
-        assert sorted(done) == list(range(100))
-        done.clear()
-    Pool(0).run(done.extend, 3)
-    assert not done
-
-
-def test_an_error_in_a_helper_stops_all_and_reaches_the_caller():
-    here, helper_is_there = _thread.get_ident(), threading.Event()
-
-    def work(pool):
-        for piece in pool:
-            if _thread.get_ident() == here:
-                helper_is_there.wait(60)
-            else:
-                helper_is_there.set()
-                raise ZeroDivisionError(f"in piece {piece}")
-            while not pool.halted:
-                time.sleep(0.001)
-
-    with pytest.raises(ZeroDivisionError, match="in piece"):
-        Pool(1000).run(work, 2)
-
-
-def test_an_error_in_the_calling_thread_stops_the_helpers():
-    here, helper_is_there, gone = _thread.get_ident(), threading.Event(), []
-
-    def work(pool):
-        for _ in pool:
-            if _thread.get_ident() == here:
-                helper_is_there.wait(60)
-                raise KeyError
-            helper_is_there.set()
-            while not pool.halted:
-                time.sleep(0.001)
-            gone.append(True)
-            return
-
-    with pytest.raises(KeyError):
-        Pool(1000).run(work, 2)
-    assert gone == [True]
 
 
 # Processes

@@ -19,8 +19,9 @@ from libc.stdlib cimport calloc, free
 from fastbp.kernels.processor cimport current_processor, flush_denormals, leave_processor, restore_denormals
 from fastbp.kernels.workers cimport Workers
 
-# How long a worker waits for the next order before it parks. To park and to be woken up costs some ten microseconds.
-cdef double AWAKE_SECONDS = 0.001
+# How long a worker waits for the next order before it parks: longer than the shuffle and the Python code between two
+# short epochs take. To wake up a parked worker takes some 50 microseconds.
+cdef double AWAKE_SECONDS = 0.0003
 
 
 cdef class Task:

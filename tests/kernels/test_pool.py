@@ -1,0 +1,78 @@
+"""Pieces of work that threads take; `pool.pyx`. Threads that fail and forks: `test_faults`."""
+
+import threading
+import time
+
+import pytest
+
+import fastbp.kernels.pool
+from fastbp.kernels.pool import Pool
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_every_piece_is_done_once(n_threads):
+    done = []
+    Pool(100).run(done.extend, n_threads)
+    assert sorted(done) == list(range(100))
+
+
+def test_no_pieces():
+    done = []
+    Pool(0).run(done.extend, 3)
+    assert not done
+
+
+def test_an_error_in_a_worker_stops_all_and_reaches_the_caller():
+    here, worker_is_there = threading.get_ident(), threading.Event()
+
+    def work(pool):
+        for piece in pool:
+            if threading.get_ident() == here:
+                worker_is_there.wait(60)
+            else:
+                worker_is_there.set()
+                raise ZeroDivisionError(f"in piece {piece}")
+            while not pool.halted:
+                time.sleep(0.001)
+
+    with pytest.raises(ZeroDivisionError, match="in piece"):
+        Pool(1000).run(work, 2)
+
+
+def test_an_error_in_the_calling_thread_stops_the_workers():
+    here, worker_is_there, gone = threading.get_ident(), threading.Event(), []
+
+    def work(pool):
+        for _ in pool:
+            if threading.get_ident() == here:
+                worker_is_there.wait(60)
+                raise KeyError
+            worker_is_there.set()
+            while not pool.halted:
+                time.sleep(0.001)
+            gone.append(True)
+            return
+
+    with pytest.raises(KeyError):
+        Pool(1000).run(work, 2)
+    assert gone == [True]
+
+
+def test_a_signal_while_the_calling_thread_waits_stops_the_workers(monkeypatch):
+    here, worker_is_there = threading.get_ident(), threading.Event()
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    def work(pool):
+        for _ in pool:
+            if threading.get_ident() == here:
+                worker_is_there.wait(60)
+                return  # to wait for the worker
+            worker_is_there.set()
+            while not pool.halted:
+                time.sleep(0.001)
+
+    monkeypatch.setattr(fastbp.kernels.pool, "look_outside", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Pool(2).run(work, 2)

@@ -277,22 +277,22 @@ def test_float32():
     assert model.predict(X.astype(np.float32)).dtype == np.float32
 
 
-def test_as_network_sees():
+def test_network_and_data():
     for Estimator, y in ((MLPRegressor, SCORE), (MLPClassifier, CLASSES["multiclass"][0] + 7)):
         model = Estimator(**SMALL).fit(X, y)
-        network, given, targets = model._as_network_sees(X.tolist(), y.tolist())
+        network, given, targets = model._network_and_data(X.tolist(), y.tolist())
         assert network is model.network_
         assert_array_equal(given, X)
         assert np.isfinite(network.loss_and_gradient(given, targets)[0])
-        assert model._as_network_sees(X)[2] is None
+        assert model._network_and_data(X)[2] is None
         with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 3"):
-            model._as_network_sees(X[:, :2], y)
+            model._network_and_data(X[:, :2], y)
         with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 3"):
-            model._as_network_sees(X[:, :2])
+            model._network_and_data(X[:, :2])
     with pytest.raises(ValueError, match=r"`y` has classes not in `self.classes_`"):
-        model._as_network_sees(X, y + 100)
+        model._network_and_data(X, y + 100)
     with pytest.raises(NotFittedError):
-        MLPRegressor()._as_network_sees(X, SCORE)
+        MLPRegressor()._network_and_data(X, SCORE)
     counts = MLPRegressor("poisson", **SMALL).fit(X, COUNTS)
     with pytest.raises(ValueError, match="loss='poisson' requires y >= 0"):
-        counts._as_network_sees(X, -COUNTS - 1)
+        counts._network_and_data(X, -COUNTS - 1)

@@ -145,7 +145,7 @@ def test_an_optimizer_goes_on(way, tmp_path):
     optimizer = way(OptimizerState(Adam(), 50, np.dtype(float)), tmp_path)
     for array in optimizer.state:
         array += 1
-    assert optimizer.fits("adam", np.zeros(50))
+    assert optimizer.matches("adam", np.zeros(50))
 
 
 @both_ways

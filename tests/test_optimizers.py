@@ -113,9 +113,9 @@ def test_copies_of_the_state_are_independent(way):
     assert (state.t, state.state[0].any()) == (0, False)
 
 
-def test_fits():
+def test_matches():
     state = OptimizerState(Adam(), 3, np.dtype(np.float32))
-    assert state.fits("adam", np.zeros(3, np.float32))
-    assert not state.fits("sgd", np.zeros(3, np.float32))
-    assert not state.fits("adam", np.zeros(4, np.float32))
-    assert not state.fits("adam", np.zeros(3))
+    assert state.matches("adam", np.zeros(3, np.float32))
+    assert not state.matches("sgd", np.zeros(3, np.float32))
+    assert not state.matches("adam", np.zeros(4, np.float32))
+    assert not state.matches("adam", np.zeros(3))

@@ -163,7 +163,7 @@ def test_another_form_of_targets(first):
     forms = ("indicators of several labels", "one label for each row")[:: -1 if first == "multilabel" else 1]
     for other in others:
         came = TARGETS[other](y)
-        for call in (model.fit, model.partial_fit, model._as_network_sees):
+        for call in (model.fit, model.partial_fit, model._network_and_data):
             with pytest.raises(ValueError, match=f"y holds {forms[0]}.*learned from {forms[1]}"):
                 call(X, came)
     assert_array_equal(model.partial_fit(X[::-1], TARGETS[first](y)[::-1]).classes_, model.classes_)

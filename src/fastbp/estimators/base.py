@@ -23,11 +23,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import _safe_indexing
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastbp.data import check_sparse, check_weight_scale, make_data
+from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.copying import Copying
+from fastbp.estimators.inputs import needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import MLPParameters, is_stochastic, optimizer_of, schedule_of
 from fastbp.estimators.split import split_rows
@@ -78,10 +79,10 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
             raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
         hidden = self._hidden_layer_sizes()
         with Attempt(self, incremental) as attempt:
-            report = attempt.model._train(attempt, X, y, sample_weight, hidden, incremental, prepare)
+            warn_if_not_converged = attempt.model._train(attempt, X, y, sample_weight, hidden, incremental, prepare)
         for message, category in attempt.warnings:
             warnings.warn(message, category, stacklevel=5 if incremental else 4)
-        report()
+        warn_if_not_converged()
         return self
 
     def _train(self, attempt, X, y, sample_weight, hidden, incremental, prepare):
@@ -111,17 +112,17 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = Callbacks(self.callbacks, state)
         if self.solver == "lbfgs":
-            report = self._train_lbfgs(network, data, callbacks, attempt)
+            warn_if_not_converged = self._train_lbfgs(network, data, callbacks, attempt)
         else:
-            history = self._open_history(first_pass)
-            patience = self._open_patience(first_pass, incremental)
+            history = self._history(first_pass)
+            patience = self._patience(first_pass, incremental)
             if self.early_stopping:
                 rows, held_out = self._hold_out(X, y, targets, sample_weight, network.dtype, rng, attempt)
                 stopping = EarlyStopping(patience, network, held_out)
             else:
                 rows = np.arange(data.n_rows, dtype=np.int64) if self.shuffle else None
                 stopping = LossStopping(patience)
-            report = self._train_stochastic(
+            warn_if_not_converged = self._train_stochastic(
                 network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt
             )
         if not np.isfinite(network.params).all():
@@ -129,7 +130,7 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 "preprocessed."
             )
-        return report
+        return warn_if_not_converged
 
     def _hidden_layer_sizes(self):
         """hidden_layer_sizes as a list of int."""
@@ -170,7 +171,7 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
     # Training
 
     def _train_lbfgs(self, network, data, callbacks, attempt):
-        """L-BFGS from the network's weights. Returns what is left to do: to warn if it did not converge."""
+        """L-BFGS from the network's weights. Returns a function that warns if it did not converge."""
         progress = OptimizeResult(x=network.params.astype(np.float64), fun=np.nan, loss=np.nan, nit=0)
         attempt.history = callbacks.state.history
         stopped = False
@@ -205,8 +206,8 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
         return network.objective(data, self._loss_scale)
 
     def _train_stochastic(self, network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt):
-        """Epochs of gradient descent. Returns what is left to do: to warn if they were too few."""
-        optimizer = self._open_optimizer(network, incremental)
+        """Epochs of gradient descent. Returns a function that warns if they were too few."""
+        optimizer = self._optimizer_state(network, incremental)
         trainer = Trainer(
             network,
             optimizer,
@@ -234,7 +235,7 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
                     lock=lock,
                 )
         finally:
-            self._close(network, optimizer, history, stopping)
+            self._set_training_attributes(network, optimizer, history, stopping)
         choice = stopping.warning(stopped, self.max_iter)
         if choice:
             attempt.warn(choice, RuntimeWarning)
@@ -251,7 +252,7 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
             )
         return lambda: message and warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
-    def _open_history(self, first_pass):
+    def _history(self, first_pass):
         """The record to go on with, from the attributes of the last run."""
         scored = self.early_stopping
         history = History(validation_scores=[] if scored else None)
@@ -263,7 +264,7 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
             history.validation_scores = list(getattr(self, "validation_scores_", None) or ())
         return history
 
-    def _open_patience(self, first_pass, incremental):
+    def _patience(self, first_pass, incremental):
         """Patience is new in every fit: what the last run reached on its data is no measure for this one's."""
         patience = Patience(self.tol, self.n_iter_no_change)
         best_loss = getattr(self, "best_loss_", None)  # None: the last run watched the score
@@ -271,10 +272,10 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
             patience.best, patience.count = best_loss, getattr(self, "_no_improvement_count", 0)
         return patience
 
-    def _open_optimizer(self, network, incremental):
+    def _optimizer_state(self, network, incremental):
         """The state to go on with, or a new one."""
         optimizer, state = optimizer_of(self), getattr(self, "_optimizer", None)
-        if incremental and state is not None and state.fits(optimizer.name, network.params):
+        if incremental and state is not None and state.matches(optimizer.name, network.params):
             return state.copy()
         return OptimizerState(optimizer, network.n_params, network.dtype, self.learning_rate_init)
 
@@ -314,7 +315,7 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
             )
         return min(self.batch_size, n_rows)
 
-    def _close(self, network, optimizer, history, stopping):
+    def _set_training_attributes(self, network, optimizer, history, stopping):
         """Write the attributes of a run that is over, or was interrupted."""
         self._adopt(network)
         self._optimizer = optimizer
@@ -341,33 +342,27 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
         network.alpha = float(self.alpha)
         return network
 
-    def _as_network_sees(self, X, y=None):
+    def _network_and_data(self, X, y=None):
         """(network, X, targets): the fitted network, and data as its methods take them."""
         network = self.network_
         if y is None:
-            return network, self._check_X(X), None
+            return network, validated_X(self, X), None
         X, y = self._check(X, y, reset=False)
         self._check_targets(y)
         return network, X, self._encode(y, X.dtype)
 
     # Prediction
 
-    def _as_it_is(self):
+    def _snapshot(self):
         """The estimator, with the attributes it has now: a fit that ends meanwhile gives it new ones, all at once."""
         return with_attributes(self, vars(self))
 
-    def _check_X(self, X):
-        """X as the network takes it."""
-        check_sparse("X", X)
-        check_numeric("X", X)
-        return validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
-
     def _forward(self, X, raw=False):
         """The network's output for rows of X, validated; `raw`: before the output activation."""
-        if not self._is_valid_already(X):
+        if not needs_no_validation(self, X):
             check_is_fitted(self)
             self._check_weights_are_fitted()
-            X = self._check_X(X)
+            X = validated_X(self, X)
         network = self._fitted_network()
         if X.dtype == np.float64 != network.dtype:
             network = network.astype(np.float64)
@@ -387,24 +382,6 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
                     )
         dtype = np.asarray(self.coefs_[0]).dtype
         return f"X holds values so large that sums in {dtype} overflow. Scale X as it was scaled for fit."
-
-    def _is_valid_already(self, X):
-        """Whether X is an array on which `validate_data` would change and report nothing.
-
-        The fast door: for a single row the validation takes five times as long as all the rest.
-        """
-        return (
-            type(X) is np.ndarray
-            and X.dtype in (np.float64, np.float32)
-            and X.flags.c_contiguous
-            and X.flags.aligned
-            and X.ndim == 2
-            and len(X) > 0
-            and "n_layers_" in self.__dict__
-            and X.shape[1] == self.n_features_in_
-            and "feature_names_in_" not in self.__dict__
-            and all_finite(X)
-        )
 
     def _check_solver(self):
         if not is_stochastic(self.solver):

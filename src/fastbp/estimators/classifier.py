@@ -21,7 +21,7 @@ from fastbp.data import check_sparse, indicator_csr
 from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
 from fastbp.estimators.numeric import check_numeric
-from fastbp.estimators.signatures import hides_others, refuse_others
+from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.kernels.activations import activation_forward
 from fastbp.kernels.predictor import all_finite
 from fastbp.losses import Loss
@@ -210,7 +210,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._label_binarizer.inverse_transform(output)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @hides_others
+    @hide_unexpected
     def fit(
         self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None, **others
     ) -> Self:
@@ -228,7 +228,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self : MLPClassifier
         """
-        refuse_others(self, others)
+        reject_unexpected(self, others)
         return self._fit(X, y, sample_weight, incremental=False)
 
     @available_if(lambda self: self._check_solver())
@@ -271,7 +271,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         """
-        model = self._as_it_is()
+        model = self._snapshot()
         return model._decode(model._forward(X))
 
     def predict_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
@@ -292,7 +292,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ValueError
             If a probability is not a number, because X is too large or weights are not finite.
         """
-        model = self._as_it_is()
+        model = self._snapshot()
         output = model._forward(X)
         if output.shape[1] > 1:
             return output
@@ -309,7 +309,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
         """
-        model = self._as_it_is()
+        model = self._snapshot()
         raw = model._forward(X, raw=True)
         if len(model.classes_) == 1:
             return np.zeros_like(raw)

@@ -19,7 +19,7 @@ from fastbp.data import check_sparse
 from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
 from fastbp.estimators.numeric import check_numeric
-from fastbp.estimators.signatures import hides_others, refuse_others
+from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.losses import Loss, as_loss
 from fastbp.parametrized import NameOrObject, parameter, parametrized
 
@@ -160,7 +160,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         return output.ravel() if output.shape[1] == 1 else output
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @hides_others
+    @hide_unexpected
     def fit(
         self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None, **others
     ) -> Self:
@@ -177,7 +177,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         -------
         self : MLPRegressor
         """
-        refuse_others(self, others)
+        reject_unexpected(self, others)
         return self._fit(X, y, sample_weight, incremental=False)
 
     @available_if(lambda self: self._check_solver())
@@ -214,5 +214,5 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        model = self._as_it_is()
+        model = self._snapshot()
         return model._decode(model._forward(X))

@@ -1,4 +1,4 @@
-"""Arguments that `fit` does not have, and users of old answers in forums pass all the same."""
+"""Keyword arguments that `fit` does not have: refused by a message of our own, and hidden from its signature."""
 
 import inspect
 
@@ -7,15 +7,15 @@ from fastbp.estimators.weights import OWN_WEIGHTS
 INITIAL_WEIGHTS = ("coef_init", "intercept_init")
 
 
-def hides_others(method):
-    """A decorator: what `inspect` and metadata routing see of a method's signature is without its ``**others``."""
+def hide_unexpected(method):
+    """A method decorator: leave ``**others`` out of the signature that `inspect` and metadata routing see."""
     signature = inspect.signature(method)
     shown = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     method.__signature__ = signature.replace(parameters=shown)
     return method
 
 
-def refuse_others(estimator, others):
+def reject_unexpected(estimator, others):
     """TypeError for keyword arguments that `fit` does not have; for initial weights with the way to give them."""
     for name in others:
         way = f". {OWN_WEIGHTS}" if name in INITIAL_WEIGHTS else ""

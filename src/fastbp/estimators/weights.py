@@ -53,7 +53,7 @@ class FittedWeights:
                 raise TypeError(f"{name} must be a list of arrays, got {type(self.__dict__[name]).__name__}")
         held = [*self.coefs_, *self.intercepts_]
         are_views = len(held) == len(views) and all(a is b for a, b in zip(held, views, strict=True))
-        if are_views and self._is_as_set(network):
+        if are_views and self._has_current_activations(network):
             if network.loss != self.loss:
                 network = network.with_loss(self.loss)
             network.n_threads = self.n_threads
@@ -115,7 +115,7 @@ class FittedWeights:
         network.alpha = float(self.alpha)
         return network
 
-    def _is_as_set(self, network):
+    def _has_current_activations(self, network):
         """Whether the network has the activation that the parameters ask for."""
         activation = self.activation if isinstance(self.activation, str) else name_of(self.activation)
         return network.activations == (*[activation] * (len(network.layer_sizes) - 2), self.out_activation_)

@@ -6,7 +6,7 @@ from fastbp.data import checked_csr, dense
 from fastbp.network import Network
 
 
-def as_network_sees(net_or_estimator, X, y):
+def network_and_data(net_or_estimator, X, y):
     """The network, X and the targets behind a `Network` or a fitted estimator.
 
     Parameters
@@ -32,7 +32,7 @@ def as_network_sees(net_or_estimator, X, y):
     """
     if isinstance(net_or_estimator, Network):
         return net_or_estimator, X, y
-    look = getattr(net_or_estimator, "_as_network_sees", None)
+    look = getattr(net_or_estimator, "_network_and_data", None)
     if look is None:
         raise TypeError(
             "net_or_estimator must be a fastbp.Network or a fitted MLPClassifier or MLPRegressor of fastbp, got "
@@ -48,7 +48,7 @@ def dense_problem(net_or_estimator, X, y, sample_weight):
     Parameters
     ----------
     net_or_estimator, X, y
-        As for `as_network_sees`.
+        As for `network_and_data`.
     sample_weight : array-like of shape (n,) or None
 
     Returns
@@ -60,7 +60,7 @@ def dense_problem(net_or_estimator, X, y, sample_weight):
         Class numbers as indicators.
     weight : ndarray of shape (n,), float64, or None
     """
-    network, X, y = as_network_sees(net_or_estimator, X, y)
+    network, X, y = network_and_data(net_or_estimator, X, y)
     X = network._check_X(X)
     X = dense("X", checked_csr("X", X).toarray() if sparse.issparse(X) else X, network.dtype)
     data = network._make_data(X, y, sample_weight)

@@ -57,7 +57,7 @@ class OptimizerState:
         # read-only where the pickle's buffers, or a memory map, are not to be written to: steps write
         self.state = [np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"]) for array in self.state]
 
-    def fits(self, name, params):
+    def matches(self, name, params):
         """Whether this is the state of the optimizer `name`, for such parameters."""
         is_same = name == self.name
         return is_same and all(s.shape == params.shape and s.dtype == params.dtype for s in self.state)

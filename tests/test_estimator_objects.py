@@ -11,6 +11,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fastbp import MLPClassifier, MLPRegressor, Network
@@ -157,6 +159,13 @@ def test_set_params_of_a_name():
         model.set_params(solver__momentum=0.5)
     with pytest.raises(ValueError, match="Invalid parameter 'solvers' for estimator MLPRegressor"):
         model.set_params(solvers__beta_1=0.5)
+
+
+def test_nested_parameters_in_a_pipeline():
+    pipeline = make_pipeline(StandardScaler(), MLPRegressor(**SMALL, solver=SGD()))
+    search = GridSearchCV(pipeline, {"mlpregressor__solver__momentum": [0.1, 0.8]}, cv=2).fit(X, Y)
+    assert search.best_estimator_[-1].solver.momentum == search.best_params_["mlpregressor__solver__momentum"]
+    assert "SGD(momentum=" in search.best_estimator_._repr_html_()
 
 
 # Copies

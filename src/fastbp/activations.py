@@ -5,6 +5,7 @@ line here; its function and derivative are in ``kernels/activations.h``.
 """
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -83,6 +84,10 @@ def class_of(name):
 #: name -> class of every activation
 ACTIVATIONS = {name: class_of(name) for name in dispatch.ACTIVATIONS}
 globals().update({cls.__name__: cls for cls in ACTIVATIONS.values()})
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> type[Activation]: ...  # the classes above, for tools that only read the source
+
 
 #: Names of those that a hidden layer can have
 HIDDEN_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name not in OUTPUT_ONLY)

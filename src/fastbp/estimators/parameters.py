@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import KW_ONLY, fields
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -213,7 +213,7 @@ class MLPParameters(BaseEstimator):
         `fastbp.Callback`.""",
     )
 
-    def set_params(self, **params: Any) -> "MLPParameters":
+    def set_params(self, **params: Any) -> Self:
         """Set parameters of the estimator, or of the objects among them: ``solver__beta_1``.
 
         Parameters

@@ -251,6 +251,25 @@ def test_it_has_the_loss_and_the_penalty_that_are_set():
     assert_allclose(penalized - plain, 10 / 2 * 20 * 0.25 / N, rtol=1e-12)
 
 
+def test_looking_at_it_changes_nothing():
+    model = MLPRegressor(**SMALL, alpha=0.5, n_threads=1).fit(X, SCORE[:, 0])
+    first, trained = model.network_, vars(model)["_network"]
+    model.set_params(loss="poisson", alpha=10.0, n_threads=2)
+    second, before = model.network_, vars(model).copy()
+    model.predict(X)
+    for network, expected in ((first, ("squared_error", 0.5, 1)), (second, ("poisson", 10.0, 2))):
+        assert (network.loss, network.alpha, network.n_threads) == expected
+    assert (trained.loss, trained.alpha, trained.n_threads) == ("squared_error", 0.5, 1)
+    assert vars(model).keys() == before.keys()
+    assert all(value is before[name] for name, value in vars(model).items())
+    second.params *= 2
+    assert_array_equal(first.params, second.params)
+    with pytest.raises(ValueError, match="n_threads must be None or an integer >= 1, got 0"):
+        model.set_params(n_threads=0).predict(X)
+    with pytest.raises(ValueError, match="alpha must be a finite number >= 0, got -1"):
+        model.set_params(n_threads=None, alpha=-1).network_  # noqa: B018  to look at it is the test
+
+
 @both_estimators
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
 def test_its_loss_is_the_estimators(Estimator, container):

@@ -143,7 +143,6 @@ y = (X[:, 0] * X[:, 1] > 0).astype(int)
 class Work:
     def __init__(self):
         self.model = self.fit(1)
-        self.model.network_.n_threads = 1
         self.expected = self.results()
 
     @staticmethod
@@ -160,7 +159,7 @@ class Work:
         return [gradient, network.forward(X), *products]
 
     def check(self, fit=True):
-        self.model.network_.n_threads = 3
+        self.model.set_params(n_threads=3)
         for found, expected in zip(self.results(), self.expected, strict=True):
             assert (found == expected).all()
         if fit:  # scikit-learn's, around ours, imports a module, which is over when __del__ is called at exit

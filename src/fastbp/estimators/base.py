@@ -25,18 +25,20 @@ from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from fastbp.activations import name_of
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
-from fastbp.estimators.copying import Copying
+from fastbp.estimators.cloning import check_clones
 from fastbp.estimators.inputs import needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import MLPParameters, is_stochastic, optimizer_of, schedule_of
 from fastbp.estimators.split import split_rows
-from fastbp.estimators.weights import FittedWeights
+from fastbp.estimators.weights import OWN_WEIGHTS, dtype_of, fill, holds_views, layer_sizes_of, with_settings
 from fastbp.initializers import legacy_generator
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.predictor import all_finite
 from fastbp.losses import as_loss
+from fastbp.network import Network
 from fastbp.training import (
     Callbacks,
     EarlyStopping,
@@ -48,12 +50,13 @@ from fastbp.training import (
     TrainingState,
     minimize_lbfgs,
 )
+from fastbp.versions import note_version, warn_if_other_version
 
 #: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
 LOSS_CURVE_LIMIT = 10_000
 
 
-class BaseMLP(FittedWeights, Copying, MLPParameters):
+class BaseMLP(MLPParameters):
     """Base of MLPClassifier and MLPRegressor; not to be used itself."""
 
     # What the two estimators differ in
@@ -90,7 +93,7 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
         did not converge."""
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         if not first_pass:
-            self._check_weights_are_fitted()
+            self._check_layers_are_known()
         if vars(self).pop("_is_slim", False) and incremental:
             attempt.warn(
                 "This estimator was made by fastbp.slim: partial_fit begins with a new optimizer and a new generator."
@@ -168,6 +171,72 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
         except MemoryError as error:
             raise MemoryError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} is too large: {error}") from error
 
+    # The network, and the weights in coefs_ and intercepts_
+
+    def _build(self, layer_sizes, dtype, random_state=None):
+        """A network as the parameters describe it; without a `random_state` its weights are not drawn."""
+        return Network(
+            layer_sizes,
+            self.activation,
+            self.out_activation_,
+            self.loss,
+            alpha=self.alpha,
+            dtype=dtype,
+            random_state=random_state,
+            initializer=None if random_state is None else "glorot_uniform",
+            n_threads=self.n_threads,
+        )
+
+    def _adopt(self, network):
+        """Make `network` the fitted one: coefs_ and intercepts_ are views into its parameters."""
+        self._network = network
+        self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
+
+    def _fitted_network(self):
+        """The network with the weights that coefs_ and intercepts_ hold now.
+
+        The one that was trained, as long as these lists hold its views and `activation` is the same; else a new one
+        with copies of their values: the user has assigned some.
+        """
+        network = self.__dict__.get("_network")
+        coefs, intercepts = self.coefs_, self.intercepts_
+        if holds_views(network, coefs, intercepts) and network.activations == self._activations(network):
+            return network
+        sizes = layer_sizes_of(coefs, intercepts, self.n_features_in_, self.n_layers_, self.n_outputs_)
+        network = self._build(sizes, dtype_of(coefs))
+        fill(network, coefs, intercepts)
+        return network
+
+    def _activations(self, network):
+        """The activations that the parameters ask for, in a network with as many layers."""
+        activation = self.activation if isinstance(self.activation, str) else name_of(self.activation)
+        return (*[activation] * (len(network.layer_sizes) - 2), self.out_activation_)
+
+    def _missing_attributes(self):
+        """What a fit notes of the layers, and is not there."""
+        return [name for name in ("n_features_in_", "n_layers_", "n_outputs_") if not hasattr(self, name)]
+
+    def _check_layers_are_known(self):
+        """ValueError where coefs_ were assigned to an estimator that was never fitted: it does not know its layers."""
+        missing = self._missing_attributes()
+        if missing:
+            raise ValueError(
+                f"coefs_ and intercepts_ were assigned to this {type(self).__name__} before any fit: {missing[0]} is "
+                f"not known. {OWN_WEIGHTS}"
+            )
+
+    def _network_to_train(self, hidden):
+        """A copy of the fitted network, to go on with."""
+        network = self._fitted_network()
+        sizes = (self.n_features_in_, *hidden, self.n_outputs_)
+        if network.layer_sizes != sizes:
+            raise ValueError(
+                f"warm_start and partial_fit go on with the fitted layers {network.layer_sizes} (input to output), but "
+                f"hidden_layer_sizes and the data ask for {sizes}. Bring data with as many outputs and set "
+                "hidden_layer_sizes back, or fit anew with warm_start=False."
+            )
+        return with_settings(network, self.loss, self.alpha, self.n_threads).copy()
+
     # Training
 
     def _train_lbfgs(self, network, data, callbacks, attempt):
@@ -200,7 +269,7 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight=None, *buffers):
         """Loss and gradient at a flat parameter vector (scikit-learn's test suite calls this)."""
-        network = self._fitted_network().copy()
+        network = self.network_.copy()
         network.params = packed_coef_inter
         data = make_data(X, np.asarray(y), sample_weight, self.n_outputs_, network.dtype)
         return network.objective(data, self._loss_scale)
@@ -332,15 +401,13 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
 
     @property
     def network_(self):
-        """Network: the fitted one, with the `loss` and `alpha` that are set now. To edit its `params` is to edit
-        ``coefs_``, but where arrays of your own were assigned there, or another `activation`: then it holds copies.
-        Each `fit` and `partial_fit` makes a new one.
+        """Network: the fitted one, with the `loss`, `alpha` and `n_threads` that are set now. To edit its `params` is
+        to edit ``coefs_``, unless arrays of your own were assigned there, or another `activation`: then it holds
+        copies. Each `fit` and `partial_fit` makes a new one.
         """
         check_is_fitted(self)
-        self._check_weights_are_fitted()
-        network = self._fitted_network()
-        network.alpha = float(self.alpha)
-        return network
+        self._check_layers_are_known()
+        return with_settings(self._fitted_network(), self.loss, self.alpha, self.n_threads)
 
     def _network_and_data(self, X, y=None):
         """(network, X, targets): the fitted network, and data as its methods take them."""
@@ -361,27 +428,16 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
         """The network's output for rows of X, validated; `raw`: before the output activation."""
         if not needs_no_validation(self, X):
             check_is_fitted(self)
-            self._check_weights_are_fitted()
+            self._check_layers_are_known()
             X = validated_X(self, X)
         network = self._fitted_network()
+        network = with_settings(network, network.loss, network.alpha, self.n_threads)
         if X.dtype == np.float64 != network.dtype:
             network = network.astype(np.float64)
         output = network.forward_unchecked(X, raw)
         if not all_finite(output):
             self._report_not_finite(output)
         return output
-
-    def _why_not_finite(self):
-        """Why an output for a finite X is not finite."""
-        for name in ("coefs_", "intercepts_"):
-            for number, array in enumerate(getattr(self, name)):
-                values = np.asarray(array)
-                if not np.isfinite(values).all():
-                    return (
-                        f"{name}[{number}] holds {values[~np.isfinite(values)][0]}. Assign finite weights, or fit anew."
-                    )
-        dtype = np.asarray(self.coefs_[0]).dtype
-        return f"X holds values so large that sums in {dtype} overflow. Scale X as it was scaled for fit."
 
     def _check_solver(self):
         if not is_stochastic(self.solver):
@@ -399,3 +455,22 @@ class BaseMLP(FittedWeights, Copying, MLPParameters):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    # Copies
+
+    def __sklearn_clone__(self):
+        try:
+            return super().__sklearn_clone__()
+        except Exception:
+            check_clones(self.callbacks)
+            raise
+
+    def __getstate__(self):
+        # coefs_ and intercepts_ hold the parameters; views into the network's vector would be pickled twice
+        state = super().__getstate__()
+        return note_version({name: value for name, value in state.items() if name != "_network"})
+
+    def __setstate__(self, state):
+        super().__setstate__(warn_if_other_version(state, type(self).__name__))
+        if hasattr(self, "coefs_") and not self._missing_attributes():
+            self._adopt(self._fitted_network())

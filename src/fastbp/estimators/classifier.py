@@ -22,6 +22,7 @@ from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
+from fastbp.estimators.weights import why_not_finite
 from fastbp.kernels.activations import activation_forward
 from fastbp.kernels.predictor import all_finite
 from fastbp.losses import Loss
@@ -328,7 +329,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _report_not_finite(self, output):
         if np.isnan(output).any():  # infinite raw predictions of probabilities 0 and 1 are fine
-            raise ValueError(f"the network's output is not a number: {self._why_not_finite()}")
+            raise ValueError(f"the network's output is not a number: {why_not_finite(self.coefs_, self.intercepts_)}")
 
     def score(
         self,

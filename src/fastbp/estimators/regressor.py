@@ -20,6 +20,7 @@ from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
+from fastbp.estimators.weights import why_not_finite
 from fastbp.losses import Loss, as_loss
 from fastbp.parametrized import NameOrObject, parameter, parametrized
 
@@ -153,7 +154,9 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
 
     def _report_not_finite(self, output):
         warnings.warn(
-            f"The prediction holds values that are not finite: {self._why_not_finite()}", RuntimeWarning, stacklevel=4
+            f"The prediction holds values that are not finite: {why_not_finite(self.coefs_, self.intercepts_)}",
+            RuntimeWarning,
+            stacklevel=4,
         )
 
     def _decode(self, output):

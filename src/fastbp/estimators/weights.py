@@ -1,14 +1,12 @@
-"""The weights of a fitted estimator: lists of arrays for the user, one network for the kernels.
+"""The weights of a fitted estimator: ``coefs_`` and ``intercepts_``, and the network that it trained.
 
-``coefs_`` and ``intercepts_`` are views into the network's flat vector, so that editing them edits the network. Users
-may also assign arrays of their own; then a network with these values is made when one is needed.
+The arrays are views into the network's flat vector, so that editing them edits the network. Users may also assign
+arrays of their own; then a network with these values is made when one is needed.
 """
 
 import numpy as np
 
-from fastbp.activations import name_of
-from fastbp.network import Network
-from fastbp.versions import note_version, warn_if_other_version
+from fastbp.checks import checked_alpha, checked_n_threads
 
 #: How to begin with weights of one's own, for messages
 OWN_WEIGHTS = (
@@ -18,114 +16,90 @@ OWN_WEIGHTS = (
 )
 
 
-class FittedWeights:
-    """The part of an estimator that looks after ``coefs_``, ``intercepts_`` and the network behind them."""
+def holds_views(network, coefs, intercepts):
+    """Whether two lists hold the network's own arrays: its `coefs` and its `intercepts`.
 
-    def _build(self, layer_sizes, dtype, random_state=None):
-        """A network as the parameters describe it; without a `random_state` its weights are not drawn."""
-        return Network(
-            layer_sizes,
-            self.activation,
-            self.out_activation_,
-            self.loss,
-            alpha=self.alpha,
-            dtype=dtype,
-            random_state=random_state,
-            initializer=None if random_state is None else "glorot_uniform",
-            n_threads=self.n_threads,
+    Raises
+    ------
+    TypeError
+        For anything but lists.
+    """
+    for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
+        if not hasattr(arrays, "__iter__"):
+            raise TypeError(f"{name} must be a list of arrays, got {type(arrays).__name__}")
+    if network is None:
+        return False
+    held, views = [*coefs, *intercepts], network.coefs + network.intercepts
+    return len(held) == len(views) and all(a is b for a, b in zip(held, views, strict=True))
+
+
+def layer_sizes_of(coefs, intercepts, n_features, n_layers, n_outputs):
+    """The layer sizes, input and output included, that follow from the shapes of the weights.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequence of array-like
+    n_features, n_layers, n_outputs : int
+        What the estimator was fitted with.
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    TypeError
+        For weights that are no real numbers.
+    ValueError
+        For shapes that do not fit together.
+    """
+    coefs, intercepts = [np.asarray(W) for W in coefs], [np.asarray(b) for b in intercepts]
+    for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
+        for i, array in enumerate(arrays):
+            if array.dtype.kind not in "fiub":
+                raise TypeError(f"{name}[{i}] must hold real numbers, got dtype {array.dtype}; convert with astype")
+    if len(coefs) != len(intercepts) or len(coefs) != n_layers - 1:
+        raise ValueError(
+            f"coefs_ and intercepts_ must hold {n_layers - 1} arrays each, one for each layer; got {len(coefs)} and "
+            f"{len(intercepts)}"
         )
+    sizes = [n_features]
+    for i, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
+        fan_out = n_outputs if i == len(coefs) - 1 else (W.shape[1] if W.ndim == 2 else "fan_out")
+        if W.shape != (sizes[-1], fan_out):
+            raise ValueError(f"coefs_[{i}] must have shape ({sizes[-1]}, {fan_out}), got {W.shape}")
+        if b.shape != (fan_out,):
+            raise ValueError(f"intercepts_[{i}] must have shape ({fan_out},), got {b.shape}")
+        sizes.append(fan_out)
+    return sizes
 
-    def _adopt(self, network):
-        """Make `network` the fitted one: coefs_ and intercepts_ are views into its parameters."""
-        self._network = network
-        self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
 
-    def _fitted_network(self):
-        """The network with the weights that coefs_ and intercepts_ hold now.
+def dtype_of(coefs):
+    """The dtype of a network with these weights: float32, unless the weights need float64."""
+    return np.result_type(*(np.asarray(W).dtype for W in coefs), np.float32)
 
-        The one that was trained, as long as these lists hold its views and `activation` is the same, with the loss that
-        is set now; else one with copies of their values: the user has assigned some.
-        """
-        network = self.__dict__.get("_network")
-        views = [] if network is None else network.coefs + network.intercepts
-        for name in ("coefs_", "intercepts_"):
-            if not hasattr(self.__dict__[name], "__iter__"):
-                raise TypeError(f"{name} must be a list of arrays, got {type(self.__dict__[name]).__name__}")
-        held = [*self.coefs_, *self.intercepts_]
-        are_views = len(held) == len(views) and all(a is b for a, b in zip(held, views, strict=True))
-        if are_views and self._has_current_activations(network):
-            if network.loss != self.loss:
-                network = network.with_loss(self.loss)
-            network.n_threads = self.n_threads
-            return network
-        sizes = self._layer_sizes_of_weights()
-        dtype = np.result_type(*(np.asarray(W).dtype for W in self.coefs_), np.float32)
-        network = self._build(sizes, dtype)
-        for view, values in zip(network.coefs + network.intercepts, held, strict=True):
-            view[...] = values
+
+def fill(network, coefs, intercepts):
+    """Copy weights into a network."""
+    for view, values in zip(network.coefs + network.intercepts, [*coefs, *intercepts], strict=True):
+        view[...] = values
+
+
+def with_settings(network, loss, alpha, n_threads):
+    """A network with other settings that shares the parameters; the network itself where it has these settings."""
+    if network.loss == loss and network.alpha == alpha and network.n_threads == n_threads:
         return network
+    network = network.with_loss(loss)  # a new object
+    network.alpha, network.n_threads = checked_alpha(alpha), checked_n_threads(n_threads)
+    return network
 
-    def _missing_attributes(self):
-        """What a fit notes of the layers, and is not there."""
-        return [name for name in ("n_features_in_", "n_layers_", "n_outputs_") if not hasattr(self, name)]
 
-    def _check_weights_are_fitted(self):
-        """ValueError where coefs_ were assigned to an estimator that was never fitted: it does not know its layers."""
-        missing = self._missing_attributes()
-        if missing:
-            raise ValueError(
-                f"coefs_ and intercepts_ were assigned to this {type(self).__name__} before any fit: {missing[0]} is "
-                f"not known. {OWN_WEIGHTS}"
-            )
-
-    def _layer_sizes_of_weights(self):
-        """The layer sizes that the shapes in coefs_ and intercepts_ tell; ValueError if they do not fit together."""
-        coefs = [np.asarray(W) for W in self.coefs_]
-        intercepts = [np.asarray(b) for b in self.intercepts_]
-        for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
-            for i, array in enumerate(arrays):
-                if array.dtype.kind not in "fiub":
-                    raise TypeError(f"{name}[{i}] must hold real numbers, got dtype {array.dtype}; convert with astype")
-        if len(coefs) != len(intercepts) or len(coefs) != self.n_layers_ - 1:
-            raise ValueError(
-                f"coefs_ and intercepts_ must hold {self.n_layers_ - 1} arrays each, one for each layer; got "
-                f"{len(coefs)} and {len(intercepts)}"
-            )
-        sizes = [self.n_features_in_]
-        for i, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
-            fan_out = self.n_outputs_ if i == len(coefs) - 1 else (W.shape[1] if W.ndim == 2 else "fan_out")
-            if W.shape != (sizes[-1], fan_out):
-                raise ValueError(f"coefs_[{i}] must have shape ({sizes[-1]}, {fan_out}), got {W.shape}")
-            if b.shape != (fan_out,):
-                raise ValueError(f"intercepts_[{i}] must have shape ({fan_out},), got {b.shape}")
-            sizes.append(fan_out)
-        return sizes
-
-    def _network_to_train(self, hidden):
-        """A copy of the fitted network, to go on with."""
-        network = self._fitted_network()
-        sizes = (self.n_features_in_, *hidden, self.n_outputs_)
-        if network.layer_sizes != sizes:
-            raise ValueError(
-                f"warm_start and partial_fit go on with the fitted layers {network.layer_sizes} (input to output), but "
-                f"hidden_layer_sizes and the data ask for {sizes}. Bring data with as many outputs and set "
-                "hidden_layer_sizes back, or fit anew with warm_start=False."
-            )
-        network = network.copy()
-        network.alpha = float(self.alpha)
-        return network
-
-    def _has_current_activations(self, network):
-        """Whether the network has the activation that the parameters ask for."""
-        activation = self.activation if isinstance(self.activation, str) else name_of(self.activation)
-        return network.activations == (*[activation] * (len(network.layer_sizes) - 2), self.out_activation_)
-
-    def __getstate__(self):
-        # coefs_ and intercepts_ hold the parameters; views into the network's vector would be pickled twice
-        state = super().__getstate__()
-        return note_version({name: value for name, value in state.items() if name != "_network"})
-
-    def __setstate__(self, state):
-        super().__setstate__(warn_if_other_version(state, type(self).__name__))
-        if hasattr(self, "coefs_") and not self._missing_attributes():
-            self._adopt(self._fitted_network())
+def why_not_finite(coefs, intercepts):
+    """Why the network's output for a finite X is not finite: part of a message."""
+    for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
+        for number, array in enumerate(arrays):
+            values = np.asarray(array)
+            if not np.isfinite(values).all():
+                return f"{name}[{number}] holds {values[~np.isfinite(values)][0]}. Assign finite weights, or fit anew."
+    dtype = np.asarray(coefs[0]).dtype
+    return f"X holds values so large that sums in {dtype} overflow. Scale X as it was scaled for fit."

@@ -1,38 +1,12 @@
-"""Copies of an estimator: what `sklearn.base.clone` makes of it, and one that is small."""
+"""A small copy of a fitted estimator, to be saved."""
 
-from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators.attempt import with_attributes
+from fastbp.estimators.base import BaseMLP
 
 #: Attributes that only `partial_fit` needs
 TRAINING_STATE = ("_optimizer", "_random_state", "_seed", "_no_improvement_count")
-
-
-class Copying:
-    """The part of an estimator that looks after its copies."""
-
-    def __sklearn_clone__(self):
-        try:
-            return super().__sklearn_clone__()
-        except Exception:
-            callbacks = self.callbacks
-            is_list = isinstance(callbacks, (list, tuple))
-            for number, callback in enumerate(callbacks if is_list else [callbacks]):
-                check_clone(callback, f"callbacks[{number}]" if is_list else "callbacks")
-            raise
-
-
-def check_clone(callback, name):
-    """TypeError if scikit-learn cannot clone a callback."""
-    try:
-        clone(callback, safe=False)
-    except Exception as error:
-        raise TypeError(
-            f"{name} cannot be cloned: {callback!r} raises {type(error).__name__}: {error}. Let its class inherit from "
-            "fastbp.Callback, whose objects are shared by all clones, or give it a method __sklearn_clone__ that "
-            "returns what a clone of the estimator gets."
-        ) from error
 
 
 def slim(estimator):
@@ -67,13 +41,13 @@ def slim(estimator):
     >>> len(pickle.dumps(model)) > 2 * len(pickle.dumps(slim(model)))
     True
     """
-    if not isinstance(estimator, Copying):
+    if not isinstance(estimator, BaseMLP):
         raise TypeError(
             f"estimator must be a MLPClassifier or MLPRegressor of fastbp, got {type(estimator).__name__}. Of a "
             "pipeline or a search, slim the perceptron in it: pipeline.steps[-1] = (name, slim(pipeline[-1]))."
         )
     check_is_fitted(estimator)
-    estimator._check_weights_are_fitted()
+    estimator._check_layers_are_known()
     attributes = {name: value for name, value in vars(estimator).items() if name not in TRAINING_STATE}
     other = with_attributes(estimator, attributes)
     other._adopt(other._fitted_network().copy())

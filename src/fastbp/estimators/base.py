@@ -29,13 +29,13 @@ from fastbp.activations import name_of
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.cloning import check_clones
-from fastbp.estimators.inputs import needs_no_validation, validated_X
+from fastbp.estimators.inputs import checked_hidden_layer_sizes, needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
-from fastbp.estimators.parameters import MLPParameters, is_stochastic, optimizer_of, schedule_of
+from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of
+from fastbp.estimators.resumption import history_of, optimizer_state_of, patience_of, set_training_attributes
 from fastbp.estimators.split import split_rows
 from fastbp.estimators.weights import OWN_WEIGHTS, dtype_of, fill, holds_views, layer_sizes_of, with_settings
 from fastbp.initializers import legacy_generator
-from fastbp.kernels.patience import Patience
 from fastbp.kernels.predictor import all_finite
 from fastbp.losses import as_loss
 from fastbp.network import Network
@@ -43,9 +43,7 @@ from fastbp.training import (
     Callbacks,
     EarlyStopping,
     HeldOut,
-    History,
     LossStopping,
-    OptimizerState,
     Trainer,
     TrainingState,
     minimize_lbfgs,
@@ -80,7 +78,7 @@ class BaseMLP(MLPParameters):
         """
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
-        hidden = self._hidden_layer_sizes()
+        hidden = checked_hidden_layer_sizes(self.hidden_layer_sizes)
         with Attempt(self, incremental) as attempt:
             warn_if_not_converged = attempt.model._train(attempt, X, y, sample_weight, hidden, incremental, prepare)
         for message, category in attempt.warnings:
@@ -117,8 +115,8 @@ class BaseMLP(MLPParameters):
         if self.solver == "lbfgs":
             warn_if_not_converged = self._train_lbfgs(network, data, callbacks, attempt)
         else:
-            history = self._history(first_pass)
-            patience = self._patience(first_pass, incremental)
+            history = history_of(self, first_pass)
+            patience = patience_of(self, incremental and not first_pass)
             if self.early_stopping:
                 rows, held_out = self._hold_out(X, y, targets, sample_weight, network.dtype, rng, attempt)
                 stopping = EarlyStopping(patience, network, held_out)
@@ -134,17 +132,6 @@ class BaseMLP(MLPParameters):
                 "preprocessed."
             )
         return warn_if_not_converged
-
-    def _hidden_layer_sizes(self):
-        """hidden_layer_sizes as a list of int."""
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        for size in sizes:
-            if isinstance(size, (bool, np.bool_)) or not isinstance(size, Integral):
-                raise ValueError(f"hidden_layer_sizes must be integers, got {size!r} in {sizes}.")
-        if any(size <= 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [int(size) for size in sizes]
 
     @property
     def _loss_scale(self):
@@ -276,7 +263,7 @@ class BaseMLP(MLPParameters):
 
     def _train_stochastic(self, network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt):
         """Epochs of gradient descent. Returns a function that warns if they were too few."""
-        optimizer = self._optimizer_state(network, incremental)
+        optimizer = optimizer_state_of(self, network, incremental)
         trainer = Trainer(
             network,
             optimizer,
@@ -304,7 +291,8 @@ class BaseMLP(MLPParameters):
                     lock=lock,
                 )
         finally:
-            self._set_training_attributes(network, optimizer, history, stopping)
+            self._adopt(network)
+            set_training_attributes(self, optimizer, history, stopping)
         choice = stopping.warning(stopped, self.max_iter)
         if choice:
             attempt.warn(choice, RuntimeWarning)
@@ -320,33 +308,6 @@ class BaseMLP(MLPParameters):
                 "converged yet."
             )
         return lambda: message and warnings.warn(message, ConvergenceWarning, stacklevel=5)
-
-    def _history(self, first_pass):
-        """The record to go on with, from the attributes of the last run."""
-        scored = self.early_stopping
-        history = History(validation_scores=[] if scored else None)
-        if first_pass:
-            return history
-        history.t = getattr(self, "t_", 0)
-        history.loss_curve = list(getattr(self, "loss_curve_", ()))
-        if scored:
-            history.validation_scores = list(getattr(self, "validation_scores_", None) or ())
-        return history
-
-    def _patience(self, first_pass, incremental):
-        """Patience is new in every fit: what the last run reached on its data is no measure for this one's."""
-        patience = Patience(self.tol, self.n_iter_no_change)
-        best_loss = getattr(self, "best_loss_", None)  # None: the last run watched the score
-        if incremental and not first_pass and best_loss is not None:
-            patience.best, patience.count = best_loss, getattr(self, "_no_improvement_count", 0)
-        return patience
-
-    def _optimizer_state(self, network, incremental):
-        """The state to go on with, or a new one."""
-        optimizer, state = optimizer_of(self), getattr(self, "_optimizer", None)
-        if incremental and state is not None and state.matches(optimizer.name, network.params):
-            return state.copy()
-        return OptimizerState(optimizer, network.n_params, network.dtype, self.learning_rate_init)
 
     def _hold_out(self, X, y, targets, sample_weight, dtype, rng, attempt):
         """The numbers of the rows to train on, and the rows that early stopping scores."""
@@ -383,19 +344,6 @@ class BaseMLP(MLPParameters):
                 f"batch_size={self.batch_size}, sample size {n_rows}."
             )
         return min(self.batch_size, n_rows)
-
-    def _set_training_attributes(self, network, optimizer, history, stopping):
-        """Write the attributes of a run that is over, or was interrupted."""
-        self._adopt(network)
-        self._optimizer = optimizer
-        self._no_improvement_count = stopping.patience.count
-        self.n_iter_, self.t_ = history.n_iter, history.t
-        self.loss_curve_ = history.loss_curve
-        if history.loss_curve:
-            self.loss_ = history.loss_curve[-1]
-        self.validation_scores_ = history.validation_scores
-        self.best_loss_ = stopping.best_loss
-        self.best_validation_score_ = stopping.best_score
 
     # Looking inside
 

@@ -1,4 +1,6 @@
-"""X as the network of a fitted estimator takes it."""
+"""X and `hidden_layer_sizes` as the network of an estimator takes them."""
+
+from numbers import Integral
 
 import numpy as np
 from sklearn.utils.validation import validate_data
@@ -33,3 +35,14 @@ def needs_no_validation(estimator, X):
         and "feature_names_in_" not in attributes
         and all_finite(X)
     )
+
+
+def checked_hidden_layer_sizes(sizes):
+    """The parameter `hidden_layer_sizes` as a list of int; ValueError unless all are integers above 0."""
+    sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+    for size in sizes:
+        if isinstance(size, (bool, np.bool_)) or not isinstance(size, Integral):
+            raise ValueError(f"hidden_layer_sizes must be integers, got {size!r} in {sizes}.")
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return [int(size) for size in sizes]

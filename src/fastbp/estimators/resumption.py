@@ -1,0 +1,91 @@
+"""What a run of training goes on with from the attributes of the last one, and the attributes that it leaves."""
+
+from fastbp.estimators.parameters import optimizer_of
+from fastbp.kernels.patience import Patience
+from fastbp.training import History, OptimizerState
+
+
+def history_of(estimator, first_pass):
+    """The record to go on with; a new one for new weights.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    first_pass : bool
+        Whether the run begins with new weights.
+
+    Returns
+    -------
+    History
+    """
+    scored = estimator.early_stopping
+    history = History(validation_scores=[] if scored else None)
+    if first_pass:
+        return history
+    history.t = getattr(estimator, "t_", 0)
+    history.loss_curve = list(getattr(estimator, "loss_curve_", ()))
+    if scored:
+        history.validation_scores = list(getattr(estimator, "validation_scores_", None) or ())
+    return history
+
+
+def patience_of(estimator, goes_on):
+    """A patience; where a run of `partial_fit` goes on with the weights, with the count and the best loss so far.
+
+    Each `fit` has a new one: what the last run reached on its data is no measure for this one's.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    goes_on : bool
+
+    Returns
+    -------
+    Patience
+    """
+    patience = Patience(estimator.tol, estimator.n_iter_no_change)
+    best_loss = getattr(estimator, "best_loss_", None)  # None: the last run watched the score
+    if goes_on and best_loss is not None:
+        patience.best, patience.count = best_loss, getattr(estimator, "_no_improvement_count", 0)
+    return patience
+
+
+def optimizer_state_of(estimator, network, incremental):
+    """A copy of the state to go on with in `partial_fit`, or a new one.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    network : Network
+    incremental : bool
+        Whether this is `partial_fit`.
+
+    Returns
+    -------
+    OptimizerState
+    """
+    optimizer, state = optimizer_of(estimator), getattr(estimator, "_optimizer", None)
+    if incremental and state is not None and state.matches(optimizer.name, network.params):
+        return state.copy()
+    return OptimizerState(optimizer, network.n_params, network.dtype, estimator.learning_rate_init)
+
+
+def set_training_attributes(estimator, optimizer, history, stopping):
+    """Write the attributes of a run that is over, or was interrupted; not the weights.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    optimizer : OptimizerState
+    history : History
+    stopping : LossStopping or EarlyStopping
+    """
+    estimator._optimizer = optimizer
+    estimator._no_improvement_count = stopping.patience.count
+    estimator.n_iter_, estimator.t_ = history.n_iter, history.t
+    estimator.loss_curve_ = history.loss_curve
+    if history.loss_curve:
+        estimator.loss_ = history.loss_curve[-1]
+    estimator.validation_scores_ = history.validation_scores
+    estimator.best_loss_ = stopping.best_loss
+    estimator.best_validation_score_ = stopping.best_score

@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.activations import ACTIVATIONS, Exp, Identity, Logistic, Relu, Softmax, Tanh
+from fastbp.estimators.parameters import from_name
 from fastbp.losses import BinaryLogLoss, FunctionLoss, LogLoss, Loss, Poisson, SquaredError
 from fastbp.optimizers import SGD, Adam, Optimizer
 from fastbp.schedules import Adaptive, Constant, InverseScaling, Schedule
@@ -378,6 +379,15 @@ def test_defaults_and_constraints_are_those_of_the_objects(Estimator, cls):
     for field in fields(cls):
         assert parameters[field.name].default == field.default
         assert parameters[field.name].metadata["constraint"] is field.metadata["constraint"]
+
+
+def test_the_name_of_an_optimizer_without_parameters_of_the_estimator_stands_for_its_defaults():
+    class Other(Adam):
+        name = "other"
+
+    estimator = MLPRegressor(beta_1=0.1)
+    assert from_name(Adam, estimator) == Adam(beta_1=0.1)
+    assert from_name(Other, estimator) == Other()
 
 
 def test_names_in_the_docstring():

@@ -13,7 +13,18 @@ import reference
 from fastbp import Network
 from fastbp.activations import ACTIVATIONS
 from fastbp.kernels import dispatch
-from fastbp.losses import LOSSES, BinaryLogLoss, FunctionLoss, LogLoss, Loss, Poisson, SquaredError, as_loss, resolve
+from fastbp.losses import (
+    LOSSES,
+    BinaryLogLoss,
+    FunctionLoss,
+    LogLoss,
+    Loss,
+    Poisson,
+    SquaredError,
+    as_loss,
+    as_text,
+    resolve,
+)
 
 every_class = pytest.mark.parametrize("cls", LOSSES.values())
 
@@ -46,6 +57,14 @@ def test_outputs_that_a_loss_accepts():
     assert accepted(SquaredError()) == accepted(FunctionLoss(loss_functions.poisson)) == set(ACTIVATIONS)
     assert accepted(Poisson()) == {"exp", "softplus", "logistic", "softmax"}
     assert accepted(LogLoss()) == accepted(BinaryLogLoss()) == {"logistic", "softmax"}
+
+
+def test_domains_in_words():
+    assert [as_text(domain) for domain in (Poisson.domain, Poisson.mean_domain, LogLoss.domain)] == [
+        ">= 0",
+        "positive",
+        "in [0, 1]",
+    ]
 
 
 def test_targets_of_the_squared_error():

@@ -32,8 +32,9 @@ class Sample(Parametrized):
         """
         Of the sample:
 
-        - one line,
-        - another.""",
+        {names}
+        - 'other': another.""",
+        names={"relu": Relu},
     )
 
 
@@ -64,8 +65,8 @@ width : float
 activation : {'relu', 'tanh'} or Activation, default='relu'
     Of the sample:
 
-    - one line,
-    - another."""
+    - 'relu': The activation 'relu' of a layer.
+    - 'other': another."""
     assert Sample.__doc__ == expected
 
 

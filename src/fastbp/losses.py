@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 REAL_NUMBERS = Interval(Real, None, None, closed="neither")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+POSITIVE = Interval(Real, 0, None, closed="neither")
 PROBABILITIES = Interval(Real, 0, 1, closed="both")
 
 
@@ -117,7 +119,7 @@ class Loss(Parametrized):
 
 @parametrized
 class SquaredError(Loss):
-    """Half the squared error, ``sum_j (a_j - y_j)**2 / 2`` over the outputs ``a`` of a row.
+    """Half the squared error, ``sum_j (a_j - y_j)**2 / 2`` over the outputs of a row.
 
     In the estimators' ``loss_`` it is the mean over the outputs, as in scikit-learn (its issue 8349).
 
@@ -188,7 +190,7 @@ class BinaryLogLoss(Loss):
 
 @parametrized
 class Poisson(Loss):
-    """Half the Poisson deviance, ``sum_j y_j log(y_j / a_j) - y_j + a_j``, for counts ``y`` with the means ``a``.
+    """Half the Poisson deviance, ``sum_j (y_j log(y_j / a_j) - y_j + a_j)``, for counts ``y >= 0`` with means ``a``.
 
     References
     ----------
@@ -202,8 +204,8 @@ class Poisson(Loss):
     """
 
     name = "poisson"
-    domain = Interval(Real, 0, None, closed="left")
-    mean_domain = Interval(Real, 0, None, closed="neither")
+    domain = NOT_NEGATIVE
+    mean_domain = POSITIVE
 
 
 #: name -> class of every built-in loss
@@ -340,9 +342,11 @@ class FunctionLoss(Loss):
 
 
 def as_text(domain):
-    """An interval of real numbers that contains its lower end, in words."""
+    """The domain of a loss in words; it has a lower end."""
     low, high = domain.left, domain.right
-    return f">= {low:g}" if high is None else f"in [{low:g}, {high:g}]"
+    if high is not None:
+        return f"in [{low:g}, {high:g}]"
+    return f">= {low:g}" if domain.closed == "left" else "positive"
 
 
 def as_loss(loss: str | Loss | Callable) -> Loss:

@@ -7,13 +7,14 @@ activations are made this way, and so are the estimators.
 
 from dataclasses import MISSING, dataclass, field, fields
 from inspect import cleandoc
+from textwrap import indent
 from typing import Any, ClassVar, dataclass_transform
 
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
 
 
-def parameter(default, constraint, type_text, doc, **metadata) -> Any:
+def parameter(default, constraint, type_text, doc, *, names=None, **metadata) -> Any:
     """A dataclass field that describes a parameter.
 
     Parameters
@@ -26,6 +27,8 @@ def parameter(default, constraint, type_text, doc, **metadata) -> Any:
         The type, in words, for the docstring; None where the constraint is a `NameOrObject`, which knows it.
     doc : str
         What the parameter does, for the docstring.
+    names : dict or None
+        Name -> class; ``{names}`` in `doc` is replaced by a list of the names, each with the summary of its class.
     **metadata : object
         Further entries of the field's metadata.
 
@@ -34,8 +37,10 @@ def parameter(default, constraint, type_text, doc, **metadata) -> Any:
     dataclasses.Field
     """
     type_text = constraint[0].type_text if type_text is None else type_text
-    metadata = {"constraint": constraint, "type_text": type_text, "doc": cleandoc(doc), **metadata}
-    return field(default=default, metadata=metadata)
+    doc = cleandoc(doc)
+    if names is not None:
+        doc = doc.replace("{names}", names_doc(names))
+    return field(default=default, metadata={"constraint": constraint, "type_text": type_text, "doc": doc, **metadata})
 
 
 def parameters_doc(cls):
@@ -46,6 +51,12 @@ def parameters_doc(cls):
         default = "" if f.default is MISSING else f", default={f.default!r}"
         entries.append(f"{f.name} : {f.metadata['type_text']}{default}\n    {doc}")
     return "\n\n".join(entries)
+
+
+def names_doc(classes):
+    """A list of names for a docstring, each with the summary of its class."""
+    summaries = {name: cls.__doc__.partition("\n\n")[0] for name, cls in classes.items()}
+    return "\n".join(f"- {name!r}: {indent(text, '  ').lstrip()}" for name, text in summaries.items())
 
 
 @dataclass_transform(field_specifiers=(parameter,))

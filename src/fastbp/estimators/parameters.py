@@ -20,9 +20,6 @@ from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from fastbp.parametrized import NameOrObject, Parametrized, parameter, parametrized
 from fastbp.schedules import SCHEDULES, InverseScaling, Schedule
 
-SOLVERS = NameOrObject(("lbfgs", *OPTIMIZERS), Optimizer)
-NAMED_SCHEDULES = NameOrObject(SCHEDULES, Schedule)
-
 
 def parameter_of(cls, name):
     """The estimators' parameter that stands for a field of an optimizer or a schedule given by its name.
@@ -68,17 +65,17 @@ class MLPParameters(BaseEstimator):
 
     solver: str | Optimizer = parameter(
         "adam",
-        [SOLVERS],
+        [NameOrObject(("lbfgs", *OPTIMIZERS), Optimizer)],
         None,
         """
-        - 'adam': stochastic gradient descent with adaptive moments (Kingma and Ba, 2015). Good on thousands of rows.
-        - 'sgd': stochastic gradient descent with momentum and a learning rate schedule.
-        - 'lbfgs': full-batch quasi-Newton; often best on small data. To look at each iteration or to stop early, use
+        {names}
+        - 'lbfgs': Full-batch quasi-Newton; often best on small data. To look at each iteration or to stop early, use
           `callbacks`: they see loss and network after each iteration, and stop by returning True. Warm-started fits of
           one iteration each lose the curvature that L-BFGS gathers.
 
         A name takes the constants from this estimator's parameters. An object of `fastbp.optimizers` has its own, which
         a grid search reaches as ``solver__beta_1``. `partial_fit` goes on with the constants of its first call.""",
+        names=OPTIMIZERS,
     )
 
     alpha: float = parameter(
@@ -99,15 +96,14 @@ class MLPParameters(BaseEstimator):
 
     learning_rate: str | Schedule = parameter(
         "constant",
-        [NAMED_SCHEDULES],
+        [NameOrObject(SCHEDULES, Schedule)],
         None,
         """
         Schedule. A name counts for 'sgd' only, as in scikit-learn; an object of `fastbp.schedules` for 'adam' too.
+        Patience is `n_iter_no_change`.
 
-        - 'constant': `learning_rate_init` throughout.
-        - 'invscaling': ``learning_rate_init / (t + 1) ** power_t`` after an epoch, with ``t`` the rows trained on.
-        - 'adaptive': divided by 5 whenever patience runs out (see `n_iter_no_change`); training stops when it is 1e-6
-          or less.""",
+        {names}""",
+        names=SCHEDULES,
     )
 
     learning_rate_init: float = parameter(

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY
+from textwrap import indent
 from typing import Self
 
 import numpy as np
@@ -21,9 +22,11 @@ from fastbp.estimators.docs import FUNCTION_LOSS, documented
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.estimators.weights import why_not_finite
-from fastbp.losses import Loss, as_loss
+from fastbp.losses import LOSSES, PROBABILITIES, Loss, as_loss, as_text
 from fastbp.parametrized import NameOrObject, parameter, parametrized
 
+#: The losses whose targets are no probabilities
+REGRESSION_LOSSES = {name: cls for name, cls in LOSSES.items() if cls.domain != PROBABILITIES}
 #: What the output layer can be: softmax is for classes
 OUTPUTS = ("auto", *(name for name in ACTIVATIONS if name != "softmax"))
 
@@ -34,10 +37,10 @@ class RegressionLoss:
 
     loss: str | Loss | Callable = parameter(
         "squared_error",
-        [NameOrObject(("squared_error", "poisson"), Loss), callable],
-        "{'squared_error', 'poisson'}, Loss or callable",
-        "Half the squared error, or half the Poisson deviance, which requires ``y >= 0``, or a function\n"
-        + FUNCTION_LOSS,
+        [NameOrObject(REGRESSION_LOSSES, Loss), callable],
+        f"{{{', '.join(map(repr, REGRESSION_LOSSES))}}}, Loss or callable",
+        "{names}\n- or a function\n" + indent(FUNCTION_LOSS, "  "),
+        names=REGRESSION_LOSSES,
     )
 
 
@@ -103,7 +106,8 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         if not loss.accepts_output(name):
             accepted = tuple(output for output in OUTPUTS[1:] if loss.accepts_output(output))
             raise ValueError(
-                f"output_activation must be positive for loss={loss.name!r}: 'auto' or one of {accepted}; got {name!r}"
+                f"output_activation must be {as_text(loss.mean_domain)} for loss={loss.name!r}: 'auto' or one of "
+                f"{accepted}; got {name!r}"
             )
         return name
 

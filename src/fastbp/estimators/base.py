@@ -20,7 +20,6 @@ from numbers import Integral
 import numpy as np
 from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import _safe_indexing
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
@@ -33,21 +32,13 @@ from fastbp.estimators.inputs import checked_hidden_layer_sizes, needs_no_valida
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of
 from fastbp.estimators.resumption import history_of, optimizer_state_of, patience_of, set_training_attributes
-from fastbp.estimators.split import split_rows
+from fastbp.estimators.split import hold_out
 from fastbp.estimators.weights import OWN_WEIGHTS, dtype_of, fill, holds_views, layer_sizes_of, with_settings
 from fastbp.initializers import legacy_generator
 from fastbp.kernels.predictor import all_finite
 from fastbp.losses import as_loss
 from fastbp.network import Network
-from fastbp.training import (
-    Callbacks,
-    EarlyStopping,
-    HeldOut,
-    LossStopping,
-    Trainer,
-    TrainingState,
-    minimize_lbfgs,
-)
+from fastbp.training import Callbacks, EarlyStopping, LossStopping, Trainer, TrainingState, minimize_lbfgs
 from fastbp.versions import note_version, warn_if_other_version
 
 #: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
@@ -118,7 +109,7 @@ class BaseMLP(MLPParameters):
             history = history_of(self, first_pass)
             patience = patience_of(self, incremental and not first_pass)
             if self.early_stopping:
-                rows, held_out = self._hold_out(X, y, targets, sample_weight, network.dtype, rng, attempt)
+                rows, held_out = hold_out(self, X, y, targets, sample_weight, network.dtype, rng, attempt)
                 stopping = EarlyStopping(patience, network, held_out)
             else:
                 rows = np.arange(data.n_rows, dtype=np.int64) if self.shuffle else None
@@ -308,30 +299,6 @@ class BaseMLP(MLPParameters):
                 "converged yet."
             )
         return lambda: message and warnings.warn(message, ConvergenceWarning, stacklevel=5)
-
-    def _hold_out(self, X, y, targets, sample_weight, dtype, rng, attempt):
-        """The numbers of the rows to train on, and the rows that early stopping scores."""
-        train, held_out = split_rows(
-            X.shape[0], sample_weight, self.validation_fraction, self._stratified(targets), rng
-        )
-        untrained = self._untrained_classes(targets, train)
-        if len(untrained):
-            attempt.warn(
-                f"early_stopping holds out every row of the classes {', '.join(map(str, untrained))}: none is left to "
-                "train on. Bring more rows of them, or lower validation_fraction."
-            )
-        y_val = y[held_out]
-        weight = None if sample_weight is None else sample_weight[held_out]
-
-        def score(output):
-            predictions = self._decode(output)
-            if predictions.dtype.kind == "f" and not np.isfinite(predictions).all():
-                return np.nan
-            with np.errstate(over="ignore"):
-                return float(self._score_function(y_val, predictions, sample_weight=weight))
-
-        data = make_data(_safe_indexing(X, held_out), targets[held_out], weight, self.n_outputs_, dtype)
-        return train, HeldOut(data, score, self._score_is_constant(y_val))
 
     def _batch_size(self, n_rows, incremental, attempt):
         """Rows of a batch. What does not fit is clipped, with a warning: in partial_fit once for a batch_size."""

@@ -32,6 +32,7 @@ cdef class Task:
 cdef class Team:
     cdef team_t c
     cdef readonly int64_t n_threads
+    cdef public bint alone
     cdef Workers workers
     cdef int64_t n_contexts
     cdef parking_t *parking
@@ -45,6 +46,7 @@ cdef class Team:
 
     cdef bint is_complete(self) noexcept nogil
     cdef int await_arrivals(self, double seconds) except -1 nogil
+    cdef bint run(self, Task task, int64_t begin, int64_t end) noexcept nogil
     cdef bint share(self, Task task, int64_t begin, int64_t end) noexcept nogil
     cdef bint run_alone(self, Task task, int64_t begin, int64_t end) noexcept nogil
     cdef void publish(self, void *task, int64_t begin, int64_t end) noexcept nogil

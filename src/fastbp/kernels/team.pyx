@@ -40,6 +40,12 @@ cdef class Team:
     ----------
     n_threads : int
         The calling thread included.
+
+    Attributes
+    ----------
+    n_threads : int
+    alone : bool
+        Whether the leader is to work alone for now.
     """
 
     def __cinit__(self, int64_t n_threads):
@@ -122,9 +128,15 @@ cdef class Team:
 
     # By the leader
 
+    cdef bint run(self, Task task, int64_t begin, int64_t end) noexcept nogil:
+        """Run the phases [begin, end), by all threads or by this one. False when `work` returned False in one of them,
+        which is then the last."""
+        if self.n_threads == 1 or self.alone or not self.is_complete():
+            return self.run_alone(task, begin, end)
+        return self.share(task, begin, end)
+
     cdef bint share(self, Task task, int64_t begin, int64_t end) noexcept nogil:
-        """Have the complete team run the phases [begin, end). False when `work` returned False in one of them, which
-        is then the last."""
+        """`run` by all threads of a complete team."""
         cdef bint go_on
         self.publish(<void *> task, begin, end)
         go_on = self.run_phases(0, &self.n_meetings)
@@ -132,7 +144,7 @@ cdef class Team:
         return go_on
 
     cdef bint run_alone(self, Task task, int64_t begin, int64_t end) noexcept nogil:
-        """The same by the calling thread: in each phase the shares of all threads."""
+        """`run` by this thread: in each phase the shares of all threads."""
         cdef int64_t phase, thread
         for phase in range(begin, end):
             for thread in range(self.n_threads):

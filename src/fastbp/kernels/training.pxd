@@ -20,8 +20,7 @@ cdef class TrainingLoop:
     cdef public double first_loss
 
     cdef bint run_step(self) except -1 nogil
-    cdef bint run_phases_of_step(self, bint shared) except -1 nogil
-    cdef bint run_phases(self, bint shared, int64_t begin, int64_t end) noexcept nogil
+    cdef bint run_phases(self) except -1 nogil
     cdef int call_loss(self) except -1 nogil
     cdef int check_interrupts(self) except -1 nogil
     cdef double run_gradient(self) except? -1 nogil

@@ -70,7 +70,7 @@ cdef class TrainingLoop:
 
     def __init__(self, Plan plan):
         self.plan, self.team, self.tuner = plan, Team(plan.n_threads), TeamTuner()
-        self.is_tuned = plan.flops < FLOPS_SURELY_SHARED
+        self.is_tuned = plan.n_threads > 1 and plan.flops < FLOPS_SURELY_SHARED
         self.check_interval = units_between_checks(plan.step_cost)
         self.first_loss = NAN
 
@@ -87,32 +87,23 @@ cdef class TrainingLoop:
     # One step
 
     cdef bint run_step(self) except -1 nogil:
-        """One step over the batch that is set, by the team or by one thread. False when it was abandoned."""
+        """One step over the batch that is set. False when it was abandoned."""
         cdef double begin
         cdef bint is_whole
-        if self.team.n_threads == 1 or not self.team.is_complete():
-            return self.run_phases_of_step(False)
-        if not self.is_tuned:
-            return self.run_phases_of_step(True)
+        if not self.is_tuned or not self.team.is_complete():
+            return self.run_phases()
         begin = now()
-        is_whole = self.run_phases_of_step(not self.tuner.alone)
+        is_whole = self.run_phases()
         self.tuner.note(begin, now())
+        self.team.alone = self.tuner.alone
         return is_whole
 
-    cdef bint run_phases_of_step(self, bint shared) except -1 nogil:
-        """The same; `shared`: whether the team does it."""
+    cdef bint run_phases(self) except -1 nogil:
+        """The phases of a step."""
         if self.plan.asks:
-            self.run_phases(shared, FORWARD, ROWS)
+            self.team.run(self.plan, FORWARD, ROWS)
             self.call_loss()
-            # the child of a fork in the user's function has no team
-            shared = shared and self.team.is_complete()
-        return self.run_phases(shared, ROWS, END_OF_STEP)
-
-    cdef bint run_phases(self, bint shared, int64_t begin, int64_t end) noexcept nogil:
-        """The phases [begin, end). False when the step was abandoned."""
-        if shared:
-            return self.team.share(self.plan, begin, end)
-        return self.team.run_alone(self.plan, begin, end)
+        return self.team.run(self.plan, ROWS, END_OF_STEP)
 
     cdef int call_loss(self) except -1 nogil:
         """Call the user's loss, in the floating-point mode that Python expects."""

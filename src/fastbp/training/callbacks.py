@@ -1,4 +1,4 @@
-"""Listening to a training run.
+"""Callbacks: the user's code that runs at the beginning of a fit, after each epoch, and at the end.
 
 A callback is a plain object with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)``, which ends
 training by returning True, and ``on_fit_end(state)``. All three get the same `TrainingState`. Where there are no
@@ -11,7 +11,7 @@ estimator, its callbacks among them, by ``copy.deepcopy``. A callback that canno
 holds an open file, a lock or a connection, has three ways out:
 
 - Let its class inherit from `fastbp.Callback`, or have a method ``__sklearn_clone__(self)`` that returns `self`: all
-  clones share the one object. It is told of every fit, of several at the same time where fits run in threads.
+  clones share the one object. It is called in every fit, in several at the same time where fits run in threads.
 - Let ``__sklearn_clone__`` return a new object for each clone.
 - Open the file in ``on_fit_begin`` and close it in ``on_fit_end``, so that there is nothing to copy between fits.
 
@@ -173,10 +173,11 @@ def read_only(array):
 
 
 class Callbacks:
-    """The callbacks of a run, told of each event in their order; False if there are none.
+    """The callbacks of a run, called at each event in their order; False if there are none.
 
-    A context manager around the run: a callback that was told of its beginning is told of its end, whatever happens in
-    between, and whatever another callback makes of it.
+    A context manager around the run: ``on_fit_begin`` of each callback is called when it is entered, and ``on_fit_end``
+    of each whose ``on_fit_begin`` has returned when it is left, also after an exception, and also when another
+    callback raises one.
 
     Parameters
     ----------
@@ -205,11 +206,11 @@ class Callbacks:
     def __bool__(self):
         return bool(self.objects)
 
-    def tell(self, event):
+    def notify(self, event):
         """Call the event's method of every callback that has it. Whether one of them returned something true."""
-        return any([self.tell_one(callback, event) for callback in self.objects])
+        return any([self.notify_one(callback, event) for callback in self.objects])
 
-    def tell_one(self, callback, event):
+    def notify_one(self, callback, event):
         """Call the event's method of a callback, if it has one. Whether it returned something true."""
         method = getattr(callback, event, None)
         return callable(method) and bool(method(self.state))
@@ -218,7 +219,7 @@ class Callbacks:
         self.begun = []
         try:
             for callback in self.objects:
-                self.tell_one(callback, "on_fit_begin")
+                self.notify_one(callback, "on_fit_begin")
                 self.begun.append(callback)
         except BaseException:
             self.__exit__()
@@ -233,7 +234,7 @@ class Callbacks:
         before, error = sys.exception(), None
         for callback in callbacks:
             try:
-                self.tell_one(callback, "on_fit_end")
+                self.notify_one(callback, "on_fit_end")
             except BaseException as latest:
                 if error is not None:
                     follow(latest, error, before)
@@ -255,4 +256,4 @@ def follow(latest, error, before):
 
 
 #: What calls code of the user's during training
-USERS_FUNCTIONS = (Callbacks.tell_one, FunctionLoss.checked)
+USERS_FUNCTIONS = (Callbacks.notify_one, FunctionLoss.checked)

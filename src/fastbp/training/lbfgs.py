@@ -30,7 +30,7 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     options : dict or None
         Further options of scipy's method.
     callbacks : Callbacks or None
-        Told of the end of every iteration, as of an epoch. The history of their state is told whether an exception
+        Called after every iteration, as after an epoch. The history of their state notes whether an exception
         came from outside.
 
     Returns
@@ -68,8 +68,8 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
             history.n_iter = progress.nit
             history.loss_curve.append(progress.loss)
             with blas.lifted():
-                told = callbacks.tell("on_epoch_end")
-            if told:
+                stop = callbacks.notify("on_epoch_end")
+            if stop:
                 nonlocal stopped
                 stopped = True
                 raise StopIteration

@@ -11,7 +11,7 @@ from fastbp.kernels.interrupts import is_from_outside
 from fastbp.kernels.training import COMPLETED, DIVERGED, GREW, GROWTH
 from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
 
-#: Epochs in one call of the compiled loop when nobody looks between them; bounds the memory of the table of rates.
+#: Epochs in one call of the compiled loop when no Python code runs between them; bounds the memory of the table of rates.
 EPOCHS_AT_ONCE = 256
 
 
@@ -36,7 +36,7 @@ class Trainer:
     verbose : bool
         Print a line for each epoch.
     callbacks : Callbacks or None
-        Told of the end of every epoch.
+        Called after every epoch.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class Trainer:
                     self.record_score(score)
                 # the schedule decides first, so that callbacks see the learning rate of the coming epoch
                 exhausted = stopping.is_exhausted and not self.lower_rate()
-                stopped = self.callbacks.tell("on_epoch_end") or exhausted
+                stopped = self.callbacks.notify("on_epoch_end") or exhausted
         return stopped
 
     def has_grown(self, loop, data, initial_params):

@@ -11,7 +11,7 @@ from fastbp.kernels.interrupts import is_from_outside
 from fastbp.kernels.training import COMPLETED, DIVERGED, GREW, GROWTH
 from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
 
-#: Epochs in one call of the compiled loop when no Python code runs between them; bounds the memory of the table of rates.
+#: Epochs in one call of the compiled loop when no Python code runs between them; bounds the memory of their rates.
 EPOCHS_AT_ONCE = 256
 
 

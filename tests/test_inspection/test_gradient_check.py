@@ -140,8 +140,8 @@ def test_custom_loss_with_a_wrong_factor(name, times):
     assert check["loss"].verdict == check["b_3"].verdict == "WRONG"
     if abs(times - 1) > 0.01:
         assert_allclose(check["loss"].factor, times, rtol=1e-3)
-        assert f"it is {times:.4g} times the slope, everywhere" in str(check)
-    assert "The gradient that the loss itself gives, by the raw prediction, is wrong" in str(check)
+        assert f"it is {times:.4g} times the central difference everywhere" in str(check)
+    assert "The gradient of the loss by the raw prediction is wrong" in str(check)
     assert "FAILED" in str(check)
 
 
@@ -186,7 +186,7 @@ def test_custom_loss_with_another_gradient():
     assert check["loss"].factor is None
     worst = check["loss"].worst
     i, j = check["loss"].index[worst]
-    assert f"{check['loss'].gradient[worst]:.6g} at ({i}, {j}), where the slope is" in str(check)
+    assert f"{check['loss'].gradient[worst]:.6g} at ({i}, {j}), where the central difference is" in str(check)
 
 
 def test_custom_loss_that_is_wrong_in_one_row():
@@ -280,7 +280,7 @@ def test_corners_are_left_out_and_counted():
     assert only["b_1"].verdict == "not checked"
     assert np.isnan(only["b_1"].largest_error)
     assert not only.passed
-    assert "b_1: every derivative lies at a corner, where a unit changes sign" in str(only)
+    assert "b_1: every derivative is at a corner, where a unit changes sign" in str(only)
     # elu has one slope there, but two second derivatives: the differences are off by a part of h
     smooth = Network([4, 6, 2], "elu", random_state=0)
     smooth.params = network.params

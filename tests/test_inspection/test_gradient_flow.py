@@ -270,7 +270,7 @@ def test_table():
     [
         (dict(X=X), "X and y must be given together"),
         (dict(y=Y), "X and y must be given together"),
-        (dict(sample_weight=Y), "sample_weight belongs to X and y of the probe"),
+        (dict(sample_weight=Y), "sample_weight must be given together with X and y"),
         (dict(every=0), "every must be an integer >= 1, got 0"),
         (dict(every=1.5), "every must be an integer >= 1, got 1.5"),
         (dict(every=True), "every must be an integer >= 1, got True"),

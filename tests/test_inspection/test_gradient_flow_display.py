@@ -65,7 +65,7 @@ def test_zeros_are_left_out_of_a_logarithmic_axis_and_named(pyplot, labels_apart
     assert np.isnan(display.lines_[1].get_ydata()).all()
     assert_array_equal(np.isnan(display.lines_[2].get_ydata()), [False, True, False])
     assert display.ax_.get_xlabel() == (
-        "epoch\n(zero or not finite, at times, and then not drawn: 2 of the layers 2 to 3)"
+        "epoch\n(some values are zero or not finite and not drawn: 2 of the layers 2 to 3)"
     )
     labels_apart(display.figure_)
     one = GradientFlowDisplay(epochs=[0, 1, 2], values=values[:, :2]).plot()

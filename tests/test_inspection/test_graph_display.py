@@ -292,7 +292,7 @@ def test_too_large():
     y = Variable(1.0)
     for _ in range(MAX_NODES):
         y = ad.tanh(y)
-    with pytest.raises(ValueError, match=f"a picture of {MAX_NODES + 1} nodes could not be read"):
+    with pytest.raises(ValueError, match=f"a picture of {MAX_NODES + 1} nodes would be unreadable"):
         GraphDisplay.from_graph(y)
 
 

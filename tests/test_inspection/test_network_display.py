@@ -131,7 +131,7 @@ def test_weights_that_are_not_finite(pyplot):
     [
         (dict(coefs=[]), "coefs must be matrices"),
         (dict(coefs=[[1.0]]), "coefs must be matrices"),
-        (dict(coefs=[np.ones((2, 3)), np.ones((2, 1))]), "coefs must fit one another"),
+        (dict(coefs=[np.ones((2, 3)), np.ones((2, 1))]), "coefs must be matrices whose fan_in is"),
         (dict(coefs=[np.ones((2, 3))], feature_names=["a"]), "feature_names must be 2 names"),
         (dict(coefs=[np.ones((2, 3))], output_names=["a"]), "output_names must be 3 names"),
         (dict(coefs=[np.ones((2, 3))], activations=["tanh", "relu"]), "activations must be 1 names"),

@@ -1,6 +1,6 @@
-"""See inside backpropagation: a trace of every number, a check by differences, measurements while training, pictures.
+"""Tools to inspect backpropagation: a trace of a pass, a gradient check, measurements during training, and displays.
 
-The displays need matplotlib, and import it when they draw.
+The displays need matplotlib, which they import when they draw.
 """
 
 from fastbp.inspection.gradient_check import GradientCheck, gradient_check

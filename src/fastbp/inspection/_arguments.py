@@ -1,4 +1,4 @@
-"""Arguments that several of the tools take."""
+"""Checks of arguments that several of the tools have."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ def check_integer(name, value, least=1):
     Parameters
     ----------
     name : str
-        What the caller calls it.
+        The argument's name.
     value : object
     least : int
     """

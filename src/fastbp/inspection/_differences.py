@@ -1,20 +1,21 @@
-"""Slopes of a network's loss by central differences, each beside the derivative that it should equal.
+"""Central differences of a network's loss, compared with its derivatives.
 
-Every derivative d is compared with the central difference ``(L(w + h) - L(w - h)) / 2h``, whose truncation error grows
-with h^2 and whose rounding error with eps / h. The two meet at h of order eps^(1/3) times the distance over which L
-curves (Nocedal and Wright, Numerical Optimization, 2nd edition 2006, section 8.1; Press et al., Numerical Recipes,
-section 5.7). For a weight that distance is the change that moves the pre-activation by one: ``1 / max |input|``.
+Every derivative is compared with the central difference ``(L(w + h) - L(w - h)) / 2h``, whose truncation error grows
+with h^2 and whose rounding error with eps / h. The sum is smallest for h of order eps^(1/3) times the distance over
+which L curves (Nocedal and Wright, Numerical Optimization, 2nd edition 2006, section 8.1; Press et al., Numerical
+Recipes, section 5.7). For a weight that distance is the change that moves the pre-activation by one:
+``1 / max |input|``.
 
-Three more things have to be right before a difference means a mistake:
+The two can disagree without a mistake for three reasons, which are taken into account:
 
-* Rounding. What rounding can do to L is estimated from the sizes of what is added up on its way, and divided by h.
-  A derivative under this resolution (about 1e-10 of the loss) cannot be told from zero.
-* Precision. eps is that of float64, in which the network is checked, but for a loss that is a function and returns
-  float32: then its own.
-* Corners. Where some unit changes sign between w - h and w + h, relu for one has two slopes, and the difference
-  quotient is a mixture of them. So where the two disagree, smaller steps are tried: a mistake stays as large as it was,
-  and an error of the differences shrinks. If in the end they still disagree and a unit still changes sign, the
-  derivative is left out and counted.
+* Rounding. The rounding error of L is estimated from the sizes of the terms in its sums, and divided by h. A derivative
+  below this resolution (about 1e-10 of the loss) cannot be distinguished from zero.
+* Precision. eps is that of float64, in which the network is checked, or that of float32 if the loss is a function that
+  returns float32.
+* Corners. Where a unit changes sign between w - h and w + h, a function like relu has two slopes, and the difference
+  quotient is a mixture of them. So smaller steps are tried where the two disagree: an error of the differences shrinks
+  with the step, a mistake does not. If they still disagree and a unit still changes sign, the derivative is left out
+  and counted.
 """
 
 from collections import namedtuple
@@ -31,7 +32,7 @@ EPS = float(np.finfo(np.float64).eps)
 #: Steps that are tried one after the other where derivative and difference disagree, in units of the first one.
 SHRINKING = (1, 1 / 32, 1 / 1024)
 
-#: Roundings that a number goes through on its way into the loss: sums of some dozen terms, an exponential, a logarithm.
+#: Number of roundings in the computation of a loss: sums of a few dozen terms, an exponential, a logarithm.
 ROUNDINGS = 8
 
 Evaluation = namedtuple("Evaluation", "loss signs")
@@ -39,19 +40,19 @@ Evaluation = namedtuple("Evaluation", "loss signs")
 
 @dataclass(frozen=True, eq=False)
 class Comparisons:
-    """Derivatives, each twice.
+    """Derivatives by backpropagation and by central differences.
 
     Attributes
     ----------
     gradient, difference : ndarray of shape (k,)
-        By backpropagation, and the central difference.
+        The derivatives by backpropagation, and the central differences.
     error : ndarray of shape (k,)
-        ``|gradient - difference| / (max(|gradient|, |difference|) + resolution / tolerance)``: at most `tolerance` if
-        the two agree to that many figures or to within the resolution. Infinite where the loss is not finite.
+        ``|gradient - difference| / (max(|gradient|, |difference|) + resolution / tolerance)``: at most `tolerance`
+        where the two agree. Infinite where the loss is not finite.
     resolution : ndarray of shape (k,)
-        What rounding alone may do to the difference.
+        How much rounding errors can change the difference.
     corner : ndarray of bool of shape (k,)
-        Where the two disagree and a unit changes sign within the smallest step: nothing can be said.
+        True where the two disagree and a unit changes sign within the smallest step: they cannot be compared.
     """
 
     gradient: NDArray
@@ -62,7 +63,7 @@ class Comparisons:
 
     @classmethod
     def joined(cls, parts, join):
-        """One of many.
+        """Join several into one.
 
         Parameters
         ----------
@@ -78,12 +79,12 @@ class Comparisons:
 
 
 class Differences:
-    """The loss of a network as a function of single numbers, and its slopes by differences.
+    """The loss of a network as a function of single numbers, and its central differences.
 
     Parameters
     ----------
     network : Network
-        A float64 copy, whose parameters are moved and put back.
+        A float64 copy; its parameters are changed and restored.
     X, Y : ndarray of shape (n, n_features), (n, n_outputs)
     weight : ndarray of shape (n,) or None
     tolerance : float
@@ -96,9 +97,9 @@ class Differences:
         if not np.isfinite(self.loss):
             raise ValueError(f"the loss is {self.loss} at these weights: scale X, or use smaller weights")
         self.eps = precision_of_loss(network, Y, self.trace.layers[-1].z, weight)
-        self.step = self.eps ** (1 / 3)  # the first one, in units of the distance over which the loss curves
+        self.step = self.eps ** (1 / 3)  # the first step, in units of the distance over which the loss curves
         self.amounts = rounded_amounts(network, self.trace.row_loss, Y, weight)
-        amount = self.amounts.sum() / self.trace.weight_sum + rounded_on_the_way(self.trace)
+        amount = self.amounts.sum() / self.trace.weight_sum + propagated_amount(self.trace)
         self.noise = ROUNDINGS * self.eps * amount
 
     def by_parameters(self, n, rng):
@@ -118,26 +119,27 @@ class Differences:
         comparisons : Comparisons
         """
         for layer, (dW, db) in enumerate(zip(*self.network.split(self.gradient), strict=True)):
-            # the distance over which the loss curves: what moves z by one
+            # the distance over which the loss curves: the change that moves z by one
             reach = 1 / np.maximum(1, np.abs(self.trace.layers[layer].inputs).max(axis=0))
             for name, array, gradient, step in (
                 (f"W_{layer + 1}", self.network.coefs[layer], dW, self.step * reach),
                 (f"b_{layer + 1}", self.network.intercepts[layer], db, np.full(len(db), self.step)),
             ):
                 index = sample(array.shape, n, rng)
-                places = map(tuple, index.tolist())
-                found = [self.by_parameter(array, at, gradient[at], step[at[0]], layer) for at in places]
+                found = [
+                    self.by_parameter(array, i, gradient[i], step[i[0]], layer) for i in map(tuple, index.tolist())
+                ]
                 yield name, array.shape, index, Comparisons.joined(found, np.concatenate)
 
-    def by_parameter(self, array, at, gradient, step, layer):
+    def by_parameter(self, array, index, gradient, step, layer):
         """The derivative of the loss by one parameter.
 
         Parameters
         ----------
         array : ndarray
             The weights or biases of a layer.
-        at : tuple of int
-            Where the parameter stands in it.
+        index : tuple of int
+            Of the parameter in it.
         gradient, step : float
         layer : int
             Its number, from 0.
@@ -145,16 +147,16 @@ class Differences:
         Returns
         -------
         Comparisons
-            One of them.
+            Of length 1.
         """
-        value = array[at]
+        value = array[index]
 
         def evaluate(moved):
-            array[at] = moved[0]
+            array[index] = moved[0]
             try:
                 return self.whole_loss(layer)
             finally:
-                array[at] = value
+                array[index] = value
 
         return self.compare(*(np.array([x]) for x in (value, gradient, step, self.noise)), evaluate)
 
@@ -184,7 +186,7 @@ class Differences:
         Parameters
         ----------
         n : int
-            Of so many outputs, drawn at random if there are more, but of all rows.
+            Number of outputs, drawn at random if there are more; all rows are compared.
         rng : RandomState
 
         Returns
@@ -203,7 +205,7 @@ class Differences:
         return raw.shape, index, Comparisons.joined(found, lambda columns: np.stack(columns, axis=1)[rows].ravel())
 
     def by_output(self, raw, k, gradient, noise):
-        """The derivatives by one output of all rows: each row has a loss of its own, so all are moved at once.
+        """The derivatives by one output of all rows. No row's loss depends on another row, so all are changed at once.
 
         Parameters
         ----------
@@ -214,7 +216,7 @@ class Differences:
         Returns
         -------
         Comparisons
-            n of them.
+            Of length n.
         """
         name = self.network.activations[-1]
 
@@ -228,14 +230,14 @@ class Differences:
         return self.compare(raw[:, k], gradient, np.full(len(raw), self.step), noise, evaluate)
 
     def compare(self, value, gradient, step, noise, evaluate):
-        """Derivatives against central differences.
+        """Compare derivatives with central differences.
 
         Parameters
         ----------
         value : ndarray of shape (k,)
-            The numbers to move.
+            The numbers to change.
         gradient, step, noise : ndarray of shape (k,)
-            The derivatives, the first steps, and what rounding does to the loss.
+            The derivatives, the first steps, and the rounding errors of the loss.
         evaluate : callable
             ``evaluate(moved) -> Evaluation`` with k losses.
 
@@ -243,7 +245,7 @@ class Differences:
         -------
         Comparisons
         """
-        # eps^(2/3) |w|: a step that is not lost in a large number
+        # at least eps^(2/3) |w|, so that w + h differs from w
         step = np.maximum(step, self.eps ** (2 / 3) * np.abs(value))
         for shrink in SHRINKING:
             high, low = value + shrink * step, value - shrink * step
@@ -256,7 +258,7 @@ class Differences:
                 difference, error, resolution, first_gap = slope, off, floor, gap
                 undecided = ~agrees
             else:
-                # a mistake stays as large as it was, whatever the step
+                # the gap of a mistake does not shrink with the step
                 closer = gap <= first_gap / 2
                 found = undecided & closer & agrees
                 difference, error, resolution = (
@@ -323,7 +325,7 @@ def precision_of_loss(network, Y, raw, weight):
 
 
 def rounded_amounts(network, row_loss, Y, weight):
-    """What the loss of each row is put together from: eps times this is the rounding in it.
+    """The sum of the absolute terms of each row's loss; times eps, an estimate of its rounding error.
 
     Parameters
     ----------
@@ -338,14 +340,14 @@ def rounded_amounts(network, row_loss, Y, weight):
     """
     amounts = np.abs(Y).sum(axis=1)
     if network.kernel_loss not in ("squared_error", "poisson"):
-        amounts += 1  # the logarithm of a probability close to one; what a function computes, nobody knows
+        amounts += 1  # the logarithm of a probability close to one; assumed for a function too
     return np.abs(row_loss) + (amounts if weight is None else amounts * weight)
 
 
-def rounded_on_the_way(trace):
-    """The same of the pre-activations and the penalty, in its effect on the loss.
+def propagated_amount(trace):
+    """The same for the pre-activations and the penalty: their absolute terms, times their effect on the loss.
 
-    A pre-activation is a sum of products, and an error in it reaches the loss through its delta.
+    A pre-activation is a sum of products, and an error in it changes the loss by delta times the error.
 
     Parameters
     ----------
@@ -363,7 +365,7 @@ def rounded_on_the_way(trace):
 
 
 def clipped_rows(network, Y, A):
-    """The rows in which a log loss clips a probability that costs something: it is flat there, and its gradient is not.
+    """The rows in which a log loss clips a probability: the loss is constant there, and its gradient is not zero.
 
     Parameters
     ----------

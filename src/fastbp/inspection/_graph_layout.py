@@ -1,9 +1,9 @@
-"""Where the nodes of a computational graph stand in its picture: layers from left to right.
+"""The layout of a computational graph: positions of its nodes, in layers from left to right.
 
-The layout is that of Sugiyama, Tagawa and Toda (1981), Methods for visual understanding of hierarchical system
-structures: layers by the longest path; an arrow that spans several layers gets a bend in each; the order within a
-layer by barycenters, to have few crossings; and then heights close to those of the neighbours. All lengths are in
-points. matplotlib only measures the letters.
+The method is that of Sugiyama, Tagawa and Toda (1981), Methods for visual understanding of hierarchical system
+structures. The layer of a node follows from the longest path to the output; an arrow that spans several layers gets a
+bend in each of them; nodes are ordered within a layer by barycenters, so that few arrows cross; then each node gets a
+height close to those of its neighbours. All lengths are in points. matplotlib is used to measure text only.
 """
 
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ from fastbp.autodiff.graph import indented
 from fastbp.inspection._plotting import BLUE
 
 ORDER_SWEEPS, HEIGHT_SWEEPS = 12, 40
-TITLE_SIZE, TEXT_SIZE, LINE = 10.0, 8.5, 11.5  # sizes of the letters; from one line to the next
+TITLE_SIZE, TEXT_SIZE, LINE = 10.0, 8.5, 11.5  # font sizes, and the distance of two lines
 PADDING, ROW_GAP, BEND_GAP, COLUMN_GAP = 6.0, 16.0, 9.0, 40.0
 
 
 @dataclass(eq=False)
 class Place:
-    """Where a node stands, or the bend of an arrow through its layer (without a node). y grows upwards."""
+    """The position of a node, or of a bend of an arrow (without a node). y grows upwards."""
 
     layer: int
     node: Variable | None = None
@@ -29,14 +29,14 @@ class Place:
     lines: list = field(default_factory=list)  # (text, whether it is the title, colour)
     width: float = 0.0
     height: float = 0.0
-    x: float = 0.0  # of the centre
+    x: float = 0.0  # centre
     y: float = 0.0
     sources: list = field(default_factory=list)  # (place in the layer before, offset of the arrow's end from y)
     targets: list = field(default_factory=list)  # (place in the layer after, offset of the arrow's end from its y)
 
 
 def place_nodes(graph):
-    """The places of all nodes and bends.
+    """Find the positions of all nodes and bends.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def place_nodes(graph):
 
 
 def layers(graph):
-    """The layer of every node: one before the first of those computed from it, the output in the last."""
+    """The layer of every node: the output is in the last, any other node one before the first node computed from it."""
     from_output = [0] * len(graph)
     for x, i in reversed(graph.edges):
         from_output[x] = max(from_output[x], from_output[i] + 1)
@@ -63,7 +63,7 @@ def layers(graph):
 
 
 def make_place(graph, node, layer):
-    """The box of a node with its text, measured."""
+    """The box of a node: its text, width and height."""
     title, value, gradient = graph.text(node)
     lines = [(title, True, "#000000")] if title else []
     lines += [(line, False, "#000000") for line in indented("value", value)]
@@ -75,7 +75,7 @@ def make_place(graph, node, layer):
 
 
 def connect(graph, places):
-    """Enter sources and targets, with a bend in every layer that an arrow passes; bends are appended to `places`."""
+    """Set sources and targets, with a bend in every layer that an arrow passes; bends are appended to `places`."""
     arrows = {}
     for x, i in graph.edges:
         arrows.setdefault(i, []).append(x)
@@ -93,7 +93,7 @@ def connect(graph, places):
 
 
 def join(source, target, offset):
-    """Enter an arrow from one layer to the next, with the offset of its end from the target's y."""
+    """Add an arrow from one layer to the next, with the offset of its end from the target's y."""
     source.targets.append((target, offset))
     target.sources.append((source, offset))
 
@@ -123,7 +123,7 @@ def barycenter(place, rank, forward):
 
 
 def crossings(rows):
-    """How many pairs of arrows cross, between all layers."""
+    """The number of pairs of arrows that cross, over all layers."""
     rank = {id(place): i for row in rows for i, place in enumerate(row)}
     count = 0
     for row in rows:
@@ -135,9 +135,10 @@ def crossings(rows):
 
 
 def set_heights(rows):
-    """Choose y: as near to the arrows' other ends as the order and the distances within a layer allow.
+    """Choose y as near to the other ends of the arrows as the order and the distances within a layer allow.
 
-    For one layer that is a least-squares problem, whose solution is an isotonic regression; the layers take turns.
+    For one layer this is a least-squares problem, which isotonic regression solves; it is solved for one layer after
+    the other, several times.
     """
     for row in rows:
         set_y(row, spacing(row))
@@ -149,33 +150,33 @@ def set_heights(rows):
 
 
 def spacing(row):
-    """How far below the first each place of a layer stands, at least."""
+    """The smallest distance of each place of a layer from the first one, downwards."""
     return np.cumsum([0.0, *map(distance, row[:-1], row[1:])])
 
 
 def set_y(row, down):
-    """Take the y of the places of a layer from their distances downwards."""
+    """Set the y of the places of a layer from their distances downwards."""
     for place, below in zip(row, down.tolist(), strict=True):
         place.y = -below
 
 
 def wanted_y(place):
-    """The y at which the arrows of a place would on average be level, and how much that counts."""
+    """The y at which the arrows of a place would be level on average, and its weight."""
     levels = [(other.y - offset, other) for other, offset in place.sources]
     levels += [(other.y + offset, other) for other, offset in place.targets]
-    # bends hold on to bends, so that long arrows are straight
+    # a larger weight between bends keeps long arrows straight
     weights = [8.0 if place.node is None and other.node is None else 1.0 for _, other in levels]
     total = sum(weights)
     return (sum(w * y for w, (y, _) in zip(weights, levels, strict=True)) / total, total) if levels else (place.y, 1.0)
 
 
 def isotonic_regression(values, weights):
-    """The non-decreasing numbers nearest to some values: whatever decreases is pooled into its weighted mean.
+    """The non-decreasing numbers nearest to the given values: decreasing values are replaced by their weighted mean.
 
     Source: Barlow, Bartholomew, Bremner and Brunk (1972), Statistical Inference under Order Restrictions, the
     pool-adjacent-violators algorithm.
     """
-    pools = []  # (mean, weight, how many)
+    pools = []  # (mean, weight, count)
     for mean, weight in zip(values, weights, strict=True):
         count = 1
         while pools and pools[-1][0] > mean:
@@ -187,13 +188,13 @@ def isotonic_regression(values, weights):
 
 
 def distance(upper, lower):
-    """Between the centres of neighbours in a layer, at least."""
+    """The smallest distance between the centres of neighbours in a layer."""
     gap = BEND_GAP if upper.node is None or lower.node is None else ROW_GAP
     return (upper.height + lower.height) / 2 + gap
 
 
 def set_columns(rows):
-    """Choose x: a column for each layer, as wide as its widest box, farther apart where arrows are steep."""
+    """Choose x: a column for each layer, as wide as its widest box; the gap is larger where arrows are steep."""
     right = 0.0
     for row in rows:
         steep = max((abs(s.y - p.y - offset) for p in row for s, offset in p.sources), default=0.0)
@@ -214,7 +215,7 @@ def column_edges(places):
 
 
 def font(is_title):
-    """The properties of a line's letters."""
+    """The font of a line."""
     from matplotlib.font_manager import FontProperties
 
     if is_title:
@@ -223,7 +224,7 @@ def font(is_title):
 
 
 def text_width(text, is_title):
-    """Of a line, in points."""
+    """The width of a line in points."""
     from matplotlib.textpath import text_to_path
 
     return text_to_path.get_text_width_height_descent(text, font(is_title), ismath=False)[0]

@@ -1,23 +1,23 @@
-"""What the displays share: matplotlib, imported when it is needed, colours, and the parts of a fitted model."""
+"""What the displays share: matplotlib, imported when it is needed, colours, and checks of arguments."""
 
 from sklearn.utils.validation import check_is_fitted
 
-#: Okabe and Ito (2008), Color Universal Design: told apart with any kind of colour vision.
+#: Okabe and Ito (2008), Color Universal Design: distinguishable with any kind of colour vision.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
 
-#: With fewer epochs than this, each is marked: a line of one point would not be seen.
+#: With fewer epochs than this, each has a marker: a line of one point would be invisible.
 FEW_EPOCHS = 30
 
 
 def require_pyplot(what, instead=""):
-    """matplotlib.pyplot; what every display calls first.
+    """Import matplotlib.pyplot; every display calls this first.
 
     Parameters
     ----------
     what : str
-        Who needs it.
+        Name of the display, for the message.
     instead : str
-        What does without, for the message.
+        Alternatives without matplotlib, for the message.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def require_pyplot(what, instead=""):
     Raises
     ------
     ImportError
-        Saying what to install.
+        With the command that installs it.
     """
     try:
         import matplotlib.pyplot
@@ -45,7 +45,7 @@ def axes_of(ax, what, size):
     ----------
     ax : matplotlib Axes or None
     what : str
-        Who needs it.
+        Name of the display, for the message.
     size : tuple of float
         Of the new figure, in inches.
 
@@ -63,7 +63,7 @@ def axes_of(ax, what, size):
 
 
 def inches_of(ax):
-    """Width and height of axes, as their figure lays them out.
+    """Width and height of axes in inches, after the layout of their figure.
 
     Parameters
     ----------
@@ -112,13 +112,13 @@ def shortened(text, length):
 
 
 def fitted(estimator, what):
-    """The estimator, if it is a fitted perceptron.
+    """The estimator, if it is a fitted multi-layer perceptron.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
     what : str
-        Who asks.
+        Name of the function, for the message.
 
     Returns
     -------
@@ -143,10 +143,10 @@ def checked_names(name, names, n):
     Parameters
     ----------
     name : str
-        What the caller calls them.
+        The argument's name.
     names : sequence of str, or None
     n : int
-        How many there must be.
+        The number of names needed.
 
     Returns
     -------

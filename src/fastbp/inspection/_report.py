@@ -1,12 +1,13 @@
-"""Numbers and tables for people to read."""
+"""Numbers and tables as text."""
 
 import numpy as np
 
 
 def norm(array):
-    """The Frobenius norm, as a float64 that neither underflows nor overflows on the way.
+    """The Frobenius norm, as a float64, without underflow or overflow.
 
-    The square of 1e-170 is zero in float64, and gradients that vanish get there; so the largest element is taken out.
+    The array is divided by its largest element first: the square of 1e-170 is zero in float64, and vanishing gradients
+    are that small.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def table(header, rows):
 
 
 def number(value):
-    """A number in three figures; a dash for None and NaN.
+    """A number with three significant digits; a dash for None and NaN.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the tools of this package look at: a network, rows of X, and targets as numbers."""
+"""The network, rows of X, and targets that the tools of this package work on."""
 
 from scipy import sparse
 
@@ -19,7 +19,7 @@ def network_and_data(net_or_estimator, X, y):
     Returns
     -------
     network : Network
-        The live one; not to be changed.
+        The estimator's own, not a copy: it must not be changed.
     X : array-like or sparse matrix
     targets : array-like
         As `Network.loss_and_gradient` takes them.
@@ -32,18 +32,18 @@ def network_and_data(net_or_estimator, X, y):
     """
     if isinstance(net_or_estimator, Network):
         return net_or_estimator, X, y
-    look = getattr(net_or_estimator, "_network_and_data", None)
-    if look is None:
+    method = getattr(net_or_estimator, "_network_and_data", None)
+    if method is None:
         raise TypeError(
             "net_or_estimator must be a fastbp.Network or a fitted MLPClassifier or MLPRegressor of fastbp, got "
             f"{type(net_or_estimator).__name__}. Of a pipeline, give the last step, and X as the steps before it leave "
             "it: pipeline[-1], pipeline[:-1].transform(X)."
         )
-    return look(X, y)
+    return method(X, y)
 
 
 def dense_problem(net_or_estimator, X, y, sample_weight):
-    """The same as the dense kernels take it: arrays in C order of the network's dtype, every argument checked.
+    """The same as arrays in C order of the network's dtype, every argument checked, as the dense kernels take them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Backpropagation against finite differences: are the gradients those of the loss?"""
+"""Compare the gradients of backpropagation with finite differences of the loss."""
 
 from dataclasses import dataclass
 from numbers import Real
@@ -21,19 +21,19 @@ class GroupCheck(Comparisons):
     Attributes
     ----------
     gradient, difference : ndarray of shape (k,)
-        Of those compared: by backpropagation, and the central difference.
+        The derivatives by backpropagation, and the central differences.
     error : ndarray of shape (k,)
-        ``|gradient - difference| / (max(|gradient|, |difference|) + resolution / tolerance)``: at most `tolerance` if
-        the two agree to that many figures or to within the resolution. Infinite where the loss is not finite.
+        ``|gradient - difference| / (max(|gradient|, |difference|) + resolution / tolerance)``: at most `tolerance`
+        where the two agree. Infinite where the loss is not finite.
     resolution : ndarray of shape (k,)
-        What rounding alone may do to the difference.
+        How much rounding errors can change the difference.
     corner : ndarray of bool of shape (k,)
-        Where the two disagree and a unit changes sign within the smallest step: nothing can be said.
+        True where the two disagree and a unit changes sign within the smallest step: they cannot be compared.
     name : str
         "W_1", "b_1", ... as in the layout of `Network`; "loss" for the gradient of the loss itself.
     shape : tuple of int
     index : ndarray of int of shape (k, number of dimensions)
-        Where the derivatives stand in the group.
+        Indices of the derivatives in the array of the group.
     tolerance : float
     """
 
@@ -44,23 +44,24 @@ class GroupCheck(Comparisons):
 
     @property
     def n_compared(self) -> int:
-        """int: derivatives not left out."""
+        """int: number of derivatives that were compared."""
         return len(self.corner) - self.n_corners
 
     @property
     def n_corners(self) -> int:
-        """int: derivatives left out because they lie at a corner of the loss."""
+        """int: number of derivatives that were left out because they are at a corner of the loss."""
         return int(self.corner.sum())
 
     @property
     def n_too_small(self) -> int:
-        """int: derivatives under the resolution of the differences, but not zero: seen to be small, and no more."""
+        """int: number of nonzero derivatives below the resolution of the differences, which shows only that they are
+        small."""
         size = np.maximum(np.abs(self.gradient), np.abs(self.difference))
         return int(((size > 0) & (size < self.resolution) & ~self.corner).sum())
 
     @property
     def worst(self) -> int:
-        """int: the number, below k, of the one with the largest error."""
+        """int: index, below k, of the derivative with the largest error."""
         return int(np.where(self.corner, -1.0, self.error).argmax())
 
     @property
@@ -70,12 +71,12 @@ class GroupCheck(Comparisons):
 
     @property
     def passed(self) -> bool:
-        """bool: whether something could be compared, and all of it agrees."""
+        """bool: whether derivatives were compared and all of them agree."""
         return self.largest_error <= self.tolerance
 
     @property
     def factor(self) -> float | None:
-        """float or None: what all gradients are off by, if it is one and the same factor; None otherwise."""
+        """float or None: gradient / difference, if the check failed and this factor is the same for all derivatives."""
         clear = ~self.corner & (np.abs(self.difference) > 1e3 * self.resolution)
         if self.passed or clear.sum() < 2:
             return None
@@ -85,7 +86,8 @@ class GroupCheck(Comparisons):
 
     @property
     def verdict(self) -> str:
-        """str: "ok"; "too small" if all there is to compare is; "WRONG"; "not checked" if all lie at corners."""
+        """str: "ok"; "WRONG"; "too small" if all derivatives are below the resolution; "not checked" if all are at
+        corners."""
         if not self.n_compared:
             return "not checked"
         if not self.passed:
@@ -118,7 +120,7 @@ class GradientCheck:
 
     @property
     def passed(self) -> bool:
-        """bool: whether every group did."""
+        """bool: whether every group passed."""
         return all(group.passed for group in self.groups)
 
     @property
@@ -155,43 +157,43 @@ class GradientCheck:
         return f"{self.network}\n\n{table(header, rows)}\n\n{remarks}{outcome}"
 
     def remarks(self) -> list[str]:
-        """What the table means.
+        """Sentences that explain the table.
 
         Returns
         -------
         list of str
         """
-        said = []
+        remarks = []
         if self.n_clipped:
-            said.append(
-                f"{self.n_clipped} row(s) left out: the loss clips a probability there, and is flat. Scale X, or use "
-                "smaller weights."
+            remarks.append(
+                f"{self.n_clipped} row(s) left out: the loss clips a probability there, and is constant. Scale X, or "
+                "use smaller weights."
             )
         loss, *parameters = self.groups
         if loss.verdict == "WRONG":
             return [
-                *said,
-                "The gradient that the loss itself gives, by the raw prediction, is wrong: " + self.mistake(loss),
-                "The gradients by the parameters are made of it: mend the loss, and check again.",
+                *remarks,
+                "The gradient of the loss by the raw prediction is wrong: " + self.describe_error(loss),
+                "The gradients by the parameters depend on it: correct the loss, and check again.",
             ]
         for group in parameters:
             if group.verdict == "WRONG":
-                said.append(f"{group.name}: backpropagation is wrong: {self.mistake(group)}")
+                remarks.append(f"{group.name}: backpropagation is wrong: {self.describe_error(group)}")
             elif group.verdict == "not checked":
-                said.append(
-                    f"{group.name}: every derivative lies at a corner, where a unit changes sign, and none could be "
-                    "compared. Give other rows, or fewer."
+                remarks.append(
+                    f"{group.name}: every derivative is at a corner, where a unit changes sign, and none could be "
+                    "compared. Use other rows, or fewer."
                 )
             elif group.verdict == "too small":
-                said.append(
+                remarks.append(
                     f"{group.name}: the derivatives are below {group.resolution.max():.0e}, the resolution of the "
-                    "differences: that they are so small is all that was seen."
+                    "differences, which can only confirm that they are small."
                 )
-        return said
+        return remarks
 
     @staticmethod
-    def mistake(group):
-        """In a few words, how the gradients of a group are wrong.
+    def describe_error(group):
+        """How the gradients of a group are wrong.
 
         Parameters
         ----------
@@ -202,9 +204,9 @@ class GradientCheck:
         str
         """
         if group.factor is not None:
-            return f"it is {group.factor:.4g} times the slope, everywhere."
-        at = tuple(group.index[group.worst].tolist())
-        return f"{group.gradient[group.worst]:.6g} at {at}, where the slope is {group.difference[group.worst]:.6g}."
+            return f"it is {group.factor:.4g} times the central difference everywhere."
+        worst, index = group.worst, tuple(group.index[group.worst].tolist())
+        return f"{group.gradient[worst]:.6g} at {index}, where the central difference is {group.difference[worst]:.6g}."
 
 
 def gradient_check(
@@ -219,29 +221,28 @@ def gradient_check(
 ) -> GradientCheck:
     """Compare the gradients of backpropagation with finite differences of the loss.
 
-    What is checked is the network with its weights as they are, its loss, penalty included, and first of all the
-    gradient that the loss gives: a custom ``loss=`` with a mistake in its gradient is told at once from a mistake in
-    the network.
+    The loss includes the penalty, and the weights are those that the network has. The gradient of the loss by the raw
+    prediction is checked first, so that a mistake in a custom ``loss=`` is distinguished from one in the network.
 
     Parameters
     ----------
     net_or_estimator : Network, or fitted MLPClassifier or MLPRegressor
-        It is not changed. All arithmetic is that of a float64 copy: in float32 a difference quotient has four figures
-        left, and the kernels of both types are one source. A custom loss that returns float32 all the same is compared
-        with larger steps, to these four figures.
+        It is not changed: a float64 copy is checked, because a difference quotient in float32 has only four correct
+        digits. The kernels of both types have the same source. A custom loss that returns float32 nevertheless is
+        compared with larger steps, to four digits.
     X : array-like or sparse matrix of shape (n, n_features)
-        Some dozen rows are enough. A sparse matrix is made dense for the differences.
+        A few dozen rows are enough. A sparse matrix is converted to a dense array.
     y : array-like of shape (n,) or (n, n_outputs)
         For a network as `Network.loss_and_gradient` takes it, for an estimator as its `fit` does.
     sample_weight : array-like of shape (n,) or None
     n_checks : int
         Derivatives compared in each group of parameters, drawn at random from groups that have more. Each costs two
-        forward passes. The gradient of the loss is compared at all rows, for so many outputs.
+        forward passes. The gradient of the loss is compared at all rows, for at most `n_checks` outputs.
     tolerance : float
-        Largest relative error that passes. 1e-6 leaves room for the truncation error of the differences, about 1e-11
-        times the ratio of third to first derivative.
+        Largest relative error that passes. 1e-6 is well above the truncation error of the differences, about 1e-11
+        times the ratio of the third derivative to the first.
     random_state : int, RandomState, Generator or None
-        For the draw.
+        Draws the derivatives to compare.
 
     Returns
     -------
@@ -257,7 +258,7 @@ def gradient_check(
 
     Examples
     --------
-    A loss whose gradient has lost a factor:
+    A loss whose gradient lacks the factor 3:
 
     >>> import numpy as np
     >>> from fastbp import Network
@@ -279,12 +280,12 @@ def gradient_check(
         raise ValueError(f"tolerance must be a finite number > 0, got {tolerance!r}")
     network, X, Y, weight = dense_problem(net_or_estimator, X, y, sample_weight)
     description, network = repr(network), network.astype(np.float64)
-    # the very numbers that the network sees, then in float64
+    # rounded to the network's dtype before they become float64
     X, Y = X.astype(np.float64), Y.astype(np.float64)
     clipped = clipped_rows(network, Y, network.forward(X))
     if clipped.all():
         raise ValueError(
-            "the loss clips a probability in every row of X, and is flat there: scale X, or use smaller weights"
+            "the loss clips a probability in every row of X, and is constant there: scale X, or use smaller weights"
         )
     if clipped.any():
         weight = np.where(clipped, 0.0, 1.0 if weight is None else weight)

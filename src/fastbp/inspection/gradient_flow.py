@@ -1,4 +1,4 @@
-"""Norms and dead units, layer by layer, while a network trains."""
+"""Gradient norms, weight norms and dead units of each layer during training."""
 
 from itertools import pairwise
 
@@ -13,25 +13,25 @@ from fastbp.inspection._report import norm, number, table
 from fastbp.inspection.trace import backprop_trace, local_slope
 from fastbp.kernels import activation_forward
 
-#: Most rows of the training data that are measured.
+#: Largest number of rows of the training data to measure on.
 PROBE_ROWS = 256
 
-#: A unit is saturated on a row where its slope is under this share of its slope at zero.
+#: A unit is saturated on a row where its slope is below this fraction of its slope at zero.
 SATURATED = 0.05
 
-#: A layer's gradient vanishes when its root mean square is under this share of the output layer's.
+#: A layer's gradient vanishes when its root mean square is below this fraction of the output layer's.
 VANISHING = 1e-3
 
-#: It explodes when its root mean square is above so many times the output layer's, or its norm above so many times that
-#: of the layer's own weights: where outputs grow from layer to layer, all gradients explode together.
+#: It explodes when its root mean square is more than this factor above the output layer's, or its norm more than this
+#: factor above the norm of the layer's weights: where outputs grow from layer to layer, all gradients explode together.
 EXPLODING = 1e3
 
-#: What is measured of each layer
+#: The quantities that are measured for each layer
 QUANTITIES = ("gradient_norms", "gradient_rms", "weight_norms", "update_ratios", "dead", "saturated")
 
 
 def measured(name):
-    """A property: one of the quantities, as an array.
+    """Make a property that returns one of the quantities as an array.
 
     Parameters
     ----------
@@ -49,12 +49,11 @@ def measured(name):
 
 
 class GradientFlow:
-    """A callback that measures how gradients fare on their way back through the layers, from epoch to epoch.
+    """A callback that measures the gradients of each layer during training; `gradient_flow` makes it.
 
-    Made by `gradient_flow`. Drawn by `GradientFlowDisplay`; ``print(flow)`` shows the first and the last measurement.
-    Measured are the weights as an epoch leaves them, on a probe of rows, before the first epoch, after every `every`-th
-    and after the last. A run that begins with the very weights with which the last one ended (`partial_fit`) goes on
-    with the record, any other begins a new one.
+    It measures on some rows, the probe, before the first epoch, after every `every`-th and after the last.
+    ``print(flow)`` shows the first and the last measurement, and `GradientFlowDisplay` draws all. A run that begins
+    with the weights with which the last one ended (`partial_fit`) continues the record; any other begins a new one.
 
     Parameters
     ----------
@@ -64,25 +63,27 @@ class GradientFlow:
     Attributes
     ----------
     epochs : list of int
-        Of the k measurements; 0 is before the first epoch.
+        The epochs of the k measurements; 0 is before the first epoch.
     activations : tuple of str
         Of the layers.
     shapes : list of tuple of int
         fan_in and fan_out of the layers.
     gradient_norms : ndarray of shape (k, n_layers)
-        Frobenius norm of dL/dW, the mean loss without the penalty, whose share would hide that a gradient vanishes.
+        Frobenius norm of dL/dW, where L is the mean loss without the penalty, whose gradient would hide a vanishing
+        one.
     gradient_rms : ndarray of shape (k, n_layers)
-        Root mean square of its elements: does not grow with the size of the layer.
+        Root mean square of its elements, which does not grow with the size of the layer.
     weight_norms : ndarray of shape (k, n_layers)
         Frobenius norm of W.
     update_ratios : ndarray of shape (k, n_layers)
-        Norm of the change of W since the last measurement, an epoch, over the norm that W had; NaN at the first.
+        Norm of the change of W since the last measurement, divided by the number of epochs and by the norm of W before;
+        NaN at the first.
     dead : ndarray of shape (k, n_layers)
-        Share of units whose slope f'(z) is zero on every row of the probe: nothing flows back through them. NaN for
-        the output layer, like the next.
+        Fraction of units whose slope f'(z) is zero on every row of the probe, so that their weights get no gradient.
+        NaN for the output layer.
     saturated : ndarray of shape (k, n_layers)
-        Share of slopes, over units and rows, under 0.05 of the slope at zero: for tanh, where ``|a| > 0.975``. Always 0
-        for relu, leaky_relu and identity, which have none.
+        Fraction of slopes, over units and rows, that are below 0.05 times the slope at zero: for tanh, where
+        ``|a| > 0.975``. Always 0 for relu, leaky_relu and identity, which do not saturate. NaN for the output layer.
     """
 
     def __init__(
@@ -94,21 +95,21 @@ class GradientFlow:
         every: int = 1,
     ):
         if (X is None) != (y is None):
-            raise ValueError("X and y must be given together: the probe needs targets to have a gradient")
+            raise ValueError("X and y must be given together: the gradient depends on the targets")
         if X is None and sample_weight is not None:
-            raise ValueError("sample_weight belongs to X and y of the probe; those of the training data are known")
+            raise ValueError("sample_weight must be given together with X and y")
         check_integer("every", every)
         self.X, self.y, self.sample_weight, self.every = X, y, sample_weight, int(every)
         self._params = None
         self._begin(())
 
     def _begin(self, activations, layer_sizes=()):
-        """A new record."""
+        """Begin a new record."""
         self.epochs, self.activations, self.shapes = [], tuple(activations), list(pairwise(layer_sizes))
         self._measured = {name: [] for name in QUANTITIES}
         self._epochs_before = 0
 
-    # What the estimators call
+    # Methods that the estimators call
 
     def on_fit_begin(self, state):
         """Choose the probe, and measure the weights that training begins with.
@@ -128,7 +129,7 @@ class GradientFlow:
             self._measure(network, 0)
 
     def on_epoch_end(self, state):
-        """Measure, if it is time.
+        """Measure after every `every`-th epoch.
 
         Parameters
         ----------
@@ -144,7 +145,7 @@ class GradientFlow:
         return False
 
     def on_fit_end(self, state):
-        """Measure the last epoch, if it was not.
+        """Measure after the last epoch, if it was not measured yet.
 
         Parameters
         ----------
@@ -173,7 +174,7 @@ class GradientFlow:
         self.epochs.append(epoch)
         self._params = network.params.copy()
 
-    # What was found
+    # Results
 
     gradient_norms = measured("gradient_norms")
     gradient_rms = measured("gradient_rms")
@@ -184,7 +185,7 @@ class GradientFlow:
 
     @property
     def relative_gradient(self) -> NDArray:
-        """ndarray of shape (n_layers,): `gradient_rms` at the last measurement, over that of the output layer.
+        """ndarray of shape (n_layers,): `gradient_rms` at the last measurement, divided by that of the output layer.
 
         NaN where both are zero or not finite.
         """
@@ -196,12 +197,13 @@ class GradientFlow:
 
     @property
     def vanishing(self) -> tuple[int, ...]:
-        """tuple of int: the layers, counted from 1, whose gradient is under 1/1000 of the output layer's."""
+        """tuple of int: the layers, counted from 1, whose gradient is below 1/1000 of the output layer's."""
         return tuple((np.flatnonzero(self.relative_gradient < VANISHING) + 1).tolist())
 
     @property
     def exploding(self) -> tuple[int, ...]:
-        """tuple of int: the layers whose gradient is over 1000 times the output layer's, or W itself, or not finite."""
+        """tuple of int: the layers whose gradient is above 1000 times the output layer's or the layer's weights, or is
+        not finite."""
         if not self.epochs:
             return ()
         gradient, weights = self.gradient_norms[-1], self.weight_norms[-1]
@@ -245,18 +247,18 @@ def gradient_flow(
     *,
     every: int = 1,
 ) -> GradientFlow:
-    """A callback for the estimators that measures gradients, weights and dead units of every layer while they train.
+    """Make a callback that measures gradients, weights and dead units of every layer during training.
 
     Parameters
     ----------
     X : array-like or sparse matrix of shape (n, n_features), or None
-        The rows to measure on; None for 256 rows of the training data, or all if they are fewer, evenly spaced.
+        The rows to measure on; None for 256 evenly spaced rows of the training data, or all if there are fewer.
     y : array-like of shape (n,) or (n, n_outputs), or None
         Their targets as `Network.loss_and_gradient` takes them: class numbers for a softmax output, 0 and 1 for a
         logistic one.
     sample_weight : array-like of shape (n,) or None
     every : int
-        Measure after every so many epochs. A measurement costs about as much as training on the probe.
+        Number of epochs between two measurements. A measurement costs about as much as an epoch on the probe.
 
     Returns
     -------
@@ -269,7 +271,7 @@ def gradient_flow(
 
     Examples
     --------
-    Ten layers of logistic units, and the gradient does not reach the first ones:
+    In ten layers of logistic units the gradient of the first layers vanishes:
 
     >>> from sklearn.datasets import load_digits
     >>> from fastbp import MLPClassifier
@@ -288,7 +290,7 @@ def gradient_flow(
 
 
 def probe(state):
-    """At most 256 rows that are trained on, evenly spaced.
+    """At most 256 evenly spaced rows of those that are trained on.
 
     Parameters
     ----------
@@ -310,7 +312,7 @@ def probe(state):
 
 
 def change(W, before):
-    """Norm of the difference, over the norm before.
+    """Norm of the difference, divided by the norm before.
 
     Parameters
     ----------
@@ -325,7 +327,7 @@ def change(W, before):
 
 
 def dead_share(layer):
-    """Share of units with no slope on any row.
+    """Fraction of units whose slope is zero on every row.
 
     Parameters
     ----------
@@ -339,7 +341,7 @@ def dead_share(layer):
 
 
 def saturated_share(layer):
-    """Share of slopes far under the slope at zero.
+    """Fraction of slopes far below the slope at zero.
 
     Parameters
     ----------
@@ -355,7 +357,7 @@ def saturated_share(layer):
 
 
 def percent(share):
-    """A share as text.
+    """A fraction in percent, as text.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What `gradient_flow` measured, drawn: a line for each layer."""
+"""A display of the measurements of `gradient_flow`: a line for each layer."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ LABELS = {
     "saturated": ("share of saturated slopes", False),
 }
 
-#: Share of the colour map that is used: its light end is hard to see on white.
+#: The part of the colour map that is used: its light end is hard to see on white.
 COLOURS = (0.0, 0.9)
 
 #: More layers than this are not numbered one by one.
@@ -23,11 +23,11 @@ NUMBERED = 12
 
 
 class GradientFlowDisplay:
-    """One of the quantities of a `GradientFlow`, over the epochs.
+    """One of the quantities of a `GradientFlow`, plotted over the epochs.
 
-    Layers are coloured from dark, next to the input, to light, the output, in viridis, which keeps its order for any
-    colour vision and in grey. What is zero or not finite has no place on a logarithmic axis and is left out; a note
-    says of which layers.
+    The colours of the layers go from dark (input) to light (output) in viridis, whose order is visible with any colour
+    vision and in grey. Values that are zero or not finite cannot be drawn on a logarithmic axis and are left out; a
+    note names the layers.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class GradientFlowDisplay:
 
     @classmethod
     def from_flow(cls, flow, *, quantity="gradient_norms", ax=None):
-        """Draw what a callback measured.
+        """Draw the measurements of a callback.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class GradientFlowDisplay:
         if quantity not in QUANTITIES:
             raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}; got {quantity!r}")
         if not flow.epochs:
-            raise ValueError("flow has measured nothing yet: give it to an estimator as callbacks=flow, and fit")
+            raise ValueError("flow has measured nothing yet: pass it to an estimator as callbacks=flow, and call fit")
         return cls(epochs=flow.epochs, values=getattr(flow, quantity), quantity=quantity).plot(ax)
 
     def plot(self, ax=None, *, cmap="viridis", line_kw=None):
@@ -132,7 +132,7 @@ class GradientFlowDisplay:
 
 
 def missing(drawable, values):
-    """A line that says in which layers something was measured that is not drawn; empty if there are none.
+    """A note of the layers with measurements that are not drawn; empty if there are none.
 
     Parameters
     ----------
@@ -147,4 +147,4 @@ def missing(drawable, values):
     if not len(layers):
         return ""
     which = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} of the layers {layers[0]} to {layers[-1]}"
-    return f"\n(zero or not finite, at times, and then not drawn: {which})"
+    return f"\n(some values are zero or not finite and not drawn: {which})"

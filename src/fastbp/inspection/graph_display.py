@@ -1,7 +1,6 @@
-"""The picture of a computational graph, drawn with matplotlib and no other program.
+"""A display of a computational graph, drawn with matplotlib only.
 
-All lengths are in points, and so are the data coordinates of the axes: on a figure of its own the letters have the size
-that they say.
+All lengths are in points, and so are the data coordinates of the axes: on a new figure, text has its nominal size.
 """
 
 import numpy as np
@@ -10,14 +9,14 @@ from fastbp.autodiff import Graph, Variable
 from fastbp.inspection._graph_layout import LINE, PADDING, ROW_GAP, column_edges, font, place_nodes, text_width
 from fastbp.inspection._plotting import BLUE, require_pyplot
 
-#: More nodes make a picture that nobody can read; a longer figure has more pixels than matplotlib can count.
+#: A picture of more nodes would be unreadable, and a longer figure would have too many pixels for matplotlib.
 MAX_NODES, MAX_INCHES = 300, 300
 
 MARGIN = 14.0
 HEAD = 7.0  # length of an arrow's head
-SAMPLE = (20.0, 13.0)  # of a box in the legend
+SAMPLE = (20.0, 13.0)  # size of a box in the legend
 
-# Corners, dashes, and the double line tell the kinds apart without colour; the fills are tints of Okabe and Ito's sky
+# Corners, dashes, and the double line distinguish the kinds without colour; the fills are tints of Okabe and Ito's sky
 # blue and orange.
 STYLES = {
     "constant": {"facecolor": "#F0F0F0", "edgecolor": "#555555", "linestyle": (0, (4, 2)), "linewidth": 1.0},
@@ -28,11 +27,11 @@ STYLES = {
 
 
 class GraphDisplay:
-    """The picture of a computational graph.
+    """A picture of a computational graph, in layers from left to right.
 
-    Layers from left to right; a box shows the operation, the name, the value and, after ``backward``, the gradient:
-    small arrays in full, larger ones by shape and norm. Arrows enter in the order of the operands, the first on top.
-    Constants have dashed edges, variables thick ones, operations round corners, the output a double line.
+    A box shows the operation, the name, the value and, after ``backward``, the gradient: small arrays in full, larger
+    ones by shape and norm. Arrows enter a box in the order of the operands, the first on top. Constants have dashed
+    edges, variables thick ones, operations round corners, the output a double line.
 
     Parameters
     ----------
@@ -67,7 +66,7 @@ class GraphDisplay:
         Parameters
         ----------
         graph : Graph or Variable
-            A Variable stands for the graph that led to it.
+            For a Variable, the graph of all that it was computed from.
         ax : matplotlib Axes or None
             None for a new figure, as large as the graph needs.
 
@@ -83,8 +82,8 @@ class GraphDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or None
-            None for a new figure, as large as the graph needs. In axes of yours the picture, letters included, is
-            scaled to fit.
+            None for a new figure, as large as the graph needs. In given axes the picture and its text are scaled to
+            fit.
 
         Returns
         -------
@@ -94,7 +93,7 @@ class GraphDisplay:
         plt = require_pyplot(type(self).__name__, "; print(graph) and graph.to_dot() do without")
         if len(self.graph) > MAX_NODES:
             raise ValueError(
-                f"a picture of {len(self.graph)} nodes could not be read (at most {MAX_NODES}): draw the graph of an "
+                f"a picture of {len(self.graph)} nodes would be unreadable (at most {MAX_NODES}): draw the graph of an "
                 "earlier node, or use print(graph) or graph.to_dot()"
             )
         self.places_ = place_nodes(self.graph)
@@ -116,7 +115,7 @@ class GraphDisplay:
             if place.node is not None:
                 draw_box(ax, place)
         draw_legend(ax, left + MARGIN, bottom + MARGIN, self.places_)
-        # letters are outlines, which have the scale of the axes; the widths of lines have to be told
+        # text is drawn as outlines, which scale with the axes; the widths of lines do not
         scale = min(ax.bbox.width / width, ax.bbox.height / height) * 72 / ax.figure.dpi
         for patch in ax.patches[others:]:
             patch.set_linewidth(patch.get_linewidth() * scale)
@@ -125,7 +124,7 @@ class GraphDisplay:
 
 
 def extent(places):
-    """(left, right, bottom, top) of the picture, with room for the legend at the bottom."""
+    """(left, right, bottom, top) of the picture, with space for the legend at the bottom."""
     left = min(place.x - place.width / 2 for place in places) - MARGIN
     right = max(place.x + place.width / 2 for place in places) + MARGIN
     bottom = min(place.y - place.height / 2 for place in places) - MARGIN - LINE - ROW_GAP
@@ -134,13 +133,13 @@ def extent(places):
 
 
 def draw_text(ax, x, y, text, is_title=False, colour="#000000"):
-    """A line of letters that begins at (x, y), as outlines, so that they scale with the boxes."""
+    """A line of text that begins at (x, y), drawn as outlines, so that it scales with the boxes."""
     from matplotlib.patches import PathPatch
     from matplotlib.textpath import TextPath
 
-    # a lone $ would begin a formula
+    # an unescaped $ would begin a formula
     path = TextPath((x, y), text.replace("$", r"\$"), prop=font(is_title))
-    ax.add_artist(PathPatch(path, facecolor=colour, linewidth=0, snap=False))  # snapped, + and L lose their shape
+    ax.add_artist(PathPatch(path, facecolor=colour, linewidth=0, snap=False))  # snapping distorts + and L
 
 
 def draw_frame(ax, x, y, width, height, kind):
@@ -168,9 +167,9 @@ def draw_box(ax, place):
 
 
 def draw_arrow(ax, target, k, columns):
-    """The arrow that ends at the k-th entry of a box, from its source's box through all bends.
+    """The arrow to the k-th operand's position at a box, from the operand's box through all bends.
 
-    It is level within columns and bends only between them, where there are no boxes.
+    It is horizontal within columns and bends only between them, where there are no boxes.
     """
     from matplotlib.patches import PathPatch, Polygon
     from matplotlib.path import Path
@@ -196,7 +195,7 @@ def draw_arrow(ax, target, k, columns):
 
 
 def legend(places):
-    """[(kind, distance from the left end)] of the kinds of boxes that occur, and the width of all."""
+    """[(kind, distance from the left end)] of the kinds of boxes that occur, and the total width."""
     found, x = [], 0.0
     for kind in STYLES:
         if any(place.kind == kind for place in places):

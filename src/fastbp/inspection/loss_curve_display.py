@@ -1,4 +1,4 @@
-"""The course of a training run, drawn."""
+"""A display of the losses and validation scores of a training run."""
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -9,7 +9,7 @@ from fastbp.inspection._plotting import BLUE, FEW_EPOCHS, GREY, VERMILLION, axes
 class LossCurveDisplay:
     """Training loss, validation score and best epoch.
 
-    Loss and score have an axis each: they are not the same quantity.
+    Loss and score have separate axes, because they are different quantities.
 
     Parameters
     ----------
@@ -20,8 +20,8 @@ class LossCurveDisplay:
     Attributes
     ----------
     best_epoch : int
-        Counted from 1: the one with the best validation score, the one whose weights early stopping restores; without
-        scores, the one with the smallest loss.
+        Counted from 1: the epoch with the best validation score, whose weights early stopping restores; without scores,
+        the epoch with the smallest loss.
     ax_ : matplotlib Axes
         Of the loss.
     score_ax_ : matplotlib Axes or None
@@ -68,7 +68,7 @@ class LossCurveDisplay:
         ax : matplotlib Axes or None
             None for a new figure.
         score_name : str or None
-            None for what the estimator scores by: accuracy or R².
+            None for the estimator's score: accuracy or R².
         log : bool
             Whether the loss is drawn on a logarithmic scale.
 
@@ -138,7 +138,7 @@ class LossCurveDisplay:
         if self.validation_scores is not None:
             best = f"best score: epoch {self.best_epoch}"
         self.best_line_ = ax.axvline(self.best_epoch, color=GREY, linestyle=":", zorder=0, label=best)
-        # above the axes, where no curve is
+        # above the axes, where it covers no curve
         ax.legend(
             handles=[*lines, self.best_line_],
             loc="lower center",

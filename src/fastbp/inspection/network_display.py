@@ -1,4 +1,4 @@
-"""A diagram of a network: units as circles, weights as lines."""
+"""A display of a network: units as circles, weights as lines."""
 
 from itertools import pairwise
 
@@ -15,19 +15,20 @@ from fastbp.inspection._plotting import (
     shortened,
 )
 
-#: Characters of a name beside a unit.
+#: Largest number of characters of a name beside a unit.
 NAME_LENGTH = 18
 
-#: Inches: beside the outer units, for a letter of a name, below and above the units.
+#: Inches: the margin beside the outer units, the width of a letter, the margins below and above the units.
 SIDE, LETTER, BOTTOM, TOP = 0.42, 0.078, 0.55, 0.3
 
-#: Inches: between columns, for the words beside the dots that stand for layers; of the axes, for the whole legend.
-ROOM_FOR_LAYERS, ROOM_FOR_LEGEND = 0.35, 3.2
+#: Inches: the smallest distance of columns at which layers that are left out are counted, and the smallest width of
+#: axes for the whole legend.
+SMALLEST_PITCH, SMALLEST_WIDTH = 0.35, 3.2
 
-#: Most of the width that the names on one side may take.
+#: Largest fraction of the width for the names on one side.
 NAMES_SHARE = 0.25
 
-#: Points: size of the labels, and the least to which they shrink before they say less.
+#: Points: size of the labels, and the smallest size; captions that need a smaller one are shortened.
 FONT, SMALLEST_FONT = 8.5, 6.5
 
 #: Colour and style of a weight's line
@@ -36,7 +37,7 @@ POSITIVE, NEGATIVE = (BLUE, "solid"), (VERMILLION, (0, (3, 1.5)))
 #: Width of the widest line, in diameters of a unit.
 WIDEST = 0.2
 
-#: Lines thinner than this share of the widest are not drawn: they could not be seen.
+#: Lines thinner than this fraction of the widest are not drawn: they would be invisible.
 FAINTEST = 0.02
 
 #: Largest diameter of a unit, in points.
@@ -44,11 +45,12 @@ LARGEST_UNIT = 24.0
 
 
 class NetworkDisplay:
-    """The layers from left to right, each weight a line as wide as the weight is large.
+    """A diagram with the layers from left to right. The width of a line shows the size of a weight.
 
-    Blue and solid is positive, vermillion and dashed is negative; widths are relative to the largest weight of the
-    layer. Of a layer with more than `max_units` units, and of a network with more than `max_layers` layers, the first
-    ones and the last are drawn, with dots between them. On small axes names are shortened, and captions say less.
+    Lines of positive weights are blue and solid, those of negative weights vermillion and dashed; widths are relative
+    to the largest weight of the layer. If a layer has more than `max_units` units, or the network more than
+    `max_layers` layers, the first ones and the last are drawn, with dots between them. On small axes names and captions
+    are shortened.
 
     Parameters
     ----------
@@ -75,7 +77,9 @@ class NetworkDisplay:
         if not shapes or any(len(shape) != 2 for shape in shapes):
             raise ValueError(f"coefs must be matrices of shape (fan_in, fan_out), got shapes {shapes}")
         if any(a[1] != b[0] for a, b in pairwise(shapes)):
-            raise ValueError(f"coefs must fit one another, fan_in to the fan_out before; got shapes {shapes}")
+            raise ValueError(
+                f"coefs must be matrices whose fan_in is the fan_out of the layer before, got shapes {shapes}"
+            )
         self.layer_sizes = (shapes[0][0], *(shape[1] for shape in shapes))
         self.activations = checked_names("activations", activations, len(shapes))
         self.feature_names = checked_names("feature_names", feature_names, self.layer_sizes[0])
@@ -83,16 +87,16 @@ class NetworkDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, feature_names=None, max_units=8, max_layers=8, ax=None):
-        """The network of a fitted estimator.
+        """Draw the network of a fitted estimator.
 
         Parameters
         ----------
         estimator : MLPClassifier or MLPRegressor
-            Of fastbp or of scikit-learn. The output's units are named after the classes.
+            Of fastbp or of scikit-learn. The units of the output have the names of the classes.
         feature_names : sequence of str, or None
-            None for the names that `fit` has seen, if any.
+            None for the names of the columns that were passed to `fit`, if any.
         max_units, max_layers : int
-            Of larger layers and deeper networks, parts are drawn.
+            Largest numbers of units and layers that are drawn.
         ax : matplotlib Axes or None
             None for a new figure.
 
@@ -122,7 +126,7 @@ class NetworkDisplay:
 
     @classmethod
     def from_network(cls, network, *, feature_names=None, output_names=None, max_units=8, max_layers=8, ax=None):
-        """A `Network`.
+        """Draw a `Network`.
 
         Parameters
         ----------
@@ -151,9 +155,9 @@ class NetworkDisplay:
         ax : matplotlib Axes or None
             None for a new figure.
         max_units : int
-            Units drawn of a layer, at least 3.
+            Largest number of units of a layer that are drawn, at least 3.
         max_layers : int
-            Layers drawn, input and output included, at least 4.
+            Largest number of layers that are drawn, input and output included, at least 4.
 
         Returns
         -------
@@ -162,9 +166,9 @@ class NetworkDisplay:
         """
         for name, value, least in (("max_units", max_units, 3), ("max_layers", max_layers, 4)):
             check_integer(name, value, least)
-        layers = some(len(self.layer_sizes), max_layers)
-        units = {layer: some(self.layer_sizes[layer], max_units) for layer in layers}
-        # a place for the dots between what is drawn and what is drawn of the end
+        layers = first_and_last(len(self.layer_sizes), max_layers)
+        units = {layer: first_and_last(self.layer_sizes[layer], max_units) for layer in layers}
+        # dots take the column before the last layer, and the row before the last unit
         across = {layer: place for place, layer in enumerate(layers)}
         if len(layers) < len(self.layer_sizes):
             across[layers[-1]] += 1
@@ -175,8 +179,8 @@ class NetworkDisplay:
         ax = axes_of(ax, type(self).__name__, (max(5.0, wide), 0.4 * slots + BOTTOM + TOP))
         ax.set_axis_off()
         inches = inches_of(ax)
-        room = max(3, int(NAMES_SHARE * inches[0] / LETTER))
-        names = self._names(units, min(room, NAME_LENGTH))
+        length = max(3, int(NAMES_SHARE * inches[0] / LETTER))
+        names = self._names(units, min(length, NAME_LENGTH))
         margins = [SIDE + LETTER * max(map(len, shown_names), default=0) for shown_names in names.values()]
         pitch = set_limits(ax, inches, columns, slots, margins)
         places = {layer: self._places(layer, shown, across[layer]) for layer, shown in units.items()}
@@ -186,11 +190,11 @@ class NetworkDisplay:
         self._draw_units(ax, places, diameter, pitch[0])
         self._draw_captions(ax, places, -slots / 2, pitch[0])
         self._draw_names(ax, places, names)
-        self._draw_legend(ax, " weight" if inches[0] > ROOM_FOR_LEGEND else "")
+        self._draw_legend(ax, " weight" if inches[0] > SMALLEST_WIDTH else "")
         return self
 
     def _names(self, units, length):
-        """{layer: names of its units that are shown}, of the input and the output."""
+        """{layer: names of the units that are drawn}, for the input and the output."""
         ends = {0: self.feature_names, len(self.layer_sizes) - 1: self.output_names}
         return {
             layer: [shortened(names[i], length) for i in units[layer]] if names else [] for layer, names in ends.items()
@@ -245,11 +249,11 @@ class NetworkDisplay:
             if b > a + 1:
                 middle = (column_of(places[a]) + column_of(places[b])) / 2
                 ax.scatter(middle + np.array([-0.15, 0, 0.15]), [0] * 3, **dots)
-                if pitch > ROOM_FOR_LAYERS:
+                if pitch > SMALLEST_PITCH:
                     ax.text(middle, 0.45, f"{b - a - 1} more\nlayers", ha="center", va="bottom", fontsize=FONT)
 
     def _draw_captions(self, ax, places, bottom, pitch):
-        """What each layer is, beneath it: as much as there is room for in `pitch` inches."""
+        """Captions below the layers, shortened until they fit into `pitch` inches."""
         for detail in ("all", "no activation", "least"):
             captions = {layer: self._caption(layer, detail) for layer in places}
             longest = max(len(line) for caption in captions.values() for line in caption)
@@ -285,7 +289,7 @@ class NetworkDisplay:
 
     @staticmethod
     def _draw_legend(ax, weight):
-        """What the lines mean, above all."""
+        """A legend of the lines, above the diagram."""
         from matplotlib.lines import Line2D
 
         handles = [
@@ -310,7 +314,7 @@ def column_of(positions):
 
 
 def set_limits(ax, inches, columns, slots, margins):
-    """Limits of the axes such that labels have their inches, and units the rest.
+    """Set the limits of the axes: labels get the inches that they need, units the rest.
 
     Parameters
     ----------
@@ -318,14 +322,14 @@ def set_limits(ax, inches, columns, slots, margins):
     inches : (float, float)
         Width and height of the axes.
     columns, slots : int
-        Places for units, across and down, a unit of length apart.
+        Number of positions for units, across and down, at distance 1.
     margins : (float, float)
         Inches left and right.
 
     Returns
     -------
     across, down : float
-        Inches from one place to the next.
+        Inches from one position to the next.
     """
     width, height = inches
     across = max(width - sum(margins), 0.25 * width) / max(columns - 1, 1)
@@ -335,15 +339,15 @@ def set_limits(ax, inches, columns, slots, margins):
     return across, down
 
 
-def some(n, most):
-    """The numbers below n, or the first ones and the last, `most` together.
+def first_and_last(n, count):
+    """The numbers below n; if they are more than `count`, the first ``count - 1`` and the last.
 
     Parameters
     ----------
-    n, most : int
+    n, count : int
 
     Returns
     -------
     list of int
     """
-    return list(range(n)) if n <= most else [*range(most - 1), n - 1]
+    return list(range(n)) if n <= count else [*range(count - 1), n - 1]

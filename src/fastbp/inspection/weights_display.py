@@ -1,4 +1,4 @@
-"""What the units of the first layer look for, drawn."""
+"""A display of the weights of the first layer."""
 
 from math import ceil, isqrt, sqrt
 
@@ -7,21 +7,20 @@ import numpy as np
 from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._plotting import axes_of, checked_names, fitted, inches_of, shortened
 
-#: A square number of features at least as large as this is taken for an image, if the features have no names.
+#: A square number of features of at least this size is drawn as an image, if the features have no names.
 SMALLEST_IMAGE = 64
 
-#: Characters of a feature's name that are shown.
+#: Largest number of characters of a feature's name.
 NAME_LENGTH = 28
 
-#: Inches that a tick label takes.
+#: Height of a tick label in inches.
 LABEL_HEIGHT = 0.17
 
 
 class WeightsDisplay:
     """The weights of the first layer: an image for each unit, or a heat map of features and units.
 
-    One scale for all, blue for positive and red for negative weights, white at zero; the lightness of both ends is the
-    same, and a colour bar tells them apart.
+    All units have the same colour scale: blue for positive weights, red for negative ones, white for zero.
 
     Parameters
     ----------
@@ -49,12 +48,14 @@ class WeightsDisplay:
             is_image = n >= SMALLEST_IMAGE and isqrt(n) ** 2 == n and feature_names is None
             image_shape = (isqrt(n), isqrt(n)) if is_image else None
         if image_shape is not None and (len(image_shape) != 2 or image_shape[0] * image_shape[1] != n):
-            raise ValueError(f"image_shape must be (height, width) with {n} pixels, one a feature; got {image_shape!r}")
+            raise ValueError(
+                f"image_shape must be (height, width) with {n} pixels, one for each feature; got {image_shape!r}"
+            )
         self.image_shape = image_shape
 
     @classmethod
     def from_estimator(cls, estimator, *, image_shape="auto", feature_names=None, max_units=64, ax=None):
-        """The first layer of a fitted estimator.
+        """Draw the first layer of a fitted estimator.
 
         Parameters
         ----------
@@ -63,9 +64,9 @@ class WeightsDisplay:
         image_shape : tuple of (height, width), "auto" or None
             As for the class.
         feature_names : sequence of str, or None
-            None for the names that `fit` has seen, if any.
+            None for the names of the columns that were passed to `fit`, if any.
         max_units : int
-            The first so many units are shown.
+            Number of units that are drawn, counted from the first.
         ax : matplotlib Axes or None
             None for a new figure.
 
@@ -89,7 +90,7 @@ class WeightsDisplay:
 
     @classmethod
     def from_network(cls, network, *, image_shape="auto", feature_names=None, max_units=64, ax=None):
-        """The first layer of a network.
+        """Draw the first layer of a network.
 
         Parameters
         ----------
@@ -112,7 +113,7 @@ class WeightsDisplay:
         ax : matplotlib Axes or None
             None for a new figure.
         max_units : int
-            The first so many units are shown; the title says of how many.
+            Number of units that are drawn, counted from the first; the title states how many there are.
         cmap : str or Colormap
             A diverging one.
         imshow_kw : dict or None
@@ -126,21 +127,21 @@ class WeightsDisplay:
         check_integer("max_units", max_units)
         shown = self.coefs[:, :max_units]
         limit = float(np.abs(shown[np.isfinite(shown)]).max(initial=0)) or 1.0
-        look = {"cmap": cmap, "vmin": -limit, "vmax": limit, "interpolation": "nearest", **(imshow_kw or {})}
+        options = {"cmap": cmap, "vmin": -limit, "vmax": limit, "interpolation": "nearest", **(imshow_kw or {})}
         draw = self._images if self.image_shape else self._heat_map
-        ax = draw(ax, shown, look)
+        ax = draw(ax, shown, options)
         n, total = shown.shape[1], self.coefs.shape[1]
         of = f"{total} unit{'s' * (total > 1)}" if n == total else f"first {n} of {total} units"
         ax.set_title(f"Weights of the first layer: {of}", fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
-        # beside images, which keep their proportions, a bar of the height that they have in the end
+        # images keep their aspect ratio: an inset makes the colour bar as high as they are
         place = {"cax": ax.inset_axes([1.02, 0, 0.035, 1])} if self.image_shape else {"ax": ax}
         self.colorbar_ = ax.figure.colorbar(self.image_, **place)
-        inches_of(ax)  # fixed proportions need a second pass of the layout
+        inches_of(ax)  # axes with a fixed aspect ratio need a second pass of the layout
         return self
 
-    def _images(self, ax, shown, look):
-        """One picture of all the images, side by side."""
+    def _images(self, ax, shown, options):
+        """The images side by side, as one image."""
         height, width = self.image_shape
         n = shown.shape[1]
         columns = min(n, max(1, ceil(sqrt(n * height / width))))
@@ -151,7 +152,7 @@ class WeightsDisplay:
             top, left = k // columns * down, k % columns * across
             mosaic[top : top + height, left : left + width] = weights.reshape(height, width)
         ax = axes_of(ax, type(self).__name__, (7.4, min(9.0, max(2.2, 1.0 + 5.0 * mosaic.shape[0] / mosaic.shape[1]))))
-        self.image_ = ax.imshow(mosaic, **look)
+        self.image_ = ax.imshow(mosaic, **options)
         ax.set_facecolor("0.7")  # the gaps, which are NaN
         ax.set_xticks([])
         middles = np.arange(lines) * down + (height - 1) / 2
@@ -162,12 +163,12 @@ class WeightsDisplay:
         ax.set_ylabel("units")
         return ax
 
-    def _heat_map(self, ax, shown, look):
-        """Features from top to bottom, units from left to right."""
+    def _heat_map(self, ax, shown, options):
+        """A heat map with features from top to bottom and units from left to right."""
         n_features, n_units = shown.shape
         size = (min(10.0, max(5.5, 2.5 + 0.25 * n_units)), min(10.0, max(3.0, 1.2 + 0.2 * n_features)))
         ax = axes_of(ax, type(self).__name__, size)
-        self.image_ = ax.imshow(shown, **{"aspect": "auto", **look})
+        self.image_ = ax.imshow(shown, **{"aspect": "auto", **options})
         width, height = inches_of(ax)
         names = self.feature_names or [str(i) for i in range(n_features)]
         self._ticks(ax.yaxis, np.arange(n_features), [shortened(name, NAME_LENGTH) for name in names], height)
@@ -176,8 +177,8 @@ class WeightsDisplay:
         return ax
 
     @staticmethod
-    def _ticks(axis, places, labels, inches, room=LABEL_HEIGHT):
-        """Label as many places, evenly chosen, as there is room for."""
-        step = max(1, ceil(len(places) * room / max(inches, room)))
-        axis.set_ticks(places[::step], labels[::step], fontsize="small")
+    def _ticks(axis, positions, labels, inches, size=LABEL_HEIGHT):
+        """Label evenly spaced positions, as many as fit with labels of a size."""
+        step = max(1, ceil(len(positions) * size / max(inches, size)))
+        axis.set_ticks(positions[::step], labels[::step], fontsize="small")
         axis.set_tick_params(length=2)

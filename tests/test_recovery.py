@@ -142,5 +142,5 @@ def test_a_changed_activation_counts_at_once_and_after_pickling():
 def test_n_threads_counts_at_once():
     X, y = problem()
     model = MLPRegressor(**SMALL).fit(X, y).set_params(n_threads=1)
-    model.predict(X)
-    assert model._network.n_threads == 1
+    assert model.network_.n_threads == 1
+    assert_array_equal(model.network_.forward(X).ravel(), model.predict(X))

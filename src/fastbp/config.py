@@ -1,4 +1,4 @@
-"""What runs here: the facts that a bug report or a table of timings needs."""
+"""The configuration of the package, for bug reports and tables of timings."""
 
 import importlib.metadata
 import platform
@@ -18,7 +18,7 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "matplotlib")
 
 
 def show_config(mode: str = "stdout") -> dict | None:
-    """Show which kernels run, on how many threads, how they were built, and the versions of what they run beside.
+    """Show the kernels in use, the number of threads, the build, and the versions of related packages.
 
     Parameters
     ----------
@@ -33,10 +33,10 @@ def show_config(mode: str = "stdout") -> dict | None:
         - fastbp: the version;
         - instruction_set: the one in use and what chose it, those that this processor supports and those that were
           compiled, from the least to the most capable;
-        - float32, float64: bits and elements of a vector, and rows and columns of the block of a matrix product that
-          stays in registers;
-        - threads: how many a call may use, the limits of which that is the least, and the first limit that is as low.
-          The parameter `n_threads` of an estimator or a `Network` takes their place;
+        - float32, float64: bits and elements of a vector, and rows and columns of the register block of the matrix
+          product;
+        - threads: the number of threads that a call may use, the limits of which it is the smallest, and the first
+          limit with this value. The parameter `n_threads` of an estimator or a `Network` replaces the limits;
         - build: compiler and flags of the kernels in use, and the version of Cython;
         - system: platform, processor architecture, Python;
         - packages: versions; None where not installed.
@@ -70,7 +70,7 @@ def show_config(mode: str = "stdout") -> dict | None:
 
 
 def collect():
-    """The facts, as `show_config` returns them."""
+    """The configuration, as `show_config` returns it."""
     limits = thread_limits()
     built = table_facts("float32")
     return {
@@ -111,7 +111,7 @@ def vector_facts(dtype):
 
 
 def version_of(package):
-    """The installed version, or None; nothing is imported."""
+    """The installed version, or None; the package is not imported."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -1,10 +1,10 @@
-"""From the user's arrays to the `Data` that the kernels read.
+"""Conversion of the user's arrays to the `Data` that the kernels read.
 
-No numbers are copied that the kernels can read as they are: a C-contiguous X of the network's dtype, or the values of a
-CSR matrix. What the kernels follow, indices and class numbers, `Data` copies and checks.
+A C-contiguous X of the network's dtype and the values of a CSR matrix are not copied. Indices and class numbers, with
+which the kernels address memory, are copied and checked by `Data`.
 
-SciPy's own routines follow the indices of a sparse matrix without looking, and so do the functions of scikit-learn that
-call them: `check_sparse` stands before all of these.
+SciPy's routines, and the functions of scikit-learn that call them, use the indices of a sparse matrix without checks:
+`check_sparse` is called before all of these.
 """
 
 import operator
@@ -15,7 +15,7 @@ from scipy import sparse
 
 from fastbp.kernels.data import Data, check_below, check_integers, check_starts, private_indices, private_starts
 
-#: Elements of a dense indicator matrix that are looked at together, so that no copy of the whole is made.
+#: Elements of a dense indicator matrix that are processed at once, so that no array of its whole size is allocated.
 BLOCK_ELEMENTS = 2**20
 
 
@@ -25,9 +25,9 @@ def real_array(name, values):
     Parameters
     ----------
     name : str
-        What the caller calls them.
+        The argument's name, for messages.
     values : array-like
-        Numbers or booleans; of pandas, also a table of its own nullable types.
+        Numbers or booleans; also a pandas data frame with nullable dtypes.
 
     Returns
     -------
@@ -59,18 +59,18 @@ def is_real(dtype):
 
 
 def check_sparse(name, matrix):
-    """ValueError unless a sparse matrix is whole: its arrays fit together, and its indices lie inside it.
+    """ValueError unless a sparse matrix is consistent: the lengths of its arrays match, its indices are in range.
 
     Parameters
     ----------
     name : str
-        What the caller calls it.
+        The argument's name, for messages.
     matrix : object
-        Of any sparse format; what is not sparse passes.
+        A sparse matrix of any format; anything else passes.
 
     Notes
     -----
-    Who holds the matrix can still write to it: what is followed later is to be a checked copy.
+    Another thread can write to the matrix after the check: memory must be addressed with a checked copy only.
     """
     if not sparse.issparse(matrix) or matrix.ndim != 2:
         return
@@ -171,7 +171,7 @@ CHECKS = {
 
 
 def integers(name, numbers):
-    """An array of the integers; ValueError if there is anything else among them."""
+    """An array of the integers; ValueError if one of them is no integer."""
     try:
         return np.fromiter(map(operator.index, numbers), np.int64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -185,12 +185,12 @@ def check_values(name, values, ndim):
 
 
 def checked_csr(name, matrix):
-    """A sparse matrix as CSR, with index arrays that were checked and that nobody else can write to.
+    """A sparse matrix as CSR, with index arrays that are checked copies.
 
     Parameters
     ----------
     name : str
-        What the caller calls it.
+        The argument's name, for messages.
     matrix : sparse matrix
         CSR shares its values with the result.
 
@@ -209,7 +209,7 @@ def checked_csr(name, matrix):
 
 
 def summed_csr(name, matrix):
-    """`checked_csr`, with the entries that a place has several of added up."""
+    """`checked_csr`, with repeated entries added up."""
     matrix = checked_csr(name, matrix)
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
@@ -223,7 +223,7 @@ def as_rows(X, dtype):
     Parameters
     ----------
     X : ndarray or sparse matrix of shape (n, n_features)
-        Any other sparse format becomes CSR; duplicates and unsorted indices are fine, and nothing is densified.
+        Any other sparse format becomes CSR; duplicates and unsorted indices are allowed, and no dense copy is made.
     dtype : dtype
         float32 or float64.
     """
@@ -254,12 +254,12 @@ def dense(name, array, dtype):
 
 
 def indicator_csr(Y):
-    """Where a matrix of zeros and ones has its ones, as CSR.
+    """The positions of the ones in a matrix of zeros and ones, as CSR.
 
     Parameters
     ----------
     Y : ndarray or sparse matrix of shape (n, n_outputs)
-        Whatever is not zero counts as one. It may be sparse of any format; it is not made dense.
+        Nonzero elements count as one. A sparse matrix of any format is not made dense.
 
     Returns
     -------
@@ -298,8 +298,8 @@ def make_data(X, targets, sample_weight, n_outputs, dtype):
     ----------
     X : ndarray or sparse matrix of shape (n, n_features)
     targets : ndarray, csr_array or None
-        Integers of shape (n,): class numbers below `n_outputs`, for one-hot targets. Else (n, n_outputs) of numbers, or
-        what `indicator_csr` makes of zeros and ones. None for forward passes.
+        Integers of shape (n,): class numbers below `n_outputs`, for one-hot targets. Else numbers of shape (n,
+        n_outputs), or the result of `indicator_csr`. None for forward passes.
     sample_weight : array-like of shape (n,) or None
     n_outputs : int
     dtype : dtype
@@ -324,7 +324,7 @@ def make_data(X, targets, sample_weight, n_outputs, dtype):
 
 
 def check_weight_scale(sample_weight, dtype):
-    """ValueError unless the weights are of a size that arithmetic in `dtype` can bear.
+    """ValueError unless the weights are in a range that arithmetic in `dtype` can handle.
 
     Parameters
     ----------
@@ -334,8 +334,8 @@ def check_weight_scale(sample_weight, dtype):
 
     Notes
     -----
-    A step multiplies derivatives by the weights and divides by the weights' sum. Derivatives down to eps^2 and up to
-    1 / eps^2 are to survive both; a product below the smallest normal number counts as zero, and trains nothing.
+    A step multiplies derivatives by the weights and divides by the weights' sum. Derivatives between eps^2 and
+    1 / eps^2 must neither overflow nor underflow; a product below the smallest normal number is flushed to zero.
     """
     info = np.finfo(dtype)
     smallest, largest = float(info.tiny) / float(info.eps) ** 2, float(info.max) * float(info.eps) ** 2

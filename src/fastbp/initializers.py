@@ -1,4 +1,4 @@
-"""How the weights begin.
+"""Initial weights.
 
 A new initializer is one function here and one entry in ``INITIALIZERS``.
 """
@@ -16,8 +16,8 @@ def glorot_uniform(fan_in, fan_out, activation, random_state):
     ----------
     fan_in, fan_out : int
     activation : str or None
-        The hidden layers' activation, which decides the bound of every layer, the output's too, also where there is no
-        hidden layer.
+        The activation of the hidden layers, which determines the bound of all layers, the output layer included, also
+        where there is no hidden layer.
     random_state : RandomState
 
     Returns
@@ -38,12 +38,12 @@ INITIALIZERS = {"glorot_uniform": glorot_uniform}
 
 
 def legacy_generator(random_state):
-    """The RandomState to draw from: scikit-learn's ``check_random_state``, which does not take a Generator.
+    """The RandomState to draw from: scikit-learn's ``check_random_state``, for a Generator too.
 
     Parameters
     ----------
     random_state : int, RandomState, Generator or None
-        A RandomState over a Generator's bit generator draws from it: the Generator goes on after these draws.
+        Of a Generator, the bit generator is used: the Generator continues after these draws.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which version of the package made a pickle: noted when it is made, compared when it is loaded."""
+"""The version of the package in a pickle: stored when it is made, compared when it is loaded."""
 
 import warnings
 
@@ -8,7 +8,7 @@ KEY = "_fastbp_version"
 
 
 class VersionWarning(UserWarning):
-    """A pickle was made by another version of fastbp than the one that loads it.
+    """A pickle was made by a version of fastbp other than the one that loads it.
 
     Parameters
     ----------

@@ -1,16 +1,16 @@
-"""A computational graph over NumPy arrays, and backpropagation through it, small enough to read at once.
+"""A computational graph over NumPy arrays with reverse-mode differentiation, written to be read.
 
-Whoever computes with a `Variable` gets another `Variable`, which remembers the operation and its operands: a graph.
-From the gradient of a node y, that of each operand x follows by the chain rule, as a vector-Jacobian product::
+The result of an operation on a `Variable` is another `Variable`, which stores the operation and its operands: a graph.
+From the gradient of a node y follows the gradient of each operand x by the chain rule, as a vector-Jacobian product::
 
     dL/dx  +=  (dL/dy) ∂y/∂x
 
-with ``+=`` because L depends on x along every path that leads from x to L.
+with ``+=`` because the contributions of all paths from x to L are added.
 
 ===================  ===================================================================================
 ``variable.py``      `Variable`, its `backward`, and the decorator that makes operations
-``operations.py``    the operations: each one function, its value and its derivatives side by side
-``functional.py``    `grad` and `value_and_grad` of a function; `FormulaLoss`, a loss from its formula alone
+``operations.py``    the operations: one function each, with its value and its derivatives
+``functional.py``    `grad` and `value_and_grad` of a function; `FormulaLoss`, a loss from its formula
 ``graph.py``         `Graph`: the nodes as a table and as a Graphviz source
 ===================  ===================================================================================
 

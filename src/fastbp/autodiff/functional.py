@@ -1,4 +1,4 @@
-"""Derivatives of functions: `grad`, `value_and_grad`, and a loss from its formula alone."""
+"""Derivatives of functions: `grad`, `value_and_grad`, and `FormulaLoss`, a loss from its formula."""
 
 import functools
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from fastbp.autodiff.variable import Variable
 
 
 def value_and_grad(f: Callable) -> Callable:
-    """The function that returns f's value and its gradient.
+    """Make the function that returns the value of f and its gradient.
 
     Parameters
     ----------
@@ -20,12 +20,12 @@ def value_and_grad(f: Callable) -> Callable:
     Returns
     -------
     callable
-        Of the same arguments as arrays. Positional ones are variables, keyword ones constants that reach f as they
-        are. It returns (value, gradient); several positional arguments have a tuple of gradients.
+        Of the same arguments as arrays. Positional arguments are variables; keyword arguments are constants, passed
+        to f unchanged. It returns (value, gradient), with a tuple of gradients for several positional arguments.
 
     Examples
     --------
-    A minimum, by an optimizer that wants both at once:
+    Minimization by an optimizer that needs both:
 
     >>> import numpy as np
     >>> from fastbp.autodiff import value_and_grad
@@ -44,7 +44,7 @@ def value_and_grad(f: Callable) -> Callable:
         if not isinstance(output, Variable):
             raise TypeError(f"{name_of(f)} must return a Variable computed from its arguments, got {output!r}")
         output.backward()
-        # an argument that the output does not depend on was not reached
+        # the gradient is None where the output does not depend on the argument
         gradients = tuple(np.zeros_like(x.value) if x.gradient is None else x.gradient for x in variables)
         return output.value[()], gradients[0] if len(gradients) == 1 else gradients
 
@@ -52,7 +52,7 @@ def value_and_grad(f: Callable) -> Callable:
 
 
 def grad(f: Callable) -> Callable:
-    """The function that returns f's gradient; see `value_and_grad`.
+    """Make the function that returns the gradient of f; see `value_and_grad`.
 
     Parameters
     ----------
@@ -79,16 +79,16 @@ def grad(f: Callable) -> Callable:
 
 
 class FormulaLoss:
-    """A loss for the estimators (their parameter ``loss``) from its formula, with no derivative by hand.
+    """A loss for the estimators (their parameter ``loss``) from its formula, without a derivative by hand.
 
     Parameters
     ----------
     formula : callable
         ``formula(y_true, raw_prediction)`` of an ndarray and a Variable, both of shape (n, n_outputs), to a Variable
         of shape (n,), or (n, n_outputs) to be summed over the outputs. raw_prediction is the network's output before
-        the output activation. A row's loss must depend on that row alone: no mean over rows. To be pickled with an
-        estimator the formula must be importable by its name, so not a lambda, and not one with this class as its
-        decorator.
+        the output activation. A row's loss must depend on that row only: no mean over rows. To be pickled with an
+        estimator, the formula must be importable by its name: not a lambda, and not a function decorated with this
+        class.
 
     Examples
     --------
@@ -143,7 +143,7 @@ class FormulaLoss:
         weight = np.ones(n, x.dtype) if sample_weight is None else np.asarray(sample_weight, x.dtype)
         if weight.shape != n:
             raise ValueError(f"sample_weight must have shape {n}, one for each row, got {weight.shape}")
-        # As no row depends on another, d(Σ_i weight_i loss_i)/dx holds every row's own gradient.
+        # no row depends on another: row i of d(Σ_i weight_i loss_i)/dx is the gradient of row i's loss
         rows.backward(weight)
         return weight * rows.value.astype(x.dtype, copy=False), x.gradient
 
@@ -152,5 +152,5 @@ class FormulaLoss:
 
 
 def name_of(function):
-    """How a message speaks of a function."""
+    """The name of a function, for messages."""
     return getattr(function, "__name__", None) or repr(function)

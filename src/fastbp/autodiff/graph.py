@@ -19,7 +19,7 @@ DOT_STYLE = {
 
 
 class Graph:
-    """All that an output was computed from.
+    """All nodes that an output was computed from.
 
     ``fastbp.inspection.GraphDisplay.from_graph(graph)`` draws it.
 
@@ -62,7 +62,7 @@ class Graph:
         return [(number[id(x)], i) for i, node in enumerate(self.nodes) for x in node.operands]
 
     def kind(self, node: Variable) -> str:
-        """What a node is here: "constant", "variable" (a leaf with a gradient), "operation" or "output".
+        """The kind of a node: "constant", "variable" (a leaf with a gradient), "operation" or "output".
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class Graph:
         return "constant" if node.is_constant else "variable"
 
     def title(self, node: Variable) -> str:
-        """Name, operation and settings of a node, as "hidden = tanh" or "Σ axis=1".
+        """Name, operation and settings of a node, such as "hidden = tanh" or "Σ axis=1".
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class Graph:
         return " ".join(words)
 
     def text(self, node: Variable) -> tuple[str, list[str], list[str]]:
-        """What a picture says of a node: title, lines of the value, lines of the gradient.
+        """The text of a node in a picture: title, lines of the value, lines of the gradient.
 
         Parameters
         ----------
@@ -111,11 +111,11 @@ class Graph:
         title, value = self.title(node), describe(node.value)
         gradient = [] if node.gradient is None else describe(node.gradient)
         if not title and not gradient and len(value) == 1:
-            title, value = value[0], []  # a number in a formula needs no heading
+            title, value = value[0], []  # a number in a formula has no other title
         return title, value, gradient
 
     def to_dot(self) -> str:
-        """The graph in Graphviz's language, for ``dot -Tsvg`` or an editor that shows it.
+        """The graph in Graphviz's language, for ``dot -Tsvg`` for example.
 
         Returns
         -------
@@ -153,7 +153,7 @@ class Graph:
 
 
 def is_worth_showing(setting):
-    """Whether a setting differs from what operations do by themselves, and is short."""
+    """Whether a setting differs from the default of its operation, and is short."""
     return setting is not None and setting is not False and len(str(setting)) <= 12
 
 

@@ -1,7 +1,7 @@
-"""The operations of the graph: each one function, with its value and its vector-Jacobian products side by side.
+"""The operations of the graph: one function each, which returns the value and the vector-Jacobian products.
 
-In every one g stands for dL/dy, the gradient of the value y, and the functions of g are dL/d(operand), in the order
-of the operands. Another operation is one more function here.
+g is dL/dy, the gradient of the value y; the functions of g return dL/d(operand), in the order of the operands. To add
+an operation, add a function here.
 """
 
 import numpy as np
@@ -52,10 +52,10 @@ def negative(x):
 @operation("@")
 def matmul(a, b):
     """a @ b: dL/da = dL/dy bᵀ and dL/db = aᵀ dL/dy; vectors and stacks of matrices as in NumPy."""
-    A = a[None, :] if a.ndim == 1 else a  # a vector on the left is one row,
-    B = b[:, None] if b.ndim == 1 else b  # on the right one column,
+    A = a[None, :] if a.ndim == 1 else a  # a vector on the left is a row,
+    B = b[:, None] if b.ndim == 1 else b  # a vector on the right a column
 
-    def as_matrix(g):  # and that row or column is missing in the product
+    def as_matrix(g):  # with this row or column, which the product lacks
         return np.expand_dims(g, (-2,) * (a.ndim == 1) + (-1,) * (b.ndim == 1))
 
     def vjp_a(g):
@@ -132,18 +132,18 @@ def minimum(a, b):
 
 @operation("where")
 def where(condition, a, b):
-    """a where the condition holds, else b. Both are computed: keep the one that is not chosen finite, as in
-    ``where(x > 0, log(maximum(x, 1e-9)), 0)``, for its gradient is 0 times its derivative."""
+    """a where the condition holds, else b. Both are computed, and the gradient of the one that is not chosen is 0 times
+    its derivative: keep it finite, as in ``where(x > 0, log(maximum(x, 1e-9)), 0)``."""
     chosen = condition != 0
     return (
         np.where(chosen, a, b),
-        lambda g: np.zeros_like(g),  # a step is flat
+        lambda g: np.zeros_like(g),  # the value does not change with the condition
         lambda g: np.where(chosen, g, 0),
         lambda g: np.where(chosen, 0, g),
     )
 
 
-# Sums over axes: y keeps them, with length 1, so that it and g broadcast against x
+# Sums over axes: y keeps these axes with length 1, so that y and g broadcast against x
 
 
 @operation("Σ")
@@ -173,7 +173,7 @@ def logsumexp(x, *, axis=None, keepdims=False):
 
 @operation("[ ]")
 def getitem(x, *, index):
-    """x[index], for every index that NumPy takes; an element that was picked twice gets both gradients."""
+    """x[index], for every index that NumPy accepts; the gradients of an element that is selected twice are added."""
 
     def vjp(g):
         dx = np.zeros_like(x)
@@ -191,6 +191,6 @@ def reshape(x, *, shape):
 
 @operation("transpose")
 def transpose(x, *, axes=None):
-    """The axes in another order, or reversed: the gradient's go back."""
-    back = None if axes is None else np.argsort([axis % x.ndim for axis in axes])
-    return np.transpose(x, axes), lambda g: np.transpose(g, back)
+    """The axes in another order, or reversed; the gradient is transposed by the inverse order."""
+    inverse = None if axes is None else np.argsort([axis % x.ndim for axis in axes])
+    return np.transpose(x, axes), lambda g: np.transpose(g, inverse)

@@ -1,6 +1,6 @@
-"""`Variable`: an array that remembers how it was computed; `operation`: how a rule on arrays becomes one on Variables.
+"""`Variable`, an array that stores how it was computed, and the decorator `operation`, which defines operations.
 
-What is not a Variable in an operation becomes a constant of the Variables' dtype, so that float32 stays float32.
+An operand that is not a Variable becomes a constant of the Variables' dtype, so that float32 stays float32.
 """
 
 import functools
@@ -10,10 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-#: name: the function on Variables; the decorator `operation` fills it
+#: name: the function on Variables. The decorator `operation` adds them.
 OPERATIONS = {}
 
-# NumPy's names of Python's operators, for the case of an array to the left of a Variable
+# NumPy's names of Python's operators, for an array to the left of a Variable
 ARITHMETIC = ("add", "subtract", "multiply", "divide", "power", "matmul")
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 
@@ -29,7 +29,7 @@ def as_array(value, dtype=None):
 
 
 def plain(value):
-    """The array of a Variable; anything else as it is."""
+    """The array of a Variable; anything else unchanged."""
     return value.value if isinstance(value, Variable) else value
 
 
@@ -47,35 +47,35 @@ def not_numpy(name):
     """The error for a NumPy function that was given a Variable."""
     instead = f"fastbp.autodiff.{name}" if name in OPERATIONS else f"one of fastbp.autodiff ({', '.join(OPERATIONS)})"
     return TypeError(
-        f"np.{name} does not record what it computes from a Variable: use {instead}, or give np.{name} the array "
-        "`.value` if no gradient is to flow"
+        f"np.{name} does not record what it computes from a Variable: use {instead}, or pass the array `.value` to "
+        f"np.{name} if no gradient is needed"
     )
 
 
 class Variable:
-    """An array that remembers how it was computed.
+    """An array that stores how it was computed.
 
-    Operators (``+ - * / ** @``, indexing, ``abs``), the methods below and the functions of `fastbp.autodiff` make new
-    Variables; comparisons make plain boolean arrays. ``x += 1`` binds the name x to a new Variable.
+    Operators (``+ - * / ** @``, indexing, ``abs``), the methods below and the functions of `fastbp.autodiff` return new
+    Variables; comparisons return boolean arrays. ``x += 1`` binds the name x to a new Variable.
 
     Parameters
     ----------
     value : array-like of real numbers
         Copied. float32 stays, everything else becomes float64.
     name : str or None
-        For pictures and tables; may be given later, as ``hidden.name = "hidden"``.
+        For pictures and tables; it can be set later: ``hidden.name = "hidden"``.
 
     Attributes
     ----------
     value : ndarray
-        That of a leaf may be edited (``W.value -= 0.1 * W.gradient``); what was computed from it is then out of date.
+        That of a leaf may be changed (``W.value -= 0.1 * W.gradient``); Variables computed from it are not updated.
     gradient : ndarray of the value's shape and dtype, or None
-        Of the output whose `backward` ran last; None before, and for constants.
+        The gradient of the output whose `backward` was called last; None before, and for constants.
     operation : str or None
         A name in ``OPERATIONS``; None for a leaf.
     operands : tuple of Variable
     settings : dict
-        What else the operation was given, such as ``axis``.
+        Other arguments of the operation, such as ``axis``.
     is_constant : bool
         Whether it depends on constants only.
 
@@ -106,7 +106,7 @@ class Variable:
     def backward(self, gradient: ArrayLike | None = None):
         """Compute the ``gradient`` of every node that this one was computed from.
 
-        Each call computes them anew: they do not add up over calls. The gradient of a sum of outputs is that of
+        Each call overwrites the gradients of earlier calls. For the gradient of a sum of outputs, call
         ``(first + second).backward()``.
 
         Parameters
@@ -115,12 +115,12 @@ class Variable:
             dL/d(this node) of some L; None for L = this node, which then must have a single element.
         """
         if self.is_constant:
-            raise ValueError("backward of a constant: no Variable took part in computing it, so nothing has a gradient")
+            raise ValueError("backward of a constant: it was not computed from a Variable, so there is no gradient")
         if gradient is None:
             if self.size != 1:
                 raise ValueError(
-                    f"backward starts from a single number, and this has shape {self.shape}: take its sum() or "
-                    f"mean(), or give backward(gradient) an array of shape {self.shape}"
+                    f"backward needs an output with one element, and this has shape {self.shape}: take its sum() or "
+                    f"mean(), or call backward(gradient) with an array of shape {self.shape}"
                 )
             gradient = np.ones(self.shape)
         gradient = as_array(gradient)
@@ -160,7 +160,7 @@ class Variable:
     __lt__, __le__ = comparison(operator.lt), comparison(operator.le)
     __gt__, __ge__ = comparison(operator.gt), comparison(operator.ge)
     __eq__, __ne__ = comparison(operator.eq), comparison(operator.ne)
-    __hash__ = object.__hash__  # by identity, as the nodes of a graph are told apart
+    __hash__ = object.__hash__  # by identity, as the nodes of a graph are distinguished
 
     def __neg__(self):
         return OPERATIONS["negative"](self)
@@ -182,13 +182,13 @@ class Variable:
 
     def __bool__(self):
         raise TypeError(
-            "a Variable has no truth value: the graph would hold the branch that was taken and no other. Choose "
-            "element by element with fastbp.autodiff.where(condition, a, b), or ask its array, `.value`"
+            "a Variable has no truth value: the graph would contain only the branch that was taken. Choose element by "
+            "element with fastbp.autodiff.where(condition, a, b), or use its array, `.value`"
         )
 
     def __array_ufunc__(self, ufunc, method, *operands, **options):
-        # `array * variable` arrives here. (None in this place would hand it to __rmul__, but would leave the error for
-        # np.exp(x) to NumPy, which cannot say what to call instead.)
+        # NumPy calls this for `array * variable`. (With __array_ufunc__ = None it would call __rmul__, but the error
+        # for np.exp(x) would then not name the function to use instead.)
         if method == "__call__" and not options and ufunc.__name__ in ARITHMETIC:
             return OPERATIONS[ufunc.__name__](*operands)
         if method == "__call__" and not options and ufunc.__name__ in COMPARISONS:
@@ -203,7 +203,7 @@ class Variable:
 
     def __getstate__(self):
         if self.operands:
-            raise TypeError("only a leaf of a graph can be copied or pickled: take the array, `.value`")
+            raise TypeError("only a leaf of a graph can be copied or pickled: use the array, `.value`")
         return self.__dict__
 
     def __repr__(self):
@@ -213,7 +213,7 @@ class Variable:
 
 
 def constant(value: ArrayLike, name: str | None = None, dtype: DTypeLike | None = None) -> Variable:
-    """A leaf without a gradient. Operations make them of arrays and numbers by themselves; here one gets a name.
+    """Make a leaf without a gradient. Operations convert arrays and numbers to constants; this function can name them.
 
     Parameters
     ----------
@@ -233,9 +233,9 @@ def constant(value: ArrayLike, name: str | None = None, dtype: DTypeLike | None 
 
 
 def topological_order(output: Variable) -> list[Variable]:
-    """What an output was computed from, and itself at the end: every node once, after its operands.
+    """All nodes that an output was computed from: every node once, after its operands, the output at the end.
 
-    A depth-first search with a stack of its own: the depth of a graph is not bounded by Python's recursion limit.
+    The depth-first search has an explicit stack, so that Python's recursion limit does not limit the depth of a graph.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def topological_order(output: Variable) -> list[Variable]:
 
 
 def unbroadcast(gradient, shape):
-    """The gradient of an operand that was broadcast to a larger shape: those of the copies of an element add up."""
+    """The gradient of an operand that was broadcast to a larger shape: the sum over the copies of each element."""
     if gradient.shape == shape:
         return gradient
     gradient = gradient.sum(axis=tuple(range(gradient.ndim - len(shape))))
@@ -267,7 +267,7 @@ def unbroadcast(gradient, shape):
 
 
 def operation(symbol: str) -> Callable:
-    """Decorator that makes an operation on Variables of a rule on arrays, and enters it in ``OPERATIONS``.
+    """Decorator that makes an operation on Variables from a rule on arrays, and adds it to ``OPERATIONS``.
 
     Parameters
     ----------
@@ -278,8 +278,8 @@ def operation(symbol: str) -> Callable:
     -------
     decorator
         Of a function with the operands as positional parameters and everything else as keyword-only ones. It returns
-        the value and, for each operand, the function from dL/d(value) to dL/d(operand). An operand that was broadcast
-        needs no thought: the copies' gradients are added up later.
+        the value and, for each operand, the function from dL/d(value) to dL/d(operand). It need not consider
+        broadcasting: the gradients of the copies are added up later.
 
     Examples
     --------

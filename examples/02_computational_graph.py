@@ -1,11 +1,11 @@
-"""The computational graph: how does a gradient find its way back from the cost to every weight?
+"""The computational graph: how is the gradient of every weight computed?
 
     python examples/02_computational_graph.py
 
-All that a network computes, it computes in small blocks, each from the values of earlier ones: a graph, with the cost C
-at its end. Backpropagation walks it from the end to the beginning. A block need only know its own rule: from dC/d(what
-it gave), found by the blocks after it, it makes dC/d(each thing it took). Write dx for dC/dx, n for the number of rows,
-and * for the product element by element; then the blocks of this network are
+A network computes its output and the cost C in small blocks, each from the values of earlier ones: a graph.
+Backpropagation visits the blocks from the last to the first. Each has its own rule, which gives dC/d(input) for each of
+its inputs from dC/d(output), the result of the blocks after it. Write dx for dC/dx, n for the number of rows, and * for
+the product element by element; then the blocks of this network are
 
     block                  forward                                  backward
     ------------------------------------------------------------------------------------------------------------
@@ -17,10 +17,11 @@ and * for the product element by element; then the blocks of this network are
                            where y = 1, p = 1 - a where y = 0       da = dp where y = 1, -dp where y = 0
     mean squared error     C = mean((a - y)²)                       da = 2 (a - y) / n
 
-Three irises go through a network of two tanh units and a logistic one, which is to say whether they are of the species
-Iris virginica. You will see the graphs of both costs with all values and gradients, the backward pass block by block
-beside what `fastbp.autodiff` finds by itself, and a step downhill that lowers the cost about as much as the gradient
-promised. You will also see why classifiers prefer the log-loss: it corrects most where the network is most wrong.
+The network has two tanh units and a logistic output unit, which predicts whether an iris is of the species Iris
+virginica; the data are three irises. The script shows the graphs of both costs with all values and gradients, compares
+the backward pass block by block with `fastbp.autodiff`, and takes a step of gradient descent, which lowers the cost
+about as much as the gradient predicts. It also shows why classifiers use the log-loss: its gradient is largest where
+the network is most wrong.
 """
 
 import numpy as np
@@ -42,7 +43,7 @@ network = Network([2, 2, 1], "tanh", "logistic", loss="log_loss", random_state=0
 
 
 def forward(W1, b1, W2, b2):
-    """The blocks of the network. Each is a Variable, which remembers the operation that made it, and what from."""
+    """The blocks of the network. Each is a Variable, which stores its operation and the operands."""
     z1 = X @ W1 + b1
     a1 = tanh(z1)
     z2 = a1 @ W2 + b2
@@ -99,18 +100,19 @@ for cost in (log_loss, mean_squared_error):
     for by_kernels, by_hand in zip([*dW, *db], [dW1, dW2, db1, db2], strict=True):
         assert np.allclose(by_kernels, by_hand, rtol=0, atol=1e-14)
 
-    # Descent: p <- p - eta dC/dp for every parameter p. To first order in eta, C falls by eta times the sum of all
-    # (dC/dp)²; what is missing is due to the curvature of C.
+    # Descent: p <- p - eta dC/dp for every parameter p. To first order in eta, C decreases by eta times the sum of all
+    # (dC/dp)²; the difference is due to the curvature of C.
     params = (W1, b1, W2, b2)
     _, _, _, a2_after = forward(*(p.value - eta * p.gradient for p in params))
-    fall, promised = float(C - cost(a2_after)), eta * sum(np.sum(p.gradient**2) for p in params)
-    print(f"    a step lowers C by {fall:.4f}; the gradient promised {promised:.4f}\n")
-    assert 0.9 * promised < fall < 1.1 * promised
+    decrease, predicted = float(C - cost(a2_after)), eta * sum(np.sum(p.gradient**2) for p in params)
+    print(f"    a step lowers C by {decrease:.4f}; the gradient predicts {predicted:.4f}\n")
+    assert 0.9 * predicted < decrease < 1.1 * predicted
 
-# Of the first two flowers, both no virginica, the network takes the second for one with more conviction. The log-loss
-# corrects that one more: its 1 / (1 - a) outweighs the slope a (1 - a) of the logistic unit, and dz = (a - y) / n. The
-# squared error lets the slope have its way, and corrects less where the network is wrong and sure of it.
-print("The network's answers:", a2.value.ravel().round(3), "where the truth is", y.value.ravel())
+# The first two flowers are no virginica, and the prediction for the second one has the larger error. The log-loss has
+# the larger gradient there: its factor 1 / (1 - a) cancels the slope a (1 - a) of the logistic unit, and the result is
+# dz = (a - y) / n. The gradient of the squared error keeps the slope, which is small where the network is wrong with
+# high confidence.
+print("Predictions:", a2.value.ravel().round(3), "targets:", y.value.ravel())
 assert a2.value[0] < a2.value[1]
 assert deltas[log_loss][0] < deltas[log_loss][1]
 assert deltas[mean_squared_error][0] > deltas[mean_squared_error][1]

@@ -1,4 +1,4 @@
-"""Deep or wide? The same number of parameters, spent on few wide layers or on many narrow ones.
+"""Deep or wide? The same number of parameters in few wide layers or in many narrow ones.
 
     python examples/03_deep_or_wide.py
 
@@ -6,16 +6,17 @@ A network with d hidden layers of w units, between 64 pixels and 10 classes, has
 
     P = (64 + 1) w  +  (d - 1) (w + 1) w  +  (w + 1) 10
 
-parameters: (fan_in + 1) fan_out for each layer. Here P is held at about 20,000, and d goes from 1 to 64. A forward pass
-costs two operations for each weight and row, so they all do the same arithmetic forward. Backward it is four, two for
-dL/dW and two for the gradient that goes on to the layer before. The first layer has none before it, so the widest
-network, with most of its weights there, does little more than half of what the deepest does backward.
+parameters: (fan_in + 1) fan_out for each layer. Here P is about 20,000, and d goes from 1 to 64. A forward pass takes
+two operations for each weight and row, so it takes the same number for all networks. The backward pass takes four: two
+for dL/dW and two for the gradient by the layer's input, which the first layer does not need. The widest network has
+most of its weights in the first layer, so its backward pass takes little more than half the operations of the deepest
+one's.
 
-You will see test accuracy, the size of the gradient and the time, each against depth. On these digits one to four
-layers do best. Deeper networks learn more slowly, the deepest nothing in 100 epochs, and the gradient says so before
-training begins: it is of full size in the last layer and fades on its way to the first. The time changes much less.
-This is a finding about plain relu networks with the package's initial weights, the default learning rate and 898 rows,
-not a law about depth; 04_vanishing_gradients.py looks at the cause.
+The script shows test accuracy, the size of the gradient and the time, each against depth. On these digits one to four
+layers are best. Deeper networks learn more slowly, and the deepest learns nothing in 100 epochs. The gradient shows
+this before training: it becomes smaller from the last layer to the first. The time changes much less. The result holds
+for plain relu networks with the package's initial weights, the default learning rate and 898 rows, and not for deep
+networks in general; 04_vanishing_gradients.py explains the cause.
 """
 
 import time
@@ -79,7 +80,7 @@ for i, depth in enumerate(DEPTHS):
             (width,) * depth,
             batch_size=100,
             max_iter=CHECKPOINTS[-1] + 1,
-            n_iter_no_change=np.inf,  # nobody stops before the others
+            n_iter_no_change=np.inf,  # all run for the same number of epochs
             random_state=seed,
             callbacks=watch,
         )
@@ -102,7 +103,7 @@ for i, depth in enumerate(DEPTHS):
 final = accuracy[:, :, -1].mean(axis=1)
 ratio = gradient_size[..., 0].mean(axis=1) / gradient_size[..., 1].mean(axis=1)
 
-# The budget was kept, in parameters and in arithmetic.
+# All networks have about the same number of parameters and of forward operations.
 assert np.allclose(n_parameters, BUDGET, rtol=0.03)
 assert np.allclose(forward_flops, 2 * BUDGET, rtol=0.06)
 assert 0.5 < backward_flops[0] / backward_flops[-1] < 0.65
@@ -110,7 +111,7 @@ assert 0.5 < backward_flops[0] / backward_flops[-1] < 0.65
 assert final[:3].min() > 0.95
 assert final[:3].min() > final[3:].max()
 assert final[-1] < 0.3
-# The gradient had told so beforehand.
+# The gradient before training shows it.
 assert ratio[0] > 0.1
 assert ratio[-1] < 1e-4
 

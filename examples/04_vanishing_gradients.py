@@ -1,4 +1,4 @@
-"""Why do the gradients of deep networks vanish, and which deep networks still train?
+"""Why do the gradients of deep networks vanish, and which deep networks can be trained?
 
     python examples/04_vanishing_gradients.py
 
@@ -6,30 +6,30 @@ Forward, a layer computes z_l = a_(l-1) W_l + b_l and a_l = f(z_l). Backward, th
 
     delta_l = (delta_(l+1) W_(l+1)^T) * f'(z_l)          dL/dW_l = a_(l-1)^T delta_l
 
-So on its way from the last layer to the first, delta is multiplied by one W^T and one f' after another. For n units and
-independent random weights, each layer multiplies the mean square of delta by about
+So from the last layer to the first, delta is multiplied by W^T and f' of every layer. For n units and independent
+random weights, each layer multiplies the mean square of delta by about
 
     chi = n Var(W) E[f'(z)^2]
 
-and its norm by sqrt(chi). After a thousand layers that is chi^500: next to nothing for chi < 1, huge for chi > 1.
+and its norm by sqrt(chi). After a thousand layers the factor is chi^500: close to 0 for chi < 1, huge for chi > 1.
 
     logistic    Var(W) = 1/(3n), f' <= 1/4               sqrt(chi) about 0.14
     relu        Var(W) = 1/n, f' = 1 for half of them    sqrt(chi) about 0.71
     tanh        Var(W) = 1/n, f' = 1 - a^2 <= 1          sqrt(chi) < 1, nearer to 1 where z is small
     selu        Var(W) = 1/n, f' on both sides of 1      sqrt(chi) about 1.035, if z is standard normal
 
-What the package does: its one initializer is Glorot's uniform one, with scikit-learn's bounds and, as there, random
-biases. Selu was made for another: LeCun's normal weights, Var(W) = 1/fan_in, and zero biases (Klambauer et al., 2017).
-Between layers of equal size Glorot's variance, 2/(fan_in + fan_out), is LeCun's; what tells is the biases, which slow
-the growth of selu's gradient. Both are shown here, LeCun's put in by hand. So are random orthogonal W without biases,
-for tanh: W^T keeps the norm of every delta exactly, and f'(z) comes near to 1 as z shrinks from layer to layer.
+The package has one initializer, Glorot's uniform one, with the bounds and the random biases of scikit-learn. Selu was
+designed for LeCun's normal weights, Var(W) = 1/fan_in, and zero biases (Klambauer et al., 2017). Between layers of
+equal size Glorot's variance, 2/(fan_in + fan_out), equals LeCun's; the biases are the difference: they slow the growth
+of selu's gradient. Both are shown here; a callback sets LeCun's weights. It also sets random orthogonal W without
+biases for tanh: W^T keeps the norm of every delta, and f'(z) approaches 1 because z shrinks from layer to layer.
 
-You will see the norm of dL/dW_l in every layer of networks of 5 to 1,000 layers before training, and how many of the
-training digits the same networks get right after three epochs. Logistic, relu and tanh vanish as computed, and stop
-training where they do. Selu does not vanish, and trains at 30 layers, but not at 300: a sound norm is not enough. A
-product of many independent random matrices stretches one direction and flattens the others, even where it keeps the
-mean square; so the second singular value of the network's Jacobian, against the first, is measured too. Orthogonal
-matrices treat all directions alike (Saxe et al., 2014), and with them 1,000 layers train.
+The script shows the norm of dL/dW_l in every layer of networks of 5 to 1,000 layers before training, and their accuracy
+on the training digits after three epochs. The gradients of logistic, relu and tanh networks vanish as computed, and
+these networks do not train then. The gradient of selu networks does not vanish; they train with 30 layers, but not with
+300: the norm alone is not sufficient. A product of many independent random matrices stretches one direction and shrinks
+the others, even if it keeps the mean square; so the ratio of the second singular value of the network's Jacobian to the
+first is computed too. Orthogonal matrices stretch no direction (Saxe et al., 2014), and with them 1,000 layers train.
 """
 
 import numpy as np
@@ -78,7 +78,7 @@ class Experiment:
 # --- Measure, then train, every kind of network at every depth ---
 
 X, y = load_digits(return_X_y=True)  # scans of handwritten digits, 8 x 8 pixels
-X, y = X[:1000], y[:1000]  # enough for the question: all networks together take seconds
+X, y = X[:1000], y[:1000]  # so that all networks together take seconds
 X = ((X - X.mean()) / X.std()).astype(np.float32)
 
 KINDS = {
@@ -91,8 +91,10 @@ KINDS = {
 }
 norms, accuracy, factor, directions = {}, {}, {}, {}
 
-print(f"Part of the digits told right after {EPOCHS} epochs, by number of layers (chance: 0.10); factor of the norm of")
-print("dL/dW from a layer to the one before it; the Jacobian's second singular value by the first, at 100 layers")
+print(
+    f"Accuracy on the training digits after {EPOCHS} epochs, by number of layers (chance: 0.10); factor of the norm of"
+)
+print("dL/dW from a layer to the one before it; ratio of the Jacobian's second singular value to the first, 100 layers")
 print("                  " + "".join(f"{depth:7}" for depth in DEPTHS) + "   factor    ratio")
 for name, (activation, initialize) in KINDS.items():
     for depth in DEPTHS:
@@ -100,12 +102,12 @@ for name, (activation, initialize) in KINDS.items():
         model = MLPClassifier(
             (WIDTH,) * (depth - 1),
             activation,
-            # Adam moves every weight by about the learning rate in each step. The more layers change at once, the
-            # smaller the change of each must be.
+            # Adam changes every weight by about the learning rate in each step. The more layers there are, the smaller
+            # the change of each must be.
             learning_rate_init=0.03 / depth,
             batch_size=50,
             alpha=0,
-            n_threads=1,  # batches as small as these gain little from a second one
+            n_threads=1,  # a second thread is of little use for such small batches
             max_iter=EPOCHS + 1,
             random_state=0,
             callbacks=experiment,
@@ -129,11 +131,11 @@ assert min(accuracy[name, 5] for name in KINDS if name != "logistic, Glorot") > 
 assert abs(factor["logistic, Glorot"] - np.sqrt(1 / 3) / 4) < 0.02
 assert abs(factor["relu, Glorot"] - np.sqrt(1 / 2)) < 0.07
 assert factor["relu, Glorot"] < factor["tanh, Glorot"] < 0.97
-# In the first of 1,000 logistic layers the gradient is less than float64 can hold.
+# In the first of 1,000 logistic layers the gradient is below the range of float64.
 assert norms["logistic, Glorot", 1000][0] == 0
-# Selu's gradients, as it was meant to begin, do not vanish but grow.
+# With LeCun's weights, the gradients of selu networks do not vanish but grow.
 assert norms["selu, LeCun", 1000][0] > norms["selu, LeCun", 1000][-1]
-# But one direction is left of all; the orthogonal matrices keep more.
+# But one direction dominates; with orthogonal matrices it does not.
 assert directions["selu, LeCun"] < 0.2
 assert directions["tanh, orthogonal"] > 0.5
 # Where a gradient vanishes, training stops; selu networks of 30 layers train, but not of 300.
@@ -142,7 +144,7 @@ for name in ("logistic, Glorot", "relu, Glorot", "tanh, Glorot"):
 for name in ("selu, Glorot", "selu, LeCun"):
     assert accuracy[name, 30] > 0.5
     assert accuracy[name, 300] < 0.2
-# Of the networks of 1,000 layers, one still trains.
+# Of the networks of 1,000 layers, only one trains.
 for name in KINDS:
     assert (accuracy[name, 1000] > 0.5) == (name == "tanh, orthogonal")
 
@@ -183,7 +185,7 @@ else:
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", color="black" if value > 0.5 else "white")
     axes.set_xticks(range(len(DEPTHS)), [f"{depth:,}" for depth in DEPTHS])
     axes.set_yticks(range(len(KINDS)), KINDS)
-    axes.set(xlabel="layers", title=f"Which still train? Accuracy on the training data after {EPOCHS} epochs")
+    axes.set(xlabel="layers", title=f"Accuracy on the training data after {EPOCHS} epochs")
     figure.colorbar(image, label="accuracy")
     figure.savefig("04_vanishing_gradients_2.png", dpi=120)
     print("The pictures are in 04_vanishing_gradients.png and 04_vanishing_gradients_2.png")

@@ -1,20 +1,19 @@
-"""The four steps of training, and a question: after how many rows should the weights move?
+"""The four steps of training: how many rows should a batch have?
 
     python examples/05_four_steps_of_training.py
 
-Whatever the network, training repeats four steps on a batch of n rows:
+Training repeats four steps on a batch of n rows:
 
     1. forward     a_l = f(a_(l-1) W_l + b_l)           for l = 1, ..., L, from a_0 = X
-    2. cost        C = -1/n Σ_i log (a_L)_(i, y_i)      the mean log-loss: how probable the true classes seemed
+    2. cost        C = -1/n Σ_i log (a_L)_(i, y_i)      the mean log-loss of the probabilities of the true classes
     3. backward    g = dC/d(params)                     the chain rule, from dC/da_L back to the first layer
-    4. descent     params <- params - eta g             a step of length eta |g| downhill
+    4. descent     params <- params - eta g             a step of length eta |g| against the gradient
 
 The batch may be all the training rows (full batch), a few (mini-batch) or a single one (online). The larger it is, the
 closer g comes to the gradient over all rows, but the more rows a step takes. Here all three train one network from the
-same weights, on 1,797 handwritten digits, until the cost over all of them is below 0.03. You will see that online
-training needs the fewest rows and the full batch the fewest steps, and that the mini-batch is the first to arrive: it
-needs few rows and not many steps, and a step that takes 32 rows through each layer in one product of matrices is over
-sooner than 32 steps of one row.
+same initial weights, on 1,797 handwritten digits, until the cost over all of them is below 0.03. Online training needs
+the fewest rows and the full batch the fewest steps. The mini-batch needs the least time: it needs few rows and not many
+steps, and one step with 32 rows, which go through each layer in one matrix product, is faster than 32 steps of one row.
 """
 
 import time
@@ -40,8 +39,8 @@ for start in range(0, len(X), 32):
     gradient, _ = network.backward(X_batch, -Y_batch / a / n)  # from dC/da_L
     network.params -= eta * gradient
 
-# An estimator takes the same steps in a compiled loop; partial_fit is one epoch. Here it does bare gradient descent,
-# without momentum and penalty, and on one thread, so that seconds count arithmetic alone.
+# An estimator takes the same steps in a compiled loop; partial_fit is one epoch. Here it uses plain gradient descent,
+# without momentum and penalty, and one thread, so that the times are those of the arithmetic.
 
 plain = {"solver": "sgd", "momentum": 0, "alpha": 0, "random_state": 0, "n_threads": 1}
 estimator = MLPClassifier((32,), "tanh", batch_size=32, learning_rate_init=eta, shuffle=False, **plain)
@@ -51,12 +50,12 @@ print(f"After an epoch, with cost {cost:.2f} in its last batch, both sets of wei
 assert difference < 1e-9
 
 
-# Three batch sizes, each with the learning rate of 0.01, 0.03, 0.1, 0.3, 1 and 3 with which it needs the fewest rows.
-# Online training needs a low one: the gradients of single rows point in scattered directions.
+# Three batch sizes, each with that learning rate of 0.01, 0.03, 0.1, 0.3, 1 and 3 which needs the fewest rows. Online
+# training needs a small one, because the gradients of single rows have very different directions.
 
 
 class Recorder:
-    """Notes the rows seen, the time and the cost over all rows after each epoch, and ends training below a goal."""
+    """Records the rows seen, the time and the cost over all rows after each epoch, and ends training below a goal."""
 
     def __init__(self, goal):
         self.goal, self.rows, self.seconds, self.costs = goal, [], [], []
@@ -78,9 +77,9 @@ def race(batch_size, eta):
     records = [Recorder(goal=0.03) for _ in range(3)]
     for record in records:
         model = MLPClassifier((32,), "tanh", batch_size=batch_size, learning_rate_init=eta, max_iter=1000, **plain)
-        model.set_params(n_iter_no_change=np.inf, callbacks=record)  # the recorder says when to stop, and nothing else
+        model.set_params(n_iter_no_change=np.inf, callbacks=record)  # only the recorder ends training
         model.fit(X, y)
-    # The three runs took the same steps; the least time of each epoch is the one that was not interrupted.
+    # The three runs take the same steps; the smallest time of each epoch is the least disturbed one.
     seconds = np.cumsum(np.min([record.seconds for record in records], axis=0))
     return record.rows, seconds, record.costs
 
@@ -101,13 +100,13 @@ for name, (batch_size, (rows, seconds, costs)) in runs.items():
         f"{microseconds / steps[name]:11.2f}{microseconds / rows_seen[name]:10.2f}"
     )
 
-# Counts of rows and steps do not depend on the machine, so they can be asserted; seconds do, and are only printed.
+# The numbers of rows and steps do not depend on the machine and can be asserted; seconds do, and are only printed.
 assert rows_seen["online"] < rows_seen["mini-batch"] < rows_seen["full batch"] / 5
 assert steps["full batch"] < steps["mini-batch"] < steps["online"]
 
 
 def draw(path):
-    # A Figure of its own, not pyplot's: no window, and no global state to disturb.
+    # matplotlib.figure instead of pyplot: it opens no window and changes no global state
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.5), layout="constrained")
@@ -121,8 +120,8 @@ def draw(path):
         label = f"{name}, n = {batch_size:,}"
         by_rows.loglog(rows, costs, label=label, markersize=4, **styles[name])
         by_seconds.loglog(seconds, costs, markersize=4, **styles[name])
-    by_rows.set(title="Rows that the descent takes", xlabel="rows seen", ylabel="cost C over all rows")
-    by_seconds.set(title="Time that it takes", xlabel="seconds of training")
+    by_rows.set(title="Number of rows", xlabel="rows seen", ylabel="cost C over all rows")
+    by_seconds.set(title="Time", xlabel="seconds of training")
     for axes in (by_rows, by_seconds):
         axes.grid(alpha=0.3)
     by_rows.legend()

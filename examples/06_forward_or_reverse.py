@@ -1,18 +1,18 @@
-"""Forward or reverse? In which order should the factors of the chain rule be multiplied?
+"""Forward or reverse mode? In which order should the factors of the chain rule be multiplied?
 
     python examples/06_forward_or_reverse.py
 
-The Jacobian of a network is a product of one Jacobian for each layer, J = J_L ... J_2 J_1. Nobody multiplies these
-matrices. One multiplies vectors by them, from the right end or from the left:
+The Jacobian of a network is a product of one Jacobian for each layer, J = J_L ... J_2 J_1. Instead of multiplying these
+matrices, one multiplies vectors by them, from the right end or from the left:
 
     jvp    J u = J_L (... (J_2 (J_1 u)))    forward mode, first layer to last: a column of J for u = (0, .., 1, .., 0)
     vjp    v J = (((v J_L) ...) J_2) J_1    reverse mode, last layer to first: a row of J for v = (0, .., 1, .., 0)
 
-On top of a forward pass, which gives the J_l, each costs about as much as the forward pass did. J has as many columns
-as the network has inputs, and as many rows as outputs.
+Each costs about as much as the forward pass that computes the J_l before. J has as many columns as the network has
+inputs, and as many rows as it has outputs.
 
-1. The whole J by either mode, for networks of width n with n or 1 inputs and n or 1 outputs.
-   A loss is a single output: that is why training runs in reverse.
+1. The whole J in both modes, for networks of width n with n or 1 inputs and n or 1 outputs.
+   A loss is a single output: that is why training uses reverse mode.
 2. The order of multiplication alone. In z_1 = x W_1 + b_1, a_1 = f(z_1), a_2 = a_1 W_2 + b_2 let all layers have n
    units, let v be the gradient of a loss by a_2, and ask for the gradient by W_1. The chain rule says v A B, with
 
@@ -21,10 +21,10 @@ as the network has inputs, and as many rows as outputs.
        v (A B)    2 n^4 + 2 n^3 operations: the product of the matrices first
        (v A) B    2 n^2 + 2 n^3 operations: the vector first, n times fewer
 
-   Backpropagation goes further still. v A = (v W_2^T) * f'(z_1) is delta_1, and B is all zeros but for the x_i: in
-   place of the product with B there is the outer product x^T delta_1, of n^2 operations.
+   Backpropagation needs even fewer. v A = (v W_2^T) * f'(z_1) is delta_1, and B is zero except for the x_i: the product
+   with B is replaced by the outer product x^T delta_1, of n^2 operations.
 
-You will see both measured against n.
+The script measures both against n.
 """
 
 import time
@@ -68,7 +68,7 @@ for shape, (n_in, n_out) in SHAPES.items():
     forward, reverse = (1e3 * jacobian_seconds[shape, mode, n] for mode in ("forward", "reverse"))
     print(f"{shape:20}   {n:8}   {forward:12.2f}   {reverse:12.2f}   {inputs:3} or {outputs:3}")
 
-# 256 products against one, and a forward pass for each side: 257 to 2. A busy clock must still see 4 to 1.
+# 256 products against one, each after a forward pass: 257 to 2. On a busy machine the ratio is still above 4.
 for shape, dear, cheap in (("n inputs, 1 output", "forward", "reverse"), ("1 input, n outputs", "reverse", "forward")):
     assert jacobian_seconds[shape, dear, 256] > 4 * jacobian_seconds[shape, cheap, 256]
 
@@ -108,7 +108,7 @@ for n in SIZES:
     A = W_2.T * (1 - a_1**2)  # tanh'(z) = 1 - tanh(z)^2, a factor for each column
     B = np.kron(x, np.eye(n))  # dz_k/dW_ij = x_i where j = k: column i n + j is the weight W_ij
 
-    # All three are the gradient that the package's backpropagation finds.
+    # All three equal the gradient of the package's backpropagation.
     dW_1 = network.split(network.backward(x, v)[0])[0][0]
     for order, product in ORDERS.items():
         assert np.allclose(product(x, v, A, B).reshape(n, n), dW_1, rtol=1e-10, atol=1e-12)

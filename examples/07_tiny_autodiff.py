@@ -1,22 +1,21 @@
-"""A tiny autodiff: how can a program differentiate itself, and what is that good for?
+"""A tiny autodiff: how does automatic differentiation work, and what is it good for?
 
     python examples/07_tiny_autodiff.py
 
-An operation y = f(x) can turn dC/dy into dC/dx: it multiplies by its own derivative, or, between arrays, by its
-transposed Jacobian. A program is made of operations. If each notes what it was given and this one rule, then a walk
-from the cost C back to the start, which applies the rules and adds up where a value was used more than once, is the
-chain rule. The class `Tiny` below is all that this takes (the idea of Andrej Karpathy's micrograd, here with arrays);
+For an operation y = f(x), dC/dx is dC/dy times the derivative of f, or, for arrays, times its transposed Jacobian. A
+program consists of operations. If each result stores its operands and this rule, then the chain rule is a loop over the
+results from the cost C back to the first ones, which applies the rules and adds up the gradients of values that were
+used more than once. The class `Tiny` below does this (the idea of Andrej Karpathy's micrograd, with arrays);
 `fastbp.autodiff` is the same with more operations, broadcasting and error messages.
 
-Its use: a loss needs nothing but a formula. Of 331 patients whose disease is to be predicted, one in ten was recorded
-ten times too large, by a slip of the decimal point. You will see that a network which learns with the squared error is
-led astray by them, and that one with a loss that hardly believes large errors (Holland and Welsch, 1977),
+One application is a loss from its formula. Here every tenth of 331 patients was recorded with a target that is ten
+times too large, by a misplaced decimal point. These records spoil a network that is trained with the squared error. A
+network trained with a loss that is robust to large errors (Holland and Welsch, 1977),
 
     squared error    e² / 2                           its derivative    e
     Cauchy loss      c² / 2 log(1 + (e / c)²)         its derivative    e / (1 + (e / c)²), never larger than c / 2
 
-predicts as if there had been none. It trains in the same compiled loop as any other, and nobody had to derive the
-formula.
+predicts almost as well as without them. It is trained in the same compiled loop, and its derivative need not be known.
 """
 
 import timeit
@@ -30,8 +29,8 @@ from sklearn.preprocessing import StandardScaler
 from fastbp import MLPRegressor, Network
 from fastbp.autodiff import FormulaLoss, Variable, log, tanh
 
-# 1. The idea: a value that remembers which values it was computed from, and for each of them the rule that makes its
-#    gradient from g, the gradient of this one.
+# 1. The idea: a value stores the values from which it was computed, and for each of them the rule that computes its
+#    gradient from g, the gradient of this value.
 
 
 class Tiny:
@@ -84,10 +83,10 @@ print("The tiny class and fastbp.autodiff agree to", f"{abs(tiny_W1.gradient - v
 assert np.allclose(tiny_W1.gradient, var_W1.gradient, rtol=0, atol=1e-12)
 assert np.allclose(tiny_W2.gradient, var_W2.gradient, rtol=0, atol=1e-12)
 
-# 2. A loss from its formula. FormulaLoss runs the formula on the network's outputs in a graph, goes backward, and hands
-#    each row's loss and its derivative to the kernels, which do all the rest.
+# 2. A loss from its formula. FormulaLoss evaluates the formula on the network's outputs in a graph, differentiates it,
+#    and passes each row's loss and its derivative to the kernels.
 
-c = 0.5  # errors that are much larger are hardly believed
+c = 0.5  # much larger errors have little influence
 
 
 def cauchy(y_true, raw_prediction):
@@ -99,7 +98,7 @@ errors = np.linspace(-4, 4, 161)[:, np.newaxis]
 losses, slopes = FormulaLoss(cauchy)(np.zeros_like(errors), errors)
 assert np.allclose(slopes, errors / (1 + (errors / c) ** 2), rtol=0, atol=1e-12)
 
-# 3. Training with it: ten measurements of each patient, and how far the diabetes went in a year, from 0.25 to 3.46.
+# 3. Training: ten measurements of each patient, and the progression of the diabetes after a year, from 0.25 to 3.46.
 
 X, y = load_diabetes(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y / 100, random_state=0)
@@ -110,22 +109,22 @@ y_recorded[rng.choice(len(y_train), len(y_train) // 10, replace=False)] *= 10
 
 predictions, mean_error = {}, {}
 for name, loss, targets in [
-    ("squared error, true records", "squared_error", y_train),
-    ("squared error, with slips", "squared_error", y_recorded),
-    ("Cauchy loss, with slips", FormulaLoss(cauchy), y_recorded),
+    ("squared error, correct records", "squared_error", y_train),
+    ("squared error, with outliers", "squared_error", y_recorded),
+    ("Cauchy loss, with outliers", FormulaLoss(cauchy), y_recorded),
 ]:
     model = MLPRegressor(
         loss, (32,), "tanh", alpha=1, batch_size=32, learning_rate_init=0.003, max_iter=1000, random_state=0
     )
     predictions[name] = model.fit(X_train, targets).predict(X_test)
     mean_error[name] = mean_absolute_error(y_test, predictions[name])
-    print(f"{name:28} mean error of {mean_error[name]:.2f} on {len(y_test)} other patients")
+    print(f"{name:30} mean error of {mean_error[name]:.2f} on {len(y_test)} other patients")
 clean, squared, robust = mean_error.values()
 assert robust < squared / 2
 assert robust < 1.2 * clean
 
-# 4. What it costs. Only the formula is a graph here, and takes about the same time however wide the network is. The
-#    whole network as a graph, for comparison, gives the same gradient, but its time grows with the network.
+# 4. The cost. Only the formula is a graph here; its time does not depend on the width of the network. For comparison,
+#    the whole network as a graph gives the same gradient, but its time grows with the network.
 
 
 def all_in_a_graph(network, X, y):
@@ -136,7 +135,7 @@ def all_in_a_graph(network, X, y):
 
 
 def microseconds(width):
-    """For a gradient over all rows: with the built-in squared error, with the formula, with all in a graph."""
+    """The time of a gradient over all rows: with the built-in squared error, with the formula, with all in a graph."""
     network = Network([10, width, 1], "tanh", loss=FormulaLoss(cauchy), random_state=0, n_threads=1)
     built_in = network.with_loss("squared_error")
     data = X_train, y_recorded[:, np.newaxis]
@@ -165,11 +164,11 @@ def draw(path):
     formulas.plot(errors, losses, color="#0072B2", linewidth=2, label="Cauchy loss, c = 0.5")
     formulas.plot(errors, slopes, color="#0072B2", linewidth=2, linestyle="--", label="its derivative, by autodiff")
     formulas.set(title="A formula and its derivative", xlabel="error e", xlim=(-4, 4), ylim=(-1.5, 3))
-    styles = {"squared error, with slips": ("#E69F00", "s"), "Cauchy loss, with slips": ("#0072B2", "o")}
+    styles = {"squared error, with outliers": ("#E69F00", "s"), "Cauchy loss, with outliers": ("#0072B2", "o")}
     for name, (colour, marker) in styles.items():
         patients.plot(y_test, predictions[name], marker, color=colour, markersize=4, label=name)
-    patients.axline((0, 0), slope=1, color="black", linewidth=1, label="where prediction = truth")
-    patients.set(title="Patients that were not trained on", xlabel="true progression", ylabel="predicted")
+    patients.axline((0, 0), slope=1, color="black", linewidth=1, label="prediction = truth")
+    patients.set(title="Test patients", xlabel="true progression", ylabel="predicted")
     for axes in (formulas, patients):
         axes.grid(alpha=0.3)
         axes.legend()

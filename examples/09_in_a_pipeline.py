@@ -1,22 +1,22 @@
-"""In a scikit-learn pipeline: how sure may a net be of itself?
+"""In a scikit-learn pipeline: are the predicted probabilities of a network reliable?
 
     python examples/09_in_a_pipeline.py
 
 442 patients with diabetes, from scikit-learn: has the disease progressed more after a year than in the median patient?
-The table is mixed: eight columns are numbers, and two are categories, the sex and the weight class after the body mass
-index. On so few rows a net that trains until its loss stops falling learns the rows by heart, and is then far too sure
-of itself. The log-loss, the mean of -log p(true class), makes it pay for each time that it was sure and wrong: to say
-1/2 for everybody costs log 2 = 0.693.
+Eight columns of the table are numbers, and two are categories, the sex and the weight class by the body mass index. A
+network that is trained on so few rows until its loss stops decreasing overfits, and its predicted probabilities are
+much too close to 0 and 1. The log-loss, the mean of -log p(true class), is large then; predicting 1/2 for all patients
+gives log 2 = 0.693.
 
-You will see two cures, and what the net goes by:
+The script shows two remedies, and which columns the network uses:
 
 - calibration: the probability p = f(z), f the logistic function, becomes f(z / T), where the temperature T > 1 is
-  fitted on rows that the net has not seen (Guo et al., 2017, On calibration of modern neural networks);
-- a search over the penalty alpha and early stopping, judged by the log-loss itself;
-- permutation importance: by how much the log-loss of unseen patients grows when a column is shuffled among them.
+  fitted on rows that the network was not trained on (Guo et al., 2017, On calibration of modern neural networks);
+- a grid search over the penalty alpha and early stopping, scored by the log-loss;
+- permutation importance: the increase of the log-loss of test patients when a column is shuffled among them.
 
-Every figure is for patients whom neither the net nor its search or calibration has seen (5-fold cross-validation).
-Logistic regression stands beside it all, so that nobody takes a net for granted.
+All numbers are for test patients, who are used neither in training nor in search or calibration (5-fold
+cross-validation). Logistic regression is the baseline.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fastbp import MLPClassifier
 
-# A mixed table. -----------------------------------------------------------------------------------------------------
+# The table. ---------------------------------------------------------------------------------------------------------
 
 diabetes = load_diabetes(scaled=False)
 column = dict(zip(diabetes.feature_names, diabetes.data.T, strict=True))
@@ -73,7 +73,7 @@ models = {
     "net, searched": GridSearchCV(pipeline(net), grid, scoring="neg_log_loss", cv=3),
 }
 
-# Judged on rows that were not seen. ---------------------------------------------------------------------------------
+# Evaluation on test rows. -------------------------------------------------------------------------------------------
 
 splitter = StratifiedKFold(5, shuffle=True, random_state=0)
 probability = {name: np.empty(len(y)) for name in models}
@@ -89,29 +89,29 @@ for name, model in models.items():
 
 loss = {name: log_loss(y, p) for name, p in probability.items()}
 coin = np.log(2)
-assert loss["net"] > coin  # so sure, and so often wrong, that guessing would have been better
+assert loss["net"] > coin  # worse than predicting 1/2 for all patients
 assert loss["net, calibrated"] < coin
 assert loss["net, searched"] < coin
 for name in ("net", "net, calibrated", "net, searched"):
     p = probability[name]
     sure = np.maximum(p, 1 - p) > 0.95
     right = sure & ((p > 0.5) == y)
-    print(f"{name:19}  95 % sure or more of {sure.sum():3} patients, and right about {right.sum():3} of them")
+    print(f"{name:19}  a probability of at least 95 % for {sure.sum():3} patients, correct for {right.sum():3} of them")
 
-print("What the search chose in each fold:")
+print("The parameters found by the search in each fold:")
 for search in fitted["net, searched"]:
     chosen = search.best_estimator_["classify"]
     stopping = "with" if chosen.early_stopping else "without"
     print(f"  alpha {chosen.alpha:g}, {stopping} early stopping: {chosen.n_iter_} epochs")
 
-# What the searched net goes by. -------------------------------------------------------------------------------------
+# Permutation importance. --------------------------------------------------------------------------------------------
 
 importances = np.zeros(len(names))
 for search, test in zip(fitted["net, searched"], tests, strict=True):
     shuffled = permutation_importance(search, X[test], y[test], scoring="neg_log_loss", n_repeats=10, random_state=0)
     importances += shuffled.importances_mean / len(tests)
 order = np.argsort(importances)
-print("Shuffling a column costs this much log-loss:")
+print("Increase of the log-loss when a column is shuffled:")
 for i in order[::-1]:
     print(f"  {names[i]:19} {importances[i]:+.3f}")
 assert names[order[-1]] == "log triglycerides"
@@ -131,11 +131,11 @@ else:
         observed, predicted = calibration_curve(y, probability[name], n_bins=6, strategy="quantile")
         reliability.plot(predicted, observed, color=color, marker=marker, label=f"{name}: {loss[name]:.2f}")
     reliability.set(xlabel="predicted probability of progress", ylabel="share of patients with progress",
-                    title="As sure as right? (sixths of the patients)", aspect="equal")  # fmt: skip
+                    title="Reliability (sixths of the patients)", aspect="equal")  # fmt: skip
     reliability.legend(title="log-loss", loc="upper left")
     bars.barh([names[i] for i in order], importances[order], color="#0072B2")
     bars.axvline(0, color="black", linewidth=0.8)
-    bars.set(xlabel="growth of the log-loss when the column is shuffled", title="What the searched net goes by")
+    bars.set(xlabel="increase of the log-loss when the column is shuffled", title="Importance, searched network")
     for axes in (reliability, bars):
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)

@@ -1,24 +1,24 @@
-"""What if the squared error asks the wrong question? A prediction interval, and a model of counts.
+"""Losses other than the squared error: a prediction interval, and a model of counts.
 
     python examples/10_quantiles_and_counts.py
 
-What a net predicts is decided by its loss. The squared error is smallest at the mean of y given x; other losses ask for
-something else, and backpropagation only has to know their derivative by the raw output r = z_L:
+The loss determines what a network predicts. The squared error is smallest at the mean of y given x; other losses have
+other minima. Backpropagation only needs their derivative by the raw output r = z_L:
 
     pinball loss at level q    l(y, r) = q (y - r)         if y > r,    dl/dr = -q
                                          (1 - q) (r - y)   otherwise,   dl/dr = 1 - q
 
   Its mean derivative, (1 - q) P(y <= r) - q P(y > r) = P(y <= r) - q, is zero where r is the q-quantile of y (Koenker
-  and Bassett, 1978). Two outputs at the levels 5 % and 95 % are the ends of an interval that should hold 90 % of what
-  is to come.
+  and Bassett, 1978). Two outputs at the levels 5 % and 95 % are the ends of an interval that should contain 90 % of
+  future values.
 
     Poisson loss               l(y, r) = y log(y / a) - y + a  with a = exp(r),    dl/dr = a - y
 
   It is half the deviance of a Poisson variable of mean a, and smallest at the mean of y, as the squared error is. But
-  the output is positive, and being wrong by 5 weighs more where 2 are expected than where 50 are.
+  the output is positive, and an error of 5 has a larger loss where 2 are expected than where 50 are.
 
-You will see intervals for 442 patients with diabetes, and that their coverage must be checked on patients whom the net
-has not seen; then counts of dots in scanned digits, of which a net with the squared error predicts negative numbers.
+The script computes intervals for 442 patients with diabetes, whose coverage must be checked on test patients; then it
+predicts counts of dots in scanned digits, for which a network with the squared error predicts negative numbers.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fastbp import MLPRegressor
 
-# Quantiles: a loss of our own. --------------------------------------------------------------------------------------
+# Quantiles: a custom loss. ------------------------------------------------------------------------------------------
 
 LEVELS = np.array([0.05, 0.95])
 
@@ -48,7 +48,7 @@ def pinball(y_true, raw_prediction, sample_weight):
 X, progress = load_diabetes(return_X_y=True, scaled=False)
 Y = np.column_stack([progress, progress]) / 100  # one target for each output; near 1, as the net's first outputs are
 bmi = X[:, [2]]
-nothing = np.zeros((len(X), 1))  # with no feature only the biases can learn: the quantiles of all patients
+nothing = np.zeros((len(X), 1))  # without a feature only the biases are trained: the quantiles of all patients
 
 
 def interval_net(alpha=0.0):
@@ -68,8 +68,8 @@ def inside(ends, Y):
 
 
 print("90 % intervals for the progress of diabetes, 5-fold cross-validation:")
-print("                          coverage of              on unseen patients")
-print("                       trained   unseen     mean width    pinball loss")
+print("                          coverage of               on test patients")
+print("                      training     test     mean width    pinball loss")
 cases = {
     "no feature": (nothing, 0.0),
     "body mass index": (bmi, 0.0),
@@ -86,7 +86,7 @@ for name, (features, alpha) in cases.items():
         f"  {name:18}  {run['train_coverage'].mean():8.1%}  {coverage[name]:7.1%}"
         f"  {run['test_width'].mean():13.0f}  {pinball_loss[name]:14.1f}"
     )
-# Features make the interval better; too much freedom makes it too narrow, which only unseen patients tell.
+# Features improve the interval; without a penalty it is too narrow, which only test patients show.
 assert 0.85 < coverage["body mass index"] < 0.95
 assert 0.85 < coverage["all ten, alpha=1"] < 0.95
 assert coverage["all ten"] < 0.85
@@ -108,12 +108,12 @@ for loss in ("squared_error", "poisson"):
     net = MLPRegressor(loss, (50,), alpha=1, learning_rate_init=0.003, batch_size=50, max_iter=500, random_state=0)
     expected[loss] = cross_val_predict(net, lower_half, dots, cv=folds)
 
-print("Predicting them for unseen digits:")
+print("Predictions for test digits:")
 print("                 mean Poisson deviance   mean squared error   predictions below 0")
 deviance = {}
 for name, mu in expected.items():
-    # The deviance is infinite for mu <= 0: such predictions are raised to a floor, the one that flatters most. (Poisson
-    # counts would come to about 1 here; these vary more. The loss asks for their mean all the same.)
+    # The deviance is infinite for mu <= 0: such predictions are raised to a floor, the best of several. (The deviance
+    # of Poisson counts would be about 1; these counts vary more, but the minimum of the loss is still their mean.)
     floors = (0.01, 0.03, 0.1, 0.3, 1, 3)
     deviance[name] = min(mean_poisson_deviance(dots, np.maximum(mu, floor)) for floor in floors)
     print(f"  {name:13}  {deviance[name]:21.2f}  {mean_squared_error(dots, mu):19.1f}  {np.mean(mu < 0):20.1%}")
@@ -139,14 +139,14 @@ else:
         ("inside", unseen[covered], "#0072B2", "o"),
         ("outside", unseen[~covered], "#D55E00", "x"),
     ):
-        label = f"unseen patients {name}: {len(rows)}"
+        label = f"test patients {name}: {len(rows)}"
         band.scatter(bmi[rows, 0], progress[rows], s=16, color=color, marker=marker, label=label)
     band.set(xlabel="body mass index", ylabel="progress of diabetes", ylim=(0, 460), title="A 90 % prediction interval")
     for name, color in (("squared_error", "#D55E00"), ("poisson", "#0072B2")):
         predicted = expected[name][dots == 0]
         bars.hist(predicted, bins=np.arange(-8, 25), color=color, histtype="step", linewidth=2, label=name)
     bars.axvline(0, color="black", linewidth=0.8)
-    bars.set(xlabel="predicted dots", ylabel="digits", title="Predictions where no dot is dark")
+    bars.set(xlabel="predicted dots", ylabel="digits", title="Predictions for digits without a dark dot")
     for axes in (band, bars):
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)

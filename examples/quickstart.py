@@ -1,11 +1,10 @@
-"""Recognise handwritten digits, with fastbp and with scikit-learn, and compare.
+"""Recognize handwritten digits with fastbp and with scikit-learn.
 
     python examples/quickstart.py
     python examples/quickstart.py --figure loss.png
 
-The digits are real scans, 8 × 8 pixels each, that come with scikit-learn. Both libraries train the
-same network from the same initial weights on the same batches, so they should find the same
-model; what differs is how long they take.
+The digits are scans of 8 × 8 pixels that come with scikit-learn. Both libraries train the same network from the same
+initial weights on the same batches, so they find the same model; fastbp needs less time.
 """
 
 import argparse
@@ -21,11 +20,11 @@ import fastbp
 
 
 def draw_losses(path, models, seconds):
-    """Draw the loss over the epochs, where the curves coincide, and over time, where they part.
+    """Draw the loss against epochs, where the curves are the same, and against time.
 
-    The time of a fit is spread evenly over its epochs.
+    All epochs of a fit are assumed to take the same time.
     """
-    # A Figure of its own, not pyplot's: no window, and no global state to disturb.
+    # matplotlib.figure instead of pyplot: it opens no window and changes no global state
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -39,8 +38,8 @@ def draw_losses(path, models, seconds):
         epochs = range(1, len(loss) + 1)
         by_epoch.plot(epochs, loss, label=name, **style)
         by_time.plot([seconds[name] * e / len(loss) for e in epochs], loss, label=name, **style)
-    by_epoch.set(xlabel="epoch", ylabel="training loss", yscale="log", title="The same training")
-    by_time.set(xlabel="time (s, log scale)", xscale="log", title="The same loss, sooner")
+    by_epoch.set(xlabel="epoch", ylabel="training loss", yscale="log", title="Loss against epochs")
+    by_time.set(xlabel="time (s, log scale)", xscale="log", title="Loss against time")
     for axes in (by_epoch, by_time):
         axes.grid(alpha=0.3)
     by_epoch.legend()
@@ -68,7 +67,7 @@ for name, model in models.items():
     seconds[name] = time.perf_counter() - start
     accuracy[name] = pipeline.score(X_test, y_test)
     print(
-        f"{name:12}  {accuracy[name]:.2%} of {len(y_test)} test digits right, "
+        f"{name:12}  {accuracy[name]:.2%} of {len(y_test)} test digits correct, "
         f"{model.n_iter_} epochs in {seconds[name]:.3f} s"
     )
 print(f"fastbp is {seconds['scikit-learn'] / seconds['fastbp']:.1f} times as fast")
@@ -80,6 +79,6 @@ except ImportError:
 else:
     print(f"The loss curves are in {figure_path}")
 
-# The same model, up to rounding: at most two of the test digits told differently.
+# The same model, up to rounding errors: the predictions differ for at most two of the test digits.
 assert abs(accuracy["fastbp"] - accuracy["scikit-learn"]) <= 2 / len(y_test) + 1e-12
 assert accuracy["fastbp"] > 0.95

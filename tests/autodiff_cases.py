@@ -1,4 +1,4 @@
-"""The numbers that the tests of `fastbp.autodiff` draw."""
+"""Random numbers for the tests of `fastbp.autodiff`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The data and the small models that the tests of bad input share."""
+"""Data and small models for the tests of bad input."""
 
 import numpy as np
 import pytest

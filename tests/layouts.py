@@ -1,4 +1,4 @@
-"""The same numbers in every layout that a caller may bring."""
+"""The same array in every memory layout that a user may pass."""
 
 import numpy as np
 

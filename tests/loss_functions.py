@@ -1,4 +1,4 @@
-"""Losses as users write them, and the built-in pair of loss and output activation that each must agree with."""
+"""Losses as user-defined functions, and the built-in pair of loss and output activation that each must equal."""
 
 import numpy as np
 from scipy.special import expit, log_softmax, xlogy

@@ -1,4 +1,4 @@
-"""The networks and the data that the tests of `Network` share: every activation, every pair of output and loss."""
+"""Networks and data for the tests of `Network`: every activation, every pair of output activation and loss."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The table behind test_parity.py: data, optimizers and features by name."""
+"""The cases of test_parity.py: data, optimizers and features by name."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""The threads that run now, the kernels' among them, which `threading` does not know of."""
+"""The threads of the process, including those of the kernels, which `threading` does not know."""
 
 import _thread
 import time

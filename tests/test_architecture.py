@@ -1,4 +1,4 @@
-"""The order of the house: imports go down, names exist, functions are documented, nothing is left undone."""
+"""The structure of the package: imports, names in ``__all__``, docstrings, unfinished code."""
 
 import ast
 import importlib

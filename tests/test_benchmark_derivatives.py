@@ -1,4 +1,4 @@
-"""The benchmark of derivatives counts products as it says, and writes figures that hang together."""
+"""The benchmark of derivatives: its counts of products and its output."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The benchmark counts what it says it counts, does every kind of work, and writes figures that hang together."""
+"""The benchmarks: their counts, their kinds of work and their output."""
 
 import importlib
 import json

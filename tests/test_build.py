@@ -1,4 +1,4 @@
-"""What building leaves behind and says; `setup.py` and the C sources."""
+"""The build: files that it leaves behind and warnings of the compiler; `setup.py` and the C sources."""
 
 import os
 import platform

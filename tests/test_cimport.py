@@ -1,4 +1,4 @@
-"""The kernels from other people's Cython code: the installed declarations and headers are enough to compile."""
+"""The kernels from the Cython code of users: the installed declarations and headers are sufficient to compile it."""
 
 import numpy as np
 import pytest

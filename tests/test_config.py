@@ -1,4 +1,4 @@
-"""What `show_config` says is what runs; `config.py`."""
+"""`show_config` shows the configuration in use; `config.py`."""
 
 import json
 import os

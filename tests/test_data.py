@@ -1,4 +1,4 @@
-"""From the user's arrays to what the kernels read: what is copied, and every form of sparse X; `data.py`."""
+"""Conversion of the user's arrays for the kernels: copies, and all sparse formats of X; `data.py`."""
 
 import subprocess
 import sys

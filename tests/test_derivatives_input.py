@@ -1,4 +1,4 @@
-"""What the derivatives of a network take, and what they refuse; losses that are functions; `derivatives.py`."""
+"""Arguments of the derivatives of a network, and losses that are functions; `derivatives.py`."""
 
 import pickle
 import threading

@@ -1,4 +1,4 @@
-"""What a user of scikit-learn's estimators relies on besides the numbers."""
+"""Behaviour of the estimators that users of scikit-learn rely on, apart from numerical results."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""Every example runs without a warning, draws its pictures when matplotlib is there, and stands in the index."""
+"""The examples run without a warning, write pictures when matplotlib is installed, and are listed in their README."""
 
 import ast
 import importlib.util

@@ -1,4 +1,5 @@
-"""Losses that fail, are interrupted, or give no finite gradient: what is left of the estimator; `losses.py`."""
+"""Losses that fail, are interrupted, or give no finite gradient, and the state of the estimator afterwards;
+`losses.py`."""
 
 import signal
 

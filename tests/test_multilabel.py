@@ -1,4 +1,4 @@
-"""Targets of several labels: the kernels are told where the ones are, and nothing is made dense."""
+"""Targets of several labels: the kernels get the positions of the ones, and no dense matrix is made."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""Network: copies of it, and what it says to arguments and data that do not fit; `network.py`."""
+"""Network: copies, and errors for wrong arguments and data; `network.py`."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""A pickled network: what it holds, what is checked when it is loaded, and what it may not do to the process."""
+"""Pickles of a network: their content, checks when they are loaded, and damaged ones; `network.py`."""
 
 import pickle
 import subprocess

@@ -1,4 +1,4 @@
-"""What is left of an estimator after Ctrl-C, a warning turned into an error, changed parameters, or no memory."""
+"""The state of an estimator after Ctrl-C, a warning turned into an error, changed parameters, or no memory."""
 
 import pickle
 import warnings

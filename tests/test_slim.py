@@ -1,4 +1,4 @@
-"""slim: what it leaves out, and what then no longer works; `estimators/slim.py`. Versions of pickles."""
+"""`slim`: what it leaves out, and what does not work afterwards; `estimators/slim.py`. Versions of pickles."""
 
 import pickle
 import warnings

@@ -1,4 +1,4 @@
-"""How many threads a call gets; `threads.py`."""
+"""The number of threads of a call; `threads.py`."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Every test draws the same numbers, whatever ran before."""
+"""The random numbers of a test do not depend on the tests before it."""
 
 import pytest
 

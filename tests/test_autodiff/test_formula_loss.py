@@ -1,4 +1,4 @@
-"""Losses from their formulas in the estimators: they train, are searched and kept as the built-in ones are."""
+"""Losses from formulas in the estimators: training, grid search and pickles are as with the built-in losses."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Gradients of functions, and losses from their formulas, alone and in the estimators; `functional.py`."""
+"""Gradients of functions and losses from formulas; `functional.py`."""
 
 import copy
 import pickle

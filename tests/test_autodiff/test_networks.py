@@ -1,4 +1,4 @@
-"""A network built in the graph has the gradients that the kernels find, and those that PyTorch finds."""
+"""The gradients of a network in a graph equal those of the kernels and of PyTorch."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every operation in its table: derivatives against differences, values against NumPy's, float32; `operations.py`."""
+"""All operations: derivatives against finite differences, values against NumPy, float32; `operations.py`."""
 
 import inspect
 import operator

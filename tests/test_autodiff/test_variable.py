@@ -1,4 +1,4 @@
-"""Backpropagation through the graph, constants, dtypes, copies, and what it refuses; `variable.py`."""
+"""Backpropagation through the graph, constants, dtypes, copies and errors; `variable.py`."""
 
 import copy
 import operator

@@ -1,5 +1,4 @@
-"""Bad input: an error that says what is wrong, or the right answer; never a
-crash, a hang, or numbers that merely look fine."""
+"""Bad input gives a clear error or the right result; never a crash, a hang or a wrong result."""
 
 import copy
 import re

@@ -1,5 +1,5 @@
-"""Where fastbp deliberately does otherwise than scikit-learn, and where it
-keeps an oddity so that numbers compare: one test or more per decision."""
+"""Deliberate differences from scikit-learn, and its peculiarities that are kept so that results compare: at least one
+test for each."""
 
 import json
 import os

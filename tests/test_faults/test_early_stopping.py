@@ -1,4 +1,4 @@
-"""Early stopping where the held-out rows are few, alike, or of weight zero."""
+"""Early stopping where the held-out rows are few, have equal scores, or have weight zero."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Classes and weights that do not fit the fitted model: an error, and the model as it was."""
+"""Classes and weights that do not fit the fitted model raise an error and leave the model unchanged."""
 
 import copy
 import pickle

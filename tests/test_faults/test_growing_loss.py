@@ -1,4 +1,4 @@
-"""Training that makes the loss worse says so, also where every number is finite."""
+"""Training that increases the loss gives a warning, even if all numbers are finite."""
 
 import warnings
 

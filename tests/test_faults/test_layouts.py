@@ -1,4 +1,4 @@
-"""Every memory layout, integer type and sparse format gives what C-ordered float64 gives, and is left as it was."""
+"""Every memory layout, integer type and sparse format gives the result of C-ordered float64, and is not changed."""
 
 import numpy as np
 import pytest

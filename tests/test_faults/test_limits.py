@@ -1,4 +1,5 @@
-"""Limits on threads: those that others set are heeded, and those that we set are put back; `threads.py`, `blas.py`."""
+"""Limits on the number of threads: those of others are respected, and those of fastbp restored; `threads.py`,
+`blas.py`."""
 
 import os
 import subprocess

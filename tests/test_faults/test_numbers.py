@@ -1,4 +1,4 @@
-"""Dates, durations and text are no numbers: in X, in a regressor's y, in sample_weight."""
+"""Dates, durations and text are refused: in X, in a regressor's y, in sample_weight."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""Numbers beyond what the types and the machine hold: an error that says so, or the same as the largest that counts."""
+"""Numbers beyond the range of a type, or of memory: an error, or the result of the largest effective value."""
 
 import subprocess
 import sys

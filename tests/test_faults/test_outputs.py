@@ -1,4 +1,4 @@
-"""Predictions: finite where they can be, an error or a warning where not, and one class only."""
+"""Predictions are finite, or give an error or a warning; models with one class."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What others see of an estimator during a fit: the old model, whole, until the new one takes its place."""
+"""During a fit, others see the old model unchanged, until the new one replaces it."""
 
 import itertools
 import pickle

@@ -1,4 +1,4 @@
-"""random_state: what is accepted, and whose generator goes on."""
+"""random_state: accepted types, and generators that continue."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Estimators whose arrays cannot be written to, as they come from files mapped into memory and from other processes."""
+"""Estimators with read-only arrays, as they come from memory-mapped files and other processes."""
 
 import joblib
 import numpy as np

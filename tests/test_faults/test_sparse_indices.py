@@ -1,4 +1,4 @@
-"""Sparse matrices whose indices point outside them: refused at every entrance, before anybody follows them."""
+"""Sparse matrices with indices out of range are refused by every function before the indices are used."""
 
 import subprocess
 import sys

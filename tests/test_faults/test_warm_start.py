@@ -1,4 +1,4 @@
-"""A warm start on new data, or with new settings, trains: patience and best score of the last fit are not carried."""
+"""A warm start with new data or new settings trains: patience and best score of the last fit are not kept."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Sample weights that no arithmetic can bear."""
+"""Sample weights outside the range that arithmetic can handle."""
 
 import numpy as np
 import pytest

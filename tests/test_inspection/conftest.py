@@ -1,4 +1,4 @@
-"""What the tests of the displays share: no window, no figure left open, and no label on another."""
+"""What the tests of the displays share: no window is opened, figures are closed, and labels do not overlap."""
 
 import itertools
 

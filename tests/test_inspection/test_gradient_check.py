@@ -1,4 +1,4 @@
-"""The check passes what is right, over the whole table, and fails every mistake that it is shown."""
+"""`gradient_check` passes correct gradients of all activations and losses, and fails wrong ones."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The callback measures what it says, when it says, and changes nothing."""
+"""`gradient_flow`: its measurements, and that training is not changed."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""A line for each layer, in an order that every eye sees."""
+"""A line for each layer, in a colour order that is visible with any colour vision."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The picture of a computational graph: nothing overlaps or is missing; `graph_display.py`, `_graph_layout.py`."""
+"""The display of a computational graph: nothing overlaps or is missing; `graph_display.py`, `_graph_layout.py`."""
 
 import functools
 import sys

@@ -1,4 +1,4 @@
-"""Loss, score and best epoch as drawn."""
+"""The display of losses, scores and the best epoch."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The diagram: which units and weights it shows, and that its labels are to be read."""
+"""The display of a network: the units and weights that it draws, and readable labels."""
 
 import numpy as np
 import pandas as pd

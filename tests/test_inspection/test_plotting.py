@@ -1,4 +1,4 @@
-"""What the displays share, and life without matplotlib; `_plotting.py`."""
+"""What the displays share, and errors without matplotlib; `_plotting.py`."""
 
 import sys
 

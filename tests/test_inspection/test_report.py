@@ -1,4 +1,4 @@
-"""Norms that survive vanishing and exploding numbers, and tables; `_report.py`."""
+"""Norms of very small and very large numbers, and tables; `_report.py`."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Weights as images and as heat maps: the right number in the right place."""
+"""Weights as images and as heat maps: every number in its place."""
 
 import numpy as np
 import pandas as pd

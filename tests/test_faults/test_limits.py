@@ -218,11 +218,11 @@ def test_a_limit_that_becomes_free_is_taken():
                 assert set(blas_threads()) == {1}
             with first.lifted():
                 assert set(blas_threads()) == {2}
-                second.take()
+                second.acquire()
                 assert set(blas_threads()) == {1}
-            first.take()  # held by the second
+            first.acquire()  # held by the second
         assert set(blas_threads()) == {2}
-        first.take()
+        first.acquire()
         assert set(blas_threads()) == {1}
     assert set(blas_threads()) == {2}
 

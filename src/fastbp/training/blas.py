@@ -1,4 +1,4 @@
-"""BLAS on one thread while L-BFGS runs."""
+"""Limit of BLAS to one thread during L-BFGS."""
 
 import os
 import threading
@@ -6,18 +6,18 @@ from contextlib import contextmanager
 
 from sklearn.utils.parallel import _get_threadpool_controller
 
-#: The block that holds the limit, under "holder"; empty when there is none. ``setdefault`` is atomic, and no lock could
-#: stay locked in the child of a fork.
+#: The block that has set the limit, with the key "holder"; empty if there is none. ``setdefault`` is atomic; a lock
+#: could remain locked in the child of a fork.
 HELD = {}
 
 
 class OneBlasThread:
     """Limits BLAS to one thread inside a ``with`` block, unless another block does so already.
 
-    Beside the threads of a fit, those of the BLAS that SciPy calls between two evaluations would spin, each in the
-    other's way: fits of wide nets took twice as long on two cores. But the limit is one of the process. One block at a
-    time holds it, and whoever sets it puts it back, so that it ends where it began however blocks overlap; the others
-    take their turn when it is free.
+    The threads of the BLAS that SciPy calls between two evaluations spin, and so slow down the threads of the fit: fits
+    of wide networks took twice as long on two cores. The limit applies to the whole process. One block at a time sets
+    it and restores it, so that the limit is the original one in the end, however blocks overlap; the other blocks set
+    it when it is free.
     """
 
     def __init__(self):
@@ -25,24 +25,24 @@ class OneBlasThread:
         self.thread = threading.get_ident()
 
     def __enter__(self):
-        self.take()
+        self.acquire()
         return self
 
     def __exit__(self, *exception):
-        self.give_back()
+        self.release()
 
-    def take(self):
-        """Set the limit, if nobody holds it."""
+    def acquire(self):
+        """Set the limit, unless another block has set it."""
         if HELD.setdefault("holder", self) is self and self.limiter is None:
             try:
                 self.limiter = _get_threadpool_controller().limit(limits=1, user_api="blas")
                 self.limiter.__enter__()
             except BaseException:
-                self.give_back()
+                self.release()
                 raise
 
-    def give_back(self):
-        """Put back what there was, if this block holds the limit."""
+    def release(self):
+        """Restore the original limit, if this block has set it."""
         if HELD.get("holder") is self:
             limiter, self.limiter = self.limiter, None
             try:
@@ -53,20 +53,20 @@ class OneBlasThread:
 
     @contextmanager
     def lifted(self):
-        """Inside a block, without its limit for a while."""
-        self.give_back()
+        """Lift the limit within a block for a while."""
+        self.release()
         try:
             yield
         finally:
-            self.take()
+            self.acquire()
 
 
-def _put_back_in_child():
-    """After a fork, for a holder whose thread is not in the child."""
+def _restore_in_child():
+    """After a fork, restore the limit that a thread outside of the child has set."""
     holder = HELD.get("holder")
     if holder is not None and holder.thread != threading.get_ident():
-        holder.give_back()
+        holder.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_put_back_in_child)
+    os.register_at_fork(after_in_child=_restore_in_child)

@@ -1,11 +1,11 @@
-"""What a training run leaves behind, apart from the weights."""
+"""The record of a training run."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class History:
-    """The record of a run, which a later run (warm start, partial fit) goes on writing.
+    """The record of a run, which a later run (warm start, partial fit) continues.
 
     Attributes
     ----------
@@ -18,8 +18,8 @@ class History:
     t : int
         Rows trained on, over all runs.
     interrupted : bool
-        Whether this run was ended from outside: by Ctrl-C, an exception of a signal handler, or one that was sent to
-        its thread. Nothing has failed then, and the weights are those of the last whole step.
+        Whether this run was interrupted from outside: by Ctrl-C, an exception of a signal handler, or one that was sent
+        to its thread. This is no failure, and the weights are those of the last complete step.
     """
 
     loss_curve: list = field(default_factory=list)

@@ -15,16 +15,15 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     Parameters
     ----------
     network : Network
-        Left with the parameters of the last whole iteration, also when an exception is raised on the way.
+        Gets the parameters of the last complete iteration, also when an exception is raised.
     data : Data
     progress : scipy.optimize.OptimizeResult
         Its ``x``, the starting point, ``fun`` and ``nit`` are overwritten after every iteration; at the end it is
-        scipy's whole result. ``loss`` is `fun` as it is recorded.
+        scipy's result. ``loss`` is the recorded value of `fun`.
     loss_scale : float
-        Factor of the data's share in the losses that are recorded; what is minimized is the loss that the gradient
-        belongs to.
+        Factor of the data's share in the recorded losses; the loss that is minimized does not have it.
     max_iter, max_fun : int
-        Most iterations and evaluations.
+        Largest numbers of iterations and evaluations.
     tol : float
         Stop when no component of the projected gradient exceeds this.
     options : dict or None
@@ -52,18 +51,18 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
         loss, gradient = network.objective(data, loop=loop)
         return loss, gradient.astype(np.float64, copy=False)
 
-    def note_loss():
-        """Give the network the parameters so far, and scale the data's share of their loss."""
+    def record_loss():
+        """Set the network's parameters to those of the last iteration, and scale the data's share of their loss."""
         network.params = progress.x
         penalty = network.penalty() / data.weight_sum
         progress.loss = float(loss_scale * (progress.fun - penalty) + penalty)
 
-    def note(intermediate_result):
-        blas.take()  # where another fit held it, and has ended
+    def after_iteration(intermediate_result):
+        blas.acquire()  # if another fit had set the limit and has ended
         progress.update(intermediate_result, nit=progress.nit + 1)
         progress.x = progress.x.copy()
         if callbacks:
-            note_loss()
+            record_loss()
             history = callbacks.state.history
             history.n_iter = progress.nit
             history.loss_curve.append(progress.loss)
@@ -83,7 +82,7 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
                     progress.x,
                     method="L-BFGS-B",
                     jac=True,
-                    callback=note,
+                    callback=after_iteration,
                     options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol, **(options or {})},
                 )
             )
@@ -92,5 +91,5 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
             callbacks.state.history.interrupted = is_from_outside(error, USERS_FUNCTIONS)
         raise
     finally:
-        note_loss()
+        record_loss()
     return stopped

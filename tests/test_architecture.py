@@ -35,8 +35,8 @@ PUBLIC = [
     fastbp.schedules,
 ]
 
-# Every module, by floors; a module imports from lower floors, and from its own package.
-FLOORS = [
+# All modules and packages by levels: each imports from lower levels and from its own package only.
+LEVELS = [
     {"fastbp.kernels", "fastbp.autodiff"},
     {
         "fastbp.data",
@@ -56,7 +56,7 @@ FLOORS = [
     {"fastbp"},
 ]
 
-# What is imported only when something is drawn
+# Imported only when a display draws
 OPTIONAL = {"fastbp.inspection": "matplotlib"}
 
 
@@ -66,13 +66,13 @@ def module_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def room_of(module):
-    """(floor, room): a room is a module, or a package with all that is in it."""
-    for number, floor in enumerate(FLOORS):
-        for room in floor:
-            if module == room or (room != "fastbp" and module.startswith(room + ".")):
-                return number, room
-    raise AssertionError(f"{module} has no place in FLOORS")
+def level_of(module):
+    """(number of the level, its entry in LEVELS)."""
+    for number, entries in enumerate(LEVELS):
+        for entry in entries:
+            if module == entry or (entry != "fastbp" and module.startswith(entry + ".")):
+                return number, entry
+    raise AssertionError(f"{module} is missing in LEVELS")
 
 
 def python_imports(path):
@@ -115,14 +115,14 @@ def test_the_search_for_imports_finds_them():
 
 @pytest.mark.parametrize("path", [*PYTHON, *CYTHON], ids=lambda path: str(path.relative_to(SRC)))
 def test_imports_go_down(path):
-    floor, room = room_of(module_of(path))
+    level, entry = level_of(module_of(path))
     for importer, line, name in IMPORTS:
         if importer == path and name.split(".")[0] == "fastbp":
-            other_floor, other_room = room_of(name)
-            assert other_floor < floor or other_room == room, f"{path}:{line} imports {name}"
+            other_level, other_entry = level_of(name)
+            assert other_level < level or other_entry == entry, f"{path}:{line} imports {name}"
 
 
-def test_the_kernels_know_numpy_and_nothing_else():
+def test_the_kernels_import_numpy_only():
     allowed = {*sys.stdlib_module_names, "numpy", "fastbp", "libc", "cpython"}
     for path, line, name in IMPORTS:
         if module_of(path).startswith("fastbp.kernels"):
@@ -133,7 +133,7 @@ def test_no_other_package_is_needed():
     # joblib comes with scikit-learn
     allowed = {*sys.stdlib_module_names, "numpy", "scipy", "sklearn", "joblib", "fastbp", "libc", "cpython"}
     for path, line, name in IMPORTS:
-        is_optional = name.split(".")[0] == OPTIONAL.get(room_of(module_of(path))[1])
+        is_optional = name.split(".")[0] == OPTIONAL.get(level_of(module_of(path))[1])
         assert name.split(".")[0] in allowed or is_optional, f"{path}:{line} imports {name}"
 
 
@@ -191,7 +191,7 @@ def test_public_callables_are_documented(name):
 
 
 def definitions(body):
-    """The functions and classes of a module, and the methods of its classes; not what stands inside functions."""
+    """The functions and classes of a module, and the methods of its classes, without those inside functions."""
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             yield node
@@ -202,7 +202,7 @@ def definitions(body):
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(SRC)))
 def test_what_has_a_public_name_has_a_docstring(path):
     for node in definitions(ast.parse(path.read_text("utf-8")).body):
-        # the docstring of a property stands at its getter
+        # the docstring of a property is that of its getter
         is_setter = any(getattr(decorator, "attr", None) == "setter" for decorator in node.decorator_list)
         if not (node.name.startswith("_") or is_setter):
             assert ast.get_docstring(node), f"{path}:{node.lineno} {node.name}"

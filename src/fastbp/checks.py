@@ -52,7 +52,7 @@ def checked_n_threads(n_threads):
 def check_memory(layer_sizes, dtype):
     """MemoryError, before anything is allocated, if the parameters alone are larger than the machine's memory."""
     size = dtype.itemsize * sum((i + 1) * o for i, o in pairwise(layer_sizes))
-    physical = 2**48  # what today's processors can address, where the system does not tell
+    physical = 2**48  # the address space of current processors, if the system does not report its memory
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if size > physical:

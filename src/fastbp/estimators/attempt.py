@@ -1,8 +1,9 @@
 """One call of fit or partial_fit: an estimator is trained as a copy of itself.
 
-The copy shares the values of all attributes, and training replaces attributes of the copy. When training is over, the
-estimator takes over what changed, in one assignment of its ``__dict__``. So a fit that fails leaves the estimator as it
-was, and a prediction, a pickle or a clone made meanwhile, in a callback or in another thread, sees the old model whole.
+The copy shares the values of all attributes, and training replaces attributes of the copy. After training, the
+estimator gets the changed attributes in one assignment of its ``__dict__``. So a fit that fails leaves the estimator
+unchanged, and a prediction, a pickle or a clone that is made meanwhile, in a callback or in another thread, uses the
+old model.
 """
 
 from numbers import Integral
@@ -18,15 +19,14 @@ def with_attributes(estimator, attributes):
 class Attempt:
     """A context manager around one call of fit.
 
-    An exception from outside (Ctrl-C, one raised by a signal handler, or one sent to the thread) that arrives while
-    training is under way does not undo what was learned: the estimator gets the weights of the last whole step. Any
-    other exception leaves the estimator as it was.
+    After an exception from outside (Ctrl-C, one raised by a signal handler, or one sent to the thread) during training,
+    the estimator gets the weights of the last complete step. Any other exception leaves the estimator unchanged.
 
     Parameters
     ----------
     estimator : BaseMLP
     incremental : bool
-        Whether the call goes on with the estimator's generator, whose state a failure has to put back.
+        Whether the call continues with the estimator's generator, whose state must be restored after a failure.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Attempt:
     history : History or None
         The record of the run; None until training begins.
     warnings : list of (str, type)
-        What to warn of when all is stored: as errors, warnings must not undo the fit.
+        Warnings to give after the attributes are stored: if warnings are errors, they must not undo the fit.
     """
 
     def __init__(self, estimator, incremental):
@@ -49,7 +49,7 @@ class Attempt:
         self.generator_state = None if self.generator is None else self.generator.get_state(legacy=False)
 
     def warn(self, message, category=UserWarning):
-        """Note a warning to be given when all is stored."""
+        """Record a warning, to be given after the attributes are stored."""
         self.warnings.append((message, category))
 
     def __enter__(self):
@@ -62,13 +62,13 @@ class Attempt:
             self.generator.set_state(self.generator_state)
 
     def was_interrupted(self, error):
-        """Whether training had begun, and was ended from outside."""
+        """Whether training had begun and was interrupted from outside."""
         return self.history is not None and (isinstance(error, KeyboardInterrupt) or self.history.interrupted)
 
     def publish(self):
-        """Give the estimator all attributes that training changed, at once.
+        """Set all attributes of the estimator that training changed, in one step.
 
-        Attributes that were set on the estimator meanwhile, and that training did not change, stay.
+        Attributes that were set on the estimator meanwhile, and that training did not change, are kept.
         """
         after = vars(self.model)
         changed = {

@@ -1,4 +1,4 @@
-"""What a run of training goes on with from the attributes of the last one, and the attributes that it leaves."""
+"""The state that a run of training continues from the attributes of the last run, and the attributes that it sets."""
 
 from fastbp.estimators.parameters import optimizer_of
 from fastbp.kernels.patience import Patience
@@ -6,7 +6,7 @@ from fastbp.training import History, OptimizerState
 
 
 def history_of(estimator, first_pass):
-    """The record to go on with; a new one for new weights.
+    """The record to continue; a new one for new weights.
 
     Parameters
     ----------
@@ -29,15 +29,15 @@ def history_of(estimator, first_pass):
     return history
 
 
-def patience_of(estimator, goes_on):
-    """A patience; where a run of `partial_fit` goes on with the weights, with the count and the best loss so far.
+def patience_of(estimator, continues):
+    """A new patience; where `partial_fit` continues, with the count and the best loss so far.
 
-    Each `fit` has a new one: what the last run reached on its data is no measure for this one's.
+    Each `fit` has a new one, because the best loss of the last run may be one on other data.
 
     Parameters
     ----------
     estimator : BaseMLP
-    goes_on : bool
+    continues : bool
 
     Returns
     -------
@@ -45,13 +45,13 @@ def patience_of(estimator, goes_on):
     """
     patience = Patience(estimator.tol, estimator.n_iter_no_change)
     best_loss = getattr(estimator, "best_loss_", None)  # None: the last run watched the score
-    if goes_on and best_loss is not None:
+    if continues and best_loss is not None:
         patience.best, patience.count = best_loss, getattr(estimator, "_no_improvement_count", 0)
     return patience
 
 
 def optimizer_state_of(estimator, network, incremental):
-    """A copy of the state to go on with in `partial_fit`, or a new one.
+    """A copy of the state that `partial_fit` continues, or a new one.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def optimizer_state_of(estimator, network, incremental):
 
 
 def set_training_attributes(estimator, optimizer, history, stopping):
-    """Write the attributes of a run that is over, or was interrupted; not the weights.
+    """Set the attributes of a run that is over or was interrupted, except the weights.
 
     Parameters
     ----------

@@ -94,8 +94,8 @@ class Trainer:
         ValueError
             When the loss diverges without early stopping; the weights are then those before the step.
         BaseException
-            What comes from outside, Ctrl-C for one; ``history.interrupted`` tells. The weights are those of the last
-            whole step, and whole epochs are booked.
+            Exceptions from outside, such as Ctrl-C, for which ``history.interrupted`` is set. The weights are those of
+            the last complete step, and complete epochs are recorded.
         """
         try:
             return self.run_epochs(data, rows, batch_size, max_iter, random_state, lock)
@@ -152,8 +152,8 @@ class Trainer:
         return stopped
 
     def has_grown(self, loop, data, initial_params):
-        """Whether the loss has grown out of proportion also beside that of all rows at the initial parameters: the
-        first batch may have missed the rows with the largest losses."""
+        """Whether the loss is also far larger than that of all rows at the initial parameters: the first batch may not
+        contain the rows with the largest losses."""
         network = self.network
         if self.initial_loss is None:
             params = network.params.copy()
@@ -164,7 +164,7 @@ class Trainer:
         return not self.history.loss_curve[-1] <= GROWTH * loop.first_loss
 
     def record(self, n_epochs, n_rows, losses, rates):
-        """Book epochs that are over."""
+        """Record epochs that are over."""
         history = self.history
         history.n_iter += n_epochs
         history.t += n_epochs * n_rows

@@ -20,7 +20,7 @@ both_estimators = pytest.mark.parametrize("Estimator", TARGETS)
 
 
 class Note:
-    """Writes down (name, event, epoch), and stops or fails when it is told to."""
+    """Records (name, event, epoch), and stops at an epoch or fails at an event on request."""
 
     def __init__(self, log=None, name="", stop_at=None, fail_at=None):
         self.log, self.name, self.stop_at, self.fail_at = [] if log is None else log, name, stop_at, fail_at

@@ -1,7 +1,7 @@
-"""Ctrl-C after a given amount of work, and how much more is done until it is heeded.
+"""Ctrl-C after a given amount of work, and the amount of work until it is handled.
 
-Work is measured in seconds of the processors that this process got, compared with those of other work in the same
-process: a machine that is busy with other things, or slow, changes nothing.
+Work is measured in processor seconds of this process, compared with those of other work in the same process: the
+result does not depend on the speed or the load of the machine.
 """
 
 import signal

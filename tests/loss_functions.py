@@ -52,7 +52,7 @@ class Pinball:
 
 
 class Recording:
-    """A loss that keeps what it was given, and can be told to do something at its k-th call."""
+    """A loss that records its arguments, and can call a function at its k-th call."""
 
     def __init__(self, function, at=None, action=None):
         self.function, self.at, self.action = function, at, action

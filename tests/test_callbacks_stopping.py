@@ -141,7 +141,7 @@ def test_an_exception_leaves_the_estimator_as_it_was(event, solver, fitted):
     if fitted:
         assert_array_equal(weights(model), before[0])
         assert written(model) == before[1]
-    # who was told of the beginning is told of the end
+    # on_fit_end is called where on_fit_begin was called
     assert [name for name, event, _ in log if event == "end"] == (["a"] if event == "begin" else ["a", "b", "c"])
     expected = MLPRegressor(**SMALL, solver=solver).fit(X, SCORE)
     assert_array_equal(weights(model.set_params(callbacks=None).fit(X, SCORE)), weights(expected))

@@ -60,7 +60,7 @@ def test_what_the_environment_asks_for(isa):
         facts = config[f"float{bits}"]
         assert facts["vector_bits"] == VECTOR_BITS[isa]
         assert facts["vector_elements"] == VECTOR_BITS[isa] // bits
-    # each table was built with the flags of its own instruction set
+    # each table was built with the flags of its instruction set
     assert ("-mavx512f" in config["build"]["flags"]) == (isa == "avx512")
     assert ("-mfma" in config["build"]["flags"]) == (isa != "baseline")
 

@@ -274,7 +274,7 @@ except ValueError as error:
 
 @pytest.mark.parametrize("column", [-1, 7, 2**30])
 def test_a_column_that_does_not_exist(column):
-    # in a process of its own, because what it reads past the weights may not be ours to read
+    # in another process, because a read beyond the weights may crash it
     process = subprocess.run(
         [sys.executable, "-c", NO_SUCH_COLUMN, str(column)], capture_output=True, text=True, timeout=300
     )

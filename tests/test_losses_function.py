@@ -187,7 +187,7 @@ def test_results_do_not_depend_on_the_number_of_threads(target, sparse, monkeypa
             helpers.clear()
             own.set_params(n_threads=n_threads, loss=watched).fit(data, y, WEIGHT)
             assert_array_equal(weights(own), expected)
-            # who has done the forward pass with it waits for the function, even where one thread goes on alone later
+            # helpers that take part in the forward pass wait for the function, also if one thread continues alone later
             assert max(helpers) == n_threads - 1
             wait_for_threads(before)
 

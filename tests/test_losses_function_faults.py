@@ -24,7 +24,7 @@ STEPS = 3  # of an epoch
 
 
 class SeveralError(Exception):
-    """Nobody else raises this."""
+    """An exception that only this test raises."""
 
 
 def fail():
@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_the_last_whole_step(interrupt, solver, n_threads, monkeypa
     assert_allclose(function.calls[-1][1][:, 0], model.predict(X[16:32]), rtol=1e-12, atol=1e-14)
     assert (model.n_iter_, model.t_, model._optimizer.t) == (2, 2 * len(X), at - 1)
     assert len(model.loss_curve_) == 2
-    # it goes on from there
+    # it continues with these weights
     model.loss = squared_error
     model.partial_fit(X, Y)
     assert np.isfinite(model.predict(X)).all()
@@ -151,7 +151,7 @@ def test_ctrl_c_in_partial_fit(Estimator, first):
     steps = 2 if first else 5
     assert model._optimizer.t == steps
     assert model.n_iter_ == 0
-    # the two steps and then an epoch, as if nobody had interrupted
+    # the two steps and then an epoch, as without the interruption
     expected = Estimator(loss=function, **SMALL, shuffle=False)
     for rows in ([slice(0, 40)] if not first else []) + [slice(0, 32), slice(0, 40)]:
         expected.partial_fit(X[rows], y[rows], **classes)

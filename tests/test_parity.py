@@ -237,8 +237,8 @@ def test_warm_start_lbfgs(target):
 @pytest.mark.parametrize("optimizer", ["nesterov", "invscaling", "adaptive", "adam"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_partial_fit_sequence(target, optimizer):
-    # A generator object goes on from call to call in scikit-learn, too (an
-    # integer seed does not).  Chunks of unequal size, one of them weighted.
+    # A generator object continues from call to call in scikit-learn too (an integer seed does not). Chunks of unequal
+    # size, one of them weighted.
     X, y = dense_X(), targets()[target]
     params = RUN_ON | SMALL | dict(batch_size=8) | OPTIMIZERS[optimizer]
     models = [
@@ -359,8 +359,7 @@ def test_digits_with_two_hidden_layers():
 
 
 def test_a_wrong_formula_would_be_seen():
-    # The comparison has teeth: half a per mille more penalty, twenty epochs on,
-    # is well above the tolerances.
+    # The tolerances are tight enough: the effect of 0.05 % more penalty after twenty epochs is well above them.
     X, y = dense_X(), targets()["multiclass"]
     params = RUN_ON | SMALL | dict(alpha=0.1)
     ours = fastbp.MLPClassifier(**params).fit(X, y)

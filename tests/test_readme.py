@@ -23,7 +23,7 @@ def fenced_blocks(text, languages):
 
 
 def read_blocks(*languages):
-    """List the README's blocks; none when there is no README, so that collection goes on."""
+    """List the README's blocks; none if there is no README, so that collection does not fail."""
     return fenced_blocks(README.read_text("utf-8"), languages) if README.exists() else []
 
 

@@ -119,7 +119,7 @@ def test_clone_and_pickle(target):
     for other in (again, kept):
         assert other.loss.formula is model.loss.formula
         assert_array_equal(outputs(other), outputs(model))
-    # and it goes on alike
+    # and training continues in the same way
     assert_array_equal(outputs(kept.partial_fit(X, y)), outputs(model.partial_fit(X, y)))
 
 

@@ -1,6 +1,6 @@
-"""A fork in the middle of a fit, or of a prediction: the child goes on, alone.
+"""A fork during a fit or a prediction: the child continues without the threads of its parent.
 
-Every script runs in an interpreter of its own. A child that hangs is met by the time limit of that.
+Every script runs in a new interpreter, whose time limit ends a child that hangs.
 """
 
 import os
@@ -40,7 +40,7 @@ def weights(model):
 
 
 def fork():
-    # the child goes on where the parent is
+    # the child continues from the state of the parent
     global in_child
     children.append(os.fork())
     in_child = children[-1] == 0

@@ -29,7 +29,7 @@ def test_a_generator_as_random_state(Estimator, bits):
     legacy = Estimator(**params | dict(random_state=np.random.RandomState(twin.bit_generator))).fit(X, y)
     assert_array_equal(weights(model), weights(legacy))
     assert model.validation_scores_ == legacy.validation_scores_
-    assert generator.random() == twin.random()  # it goes on after the draws of the fit
+    assert generator.random() == twin.random()  # it continues after the draws of the fit
     assert_array_equal(weights(clone(legacy).fit(X, y)), weights(clone(model).fit(X, y)))
     model, legacy = pickle.loads(pickle.dumps([model, legacy]))
     assert_array_equal(weights(model.fit(X, y)), weights(legacy.fit(X, y)))

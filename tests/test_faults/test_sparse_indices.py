@@ -167,9 +167,9 @@ def test_explicit_zeros_and_duplicates_of_an_indicator_matrix():
         assert found.nnz == 2
 
 
-# Every entrance, in a process of its own: what a wrong index reads need not be ours to read
+# All functions that take a sparse matrix, in another process, because a wrong index may crash it
 
-ENTRANCES = """
+FUNCTIONS = """
 import sys
 import numpy as np
 import scipy.sparse as sp
@@ -273,7 +273,7 @@ print("done", wrong)
 
 def test_every_entrance():
     process = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", ENTRANCES], capture_output=True, text=True, timeout=300
+        [sys.executable, "-W", "ignore", "-c", FUNCTIONS], capture_output=True, text=True, timeout=300
     )
     assert process.returncode == 0, process.stderr[-2000:]
     assert process.stdout.endswith("done 0\n"), process.stdout

@@ -162,7 +162,7 @@ def test_custom_loss_that_computes_in_float32(name, dtype):
     network = Network(SIZES, "relu", loss=narrow(1.0), dtype=dtype, random_state=0)
     check = gradient_check(network, X, y, weight)
     assert check.passed, str(check)
-    assert check["loss"].n_too_small < check["loss"].n_compared / 5  # most are large enough to be told from wrong ones
+    assert check["loss"].n_too_small < check["loss"].n_compared / 5  # most are large enough to be compared
     for times in (-1.0, 2.0, 1.1):
         check = gradient_check(network.with_loss(narrow(times)), X, y, weight)
         assert check["loss"].verdict == "WRONG"
@@ -260,7 +260,7 @@ def test_forgotten_penalty(monkeypatch):
     assert [group.name for group in check.groups if not group.passed] == ["W_1", "W_2", "W_3"]
 
 
-# What differences cannot tell
+# Where differences cannot decide
 
 
 def test_activations_with_corners():
@@ -291,7 +291,7 @@ def test_corners_are_left_out_and_counted():
 
 
 def test_a_corner_near_by_is_no_excuse():
-    # a unit changes sign within the first step, but not within a smaller one: still told right from wrong
+    # a unit changes sign within the first step, but not within a smaller one: the derivative is still checked
     X, y = np.array([[1.0]]), np.array([5.0])
     for distance in (2e-6, 1e-7):
         network = Network([1, 1, 1], "relu", random_state=0)

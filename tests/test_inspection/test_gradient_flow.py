@@ -74,7 +74,7 @@ def test_dead_units():
     alive = network.copy()
     assert_allclose(flow.dead[0, 0], 2 / 5)
     assert flow.saturated[0, 0] == 0
-    # dead on the probe, which is all that is looked at
+    # dead on the rows of the probe, on which the callback measures
     network = alive
     network.intercepts[0][...] = -100
     flow = gradient_flow(np.full((2, 4), 200.0), np.zeros(2))

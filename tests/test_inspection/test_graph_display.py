@@ -247,7 +247,7 @@ def test_figure_grows_with_the_graph():
 
 
 def test_letters_have_their_size():
-    # a figure of its own has 72 data units to the inch
+    # a new figure has 72 data units per inch
     display = drawn("formula")
     width, height = display.figure_.get_size_inches()
     assert_allclose([np.ptp(display.ax_.get_xlim()), np.ptp(display.ax_.get_ylim())], [72 * width, 72 * height])

@@ -35,7 +35,7 @@ def test_lines_are_weights(pyplot):
                 continue
             assert_allclose(widths[line] / widths.max(), abs(W[i, j]) / 4)
             assert to_hex(colours[line]).upper() == (BLUE if W[i, j] > 0 else VERMILLION)
-            # and by their style, for those who see no colours
+            # and by their style, for readers who do not see the colours
             assert (styles[line][1] is None) == (W[i, j] > 0)
     # first to last, from top to bottom
     assert (np.diff(inputs[:, 1]) < 0).all()
@@ -74,7 +74,7 @@ def test_labels_are_apart_on_small_axes(case, pyplot, labels_apart):
     for ax, given in zip(axes, (names, None), strict=True):
         NetworkDisplay.from_network(network, ax=ax, feature_names=given)
     labels_apart(figure)
-    if len(CASES[case]) < 5:  # rather fewer words than words that nobody can read
+    if len(CASES[case]) < 5:  # fewer words rather than unreadable ones
         assert min(text.get_fontsize() for text in figure.findobj(pyplot.Text) if text.get_text()) > 6.4
 
 

@@ -1,7 +1,8 @@
 """Builds the compiled core. Everything that is not about compiling stands in pyproject.toml.
 
-The kernels (isa.c and probe_kernels.c in src/fastbp/kernels) are compiled once for each instruction set and each real
-type, and the choice between them is made at run time: what is built here runs on every processor of its architecture.
+The kernels (kernels.c and probe_kernels.c in src/fastbp/kernels) are compiled once for each instruction set and each
+real type, and the choice between them is made at run time: what is built here runs on every processor of its
+architecture.
 """
 
 import json
@@ -34,7 +35,7 @@ elif platform.machine().lower() not in ("x86_64", "amd64"):
 FLOAT_FLAGS = ["-O3", "-g0", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
 
 # What a module must be built anew for, beside its own source
-KERNEL_SOURCES = [str(path) for path in sorted(Path(KERNELS).glob("*.[hc]"))]
+KERNEL_SOURCES = [str(path) for path in sorted(Path(KERNELS).rglob("*.[hc]"))]
 
 MODULES = [
     "dispatch",
@@ -46,6 +47,7 @@ MODULES = [
     "patience",
     "shuffling",
     "forks",
+    "program",
     "workers",
     "pool",
     "plan",
@@ -57,7 +59,7 @@ MODULES = [
     "probes",
 ]
 # module: its table of functions, the source that fills the table, the source that chooses among the tables
-TABLES = {"dispatch": ("kernels", "isa.c", "tables.c"), "probes": ("probes", "probe_kernels.c", "probe_tables.c")}
+TABLES = {"dispatch": ("kernels", "kernels.c", "tables.c"), "probes": ("probes", "probe_kernels.c", "probe_tables.c")}
 
 PROBE = """
 #include <stdatomic.h>
@@ -67,7 +69,7 @@ int main(void) { _Atomic int n; atomic_init(&n, 1); vec v = {1, 2, 3, 4}; v = v 
 
 
 class BuildKernels(build_ext):
-    """Compiles isa.c and probe_kernels.c once per table, and says plainly when the compiler cannot do it."""
+    """Compiles kernels.c and probe_kernels.c once per table, and says plainly when the compiler cannot do it."""
 
     def finalize_options(self):
         # Here and not at the top, where every command would wait for it.

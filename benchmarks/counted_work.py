@@ -60,28 +60,28 @@ def make_network(workload):
         The kernels' name of it.
     """
     from fastbp.kernels import ACTIVATIONS
+    from fastbp.kernels.graph import GraphBuilder, Group
 
     sizes = workload.trained_layer_sizes
     output, loss = ("logistic", "binary_log_loss") if workload.is_binary else ("softmax", "log_loss")
-    shapes = list(pairwise(sizes))
-    coef, intercept, layers = 0, sum(i * o for i, o in shapes), []
-    for number, (fan_in, fan_out) in enumerate(shapes, 1):
-        activation = ACTIVATIONS[output if number == len(shapes) else "relu"]
-        layers.append((fan_in, fan_out, coef, intercept, activation))
-        coef += fan_in * fan_out
-        intercept += fan_out
+    builder, node = GraphBuilder(sizes[0]), 0
+    for number, (fan_in, fan_out) in enumerate(pairwise(sizes), 1):
+        blocks = [("W", (fan_in, fan_out), Group(penalty=1.0)), ("b", (fan_out,), Group())]
+        node = builder.emit("dense", node, fan_out, blocks=blocks)
+        activation = output if number == len(sizes) - 1 else "relu"
+        node = builder.emit("activation", node, fan_out, argument=ACTIVATIONS[activation])
     parameters = initial_parameters(sizes, "float32")
     params = np.concatenate([*(W.ravel() for W, _ in parameters), *(b for _, b in parameters)])
-    return np.array(layers, np.int64), params, loss
+    return builder.finish(), params, loss
 
 
-def step(workload, layers, params, loss):
+def step(workload, graph, params, loss):
     """Training by Adam on batches that are picked through an index, as the estimators do.
 
     Parameters
     ----------
     workload : workloads.Workload
-    layers, params, loss
+    graph, params, loss
         See `make_network`.
 
     Returns
@@ -91,12 +91,14 @@ def step(workload, layers, params, loss):
     """
     from fastbp.kernels.data import Data
     from fastbp.kernels.plan import Plan
+    from fastbp.kernels.program import TRAINING, Program
     from fastbp.kernels.training import COMPLETED, TrainingLoop
 
     X, y = make_data(replace(workload, n_samples=workload.batch_size), "float32")
     targets = (y[:, None].astype(np.float32), None) if workload.is_binary else (None, y)
     data = Data(X, *targets, None, workload.trained_layer_sizes[-1])
-    loop = TrainingLoop(Plan(layers, params, loss, data, workload.batch_size, True, 1))
+    program = Program(graph, params.dtype, TRAINING, raw=True, gathers=True)
+    loop = TrainingLoop(Plan(program, params, loss, data, workload.batch_size, True, 1))
     rows = np.random.RandomState(0).permutation(len(X))
     state = [np.zeros_like(params), np.zeros_like(params)]
     optimizer = SimpleNamespace(name="adam", constants=(0.9, 0.999, 1e-8), t=0, state=state)
@@ -109,13 +111,13 @@ def step(workload, layers, params, loss):
     return train
 
 
-def predict(workload, layers, params, loss):
+def predict(workload, graph, params, loss):
     """The forward pass of one row, the row's `Data` and the array for the result included.
 
     Parameters
     ----------
     workload : workloads.Workload
-    layers, params, loss
+    graph, params, loss
         See `make_network`.
 
     Returns
@@ -125,10 +127,11 @@ def predict(workload, layers, params, loss):
     """
     from fastbp.kernels.data import Data
     from fastbp.kernels.predictor import Predictor
+    from fastbp.kernels.program import PREDICTION, Program
 
     X, _ = make_data(replace(workload, n_samples=workload.layer_sizes[-1]), "float32")
     row, n_outputs = X[:1], workload.trained_layer_sizes[-1]
-    predictor = Predictor(layers, params)
+    predictor = Predictor(Program(graph, params.dtype, PREDICTION), params)
 
     def call(n_calls):
         for _ in range(n_calls):

@@ -169,8 +169,7 @@ def adam_update(g, w, state, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999
 
 
 #: name: (g, w, state, t, **constants) -> (w, state)
-UPDATES = {
-    "accumulate": lambda g, w, state, t: (w, [state[0] + g]),
+OPTIMIZERS = {
     "sgd": sgd_update,
     "adam": adam_update,
 }

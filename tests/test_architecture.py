@@ -15,6 +15,7 @@ import fastbp
 import fastbp.activations
 import fastbp.inspection
 import fastbp.kernels
+import fastbp.layers
 import fastbp.losses
 import fastbp.optimizers
 import fastbp.schedules
@@ -30,6 +31,7 @@ PUBLIC = [
     fastbp.activations,
     fastbp.inspection,
     fastbp.kernels,
+    fastbp.layers,
     fastbp.losses,
     fastbp.optimizers,
     fastbp.schedules,
@@ -47,7 +49,7 @@ LEVELS = [
         "fastbp.versions",
     },
     {"fastbp.activations", "fastbp.derivatives", "fastbp.optimizers", "fastbp.schedules"},
-    {"fastbp.losses"},
+    {"fastbp.layers", "fastbp.losses"},
     {"fastbp.checks"},
     {"fastbp.network"},
     {"fastbp.training"},

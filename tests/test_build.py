@@ -61,7 +61,7 @@ def test_the_probe_of_the_compiler_leaves_no_file(build_kernels, tmp_path, monke
 @pytest.mark.parametrize("name", gnu_compilers())
 @pytest.mark.parametrize("real", ["float", "double"])
 @pytest.mark.parametrize("isa", ISA_FLAGS)
-@pytest.mark.parametrize("source", ["isa.c", "probe_kernels.c"])
+@pytest.mark.parametrize("source", ["kernels.c", "probe_kernels.c"])
 def test_the_kernels_compile_without_a_warning(source, name, isa, real):
     flags = ISA_FLAGS[isa] if platform.machine().lower() in ("x86_64", "amd64") else []
     macros = {"FASTBP_DOUBLE": int(real == "double"), "FASTBP_TABLE": "table", "FASTBP_FLAGS": '""'}

@@ -68,7 +68,7 @@ def test_training_of_a_regressor_with_a_link(output, loss, y, solver):
     params = SMALL | dict(loss=loss, output_activation=output, solver=solver, alpha=0.1, shuffle=False)
     model = MLPRegressor(**params).fit(X, y[:, 0] if y.shape[1] == 1 else y, weight)
     start = Network((3, 5, y.shape[1]), "tanh", random_state=0)
-    update = reference.UPDATES[solver]
+    update = reference.OPTIMIZERS[solver]
     losses, steps = reference.train(
         start.coefs,
         start.intercepts,

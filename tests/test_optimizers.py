@@ -9,7 +9,8 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
-from fastbp.kernels.dispatch import N_STATES, UPDATES
+from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS
+from fastbp.kernels.dispatch import OPTIMIZERS as KERNEL_OPTIMIZERS
 from fastbp.optimizers import OPTIMIZERS, SGD, Adam
 from fastbp.training import OptimizerState
 
@@ -25,7 +26,9 @@ BAD_VALUES = [
 
 
 def test_every_optimizer_of_the_kernels_has_a_class():
-    assert OPTIMIZERS.keys() == UPDATES.keys() - {"accumulate"}
+    assert list(OPTIMIZERS) == list(KERNEL_OPTIMIZERS)
+    for name, cls in OPTIMIZERS.items():
+        assert tuple(f.name for f in fields(cls)) == OPTIMIZER_CONSTANTS[name]
     assert all(cls.name == name for name, cls in OPTIMIZERS.items())
 
 

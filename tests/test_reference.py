@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 import reference
 from fastbp.kernels import ACTIVATIONS, LOSSES
-from fastbp.kernels.dispatch import CANONICAL_ACTIVATION, N_STATES, UPDATES
+from fastbp.kernels.dispatch import LINKS, N_STATES, OPTIMIZERS
 
 # Central differences with eps = 1e-6 leave an error of about eps^2 from the curvature and 1e-16 / eps from rounding.
 FINITE_DIFFERENCE = dict(rtol=1e-7, atol=1e-8)
@@ -19,9 +19,9 @@ FINITE_DIFFERENCE = dict(rtol=1e-7, atol=1e-8)
         (reference.BACKWARD_TANGENTS, ACTIVATIONS),
         (reference.LOSSES, LOSSES),
         (reference.CURVATURES, LOSSES),
-        (reference.UPDATES, UPDATES),
+        (reference.OPTIMIZERS, OPTIMIZERS),
     ],
-    ids=["activations", "backward_tangents", "losses", "curvatures", "updates"],
+    ids=["activations", "backward_tangents", "losses", "curvatures", "optimizers"],
 )
 def test_every_name_has_a_twin(twins, kernels):
     assert set(twins) == set(kernels)
@@ -118,16 +118,15 @@ def test_canonical_activation(name):
     # dl/dz = a - y: for softmax where the rows of y sum to one
     rng = np.random.default_rng(0)
     z, y = rng.normal(size=(3, 4)), rng.dirichlet(np.ones(4), size=3)
-    forward, backward = reference.ACTIVATIONS[CANONICAL_ACTIVATION[name]]
+    forward, backward = reference.ACTIVATIONS[LINKS[name]]
     a = forward(z)
     delta = backward(z, a, reference.LOSSES[name][1](y, a))
     # a few operations on numbers near one
     assert_allclose(delta, a - y, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", UPDATES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_number_of_states(name):
     g, w = np.ones(3), np.ones(3)
-    constants = {"learning_rate": 0.1} if name in ("sgd", "adam") else {}
-    _, state = reference.UPDATES[name](g, w, [np.zeros(3)] * 2, 1, **constants)
+    _, state = reference.OPTIMIZERS[name](g, w, [np.zeros(3)] * 2, 1, learning_rate=0.1)
     assert len(state) == N_STATES[name]

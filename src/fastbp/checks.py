@@ -5,7 +5,6 @@ the value.
 """
 
 import os
-from itertools import pairwise
 from numbers import Integral
 
 import numpy as np
@@ -35,6 +34,15 @@ def checked_layer_sizes(layer_sizes):
     return tuple(int(size) for size in sizes)
 
 
+def checked_n_features(n_features):
+    """The width of the input as an int; ValueError unless it is an integer of at least 1."""
+    if isinstance(n_features, (bool, np.bool_)) or not isinstance(n_features, Integral) or n_features < 1:
+        raise ValueError(
+            f"n_features, the width of the input of the layers, must be an integer >= 1, got {n_features!r}"
+        )
+    return int(n_features)
+
+
 def checked_alpha(alpha):
     """The strength of the L2 penalty as a float; ValueError unless it is finite and not negative."""
     if not (np.isfinite(alpha) and alpha >= 0):
@@ -49,9 +57,9 @@ def checked_n_threads(n_threads):
     return n_threads
 
 
-def check_memory(layer_sizes, dtype):
+def check_memory(layer_sizes, n_params, dtype):
     """MemoryError, before anything is allocated, if the parameters alone are larger than the machine's memory."""
-    size = dtype.itemsize * sum((i + 1) * o for i, o in pairwise(layer_sizes))
+    size = dtype.itemsize * n_params
     physical = 2**48  # the address space of current processors, if the system does not report its memory
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

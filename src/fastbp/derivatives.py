@@ -15,10 +15,10 @@ from scipy import sparse
 
 from fastbp.data import as_rows, checked_csr, dense, real_array
 from fastbp.kernels._doors import check_shape
-from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
-from fastbp.kernels.linearization import Linearization, transposed_weights
-from fastbp.kernels.losses import loss_curvature, loss_gradient
+from fastbp.kernels.data import Data
+from fastbp.kernels.linearization import Linearization, mirrors_of
 from fastbp.kernels.pool import Pool
+from fastbp.kernels.program import DERIVATIVES
 from fastbp.penalty import l2_gradient
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 
@@ -55,7 +55,7 @@ class Differentiable:
         X = self._check_X(X)
         v = self._like("v", v, (X.shape[0], self.n_outputs))
         out = np.empty(X.shape, self.dtype)
-        self._over_slices(X, lambda at, rows: at.pull(v[rows], dX=out[rows]), passes=2)
+        self._over_slices(X, lambda kept, rows: kept.pull(v[rows], dX=out[rows]), passes=2)
         return out
 
     def jvp(self, X: ArrayLike, u: ArrayLike) -> NDArray:
@@ -72,13 +72,13 @@ class Differentiable:
             Row i is ``J_i @ u[i]``: the change of the output, to first order, when ``X[i]`` moves by ``u[i]``.
         """
         X = self._check_X(X)
-        u = self._like("u", u, (X.shape[0], self.layer_sizes[0]))
+        u = self._like("u", u, X.shape)
         out = np.empty((X.shape[0], self.n_outputs), self.dtype)
 
-        def piece(at, rows):
-            out[rows] = at.push(u[rows])
+        def push(kept, rows):
+            out[rows] = kept.push(u[rows])
 
-        self._over_slices(X, piece, passes=2)
+        self._over_slices(X, push, passes=2)
         return out
 
     def jacobian(self, X: ArrayLike, mode: str = "auto") -> NDArray:
@@ -95,7 +95,7 @@ class Differentiable:
         -------
         J : ndarray of shape (n, n_outputs, n_features)
         """
-        n_features, n_outputs = self.layer_sizes[0], self.n_outputs
+        n_features, n_outputs = self.graph.n_features, self.n_outputs
         if mode not in ("auto", "reverse", "forward"):
             raise ValueError(f"mode must be 'auto', 'reverse' or 'forward', got {mode!r}")
         if mode == "auto":
@@ -103,15 +103,15 @@ class Differentiable:
         X = self._check_X(X)
         J = np.empty((X.shape[0], n_outputs, n_features), self.dtype)
 
-        def reverse(at, rows):
-            row = np.empty((len(at.output), n_features), self.dtype)
+        def reverse(kept, rows):
+            row = np.empty((len(kept.output), n_features), self.dtype)
             for k, v in enumerate(np.eye(n_outputs, dtype=self.dtype)):
-                at.pull(np.tile(v, (len(row), 1)), dX=row)
+                kept.pull(np.tile(v, (len(row), 1)), dX=row)
                 J[rows, k] = row
 
-        def forward(at, rows):
+        def forward(kept, rows):
             for j, u in enumerate(np.eye(n_features, dtype=self.dtype)):
-                J[rows, :, j] = at.push(np.tile(u, (len(at.output), 1)))
+                J[rows, :, j] = kept.push(np.tile(u, (len(kept.output), 1)))
 
         passes = 1 + (n_outputs if mode == "reverse" else n_features)
         self._over_slices(X, reverse if mode == "reverse" else forward, passes)
@@ -136,7 +136,7 @@ class Differentiable:
         X = self._check_X(X)
         dA = self._like("dA", dA, (X.shape[0], self.n_outputs))
         dX = np.empty(X.shape, self.dtype)
-        gradient = self._summed_over_slices(X, lambda at, rows, total: at.pull(dA[rows], total, dX[rows]), passes=3)
+        gradient = self._summed_over_slices(X, lambda kept, rows, total: kept.pull(dA[rows], total, dX[rows]), passes=3)
         return gradient, dX
 
     def input_gradient(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray:
@@ -155,12 +155,14 @@ class Differentiable:
         X, data = self._data(X, y, sample_weight)
         out = np.empty(X.shape, self.dtype)
 
-        def piece(at, rows):
-            dA, canonical = self._output_gradient(at, data, rows)
-            at.pull(dA, dX=out[rows], by_preactivation=canonical)
+        def pull(kept, rows):
+            if callable(self.loss):
+                kept.pull(self._gradient_of_function(kept, data, rows), dX=out[rows])
+            else:
+                kept.pull_loss(dX=out[rows])
 
         # a function of the user's is called by the caller's thread only, as in training
-        self._over_slices(X, piece, passes=2, alone=callable(self.loss))
+        self._over_slices(X, pull, passes=2, alone=callable(self.loss), data=data)
         out /= self.dtype.type(data.weight_sum)
         return out
 
@@ -185,7 +187,7 @@ class Differentiable:
         Raises
         ------
         ValueError
-            For a loss that is a function: its second derivative is not known.
+            For a loss that is a function: its second derivative is not known; for a layer that has none.
 
         References
         ----------
@@ -195,40 +197,20 @@ class Differentiable:
             raise ValueError(f"hvp needs the second derivative of the loss, which {self.loss!r} does not give")
         X, data = self._data(X, y, sample_weight)
         direction = self._like("direction", direction, (self.n_params,))
-        turned = transposed_weights(self.layers, direction)
-
-        def piece(at, rows, total):
-            change = at.push_parameters(direction)
-            dA, canonical = self._output_gradient(at, data, rows)
-            # a canonical delta, a - y, changes as a does
-            curvature = 1 if canonical else loss_curvature(data.targets(rows), at.output, self.kernel_loss)
-            tangent = self._weighted(data, rows, change * curvature)
-            at.pull_tangent(dA, tangent, direction, turned, total, by_preactivation=canonical)
-
-        product = self._summed_over_slices(X, piece, passes=8)
-        product[: self.n_coefs] += l2_gradient(self.alpha, direction[: self.n_coefs])
+        mirrors = mirrors_of(self._derivatives_program(data), direction)
+        product = self._summed_over_slices(
+            X, lambda kept, rows, total: kept.hessian_product(direction, mirrors, total), passes=8, data=data
+        )
+        for part, factor in self.graph.penalized:
+            product[part] += l2_gradient(self.alpha * factor, direction[part])
         product /= self.dtype.type(data.weight_sum)
         return product
 
-    # The loss, as a function of the output
-
-    def _output_gradient(self, at, data, rows):
-        """(gradient of the summed loss by the output of some rows, whether it is one by the pre-activation)."""
-        Y = data.targets(rows)
-        if callable(self.loss):
-            weight = None if data.sample_weight is None else data.sample_weight[rows]
-            gradient = self.kernel_loss.checked(Y, at.preactivation, weight)[1]
-            return dense(f"the gradient from {self.kernel_loss.label}", gradient, self.dtype), True
-        canonical = self.activations[-1] == CANONICAL_ACTIVATION[self.kernel_loss]
-        gradient = at.output - Y if canonical else loss_gradient(Y, at.output, self.kernel_loss)
-        return self._weighted(data, rows, gradient), canonical
-
-    @staticmethod
-    def _weighted(data, rows, gradient):
-        """`gradient`, times the sample weights of the rows; in place."""
-        if data.sample_weight is not None:
-            gradient *= data.sample_weight[rows, None].astype(gradient.dtype)
-        return gradient
+    def _gradient_of_function(self, kept, data, rows):
+        """The gradient by the raw output that the user's function gives for some rows."""
+        weight = None if data.sample_weight is None else data.sample_weight[rows]
+        gradient = self.kernel_loss.checked(data.targets(rows), kept.output, weight)[1]
+        return dense(f"the gradient from {self.kernel_loss.label}", gradient, self.dtype)
 
     # Slices
 
@@ -236,19 +218,33 @@ class Differentiable:
         row_bytes = self.dtype.itemsize * sum(self.layer_sizes[1:])
         return max(FEWEST_ROWS, min(SLICE_ROWS, SLICE_BYTES // row_bytes))
 
-    def _over_slices(self, X, piece, passes, totals=None, alone=False):
-        """Call ``piece(linearization, rows)`` for every slice of the rows of X, in threads where that pays.
+    def _derivatives_program(self, data):
+        """The program to differentiate: of the output, or, with data, of what the loss is given."""
+        return self.program(DERIVATIVES, data is not None and self.gives_loss_raw_output)
 
-        With `totals`, an array for each run of slices, which is set to zero, ``piece(linearization, rows, total)``.
-        With `alone`, in this thread only.
+    def _over_slices(self, X, work_on, passes, totals=None, alone=False, data=None):
+        """Call ``work_on(linearization, rows)`` for every slice of the rows of X, in threads where that pays.
+
+        With `totals`, an array for each run of slices, which is set to zero, ``work_on(linearization, rows, total)``.
+        With `alone`, in this thread only. With `data`, the linearization is of what the loss is given, and has the
+        targets of the slice.
         """
         n = X.shape[0]
         if sparse.issparse(X):
             X = checked_csr("X", X)  # slicing follows its indices, after functions of the user's have run
-        turned = transposed_weights(self.layers, self.params)
+        program = self._derivatives_program(data)
+        mirrors = mirrors_of(program, self.params)
         size = self._slice_rows()
         n_slices = -(-n // size)
         n_runs = n_slices if totals is None else len(totals)
+
+        def linearization(rows):
+            part = as_rows(X[rows].toarray() if sparse.issparse(X) else X[rows], self.dtype)
+            if data is None or callable(self.loss):
+                return Linearization(program, self.params, mirrors, Data(part, n_outputs=self.n_outputs))
+            weight = None if data.sample_weight is None else data.sample_weight[rows]
+            piece = Data(part, data.targets(rows), sample_weight=weight, n_outputs=self.n_outputs)
+            return Linearization(program, self.params, mirrors, piece, self.kernel_loss)
 
         def work(pool):
             for run in pool:
@@ -259,19 +255,17 @@ class Differentiable:
                     if pool.halted:
                         return
                     rows = slice(i * size, min((i + 1) * size, n))
-                    part = X[rows].toarray() if sparse.issparse(X) else X[rows]
-                    at = Linearization(self.layers, self.params, turned, as_rows(part, self.dtype))
-                    piece(at, rows, *total)
+                    work_on(linearization(rows), rows, *total)
 
         wanted = 1 if alone else self.n_threads
         n_threads = threads_for(passes * self.flops(n, backward=False), wanted, STARTED_FLOPS_PER_THREAD)
         Pool(n_runs).run(work, min(n_threads, n_runs))
 
-    def _summed_over_slices(self, X, piece, passes):
-        """The sum over all slices of what ``piece(linearization, rows, total)`` adds to `total`."""
+    def _summed_over_slices(self, X, work_on, passes, data=None):
+        """The sum over all slices of what ``work_on(linearization, rows, total)`` adds to `total`."""
         runs = max(1, min(RUNS, -(-X.shape[0] // self._slice_rows())))
         totals = [np.empty(self.n_params, self.dtype) for _ in range(runs)]
-        self._over_slices(X, piece, passes, totals)
+        self._over_slices(X, work_on, passes, totals, data=data)
         total = totals[0]
         for other in totals[1:]:
             total += other

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from fastbp.activations import output_range
-from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
+from fastbp.kernels.dispatch import LINKS
 from fastbp.parametrized import Parametrized, parameter, parametrized
 
 __all__ = [
@@ -55,7 +55,7 @@ class Loss(Parametrized):
     @property
     def link(self) -> str:
         """str: the output activation that belongs to the loss: the derivative by its pre-activation is a - y."""
-        return CANONICAL_ACTIVATION[self.name]
+        return LINKS[self.name]
 
     def target_width(self, n_outputs: int) -> int:
         """The columns of the targets.

@@ -1,7 +1,7 @@
-"""A multi-layer perceptron without an estimator: a table of layers and one flat vector of parameters.
+"""A multi-layer perceptron without an estimator: a graph of operations and one flat vector of parameters.
 
-Objects hold integers, functions hold floats. A `Network` knows sizes, offsets and names; its parameters, and every
-gradient and optimizer moment that belongs to it, are each one flat array in the same layout::
+Objects hold integers, functions hold floats. A `Network` knows layers, sizes, offsets and names; its parameters, and
+every gradient and optimizer moment that belongs to it, are each one flat array in the same layout::
 
     W_1 (row by row), W_2, ..., W_L, b_1, b_2, ..., b_L
 
@@ -9,20 +9,21 @@ so that a copy of the weights is one copy, an average is one axpy, and L-BFGS ne
 """
 
 from collections.abc import Callable, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from inspect import signature
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import sparray, spmatrix
 
-from fastbp.activations import Activation, name_of
+from fastbp import activations
+from fastbp.activations import name_of
 from fastbp.checks import (
     check_memory,
     checked_alpha,
     checked_dtype,
     checked_layer_sizes,
+    checked_n_features,
     checked_n_threads,
     checked_weight,
     checked_X,
@@ -34,10 +35,12 @@ from fastbp.data import make_data, real_array
 from fastbp.derivatives import SLICE_ROWS, Differentiable
 from fastbp.initializers import INITIALIZERS, legacy_generator
 from fastbp.kernels._doors import check_name, check_shape
-from fastbp.kernels.dispatch import ACTIVATIONS
+from fastbp.kernels.graph import GraphBuilder
 from fastbp.kernels.plan import Plan
 from fastbp.kernels.predictor import Predictor
+from fastbp.kernels.program import PREDICTION, TRAINING, Program, drops_link
 from fastbp.kernels.training import TrainingLoop
+from fastbp.layers import Activation, Dense, Layer, check_layers
 from fastbp.losses import Loss
 from fastbp.penalty import l2_gradient, l2_penalty
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
@@ -48,17 +51,17 @@ ROWS_PER_THREAD = 8
 
 
 class Network(Differentiable):
-    """A fully connected network: ``a_l = f_l(a_(l-1) W_l + b_l)``.
+    """A feedforward network: fully connected layers, ``a_l = f_l(a_(l-1) W_l + b_l)``, or any `fastbp.layers`.
 
     Parameters
     ----------
-    layer_sizes : sequence of int
-        Units of every layer, input and output included; at least two.
+    layer_sizes : sequence of int or None
+        Units of every layer, input and output included; at least two. None if `layers` are given.
     activation : str, Activation, or sequence of them
         Of the hidden layers, one for all or one each: names, or objects of ``fastbp.activations``. The (first) one also
         decides the bound of the initial parameters of every layer, even where there is no hidden layer.
     output_activation : str or Activation
-        identity, logistic, softmax, exp, or any other activation.
+        identity, logistic, softmax, exp, or any other activation; it follows the last layer.
     loss : {"squared_error", "log_loss", "poisson"}, Loss or callable
         log_loss is the multiclass one for a softmax output, else the binary one summed over the outputs. A function
         ``loss(y_true, raw_prediction, sample_weight) -> (loss, gradient)`` gives the loss of each row and its
@@ -74,6 +77,11 @@ class Network(Differentiable):
     n_threads : int or None
         At most so many threads; None for what the process may use, within the limits of ``OMP_NUM_THREADS``,
         threadpoolctl and joblib. Results do not depend on it.
+    layers : sequence of objects of `fastbp.layers` or None
+        In place of `layer_sizes` and `activation`: the layers from the input to the output. The first activation of
+        them decides the bound of the initial parameters.
+    n_features : int or None
+        Width of the input, if `layers` are given.
 
     Attributes
     ----------
@@ -81,7 +89,11 @@ class Network(Differentiable):
         The flat parameters. Edit in place, or assign: assignment copies the values.
     coefs, intercepts : list of ndarray
         Views into `params`, of shapes (fan_in, fan_out) and (fan_out,).
+    blocks : dict of str to ndarray
+        Every block of parameters by its name, as a view into `params`.
+    layers : tuple of Layer
     layer_sizes : tuple of int
+        Width of the input and units of the fully connected layers.
     n_params : int
 
     Examples
@@ -99,13 +111,21 @@ class Network(Differentiable):
     ...     network.params -= 0.1 * gradient
     >>> bool(loss < 0.1 * np.var(y) / 2)
     True
+
+    A residual connection:
+
+    >>> from fastbp.layers import Dense, Residual
+    >>> layers = [Dense(8, "relu"), Residual([Dense(8, "relu"), Dense(8)]), Dense(1)]
+    >>> network = Network(layers=layers, n_features=2, random_state=0)
+    >>> {name: block.shape for name, block in network.blocks.items()}
+    {'W_1': (2, 8), 'W_2': (8, 8), 'W_3': (8, 8), 'W_4': (8, 1), 'b_1': (8,), 'b_2': (8,), 'b_3': (8,), 'b_4': (1,)}
     """
 
     def __init__(
         self,
-        layer_sizes: Sequence[int],
-        activation: str | Activation | Sequence[str | Activation] = "relu",
-        output_activation: str | Activation = "identity",
+        layer_sizes: Sequence[int] | None = None,
+        activation: str | activations.Activation | Sequence[str | activations.Activation] = "relu",
+        output_activation: str | activations.Activation = "identity",
         loss: str | Loss | Callable = "squared_error",
         *,
         alpha: float = 0.0,
@@ -113,31 +133,114 @@ class Network(Differentiable):
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         initializer: str | None = "glorot_uniform",
         n_threads: int | None = None,
+        layers: Sequence[Layer] | None = None,
+        n_features: int | None = None,
     ):
-        self._define(layer_sizes, activation, output_activation, loss, alpha, dtype, n_threads)
+        self._define(layer_sizes, activation, output_activation, loss, alpha, dtype, n_threads, layers, n_features)
         self._params = np.empty(self.n_params, self.dtype)
         self._bind()
         if initializer is not None:
             self.initialize(random_state, initializer)
 
-    def _define(self, layer_sizes, activation, output_activation, loss, alpha, dtype, n_threads):
+    def _define(
+        self,
+        layer_sizes=None,
+        activation="relu",
+        output_activation="identity",
+        loss="squared_error",
+        alpha=0.0,
+        dtype=np.float64,
+        n_threads=None,
+        layers=None,
+        n_features=None,
+    ):
         """Everything but the parameters, checked."""
-        self.layer_sizes = checked_layer_sizes(layer_sizes)
-        hidden, self.hidden_activation = hidden_activations(activation, len(self.layer_sizes) - 2)
-        self.activations = (*hidden, name_of(output_activation))
-        self.loss = copy(loss) if isinstance(loss, Loss) else loss
-        self.kernel_loss = kernel_loss(loss, self.activations[-1])
-        self.alpha = checked_alpha(alpha)
+        if (layer_sizes is None) == (layers is None):
+            raise ValueError(
+                "a network is made of layer_sizes or of layers: give one of them, got "
+                f"layer_sizes={layer_sizes!r} and layers={layers!r}"
+            )
+        if layers is None:
+            sizes = checked_layer_sizes(layer_sizes)
+            n_features = sizes[0]
+            hidden, first = hidden_activations(activation, len(sizes) - 2)
+            layers = [*(Dense(n, f) for n, f in zip(sizes[1:], hidden, strict=False)), Dense(sizes[-1])]
+            self._definition = {"layer_sizes": sizes, "activation": hidden or first or ()}
+        else:
+            n_features = checked_n_features(n_features)
+            layers = deepcopy(check_layers("layers", layers))
+            self._definition = {"layers": layers, "n_features": n_features}
+        self.layers = tuple(layers)
+        self.graph = graph_of(self.layers, n_features, name_of(output_activation))
+        # what decides the bound of the initial parameters
+        self.hidden_activation = self.graph.first_activation if layer_sizes is None else first
         self.dtype = checked_dtype(dtype)
+        self.n_params, self.n_coefs = self.graph.n_params, self.graph.n_coefs
+        shapes = self.graph.dense_shapes
+        self.layer_sizes = (n_features, *(fan_out for _, fan_out in shapes))
+        check_memory(self.layer_sizes, self.n_params, self.dtype)
+        self.n_outputs = self.graph.n_outputs
+        self.activations = self.graph.activations
+        self.n_weights, self.n_input_weights = sum(i * o for i, o in shapes), self.graph.n_input_weights
+        self.loss = copy(loss) if isinstance(loss, Loss) else loss
+        self.kernel_loss = kernel_loss(loss, self.graph.output_activation)
+        self.alpha = checked_alpha(alpha)
         self.n_threads = checked_n_threads(n_threads)
-        check_memory(self.layer_sizes, self.dtype)
-        self.layers, self.n_coefs, self.n_params = layer_table(self.layer_sizes, self.activations)
+        self._programs = {}
 
     def _bind(self):
-        """Make what points into the flat vector: the views, and the compiled forward pass."""
+        """Make what points into the flat vector: the views; compiled forward passes are made when they are needed."""
         self.coefs, self.intercepts = self.split(self._params)
-        self._predictor = Predictor(self.layers, self._params)
-        self._raw_predictor = None  # made when it is needed
+        self._predictors = {}
+
+    @property
+    def blocks(self) -> dict[str, NDArray]:
+        """dict of str to ndarray: every block of parameters by its name, as a view into `params`.
+
+        W_1, W_2, ... are the weights of the fully connected layers, b_1, ... their biases, s_1, ... the factors of
+        `Scale` layers; in the order of `params`.
+        """
+        return self.split_blocks(self._params)
+
+    def split_blocks(self, flat: NDArray) -> dict[str, NDArray]:
+        """Views of a flat vector in the parameters' layout, such as a gradient, by the names of the blocks.
+
+        Parameters
+        ----------
+        flat : array-like of shape (n_params,)
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
+        flat = check_shape("flat", np.asarray(flat), (self.n_params,))
+        blocks = sorted(self.graph.blocks, key=lambda block: block.offset)
+        return {b.name: flat[b.offset : b.offset + b.size].reshape(b.shape) for b in blocks}
+
+    def program(self, purpose, raw=False, sparse=False, gathers=False):
+        """The network's graph compiled for a purpose; kept for later calls.
+
+        Parameters
+        ----------
+        purpose, raw, sparse, gathers
+            As for `fastbp.kernels.program.Program`.
+
+        Returns
+        -------
+        Program
+        """
+        key = (purpose, raw, sparse, gathers)
+        found = self._programs.get(key)
+        if found is None:  # two threads may compile one each, which are alike
+            found = Program(self.graph, self.dtype, purpose, raw=raw, sparse=sparse, gathers=gathers)
+            self._programs[key] = found
+        return found
+
+    @property
+    def gives_loss_raw_output(self) -> bool:
+        """bool: whether the loss is given the output before the output activation: a function, or a loss that contains
+        this activation."""
+        return drops_link(self.graph, None if callable(self.loss) else self.kernel_loss)
 
     def initialize(
         self,
@@ -155,8 +258,14 @@ class Network(Differentiable):
         rng = legacy_generator(random_state)
         check_name("initializer", initializer, INITIALIZERS)
         draw = INITIALIZERS[initializer]
-        for W, b in zip(self.coefs, self.intercepts, strict=True):
-            W[...], b[...] = draw(*W.shape, self.hidden_activation, rng)
+        blocks = self.blocks
+        for op in self.graph.operations:
+            own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
+            if own:
+                op.layer.initialize(
+                    [blocks[block.name] for block in own],
+                    lambda fan_in, fan_out: draw(fan_in, fan_out, self.hidden_activation, rng),
+                )
 
     @property
     def params(self) -> NDArray:
@@ -182,16 +291,15 @@ class Network(Differentiable):
         Returns
         -------
         coefs, intercepts : list of ndarray
+            The weights and the biases of the fully connected layers.
         """
         flat = check_shape("flat", np.asarray(flat), (self.n_params,))
-        coefs = [flat[c : c + i * o].reshape(i, o) for i, o, c, _, _ in self.layers]
-        intercepts = [flat[b : b + o] for _, o, _, b, _ in self.layers]
+        coefs, intercepts = [], []
+        for W, b in self.graph.dense_blocks:
+            coefs.append(flat[W.offset : W.offset + W.size].reshape(W.shape))
+            if b is not None:
+                intercepts.append(flat[b.offset : b.offset + b.size])
         return coefs, intercepts
-
-    @property
-    def n_outputs(self) -> int:
-        """int: units of the output layer."""
-        return self.layer_sizes[-1]
 
     def flops(self, n_rows: int, backward: bool = True) -> int:
         """Floating-point operations of one pass over `n_rows` rows: 2 for each weight and row forward, and 4
@@ -203,8 +311,7 @@ class Network(Differentiable):
         backward : bool
             Whether the backward pass counts.
         """
-        weights = [i * o for i, o in pairwise(self.layer_sizes)]
-        return n_rows * (6 * sum(weights) - 2 * weights[0] if backward else 2 * sum(weights))
+        return n_rows * (6 * self.n_weights - 2 * self.n_input_weights if backward else 2 * self.n_weights)
 
     def with_loss(self, loss: str | Loss | Callable) -> "Network":
         """The same network, parameters shared, with another loss.
@@ -222,7 +329,7 @@ class Network(Differentiable):
         other = object.__new__(Network)
         other.__dict__.update(self.__dict__)
         other.loss = copy(loss) if isinstance(loss, Loss) else loss
-        other.kernel_loss = kernel_loss(loss, self.activations[-1])
+        other.kernel_loss = kernel_loss(loss, self.graph.output_activation)
         return other
 
     def training_loop(self, data, batch_size, gathers=False, n_threads=None):
@@ -244,11 +351,10 @@ class Network(Differentiable):
         """
         n_threads = threads_for(self.flops(batch_size), n_threads or self.n_threads)
         n_threads = min(n_threads, -(-batch_size // ROWS_PER_THREAD))
-        layers = self.layers
-        if callable(self.loss):  # a function sees the output before its activation, and gives the gradient by it
+        if callable(self.loss):
             self.kernel_loss.check_weights(data)
-            layers = linear_output(layers)
-        return TrainingLoop(Plan(layers, self._params, self.kernel_loss, data, batch_size, gathers, n_threads))
+        program = self.program(TRAINING, self.gives_loss_raw_output, data.is_sparse, gathers)
+        return TrainingLoop(Plan(program, self._params, self.kernel_loss, data, batch_size, gathers, n_threads))
 
     def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The network's output.
@@ -306,11 +412,10 @@ class Network(Differentiable):
         -------
         A : ndarray of shape (n, n_outputs)
         """
-        predictor = self._predictor
-        if raw:
-            predictor = self._raw_predictor
-            if predictor is None:  # two threads may make one each, which are alike
-                predictor = self._raw_predictor = Predictor(linear_output(self.layers), self._params)
+        predictor = self._predictors.get((raw, data.is_sparse))
+        if predictor is None:  # two threads may make one each, which are alike
+            program = self.program(PREDICTION, raw, data.is_sparse)
+            predictor = self._predictors[raw, data.is_sparse] = Predictor(program, self._params)
         out = np.empty((data.n_rows, self.n_outputs), self.dtype)
         if data.n_rows:
             flops = self.flops(data.n_rows, backward=False)
@@ -359,7 +464,8 @@ class Network(Differentiable):
         """
         weight_sum = data.weight_sum
         total, gradient = self._summed_loss(data, loop)
-        gradient[: self.n_coefs] += l2_gradient(self.alpha, self._params[: self.n_coefs])
+        for part, factor in self.graph.penalized:
+            gradient[part] += l2_gradient(self.alpha * factor, self._params[part])
         gradient /= self.dtype.type(weight_sum)
         return (loss_scale * total + self.penalty()) / weight_sum, gradient
 
@@ -387,15 +493,15 @@ class Network(Differentiable):
     def penalty(self) -> float:
         """The penalty, ``alpha / 2 * sum of squared weights``; the mean loss divides it by the sum of the sample
         weights."""
-        return l2_penalty(self.alpha, self._params[: self.n_coefs])
+        return sum(l2_penalty(self.alpha * factor, self._params[part]) for part, factor in self.graph.penalized)
 
     def _check_X(self, X):
-        return checked_X(X, self.layer_sizes[0])
+        return checked_X(X, self.graph.n_features)
 
     def _make_data(self, X, y, sample_weight):
         """The `Data` of an X that was checked already, and of a y and weights that were not."""
         n = X.shape[0]
-        y = checked_y(y, n, self.n_outputs, self.activations[-1])
+        y = checked_y(y, n, self.n_outputs, self.graph.output_activation)
         return make_data(X, y, checked_weight(sample_weight, n, self.dtype), self.n_outputs, self.dtype)
 
     def astype(self, dtype: DTypeLike) -> "Network":
@@ -410,7 +516,10 @@ class Network(Differentiable):
         Network
         """
         other = object.__new__(Network)
-        other._define(**{**self._definition(), "dtype": dtype})
+        other.__dict__.update(self.__dict__)
+        other.dtype = checked_dtype(dtype)
+        if other.dtype != self.dtype:
+            other._programs = {}
         other._params = self._params.astype(other.dtype)
         other._bind()
         return other
@@ -419,27 +528,18 @@ class Network(Differentiable):
         """An independent network with the same parameters."""
         return self.astype(self.dtype)
 
-    def _definition(self):
-        """The arguments of `_define`."""
-        return {
-            "layer_sizes": self.layer_sizes,
-            "activation": self.activations[:-1] or self.hidden_activation or (),
-            "output_activation": self.activations[-1],
-            "loss": self.loss,
-            "alpha": self.alpha,
-            "dtype": self.dtype,
-            "n_threads": self.n_threads,
-        }
-
     def __getstate__(self):
         # everything else follows from these: what a pickle tells is checked as what a user tells
-        return note_version({**self._definition(), "params": self._params})
+        settings = {name: getattr(self, name) for name in ("loss", "alpha", "dtype", "n_threads")}
+        settings["output_activation"] = self.graph.output_activation
+        return note_version({**self._definition, **settings, "params": self._params})
 
     def __setstate__(self, state):
         if not isinstance(state, dict):
             raise TypeError(f"the state in the pickle of a Network must be a dict, got {type(state).__name__}")
         state = warn_if_other_version(state, "Network")
         names = {*signature(self._define).parameters, "params"}
+        names -= {"layer_sizes", "activation"} if "layers" in state else {"layers", "n_features"}
         if state.keys() != names:
             raise ValueError(
                 f"the pickle of a Network must hold {', '.join(sorted(names))}; got {', '.join(map(str, state))}"
@@ -459,33 +559,18 @@ class Network(Differentiable):
         sizes = "-".join(map(str, self.layer_sizes))
         names = ", ".join(self.activations)
         loss = getattr(self.loss, "__name__", self.loss)
-        return f"<Network {sizes}, {names}; {loss}; {self.n_params:,} parameters, {self.dtype}>"
+        kinds = "" if self.graph.is_dense_stack else f" in {len(self.graph.operations)} operations"
+        return f"<Network {sizes}{kinds}, {names}; {loss}; {self.n_params:,} parameters, {self.dtype}>"
 
 
-def linear_output(layers):
-    """A copy of a layer table without the output activation."""
-    layers = layers.copy()
-    layers[-1, -1] = ACTIVATIONS["identity"]
-    return layers
-
-
-def layer_table(layer_sizes, activations):
-    """The integers of a network.
-
-    Returns
-    -------
-    table : ndarray of int64 of shape (n_layers, 5), read-only
-        fan_in, fan_out, offset of W, offset of b, number of the activation.
-    n_coefs, n_params : int
-    """
-    shapes = list(pairwise(layer_sizes))
-    n_coefs = sum(i * o for i, o in shapes)
-    n_params = n_coefs + sum(layer_sizes[1:])
-    table, coef, intercept = [], 0, n_coefs
-    for (fan_in, fan_out), activation in zip(shapes, activations, strict=True):
-        table.append((fan_in, fan_out, coef, intercept, ACTIVATIONS[activation]))
-        coef += fan_in * fan_out
-        intercept += fan_out
-    # in bytes, which nobody can write to: the kernels follow the offsets
-    table = np.frombuffer(np.array(table, np.int64).tobytes(), np.int64).reshape(-1, 5)
-    return table, n_coefs, n_params
+def graph_of(layers, n_features, output_activation):
+    """The computational graph of some layers and the output activation behind them."""
+    builder = GraphBuilder(n_features)
+    node = 0
+    for layer in layers:
+        node = layer.emit(builder, node)
+    if not builder.blocks:
+        raise ValueError(f"layers must have parameters to train, got {list(layers)}")
+    if output_activation != "identity" or builder.operations[-1].kind != "activation":
+        Activation(output_activation).emit(builder, node)
+    return builder.finish()

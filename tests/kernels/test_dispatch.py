@@ -55,8 +55,8 @@ def test_supported_instruction_sets():
 
 
 def test_tables_of_names():
-    for table in (dispatch.ACTIVATIONS, dispatch.LOSSES, dispatch.UPDATES):
+    for table in (dispatch.ACTIVATIONS, dispatch.LOSSES, dispatch.OPTIMIZERS, dispatch.KINDS):
         assert list(table.values()) == list(range(len(table)))
     assert dispatch.NEEDS_PREACTIVATION.issubset(dispatch.ACTIVATIONS)
-    assert set(dispatch.CANONICAL_ACTIVATION) == set(dispatch.LOSSES)
-    assert set(dispatch.CANONICAL_ACTIVATION.values()) <= set(dispatch.ACTIVATIONS)
+    assert set(dispatch.LINKS) == set(dispatch.LOSSES)
+    assert set(dispatch.LINKS.values()) <= set(dispatch.ACTIVATIONS)

@@ -8,7 +8,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from fastbp.kernels import ACTIVATIONS
-from fastbp.kernels.linearization import Linearization, transposed_weights
+from fastbp.kernels.data import Data
+from fastbp.kernels.graph import GraphBuilder, Group
+from fastbp.kernels.linearization import Linearization, mirrors_of
+from fastbp.kernels.program import DERIVATIVES, Program
 
 every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -17,7 +20,7 @@ SIZES = [(3, 2), (1, 1), (4, 5, 3, 2), (9, 1, 17), (33, 31, 7, 100)]
 # layers, and as many rows, that the products with matrices pack
 WIDE, ROWS = (120, 110, 100), 130
 # a call's worth of arguments, each laid out as the output or as the parameters
-PULL, TANGENT = ("dA", "gradient", "dX"), ("dA", "dA_tangent", "direction", "direction_transposed", "out")
+PULL, TANGENT = ("dA", "gradient", "dX"), ("dA", "dA_tangent", "direction", "direction_mirrors", "out")
 
 
 class Problem:
@@ -31,19 +34,27 @@ class Problem:
         ends = np.cumsum([i * o for i, o in shapes] + [o for _, o in shapes])
         self.starts = [0, *ends[:-1]]
         self.shapes = shapes
-        self.layers = np.array(
-            [
-                (i, o, self.starts[k], self.starts[len(shapes) + k], ACTIVATIONS[self.activations[k]])
-                for k, (i, o) in enumerate(shapes)
-            ],
-            np.int64,
-        )
+        builder, node = GraphBuilder(sizes[0]), 0
+        for (fan_in, fan_out), name in zip(shapes, self.activations, strict=True):
+            blocks = [("W", (fan_in, fan_out), Group()), ("b", (fan_out,), Group())]
+            node = builder.emit("dense", node, fan_out, blocks=blocks)
+            node = builder.emit("activation", node, fan_out, argument=ACTIVATIONS[name])
+        self.graph = builder.finish()
+        self.program = Program(self.graph, dtype, DERIVATIVES)
         scale = np.concatenate([np.full(i * o, i**-0.5) for i, o in shapes] + [np.full(o, 0.5) for _, o in shapes])
         self.params, self.direction = (scale * rng.normal(size=(2, len(scale)))).astype(dtype)
         self.X, self.dX = rng.normal(size=(2, n, sizes[0])).astype(dtype)
         self.dA, self.dA_tangent = rng.normal(size=(2, n, sizes[-1])).astype(dtype)
-        self.transposed, self.turned = (transposed_weights(self.layers, flat) for flat in (self.params, self.direction))
-        self.at = Linearization(self.layers, self.params, self.transposed, self.X)
+        self.mirrors = mirrors_of(self.program, self.params)
+        self.direction_mirrors = mirrors_of(self.program, self.direction)
+        self.at = self.linearization()
+        self.raw = self.linearization(program=Program(self.graph, dtype, DERIVATIVES, raw=True))
+
+    def linearization(self, X=None, params=None, program=None):
+        program = self.program if program is None else program
+        params = self.params if params is None else params
+        X = self.X if X is None else X
+        return Linearization(program, params, mirrors_of(program, params), Data(X))
 
     def split(self, flat):
         """(coefs, intercepts) of a flat vector, in float64."""
@@ -67,12 +78,13 @@ def close(actual, expected, dtype, factor=100):
 
 @both_dtypes
 @pytest.mark.parametrize("sizes", SIZES)
-def test_transposed_weights(sizes, dtype):
+def test_mirrors(sizes, dtype):
     problem = Problem(sizes, dtype=dtype)
-    for fan_in, fan_out, start, *_ in problem.layers:
-        weights = slice(start, start + fan_in * fan_out)
-        expected = problem.params[weights].reshape(fan_in, fan_out).T
-        assert_array_equal(problem.transposed[weights].reshape(fan_out, fan_in), expected)
+    coefs, _ = problem.split(problem.params)
+    mirrored = [block for block in problem.program.blocks if block["mirror"] >= 0]
+    for W, block in zip(coefs, mirrored, strict=True):
+        found = problem.mirrors[block["mirror"] : block["mirror"] + W.size].reshape(W.shape[::-1])
+        assert_array_equal(found, W.T)
 
 
 @both_dtypes
@@ -91,7 +103,7 @@ def check_twins(problem):
     dtype = problem.params.dtype
     A, Z = problem.twin_forward()
     close(problem.at.output, A[-1], dtype)
-    close(problem.at.preactivation, Z[-1], dtype)
+    close(problem.raw.output, Z[-1], dtype)
     J = reference.jacobian(*problem.split(problem.params), problem.X.astype(np.float64), problem.activations)
     close(problem.at.push(problem.dX), np.einsum("nkj,nj->nk", J, problem.dX), dtype)
     dX, gradient = np.empty_like(problem.X), np.ones_like(problem.params)
@@ -113,8 +125,7 @@ def test_finite_differences_of_the_products(name):
     problem = Problem((4, 5, 3, 2), name)
 
     def at(t):
-        params = problem.params + t * problem.direction
-        return Linearization(problem.layers, params, transposed_weights(problem.layers, params), problem.X)
+        return problem.linearization(params=problem.params + t * problem.direction)
 
     def gradient(t):
         total = np.zeros_like(problem.params)
@@ -122,11 +133,11 @@ def test_finite_differences_of_the_products(name):
         return total
 
     # a gradient's move along the direction is the tangent; central differences: 1e-12 of curvature, 1e-16 / 1e-6
-    change = problem.at.push_parameters(problem.direction)
+    change = problem.at.push_parameters(problem.direction, problem.direction_mirrors)
     scale = max(1.0, np.abs(change).max())
     assert_allclose(change, (at(1e-6).output - at(-1e-6).output) / 2e-6, rtol=1e-6, atol=1e-8 * scale)
     found = np.zeros_like(problem.params)
-    problem.at.pull_tangent(problem.dA, problem.dA_tangent, problem.direction, problem.turned, found)
+    problem.at.pull_tangent(problem.dA, problem.dA_tangent, problem.direction, problem.direction_mirrors, found)
     scale = max(1.0, np.abs(found).max())
     assert_allclose(found, (gradient(1e-6) - gradient(-1e-6)) / 2e-6, rtol=1e-6, atol=1e-8 * scale)
 
@@ -137,8 +148,8 @@ def test_tangent_twin(sizes, n, dtype):
     problem = Problem(sizes, "silu", dtype, n)
     found, y = np.ones_like(problem.params), problem.dA
     # squared error: dA = a - y, whose change is that of a
-    change = problem.at.push_parameters(problem.direction)
-    problem.at.pull_tangent(problem.at.output - y, change, problem.direction, problem.turned, found)
+    change = problem.at.push_parameters(problem.direction, problem.direction_mirrors)
+    problem.at.pull_tangent(problem.at.output - y, change, problem.direction, problem.direction_mirrors, found)
     products = reference.hvp(
         *problem.split(problem.params),
         problem.X.astype(np.float64),
@@ -152,33 +163,32 @@ def test_tangent_twin(sizes, n, dtype):
 
 
 @every_activation
-def test_a_gradient_by_the_preactivation(name):
+def test_a_gradient_by_the_raw_output(name):
     problem = Problem((4, 5, 3), name)
-    z, a = problem.at.preactivation, problem.at.output
-    delta = np.ascontiguousarray(reference.ACTIVATIONS[name][1](z, a, problem.dA))
-    by_output, by_preactivation = np.zeros((2, *problem.params.shape))
-    problem.at.pull(problem.dA, by_output)
-    problem.at.pull(delta, by_preactivation, by_preactivation=True)
-    close(by_preactivation, by_output, np.float64)
-    # and their tangents, with the dz of the same network without its last activation
-    linear = problem.layers.copy()
-    linear[-1, -1] = ACTIVATIONS["identity"]
-    dz = Linearization(linear, problem.params, problem.transposed, problem.X).push_parameters(problem.direction)
-    delta_tangent = reference.BACKWARD_TANGENTS[name](z, dz, problem.dA, problem.dA_tangent)
-    by_output, by_preactivation = np.zeros((2, *problem.params.shape))
-    problem.at.push_parameters(problem.direction)
-    problem.at.pull_tangent(problem.dA, problem.dA_tangent, problem.direction, problem.turned, by_output)
-    problem.at.pull_tangent(delta, delta_tangent, problem.direction, problem.turned, by_preactivation, True)
-    close(by_preactivation, by_output, np.float64)
+    z, dA, dA_tangent = problem.raw.output, problem.dA, problem.dA_tangent
+    a = problem.at.output
+    direction, mirrors = problem.direction, problem.direction_mirrors
+    delta = np.ascontiguousarray(reference.ACTIVATIONS[name][1](z, a, dA))
+    by_output, by_raw_output = np.zeros((2, *problem.params.shape))
+    problem.at.pull(dA, by_output)
+    problem.raw.pull(delta, by_raw_output)
+    close(by_raw_output, by_output, np.float64)
+    # and their tangents
+    dz = problem.raw.push_parameters(direction, mirrors).copy()
+    delta_tangent = np.ascontiguousarray(reference.BACKWARD_TANGENTS[name](z, dz, dA, dA_tangent))
+    by_output, by_raw_output = np.zeros((2, *problem.params.shape))
+    problem.at.pull_tangent(dA, dA_tangent, direction, mirrors, by_output)
+    problem.raw.pull_tangent(delta, delta_tangent, direction, mirrors, by_raw_output)
+    close(by_raw_output, by_output, np.float64)
 
 
 @both_dtypes
 def test_rows_do_not_depend_on_each_other(dtype):
     problem = Problem((9, 12, 5), "gelu", dtype, n=40)
-    pushed, pulled = problem.at.push(problem.dX), np.empty_like(problem.X)
+    pushed, pulled = problem.at.push(problem.dX).copy(), np.empty_like(problem.X)
     problem.at.pull(problem.dA, dX=pulled)
     for rows in (slice(i, i + k) for i in range(18) for k in (1, 3, 8, 21)):
-        part = Linearization(problem.layers, problem.params, problem.transposed, problem.X[rows])
+        part = problem.linearization(problem.X[rows])
         assert_array_equal(part.output, problem.at.output[rows])
         assert_array_equal(part.push(problem.dX[rows]), pushed[rows])
         dX = np.empty_like(problem.X[rows])
@@ -188,20 +198,19 @@ def test_rows_do_not_depend_on_each_other(dtype):
 
 def test_what_is_read_is_not_written_to():
     problem = Problem((4, 5, 3, 2), "mish")
-    names = ("layers", "params", "transposed", "X", "dX", "dA", "dA_tangent", "direction", "turned")
+    names = ("params", "mirrors", "X", "dX", "dA", "dA_tangent", "direction", "direction_mirrors")
     kept = {name: getattr(problem, name).copy() for name in names}
     for name in names:
         getattr(problem, name).flags.writeable = False
-    at = Linearization(problem.layers, problem.params, problem.transposed, problem.X)
-    output, z = at.output.copy(), at.preactivation.copy()
+    at = Linearization(problem.program, problem.params, problem.mirrors, Data(problem.X))
+    output = at.output.copy()
     at.push(problem.dX)
     at.pull(problem.dA, np.zeros_like(problem.params), np.empty_like(problem.X))
-    at.push_parameters(problem.direction)
-    at.pull_tangent(problem.dA, problem.dA_tangent, problem.direction, problem.turned, np.zeros_like(problem.params))
+    tangents = (problem.dA, problem.dA_tangent, problem.direction, problem.direction_mirrors)
+    at.pull_tangent(*tangents, np.zeros_like(problem.params))
     for name in names:
         assert_array_equal(getattr(problem, name), kept[name])
     assert_array_equal(at.output, output)
-    assert_array_equal(at.preactivation, z)
 
 
 def arguments(problem):
@@ -212,7 +221,7 @@ def arguments(problem):
         dA=problem.dA,
         dA_tangent=problem.dA_tangent,
         direction=problem.direction,
-        direction_transposed=problem.turned,
+        direction_mirrors=problem.direction_mirrors,
         gradient=flat,
         out=flat.copy(),
     )
@@ -220,14 +229,14 @@ def arguments(problem):
 
 @pytest.mark.parametrize(
     ("method", "name"),
-    [("push", "dX"), ("push_parameters", "direction")]
+    [("push", "dX"), ("push_parameters", "direction"), ("push_parameters", "direction_mirrors")]
     + [("pull", name) for name in PULL]
     + [("pull_tangent", name) for name in TANGENT],
 )
 def test_arrays_that_a_pointer_could_not_bear(method, name):
     problem = Problem((4, 5, 3), "tanh")
-    problem.at.push_parameters(problem.direction)
-    names = {"push": ("dX",), "push_parameters": ("direction",), "pull": PULL, "pull_tangent": TANGENT}[method]
+    problem.at.push_parameters(problem.direction, problem.direction_mirrors)
+    names = {"push": ("dX",), "push_parameters": TANGENT[2:4], "pull": PULL, "pull_tangent": TANGENT}[method]
     fitting = {k: v for k, v in arguments(problem).items() if k in names}
     getattr(problem.at, method)(**fitting)
     array = fitting[name]
@@ -238,10 +247,10 @@ def test_arrays_that_a_pointer_could_not_bear(method, name):
 
 def test_a_forward_pass_over_arrays_that_do_not_fit():
     problem = Problem((4, 5, 3), "tanh")
-    for X in (problem.X[:, 1:], problem.X.astype(np.float32)):
-        with pytest.raises(ValueError, match=r"X must be float64 of shape \(5, 4\), got"):
-            Linearization(problem.layers, problem.params, problem.transposed, X)
-    with pytest.raises(ValueError, match=r"transposed must be float64 of shape \(43,\), got float64 of \(42,\)"):
-        Linearization(problem.layers, problem.params, problem.transposed[1:], problem.X)
-    with pytest.raises(ValueError, match="not C-contiguous"):
-        Linearization(problem.layers, problem.params, problem.transposed, np.asfortranarray(problem.X))
+    for X in (problem.X[:, 1:].copy(), problem.X.astype(np.float32)):
+        with pytest.raises(ValueError, match="X must be dense, float64, of 4 features; got"):
+            problem.linearization(X)
+    with pytest.raises(ValueError, match=r"mirrors must be float64 of shape \(\d+,\), got float64 of "):
+        Linearization(problem.program, problem.params, problem.mirrors[1:], Data(problem.X))
+    with pytest.raises(ValueError, match=r"params must be float64 of shape \(43,\), got float64 of \(42,\)"):
+        Linearization(problem.program, problem.params[1:], problem.mirrors, Data(problem.X))

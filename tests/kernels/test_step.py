@@ -343,7 +343,7 @@ def test_large_layers_are_packed_and_tiled(dtype, monkeypatch):
         intercepts,
         X.astype(float),
         Y.astype(float),
-        update=reference.UPDATES["adam"],
+        update=reference.OPTIMIZERS["adam"],
         rates=[1e-2] * 3,
         batch_size=n_rows,
         activations=["tanh", "tanh", "identity"],

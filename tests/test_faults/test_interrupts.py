@@ -14,7 +14,6 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
-import fastbp.kernels.plan
 import fastbp.kernels.predictor
 import fastbp.kernels.shuffling
 import fastbp.kernels.slicing
@@ -348,9 +347,9 @@ def sliced(network, data, update="adam", n_threads=1, batch_size=150, epochs=4, 
 @pytest.fixture
 def slices(shared):
     """Every step is cut into slices of a few rows; gives monkeypatch."""
-    shared.setattr(fastbp.kernels.plan, "LARGEST_STEP", 0)
-    shared.setattr(fastbp.kernels.plan, "SLICE_COST", 0)
-    shared.setattr(fastbp.kernels.plan, "FEWEST_SLICE_ROWS", 20)
+    shared.setattr(fastbp.kernels.slicing, "LARGEST_STEP", 0)
+    shared.setattr(fastbp.kernels.slicing, "SLICE_COST", 0)
+    shared.setattr(fastbp.kernels.slicing, "FEWEST_SLICE_ROWS", 20)
     return shared
 
 
@@ -359,7 +358,7 @@ def slices(shared):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_step_in_slices_is_the_step(case, update, dtype, slices, monkeypatch):
     if case == "slots":
-        slices.setattr(fastbp.kernels.plan, "FEWEST_SLICE_ROWS", 130)
+        slices.setattr(fastbp.kernels.slicing, "FEWEST_SLICE_ROWS", 130)
     network, data = sliced_problem(case, dtype)
     status, losses, capacity = sliced(network, data, update)
     assert status == COMPLETED

@@ -9,7 +9,10 @@ import scipy.sparse as sp
 
 from fastbp import Network
 from fastbp.data import check_sparse, checked_csr, indicator_csr, make_data
+from fastbp.kernels.linearization import Linearization, mirrors_of
+from fastbp.kernels.plan import Plan
 from fastbp.kernels.predictor import Predictor
+from fastbp.kernels.program import DERIVATIVES, INSPECTION, PREDICTION, TRAINING
 
 FAR = 10**8
 FORMATS = ("csr", "csc", "bsr", "coo", "dia", "lil", "dok")
@@ -361,24 +364,35 @@ def test_arrays_changed_while_it_runs():
     assert process.stdout == "done\n"
 
 
-def test_the_table_of_layers_cannot_be_written_to():
-    network = Network([4, 5, 1], random_state=0)
-    with pytest.raises(ValueError, match="read-only"):
-        network.layers[0, 0] = FAR
-    with pytest.raises(ValueError, match="WRITEABLE"):
-        network.layers.flags.writeable = True
+@pytest.mark.parametrize("purpose", [TRAINING, PREDICTION, DERIVATIVES, INSPECTION])
+def test_a_program_cannot_be_written_to(purpose):
+    program = Network([4, 5, 1], random_state=0).program(purpose)
+    for table in (program.nodes, program.blocks, program.operations):
+        with pytest.raises(ValueError, match="read-only"):
+            table[0] = FAR
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            table.flags.writeable = True
 
 
-@pytest.mark.parametrize("place", [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 2)])
-@pytest.mark.parametrize("value", [-1, FAR])
-def test_a_table_of_layers_that_does_not_fit(place, value):
+def test_parameters_of_another_network():
+    network, X, y = Network([4, 5, 1], random_state=0), np.ones((3, 4)), np.ones((3, 1))
+    params = network.params[:-1].copy()
+    data = make_data(X, y, None, 1, np.float64)
+    with pytest.raises(ValueError, match=r"params must be float64 of shape \(31,\)"):
+        Predictor(network.program(PREDICTION), params)
+    with pytest.raises(ValueError, match=r"params must be float64 of shape \(31,\)"):
+        Plan(network.program(TRAINING), params, "squared_error", data, 3, False)
+    with pytest.raises(ValueError, match=r"params must be float64 of shape \(31,\)"):
+        Linearization(network.program(DERIVATIVES), params, params, data)
+
+
+def test_data_of_another_network():
     network = Network([4, 5, 1], random_state=0)
-    layers = network.layers.copy()
-    layers[place] = value
-    network.layers = layers
-    X = np.ones((3, 4))
-    for call in (network.loss_and_gradient, lambda X, y: network.vjp(X, y)):
-        with pytest.raises(ValueError, match="layers"):
-            call(X, np.ones((3, 1)))
-    with pytest.raises(ValueError, match="layers"):
-        Predictor(layers, network.params)
+    data = make_data(np.ones((3, 5)), np.ones((3, 1)), None, 1, np.float64)
+    with pytest.raises(ValueError, match="5 features"):
+        Predictor(network.program(PREDICTION), network.params)(data, np.empty((3, 1)))
+    with pytest.raises(ValueError, match="5 features"):
+        Plan(network.program(TRAINING), network.params, "squared_error", data, 3, False)
+    program = network.program(DERIVATIVES)
+    with pytest.raises(ValueError, match="4 features"):
+        Linearization(program, network.params, mirrors_of(program, network.params), data)

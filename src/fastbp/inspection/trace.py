@@ -17,7 +17,7 @@ from fastbp.data import dense
 from fastbp.inspection._report import norm, number, table
 from fastbp.inspection._subject import dense_problem
 from fastbp.kernels import activation_backward, dense_backward, dense_forward, loss_gradient, loss_rows
-from fastbp.kernels.dispatch import CANONICAL_ACTIVATION
+from fastbp.kernels.dispatch import LINKS
 from fastbp.penalty import l2_gradient
 
 
@@ -248,7 +248,7 @@ def output_delta(network, Y, z, a, weight):
     if callable(network.loss):
         row_loss, delta = network.kernel_loss.checked(Y, z, weight)
         return row_loss.astype(np.float64), None, dense("the gradient", delta, network.dtype)
-    canonical = network.activations[-1] == CANONICAL_ACTIVATION[network.kernel_loss]
+    canonical = network.activations[-1] == LINKS[network.kernel_loss]
     # of a canonical pair, loss' and f' cancel to a - y, the derivative of half the squared error
     gradient = loss_gradient(Y, a, "squared_error" if canonical else network.kernel_loss)
     row_loss = loss_rows(Y, a, network.kernel_loss)

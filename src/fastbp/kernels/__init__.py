@@ -15,7 +15,7 @@ from fastbp.kernels.probes import fma_peak
 
 
 def get_include() -> str:
-    """The directory of ``isa.h``, which C code compiled from ``cimport fastbp.kernels...`` includes."""
+    """The directory of ``program.h``, which C code compiled from ``cimport fastbp.kernels...`` includes."""
     return str(Path(__file__).parent)
 
 

@@ -4,13 +4,13 @@
  *     backward  delta *= f'(z)      written with a = f(z) where the formula allows, with z where it does not
  *     tangent of backward           d(dA f'(z)) = d(dA) f'(z) + dA f''(z) dz
  *
- * A new activation is three functions here and one line in isa.h's list: its name reaches Python, the
+ * A new activation is three functions here and one line in the list in program.h: its name reaches Python, the
  * estimators' parameter constraints and the tests through that list.
  */
 #ifndef FASTBP_ACTIVATIONS_H
 #define FASTBP_ACTIVATIONS_H
 
-#include "isa.h"
+#include "program.h"
 #include "vmath.h"
 
 #define LEAKY_SLOPE ((real)0.01)
@@ -96,7 +96,7 @@ INLINE vec d2f_exp(vec z, vec a) { return a; }
 #pragma GCC diagnostic pop
 
 /* softmax works on whole rows: a_j = e^(z_j - max z) / sum_i e^(z_i - max z) */
-static void softmax_row(const real *z, real *a, ptrdiff_t m) {
+INLINE void softmax_row(const real *z, real *a, ptrdiff_t m) {
     vec top = splat((real)-INFINITY), total = {0};
     FOR_VECTORS(m, { top = vmax(left == VL ? load(z + i) : choose(first_n(left), load_n(z + i, left), top), top); });
     const real z_max = max_lanes(top);
@@ -111,7 +111,7 @@ static void softmax_row(const real *z, real *a, ptrdiff_t m) {
 
 /* The same for rows that would leave lanes of a vector empty: single numbers but for the exponentials, which take most
  * of the time and do not care where a row ends. */
-static void softmax_narrow(const real *z, real *a, ptrdiff_t rows, ptrdiff_t m) {
+INLINE void softmax_narrow(const real *z, real *a, ptrdiff_t rows, ptrdiff_t m) {
     for (ptrdiff_t r = 0; r < rows; r++) {
         real top = z[r * m];
         for (ptrdiff_t j = 1; j < m; j++)
@@ -128,6 +128,14 @@ static void softmax_narrow(const real *z, real *a, ptrdiff_t rows, ptrdiff_t m) 
         for (ptrdiff_t j = 0; j < m; j++)
             a[r * m + j] *= scale;
     }
+}
+
+static void softmax_forward(const real *z, real *a, ptrdiff_t rows, ptrdiff_t m) {
+    if (m < VL)
+        softmax_narrow(z, a, rows, m);
+    else
+        for (ptrdiff_t r = 0; r < rows; r++)
+            softmax_row(z + r * m, a + r * m, m);
 }
 
 /* backward: delta_j = a_j (dA_j - sum_i dA_i a_i), the product with the transposed Jacobian diag(a) - a a^T */
@@ -167,19 +175,15 @@ ELEMENTWISE_BUT_IDENTITY(LOOPS)
 #undef LOOPS
 
 /* a = f(z) for `rows` rows of m units, contiguous; a may be z */
-static void activation_forward(int activation, const real *z, real *a, ptrdiff_t rows, ptrdiff_t m) {
+static void activation_forward(int activation, const void *z_, void *a_, int64_t rows, int64_t m) {
+    const real *z = z_;
+    real *a = a_;
     switch (activation) {
     case ACT_identity:
         if (a != z)
             memcpy(a, z, (size_t)(rows * m) * sizeof(real));
         break;
-    case ACT_softmax:
-        if (m < VL)
-            softmax_narrow(z, a, rows, m);
-        else
-            for (ptrdiff_t r = 0; r < rows; r++)
-                softmax_row(z + r * m, a + r * m, m);
-        break;
+    case ACT_softmax: softmax_forward(z, a, rows, m); break;
 #define CASE(name, needs_z) \
     case ACT_##name: name##_forward(z, a, rows *m); break;
         ELEMENTWISE_BUT_IDENTITY(CASE)
@@ -188,8 +192,9 @@ static void activation_forward(int activation, const real *z, real *a, ptrdiff_t
 }
 
 /* delta *= f'(z) for `rows` rows of m units; z is read only by the activations that keep it */
-static void activation_backward(int activation, const real *z, const real *a, real *delta, ptrdiff_t rows,
-                                ptrdiff_t m) {
+static void activation_backward(int activation, const void *z, const void *a_, void *delta_, int64_t rows, int64_t m) {
+    const real *a = a_;
+    real *delta = delta_;
     switch (activation) {
     case ACT_identity: break;
     case ACT_softmax:
@@ -205,8 +210,10 @@ static void activation_backward(int activation, const real *z, const real *a, re
 
 /* The change of activation_backward(dA) when z changes by dz, a by da, and dA by `tangent`, which is overwritten with
  * it (forward mode over reverse mode; Pearlmutter, 1994). As above, z is read only by the activations that keep it. */
-static void activation_backward_tangent(int activation, const real *z, const real *a, const real *dz, const real *da,
-                                        const real *dA, real *tangent, ptrdiff_t rows, ptrdiff_t m) {
+static void activation_backward_tangent(int activation, const void *z, const void *a_, const void *dz, const void *da_,
+                                        const void *dA_, void *tangent_, int64_t rows, int64_t m) {
+    const real *a = a_, *da = da_, *dA = dA_;
+    real *tangent = tangent_;
     switch (activation) {
     case ACT_identity: break;
     case ACT_softmax:

@@ -13,14 +13,11 @@ from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
-from fastbp.kernels.dispatch import ACTIVATIONS
-
 ctypedef fused real_t:
     float
     double
 
 INT32_LIMIT = 2**31
-cdef int64_t N_ACTIVATIONS = len(ACTIVATIONS)
 
 
 cdef void *address(array, bint writable=False) except? NULL:
@@ -28,7 +25,7 @@ cdef void *address(array, bint writable=False) except? NULL:
     # raises BufferError or ValueError when the array is not as it is asked for
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
     cdef void *begin = view.buf
-    cdef bint misaligned = (<uint64_t> begin) % <uint64_t> max(view.itemsize, 1) != 0
+    cdef bint misaligned = (<uint64_t> begin) % <uint64_t> max(min(view.itemsize, 8), 1) != 0
     PyBuffer_Release(&view)
     if misaligned:
         raise ValueError("the array is not aligned: its first element begins between two places for elements")
@@ -99,25 +96,6 @@ def private_starts(name, source, n_rows, room):
     check_starts(name, starts, n_rows, room)
     starts.flags.writeable = False
     return starts
-
-
-def check_layers(const int64_t[:, ::1] layers, n_params):
-    """ValueError unless all that a table of layers tells lies inside a flat vector of `n_params` parameters."""
-    cdef int64_t i, size = n_params, fan_in, fan_out, coef, intercept, activation
-    if layers.shape[0] < 1 or layers.shape[1] != 5:
-        raise ValueError(f"layers must have shape (n_layers, 5), got ({layers.shape[0]}, {layers.shape[1]})")
-    for i in range(layers.shape[0]):
-        fan_in, fan_out, coef = layers[i, 0], layers[i, 1], layers[i, 2]
-        intercept, activation = layers[i, 3], layers[i, 4]
-        if (
-            fan_in < 1 or fan_out < 1 or fan_in > size // fan_out
-            or coef < 0 or coef > size - fan_in * fan_out
-            or intercept < 0 or intercept > size - fan_out
-            or activation < 0 or activation >= N_ACTIVATIONS
-            or (i and fan_in != layers[i - 1, 1])
-        ):
-            raise ValueError(f"row {i} of layers does not fit {n_params} parameters and the rows before: "
-                             f"{np.asarray(layers[i]).tolist()}")
 
 
 cdef void fill_indicators(real_t *out, const int32_t *labels, const int64_t *label_start, const int64_t *rows,
@@ -231,6 +209,16 @@ cdef class Data:
                 fill_indicators[float](<float *> to, self.c.labels, self.c.label_start, order, first, step, n,
                                        self.n_outputs)
         return out
+
+    @property
+    def is_sparse(self):
+        """bool: whether X comes in compressed sparse rows."""
+        return self.c.indptr != NULL
+
+    @property
+    def nonzeros_per_row(self):
+        """float: of X, on average; the number of features of a dense X."""
+        return len(self.arrays[0]) / self.n_rows if self.is_sparse and self.n_rows else self.n_features
 
     @property
     def sample_weight(self):

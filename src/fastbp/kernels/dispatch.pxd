@@ -1,19 +1,33 @@
-"""C declarations of the kernel tables (isa.h), for this package's and other people's Cython code."""
+"""C declarations of program.h, for this package's and other people's Cython code."""
 
 from libc.stdint cimport int32_t, int64_t
 
 
-cdef extern from "isa.h" nogil:
+cdef extern from "program.h" nogil:
     enum: LOSS_GIVEN
-    enum: UPDATE_accumulate
-    enum: UPDATE_adam
+    enum: MAX_STATES
+    enum: MAX_CONSTANTS
 
-    ctypedef struct layer_t:
-        int64_t fan_in, fan_out
-        int64_t coef, intercept
-        int64_t activation
-        int64_t a, z, delta
-        int64_t transposed
+    ctypedef struct node_t:
+        int64_t width, value, grad, tangent
+
+    ctypedef struct block_t:
+        int64_t operation, offset, rows, cols, mirror, group
+
+    ctypedef struct operation_t:
+        int64_t kind, input, input2, output, adds, first_block, n_blocks, argument
+
+    ctypedef struct group_t:
+        int64_t optimizer
+        double learning_rate, penalty, decay
+
+    ctypedef struct program_t:
+        const node_t *nodes
+        const block_t *blocks
+        const operation_t *operations
+        int64_t n_nodes, n_blocks, n_operations
+        int64_t n_params
+        int64_t output, raw_output
 
     ctypedef struct data_t:
         const void *X
@@ -25,39 +39,59 @@ cdef extern from "isa.h" nogil:
         const int64_t *label_start
         const double *sample_weight
 
-    ctypedef struct update_t:
+    ctypedef struct loss_t:
+        int64_t kind, is_raw
+        double constant[8]
+
+    ctypedef struct optimizer_t:
         int64_t kind
-        double alpha
-        double learning_rate
-        double momentum
-        int64_t nesterov
-        double beta_1, beta_2, epsilon
+        double learning_rate, correction
+        double constant[8]
+
+    ctypedef struct columns_t:
+        int64_t *start
+        int32_t *row
+        void *value
 
     ctypedef struct plan_t:
-        const layer_t *layers
-        int64_t n_layers
-        int64_t loss, canonical
-        void *params
-        void *state[2]
-        update_t update
+        program_t program
         data_t data
+        loss_t loss
+        void *params
         const int64_t *rows
         int64_t start, n
         double weight_sum
-        void *workspace
-        int64_t x, y
+        int64_t capacity
+        void *values
+        void *grads
+        void *tangents
+        void *grad_tangents
+        void *mirrors
+        void *targets
+        int64_t target_width
         double *row_loss
         int64_t row_block
+        columns_t columns
+        const void *input_tangent
+        void *input_grad
         void *out
+        const void *direction
+        const void *direction_mirrors
+        const group_t *groups
+        const optimizer_t *optimizers
+        void *const *state
+        int64_t n_states
+        void *gradient
         int64_t n_slots, slot_rows
-        int64_t slots
-        int64_t n_params
-        int64_t *column_start
-        int32_t *column_row
-        void *column_value
+        void *slots
 
     ctypedef struct tile_t:
-        int64_t layer, begin, end, left, right
+        int64_t block, begin, end, left, right
+
+    ctypedef struct kind_t:
+        void (*prepare)(const plan_t *, const operation_t *) noexcept nogil
+        void (*tangent)(const plan_t *, const operation_t *, int64_t lo, int64_t hi) noexcept nogil
+        void (*backward_tangent)(const plan_t *, const operation_t *, int64_t lo, int64_t hi) noexcept nogil
 
     ctypedef struct kernels_t:
         int64_t vector_bytes
@@ -65,16 +99,22 @@ cdef extern from "isa.h" nogil:
         int64_t block_vectors
         const char *compiler
         const char *flags
+        const kind_t *const *kinds
         void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*slot_gradient)(const plan_t *, int64_t slot, void *scratch) noexcept nogil
-        void (*sparse_columns)(const plan_t *) noexcept nogil
-        void (*transpose_layer)(const plan_t *, int64_t layer) noexcept nogil
+        void (*prepare_gradients)(const plan_t *) noexcept nogil
         double (*update_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil
-        double (*descend_tile)(const plan_t *, const tile_t *, void *gradient) noexcept nogil
-        int (*deltas_finite)(const plan_t *) noexcept nogil
-        int (*all_finite)(const void *x, int64_t n) noexcept nogil
+        void (*store_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil
+        double (*update_tile_from_gradient)(const plan_t *, const tile_t *) noexcept nogil
+        void (*refresh_mirrors)(const plan_t *) noexcept nogil
+        int (*output_gradient_is_finite)(const plan_t *) noexcept nogil
+        void (*output_loss)(const plan_t *) noexcept nogil
+        void (*output_loss_tangent)(const plan_t *) noexcept nogil
+        void (*push)(const plan_t *) noexcept nogil
+        void (*pull)(const plan_t *, void *gradient) noexcept nogil
+        void (*pull_tangent)(const plan_t *, void *gradient) noexcept nogil
         void (*matmul)(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col,
                        const void *b, int64_t b_row, const void *init, int64_t init_row,
                        void *c, int64_t c_row) noexcept nogil
@@ -91,7 +131,9 @@ cdef extern from "isa.h" nogil:
         void (*loss_gradient)(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m) noexcept nogil
         void (*loss_curvature)(int loss, const void *y, const void *a, void *d2A, int64_t rows,
                                int64_t m) noexcept nogil
-        void (*apply_update)(const update_t *, const void *g, void *w, void *s0, void *s1, int64_t n) noexcept nogil
+        void (*prepare_optimizer)(optimizer_t *, int64_t step) noexcept nogil
+        void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t n) noexcept nogil
+        int (*all_finite)(const void *x, int64_t n) noexcept nogil
 
 
 # The kernels for float (0) or double (1) at the instruction set in use.

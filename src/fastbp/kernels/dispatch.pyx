@@ -1,11 +1,11 @@
 """Which kernels run: the tables of names, and the choice of the instruction set.
 
-The kernels are compiled for several instruction sets (`isa.c`), and the best one that this processor
+The kernels are compiled for several instruction sets (`kernels.c`), and the best one that this processor
 supports is chosen when the package is imported. The environment variable ``FASTBP_ISA`` overrides the choice
 with the name of a lower level, so that every level can be tested on one machine.
 
-The tables below are read from the C sources, where a new activation, loss or update is one line; no name is
-typed twice.
+The tables below are read from the C sources, where a new activation, loss, optimizer or kind of operation is one line;
+no name is typed twice.
 """
 
 import os
@@ -13,13 +13,17 @@ import os
 import numpy as np
 
 
-cdef extern from "isa.h" nogil:
+cdef extern from "program.h" nogil:
     const char *const fastbp_activation_names[]
     const int fastbp_activation_needs_z[]
     const char *const fastbp_loss_names[]
-    const int fastbp_loss_canonical[]
-    const char *const fastbp_update_names[]
-    const int fastbp_update_states[]
+    const int fastbp_loss_links[]
+    const char *const fastbp_optimizer_names[]
+    const int fastbp_optimizer_states[]
+    const char *const fastbp_optimizer_constants[]
+    const char *const fastbp_kind_names[]
+    const int fastbp_kind_by_rows[]
+    const int fastbp_kind_in_place[]
     const char *const fastbp_isa_names[]
     const char fastbp_version[]
     int fastbp_isa_supported(int isa)
@@ -43,12 +47,22 @@ ACTIVATIONS = {name: i for i, name in enumerate(names(fastbp_activation_names))}
 NEEDS_PREACTIVATION = frozenset(name for name, i in ACTIVATIONS.items() if fastbp_activation_needs_z[i])
 #: name -> number of every loss
 LOSSES = {name: i for i, name in enumerate(names(fastbp_loss_names))}
-#: loss -> the output activation for which the derivative of the loss by z is a - y
-CANONICAL_ACTIVATION = {name: names(fastbp_activation_names)[fastbp_loss_canonical[i]] for name, i in LOSSES.items()}
-#: name -> number of everything that can be done with a gradient
-UPDATES = {name: i for i, name in enumerate(names(fastbp_update_names))}
-#: update -> how many arrays of the size of the weights it keeps
-N_STATES = {name: fastbp_update_states[i] for name, i in UPDATES.items()}
+#: loss -> its link: the output activation that it contains when it is given the raw output
+LINKS = {name: names(fastbp_activation_names)[fastbp_loss_links[i]] for name, i in LOSSES.items()}
+#: name -> number of every optimizer
+OPTIMIZERS = {name: i for i, name in enumerate(names(fastbp_optimizer_names))}
+#: optimizer -> how many arrays of the size of the parameters it keeps
+N_STATES = {name: fastbp_optimizer_states[i] for name, i in OPTIMIZERS.items()}
+#: optimizer -> the names of its constants, in their order
+OPTIMIZER_CONSTANTS = {
+    name: tuple(fastbp_optimizer_constants[i].decode().replace(" ", "").split(",")) for name, i in OPTIMIZERS.items()
+}
+#: name -> number of every kind of operation
+KINDS = {name: i for i, name in enumerate(names(fastbp_kind_names))}
+#: the kinds whose gradients can be taken over a run of the rows of a batch
+KINDS_BY_ROWS = frozenset(name for name, i in KINDS.items() if fastbp_kind_by_rows[i])
+#: the kinds whose output may take the place of their input
+KINDS_IN_PLACE = frozenset(name for name, i in KINDS.items() if fastbp_kind_in_place[i])
 #: instruction sets compiled into this build, from the least to the most capable
 COMPILED_ISAS = tuple(names(fastbp_isa_names))
 #: those of them that this processor can run

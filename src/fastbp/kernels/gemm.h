@@ -145,22 +145,25 @@ INLINE void dot_step(const int rows, const real *a, ptrdiff_t a_row, vec b, ptrd
         acc[r] += b * (left == VL ? load(a + r * a_row) : load_n(a + r * a_row, left));
 }
 
-/* C[r, j] = init[j] + sum over i of A[r, i] Bt[j, i], both read along their rows: for a C so narrow that most lanes of
- * a vector of its columns would be empty. Four rows at once give the multiply-adds enough independent chains. */
+/* C[r, j] = init[j] (NULL: 0) + sum over i of A[r, i] Bt[j, i], both read along their rows: for a C so narrow that most
+ * lanes of a vector of its columns would be empty. Four rows at once give the multiply-adds enough independent chains.
+ */
 INLINE void dot_rows(const int rows, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, const real *bt,
                      ptrdiff_t bt_row, const real *init, real *c, ptrdiff_t c_row) {
     for (ptrdiff_t j = 0; j < m; j++) {
         const real *b = bt + j * bt_row;
+        const real start = init ? init[j] : 0;
         vec acc[4] = {{0}, {0}, {0}, {0}};
         FOR_VECTORS(k, { dot_step(rows, a + i, a_row, LOAD(b), left, acc); });
 #pragma GCC unroll 4
         for (int r = 0; r < rows; r++)
-            c[r * c_row + j] = init[j] + sum_lanes(acc[r]);
+            c[r * c_row + j] = start + sum_lanes(acc[r]);
     }
 }
 
-static void narrow_matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, const real *bt,
-                          ptrdiff_t bt_row, const real *init, real *c, ptrdiff_t c_row) {
+static __attribute__((noinline)) void narrow_matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a,
+                                                    ptrdiff_t a_row, const real *bt, ptrdiff_t bt_row, const real *init,
+                                                    real *c, ptrdiff_t c_row) {
     for (; n >= 4; n -= 4, a += 4 * a_row, c += 4 * c_row)
         dot_rows(4, m, k, a, a_row, bt, bt_row, init, c, c_row);
     for (; n >= 1; n -= 1, a += a_row, c += c_row)
@@ -299,10 +302,10 @@ static void transpose(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t 
                 }
 }
 
-/* out[j] = sum of column j, rows in order */
-static void column_sums(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t cols, real *out) {
+/* out[j] = sum of column j, rows in order; `add`: out[j] += ... */
+static void column_sums(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t cols, real *out, int add) {
     FOR_VECTORS(cols, {
-        vec total = {0};
+        vec total = add ? LOAD(out) : (vec){0};
         for (ptrdiff_t r = 0; r < rows; r++)
             total += LOAD(a + r * a_row);
         STORE(out, total);

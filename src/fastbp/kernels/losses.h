@@ -1,7 +1,10 @@
-/* The losses: the loss of one output beside its first and second derivative with respect to the network's output a.
+/* The losses: the loss of one output beside its first and second derivative by the mean a, the network's output.
+ *
+ * Training sees the raw output z: the functions of the second half give loss and delta = d loss / dz in one pass over
+ * some rows. Where loss and link are a canonical pair, a = link(z) and delta = a - y.
  *
  * Probabilities are clipped to [eps, 1 - eps] of their own type, as scikit-learn does. A row's loss is the sum
- * over its outputs. A new loss is three functions here and one line in LOSSES (isa.h).
+ * over its outputs. A new elementwise loss is three functions here and one line in LOSSES (program.h).
  */
 #ifndef FASTBP_LOSSES_H
 #define FASTBP_LOSSES_H
@@ -60,39 +63,99 @@ INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t 
 }
 
 #define ROUND ((ptrdiff_t)512) /* losses of single outputs that are held at a time */
-#define LOOPS(name, canonical)                                                                             \
-    static void name##_rows(const real *y, const real *a, double *row_loss, ptrdiff_t rows, ptrdiff_t m) { \
-        if (m < VL) { /* few outputs: a vector holds several rows */                                       \
-            for (ptrdiff_t n; rows > 0; rows -= n, row_loss += n, y += n * m, a += n * m) {                \
-                real t[ROUND];                                                                             \
-                n = rows < ROUND / m ? rows : ROUND / m;                                                   \
-                FOR_VECTORS(n * m, { STORE(t, l_##name(LOAD(y), LOAD(a))); });                             \
-                sum_rows(t, row_loss, n, m);                                                               \
-            }                                                                                              \
-            return;                                                                                        \
-        }                                                                                                  \
-        for (ptrdiff_t r = 0; r < rows; r++, y += m, a += m) {                                             \
-            vec total = {0};                                                                               \
-            FOR_VECTORS(m, {                                                                               \
-                vec l = l_##name(LOAD(y), LOAD(a));                                                        \
-                total += left == VL ? l : choose(first_n(left), l, (vec){0});                              \
-            });                                                                                            \
-            row_loss[r] = (double)sum_lanes(total);                                                        \
-        }                                                                                                  \
-    }                                                                                                      \
-    static void name##_gradient(const real *y, const real *a, real *dA, ptrdiff_t n) {                     \
-        FOR_VECTORS(n, { STORE(dA, dl_##name(LOAD(y), LOAD(a))); });                                       \
-    }                                                                                                      \
-    static void name##_curvature(const real *y, const real *a, real *d2A, ptrdiff_t n) {                   \
-        FOR_VECTORS(n, { STORE(d2A, d2l_##name(LOAD(y), LOAD(a))); });                                     \
+#define LOOPS(name, link, family)                                                                               \
+    static void name##_rows(const real *y, const real *a, double *row_loss, ptrdiff_t rows, ptrdiff_t m) {      \
+        if (m < VL) { /* few outputs: a vector holds several rows */                                            \
+            for (ptrdiff_t n; rows > 0; rows -= n, row_loss += n, y += n * m, a += n * m) {                     \
+                real t[ROUND];                                                                                  \
+                n = rows < ROUND / m ? rows : ROUND / m;                                                        \
+                FOR_VECTORS(n * m, { STORE(t, l_##name(LOAD(y), LOAD(a))); });                                  \
+                sum_rows(t, row_loss, n, m);                                                                    \
+            }                                                                                                   \
+            return;                                                                                             \
+        }                                                                                                       \
+        for (ptrdiff_t r = 0; r < rows; r++, y += m, a += m) {                                                  \
+            vec total = {0};                                                                                    \
+            FOR_VECTORS(m, {                                                                                    \
+                vec l = l_##name(LOAD(y), LOAD(a));                                                             \
+                total += left == VL ? l : choose(first_n(left), l, (vec){0});                                   \
+            });                                                                                                 \
+            row_loss[r] = (double)sum_lanes(total);                                                             \
+        }                                                                                                       \
+    }                                                                                                           \
+    static void name##_gradient(const real *y, const real *a, real *dA, ptrdiff_t n) {                          \
+        FOR_VECTORS(n, { STORE(dA, dl_##name(LOAD(y), LOAD(a))); });                                            \
+    }                                                                                                           \
+    static void name##_curvature(const real *y, const real *a, real *d2A, ptrdiff_t n) {                        \
+        FOR_VECTORS(n, { STORE(d2A, d2l_##name(LOAD(y), LOAD(a))); });                                          \
+    }                                                                                                           \
+    static void name##_on_mean(const loss_t *loss, const real *y, const real *a, double *row_loss, real *delta, \
+                               ptrdiff_t rows, ptrdiff_t m) {                                                   \
+        (void)loss;                                                                                             \
+        name##_rows(y, a, row_loss, rows, m);                                                                   \
+        name##_gradient(y, a, delta, rows * m);                                                                 \
+    }                                                                                                           \
+    static void name##_on_mean_tangent(const loss_t *loss, const real *y, const real *a, const real *da,        \
+                                       real *tangent, real *scratch, ptrdiff_t rows, ptrdiff_t m) {             \
+        (void)loss, (void)scratch;                                                                              \
+        FOR_VECTORS(rows * m, { STORE(tangent, LOAD(da) * d2l_##name(LOAD(y), LOAD(a))); });                    \
+    }                                                                                                           \
+    family(name, link)
+
+/* Loss and link are a canonical pair: the two derivatives cancel to delta = a - y, which changes as a does. */
+#define canonical(name, link)                                                                                          \
+    static void name##_on_raw(const loss_t *loss, const real *y, const real *z, double *row_loss, real *delta,         \
+                              ptrdiff_t rows, ptrdiff_t m) {                                                           \
+        const real *a = z;                                                                                             \
+        (void)loss;                                                                                                    \
+        if (ACT_##link != ACT_identity) {                                                                              \
+            activation_forward(ACT_##link, z, delta, rows, m);                                                         \
+            a = delta;                                                                                                 \
+        }                                                                                                              \
+        name##_rows(y, a, row_loss, rows, m);                                                                          \
+        FOR_VECTORS(rows * m, { STORE(delta, LOAD(a) - LOAD(y)); });                                                   \
+    }                                                                                                                  \
+    static void name##_on_raw_tangent(const loss_t *loss, const real *y, const real *z, const real *dz, real *tangent, \
+                                      real *scratch, ptrdiff_t rows, ptrdiff_t m) {                                    \
+        (void)loss, (void)y;                                                                                           \
+        memcpy(tangent, dz, (size_t)(rows * m) * sizeof(real));                                                        \
+        if (ACT_##link != ACT_identity) {                                                                              \
+            activation_forward(ACT_##link, z, scratch, rows, m);                                                       \
+            activation_backward(ACT_##link, z, scratch, tangent, rows, m);                                             \
+        }                                                                                                              \
+    }
+/* The link is the identity: the raw output is the mean. */
+#define direct(name, link)                                                                                             \
+    static void name##_on_raw(const loss_t *loss, const real *y, const real *z, double *row_loss, real *delta,         \
+                              ptrdiff_t rows, ptrdiff_t m) {                                                           \
+        name##_on_mean(loss, y, z, row_loss, delta, rows, m);                                                          \
+    }                                                                                                                  \
+    static void name##_on_raw_tangent(const loss_t *loss, const real *y, const real *z, const real *dz, real *tangent, \
+                                      real *scratch, ptrdiff_t rows, ptrdiff_t m) {                                    \
+        name##_on_mean_tangent(loss, y, z, dz, tangent, scratch, rows, m);                                             \
     }
 LOSSES(LOOPS)
 #undef LOOPS
+#undef canonical
+#undef direct
+
+/* y (rows, target width); z, a, delta (rows, m). The second index: on the mean, or on the raw output. */
+typedef void loss_function_t(const loss_t *loss, const real *y, const real *z, double *row_loss, real *delta,
+                             ptrdiff_t rows, ptrdiff_t m);
+/* tangent = the change of delta when z changes by dz; scratch (rows, m) is overwritten */
+typedef void loss_tangent_t(const loss_t *loss, const real *y, const real *z, const real *dz, real *tangent,
+                            real *scratch, ptrdiff_t rows, ptrdiff_t m);
+#define ENTRY(name, link, family) {name##_on_mean, name##_on_raw},
+static loss_function_t *const loss_functions[][2] = {LOSSES(ENTRY)};
+#undef ENTRY
+#define ENTRY(name, link, family) {name##_on_mean_tangent, name##_on_raw_tangent},
+static loss_tangent_t *const loss_tangents[][2] = {LOSSES(ENTRY)};
+#undef ENTRY
 
 /* row_loss[r] = sum_j l(y[r, j], a[r, j]) */
-static void loss_rows(int loss, const real *y, const real *a, double *row_loss, ptrdiff_t rows, ptrdiff_t m) {
+static void loss_rows(int loss, const void *y, const void *a, double *row_loss, int64_t rows, int64_t m) {
     switch (loss) {
-#define CASE(name, canonical) \
+#define CASE(name, link, family) \
     case LOSS_##name: name##_rows(y, a, row_loss, rows, m); break;
         LOSSES(CASE)
 #undef CASE
@@ -100,9 +163,9 @@ static void loss_rows(int loss, const real *y, const real *a, double *row_loss, 
 }
 
 /* dA = dl/da */
-static void loss_gradient(int loss, const real *y, const real *a, real *dA, ptrdiff_t rows, ptrdiff_t m) {
+static void loss_gradient(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m) {
     switch (loss) {
-#define CASE(name, canonical) \
+#define CASE(name, link, family) \
     case LOSS_##name: name##_gradient(y, a, dA, rows *m); break;
         LOSSES(CASE)
 #undef CASE
@@ -110,24 +173,12 @@ static void loss_gradient(int loss, const real *y, const real *a, real *dA, ptrd
 }
 
 /* d2A = d2l/da2: no output's loss depends on another output, so the Hessian is a diagonal */
-static void loss_curvature(int loss, const real *y, const real *a, real *d2A, ptrdiff_t rows, ptrdiff_t m) {
+static void loss_curvature(int loss, const void *y, const void *a, void *d2A, int64_t rows, int64_t m) {
     switch (loss) {
-#define CASE(name, canonical) \
+#define CASE(name, link, family) \
     case LOSS_##name: name##_curvature(y, a, d2A, rows *m); break;
         LOSSES(CASE)
 #undef CASE
-    }
-}
-
-/* delta = dl/dz of the last layer. For a canonical pair of loss and output activation the two derivatives cancel:
- * delta = a - y. Otherwise the chain rule is applied factor by factor. */
-static void output_delta(int loss, int canonical, int activation, const real *y, const real *z, const real *a,
-                         real *delta, ptrdiff_t rows, ptrdiff_t m) {
-    if (canonical) {
-        FOR_VECTORS(rows * m, { STORE(delta, LOAD(a) - LOAD(y)); });
-    } else {
-        loss_gradient(loss, y, a, delta, rows, m);
-        activation_backward(activation, z, a, delta, rows, m);
     }
 }
 

@@ -1,4 +1,4 @@
-"""Doors to the updates: what turns a gradient into new weights (`updates.h`).
+"""Doors to the updates: what turns a gradient into new weights (`optimizers.h`).
 
     sgd     v = momentum v - eta g;  w += v,  or with Nesterov's look-ahead  w += momentum v - eta g
     adam    m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
@@ -8,23 +8,32 @@ Sutskever, Martens, Dahl and Hinton (2013), On the importance of initialization 
 Kingma and Ba (2015), Adam: a method for stochastic optimization.
 """
 
-from libc.math cimport pow, sqrt
-
-from fastbp.kernels.dispatch cimport kernels_for, update_t
+from fastbp.kernels.dispatch cimport MAX_STATES, kernels_for, optimizer_t
 
 from fastbp.kernels._doors import as_input, as_output
-from fastbp.kernels.dispatch import UPDATES
+from fastbp.kernels.dispatch import OPTIMIZERS
 
 ctypedef fused real:
     float
     double
 
 
-def _apply(update, const real[::1] g, real[::1] w, real[::1] s0, real[::1] s1):
-    cdef update_t c = update
+def _apply(name, constants, double learning_rate, long long step, const real[::1] g, real[::1] w, list states):
+    """Step number `step`, counted from 1, of an optimizer."""
+    cdef optimizer_t optimizer
+    cdef void *pointers[MAX_STATES]
+    cdef real[::1] state
+    cdef int i
+    optimizer.kind, optimizer.learning_rate = OPTIMIZERS[name], learning_rate
+    for i, constant in enumerate(constants):
+        optimizer.constant[i] = constant
     if g.shape[0]:
+        for i, array in enumerate(states):
+            state = array
+            pointers[i] = &state[0]
         with nogil:
-            kernels_for(real is double).apply_update(&c, &g[0], &w[0], &s0[0], &s1[0], g.shape[0])
+            kernels_for(real is double).prepare_optimizer(&optimizer, step)
+            kernels_for(real is double).apply_update(&optimizer, &g[0], &w[0], pointers, g.shape[0])
 
 
 def checked(g, w, states):
@@ -56,9 +65,7 @@ def sgd_update(g, w, velocity, *, learning_rate, momentum=0.9, nesterov=True):
     nesterov : bool
     """
     g, w, (velocity,) = checked(g, w, [("velocity", velocity)])
-    update = dict(kind=UPDATES["sgd"], alpha=0, learning_rate=learning_rate, momentum=momentum, nesterov=nesterov,
-                  beta_1=0, beta_2=0, epsilon=0)
-    _apply(update, g, w, velocity, velocity)
+    _apply("sgd", (momentum, nesterov), learning_rate, 1, g, w, [velocity])
 
 
 def adam_update(g, w, m, v, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
@@ -77,7 +84,4 @@ def adam_update(g, w, m, v, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999,
     if t < 1:
         raise ValueError(f"t counts the steps including this one and must be at least 1, got {t}")
     g, w, (m, v) = checked(g, w, [("m", m), ("v", v)])
-    rate = learning_rate * sqrt(1 - pow(beta_2, t)) / (1 - pow(beta_1, t))
-    update = dict(kind=UPDATES["adam"], alpha=0, learning_rate=rate, momentum=0, nesterov=0,
-                  beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-    _apply(update, g, w, m, v)
+    _apply("adam", (beta_1, beta_2, epsilon), learning_rate, t, g, w, [m, v])

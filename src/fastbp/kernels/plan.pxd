@@ -1,27 +1,26 @@
-"""One network bound to one data set and a workspace."""
+"""The task of a training step: a program bound to data and a workspace."""
 
 from libc.stdint cimport int64_t
 
 from fastbp.kernels.data cimport Data
-from fastbp.kernels.dispatch cimport kernels_t, plan_t, tile_t
+from fastbp.kernels.dispatch cimport kernels_t, optimizer_t, plan_t, tile_t
+from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
 
-# the phases of a training step; FORWARD is one of its own when the loss is a function of the user's, called after it
+# The phases of a training step. FORWARD is one of its own when the loss is a function of the user's, called after it;
+# UPDATE when the gradient is stored.
 cdef enum:
     FORWARD
     ROWS
     TILES
+    UPDATE
     END_OF_STEP
-
-
-# a / b, rounded up; for a >= 0
-cdef int64_t ceil_div(int64_t a, int64_t b) except -1
-cdef double cost_of_row(layers, double passes, double inputs) except -1
 
 
 cdef class Plan(Task):
     cdef plan_t c
+    cdef optimizer_t optimizer
     cdef const kernels_t *kernels
     cdef int64_t n_threads
     cdef readonly int64_t batch_size
@@ -35,24 +34,30 @@ cdef class Plan(Task):
     cdef double *tile_squares
     cdef unsigned char *overflow
     cdef bint gathers
+    cdef bint stores_gradient
     cdef double flops
     cdef double step_cost
-    cdef void *gradient
-    cdef int64_t itemsize
+    cdef readonly Program program
     cdef readonly Data data
-    cdef readonly object arrays
-    cdef object cost
-    cdef bint asks
+    cdef readonly object params
+    cdef object values
+    cdef object grads
+    cdef object row_loss
+    cdef object gradient
+    cdef list kept
+    cdef object bound
+    cdef int64_t n_groups
+    cdef object loss_function
 
-    cdef void forward_phase(self, int64_t thread) noexcept nogil
-    cdef int ask_cost(self) except -1 nogil
+    cdef void *keep(self, array) except? NULL
+    cdef int call_loss_function(self) except -1 nogil
     cdef batch_rows(self)
-    cdef batch_view(self, int64_t place)
-    cdef void phase_one(self, int64_t thread) noexcept nogil
-    cdef void phase_two(self, int64_t thread) noexcept nogil
-    cdef void descend(self) noexcept nogil
-    cdef bint diverged(self) noexcept nogil
+    cdef void forward_phase(self, int64_t thread) noexcept nogil
+    cdef void rows_phase(self, int64_t thread) noexcept nogil
+    cdef void tiles_phase(self, int64_t thread) noexcept nogil
+    cdef void update_phase(self, int64_t thread) noexcept nogil
+    cdef bint has_diverged(self) noexcept nogil
     cdef bint set_batch(self, int64_t start, int64_t n) noexcept nogil
     cdef double batch_loss(self) noexcept nogil
-    cdef double squared_weights(self) noexcept nogil
-    cdef void refresh_transposed(self) noexcept nogil
+    cdef double penalty(self) noexcept nogil
+    cdef void prepare_optimizer(self, double learning_rate, int64_t step) noexcept nogil

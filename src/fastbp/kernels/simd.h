@@ -1,6 +1,6 @@
 /* One vector type, `vec`, of the widest registers that the translation unit may use.
  *
- * A translation unit is compiled for one instruction set and one real type (see isa.c), so the names
+ * A translation unit is compiled for one instruction set and one real type (see kernels.c), so the names
  * here need no suffix. Everything is written with the vector extensions that GCC and Clang share;
  * intrinsics appear only for what the extensions lack (masked access, blend, min/max, square root),
  * each beside its portable form, so that 64-bit Arm gets NEON from the same source.

@@ -1,4 +1,9 @@
-"""How much work is done at once, and how often Python may deliver signals."""
+"""How many rows go through a program at once, and how often Python may deliver signals.
+
+What work costs is counted in floating-point operations that would take as long. Beside the products with the weights
+there is a cost for each step and each row of a dense operation, for each number of its output, and for the update of
+each parameter.
+"""
 
 #: Floating-point operations between two checks for signals: a tenth of a second on a slow core.
 FLOPS_BETWEEN_CHECKS = 200_000_000.0
@@ -7,3 +12,88 @@ FLOPS_BETWEEN_CHECKS = 200_000_000.0
 def units_between_checks(flops):
     """How many units of work, steps or slices of `flops` operations each, are done between two checks for signals."""
     return int(max(1.0, FLOPS_BETWEEN_CHECKS / flops))
+
+
+STEP_COST = 1000
+ROW_COST = 100
+OUTPUT_COST = 20
+UPDATE_COST = 10
+
+# Training: a batch that costs more is cut into slices that cost about so much each, between which Python can deliver
+# signals. Fewer rows would be slower, by the adding up of gradients; more would only take more memory.
+LARGEST_STEP = 8e9
+SLICE_COST = 4e9
+FEWEST_SLICE_ROWS = 128
+MOST_SLICE_ROWS = 4096
+
+# Prediction: the values of a slice of rows stay in the second-level cache; with fewer rows the weights would be read
+# too often.
+PREDICTION_BYTES = 512 * 1024
+FEWEST_PREDICTION_ROWS = 32
+MOST_PREDICTION_ROWS = 256
+
+
+def cost_of_row(program, passes, nonzeros):
+    """What one row costs.
+
+    Parameters
+    ----------
+    program : Program
+    passes : float
+        Products with each weight: 1 forward, 3 in training.
+    nonzeros : float
+        Of the row's features.
+
+    Returns
+    -------
+    float
+    """
+    cost = 0.0
+    for op in program.graph.operations:
+        if op.kind == "dense":
+            fan_in, fan_out = program.graph.blocks[op.first_block].shape
+            inputs = nonzeros if op.input == 0 else fan_in
+            cost += 2 * passes * inputs * fan_out + ROW_COST + OUTPUT_COST * fan_out
+        elif op.kind != "activation":
+            cost += OUTPUT_COST * program.graph.widths[op.output]
+    return cost
+
+
+def n_dense(program):
+    """The number of dense operations."""
+    return sum(op.kind == "dense" for op in program.graph.operations)
+
+
+def rows_of_slice(program, nonzeros, batch_size, block_rows):
+    """How many rows of a batch go through a training step at once: all, unless that would take long.
+
+    Parameters
+    ----------
+    program : Program
+    nonzeros : float
+        Of a row's features, on average.
+    batch_size : int
+    block_rows : int
+        Rows of the matrix product's register block.
+
+    Returns
+    -------
+    int
+    """
+    row_cost = cost_of_row(program, 3, nonzeros)
+    if batch_size * row_cost <= LARGEST_STEP:
+        return batch_size
+    most = max(FEWEST_SLICE_ROWS, min(MOST_SLICE_ROWS, SLICE_COST / row_cost))
+    return min(batch_size, -(-int(most) // block_rows) * block_rows)
+
+
+def step_cost(program, nonzeros, rows):
+    """What a training step of so many rows costs."""
+    row_cost = cost_of_row(program, 3, nonzeros)
+    return STEP_COST * n_dense(program) + rows * row_cost + UPDATE_COST * program.graph.n_params
+
+
+def rows_of_prediction(program):
+    """How many rows go through a forward pass at once."""
+    row_bytes = program.dtype.itemsize * max(program.value_columns, 1)
+    return max(FEWEST_PREDICTION_ROWS, min(MOST_PREDICTION_ROWS, PREDICTION_BYTES // row_bytes))

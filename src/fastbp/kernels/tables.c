@@ -1,5 +1,5 @@
 /* The tables of names, and the choice among the kernel tables that were compiled. */
-#include "isa.h"
+#include "program.h"
 
 #include <stddef.h>
 
@@ -7,15 +7,21 @@
 
 const char fastbp_version[] = FASTBP_VERSION;
 
-#define NAME(name, fact) #name,
-#define FACT(name, fact) fact,
+#define NAME(name, ...) #name,
+#define FACT(name, fact, ...) fact,
 const char *const fastbp_activation_names[] = {ACTIVATIONS(NAME) NULL};
 const int fastbp_activation_needs_z[] = {ACTIVATIONS(FACT)};
 const char *const fastbp_loss_names[] = {LOSSES(NAME) NULL};
-#define CANONICAL(name, activation) ACT_##activation,
-const int fastbp_loss_canonical[] = {LOSSES(CANONICAL)};
-const char *const fastbp_update_names[] = {UPDATES(NAME) NULL};
-const int fastbp_update_states[] = {UPDATES(FACT)};
+#define LINK(name, link, family) ACT_##link,
+const int fastbp_loss_links[] = {LOSSES(LINK)};
+const char *const fastbp_optimizer_names[] = {OPTIMIZERS(NAME) NULL};
+const int fastbp_optimizer_states[] = {OPTIMIZERS(FACT)};
+#define CONSTANT_NAMES(name, n_states, ...) #__VA_ARGS__,
+const char *const fastbp_optimizer_constants[] = {OPTIMIZERS(CONSTANT_NAMES)};
+const char *const fastbp_kind_names[] = {KINDS(NAME) NULL};
+const int fastbp_kind_by_rows[] = {KINDS(FACT)};
+#define IN_PLACE(name, by_rows, in_place) in_place,
+const int fastbp_kind_in_place[] = {KINDS(IN_PLACE)};
 
 #define ISA_NAME(isa) #isa,
 const char *const fastbp_isa_names[] = {INSTRUCTION_SETS(ISA_NAME) NULL};

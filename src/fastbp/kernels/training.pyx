@@ -2,21 +2,18 @@
 
 import numpy as np
 
-from libc.math cimport NAN, isnan, pow, sqrt
+from libc.math cimport NAN, isnan
 from libc.stdint cimport int64_t
-from libc.string cimport memset
 
 from fastbp.kernels.data cimport address
-from fastbp.kernels.dispatch cimport UPDATE_accumulate, UPDATE_adam, plan_t, update_t
 from fastbp.kernels.patience cimport Patience
-from fastbp.kernels.plan cimport END_OF_STEP, FORWARD, ROWS, Plan
+from fastbp.kernels.plan cimport END_OF_STEP, FORWARD, ROWS, UPDATE, Plan
 from fastbp.kernels.processor cimport flush_denormals, now, restore_denormals
 from fastbp.kernels.shuffling cimport bit_generator, bitgen_t, shuffle_rows
 from fastbp.kernels.team cimport Team
 from fastbp.kernels.team_tuner cimport TeamTuner
 
 from fastbp.kernels.data import check
-from fastbp.kernels.dispatch import N_STATES, UPDATES
 from fastbp.kernels.interrupts import look_outside
 from fastbp.kernels.slicing import units_between_checks
 
@@ -99,16 +96,16 @@ cdef class TrainingLoop:
         return is_whole
 
     cdef bint run_phases(self) except -1 nogil:
-        """The phases of a step."""
-        if self.plan.asks:
+        """The phases of a step, up to the update or the addition to the stored gradient."""
+        if self.plan.loss_function is not None:
             self.team.run(self.plan, FORWARD, ROWS)
             self.call_loss()
-        return self.team.run(self.plan, ROWS, END_OF_STEP)
+        return self.team.run(self.plan, ROWS, UPDATE)
 
     cdef int call_loss(self) except -1 nogil:
         """Call the user's loss, in the floating-point mode that Python expects."""
         restore_denormals(self.denormal_mode)
-        self.plan.ask_cost()
+        self.plan.call_loss_function()
         flush_denormals()
         return 0
 
@@ -127,25 +124,26 @@ cdef class TrainingLoop:
     cdef bint run_step_in_slices(self, int64_t start, int64_t size, double *loss) except -1 nogil:
         """One step over a batch that is too large for the workspace: the gradients of its slices are added up in their
         order, and one update follows. False when it was abandoned, for which one slice is enough."""
-        cdef plan_t *c = &self.plan.c
-        cdef update_t update = c.update
-        cdef void *state = c.state[0]
-        cdef double weight_sum = c.weight_sum
+        cdef double weight_sum = self.plan.c.weight_sum
         cdef int64_t end = start + size
         cdef bint is_whole = True
-        memset(self.plan.gradient, 0, c.n_params * self.plan.itemsize)
-        c.update.kind, c.update.alpha, c.state[0] = UPDATE_accumulate, 0, self.plan.gradient
+        with gil:
+            gradient = np.zeros_like(self.plan.params)
+            self.plan.store_gradient(gradient)
         loss[0] = 0
-        while start < end and is_whole:
-            self.plan.set_batch(start, min(self.plan.capacity, end - start))
-            c.weight_sum = 1
-            is_whole = self.run_step()
-            loss[0] += self.plan.batch_loss()
-            self.check_interrupts()
-            start += self.plan.capacity
-        c.update, c.state[0], c.weight_sum = update, state, weight_sum
-        if is_whole:
-            self.plan.descend()
+        try:
+            while start < end and is_whole:
+                self.plan.set_batch(start, min(self.plan.capacity, end - start))
+                is_whole = self.run_step()
+                loss[0] += self.plan.batch_loss()
+                self.check_interrupts()
+                start += self.plan.capacity
+            self.plan.c.weight_sum = weight_sum
+            if is_whole:
+                self.team.run(self.plan, UPDATE, END_OF_STEP)
+        finally:
+            with gil:
+                self.plan.store_gradient(None)
         return is_whole
 
     # Many steps
@@ -156,10 +154,9 @@ cdef class TrainingLoop:
         cdef double total = 0
         self.denormal_mode = flush_denormals()
         try:
-            self.plan.refresh_transposed()
+            self.plan.kernels.refresh_mirrors(&self.plan.c)
             while start < n_rows:
                 self.plan.set_batch(start, min(capacity, n_rows - start))
-                self.plan.c.weight_sum = 1
                 if not self.run_step():
                     return NAN
                 total += self.plan.batch_loss()
@@ -174,16 +171,12 @@ cdef class TrainingLoop:
         cdef int64_t start = 0, size, batch_size = self.plan.batch_size
         cdef double total = 0, penalty, batch_loss = 0
         cdef bint is_whole = True
-        cdef plan_t *c = &self.plan.c
         self.denormal_mode = flush_denormals()
         try:
             while start < n_train and is_whole:
                 size = min(batch_size, n_train - start)
                 if self.plan.set_batch(start, size):
-                    c.update.learning_rate = rate
-                    if c.update.kind == UPDATE_adam:  # bias corrections of the coming step
-                        c.update.learning_rate *= (sqrt(1 - pow(c.update.beta_2, <double> (self.n_steps + 1)))
-                                                   / (1 - pow(c.update.beta_1, <double> (self.n_steps + 1))))
+                    self.plan.prepare_optimizer(rate, self.n_steps + 1)
                     if size <= self.plan.capacity:
                         is_whole = self.run_step()
                         batch_loss = self.plan.batch_loss()
@@ -192,8 +185,8 @@ cdef class TrainingLoop:
                     penalty = 0
                     if is_whole:
                         self.n_steps += 1
-                        penalty = self.plan.squared_weights()
-                    batch_loss = (loss_scale * batch_loss + 0.5 * c.update.alpha * penalty) / c.weight_sum
+                        penalty = self.plan.penalty()
+                    batch_loss = (loss_scale * batch_loss + penalty) / self.plan.c.weight_sum
                     total += size * batch_loss
                     if isnan(self.first_loss):
                         self.first_loss = batch_loss
@@ -224,14 +217,14 @@ cdef class TrainingLoop:
         The rows pass in slices of `capacity` rows, whose gradients are added up in that order.
         """
         cdef double total = 0
-        params = self.plan.arrays[1]
-        check("gradient", gradient, params.dtype, params.shape)
+        check("gradient", gradient, self.plan.params.dtype, self.plan.params.shape)
         gradient[...] = 0
-        self.plan.c.state[0] = address(gradient, True)
-        self.plan.c.update.kind = UPDATE_accumulate
-        self.plan.c.update.alpha = 0
-        with self, nogil:
-            total = self.run_gradient()
+        self.plan.store_gradient(gradient)
+        try:
+            with self, nogil:
+                total = self.run_gradient()
+        finally:
+            self.plan.store_gradient(None)
         if isnan(total):
             gradient[...] = np.nan
             return np.inf
@@ -288,10 +281,11 @@ cdef class TrainingLoop:
         order = <int64_t *> self.plan.c.rows
         if rows is not None:
             n_train = rows.shape[0]
-        states = self.bind_optimizer(optimizer, alpha)  # held: the kernels write to them
+        self.plan.bind_optimizer(optimizer, alpha)
+        self.n_steps = optimizer.t
         try:
             with self, nogil:
-                self.plan.refresh_transposed()
+                self.plan.kernels.refresh_mirrors(&self.plan.c)
                 while epoch < n_epochs and status == COMPLETED:
                     if generator != NULL:
                         shuffle_rows(generator, lock, order, n_train)
@@ -307,7 +301,6 @@ cdef class TrainingLoop:
         finally:
             optimizer.t = self.n_steps
             self.epochs_done = epoch
-            del states
         return epoch, status
 
     def bind_rows(self, rows):
@@ -320,21 +313,6 @@ cdef class TrainingLoop:
         n_rows = self.plan.data.n_rows
         if rows.dtype != np.int64 or rows.ndim != 1 or not (0 <= rows.min() and rows.max() < n_rows):
             raise ValueError(f"rows must be int64 row numbers below {n_rows}")
-        if self.plan.data.c.indptr != NULL and np.bincount(rows).max() > 1:
+        if self.plan.program.is_sparse and np.bincount(rows).max() > 1:
             raise ValueError("rows must not repeat a row of sparse data: there is room for each of them once")
         self.plan.c.rows = <int64_t *> address(rows, True)
-
-    def bind_optimizer(self, optimizer, double alpha):
-        """Have updates made by this optimizer, and return its state arrays, which must be kept while it is used."""
-        cdef int64_t i
-        momentum, nesterov = optimizer.constants if optimizer.name == "sgd" else (0, 0)
-        beta_1, beta_2, epsilon = optimizer.constants if optimizer.name == "adam" else (0, 0, 0)
-        self.plan.c.update = dict(kind=UPDATES[optimizer.name], alpha=alpha, learning_rate=0, momentum=momentum,
-                                  nesterov=nesterov, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        params = self.plan.arrays[1]
-        states = list(optimizer.state)
-        for i in range(N_STATES[optimizer.name]):
-            check("optimizer.state", states[i], params.dtype, params.shape)
-            self.plan.c.state[i] = address(states[i], True)
-        self.n_steps = optimizer.t
-        return states

@@ -1,0 +1,65 @@
+/* Products with the Jacobian of the kept forward pass over rows [0, n), in both modes, and with the Hessian.
+ *
+ *     push            forward mode, first operation to last: the tangents of the nodes
+ *     pull            reverse mode, last to first: the gradients of the nodes, and of the parameters
+ *     pull_tangent    the change of the pull along a push (Pearlmutter, 1994, Fast exact multiplication by the Hessian)
+ *
+ * The caller fills in the output's gradient (and its tangent) first; output_loss does it with the loss. Where the data
+ * have sample weights, the gradient by the raw output is multiplied by them on the way.
+ */
+#ifndef FASTBP_DERIVATIVES_H
+#define FASTBP_DERIVATIVES_H
+
+#include "step.h"
+
+static void output_loss(const plan_t *p) { loss_block(p, 0, p->n); }
+
+/* The tangent of the output's gradient by the loss. Overwrites the output's gradient: output_loss comes after it. */
+static void output_loss_tangent(const plan_t *p) {
+    const int64_t output = p->program.output;
+    const ptrdiff_t n = (ptrdiff_t)p->n, m = (ptrdiff_t)node_of(p, output)->width;
+    loss_tangents[p->loss.kind][p->loss.is_raw](&p->loss, targets_of(p, 0, n), value_of(p, output, 0),
+                                                tangent_of(p, output, 0), grad_tangent_of(p, output, 0),
+                                                grad_of(p, output, 0), n, m);
+}
+
+static void push(const plan_t *p) {
+    for (int64_t i = 0; i < p->program.n_operations; i++) {
+        const operation_t *op = &p->program.operations[i];
+        kind_of(op)->tangent(p, op, 0, p->n);
+    }
+}
+
+/* gradient: flat, added to, or NULL if it is not wanted */
+static void pull(const plan_t *p, void *gradient) {
+    for (int64_t i = p->program.n_operations; i-- > 0;) {
+        const operation_t *op = &p->program.operations[i];
+        if (op->output == p->program.raw_output)
+            weigh_rows(p, 0, p->n, grad_of(p, op->output, 0));
+        for (int64_t k = 0; gradient && k < op->n_blocks; k++) {
+            const block_t *block = blocks_of(p, op) + k;
+            const tile_t whole = {op->first_block + k, 0, block->rows, 0, block->cols};
+            kind_of(op)->gradient(p, op, &whole, 0, p->n, (real *)gradient + block->offset, NULL, 1);
+        }
+        kind_of(op)->backward(p, op, 0, p->n);
+    }
+}
+
+static void pull_tangent(const plan_t *p, void *gradient) {
+    for (int64_t i = p->program.n_operations; i-- > 0;) {
+        const operation_t *op = &p->program.operations[i];
+        if (op->output == p->program.raw_output) {
+            weigh_rows(p, 0, p->n, grad_of(p, op->output, 0));
+            weigh_rows(p, 0, p->n, grad_tangent_of(p, op->output, 0));
+        }
+        for (int64_t k = 0; k < op->n_blocks; k++) {
+            const block_t *block = blocks_of(p, op) + k;
+            const tile_t whole = {op->first_block + k, 0, block->rows, 0, block->cols};
+            kind_of(op)->gradient_tangent(p, op, &whole, 0, p->n, (real *)gradient + block->offset);
+        }
+        kind_of(op)->backward_tangent(p, op, 0, p->n);
+        kind_of(op)->backward(p, op, 0, p->n);
+    }
+}
+
+#endif

@@ -1,0 +1,281 @@
+"""The computational graph of a network before it is compiled: nodes, operations and blocks of parameters.
+
+Layers emit operations into a `GraphBuilder`; `Graph` is what it makes of them. A `Program` (program.pyx) is a graph
+that was compiled for one purpose: buffers are placed, and the operations are plain numbers.
+
+The flat vector of the parameters holds the matrices first, in the order of the operations, and then the rows (biases,
+scales)::
+
+    W_1 (row by row), W_2, ..., W_L, b_1, b_2, ..., b_L
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from math import prod
+
+from fastbp.kernels.dispatch import ACTIVATIONS, KINDS
+
+NAMES = {number: name for name, number in ACTIVATIONS.items()}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that are updated alike.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Factor of the learning rate.
+    penalty : float
+        Factor of the L2 penalty alpha.
+    decay : float
+        Decoupled weight decay of each step, times the learning rate.
+    """
+
+    learning_rate: float = 1.0
+    penalty: float = 0.0
+    decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Block:
+    """A matrix of parameters.
+
+    Attributes
+    ----------
+    name : str
+        What the operation calls it, and a number: "W_1".
+    operation : int
+        The operation that it belongs to.
+    offset : int
+        Its place in the flat vector.
+    shape : tuple of int
+        As users see it: (rows, cols), or (cols,) of a bias or scale.
+    group : int
+        Index in ``Graph.groups``.
+    """
+
+    name: str
+    operation: int
+    offset: int
+    shape: tuple
+    group: int
+
+    @property
+    def rows(self):
+        """int: of the matrix."""
+        return self.shape[0] if len(self.shape) == 2 else 1
+
+    @property
+    def cols(self):
+        """int: of the matrix."""
+        return self.shape[-1]
+
+    @property
+    def size(self):
+        """int: its parameters."""
+        return self.rows * self.cols
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What happens between nodes.
+
+    Attributes
+    ----------
+    kind : str
+        A name in ``KINDS``.
+    input, output : int
+        Nodes.
+    input2 : int
+        The second input; -1 if the kind has one.
+    first_block, n_blocks : int
+        Its blocks in ``Graph.blocks``.
+    argument : int
+        activation: its number.
+    layer : object
+        The layer that emitted it.
+    """
+
+    kind: str
+    input: int
+    output: int
+    input2: int = -1
+    first_block: int = 0
+    n_blocks: int = 0
+    argument: int = 0
+    layer: object = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Operations in the order of the forward pass; made by `GraphBuilder`.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Of the nodes; node 0 is the input.
+    operations : tuple of Operation
+    blocks : tuple of Block
+        In the order of the operations.
+    groups : tuple of Group
+    n_params : int
+        Length of the flat vector.
+    n_coefs : int
+        Of these, the numbers in matrices, which come first.
+    """
+
+    widths: tuple
+    operations: tuple
+    blocks: tuple
+    groups: tuple
+    n_params: int
+    n_coefs: int
+
+    @property
+    def n_features(self):
+        """int: width of the input."""
+        return self.widths[0]
+
+    @property
+    def n_outputs(self):
+        """int: width of the output."""
+        return self.widths[self.operations[-1].output]
+
+    @property
+    def output_activation(self):
+        """str: name of the last operation, which is an activation."""
+        return NAMES[self.operations[-1].argument]
+
+    @property
+    def first_activation(self):
+        """str or None: name of the first activation that a layer has; None if there is but the output's."""
+        return next((NAMES[op.argument] for op in self.operations[:-1] if op.kind == "activation"), None)
+
+    @property
+    def readers_of_input(self):
+        """list of Operation: those that read the input."""
+        return [op for op in self.operations if 0 in (op.input, op.input2)]
+
+    @property
+    def dense_blocks(self):
+        """list of (Block, Block or None): W and b of the dense operations."""
+        owned = [self.blocks[op.first_block : op.first_block + op.n_blocks] for op in self.operations]
+        dense = [own for own, op in zip(owned, self.operations, strict=True) if op.kind == "dense"]
+        return [(own[0], own[1] if len(own) > 1 else None) for own in dense]
+
+    @property
+    def dense_shapes(self):
+        """list of (int, int): fan_in and fan_out of the dense operations."""
+        return [W.shape for W, _ in self.dense_blocks]
+
+    @property
+    def n_input_weights(self):
+        """int: weights of the dense operations that read the input."""
+        return sum(self.blocks[op.first_block].size for op in self.readers_of_input if op.kind == "dense")
+
+    @property
+    def activations(self):
+        """tuple of str: the activation that follows each dense operation, "identity" where none does."""
+        found = []
+        for op, after in zip(self.operations, (*self.operations[1:], None), strict=True):
+            if op.kind == "dense":
+                follows = after is not None and after.kind == "activation"
+                found.append(NAMES[after.argument] if follows else "identity")
+        return tuple(found)
+
+    @property
+    def is_dense_stack(self):
+        """bool: whether this is W_1, f_1, W_2, f_2, ..., with biases, and nothing else."""
+        kinds = [op.kind for op in self.operations]
+        pairs = list(pairwise(kinds))
+        return (
+            set(kinds) == {"dense", "activation"}
+            and kinds[0] == "dense"
+            and ("activation", "activation") not in pairs
+            and all(b is not None for _, b in self.dense_blocks)
+        )
+
+    @cached_property
+    def penalized(self):
+        """list of (slice, float): the parts of the flat vector that are penalized, and their factors of alpha."""
+        parts = []
+        for block in sorted(self.blocks, key=lambda block: block.offset):
+            factor, end = self.groups[block.group].penalty, block.offset + block.size
+            if not factor:
+                continue
+            if parts and parts[-1][0].stop == block.offset and parts[-1][1] == factor:
+                parts[-1] = (slice(parts[-1][0].start, end), factor)
+            else:
+                parts.append((slice(block.offset, end), factor))
+        return parts
+
+
+class GraphBuilder:
+    """Collects the operations that layers emit.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of the input, which is node 0.
+    """
+
+    def __init__(self, n_features):
+        self.widths = [n_features]
+        self.operations = []
+        self.blocks = []  # (name, operation, shape, group)
+        self.counts = Counter()  # of the operations of each kind that own blocks
+        self.groups = {}
+
+    def emit(self, kind, input, width, *, input2=-1, blocks=(), argument=0, layer=None):
+        """Append an operation.
+
+        Parameters
+        ----------
+        kind : str
+            A name in ``KINDS``.
+        input : int
+            Node to read.
+        width : int
+            Of the output.
+        input2 : int
+            Second node to read, or -1.
+        blocks : sequence of (str, tuple of int, Group)
+            Name, shape and group of the parameters that the operation owns; a dense operation has W and then b.
+        argument : int
+            Of an activation, its number.
+        layer : object
+            The layer that emits it.
+
+        Returns
+        -------
+        int
+            The node that the operation writes.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
+        for node in (input, input2):
+            if not -1 <= node < len(self.widths):
+                raise ValueError(f"the graph has {len(self.widths)} nodes, an operation reads node {node}")
+        output = len(self.widths)
+        self.widths.append(int(width))
+        first = len(self.blocks)
+        self.counts[kind] += 1
+        for name, shape, group in blocks:
+            number = self.groups.setdefault(group, len(self.groups))
+            self.blocks.append((f"{name}_{self.counts[kind]}", len(self.operations), shape, number))
+        self.operations.append(Operation(kind, input, output, input2, first, len(blocks), argument, layer))
+        return output
+
+    def finish(self):
+        """The graph, with a place in the flat vector for every block."""
+        order = sorted(range(len(self.blocks)), key=lambda i: -len(self.blocks[i][2]))  # matrices first
+        offsets, place = {}, 0
+        for i in order:
+            offsets[i] = place
+            place += prod(self.blocks[i][2])
+        n_coefs = sum(prod(shape) for _, _, shape, _ in self.blocks if len(shape) == 2)
+        blocks = tuple(Block(n, o, offsets[i], s, g) for i, (n, o, s, g) in enumerate(self.blocks))
+        return Graph(tuple(self.widths), tuple(self.operations), blocks, tuple(self.groups), place, n_coefs)

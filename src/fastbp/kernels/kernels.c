@@ -1,0 +1,75 @@
+/* The kernels for one instruction set and one real type.
+ *
+ * setup.py compiles this file once for each pair, with the flags of the instruction set and
+ *     FASTBP_DOUBLE   0 float, 1 double
+ *     FASTBP_TABLE    the name of the table below, e.g. fastbp_kernels_avx2_double
+ *     FASTBP_FLAGS    all the flags, as a string, for show_config
+ * Everything but the table is static: no function compiled for one instruction set can be linked into another's.
+ */
+#include "derivatives.h"
+
+/* The static kernels as the table has them, where these differ */
+static void matmul_entry(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col, const void *b,
+                         int64_t b_row, const void *init, int64_t init_row, void *c, int64_t c_row) {
+    matmul(n, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row);
+}
+static void transpose_entry(const void *a, int64_t rows, int64_t cols, void *out) {
+    transpose(a, cols, rows, cols, out, rows);
+}
+static void column_sums_entry(const void *a, int64_t rows, int64_t cols, void *out) {
+    column_sums(a, cols, rows, cols, out, 0);
+}
+static void apply_update_entry(const optimizer_t *o, const void *g, void *w, void *const *state, int64_t n) {
+    real *states[MAX_STATES];
+    for (int i = 0; i < fastbp_optimizer_states[o->kind]; i++)
+        states[i] = state[i];
+    apply_update(o, 1, g, w, states, n);
+}
+
+/* numbers only: __VERSION__ and its like hold what distributors add */
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+#if defined(__apple_build_version__)
+#define COMPILER "Apple clang " TEXT(__clang_major__) "." TEXT(__clang_minor__) "." TEXT(__clang_patchlevel__)
+#elif defined(__clang__)
+#define COMPILER "clang " TEXT(__clang_major__) "." TEXT(__clang_minor__) "." TEXT(__clang_patchlevel__)
+#else
+#define COMPILER "gcc " TEXT(__GNUC__) "." TEXT(__GNUC_MINOR__) "." TEXT(__GNUC_PATCHLEVEL__)
+#endif
+
+extern const kernels_t FASTBP_TABLE;
+const kernels_t FASTBP_TABLE = {
+    .vector_bytes = VBYTES,
+    .block_rows = ROWS_MAX,
+    .block_vectors = VECS_MAX,
+    .compiler = COMPILER,
+    .flags = FASTBP_FLAGS,
+    .kinds = kinds,
+    .forward_rows = forward_rows,
+    .backward_rows = backward_rows,
+    .forward_backward_rows = forward_backward_rows,
+    .slot_gradient = slot_gradient,
+    .prepare_gradients = prepare_gradients,
+    .update_tile = update_tile,
+    .store_tile = store_tile,
+    .update_tile_from_gradient = update_tile_from_gradient,
+    .refresh_mirrors = refresh_mirrors,
+    .output_gradient_is_finite = output_gradient_is_finite,
+    .output_loss = output_loss,
+    .output_loss_tangent = output_loss_tangent,
+    .push = push,
+    .pull = pull,
+    .pull_tangent = pull_tangent,
+    .matmul = matmul_entry,
+    .transpose = transpose_entry,
+    .column_sums = column_sums_entry,
+    .activation_forward = activation_forward,
+    .activation_backward = activation_backward,
+    .activation_backward_tangent = activation_backward_tangent,
+    .loss_rows = loss_rows,
+    .loss_gradient = loss_gradient,
+    .loss_curvature = loss_curvature,
+    .prepare_optimizer = prepare_optimizer,
+    .apply_update = apply_update_entry,
+    .all_finite = all_finite,
+};

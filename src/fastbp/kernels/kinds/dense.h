@@ -1,0 +1,106 @@
+/* dense: z = b + x W, with the blocks W (fan_in, fan_out) and, unless it has no bias, b (1, fan_out). */
+#ifndef FASTBP_KINDS_DENSE_H
+#define FASTBP_KINDS_DENSE_H
+
+#include "../gemm.h"
+#include "../nodes.h"
+
+static void dense_forward(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
+    const block_t *W = blocks_of(p, op);
+    const real *b = op->n_blocks > 1 ? params_of(p, W + 1) : NULL, *x = value_of(p, op->input, lo);
+    real *z = out_of(p, op->output, lo);
+    if (op->argument) /* so few outputs that a vector of them would be mostly empty: W^T is read along its rows */
+        narrow_matmul(hi - lo, W->cols, W->rows, x, W->rows, mirror_of(p, W), W->rows, b, z, W->cols);
+    else
+        matmul(hi - lo, W->cols, W->rows, x, W->rows, 1, params_of(p, W), W->cols, b, 0, z, W->cols);
+}
+
+/* forward: z = b + x W, so dx = dz W^T */
+static void dense_backward(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
+    const block_t *W = blocks_of(p, op);
+    real *dx = grad_of(p, op->input, lo);
+    if (dx)
+        matmul(hi - lo, W->rows, W->cols, grad_of(p, op->output, lo), W->cols, 1, mirror_of(p, W), W->rows,
+               op->adds ? dx : NULL, W->rows, dx, W->rows);
+}
+
+/* The tile of x^T dz, where x and dz are n rows of the whole widths */
+INLINE void weight_gradient(const block_t *W, const tile_t *tile, int narrow, ptrdiff_t n, const real *x,
+                            const real *dz, real *g, real *scratch, int add) {
+    const ptrdiff_t rows = (ptrdiff_t)(tile->end - tile->begin), cols = (ptrdiff_t)(tile->right - tile->left);
+    x += tile->begin, dz += tile->left;
+    if (narrow) { /* the same as dW^T = dz^T x */
+        matmul(cols, rows, n, dz, 1, W->cols, x, W->rows, NULL, 0, scratch, rows);
+        transpose(scratch, rows, cols, rows, g, cols);
+    } else {
+        matmul(rows, cols, n, x, 1, W->rows, dz, W->cols, add ? g : NULL, cols, g, cols);
+    }
+}
+
+/* forward: z = b + x W, so dW = x^T dz, and db = the sum of the rows of dz. The scratch holds as many reals as g; `add`
+ * is not used where the forward pass reads the mirror. */
+static void dense_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi, void *g,
+                           void *scratch, int add) {
+    const block_t *W = blocks_of(p, op);
+    const real *dz = grad_of(p, op->output, lo);
+    if (tile->block == op->first_block)
+        weight_gradient(W, tile, (int)op->argument, hi - lo, value_of(p, op->input, lo), dz, g, scratch, add);
+    else
+        column_sums(dz + tile->left, W->cols, hi - lo, tile->right - tile->left, g, add);
+}
+
+/* z = b + x W, so the change of z is db + x dW + dx W */
+static void dense_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
+    const block_t *W = blocks_of(p, op);
+    const real *dx = tangent_of(p, op->input, lo), *init = NULL, *dir = p->direction;
+    real *dz = tangent_of(p, op->output, lo);
+    const ptrdiff_t n = hi - lo;
+    if (dir) {
+        const real *db = op->n_blocks > 1 ? dir + W[1].offset : NULL;
+        matmul(n, W->cols, W->rows, value_of(p, op->input, lo), W->rows, 1, dir + W->offset, W->cols, db, 0, dz,
+               W->cols);
+        init = dz;
+    }
+    if (dx)
+        matmul(n, W->cols, W->rows, dx, W->rows, 1, params_of(p, W), W->cols, init, W->cols, dz, W->cols);
+    else if (!dir)
+        memset(dz, 0, (size_t)(n * W->cols) * sizeof(real));
+}
+
+/* dx = dz W^T, so its change is d(dz) W^T + dz dW^T */
+static void dense_backward_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
+    const block_t *W = blocks_of(p, op);
+    real *out = grad_tangent_of(p, op->input, lo);
+    if (!out)
+        return;
+    const real *dir = (const real *)p->direction_mirrors + W->mirror;
+    const ptrdiff_t n = hi - lo;
+    matmul(n, W->rows, W->cols, grad_tangent_of(p, op->output, lo), W->cols, 1, mirror_of(p, W), W->rows,
+           op->adds ? out : NULL, W->rows, out, W->rows);
+    matmul(n, W->rows, W->cols, grad_of(p, op->output, lo), W->cols, 1, dir, W->rows, out, W->rows, out, W->rows);
+}
+
+/* dW = x^T dz, so its change is x^T d(dz) + dx^T dz */
+static void dense_gradient_tangent(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi,
+                                   void *g) {
+    const block_t *W = blocks_of(p, op);
+    const real *change = grad_tangent_of(p, op->output, lo), *dx = tangent_of(p, op->input, lo);
+    if (tile->block != op->first_block) {
+        column_sums(change + tile->left, W->cols, hi - lo, tile->right - tile->left, g, 1);
+        return;
+    }
+    weight_gradient(W, tile, 0, hi - lo, value_of(p, op->input, lo), change, g, NULL, 1);
+    if (dx)
+        weight_gradient(W, tile, 0, hi - lo, dx, grad_of(p, op->output, lo), g, NULL, 1);
+}
+
+static const kind_t dense_kind = {
+    .forward = dense_forward,
+    .backward = dense_backward,
+    .gradient = dense_gradient,
+    .tangent = dense_tangent,
+    .backward_tangent = dense_backward_tangent,
+    .gradient_tangent = dense_gradient_tangent,
+};
+
+#endif

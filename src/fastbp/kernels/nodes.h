@@ -1,0 +1,59 @@
+/* Where the numbers of a node, of a block and of the data lie. */
+#ifndef FASTBP_NODES_H
+#define FASTBP_NODES_H
+
+#include "program.h"
+#include "simd.h"
+
+/* Row r of the batch is this row of the data */
+INLINE ptrdiff_t data_row(const plan_t *p, ptrdiff_t r) {
+    return (ptrdiff_t)(p->rows ? p->rows[p->start + r] : p->start + r);
+}
+
+INLINE const node_t *node_of(const plan_t *p, int64_t node) { return &p->program.nodes[node]; }
+INLINE const block_t *blocks_of(const plan_t *p, const operation_t *op) { return &p->program.blocks[op->first_block]; }
+
+/* The values of a node from row r on. Without a buffer of its own it is the input, read where the data are. */
+INLINE const real *value_of(const plan_t *p, int64_t node, int64_t r) {
+    const node_t *n = node_of(p, node);
+    return n->value < 0 ? (const real *)p->data.X + (p->start + r) * n->width
+                        : (const real *)p->values + n->value * p->capacity + r * n->width;
+}
+/* The same to write to, of a node with a buffer */
+INLINE real *out_of(const plan_t *p, int64_t node, int64_t r) {
+    const node_t *n = node_of(p, node);
+    return (real *)p->values + n->value * p->capacity + r * n->width;
+}
+/* The gradient by a node from row r on; NULL: it is the input's, and not wanted */
+INLINE real *grad_of(const plan_t *p, int64_t node, int64_t r) {
+    const node_t *n = node_of(p, node);
+    if (n->grad < 0)
+        return p->input_grad ? (real *)p->input_grad + r * n->width : NULL;
+    return (real *)p->grads + n->grad * p->capacity + r * n->width;
+}
+/* The change of a node along the direction; NULL: it is the input, which does not change */
+INLINE real *tangent_of(const plan_t *p, int64_t node, int64_t r) {
+    const node_t *n = node_of(p, node);
+    if (n->tangent < 0)
+        return p->input_tangent ? (real *)p->input_tangent + r * n->width : NULL;
+    return (real *)p->tangents + n->tangent * p->capacity + r * n->width;
+}
+/* The change of the gradient by a node; NULL for the input */
+INLINE real *grad_tangent_of(const plan_t *p, int64_t node, int64_t r) {
+    const node_t *n = node_of(p, node);
+    return n->grad < 0 ? NULL : (real *)p->grad_tangents + n->grad * p->capacity + r * n->width;
+}
+
+INLINE const real *params_of(const plan_t *p, const block_t *block) { return (const real *)p->params + block->offset; }
+INLINE const real *mirror_of(const plan_t *p, const block_t *block) { return (const real *)p->mirrors + block->mirror; }
+
+/* to = from, or to += from, for n numbers; nothing if they are the same */
+INLINE void copy_or_add(const real *from, real *to, int add, ptrdiff_t n) {
+    if (add) {
+        FOR_VECTORS(n, { STORE(to, LOAD(to) + LOAD(from)); });
+    } else if (to != from) {
+        memcpy(to, from, (size_t)n * sizeof(real));
+    }
+}
+
+#endif

@@ -1,0 +1,102 @@
+"""How the work of a training step is dealt out: rows of the batch, tiles of the parameters, slots.
+
+Everything here is decided by the shapes and, for the shares of the threads, by their number. Every number of a model
+comes out the same whichever thread computes it and however the rows are cut.
+"""
+
+import numpy as np
+
+# A tile is a whole number of register blocks high, and holds at least so many parameters, where the block has them.
+TILE_ROWS = 8
+TILE_PARAMETERS = 512
+# Of a large block, tiles so high that a panel of gradients is worth packing, and so narrow that they stay in the
+# caches.
+LARGE_ROWS = 96
+LARGE_COLUMNS = 192
+# Gradients of so many runs of rows are stored, when together they take at most so many bytes.
+SLOTS = 4
+SLOT_BYTES = 512 * 1024
+
+TILE = np.dtype([(name, np.int64) for name in ("block", "begin", "end", "left", "right")])
+
+
+def ceil_div(a, b):
+    """a / b, rounded up; for a >= 0."""
+    return -(-a // b)
+
+
+def n_slots_for(program, capacity, block_rows):
+    """The number of slots for a step of `capacity` rows; 0 for none.
+
+    Parameters
+    ----------
+    program : Program
+    capacity : int
+    block_rows : int
+        Rows of the matrix product's register block.
+
+    Returns
+    -------
+    int
+    """
+    graph = program.graph
+    n_params, itemsize = graph.n_params, program.dtype.itemsize
+    units = sum(fan_out for _, fan_out in graph.dense_shapes)
+    exchanged = capacity * (graph.n_features + 2 * units)  # values and gradients of nodes that phase 2 reads
+    if (
+        program.is_by_rows
+        and capacity >= SLOTS * 4 * block_rows
+        and SLOTS * n_params <= exchanged
+        and SLOTS * n_params * itemsize <= SLOT_BYTES
+    ):
+        return SLOTS
+    return 0
+
+
+def tiles_of(program, has_slots):
+    """The tiles of all blocks.
+
+    Parameters
+    ----------
+    program : Program
+    has_slots : bool
+        Whether gradients go through slots.
+
+    Returns
+    -------
+    structured ndarray of TILE
+    """
+    tiles = []
+    for number, block in enumerate(program.blocks):
+        n_rows, n_columns = int(block["rows"]), int(block["cols"])
+        rows, columns = TILE_ROWS * ceil_div(TILE_PARAMETERS, TILE_ROWS * n_columns), n_columns
+        if n_rows >= LARGE_ROWS and n_columns > LARGE_COLUMNS and program.is_by_rows and not has_slots:
+            rows, columns = LARGE_ROWS, LARGE_COLUMNS
+        tiles += [
+            (number, begin, min(begin + rows, n_rows), left, min(left + columns, n_columns))
+            for begin in range(0, n_rows, rows)
+            for left in range(0, n_columns, columns)
+        ]
+    return np.array(tiles, TILE)
+
+
+def shares_of(tiles, n_threads):
+    """Where the run of tiles of each thread begins, and the end: about equal numbers of parameters.
+
+    Parameters
+    ----------
+    tiles : structured ndarray of TILE
+    n_threads : int
+
+    Returns
+    -------
+    ndarray of int64 of shape (n_threads + 1,)
+    """
+    done = np.cumsum(sizes_of(tiles))
+    shares = np.searchsorted(done, done[-1] * np.arange(1, n_threads) / n_threads)
+    return np.array([0, *shares, len(tiles)], np.int64)
+
+
+def sizes_of(tiles):
+    """The number of parameters of each tile."""
+    return (tiles["end"] - tiles["begin"]) * (tiles["right"] - tiles["left"])

@@ -1,0 +1,21 @@
+"""A graph that was compiled for one purpose."""
+
+from libc.stdint cimport int64_t
+
+from fastbp.kernels.dispatch cimport kernels_t, program_t
+
+
+cdef class Program:
+    cdef program_t c
+    cdef const kernels_t *kernels
+    cdef readonly object graph
+    cdef readonly object dtype
+    cdef readonly object nodes
+    cdef readonly object blocks
+    cdef readonly object operations
+    cdef readonly int64_t value_columns
+    cdef readonly int64_t grad_columns
+    cdef readonly int64_t tangent_columns
+    cdef readonly int64_t mirror_size
+    cdef readonly bint is_sparse
+    cdef readonly bint is_raw

@@ -1,0 +1,267 @@
+"""From a graph of operations to a program: the buffers placed, everything as plain numbers in arrays of C structs.
+
+One placer serves every purpose. It places buffers by columns: a node of width w at column c takes the places
+[c * capacity, (c + w) * capacity) of a workspace for `capacity` rows. What differs is how long a buffer is needed:
+
+===============  ==================================================  ================================================
+purpose          values                                              gradients
+===============  ==================================================  ================================================
+``TRAINING``     all are kept for the gradients of the parameters    all are kept for the same reason
+``PREDICTION``   a buffer is free again after its last reader        none
+``DERIVATIVES``  all are kept                                        a buffer is free again after the operation that
+                                                                     made its node was passed backward
+``INSPECTION``   all are kept, none takes the place of another       the same
+===============  ==================================================  ================================================
+
+Where a kind allows it, the output takes the place of an input that nobody else reads.
+
+A loss that contains its link, the output activation that belongs to it, is given the raw output: with ``raw=True`` the
+output activation is dropped. `drops_link` decides, and nothing else does.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+from libc.stdint cimport int64_t
+
+from fastbp.kernels.data cimport address
+from fastbp.kernels.dispatch cimport block_t, kernels_for, node_t, operation_t
+
+from fastbp.kernels.dispatch import ACTIVATIONS, KINDS, KINDS_BY_ROWS, KINDS_IN_PLACE, LINKS, NEEDS_PREACTIVATION
+
+TRAINING, PREDICTION, DERIVATIVES, INSPECTION = "training", "prediction", "derivatives", "inspection"
+
+NODE = np.dtype([(name, np.int64) for name in ("width", "value", "grad", "tangent")])
+BLOCK = np.dtype([(name, np.int64) for name in ("operation", "offset", "rows", "cols", "mirror", "group")])
+OPERATION = np.dtype(
+    [(name, np.int64) for name in
+     ("kind", "input", "input2", "output", "adds", "first_block", "n_blocks", "argument")])
+assert (NODE.itemsize, BLOCK.itemsize, OPERATION.itemsize) == (sizeof(node_t), sizeof(block_t), sizeof(operation_t))
+
+cdef int64_t ALIGNMENT = 16  # elements: 64 bytes of float
+NAMES = {number: name for name, number in KINDS.items()}
+NEEDS_INPUT = {ACTIVATIONS[name] for name in NEEDS_PREACTIVATION}
+
+
+def drops_link(graph, loss):
+    """Whether the loss contains the output activation, so that it is given the raw output.
+
+    Parameters
+    ----------
+    graph : Graph
+    loss : str or None
+        A name in ``LOSSES``; None for a function of the user's, which is given the raw output always.
+    """
+    return loss is None or LINKS[loss] == graph.output_activation
+
+
+def place(intervals):
+    """Places for buffers, so that no two that are needed at the same time overlap: the first gap that is wide enough.
+
+    Parameters
+    ----------
+    intervals : dict of int to (int, float, float)
+        Of each buffer: width, and the first and last moment at which it is needed.
+
+    Returns
+    -------
+    places : dict of int to int
+    total : int
+        The width of all.
+    """
+    places, taken, total = {}, [], 0
+    for buffer, (width, first, last) in sorted(intervals.items(), key=lambda item: item[1][1]):
+        taken = [entry for entry in taken if entry[2] >= first]
+        start = 0
+        for begin, end, _ in sorted(taken):
+            if start + width <= begin:
+                break
+            start = max(start, end)
+        places[buffer] = start
+        taken.append((start, start + width, last))
+        total = max(total, start + width)
+    return places, total
+
+
+def place_all(widths):
+    """Places for buffers that are all needed at the same time."""
+    places, total = {}, 0
+    for buffer, width in widths.items():
+        places[buffer] = total
+        total += width
+    return places, total
+
+
+def structs(rows, dtype):
+    """Tuples as an array of structs in bytes, which nobody can write to: the kernels follow the offsets."""
+    return np.frombuffer(np.array(rows, dtype).tobytes(), dtype)
+
+
+cdef class Program:
+    """A graph that was compiled for one purpose.
+
+    Parameters
+    ----------
+    graph : Graph
+    dtype : float32 or float64
+    purpose : str
+        ``TRAINING``, ``PREDICTION``, ``DERIVATIVES`` or ``INSPECTION``.
+    raw : bool
+        Whether the output is the one before the output activation.
+    sparse : bool
+        Whether the input comes in compressed sparse rows. ValueError unless dense operations alone read it.
+    gathers : bool
+        Whether the rows of the input are gathered into a buffer (else they are a slice of the data).
+
+    Attributes
+    ----------
+    nodes, blocks, operations : structured ndarray, read-only
+        As the kernels see them: node_t, block_t and operation_t of program.h.
+    value_columns, grad_columns, tangent_columns : int
+        Of the workspace: each takes as many numbers for every row.
+    mirror_size : int
+        Numbers in the copies of W^T.
+    """
+
+    def __init__(self, graph, dtype, purpose, *, bint raw=False, bint sparse=False, bint gathers=False):
+        self.graph, self.dtype = graph, np.dtype(dtype)
+        self.kernels = kernels_for(self.dtype == np.float64)
+        self.is_raw, self.is_sparse = raw, sparse
+        operations = list(graph.operations)
+        if raw:
+            dropped = operations.pop()
+            if dropped.kind != "activation":
+                raise ValueError("a raw output needs a graph whose last operation is an activation")
+        output = operations[-1].output if operations else 0
+        others = {op.kind for op in graph.readers_of_input} - {"dense"}
+        if sparse and others:
+            raise ValueError(
+                f"a sparse X can be read by Dense layers only, and here {', '.join(sorted(others))} reads it too; "
+                "use X.toarray()"
+            )
+        nodes = self.place_nodes(operations, output, purpose, gathers and not sparse)
+        self.place_blocks(operations, purpose)
+        self.place_operations(operations, output, purpose)
+        self.nodes = structs(nodes, NODE)
+        self.c.nodes = <const node_t *> address(self.nodes)
+        self.c.blocks = <const block_t *> address(self.blocks)
+        self.c.operations = <const operation_t *> address(self.operations)
+        self.c.n_nodes, self.c.n_blocks, self.c.n_operations = len(self.nodes), len(self.blocks), len(self.operations)
+        self.c.n_params, self.c.output = graph.n_params, output
+        self.c.raw_output = graph.operations[-1].input
+
+    def place_nodes(self, operations, output, purpose, gathers):
+        """Rows of NODE."""
+        widths = dict(enumerate(self.graph.widths))
+        readers = Counter(node for op in operations for node in (op.input, op.input2) if node >= 0)
+        shares_value, shares_grad = {}, {}  # node -> the node whose buffer it uses
+        if purpose != INSPECTION:
+            for op in operations:
+                if op.kind in KINDS_IN_PLACE and op.input != 0 and readers[op.input] == 1:
+                    shares_grad[op.output] = shares_grad.get(op.input, op.input)
+                    if purpose == PREDICTION or op.argument not in NEEDS_INPUT:
+                        shares_value[op.output] = shares_value.get(op.input, op.input)
+        used = [op.output for op in operations]
+        everything = {node: widths[node] for node in used}
+        values, self.value_columns = self.place_values(operations, output, purpose, shares_value, gathers)
+        grads = tangents = {}
+        if purpose == TRAINING or purpose == INSPECTION:
+            owned = {node: width for node, width in everything.items() if node not in shares_grad}
+            grads, self.grad_columns = place_all(owned)
+        elif purpose == DERIVATIVES:
+            grads, self.grad_columns = self.place_gradients(operations, output, shares_grad)
+        if purpose == DERIVATIVES:
+            tangents, self.tangent_columns = place_all(everything)
+        return [
+            (
+                width,
+                values.get(shares_value.get(node, node), -1),
+                grads.get(shares_grad.get(node, node), -1),
+                tangents.get(node, -1),
+            )
+            for node, width in widths.items()
+        ]
+
+    def place_values(self, operations, output, purpose, shares, gathers):
+        """Places of the values of the nodes that have a buffer of their own."""
+        widths = self.graph.widths
+        owned = {op.output: widths[op.output] for op in operations if op.output not in shares}
+        if gathers:
+            owned = {0: widths[0], **owned}
+        if purpose != PREDICTION:
+            return place_all(owned)
+        needed = {node: (-1.0, -1.0) for node in owned}
+        for moment, op in enumerate(operations):
+            for node in (op.input, op.input2, op.output):
+                owner = shares.get(node, node)
+                if owner in needed:
+                    first = needed[owner][0]
+                    needed[owner] = (moment if first < 0 and node == op.output else first, moment)
+        if shares.get(output, output) in needed:
+            needed[shares.get(output, output)] = (needed[shares.get(output, output)][0], np.inf)
+        return place({node: (widths[node], *needed[node]) for node in owned})
+
+    def place_gradients(self, operations, output, shares):
+        """The same of the gradients, as the operations are passed backward."""
+        widths = self.graph.widths
+        needed = {shares.get(output, output): (-1, -1)}
+        for moment, op in enumerate(reversed(operations)):
+            for node in (op.output, op.input, op.input2):
+                if node > 0:
+                    owner = shares.get(node, node)
+                    needed[owner] = (needed.get(owner, (moment, moment))[0], moment)
+        needed.pop(0, None)
+        return place({node: (widths[node], *moments) for node, moments in needed.items()})
+
+    def place_blocks(self, operations, purpose):
+        """The blocks, with mirrors where a backward pass, or a forward pass with few outputs, reads W^T."""
+        cdef int64_t lanes = self.kernels.vector_bytes // self.dtype.itemsize
+        rows, place = [], 0
+        for block in self.graph.blocks:
+            op = self.graph.operations[block.operation]
+            mirror = -1
+            is_weight = op.kind == "dense" and op.first_block == len(rows)
+            if is_weight and (
+                purpose in (DERIVATIVES, INSPECTION)
+                or (purpose == TRAINING and (op.input > 0 or (4 * block.cols <= lanes and not self.is_sparse)))
+            ):
+                mirror = place
+                place += -(-block.size // ALIGNMENT) * ALIGNMENT
+            rows.append((block.operation, block.offset, block.rows, block.cols, mirror, block.group))
+        self.mirror_size = place
+        self.blocks = structs(rows, BLOCK)
+
+    def place_operations(self, operations, output, purpose):
+        """The operations; `adds` says where gradients of several readers of a node meet."""
+        cdef int64_t lanes = self.kernels.vector_bytes // self.dtype.itemsize
+        rows, written = [], {output}
+        for op in reversed(operations):
+            adds = 0
+            for bit, node in ((1, op.input), (2, op.input2)):
+                if node in written:
+                    adds |= bit
+                if node >= 0:
+                    written.add(node)
+            kind, argument = op.kind, op.argument
+            if kind == "dense":
+                cols = self.graph.blocks[op.first_block].cols
+                argument = int(purpose == TRAINING and 4 * cols <= lanes)
+                if self.is_sparse and op.input == 0:
+                    kind, argument = "dense_sparse", 0
+            rows.append((KINDS[kind], op.input, op.input2, op.output, adds, op.first_block, op.n_blocks, argument))
+        self.operations = structs(rows[::-1], OPERATION)
+
+    @property
+    def is_by_rows(self):
+        """bool: whether the gradients of all blocks can be taken over runs of rows."""
+        return all(NAMES[kind] in KINDS_BY_ROWS for kind in self.operations["kind"])
+
+    @property
+    def has_second_derivatives(self):
+        """bool: whether every kind has the tangents that a product with the Hessian needs."""
+        cdef int64_t i
+        for i in range(self.c.n_operations):
+            if self.kernels.kinds[self.c.operations[i].kind].backward_tangent == NULL:
+                return False
+        return True

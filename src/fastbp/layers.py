@@ -1,0 +1,281 @@
+"""Layers as objects: what a network is made of.
+
+A layer describes itself: it emits operations into the computational graph, names the parameters that they own, and
+fills in their first values. `fastbp.Network` and the estimators compile the graph into a program of kernels
+(``fastbp.kernels.program``).
+
+==============  ============================  =========================================
+layer           output                        parameters
+==============  ============================  =========================================
+`Dense`         ``f(x W + b)``                W (fan_in, units), b (units,)
+`Activation`    ``f(x)``                      none
+`Residual`      ``x + layers(x)``             those of its layers
+`Scale`         ``x * s``                     s (width,), a factor for each feature
+==============  ============================  =========================================
+
+A new layer is one class here; a new kind of operation is one file in ``kernels/kinds/`` besides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+
+import numpy as np
+
+from fastbp.activations import name_of
+from fastbp.kernels.dispatch import ACTIVATIONS
+from fastbp.kernels.graph import Group
+
+__all__ = ["Activation", "Dense", "Layer", "Residual", "Scale"]
+
+
+class Layer:
+    """Base class of all layers.
+
+    A subclass is a dataclass with a method ``emit(builder, node)``, which appends operations to a
+    `fastbp.kernels.graph.GraphBuilder` and returns the node that holds its output, and, if it owns parameters,
+    ``initialize(blocks, draw)``.
+    """
+
+    def emit(self, builder, node: int) -> int:
+        """Append the layer's operations.
+
+        Parameters
+        ----------
+        builder : GraphBuilder
+        node : int
+            The node that the layer reads.
+
+        Returns
+        -------
+        int
+            The node that holds its output.
+        """
+        raise TypeError(f"{type(self).__name__} must have a method emit(builder, node)")
+
+    def initialize(self, blocks, draw):
+        """Fill in the first values of the parameters of one of the layer's operations.
+
+        Parameters
+        ----------
+        blocks : list of ndarray
+            Views of the operation's parameters.
+        draw : callable
+            ``draw(fan_in, fan_out) -> (W, b)``: the network's initializer.
+        """
+        raise TypeError(f"{type(self).__name__} owns {len(blocks)} blocks of parameters and must have initialize")
+
+
+@dataclass
+class Dense(Layer):
+    """A fully connected layer: ``f(x W + b)``.
+
+    Parameters
+    ----------
+    units : int
+        Width of the output.
+    activation : str or object of `fastbp.activations`, default="identity"
+        The function f.
+    use_bias : bool, default=True
+        Whether to add b.
+    learning_rate_factor : float, default=1.0
+        The learning rate of W and b is multiplied by it.
+    penalty_factor : float, default=1.0
+        The L2 penalty ``alpha`` on W is multiplied by it; b is not penalized.
+    """
+
+    units: int
+    activation: object = "identity"
+    use_bias: bool = True
+    learning_rate_factor: float = 1.0
+    penalty_factor: float = 1.0
+
+    def __post_init__(self):
+        check_integer("units", self.units)
+        name_of(self.activation)
+        check_factor("learning_rate_factor", self.learning_rate_factor)
+        check_factor("penalty_factor", self.penalty_factor)
+
+    def emit(self, builder, node):
+        """Append x W + b, and f unless it is the identity.
+
+        Parameters
+        ----------
+        builder, node
+            As for `Layer.emit`.
+
+        Returns
+        -------
+        int
+        """
+        fan_in, rate = builder.widths[node], float(self.learning_rate_factor)
+        blocks = [("W", (fan_in, int(self.units)), Group(rate, penalty=float(self.penalty_factor)))]
+        if self.use_bias:
+            blocks.append(("b", (int(self.units),), Group(rate)))
+        node = builder.emit("dense", node, self.units, blocks=blocks, layer=self)
+        return Activation(self.activation).emit(builder, node) if name_of(self.activation) != "identity" else node
+
+    def initialize(self, blocks, draw):
+        """W and b as the network's initializer draws them.
+
+        Parameters
+        ----------
+        blocks, draw
+            As for `Layer.initialize`.
+        """
+        W, b = draw(*blocks[0].shape)
+        for block, values in zip(blocks, (W, b), strict=False):
+            block[...] = values
+
+
+@dataclass
+class Activation(Layer):
+    """A function of each number, or for softmax of each row: ``f(x)``.
+
+    Parameters
+    ----------
+    activation : str or object of `fastbp.activations`
+    """
+
+    activation: object
+
+    def __post_init__(self):
+        name_of(self.activation)
+
+    def emit(self, builder, node):
+        """Append f(x).
+
+        Parameters
+        ----------
+        builder, node
+            As for `Layer.emit`.
+
+        Returns
+        -------
+        int
+        """
+        number = ACTIVATIONS[name_of(self.activation)]
+        return builder.emit("activation", node, builder.widths[node], argument=number, layer=self)
+
+
+@dataclass
+class Residual(Layer):
+    """A connection past some layers: ``x + layers(x)`` (He, Zhang, Ren and Sun, 2016, Deep residual learning for image
+    recognition, eq. 1).
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Their last output must be as wide as x.
+    """
+
+    layers: Sequence = field(default_factory=list)
+
+    def __post_init__(self):
+        self.layers = list(check_layers("layers", self.layers))
+
+    def emit(self, builder, node):
+        """Append the layers, and the sum.
+
+        Parameters
+        ----------
+        builder, node
+            As for `Layer.emit`.
+
+        Returns
+        -------
+        int
+        """
+        end = node
+        for layer in self.layers:
+            end = layer.emit(builder, end)
+        width = builder.widths[node]
+        if end == node or builder.widths[end] != width:
+            raise ValueError(
+                f"the layers of a Residual must end with the width that they begin with, {width}; got "
+                f"{builder.widths[end]} from {self.layers}"
+                if end != node
+                else "a Residual needs at least one layer"
+            )
+        return builder.emit("add", node, width, input2=end, layer=self)
+
+
+@dataclass
+class Scale(Layer):
+    """A trained factor for each feature: ``x * s``.
+
+    Parameters
+    ----------
+    initial : float, default=1.0
+        First value of all factors.
+    learning_rate_factor : float, default=1.0
+        The learning rate of s is multiplied by it.
+    """
+
+    initial: float = 1.0
+    learning_rate_factor: float = 1.0
+
+    def __post_init__(self):
+        if isinstance(self.initial, bool) or not isinstance(self.initial, Real) or not np.isfinite(self.initial):
+            raise ValueError(f"initial must be a finite number, got {self.initial!r}")
+        check_factor("learning_rate_factor", self.learning_rate_factor)
+
+    def emit(self, builder, node):
+        """Append x * s.
+
+        Parameters
+        ----------
+        builder, node
+            As for `Layer.emit`.
+
+        Returns
+        -------
+        int
+        """
+        width = builder.widths[node]
+        blocks = [("s", (width,), Group(float(self.learning_rate_factor)))]
+        return builder.emit("scale", node, width, blocks=blocks, layer=self)
+
+    def initialize(self, blocks, draw):
+        """All factors alike.
+
+        Parameters
+        ----------
+        blocks, draw
+            As for `Layer.initialize`.
+        """
+        blocks[0][...] = self.initial
+
+
+def check_layers(name, layers):
+    """The layers as a list; TypeError unless each of them is a `Layer`.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the message.
+    layers : sequence of Layer
+
+    Returns
+    -------
+    list of Layer
+    """
+    if isinstance(layers, (str, Layer)) or not hasattr(layers, "__iter__"):
+        raise TypeError(f"{name} must be a list of objects of fastbp.layers, got {layers!r}")
+    layers = list(layers)
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{name}[{i}] must be an object of fastbp.layers, such as Dense(64, 'relu'); got {layer!r}")
+    return layers
+
+
+def check_integer(name, value):
+    """ValueError unless the value is an integer of at least 1."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+
+
+def check_factor(name, value):
+    """ValueError unless the value is a finite number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not (np.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")

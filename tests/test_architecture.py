@@ -51,6 +51,7 @@ LEVELS = [
     {"fastbp.activations", "fastbp.derivatives", "fastbp.optimizers", "fastbp.schedules"},
     {"fastbp.layers", "fastbp.losses"},
     {"fastbp.checks"},
+    {"fastbp.base_network"},
     {"fastbp.network"},
     {"fastbp.training"},
     {"fastbp.config", "fastbp.estimators"},

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.sparse import issparse
 
 from fastbp.activations import name_of
-from fastbp.data import check_weight_scale, indicator_csr, real_array, summed_csr
+from fastbp.data import check_weight_scale, dense, indicator_csr, real_array, summed_csr
+from fastbp.kernels._doors import check_shape
 from fastbp.losses import FunctionLoss, resolve
 
 
@@ -87,6 +88,11 @@ def kernel_loss(loss, output_activation):
     """What the kernels take for a loss: a `FunctionLoss`, or a name."""
     resolved = resolve(loss, output_activation)
     return resolved if isinstance(resolved, FunctionLoss) else resolved.name
+
+
+def checked_array(name, array, shape, dtype):
+    """An argument as a C-contiguous, aligned array of a dtype; ValueError unless it has this shape."""
+    return dense(name, check_shape(name, real_array(name, array), shape), dtype)
 
 
 def checked_X(X, n_features):

@@ -1,0 +1,314 @@
+"""Layers, settings and parameters of a network; copies and pickles.
+
+A network knows layers, sizes, offsets and names. Its parameters, and every gradient and optimizer moment that belongs
+to it, are each one flat array in the same layout::
+
+    W_1 (row by row), W_2, ..., W_L, b_1, b_2, ..., b_L
+
+so that a copy of the weights is one copy, an average is one axpy, and L-BFGS needs no packing.
+"""
+
+from collections.abc import Callable
+from copy import copy, deepcopy
+from inspect import signature
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastbp.activations import name_of
+from fastbp.checks import (
+    check_memory,
+    checked_alpha,
+    checked_dtype,
+    checked_layer_sizes,
+    checked_n_features,
+    checked_n_threads,
+    checked_weight,
+    checked_X,
+    checked_y,
+    hidden_activations,
+    kernel_loss,
+)
+from fastbp.data import make_data, real_array
+from fastbp.initializers import INITIALIZERS, legacy_generator
+from fastbp.kernels._doors import check_name, check_shape
+from fastbp.kernels.graph import GraphBuilder
+from fastbp.kernels.program import Program, drops_link
+from fastbp.layers import Activation, Dense, check_layers
+from fastbp.losses import Loss
+from fastbp.versions import note_version, warn_if_other_version
+
+
+class BaseNetwork:
+    """Base of `Network`: the graph of its layers, its settings, and the flat vector of its parameters."""
+
+    def _define(
+        self,
+        layer_sizes=None,
+        activation="relu",
+        output_activation="identity",
+        loss="squared_error",
+        alpha=0.0,
+        dtype=np.float64,
+        n_threads=None,
+        layers=None,
+        n_features=None,
+    ):
+        """Everything but the parameters, checked."""
+        if (layer_sizes is None) == (layers is None):
+            raise ValueError(
+                "a network is made of layer_sizes or of layers: give one of them, got "
+                f"layer_sizes={layer_sizes!r} and layers={layers!r}"
+            )
+        if layers is None:
+            sizes = checked_layer_sizes(layer_sizes)
+            n_features = sizes[0]
+            hidden, first = hidden_activations(activation, len(sizes) - 2)
+            layers = [*(Dense(n, f) for n, f in zip(sizes[1:], hidden, strict=False)), Dense(sizes[-1])]
+            self._definition = {"layer_sizes": sizes, "activation": hidden or first or ()}
+        else:
+            n_features = checked_n_features(n_features)
+            layers = deepcopy(check_layers("layers", layers))
+            self._definition = {"layers": layers, "n_features": n_features}
+        self.layers = tuple(layers)
+        self.graph = graph_of(self.layers, n_features, name_of(output_activation))
+        # what decides the bound of the initial parameters
+        self.hidden_activation = self.graph.first_activation if layer_sizes is None else first
+        self.dtype = checked_dtype(dtype)
+        self.n_params, self.n_coefs = self.graph.n_params, self.graph.n_coefs
+        shapes = self.graph.dense_shapes
+        self.layer_sizes = (n_features, *(fan_out for _, fan_out in shapes))
+        check_memory(self.layer_sizes, self.n_params, self.dtype)
+        self.n_outputs = self.graph.n_outputs
+        self.activations = self.graph.activations
+        self.n_weights, self.n_input_weights = sum(i * o for i, o in shapes), self.graph.n_input_weights
+        self.loss = copy(loss) if isinstance(loss, Loss) else loss
+        self.kernel_loss = kernel_loss(loss, self.graph.output_activation)
+        self.alpha = checked_alpha(alpha)
+        self.n_threads = checked_n_threads(n_threads)
+        self._programs = {}
+
+    def _bind(self):
+        """Make what points into the flat vector: the views; compiled forward passes are made when they are needed."""
+        self.coefs, self.intercepts = self.split(self._params)
+        self._predictors = {}
+
+    @property
+    def blocks(self) -> dict[str, NDArray]:
+        """dict of str to ndarray: every block of parameters by its name, as a view into `params`.
+
+        W_1, W_2, ... are the weights of the fully connected layers, b_1, ... their biases, s_1, ... the factors of
+        `Scale` layers; in the order of `params`.
+        """
+        return self.split_blocks(self._params)
+
+    def split_blocks(self, flat: NDArray) -> dict[str, NDArray]:
+        """Views of a flat vector in the parameters' layout, such as a gradient, by the names of the blocks.
+
+        Parameters
+        ----------
+        flat : array-like of shape (n_params,)
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
+        flat = check_shape("flat", np.asarray(flat), (self.n_params,))
+        blocks = sorted(self.graph.blocks, key=lambda block: block.offset)
+        return {b.name: flat[b.offset : b.offset + b.size].reshape(b.shape) for b in blocks}
+
+    def program(self, purpose, raw=False, sparse=False, gathers=False):
+        """The network's graph compiled for a purpose; kept for later calls.
+
+        Parameters
+        ----------
+        purpose, raw, sparse, gathers
+            As for `fastbp.kernels.program.Program`.
+
+        Returns
+        -------
+        Program
+        """
+        key = (purpose, raw, sparse, gathers)
+        found = self._programs.get(key)
+        if found is None:  # two threads may compile one each, which are alike
+            found = Program(self.graph, self.dtype, purpose, raw=raw, sparse=sparse, gathers=gathers)
+            self._programs[key] = found
+        return found
+
+    @property
+    def gives_loss_raw_output(self) -> bool:
+        """bool: whether the loss is given the output before the output activation: a function, or a loss that contains
+        this activation."""
+        return drops_link(self.graph, None if callable(self.loss) else self.kernel_loss)
+
+    def initialize(
+        self,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+        initializer: str = "glorot_uniform",
+    ):
+        """Draw new parameters.
+
+        Parameters
+        ----------
+        random_state : int, RandomState, Generator or None
+        initializer : str
+            A name in ``fastbp.initializers.INITIALIZERS``.
+        """
+        rng = legacy_generator(random_state)
+        check_name("initializer", initializer, INITIALIZERS)
+        draw = INITIALIZERS[initializer]
+        blocks = self.blocks
+        for op in self.graph.operations:
+            own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
+            if own:
+                op.layer.initialize(
+                    [blocks[block.name] for block in own],
+                    lambda fan_in, fan_out: draw(fan_in, fan_out, self.hidden_activation, rng),
+                )
+
+    @property
+    def params(self) -> NDArray:
+        """ndarray of shape (n_params,): the flat parameters."""
+        return self._params
+
+    @params.setter
+    def params(self, values: ArrayLike):
+        if values is not self._params:
+            values = real_array("params", values)
+            if values.shape != (self.n_params,):
+                raise ValueError(f"params must have shape ({self.n_params},), got {values.shape}")
+            self._params[...] = values
+
+    def split(self, flat: NDArray) -> tuple[list[NDArray], list[NDArray]]:
+        """Views of a flat vector in the parameters' layout, such as a gradient.
+
+        Parameters
+        ----------
+        flat : array-like of shape (n_params,)
+            The views are into it, if it is an ndarray.
+
+        Returns
+        -------
+        coefs, intercepts : list of ndarray
+            The weights and the biases of the fully connected layers.
+        """
+        flat = check_shape("flat", np.asarray(flat), (self.n_params,))
+        coefs, intercepts = [], []
+        for W, b in self.graph.dense_blocks:
+            coefs.append(flat[W.offset : W.offset + W.size].reshape(W.shape))
+            if b is not None:
+                intercepts.append(flat[b.offset : b.offset + b.size])
+        return coefs, intercepts
+
+    def flops(self, n_rows: int, backward: bool = True) -> int:
+        """Floating-point operations of one pass over `n_rows` rows: 2 for each weight and row forward, and 4
+        backward, less the unneeded gradient of the input.
+
+        Parameters
+        ----------
+        n_rows : int
+        backward : bool
+            Whether the backward pass counts.
+        """
+        return n_rows * (6 * self.n_weights - 2 * self.n_input_weights if backward else 2 * self.n_weights)
+
+    def with_loss(self, loss: str | Loss | Callable) -> Self:
+        """The same network, parameters shared, with another loss.
+
+        Parameters
+        ----------
+        loss : str, Loss or callable
+            As for the constructor.
+
+        Returns
+        -------
+        Network
+            To edit the parameters of one is to edit those of the other.
+        """
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.loss = copy(loss) if isinstance(loss, Loss) else loss
+        other.kernel_loss = kernel_loss(loss, self.graph.output_activation)
+        return other
+
+    def _check_X(self, X):
+        return checked_X(X, self.graph.n_features)
+
+    def _make_data(self, X, y, sample_weight):
+        """The `Data` of an X that was checked already, and of a y and weights that were not."""
+        n = X.shape[0]
+        y = checked_y(y, n, self.n_outputs, self.graph.output_activation)
+        return make_data(X, y, checked_weight(sample_weight, n, self.dtype), self.n_outputs, self.dtype)
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """A copy with parameters and arithmetic of another dtype.
+
+        Parameters
+        ----------
+        dtype : float32 or float64
+
+        Returns
+        -------
+        Network
+        """
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.dtype = checked_dtype(dtype)
+        if other.dtype != self.dtype:
+            other._programs = {}
+        other._params = self._params.astype(other.dtype)
+        other._bind()
+        return other
+
+    def copy(self) -> Self:
+        """An independent network with the same parameters."""
+        return self.astype(self.dtype)
+
+    def __getstate__(self):
+        # everything else follows from these: what a pickle tells is checked as what a user tells
+        settings = {name: getattr(self, name) for name in ("loss", "alpha", "dtype", "n_threads")}
+        settings["output_activation"] = self.graph.output_activation
+        return note_version({**self._definition, **settings, "params": self._params})
+
+    def __setstate__(self, state):
+        if not isinstance(state, dict):
+            raise TypeError(f"the state in the pickle of a Network must be a dict, got {type(state).__name__}")
+        state = warn_if_other_version(state, "Network")
+        names = {*signature(self._define).parameters, "params"}
+        names -= {"layer_sizes", "activation"} if "layers" in state else {"layers", "n_features"}
+        if state.keys() != names:
+            raise ValueError(
+                f"the pickle of a Network must hold {', '.join(sorted(names))}; got {', '.join(map(str, state))}"
+            )
+        params = state.pop("params")
+        self._define(**state)
+        if not isinstance(params, np.ndarray) or params.dtype != self.dtype or params.shape != (self.n_params,):
+            raise ValueError(f"the params in the pickle of a Network must be {self.n_params} numbers of {self.dtype}")
+        # read-only where the pickle's buffers, or a memory map, are not to be written to: training writes
+        self._params = np.require(params, self.dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE", "ENSUREARRAY"])
+        self._bind()
+
+    def __deepcopy__(self, memo):
+        return self.copy()
+
+    def __repr__(self):
+        sizes = "-".join(map(str, self.layer_sizes))
+        names = ", ".join(self.activations)
+        loss = getattr(self.loss, "__name__", self.loss)
+        kinds = "" if self.graph.is_dense_stack else f" in {len(self.graph.operations)} operations"
+        return f"<Network {sizes}{kinds}, {names}; {loss}; {self.n_params:,} parameters, {self.dtype}>"
+
+
+def graph_of(layers, n_features, output_activation):
+    """The computational graph of some layers and the output activation behind them."""
+    builder = GraphBuilder(n_features)
+    node = 0
+    for layer in layers:
+        node = layer.emit(builder, node)
+    if not builder.blocks:
+        raise ValueError(f"layers must have parameters to train, got {list(layers)}")
+    if output_activation != "identity" or builder.operations[-1].kind != "activation":
+        Activation(output_activation).emit(builder, node)
+    return builder.finish()

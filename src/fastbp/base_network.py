@@ -32,7 +32,7 @@ from fastbp.checks import (
 )
 from fastbp.data import make_data, real_array
 from fastbp.initializers import INITIALIZERS, legacy_generator
-from fastbp.kernels._doors import check_name, check_shape
+from fastbp.kernels._arguments import check_name, check_shape
 from fastbp.kernels.graph import GraphBuilder
 from fastbp.kernels.program import Program, drops_link
 from fastbp.layers import Activation, Dense, check_layers

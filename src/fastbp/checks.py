@@ -12,7 +12,7 @@ from scipy.sparse import issparse
 
 from fastbp.activations import name_of
 from fastbp.data import check_weight_scale, dense, indicator_csr, real_array, summed_csr
-from fastbp.kernels._doors import check_shape
+from fastbp.kernels._arguments import check_shape
 from fastbp.losses import FunctionLoss, resolve
 
 

@@ -23,7 +23,7 @@ FLOW = gradient_flow()
 MODEL = MLPClassifier((2,), max_iter=20, tol=1, n_iter_no_change=1, random_state=0, callbacks=FLOW)
 MODEL.fit(X, X[:, 0] > 0)
 
-DOORS = {
+DISPLAYS = {
     "LossCurveDisplay": lambda **ax: LossCurveDisplay.from_estimator(MODEL, **ax),
     "GradientFlowDisplay": lambda **ax: GradientFlowDisplay.from_flow(FLOW, **ax),
     "WeightsDisplay": lambda **ax: WeightsDisplay.from_estimator(MODEL, **ax),
@@ -32,17 +32,17 @@ DOORS = {
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "matplotlib.pyplot"])
-@pytest.mark.parametrize("name", DOORS)
+@pytest.mark.parametrize("name", DISPLAYS)
 def test_without_matplotlib(name, missing, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=rf"{name} draws with matplotlib.*pip install 'fastbp\[plot\]'`"):
-        DOORS[name]()
+        DISPLAYS[name]()
 
 
-@pytest.mark.parametrize("name", DOORS)
+@pytest.mark.parametrize("name", DISPLAYS)
 def test_given_axes(name, pyplot):
     figure, (left, right) = pyplot.subplots(1, 2)
-    display = DOORS[name](ax=right)
+    display = DISPLAYS[name](ax=right)
     assert display.ax_ is right
     assert display.figure_ is figure
     assert not left.has_data()
@@ -52,9 +52,9 @@ def test_given_axes(name, pyplot):
     assert display.ax_ is left
 
 
-@pytest.mark.parametrize("name", DOORS)
+@pytest.mark.parametrize("name", DISPLAYS)
 def test_new_figure(name, pyplot, labels_apart):
-    display = DOORS[name]()
+    display = DISPLAYS[name]()
     assert display.figure_ is display.ax_.figure
     assert pyplot.get_fignums() == [display.figure_.number]
     assert labels_apart(display.figure_) > 3

@@ -1,4 +1,4 @@
-"""Every number of a traced pass against its NumPy twin, the doors it went through, and the compiled gradient."""
+"""Every number of a traced pass against NumPy, the public functions of the kernels, and the compiled gradient."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_hidden_activation(hidden, weighted):
     network = Network(SIZES, hidden, alpha=0.1, random_state=3)
     trace = check_trace(network, X, y, weight if weighted else None, 1e-12)
     for below, layer in zip(trace.layers, trace.layers[1:], strict=False):
-        # through the layer's own doors, to the bit
+        # equal to the public functions of the layer, bit for bit
         assert_array_equal(below.dA, dense_backward(layer.delta, layer.inputs, layer.W, layer.z)[0])
         assert_array_equal(below.delta, activation_backward(below.dA, below.a, hidden, Z=below.z))
 

@@ -1,7 +1,8 @@
 """The kernels: arrays in, arrays out; float32 and float64; no GIL while they run.
 
-Doors for users stand here; Cython code can ``cimport`` the pointer kernels from ``fastbp.kernels.dense`` and the table
-of all of them from ``fastbp.kernels.dispatch``, with `get_include` among its include directories.
+These are the public functions, which check their arguments. Cython code can ``cimport`` the kernels that take pointers
+from ``fastbp.kernels.dense``, and the table of all kernels from ``fastbp.kernels.dispatch``, with `get_include` among
+its include directories.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Doors to the activations, each function beside its derivative (`activations.h`).
+"""Public functions of the activations and their derivatives (`activations.h`).
 
 An activation maps the pre-activation z of a layer to its output a. All but softmax work on single elements;
 softmax works on rows.
@@ -6,7 +6,7 @@ softmax works on rows.
 
 from fastbp.kernels.dispatch cimport kernels_for
 
-from fastbp.kernels._doors import as_input, as_output, check_name, check_shape
+from fastbp.kernels._arguments import as_input, as_output, check_name, check_shape
 from fastbp.kernels.dispatch import ACTIVATIONS, NEEDS_PREACTIVATION
 
 ctypedef fused real:

@@ -1,4 +1,4 @@
-"""The dense layer, forward and backward: doors for users over the kernels that train.
+"""Public functions of the dense layer, forward and backward, which call the kernels of training.
 
     forward     Z = X W + b         A = f(Z)
     backward    delta = dA * f'(Z)
@@ -15,7 +15,7 @@ from libc.stdint cimport int64_t
 
 from fastbp.kernels.dispatch cimport kernels_for, kernels_t
 
-from fastbp.kernels._doors import as_input, as_output, check_name, check_shape
+from fastbp.kernels._arguments import as_input, as_output, check_name, check_shape
 from fastbp.kernels.dispatch import ACTIVATIONS, NEEDS_PREACTIVATION
 
 ctypedef fused real:

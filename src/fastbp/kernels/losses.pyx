@@ -1,4 +1,4 @@
-"""Doors to the losses, each beside its gradient (`losses.h`).
+"""Public functions of the losses and their derivatives (`losses.h`).
 
 ======================  ========================================================  =====================
 name                    loss of a row, summed over its outputs                    canonical activation
@@ -16,7 +16,7 @@ import numpy as np
 
 from fastbp.kernels.dispatch cimport kernels_for
 
-from fastbp.kernels._doors import as_input, as_output, check_name, check_shape
+from fastbp.kernels._arguments import as_input, as_output, check_name, check_shape
 from fastbp.kernels.dispatch import LOSSES
 
 ctypedef fused real:

@@ -1,4 +1,4 @@
-"""Doors to the updates: what turns a gradient into new weights (`optimizers.h`).
+"""Public functions that update weights by their gradient (`optimizers.h`).
 
     sgd     v = momentum v - eta g;  w += v,  or with Nesterov's look-ahead  w += momentum v - eta g
     adam    m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
@@ -10,7 +10,7 @@ Kingma and Ba (2015), Adam: a method for stochastic optimization.
 
 from fastbp.kernels.dispatch cimport MAX_STATES, kernels_for, optimizer_t
 
-from fastbp.kernels._doors import as_input, as_output
+from fastbp.kernels._arguments import as_input, as_output
 from fastbp.kernels.dispatch import OPTIMIZERS
 
 ctypedef fused real:

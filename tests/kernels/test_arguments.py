@@ -1,4 +1,5 @@
-"""What the doors let in, what they turn away, and how they say so; `_doors.py`."""
+"""Arguments of the public functions of the kernels: what is accepted, what is refused, and the messages;
+`_arguments.py`."""
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from fastbp.kernels import (
     loss_rows,
     sgd_update,
 )
-from fastbp.kernels._doors import as_input, as_output, check_name
+from fastbp.kernels._arguments import as_input, as_output, check_name
 from layouts import LAYOUTS, misaligned, read_only
 
 N, FAN_IN, FAN_OUT = 5, 3, 4
@@ -27,8 +28,8 @@ X, W, b = RNG.normal(size=(N, FAN_IN)), RNG.normal(size=(FAN_IN, FAN_OUT)), RNG.
 Z, A, dA, Y = RNG.uniform(0.1, 0.9, size=(4, N, FAN_OUT))
 g = RNG.normal(size=N)
 
-# door: (function, its inputs by name)
-DOORS = {
+# name: (function, its inputs by name)
+FUNCTIONS = {
     "dense_forward": (lambda **k: dense_forward(**k), dict(X=X, W=W, b=b)),
     "dense_backward": (lambda **k: dense_backward(activation="gelu", **k), dict(dA=dA, X=X, W=W, A=A, Z=Z)),
     "activation_forward": (lambda **k: activation_forward(activation="tanh", **k), dict(Z=Z)),
@@ -41,7 +42,7 @@ DOORS = {
     "loss_gradient": (lambda **k: loss_gradient(loss="poisson", **k), dict(Y=Y, A=A)),
     "loss_curvature": (lambda **k: loss_curvature(loss="poisson", **k), dict(Y=Y, A=A)),
 }
-# door: outputs by name, with their shapes
+# name of the function: outputs by name, with their shapes
 OUTPUTS = {
     "dense_forward": dict(out=(N, FAN_OUT), Z=(N, FAN_OUT)),
     "dense_backward": dict(dX=(N, FAN_IN), dW=(FAN_IN, FAN_OUT), db=(FAN_OUT,)),
@@ -57,23 +58,23 @@ UPDATES = {
     "sgd_update": (lambda g, **k: sgd_update(g, learning_rate=0.1, **k), ("w", "velocity")),
     "adam_update": (lambda g, **k: adam_update(g, t=1, **k), ("w", "m", "v")),
 }
-INPUTS = [(door, name) for door, (_, inputs) in DOORS.items() for name in inputs]
-PLACES = [(door, name) for door, outputs in OUTPUTS.items() for name in outputs]
+INPUTS = [(kernel, name) for kernel, (_, inputs) in FUNCTIONS.items() for name in inputs]
+PLACES = [(kernel, name) for kernel, outputs in OUTPUTS.items() for name in outputs]
 
 
-def results(door, **changes):
-    function, inputs = DOORS[door]
+def results(kernel, **changes):
+    function, inputs = FUNCTIONS[kernel]
     found = function(**{**inputs, **changes})
     return found if isinstance(found, tuple) else (found,)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize(("door", "name"), INPUTS)
-def test_layout_of_an_input(door, name, layout):
-    array = DOORS[door][1][name]
+@pytest.mark.parametrize(("kernel", "name"), INPUTS)
+def test_layout_of_an_input(kernel, name, layout):
+    array = FUNCTIONS[kernel][1][name]
     given = LAYOUTS[layout](array)
     before = np.array(given)
-    for actual, expected in zip(results(door, **{name: given}), results(door), strict=True):
+    for actual, expected in zip(results(kernel, **{name: given}), results(kernel), strict=True):
         assert_array_equal(actual, expected)
     assert_array_equal(given, before)
 
@@ -93,66 +94,70 @@ def test_layout_of_a_gradient(update, layout):
 
 
 @pytest.mark.parametrize("kind", [bool, np.int8, np.uint16, np.int64])
-@pytest.mark.parametrize(("door", "name"), INPUTS)
-def test_integers_become_reals(door, name, kind):
-    array = (DOORS[door][1][name] > 0.5).astype(kind)
-    if door.startswith("loss") and name == "A":
+@pytest.mark.parametrize(("kernel", "name"), INPUTS)
+def test_integers_become_reals(kernel, name, kind):
+    array = (FUNCTIONS[kernel][1][name] > 0.5).astype(kind)
+    if kernel.startswith("loss") and name == "A":
         array = np.ones_like(array)  # poisson means are positive
     for dtype in (np.float32, np.float64):
-        decides = name == DECIDES.get(door, "A")
+        decides = name == DECIDES.get(kernel, "A")
         if decides and dtype == np.float32:
             continue  # integers decide for float64
-        inputs = {k: v.astype(dtype) for k, v in DOORS[door][1].items()}
-        actual = results(door, **{**inputs, name: array})
-        expected = results(door, **{**inputs, name: array.astype(dtype)})
+        inputs = {k: v.astype(dtype) for k, v in FUNCTIONS[kernel][1].items()}
+        actual = results(kernel, **{**inputs, name: array})
+        expected = results(kernel, **{**inputs, name: array.astype(dtype)})
         for ours, theirs in zip(actual, expected, strict=True):
             assert ours.dtype == theirs.dtype
             assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("bad", [complex, object, "U3", np.float16, np.longdouble, "M8[s]"])
-@pytest.mark.parametrize(("door", "name"), INPUTS)
-def test_dtype_of_an_input(door, name, bad):
+@pytest.mark.parametrize(("kernel", "name"), INPUTS)
+def test_dtype_of_an_input(kernel, name, bad):
     if np.dtype(bad) == np.float64:
         pytest.skip("long double is double here")
-    array = np.zeros(DOORS[door][1][name].shape, bad)
+    array = np.zeros(FUNCTIONS[kernel][1][name].shape, bad)
     with pytest.raises(TypeError, match=f"^{name} must (hold real numbers|be float32 or float64)"):
-        results(door, **{name: array})
+        results(kernel, **{name: array})
 
 
-@pytest.mark.parametrize(("door", "name"), [(door, name) for door, name in INPUTS if len(DOORS[door][1]) > 1])
-def test_inputs_of_two_dtypes(door, name):
-    array = DOORS[door][1][name].astype(np.float32)
+@pytest.mark.parametrize(
+    ("kernel", "name"), [(kernel, name) for kernel, name in INPUTS if len(FUNCTIONS[kernel][1]) > 1]
+)
+def test_inputs_of_two_dtypes(kernel, name):
+    array = FUNCTIONS[kernel][1][name].astype(np.float32)
     with pytest.raises(TypeError, match=r"is float(32|64) where the arguments before it are float"):
-        results(door, **{name: array})
+        results(kernel, **{name: array})
 
 
-@pytest.mark.parametrize(("door", "name"), INPUTS)
-def test_dimensions_of_an_input(door, name):
-    array = DOORS[door][1][name]
+@pytest.mark.parametrize(("kernel", "name"), INPUTS)
+def test_dimensions_of_an_input(kernel, name):
+    array = FUNCTIONS[kernel][1][name]
     with pytest.raises(ValueError, match=rf"^{name} must have {array.ndim} dimension\(s\)"):
-        results(door, **{name: array[None]})
+        results(kernel, **{name: array[None]})
 
 
-@pytest.mark.parametrize(("door", "name"), [(door, name) for door, name in INPUTS if len(DOORS[door][1]) > 1])
-def test_shape_of_an_input(door, name):
+@pytest.mark.parametrize(
+    ("kernel", "name"), [(kernel, name) for kernel, name in INPUTS if len(FUNCTIONS[kernel][1]) > 1]
+)
+def test_shape_of_an_input(kernel, name):
     # the message may name a later argument, which no longer fits the one that is wrong
-    array = DOORS[door][1][name]
+    array = FUNCTIONS[kernel][1][name]
     with pytest.raises(ValueError, match=r"must have shape .* to fit the other arguments, got"):
-        results(door, **{name: np.concatenate([array, array], axis=-1)})
+        results(kernel, **{name: np.concatenate([array, array], axis=-1)})
 
 
-@pytest.mark.parametrize(("door", "name"), PLACES)
-def test_output_is_filled_and_returned(door, name):
-    place = np.full(OUTPUTS[door][name], 7.0)
-    if (door, name) == ("dense_forward", "Z"):
+@pytest.mark.parametrize(("kernel", "name"), PLACES)
+def test_output_is_filled_and_returned(kernel, name):
+    place = np.full(OUTPUTS[kernel][name], 7.0)
+    if (kernel, name) == ("dense_forward", "Z"):
         assert dense_forward(X, W, b, "gelu", Z=place) is not place
         assert_array_equal(place, dense_forward(X, W, b))
         return
-    filled = results(door, **{name: place})
-    position = list(OUTPUTS[door]).index(name)
+    filled = results(kernel, **{name: place})
+    position = list(OUTPUTS[kernel]).index(name)
     assert filled[position] is place
-    assert_array_equal(place, results(door)[position])
+    assert_array_equal(place, results(kernel)[position])
 
 
 def reversed_rows(shape):
@@ -172,10 +177,10 @@ bad_output = pytest.mark.parametrize(("make", "error", "message"), BAD_OUTPUTS, 
 
 
 @bad_output
-@pytest.mark.parametrize(("door", "name"), PLACES)
-def test_unsuitable_output(door, name, make, error, message):
+@pytest.mark.parametrize(("kernel", "name"), PLACES)
+def test_unsuitable_output(kernel, name, make, error, message):
     with pytest.raises(error, match=f"^{name} {message}"):
-        results(door, **{name: make(OUTPUTS[door][name])})
+        results(kernel, **{name: make(OUTPUTS[kernel][name])})
 
 
 @bad_output
@@ -202,15 +207,20 @@ def test_overlap_of_gradient_weights_and_states(update):
 
 
 @pytest.mark.parametrize(
-    ("door", "name", "other"),
-    [(door, name, other) for door, name in PLACES for other in {**DOORS[door][1], **OUTPUTS[door]} if other != name],
+    ("kernel", "name", "other"),
+    [
+        (kernel, name, other)
+        for kernel, name in PLACES
+        for other in {**FUNCTIONS[kernel][1], **OUTPUTS[kernel]}
+        if other != name
+    ],
 )
-def test_overlap_of_an_output(door, name, other):
+def test_overlap_of_an_output(kernel, name, other):
     # square layers, so that every matrix can stand in for every other; a vector overlaps with a matrix's first row
     def array(name, memory):
         return memory[:8] if name in ("b", "db") else memory.reshape(8, 8)
 
-    function, inputs = DOORS[door]
+    function, inputs = FUNCTIONS[kernel]
     arrays = {k: array(k, np.full(64, 0.5)) for k in inputs}
     shared = np.full(64, 0.5)
     arrays |= {k: array(k, shared) for k in (name, other)}

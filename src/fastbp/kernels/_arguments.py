@@ -1,8 +1,8 @@
-"""The checks at the doors of the kernels: every array that comes in is looked at once, here.
+"""Checks of the arguments of the public functions of the kernels.
 
-Behind a door there are only pointers, so a door lets nothing pass that a pointer could not bear: the element type is
-float32 or float64 and the same for all arguments, shapes fit, inputs are contiguous (copied if need be, never
-written to), outputs are writeable and of the exact type.
+The kernels take pointers and check nothing. After these checks the element type is float32 or float64 and the same for
+all arguments, shapes match, inputs are contiguous (copied if necessary, never written to), and outputs are writeable
+and of exactly this type.
 """
 
 import numpy as np
@@ -16,13 +16,13 @@ def as_input(name, array, ndim, dtype=None):
     Parameters
     ----------
     name : str
-        What the caller calls the argument.
+        The argument's name, for messages.
     array : array-like
         float32 or float64 are kept, where `dtype` does not ask for the other; integers, booleans and sequences become
         `dtype`, or float64.
     ndim : int
     dtype : dtype or None
-        The type that the other arguments have.
+        The type of the other arguments.
 
     Raises
     ------

@@ -156,7 +156,10 @@ class EarlyStopping(LossStopping):
         return -self.patience.best
 
     def after_epoch(self):
-        """Score the parameters and keep them if they are the best. Returns the score."""
+        """Score the parameters and keep them if they are the best. Returns the score.
+
+        If patience has run out and all scores were equal, the loss decides from now on.
+        """
         score = self.score()
         if self.n_scores == 0:
             self.first_score = score
@@ -167,6 +170,7 @@ class EarlyStopping(LossStopping):
             self.best_params[...] = self.network.params
         if self.best_params_by_loss is not None and self.held_out_loss_patience.observe(self.loss()):
             self.best_params_by_loss[...] = self.network.params
+        self.by_loss = self.by_loss or (self.patience.is_exhausted and self.scores_are_equal)
         return score
 
     def score(self):
@@ -184,8 +188,7 @@ class EarlyStopping(LossStopping):
 
     @property
     def is_exhausted(self):
-        """bool: has patience run out? If so, and all scores were equal, the loss decides from now on."""
-        self.by_loss = self.by_loss or (self.patience.is_exhausted and self.scores_are_equal)
+        """bool: has patience run out?"""
         return (self.held_out_loss_patience if self.by_loss else self.patience).is_exhausted
 
     def renew(self):

@@ -100,7 +100,7 @@ def test_epochs_are_run_at_once_while_nobody_listens(callbacks, monkeypatch):
         """A training loop that notes every call for epochs."""
 
         def __init__(self, inner):
-            self.inner = inner
+            self.inner, self.team = inner, inner.team
 
         def train(self, rows, random_state, optimizer, alpha, loss_scale, rates, *others):
             asked.append(len(rates))

@@ -117,7 +117,7 @@ class Network(BaseNetwork):
         if initializer is not None:
             self.initialize(random_state, initializer)
 
-    def training_loop(self, data, batch_size, gathers=False, n_threads=None):
+    def training_loop(self, data, batch_size, gathers=False, n_threads=None, team=None):
         """The training loop of the network on a data set, which also gives the full-batch gradient.
 
         Parameters
@@ -129,6 +129,8 @@ class Network(BaseNetwork):
             Whether batches are picked through an index (else they are slices of the data).
         n_threads : int or None
             At most so many threads; None for the network's `n_threads`.
+        team : Team or None
+            A team that is there, to be used where the work is worth more than one thread. None: one of its own.
 
         Returns
         -------
@@ -136,10 +138,14 @@ class Network(BaseNetwork):
         """
         n_threads = threads_for(self.flops(batch_size), n_threads or self.n_threads)
         n_threads = min(n_threads, -(-batch_size // ROWS_PER_THREAD))
+        if n_threads == 1:
+            team = None
+        elif team is not None:
+            n_threads = team.n_threads
         if callable(self.loss):
             self.kernel_loss.check_weights(data)
         program = self.program(TRAINING, self.gives_loss_raw_output, data.is_sparse, gathers)
-        return TrainingLoop(Plan(program, self._params, self.kernel_loss, data, batch_size, gathers, n_threads))
+        return TrainingLoop(Plan(program, self._params, self.kernel_loss, data, batch_size, gathers, n_threads), team)
 
     def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The network's output.
@@ -236,7 +242,7 @@ class Network(BaseNetwork):
         """
         return self.objective(self._make_data(self._check_X(X), y, sample_weight))
 
-    def objective(self, data, loss_scale=1.0, loop=None):
+    def objective(self, data, loss_scale=1.0, loop=None, team=None):
         """`loss_and_gradient` on a `Data`.
 
         Parameters
@@ -246,32 +252,37 @@ class Network(BaseNetwork):
             Factor of the data's share in the value (not in the gradient).
         loop : TrainingLoop or None
             From `training_loop`, on the same data.
+        team : Team or None
+            Without a loop: a team that is there.
         """
         weight_sum = data.weight_sum
-        total, gradient = self._summed_loss(data, loop)
+        total, gradient = self._summed_loss(data, loop, team)
         for part, factor in self.graph.penalized:
             gradient[part] += l2_gradient(self.alpha * factor, self._params[part])
         gradient /= self.dtype.type(weight_sum)
         return (loss_scale * total + self.penalty()) / weight_sum, gradient
 
-    def mean_loss(self, data):
+    def mean_loss(self, data, team=None):
         """The mean loss, without the penalty.
 
         Parameters
         ----------
         data : Data
+        team : Team or None
+            A team that is there.
 
         Returns
         -------
         float
         """
-        return self._summed_loss(data)[0] / data.weight_sum
+        return self._summed_loss(data, team=team)[0] / data.weight_sum
 
-    def _summed_loss(self, data, loop=None):
+    def _summed_loss(self, data, loop=None, team=None):
         """(sum of the loss over the rows of a `Data`, its gradient), without the penalty."""
         if loop is None:
-            n_threads = threads_for(self.flops(data.n_rows), self.n_threads, STARTED_FLOPS_PER_THREAD)
-            loop = self.training_loop(data, min(SLICE_ROWS, data.n_rows), n_threads=n_threads)
+            flops_per_thread = STARTED_FLOPS_PER_THREAD if team is None else None
+            n_threads = threads_for(self.flops(data.n_rows), self.n_threads, flops_per_thread)
+            loop = self.training_loop(data, min(SLICE_ROWS, data.n_rows), n_threads=n_threads, team=team)
         gradient = np.empty(self.n_params, self.dtype)
         return loop.loss_and_gradient(gradient), gradient
 

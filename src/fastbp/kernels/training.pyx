@@ -45,6 +45,8 @@ cdef class TrainingLoop:
     ----------
     plan : Plan
         The network, the data and the workspace.
+    team : Team or None
+        A team to run steps with, of as many threads as the plan is made for. None: one of its own.
 
     Attributes
     ----------
@@ -65,9 +67,12 @@ cdef class TrainingLoop:
     end of the batch. Which batches are sliced is decided by the shapes alone.
     """
 
-    def __init__(self, Plan plan):
-        self.plan, self.team, self.tuner = plan, Team(plan.n_threads), TeamTuner()
-        self.is_tuned = plan.n_threads > 1 and plan.flops < FLOPS_SURELY_SHARED
+    def __init__(self, Plan plan, Team team=None):
+        if team is not None and team.n_threads != plan.n_threads:
+            raise ValueError(f"team has {team.n_threads} threads, the plan is made for {plan.n_threads}")
+        self.plan, self.team, self.tuner = plan, Team(plan.n_threads) if team is None else team, TeamTuner()
+        # the owner of a team decides whether it works
+        self.is_tuned = team is None and plan.n_threads > 1 and plan.flops < FLOPS_SURELY_SHARED
         self.check_interval = units_between_checks(plan.step_cost)
         self.first_loss = NAN
 

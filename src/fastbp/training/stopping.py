@@ -50,8 +50,8 @@ class LossStopping:
         """bool: has patience run out?"""
         return self.patience.is_exhausted
 
-    def after_epoch(self):
-        """Score the parameters. Returns the score, or None where none is computed."""
+    def after_epoch(self, team):
+        """Score the parameters, by the threads of a team. Returns the score, or None where none is computed."""
         return None
 
     def renew(self):
@@ -155,7 +155,7 @@ class EarlyStopping(LossStopping):
         """float: the best score so far."""
         return -self.patience.best
 
-    def after_epoch(self):
+    def after_epoch(self, team):
         """Score the parameters and keep them if they are the best. Returns the score.
 
         If patience has run out and all scores were equal, the loss decides from now on.
@@ -168,7 +168,7 @@ class EarlyStopping(LossStopping):
         self.n_scores += 1
         if self.patience.observe(-score):
             self.best_params[...] = self.network.params
-        if self.best_params_by_loss is not None and self.held_out_loss_patience.observe(self.loss()):
+        if self.best_params_by_loss is not None and self.held_out_loss_patience.observe(self.loss(team)):
             self.best_params_by_loss[...] = self.network.params
         self.by_loss = self.by_loss or (self.patience.is_exhausted and self.scores_are_equal)
         return score
@@ -177,9 +177,9 @@ class EarlyStopping(LossStopping):
         """The score of the held-out rows; NaN when the predictions are not finite."""
         return self.held_out.score(self.network.forward_data(self.held_out.data))
 
-    def loss(self):
+    def loss(self, team):
         """The mean loss of the held-out rows, without the penalty."""
-        return self.network.mean_loss(self.held_out.data)
+        return self.network.mean_loss(self.held_out.data, team)
 
     @property
     def scores_are_equal(self):

@@ -143,7 +143,7 @@ class Trainer:
                 if status in (DIVERGED, GREW):
                     self.diverged(status, rate, loop.first_loss)
                     return True
-                score = stopping.after_epoch()
+                score = stopping.after_epoch(loop.team)
                 if score is not None:
                     self.record_score(score)
                 # the schedule decides first, so that callbacks see the learning rate of the coming epoch
@@ -158,7 +158,7 @@ class Trainer:
         if self.initial_loss is None:
             params = network.params.copy()
             network.params = initial_params
-            self.initial_loss = network.objective(data, self.loss_scale)[0]
+            self.initial_loss = network.objective(data, self.loss_scale, team=loop.team)[0]
             network.params = params
         loop.first_loss = max(loop.first_loss, self.initial_loss)
         return not self.history.loss_curve[-1] <= GROWTH * loop.first_loss

@@ -15,12 +15,14 @@ from sklearn import neural_network as reference
 from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import estimator_html_repr, get_tags
 
 import fastbp
+from fastbp.estimators.classifier import accuracy
 
 NAMES = ("MLPClassifier", "MLPRegressor")
 both_estimators = pytest.mark.parametrize("name", NAMES)
@@ -404,3 +406,16 @@ def test_further_activations(activation, solver):
     expected = (layer @ model.coefs_[-1] + model.intercepts_[-1]).ravel()
     # Three products of at most 20 terms: a few roundings of 1e-16.
     assert_allclose(model.predict(X), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["numbers", "names", "multilabel"])
+def test_the_accuracy_of_early_stopping_is_scikit_learns(kind, weighted):
+    rng = np.random.default_rng(0)
+    y, predictions = rng.integers(3, size=(2, 50))
+    weight = rng.uniform(size=50) if weighted else None
+    if kind == "names":
+        y, predictions = (np.array(["a", "b", "c"], object)[numbers] for numbers in (y, predictions))
+    if kind == "multilabel":
+        y, predictions = rng.integers(2, size=(2, 50, 2))
+    assert accuracy(y, predictions, weight) == accuracy_score(y, predictions, sample_weight=weight)

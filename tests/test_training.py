@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeResult
 
+import fastbp.network
 import fastbp.threads
 import fastbp.training.trainer
 from fastbp import MLPRegressor, Network
@@ -263,6 +264,7 @@ def test_threads_live_for_the_whole_fit(solver, watched, monkeypatch):
         return start(function, arguments)
 
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(fastbp.network, "STARTED_FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(_thread, "start_new_thread", start_new_thread)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(100, 3)), rng.normal(size=100)

@@ -190,7 +190,7 @@ class Network(BaseNetwork):
         """
         return self.forward_data(make_data(X, None, None, self.n_outputs, self.dtype), raw)
 
-    def forward_data(self, data, raw=False):
+    def forward_data(self, data, raw=False, team=None):
         """`forward`, or `raw_prediction`, of the rows of a `Data`.
 
         Parameters
@@ -198,6 +198,9 @@ class Network(BaseNetwork):
         data : Data
         raw : bool
             Whether to leave out the output activation.
+        team : Team or None
+            A team that is there, to be used where the work is worth more than one thread. None: threads are started
+            where it is worth that.
 
         Returns
         -------
@@ -210,9 +213,10 @@ class Network(BaseNetwork):
         out = np.empty((data.n_rows, self.n_outputs), self.dtype)
         if data.n_rows:
             flops = self.flops(data.n_rows, backward=False)
-            few = flops < STARTED_FLOPS_PER_THREAD  # not even worth asking what the machine offers
-            n_threads = 1 if few else threads_for(flops, self.n_threads, STARTED_FLOPS_PER_THREAD)
-            predictor(data, out, n_threads)
+            flops_per_thread = STARTED_FLOPS_PER_THREAD if team is None else None
+            few = team is None and flops < STARTED_FLOPS_PER_THREAD  # not even worth asking what the machine offers
+            n_threads = 1 if few else threads_for(flops, self.n_threads, flops_per_thread)
+            predictor(data, out, n_threads, team)
         return out
 
     def loss_and_gradient(

@@ -3,20 +3,21 @@
 import numpy as np
 
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 
 from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport kernels_for, kernels_t, plan_t
-from fastbp.kernels.pool cimport Pool
+from fastbp.kernels.pool cimport Pool, pool_init, pool_t, pool_take
 from fastbp.kernels.processor cimport flush_denormals, restore_denormals
 from fastbp.kernels.program cimport Program
+from fastbp.kernels.team cimport Task, Team
 
 from fastbp.kernels.data import check
 from fastbp.kernels.interrupts import look_outside
 from fastbp.kernels.partition import ceil_div
-from fastbp.kernels.slicing import cost_of_row, rows_of_prediction, units_between_checks
-
-cdef int64_t PIECES_PER_THREAD = 4  # of which a thread that comes early does more
+from fastbp.kernels.slicing import (
+    PIECES_PER_THREAD, cost_of_row, rows_of_prediction, rows_of_shared_prediction, units_between_checks,
+)
 
 
 def all_finite(array):
@@ -28,6 +29,59 @@ def all_finite(array):
     with nogil:
         finite = kernels.all_finite(begin, size)
     return finite
+
+
+cdef class ForwardPass(Task):
+    """The forward pass over the rows of one data set, slice by slice: a task of one phase for a team.
+
+    Each thread has a workspace, and takes slices until there are no more.
+    """
+
+    cdef const kernels_t *kernels
+    cdef plan_t *plans
+    cdef pool_t slices
+    cdef int64_t n_threads
+    cdef int64_t slice_rows
+    cdef int64_t start
+    cdef int64_t end
+
+    def __cinit__(self, int64_t n_threads):
+        self.n_threads = n_threads
+        self.plans = <plan_t *> calloc(n_threads, sizeof(plan_t))
+        if self.plans == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        cdef int64_t thread
+        if self.plans != NULL:
+            for thread in range(self.n_threads):
+                free(self.plans[thread].values)
+            free(self.plans)
+
+    cdef int bind(self, const kernels_t *kernels, plan_t plan, int64_t slice_rows, int64_t row_bytes) except -1:
+        """Make the workspaces, for a plan without one."""
+        cdef int64_t thread
+        self.kernels, self.slice_rows = kernels, slice_rows
+        plan.capacity = plan.row_block = slice_rows
+        for thread in range(self.n_threads):
+            plan.values = malloc(max(slice_rows * row_bytes, <int64_t> 1))
+            if plan.values == NULL:
+                raise MemoryError("no memory for the values of a slice of rows")
+            self.plans[thread] = plan
+        return 0
+
+    cdef void set_rows(self, int64_t start, int64_t end) noexcept nogil:
+        """Make rows [start, end) the ones to pass through."""
+        self.start, self.end = start, end
+        pool_init(&self.slices)
+
+    cdef bint work(self, int64_t phase, int64_t thread) noexcept nogil:
+        cdef plan_t *plan = &self.plans[thread]
+        while True:
+            plan.start = self.start + pool_take(&self.slices) * self.slice_rows
+            if plan.start >= self.end:
+                return True
+            self.kernels.forward_rows(plan, 0, min(self.slice_rows, self.end - plan.start))
 
 
 cdef class Predictor:
@@ -64,7 +118,7 @@ cdef class Predictor:
         self.c.program = program.c
         self.c.params = address(params)
 
-    def __call__(self, Data data, out, int64_t n_threads=1):
+    def __call__(self, Data data, out, int64_t n_threads=1, Team team=None):
         """The output for every row.
 
         Parameters
@@ -73,6 +127,9 @@ cdef class Predictor:
         out : ndarray of shape (n, n_outputs), C-contiguous
             Overwritten.
         n_threads : int
+            At most so many threads.
+        team : Team or None
+            A team that is there, to be used in place of threads that are started for this call.
         """
         dtype = self.program.dtype
         check("out", out, dtype, (data.n_rows, self.n_outputs))
@@ -86,10 +143,32 @@ cdef class Predictor:
         if n_threads <= 1:
             self.run(data, out, n, None)
             return
+        if team is not None:
+            self.run_by_team(data, out, team)
+            return
         n_slices = ceil_div(n, self.slice_rows)
         chunk = max(n_slices // (n_threads * PIECES_PER_THREAD), 1) * self.slice_rows
         pool = Pool(ceil_div(n, chunk))
         pool.run(lambda pool: self.run(data, out, chunk, pool), n_threads)
+
+    def run_by_team(self, Data data, out, Team team):
+        """Write the output, slices of rows shared by the threads of a team."""
+        cdef plan_t plan = self.c
+        cdef int64_t n = data.n_rows, start = 0, rows
+        cdef unsigned long long mode
+        cdef ForwardPass task = ForwardPass(team.n_threads)
+        plan.data, plan.out = data.c, address(out, True)
+        rows = rows_of_shared_prediction(self.program, n, team.n_threads)
+        task.bind(self.kernels, plan, rows, self.row_bytes)
+        rows = self.slice_rows * min(self.check_interval, n)  # between two checks for signals
+        while start < n:
+            with nogil:
+                mode = flush_denormals()
+                task.set_rows(start, min(start + rows, n))
+                team.run(task, 0, 1)
+                restore_denormals(mode)
+            start += rows
+            look_outside()
 
     def run(self, Data data, out, int64_t chunk, Pool pool):
         """Write the output for the pool's pieces of `chunk` rows each; without a pool, for the first `chunk` rows."""

@@ -31,6 +31,8 @@ MOST_SLICE_ROWS = 4096
 PREDICTION_BYTES = 512 * 1024
 FEWEST_PREDICTION_ROWS = 32
 MOST_PREDICTION_ROWS = 256
+# Rows that threads share are dealt in so many pieces for each: a thread that is early takes more of them.
+PIECES_PER_THREAD = 4
 
 
 def cost_of_row(program, passes, nonzeros):
@@ -97,3 +99,9 @@ def rows_of_prediction(program):
     """How many rows go through a forward pass at once."""
     row_bytes = program.dtype.itemsize * max(program.value_columns, 1)
     return max(FEWEST_PREDICTION_ROWS, min(MOST_PREDICTION_ROWS, PREDICTION_BYTES // row_bytes))
+
+
+def rows_of_shared_prediction(program, n_rows, n_threads):
+    """The same where the threads of a team share the rows."""
+    pieces = -(-n_rows // (PIECES_PER_THREAD * n_threads))
+    return min(rows_of_prediction(program), max(FEWEST_PREDICTION_ROWS, pieces))

@@ -160,7 +160,7 @@ class EarlyStopping(LossStopping):
 
         If patience has run out and all scores were equal, the loss decides from now on.
         """
-        score = self.score()
+        score = self.score(team)
         if self.n_scores == 0:
             self.first_score = score
         elif score != self.first_score and not self.by_loss:
@@ -173,9 +173,9 @@ class EarlyStopping(LossStopping):
         self.by_loss = self.by_loss or (self.patience.is_exhausted and self.scores_are_equal)
         return score
 
-    def score(self):
+    def score(self, team):
         """The score of the held-out rows; NaN when the predictions are not finite."""
-        return self.held_out.score(self.network.forward_data(self.held_out.data))
+        return self.held_out.score(self.network.forward_data(self.held_out.data, team=team))
 
     def loss(self, team):
         """The mean loss of the held-out rows, without the penalty."""

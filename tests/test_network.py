@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import fastbp.network
 import reference
 from fastbp import Network
-from fastbp.network import SLICE_ROWS
+from fastbp.kernels.slicing import GRADIENT_ROWS
 from network_cases import HIDDEN, PAIRS, SIZES, problem
 
 
@@ -145,7 +145,7 @@ def test_without_penalty_and_weights():
 
 @pytest.mark.parametrize("sparse", [False, True])
 def test_more_rows_than_a_slice(sparse, monkeypatch):
-    n = 2 * SLICE_ROWS + 37
+    n = 2 * GRADIENT_ROWS + 37
     X, y, weight = problem("log_loss", n)
     network = Network(SIZES, "silu", "softmax", "log_loss", alpha=0.2, random_state=0)
     data = sp.csr_array(X) if sparse else X
@@ -154,7 +154,7 @@ def test_more_rows_than_a_slice(sparse, monkeypatch):
         # sums over 549 rows
         assert_allclose(actual, expected, rtol=1e-10, atol=1e-13)
     # as one slice: rows are independent, and only the order of the sums over them is another
-    monkeypatch.setattr(fastbp.network, "SLICE_ROWS", n)
+    monkeypatch.setattr(fastbp.kernels.slicing, "GRADIENT_ROWS", n)
     assert_array_equal(network.forward(data), outputs)
     assert_allclose(network.loss_and_gradient(data, y, weight)[1], gradient, rtol=1e-10, atol=1e-13)
 

@@ -16,19 +16,8 @@ from fastbp.data import as_rows, checked_csr, dense
 from fastbp.kernels.data import Data
 from fastbp.kernels.linearization import Linearization, mirrors_of
 from fastbp.kernels.pool import Pool
+from fastbp.kernels.slicing import n_partial_sums, rows_of_derivative
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
-
-#: Rows of a slice, here and for the gradient of a whole data set: few enough for their activations to stay in the
-#: second-level cache, and enough to make the adding up of gradients cheap.
-SLICE_ROWS = 256
-
-#: Slices of deep networks have fewer rows, at least this number, so that their activations take at most SLICE_BYTES:
-#: with 200 layers of 32 units a vjp costs four forward passes in slices of 256 rows, and two in slices of 64.
-FEWEST_ROWS = 32
-SLICE_BYTES = 3 * 1024 * 1024
-
-#: Gradients are added up in so many partial sums, each over consecutive slices.
-PARTIAL_SUMS = 4
 
 
 class Slices:
@@ -54,8 +43,7 @@ class Slices:
         self.program, self.params, self.n_threads, self.data, self.loss = program, params, n_threads, data, loss
         self.dtype = program.dtype
         self.n_rows, self.n_features, self.n_outputs = X.shape[0], X.shape[1], program.graph.n_outputs
-        row_bytes = self.dtype.itemsize * sum(fan_out for _, fan_out in program.graph.dense_shapes)
-        self.size = max(FEWEST_ROWS, min(SLICE_ROWS, SLICE_BYTES // max(1, row_bytes)))
+        self.size = rows_of_derivative(program)
         self.n_slices = -(-self.n_rows // self.size)
 
     def each(self, work_on, passes, totals=None):
@@ -92,8 +80,7 @@ class Slices:
 
     def sum(self, work_on, passes):
         """The sum over all slices of what ``work_on(linearization, rows, total)`` adds to `total`."""
-        n_parts = max(1, min(PARTIAL_SUMS, self.n_slices))
-        totals = [np.empty(len(self.params), self.dtype) for _ in range(n_parts)]
+        totals = [np.empty(len(self.params), self.dtype) for _ in range(n_partial_sums(self.n_slices))]
         self.each(work_on, passes, totals)
         total = totals[0]
         for other in totals[1:]:

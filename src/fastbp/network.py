@@ -11,10 +11,11 @@ from fastbp.activations import Activation
 from fastbp.base_network import BaseNetwork
 from fastbp.checks import checked_array
 from fastbp.data import make_data
-from fastbp.derivatives import SLICE_ROWS, Slices
+from fastbp.derivatives import Slices
 from fastbp.kernels.plan import Plan
 from fastbp.kernels.predictor import Predictor
 from fastbp.kernels.program import DERIVATIVES, PREDICTION, TRAINING
+from fastbp.kernels.slicing import rows_of_gradient
 from fastbp.kernels.training import TrainingLoop
 from fastbp.layers import Layer
 from fastbp.losses import Loss
@@ -286,7 +287,7 @@ class Network(BaseNetwork):
         if loop is None:
             flops_per_thread = STARTED_FLOPS_PER_THREAD if team is None else None
             n_threads = threads_for(self.flops(data.n_rows), self.n_threads, flops_per_thread)
-            loop = self.training_loop(data, min(SLICE_ROWS, data.n_rows), n_threads=n_threads, team=team)
+            loop = self.training_loop(data, rows_of_gradient(data.n_rows), n_threads=n_threads, team=team)
         gradient = np.empty(self.n_params, self.dtype)
         return loop.loss_and_gradient(gradient), gradient
 

@@ -8,12 +8,6 @@ each parameter.
 #: Floating-point operations between two checks for signals: a tenth of a second on a slow core.
 FLOPS_BETWEEN_CHECKS = 200_000_000.0
 
-
-def units_between_checks(flops):
-    """How many units of work, steps or slices of `flops` operations each, are done between two checks for signals."""
-    return int(max(1.0, FLOPS_BETWEEN_CHECKS / flops))
-
-
 STEP_COST = 1000
 ROW_COST = 100
 OUTPUT_COST = 20
@@ -33,6 +27,21 @@ FEWEST_PREDICTION_ROWS = 32
 MOST_PREDICTION_ROWS = 256
 # Rows that threads share are dealt in so many pieces for each: a thread that is early takes more of them.
 PIECES_PER_THREAD = 4
+
+# Gradients of a whole data set, and derivatives: the activations of a slice of rows stay in the second-level cache, and
+# its rows are enough to make the adding up of gradients cheap.
+GRADIENT_ROWS = 256
+# Derivatives of deep networks have slices of fewer rows, so that their activations take at most so many bytes: with 200
+# layers of 32 units a vjp costs four forward passes in slices of 256 rows, and two in slices of 64.
+FEWEST_DERIVATIVE_ROWS = 32
+DERIVATIVE_BYTES = 3 * 1024 * 1024
+# Gradients of derivatives are added up in so many partial sums, each over consecutive slices.
+PARTIAL_SUMS = 4
+
+
+def units_between_checks(flops):
+    """How many units of work, steps or slices of `flops` operations each, are done between two checks for signals."""
+    return int(max(1.0, FLOPS_BETWEEN_CHECKS / flops))
 
 
 def cost_of_row(program, passes, nonzeros):
@@ -105,3 +114,19 @@ def rows_of_shared_prediction(program, n_rows, n_threads):
     """The same where the threads of a team share the rows."""
     pieces = -(-n_rows // (PIECES_PER_THREAD * n_threads))
     return min(rows_of_prediction(program), max(FEWEST_PREDICTION_ROWS, pieces))
+
+
+def rows_of_gradient(n_rows):
+    """How many rows go through a training step at once where the gradient of `n_rows` rows is wanted."""
+    return min(GRADIENT_ROWS, n_rows)
+
+
+def rows_of_derivative(program):
+    """How many rows a `Linearization` has."""
+    row_bytes = program.dtype.itemsize * sum(fan_out for _, fan_out in program.graph.dense_shapes)
+    return max(FEWEST_DERIVATIVE_ROWS, min(GRADIENT_ROWS, DERIVATIVE_BYTES // max(1, row_bytes)))
+
+
+def n_partial_sums(n_slices):
+    """In how many partial sums the gradients of so many slices are added up."""
+    return max(1, min(PARTIAL_SUMS, n_slices))

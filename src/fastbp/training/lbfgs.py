@@ -4,7 +4,7 @@ import numpy as np
 import scipy.optimize
 
 from fastbp.kernels.interrupts import is_from_outside
-from fastbp.network import SLICE_ROWS
+from fastbp.kernels.slicing import rows_of_gradient
 from fastbp.training.blas import OneBlasThread
 from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
 
@@ -44,7 +44,7 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     callbacks = Callbacks() if callbacks is None else callbacks
     blas = OneBlasThread()
     stopped = False
-    loop = network.training_loop(data, min(SLICE_ROWS, data.n_rows))
+    loop = network.training_loop(data, rows_of_gradient(data.n_rows))
 
     def value_and_gradient(packed):
         network.params = packed

@@ -1,0 +1,65 @@
+"""How many rows go through a program at once; `slicing.py`."""
+
+import numpy as np
+import pytest
+
+import fastbp.kernels.slicing as slicing
+from fastbp import Network
+from fastbp.kernels.program import DERIVATIVES, PREDICTION, TRAINING
+
+
+def program(purpose, *layer_sizes, dtype=np.float32):
+    return Network(layer_sizes, dtype=dtype, initializer=None).program(purpose)
+
+
+def test_units_between_checks():
+    assert slicing.units_between_checks(1e6) == 200
+    assert slicing.units_between_checks(1e12) == 1
+
+
+def test_the_cost_of_a_row_counts_products_and_outputs():
+    made = program(TRAINING, 20, 100, 2)
+    products = 20 * 100 + 100 * 2
+    beside = slicing.cost_of_row(made, 0, 20)
+    assert slicing.cost_of_row(made, 3, 20) == 6 * products + beside
+    assert slicing.cost_of_row(made, 3, 5) == 6 * (products - 15 * 100) + beside  # of a sparse row
+
+
+@pytest.mark.parametrize(
+    ("layer_sizes", "batch_size", "fewest", "most"),
+    [
+        ((64, 100, 10), 200, 200, 200),
+        ((500, 1500, 1500, 1), 6_000, 128, 400),
+        ((100, 100, 1), 400_000, 4096, 4200),
+    ],
+)
+def test_rows_of_a_slice(layer_sizes, batch_size, fewest, most):
+    rows = slicing.rows_of_slice(program(TRAINING, *layer_sizes), layer_sizes[0], batch_size, 8)
+    assert fewest <= rows <= most
+    assert rows == batch_size or rows % 8 == 0
+
+
+def test_rows_of_a_prediction():
+    assert slicing.rows_of_prediction(program(PREDICTION, 20, 100, 2)) == 256
+    wide = slicing.rows_of_prediction(program(PREDICTION, 20, 1500, 2))
+    assert 64 < wide < 256
+    assert slicing.rows_of_prediction(program(PREDICTION, 20, 1500, 2, dtype=np.float64)) == wide // 2
+    assert slicing.rows_of_prediction(program(PREDICTION, 20, 30_000, 2)) == 32
+
+
+def test_rows_that_a_team_shares():
+    made = program(PREDICTION, 20, 100, 2)
+    assert slicing.rows_of_shared_prediction(made, 100_000, 2) == 256
+    assert slicing.rows_of_shared_prediction(made, 800, 2) == 100  # four pieces for each thread
+    assert slicing.rows_of_shared_prediction(made, 10, 2) == 32
+
+
+def test_rows_of_gradients_and_derivatives():
+    assert [slicing.rows_of_gradient(n) for n in (10, 256, 1000)] == [10, 256, 256]
+    assert slicing.rows_of_derivative(program(DERIVATIVES, 20, 100, 2)) == 256
+    assert 32 < slicing.rows_of_derivative(program(DERIVATIVES, *[32] * 200)) < 256
+    assert slicing.rows_of_derivative(program(DERIVATIVES, *[1000] * 200)) == 32
+
+
+def test_partial_sums():
+    assert [slicing.n_partial_sums(n) for n in (0, 1, 3, 4, 100)] == [1, 1, 3, 4, 4]

@@ -1,11 +1,12 @@
-/* The activations: each function f beside its derivatives f' and f'', elementwise on vectors.
+/* The activations: each function f with its derivatives f' and f'', elementwise on vectors.
  *
  *     forward   a = f(z)
- *     backward  delta *= f'(z)      written with a = f(z) where the formula allows, with z where it does not
+ *     backward  delta *= f'(z)      a formula of a = f(z) if there is one, else of z
  *     tangent of backward           d(dA f'(z)) = d(dA) f'(z) + dA f''(z) dz
  *
- * A new activation is three functions here and one line in the list in program.h: its name reaches Python, the
- * estimators' parameter constraints and the tests through that list.
+ * A new activation needs three functions here, one line in ACTIVATIONS (program.h) and its formula in
+ * fastbp/activations.py. Python, the parameter constraints of the estimators and the tests take the name from
+ * ACTIVATIONS.
  */
 #ifndef FASTBP_ACTIVATIONS_H
 #define FASTBP_ACTIVATIONS_H
@@ -19,7 +20,7 @@
 #define SELU_SCALE ((real)1.0507009873554804934)
 #define INV_SQRT_2PI ((real)0.39894228040143267794)
 
-/* Every derivative is given z and a, whichever of them its formula has. */
+/* Every derivative takes z and a; most formulas need only one of them. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
@@ -98,19 +99,19 @@ INLINE vec d2f_exp(vec z, vec a) { return a; }
 /* softmax works on whole rows: a_j = e^(z_j - max z) / sum_i e^(z_i - max z) */
 INLINE void softmax_row(const real *z, real *a, ptrdiff_t m) {
     vec top = splat((real)-INFINITY), total = {0};
-    FOR_VECTORS(m, { top = vmax(left == VL ? load(z + i) : choose(first_n(left), load_n(z + i, left), top), top); });
+    FOR_VECTORS(m, { top = vmax(lanes == VL ? load(z + i) : choose(first_n(lanes), load_n(z + i, lanes), top), top); });
     const real z_max = max_lanes(top);
     FOR_VECTORS(m, {
         vec e = vexp(LOAD(z) - z_max);
         STORE(a, e);
-        total += left == VL ? e : choose(first_n(left), e, (vec){0});
+        total += lanes == VL ? e : choose(first_n(lanes), e, (vec){0});
     });
     const real scale = (real)1 / sum_lanes(total);
     FOR_VECTORS(m, { STORE(a, LOAD(a) * scale); });
 }
 
-/* The same for rows that would leave lanes of a vector empty: single numbers but for the exponentials, which take most
- * of the time and do not care where a row ends. */
+/* The same for rows shorter than a vector. Only the exponentials, which take most of the time, are computed on vectors,
+ * over the ends of rows. */
 INLINE void softmax_narrow(const real *z, real *a, ptrdiff_t rows, ptrdiff_t m) {
     for (ptrdiff_t r = 0; r < rows; r++) {
         real top = z[r * m];

@@ -1,19 +1,19 @@
 /* The matrix product C = init + A B, where A is read through two strides and B and C have contiguous rows.
  *
- * A block of C, ROWS_MAX rows by VECS_MAX vectors, stays in registers while the inner index runs over all of k; every
- * step of k loads VECS_MAX vectors of B and multiplies them with ROWS_MAX broadcast elements of A. The strides of A
- * make one kernel serve the three products of backpropagation:
+ * A block of C, ROWS_MAX rows by VECS_MAX vectors, stays in registers during the loop over k. Each iteration loads
+ * VECS_MAX vectors of B and multiplies them by ROWS_MAX broadcast elements of A. Because of the strides of A, one
+ * kernel computes the three products of backpropagation:
  *
  *     forward   Z  = b + X W         A = X         a_row = fan_in,  a_col = 1
  *     backward  dX = delta W^T       A = delta     with W^T laid out in rows
  *               dW = X^T delta       A = X^T       a_row = 1,       a_col = fan_in
  *
- * Each element of C is one chain of fused multiply-adds in the order of k, whatever block it falls into, edges
- * included: splitting the rows or columns between threads cannot change a bit of the result. (narrow_matmul, for a C of
- * very few columns, sums by lanes instead, in an order that is the same for every row.)
+ * Each element of C is a sequence of fused multiply-adds in the order of k, in every block and also at the edges. The
+ * result therefore does not depend on how rows and columns are divided among threads. (narrow_matmul, for a C of very
+ * few columns, adds lane by lane instead, in an order that is the same for every row.)
  *
- * The block: 8 x 3 fills 24 of the 32 registers of AVX-512 and NEON and hides the latency of the FMA (4 cycles times
- * 2 a cycle asks for 8 chains); with the 16 registers of AVX2 and SSE2, 6 x 2.
+ * Size of the block: 8 x 3 uses 24 of the 32 registers of AVX-512 and NEON and hides the latency of the multiply-add (4
+ * cycles, 2 per cycle: at least 8 independent chains). AVX2 and SSE2 have 16 registers: 6 x 2.
  */
 #ifndef FASTBP_GEMM_H
 #define FASTBP_GEMM_H
@@ -29,10 +29,10 @@
 #endif
 
 /* One block of C. rows, vecs and ragged are compile-time constants at every call, so that the loops over them unroll
- * and acc stays in registers. ragged: the last vector has only `left` lanes. */
-INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t left, ptrdiff_t k, const real *restrict a,
-                  ptrdiff_t a_row, ptrdiff_t a_col, const real *restrict b, ptrdiff_t b_row, const real *init,
-                  ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
+ * and acc stays in registers. ragged: the last vector has only `lanes` lanes. */
+INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t lanes, ptrdiff_t k,
+                  const real *restrict a, ptrdiff_t a_row, ptrdiff_t a_col, const real *restrict b, ptrdiff_t b_row,
+                  const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
     vec acc[ROWS_MAX][VECS_MAX];
 #define LAST(v) (ragged && (v) == vecs - 1)
 #pragma GCC unroll 8
@@ -40,13 +40,13 @@ INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t le
 #pragma GCC unroll 3
         for (int v = 0; v < vecs; v++) {
             const real *from = init + r * init_row + v * VL;
-            acc[r][v] = !init ? (vec){0} : LAST(v) ? load_n(from, left) : load(from);
+            acc[r][v] = !init ? (vec){0} : LAST(v) ? load_n(from, lanes) : load(from);
         }
     for (ptrdiff_t i = 0; i < k; i++, a += a_col, b += b_row) {
         vec bv[VECS_MAX];
 #pragma GCC unroll 3
         for (int v = 0; v < vecs; v++)
-            bv[v] = LAST(v) ? load_n(b + v * VL, left) : load(b + v * VL);
+            bv[v] = LAST(v) ? load_n(b + v * VL, lanes) : load(b + v * VL);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             const vec ar = splat(a[r * a_row]);
@@ -61,7 +61,7 @@ INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t le
         for (int v = 0; v < vecs; v++) {
             real *to = c + r * c_row + v * VL;
             if (LAST(v))
-                store_n(to, acc[r][v], left);
+                store_n(to, acc[r][v], lanes);
             else
                 store(to, acc[r][v]);
         }
@@ -69,25 +69,25 @@ INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t le
 }
 
 /* All rows of a panel of columns `vecs` vectors wide */
-#define PANEL(vecs, ragged)                                                                                       \
-    static __attribute__((noinline)) void panel_##vecs##_##ragged(                                                \
-        ptrdiff_t n, ptrdiff_t left, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b, \
-        ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {                        \
-        while (n >= ROWS_MAX) {                                                                                   \
-            BLOCK_OF(ROWS_MAX, vecs, ragged);                                                                     \
-        }                                                                                                         \
-        if (n >= 4) {                                                                                             \
-            BLOCK_OF(4, vecs, ragged);                                                                            \
-        }                                                                                                         \
-        if (n >= 2) {                                                                                             \
-            BLOCK_OF(2, vecs, ragged);                                                                            \
-        }                                                                                                         \
-        if (n >= 1) {                                                                                             \
-            BLOCK_OF(1, vecs, ragged);                                                                            \
-        }                                                                                                         \
+#define PANEL(vecs, ragged)                                                                                        \
+    static __attribute__((noinline)) void panel_##vecs##_##ragged(                                                 \
+        ptrdiff_t n, ptrdiff_t lanes, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b, \
+        ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {                         \
+        while (n >= ROWS_MAX) {                                                                                    \
+            BLOCK_OF(ROWS_MAX, vecs, ragged);                                                                      \
+        }                                                                                                          \
+        if (n >= 4) {                                                                                              \
+            BLOCK_OF(4, vecs, ragged);                                                                             \
+        }                                                                                                          \
+        if (n >= 2) {                                                                                              \
+            BLOCK_OF(2, vecs, ragged);                                                                             \
+        }                                                                                                          \
+        if (n >= 1) {                                                                                              \
+            BLOCK_OF(1, vecs, ragged);                                                                             \
+        }                                                                                                          \
     }
-#define BLOCK_OF(rows, vecs, ragged)                                                         \
-    block(rows, vecs, ragged, left, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row); \
+#define BLOCK_OF(rows, vecs, ragged)                                                          \
+    block(rows, vecs, ragged, lanes, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row); \
     a += (rows) * a_row, c += (rows) * c_row, init += init ? (rows) * init_row : 0, n -= (rows)
 
 PANEL(1, 0)
@@ -101,24 +101,24 @@ PANEL(3, 1)
 #undef PANEL
 #undef BLOCK_OF
 
-/* One row of C: as many columns at once as give the multiply-adds enough independent chains */
+/* One row of C, so many columns at once that there are enough independent multiply-adds */
 #define ROW_VECS 8
-INLINE void row_block(const int vecs, ptrdiff_t left, ptrdiff_t k, const real *restrict a, ptrdiff_t a_col,
+INLINE void row_block(const int vecs, ptrdiff_t lanes, ptrdiff_t k, const real *restrict a, ptrdiff_t a_col,
                       const real *restrict b, ptrdiff_t b_row, const real *init, real *c) {
     vec acc[ROW_VECS];
 #pragma GCC unroll 8
     for (int v = 0; v < vecs; v++)
-        acc[v] = !init ? (vec){0} : v == vecs - 1 ? load_n(init + v * VL, left) : load(init + v * VL);
+        acc[v] = !init ? (vec){0} : v == vecs - 1 ? load_n(init + v * VL, lanes) : load(init + v * VL);
     for (ptrdiff_t i = 0; i < k; i++, a += a_col, b += b_row) {
         const vec ar = splat(*a);
 #pragma GCC unroll 8
         for (int v = 0; v < vecs; v++)
-            acc[v] += ar * (v == vecs - 1 ? load_n(b + v * VL, left) : load(b + v * VL));
+            acc[v] += ar * (v == vecs - 1 ? load_n(b + v * VL, lanes) : load(b + v * VL));
     }
 #pragma GCC unroll 8
     for (int v = 0; v < vecs; v++) {
         if (v == vecs - 1)
-            store_n(c + v * VL, acc[v], left);
+            store_n(c + v * VL, acc[v], lanes);
         else
             store(c + v * VL, acc[v]);
     }
@@ -128,25 +128,25 @@ static void row_times_matrix(ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t 
                              const real *init, real *c) {
     for (ptrdiff_t j = 0; j < m; j += ROW_VECS * VL) {
         const ptrdiff_t width = m - j < ROW_VECS * VL ? m - j : ROW_VECS * VL;
-        const ptrdiff_t vecs = (width + VL - 1) / VL, left = width - (vecs - 1) * VL;
+        const ptrdiff_t vecs = (width + VL - 1) / VL, lanes = width - (vecs - 1) * VL;
         const real *from = init ? init + j : NULL;
         switch (vecs) {
 #define CASE(vecs) \
-    case vecs: row_block(vecs, left, k, a, a_col, b + j, b_row, from, c + j); break;
+    case vecs: row_block(vecs, lanes, k, a, a_col, b + j, b_row, from, c + j); break;
             CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 #undef CASE
         }
     }
 }
 
-INLINE void dot_step(const int rows, const real *a, ptrdiff_t a_row, vec b, ptrdiff_t left, vec *acc) {
+INLINE void dot_step(const int rows, const real *a, ptrdiff_t a_row, vec b, ptrdiff_t lanes, vec *acc) {
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++)
-        acc[r] += b * (left == VL ? load(a + r * a_row) : load_n(a + r * a_row, left));
+        acc[r] += b * (lanes == VL ? load(a + r * a_row) : load_n(a + r * a_row, lanes));
 }
 
-/* C[r, j] = init[j] (NULL: 0) + sum over i of A[r, i] Bt[j, i], both read along their rows: for a C so narrow that most
- * lanes of a vector of its columns would be empty. Four rows at once give the multiply-adds enough independent chains.
+/* C[r, j] = init[j] (NULL: 0) + sum over i of A[r, i] Bt[j, i], both read along their rows. For a C that is so narrow
+ * that most lanes of a vector of its columns would be empty. Four rows at once give enough independent multiply-adds.
  */
 INLINE void dot_rows(const int rows, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, const real *bt,
                      ptrdiff_t bt_row, const real *init, real *c, ptrdiff_t c_row) {
@@ -154,7 +154,7 @@ INLINE void dot_rows(const int rows, ptrdiff_t m, ptrdiff_t k, const real *a, pt
         const real *b = bt + j * bt_row;
         const real start = init ? init[j] : 0;
         vec acc[4] = {{0}, {0}, {0}, {0}};
-        FOR_VECTORS(k, { dot_step(rows, a + i, a_row, LOAD(b), left, acc); });
+        FOR_VECTORS(k, { dot_step(rows, a + i, a_row, LOAD(b), lanes, acc); });
 #pragma GCC unroll 4
         for (int r = 0; r < rows; r++)
             c[r * c_row + j] = start + sum_lanes(acc[r]);
@@ -170,12 +170,12 @@ static __attribute__((noinline)) void narrow_matmul(ptrdiff_t n, ptrdiff_t m, pt
         dot_rows(1, m, k, a, a_row, bt, bt_row, init, c, c_row);
 }
 
-/* Columns [0, vecs * VL) of C, the last vector with only `left` lanes */
-INLINE void panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t left, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+/* Columns [0, vecs * VL) of C, the last vector with only `lanes` lanes */
+INLINE void panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t lanes, ptrdiff_t k, const real *a, ptrdiff_t a_row,
                   ptrdiff_t a_col, const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
                   ptrdiff_t c_row) {
-#define ARGUMENTS n, left, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row
-    switch (vecs * 2 + (left < VL)) {
+#define ARGUMENTS n, lanes, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row
+    switch (vecs * 2 + (lanes < VL)) {
     case 2: panel_1_0(ARGUMENTS); break;
     case 3: panel_1_1(ARGUMENTS); break;
     case 4: panel_2_0(ARGUMENTS); break;
@@ -188,15 +188,15 @@ INLINE void panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t left, ptrdiff_t k, cons
 #undef ARGUMENTS
 }
 
-/* The same with the panel of B copied to one place first: in a wide matrix its rows lie far apart, on a page each and
- * in few of the cache's sets. At most PACK_BYTES of it, which with a block's rows of A stay in the first-level cache.
- */
+/* The same, with the panel of B copied to contiguous memory first: the rows of a wide matrix are far apart, each on its
+ * own page, and map to few sets of the cache. PACK_BYTES of B and the rows of A of a block fit into the first-level
+ * cache. */
 #define PACK_BYTES (24 * 1024)
-#define AHEAD 12 /* rows of B to fetch ahead: a processor does not foresee strides beyond a page */
-static
-    __attribute__((noinline)) void packed_panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t left, ptrdiff_t k, const real *a,
-                                                ptrdiff_t a_row, ptrdiff_t a_col, const real *b, ptrdiff_t b_row,
-                                                const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
+#define AHEAD 12 /* rows of B to prefetch: hardware prefetchers do not follow strides of more than a page */
+static __attribute__((noinline)) void packed_panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t lanes, ptrdiff_t k,
+                                                   const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b,
+                                                   ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
+                                                   ptrdiff_t c_row) {
     real packed[PACK_BYTES / sizeof(real)];
     const ptrdiff_t width = vecs * VL;
     for (ptrdiff_t r = 0; r < k; r++)
@@ -204,34 +204,35 @@ static
             const real *from = b + r * b_row + v * VL;
             if (r + AHEAD < k)
                 __builtin_prefetch(from + AHEAD * b_row);
-            store(packed + r * width + v * VL, v == vecs - 1 && left < VL ? load_n(from, left) : load(from));
+            store(packed + r * width + v * VL, v == vecs - 1 && lanes < VL ? load_n(from, lanes) : load(from));
         }
-    panel(n, vecs, left, k, a, a_row, a_col, packed, width, init, init_row, c, c_row);
+    panel(n, vecs, lanes, k, a, a_row, a_col, packed, width, init, init_row, c, c_row);
 }
 
-/* All panels of a product; packed or as they are. As even as can be: a panel of a single vector would be bound by the
- * loads of A, not by multiply-adds. */
+/* All panels of a product, packed or not. Their widths are as equal as possible: a panel of a single vector would be
+ * limited by the loads of A, not by multiply-adds. */
 INLINE void all_panels(const int packed, ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row,
                        ptrdiff_t a_col, const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
                        ptrdiff_t c_row) {
     ptrdiff_t all_vecs = (m + VL - 1) / VL, panels = (all_vecs + VECS_MAX - 1) / VECS_MAX, vecs;
     for (ptrdiff_t j = 0; panels > 0; j += vecs * VL, all_vecs -= vecs, panels--) {
         vecs = (all_vecs + panels - 1) / panels;
-        const ptrdiff_t left = panels > 1 ? VL : m - j - (vecs - 1) * VL;
+        const ptrdiff_t lanes = panels > 1 ? VL : m - j - (vecs - 1) * VL;
         const real *from = init ? init + j : NULL;
         if (packed)
-            packed_panel(n, vecs, left, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
+            packed_panel(n, vecs, lanes, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
         else
-            panel(n, vecs, left, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
+            panel(n, vecs, lanes, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
     }
 }
 
 /* C[n, m] = init + A[n, k] B[k, m]; init: NULL for 0, or rows init_row apart (0 repeats one row)
  *
- * A product whose panels of B are large is done by runs of k and chunks of rows, so that a chunk of A stays in the
- * second-level cache while all of a run's panels pass by (Goto and van de Geijn, 2008, Anatomy of high-performance
- * matrix multiplication). C carries the sums from run to run: every element is the same chain as without runs. */
-#define PACK_ROWS (4 * ROWS_MAX) /* with fewer rows a panel is not read often enough to be worth copying */
+ * If the panels of B are large, k is divided into runs and the rows into chunks, so that a chunk of A stays in the
+ * second-level cache while it is multiplied by all panels of a run (Goto and van de Geijn, 2008, Anatomy of
+ * high-performance matrix multiplication). C holds the sums between runs: the order of the additions is the same as
+ * without runs. */
+#define PACK_ROWS (4 * ROWS_MAX) /* with fewer rows, copying a panel takes longer than it saves */
 #define CHUNK_ROWS 512
 static void matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                    const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
@@ -256,8 +257,8 @@ static void matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff
     }
 }
 
-/* A block of VL by VL numbers, or of fewer at the edges: pairing the rows of one half with those of the other, log2 VL
- * times over, turns rows into columns (the perfect shuffle of Stone, 1971). */
+/* A block of VL by VL numbers, or of fewer at the edges. Interleaving the rows of the first half with those of the
+ * second, log2 VL times, transposes it (the perfect shuffle of Stone, 1971). */
 INLINE void transpose_block(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t cols, real *out,
                             ptrdiff_t out_row) {
     enum { N = VBYTES / sizeof(real) };
@@ -285,7 +286,7 @@ INLINE void transpose_block(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrd
         }
 }
 
-/* out[cols, rows] = a[rows, cols]^T, by squares as wide as a cache line, each side of which is then touched once */
+/* out[cols, rows] = a[rows, cols]^T, by squares as wide as a cache line, so that each line is read or written once */
 #define LINE ((ptrdiff_t)(64 / sizeof(real)))
 static void transpose(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t cols, real *out, ptrdiff_t out_row) {
     for (ptrdiff_t r0 = 0; r0 < rows; r0 += LINE)

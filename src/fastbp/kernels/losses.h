@@ -78,7 +78,7 @@ INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t 
             vec total = {0};                                                                                    \
             FOR_VECTORS(m, {                                                                                    \
                 vec l = l_##name(LOAD(y), LOAD(a));                                                             \
-                total += left == VL ? l : choose(first_n(left), l, (vec){0});                                   \
+                total += lanes == VL ? l : choose(first_n(lanes), l, (vec){0});                                 \
             });                                                                                                 \
             row_loss[r] = (double)sum_lanes(total);                                                             \
         }                                                                                                       \

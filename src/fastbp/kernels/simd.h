@@ -1,13 +1,13 @@
 /* One vector type, `vec`, of the widest registers that the translation unit may use.
  *
- * A translation unit is compiled for one instruction set and one real type (see kernels.c), so the names
- * here need no suffix. Everything is written with the vector extensions that GCC and Clang share;
- * intrinsics appear only for what the extensions lack (masked access, blend, min/max, square root),
- * each beside its portable form, so that 64-bit Arm gets NEON from the same source.
+ * A translation unit is compiled for one instruction set and one real type (see kernels.c), so names need no suffix.
+ * The code uses the vector extensions of GCC and Clang. Intrinsics are used only for operations that the extensions do
+ * not have (masked access, blend, min/max, square root), and each has a portable version, from which compilers generate
+ * NEON for 64-bit Arm.
  *
- * Rule of the house: the rest of an array that does not fill a vector goes through load_n/store_n and the
- * same vector arithmetic. An element's value then never depends on where in the array it stands, nor on
- * how the work was split between threads.
+ * The last elements of an array, which do not fill a vector, are processed by load_n, store_n and the same vector
+ * arithmetic. The value of an element therefore does not depend on its position in the array or on how the work was
+ * divided among threads.
  */
 #ifndef FASTBP_SIMD_H
 #define FASTBP_SIMD_H
@@ -52,7 +52,7 @@ INLINE vec splat(real x) { return x - (vec){0}; } /* x - 0 keeps the sign of zer
 INLINE vec load(const real *p) { return *(const vec_unaligned *)p; }
 INLINE void store(real *p, vec v) { *(vec_unaligned *)p = v; }
 
-/* Comparison, choice, extrema and square root. `mask` is what the instruction set compares into.
+/* Comparison, choice, extrema and square root. `mask` is the type of the result of a comparison.
  * vmin and vmax return their second argument when an argument is NaN. */
 #if defined(__AVX512F__) && FASTBP_DOUBLE
 typedef __mmask8 mask;
@@ -92,7 +92,7 @@ INLINE void store_n(real *p, vec v, ptrdiff_t n) { _mm256_maskstore_ps(p, (__m25
 INLINE vec vmin(vec a, vec b) { return (vec)_mm256_min_ps((__m256)a, (__m256)b); }
 INLINE vec vmax(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
 INLINE vec vsqrt(vec a) { return (vec)_mm256_sqrt_ps((__m256)a); }
-#else /* 128-bit registers: SSE2, NEON, or whatever the compiler makes of the extensions */
+#else /* 128-bit registers: SSE2, NEON, or what the compiler generates for the vector extensions */
 INLINE ivec first_n(ptrdiff_t n) {
     ivec m;
     for (ptrdiff_t i = 0; i < VL; i++)
@@ -125,7 +125,7 @@ INLINE vec copy_sign(vec magnitude, vec sign) {
     return (vec)((uvec)magnitude | ((uvec)sign & ~(((uvec){0} - 1u) >> 1)));
 }
 
-/* a > b ? a : b, without the branch that compilers make of it */
+/* a > b ? a : b, without a branch */
 #if (defined(__x86_64__) || defined(_M_X64)) && FASTBP_DOUBLE
 INLINE real larger(real a, real b) { return _mm_cvtsd_f64(_mm_max_sd(_mm_set_sd(a), _mm_set_sd(b))); }
 #elif defined(__x86_64__) || defined(_M_X64)
@@ -134,7 +134,7 @@ INLINE real larger(real a, real b) { return _mm_cvtss_f32(_mm_max_ss(_mm_set_ss(
 INLINE real larger(real a, real b) { return a > b ? a : b; }
 #endif
 
-/* Lanes folded in halves: the order is fixed by the width of a vector, not by the data. */
+/* The lanes are added in halves: the order depends on the width of a vector only. */
 #if defined(__AVX512F__) && FASTBP_DOUBLE
 INLINE real sum_lanes(vec v) { return _mm512_reduce_add_pd((__m512d)v); }
 #elif defined(__AVX512F__)
@@ -198,22 +198,22 @@ INLINE vec lower_pairs(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){LOW
 INLINE vec upper_pairs(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){UPPER_PAIRS}); }
 #endif
 
-/* Runs BODY over [0, n) with `i` the place, and LOAD(p), STORE(p, v) reading and writing one vector at
- * p + i: whole vectors first, then what is left through the same arithmetic under a mask. */
+/* Run the body for i = 0, VL, 2 VL, ... below n. LOAD(p) and STORE(p, v) read and write the `lanes` elements at p + i:
+ * VL of them, and in the last round those that remain, under a mask. */
 #define FOR_VECTORS(n, ...)                      \
     do {                                         \
         ptrdiff_t i = 0;                         \
         const ptrdiff_t whole_ = (n) - (n) % VL; \
         for (; i < whole_; i += VL) {            \
-            const ptrdiff_t left = VL;           \
+            const ptrdiff_t lanes = VL;          \
             __VA_ARGS__                          \
         }                                        \
         if (i < (n)) {                           \
-            const ptrdiff_t left = (n) - i;      \
+            const ptrdiff_t lanes = (n) - i;     \
             __VA_ARGS__                          \
         }                                        \
     } while (0)
-#define LOAD(p) (left == VL ? load((p) + i) : load_n((p) + i, left))
-#define STORE(p, v) (left == VL ? store((p) + i, (v)) : store_n((p) + i, (v), left))
+#define LOAD(p) (lanes == VL ? load((p) + i) : load_n((p) + i, lanes))
+#define STORE(p, v) (lanes == VL ? store((p) + i, (v)) : store_n((p) + i, (v), lanes))
 
 #endif

@@ -1,7 +1,7 @@
 /* exp, expm1, log, log1p, tanh, the logistic function and the normal distribution function, on vectors.
  *
- * Each is an argument reduction and a Taylor or Chebyshev polynomial; the largest errors, in units in
- * the last place (ulp), are measured against mpmath over the whole range in tests/kernels/test_vmath.py:
+ * Each is an argument reduction and a Taylor or Chebyshev polynomial. tests/kernels/test_vmath.py compares with mpmath
+ * over the whole range; the largest errors, in units in the last place (ulp):
  *
  *     function   float64   float32   outside its range
  *     exp            1.5       1.5   0 below -707 (float32: -86), inf above 709.78 (88.72)
@@ -12,7 +12,7 @@
  *     logistic       2.5       2.5   0; 1
  *     normal_cdf   absolute 4e-16 and 2e-7; relative error grows as x*x ulp in the left tail
  *
- * NaN goes in, NaN comes out. The bounds hold with and without a fused multiply-add.
+ * The result for NaN is NaN. The bounds hold with and without a fused multiply-add.
  */
 #ifndef FASTBP_VMATH_H
 #define FASTBP_VMATH_H
@@ -45,7 +45,7 @@ INLINE vec exp_reduce(vec x, vec *half_scale) {
     return (x - k * (real)LN2_HI) - k * (real)LN2_LO;
 }
 
-/* (e^r - 1 - r) / r^2 = 1/2! + r/3! + r^2/4! + ..., cut where the next term is below half an ulp of e^r */
+/* (e^r - 1 - r) / r^2 = 1/2! + r/3! + r^2/4! + ..., truncated where the next term is below half an ulp of e^r */
 INLINE vec exp_series(vec r) {
 #if FASTBP_DOUBLE
     vec p = splat(1.0 / 6227020800.0);
@@ -86,7 +86,7 @@ INLINE vec vlog(vec x) {
     const uvec sqrt_half = (uvec)splat((real)0.70710678118654752440);
     uvec bits = (uvec)x + ((uvec)splat((real)1) - sqrt_half);
     uvec k_biased = bits >> MANTISSA_BITS;
-    /* an integer below 2^MANTISSA_BITS becomes a real by standing in the mantissa of 2^MANTISSA_BITS */
+    /* an integer below 2^MANTISSA_BITS is converted by placing it in the mantissa of 2^MANTISSA_BITS */
     const vec two_to_mantissa = splat((real)((lane_uint)1 << MANTISSA_BITS));
     vec k = (vec)(k_biased | (uvec)two_to_mantissa) - (two_to_mantissa + (real)EXPONENT_BIAS);
     vec m = (vec)((bits & (((lane_uint)1 << MANTISSA_BITS) - 1u)) + sqrt_half);

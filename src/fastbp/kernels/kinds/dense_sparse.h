@@ -13,20 +13,20 @@ INLINE ptrdiff_t column_of(const data_t *d, ptrdiff_t nonzero) {
 }
 
 /* z = b + sum over the row's non-zeros of x W[column], `vecs` vectors of the output at once */
-INLINE void sparse_panel(const int vecs, ptrdiff_t left, const data_t *d, ptrdiff_t from, ptrdiff_t to, const real *W,
+INLINE void sparse_panel(const int vecs, ptrdiff_t lanes, const data_t *d, ptrdiff_t from, ptrdiff_t to, const real *W,
                          const real *b, ptrdiff_t m, real *z) {
     vec acc[4];
     for (int v = 0; v < vecs; v++)
-        acc[v] = !b ? (vec){0} : vecs == 1 ? load_n(b, left) : load(b + v * VL);
+        acc[v] = !b ? (vec){0} : vecs == 1 ? load_n(b, lanes) : load(b + v * VL);
     for (ptrdiff_t i = from; i < to; i++) {
         const vec x = splat(((const real *)d->X)[i]);
         const real *w = W + column_of(d, i) * m;
         for (int v = 0; v < vecs; v++)
-            acc[v] += x * (vecs == 1 ? load_n(w, left) : load(w + v * VL));
+            acc[v] += x * (vecs == 1 ? load_n(w, lanes) : load(w + v * VL));
     }
     for (int v = 0; v < vecs; v++) {
         if (vecs == 1)
-            store_n(z, acc[v], left);
+            store_n(z, acc[v], lanes);
         else
             store(z + v * VL, acc[v]);
     }

@@ -73,6 +73,6 @@ def test_a_signal_while_the_calling_thread_waits_stops_the_workers(monkeypatch):
             while not pool.halted:
                 time.sleep(0.001)
 
-    monkeypatch.setattr(fastbp.kernels.pool, "look_outside", interrupted)
+    monkeypatch.setattr(fastbp.kernels.pool, "check_signals", interrupted)
     with pytest.raises(KeyboardInterrupt):
         Pool(2).run(work, 2)

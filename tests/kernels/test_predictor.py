@@ -51,20 +51,20 @@ def test_a_team_gives_the_same_bits_and_starts_no_threads(n_rows, dtype, sparse,
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_signals_between_the_slices_of_a_team(n_threads, shared):
     network, data = problem(1000, n_threads=n_threads)
-    looks = []
+    checks = []
 
-    def look_outside():
-        looks.append(sys.float_info.min / 2 > 0)  # whether denormal numbers count
-        if len(looks) == 2:
+    def check_signals():
+        checks.append(sys.float_info.min / 2 > 0)  # whether denormal numbers count
+        if len(checks) == 2:
             raise TimeoutError
 
     expected = network.forward_data(data)
     with Team(2) as team, shared.context() as patch:
-        patch.setattr(fastbp.kernels.predictor, "look_outside", look_outside)
+        patch.setattr(fastbp.kernels.predictor, "check_signals", check_signals)
         patch.setattr(fastbp.kernels.slicing, "FLOPS_BETWEEN_CHECKS", 1.0)
-        network._bind()  # a predictor that looks so often
+        network._bind()  # a predictor that checks so often
         with pytest.raises(TimeoutError):
             network.forward_data(data, team=team)
         assert_array_equal(network.forward_data(data, team=team), expected)
-    assert len(looks) > 3
-    assert all(looks)
+    assert len(checks) > 3
+    assert all(checks)

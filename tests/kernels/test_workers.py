@@ -86,10 +86,10 @@ def test_the_first_error_is_kept_and_raised_once(held):
 
 @pytest.mark.parametrize("late", [False, True])
 def test_an_exception_that_reaches_the_wrong_thread_is_kept(late, held, monkeypatch):
-    def look_outside():
+    def check_signals():
         raise TimeoutError
 
-    monkeypatch.setattr(fastbp.kernels.workers, "look_outside", look_outside)
+    monkeypatch.setattr(fastbp.kernels.workers, "check_signals", check_signals)
     workers, numbers = Workers(), []
     workers.start(numbers.append, 1)
     if late:

@@ -1,6 +1,6 @@
-"""What comes from outside during a fit or a prediction: signals, time-outs, exceptions sent to a thread.
+"""Interruptions of a fit or a prediction: signals, time-outs, exceptions sent to a thread.
 
-Delays are counted in looks at the outside, of which there is one in every so many floating-point operations.
+Delays are counted in checks for signals, of which there is one in every so many floating-point operations.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ import fastbp.network
 import fastbp.threads
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.data import make_data
-from fastbp.kernels.interrupts import is_from_outside, look_outside
+from fastbp.kernels.interrupts import check_signals, is_interruption
 from fastbp.kernels.training import COMPLETED, DIVERGED
 from fastbp.optimizers import OPTIMIZERS, SGD, Adam
 from fastbp.training import OptimizerState
@@ -49,24 +49,24 @@ def denormals_count():
     return sys.float_info.min / 2 > 0
 
 
-def look_with(patch, function):
-    """Have the compiled loops look with `function`, after every step and every slice."""
+def check_with(patch, function):
+    """Have the compiled loops call `function` to check for signals, after every step and every slice."""
     patch.setattr(fastbp.kernels.slicing, "FLOPS_BETWEEN_CHECKS", 1.0)
     for module in (fastbp.kernels.training, fastbp.kernels.predictor):
-        patch.setattr(module, "look_outside", function)
+        patch.setattr(module, "check_signals", function)
 
 
 class Clock:
-    """Counts the looks; at one of them a signal comes, whose handler raises TimeoutError."""
+    """Counts the checks; at one of them a signal comes, whose handler raises TimeoutError."""
 
     def __init__(self, last=None):
-        self.looks, self.last, self.modes = 0, last, set()
+        self.checks, self.last, self.modes = 0, last, set()
 
     def __call__(self):
-        self.looks += 1  # helpers look when they come, and at their pieces
+        self.checks += 1
         self.modes.add(denormals_count())
         here = threading.get_ident() == threading.main_thread().ident
-        if here and self.last is not None and self.looks >= self.last:
+        if here and self.last is not None and self.checks >= self.last:
             self.last = None
             signal.raise_signal(signal.SIGINT)
 
@@ -101,13 +101,13 @@ def test_denormals_count_for_python_code(solver, n_threads, shared):
         at_start.add(denormals_count())  # which a new thread inherits
         return start(*arguments)
 
-    look_with(shared, clock)
+    check_with(shared, clock)
     shared.setattr(fastbp.kernels.workers._thread, "start_new_thread", start_new_thread)
     for params in (dict(loss=loss), {}):
         model = MLPRegressor(max_iter=3, solver=solver, n_threads=n_threads, random_state=0, **params).fit(X, y)
-        looks = clock.looks
+        checks = clock.checks
         model.predict(X)
-        assert clock.looks > looks > 0
+        assert clock.checks > checks > 0
     assert clock.modes == in_loss == {True}
     assert at_start == ({True} if n_threads > 1 else set())
     assert denormals_count()
@@ -118,13 +118,13 @@ def test_denormals_count_after_an_exception(where, shared):
     def loss(y_true, raw_prediction, sample_weight=None):
         raise TimeoutError
 
-    look_with(shared, Clock())
+    check_with(shared, Clock())
     # one thread: of a prediction by two, the other may do all pieces
     model = MLPRegressor(max_iter=2, random_state=0, n_threads=1).fit(X, y)
     if where == "loss":
         model.set_params(loss=loss)
     else:
-        look_with(shared, Clock(1))
+        check_with(shared, Clock(1))
     model.set_params(solver="lbfgs" if where == "lbfgs" else "adam")
     with pytest.raises(TimeoutError):
         model.predict(X) if where == "predict" else model.fit(X, y)
@@ -154,7 +154,7 @@ def test_denormals_count_in_a_signal_handler(n_threads):
 # Exceptions that are sent to a thread
 
 
-def test_what_comes_from_outside():
+def test_is_interruption():
     def handler(*_):
         raise TimeoutError
 
@@ -168,14 +168,14 @@ def test_what_comes_from_outside():
         def __call__(self, *_):
             raise TimeoutError
 
-    assert is_from_outside(KeyboardInterrupt())
-    assert not is_from_outside(raised(int, "one"))
-    assert is_from_outside(raised(handler))  # computations do not raise it: it was sent
-    assert not is_from_outside(raised(handler), [raised])  # unless the user's code did
+    assert is_interruption(KeyboardInterrupt())
+    assert not is_interruption(raised(int, "one"))
+    assert is_interruption(raised(handler))  # computations do not raise it: it was sent
+    assert not is_interruption(raised(handler), [raised])  # unless the user's code did
     for function in (handler, Handler()):
         before = signal.signal(signal.SIGINT, function)
         try:
-            assert is_from_outside(raised(signal.raise_signal, signal.SIGINT), [raised])
+            assert is_interruption(raised(signal.raise_signal, signal.SIGINT), [raised])
         finally:
             signal.signal(signal.SIGINT, before)
 
@@ -198,7 +198,7 @@ def test_an_exception_sent_to_the_thread_of_an_endless_fit(params, n_threads, sh
             ended.append(True)
 
     begun, set_exception = threading.Event(), ctypes.pythonapi.PyThreadState_SetAsyncExc
-    look_with(shared, lambda: (begun.set(), look_outside()))
+    check_with(shared, lambda: (begun.set(), check_signals()))
     thread = threading.Thread(target=fit, daemon=True)
     thread.start()
     assert begun.wait(60)
@@ -227,11 +227,11 @@ def test_a_time_out_keeps_the_last_whole_step(solver, n_threads, shared):
     params = dict(hidden_layer_sizes=(5,), solver=solver, batch_size=300, max_iter=50, n_iter_no_change=60, tol=0)
     model = MLPRegressor(**params, n_threads=n_threads, random_state=0)
     with shared.context() as patch:
-        look_with(patch, Clock(20))
+        check_with(patch, Clock(20))
         with pytest.raises(TimeoutError):
             model.fit(X, y)
     assert 0 < model.n_iter_ < 50
-    # the look at which it came is the one after the step
+    # the signal came at the check after the step
     whole = model.n_iter_ + (solver != "lbfgs")
     expected = MLPRegressor(**params | dict(max_iter=whole), random_state=0).fit(X, y)
     for found, wanted in zip(model.coefs_ + model.intercepts_, expected.coefs_ + expected.intercepts_, strict=True):
@@ -239,7 +239,7 @@ def test_a_time_out_keeps_the_last_whole_step(solver, n_threads, shared):
     assert len(getattr(model, "loss_curve_", range(model.n_iter_))) == model.n_iter_
 
 
-def test_an_error_of_a_loss_is_not_from_outside(shared):
+def test_an_error_of_a_loss_is_no_interruption(shared):
     def loss(y_true, raw_prediction, sample_weight=None):
         raise TimeoutError
 
@@ -253,16 +253,16 @@ def test_an_error_of_a_loss_is_not_from_outside(shared):
 # How often
 
 
-def looks(work, patch):
+def n_checks(work, patch):
     clock = Clock()
     with patch.context() as inner:
         for module in (fastbp.kernels.training, fastbp.kernels.predictor, fastbp.kernels.shuffling):
-            inner.setattr(module, "look_outside", clock)
+            inner.setattr(module, "check_signals", clock)
         work()
-    return clock.looks
+    return clock.checks
 
 
-def test_looks_are_bounded_in_steps_and_rows(monkeypatch):
+def test_checks_are_frequent_in_steps_and_rows(monkeypatch):
     # 2 million steps of 12 operations; 3 million rows
     n = 2_000_000
     rows = np.zeros((n, 1), np.float32)
@@ -274,18 +274,18 @@ def test_looks_are_bounded_in_steps_and_rows(monkeypatch):
         data = make_data(rows, np.zeros((n, 1), np.float32), weight, 1, network.dtype)
         network.training_loop(data, 1).train(None, None, optimizer, 0.0, 1.0, np.full(1, 1e-3), np.empty(1))
 
-    assert looks(train, monkeypatch) > 10
+    assert n_checks(train, monkeypatch) > 10
     # batches without weight are no steps
     weight = np.zeros(n)
     weight[-1] = 1
-    assert looks(lambda: train(weight), monkeypatch) > 10
-    assert looks(lambda: network.forward(rows), monkeypatch) > 1
-    assert looks(lambda: network.loss_and_gradient(rows, np.zeros(n)), monkeypatch) > 1
+    assert n_checks(lambda: train(weight), monkeypatch) > 10
+    assert n_checks(lambda: network.forward(rows), monkeypatch) > 1
+    assert n_checks(lambda: network.loss_and_gradient(rows, np.zeros(n)), monkeypatch) > 1
 
     def shuffle():
         fastbp.kernels.shuffling.shuffle(np.random.RandomState(0), np.arange(n))
 
-    assert looks(shuffle, monkeypatch) == 1
+    assert n_checks(shuffle, monkeypatch) == 1
     assert data.n_rows == n
 
 
@@ -395,7 +395,7 @@ def test_a_slice_that_diverges_abandons_the_step(n_threads, slices):
 def test_an_exception_between_two_slices_leaves_the_weights(n_threads, slices):
     network, data = sliced_problem("weights", np.float64)
     before = network.params.copy()
-    look_with(slices, Clock(3))
+    check_with(slices, Clock(3))
     with pytest.raises(TimeoutError):
         sliced(network, data, n_threads=n_threads)
     assert_array_equal(network.params, before)

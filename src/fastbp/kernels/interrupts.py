@@ -1,14 +1,14 @@
-"""What comes from outside while the kernels run: Ctrl-C, time-outs, exceptions sent to a thread."""
+"""Interruptions while the kernels run: Ctrl-C, signal handlers that raise, exceptions that another thread sends."""
 
 import signal
 
 
-def look_outside():
-    """Let Python deliver what is waiting: signals in the main thread, and exceptions sent to this one.
+def check_signals():
+    """Let Python deliver signals, in the main thread, and exceptions that another thread has sent to this one.
 
-    There is nothing in it, because the interpreter looks whenever it begins to run a function of Python. The function
-    of Python's C interface that is there for this, ``PyErr_CheckSignals``, does not see exceptions that another thread
-    sent (``PyThreadState_SetAsyncExc``, which time-out helpers use).
+    The function is empty: the interpreter delivers both whenever it begins to run a function written in Python. The
+    function of Python's C interface for this purpose, ``PyErr_CheckSignals``, delivers signals only, and not exceptions
+    sent by another thread (``PyThreadState_SetAsyncExc``, which time-out helpers use).
     """
     return
 
@@ -28,12 +28,12 @@ FAILURES = (
 )
 
 
-def is_from_outside(error, users_functions=()):
-    """Whether an exception came from outside, so that nothing has failed.
+def is_interruption(error, users_functions=()):
+    """Whether an exception is an interruption from outside, and no failure of the work itself.
 
-    That is Ctrl-C, and what a signal handler or `look_outside` raised. An exception that was sent to the thread can
-    also arrive in any other line of Python: one of a kind that computations do not raise is taken for such, unless it
-    was raised in the user's code.
+    Ctrl-C is one, and what a signal handler or `check_signals` raised. An exception that another thread sends can also
+    arrive in any other line of Python code: an exception of a type that computations do not raise counts as sent,
+    unless it was raised in the user's code.
 
     Parameters
     ----------
@@ -48,15 +48,15 @@ def is_from_outside(error, users_functions=()):
     """
     if isinstance(error, KeyboardInterrupt):
         return True
-    passed, step = set(), error.__traceback__
-    while step is not None:
-        passed.add(step.tb_frame.f_code)
-        step = step.tb_next
-    if look_outside.__code__ in passed:
+    codes, traceback = set(), error.__traceback__  # of the functions that the exception has passed through
+    while traceback is not None:
+        codes.add(traceback.tb_frame.f_code)
+        traceback = traceback.tb_next
+    if check_signals.__code__ in codes:
         return True
-    if any(code_of(signal.getsignal(number)) in passed for number in signal.valid_signals()):
+    if any(code_of(signal.getsignal(number)) in codes for number in signal.valid_signals()):
         return True
-    is_users = any(function.__code__ in passed for function in users_functions)
+    is_users = any(function.__code__ in codes for function in users_functions)
     return not is_users and not isinstance(error, FAILURES)
 
 

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 
 from fastbp.kernels.workers cimport Workers
 
-from fastbp.kernels.interrupts import look_outside
+from fastbp.kernels.interrupts import check_signals
 
 # how often a thread that waits for its workers lets Python deliver signals
 cdef double SECONDS_BETWEEN_CHECKS = 0.05
@@ -75,7 +75,7 @@ cdef class Pool:
         ------
         BaseException
             The first exception that `work` raised in any thread, or that a signal handler raised (see
-            `look_outside`). The other threads have stopped then.
+            `check_signals`). The other threads have stopped then.
         """
         own_error = None
         try:
@@ -88,7 +88,7 @@ cdef class Pool:
         while not self.has_ended():
             if own_error is None:
                 try:
-                    look_outside()
+                    check_signals()
                 except BaseException as error:
                     own_error = error
                     self.workers.halt()

@@ -13,7 +13,7 @@ from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task, Team
 
 from fastbp.kernels.data import check
-from fastbp.kernels.interrupts import look_outside
+from fastbp.kernels.interrupts import check_signals
 from fastbp.kernels.partition import ceil_div
 from fastbp.kernels.slicing import (
     PIECES_PER_THREAD, cost_of_row, rows_of_prediction, rows_of_shared_prediction, units_between_checks,
@@ -168,7 +168,7 @@ cdef class Predictor:
                 team.run(task, 0, 1)
                 restore_denormals(mode)
             start += rows
-            look_outside()
+            check_signals()
 
     def run(self, Data data, out, int64_t chunk, Pool pool):
         """Write the output for the pool's pieces of `chunk` rows each; without a pool, for the first `chunk` rows."""
@@ -202,7 +202,7 @@ cdef class Predictor:
                             since_check = 0
                             restore_denormals(mode)
                             with gil:
-                                look_outside()
+                                check_signals()
                             flush_denormals()
                     if alone:
                         break

@@ -8,7 +8,7 @@ import numpy as np
 
 from libc.stdint cimport int64_t, uint64_t
 
-from fastbp.kernels.interrupts import look_outside
+from fastbp.kernels.interrupts import check_signals
 
 # some milliseconds, and some tens of them where every row is a miss of the caches
 cdef int64_t ROWS_AT_ONCE = 1 << 20
@@ -71,7 +71,7 @@ cdef int shuffle_rows(bitgen_t *generator, object lock, int64_t *rows, int64_t n
         begin = end
         if begin > 1:
             with gil:
-                look_outside()
+                check_signals()
     return 0
 
 

@@ -14,7 +14,7 @@ from fastbp.kernels.team cimport Team
 from fastbp.kernels.team_tuner cimport TeamTuner
 
 from fastbp.kernels.data import check
-from fastbp.kernels.interrupts import look_outside
+from fastbp.kernels.interrupts import check_signals
 from fastbp.kernels.slicing import units_between_checks
 
 # why `TrainingLoop.train` ended
@@ -62,7 +62,7 @@ cdef class TrainingLoop:
 
     Notes
     -----
-    Between two steps Python may deliver signals: see `look_outside`. A batch of more rows than the plan's `capacity`
+    Between two steps Python may deliver signals: see `check_signals`. A batch of more rows than the plan's `capacity`
     goes through the net in slices, and signals may be delivered between two of these as well; the weights change at the
     end of the batch. Which batches are sliced is decided by the shapes alone.
     """
@@ -121,7 +121,7 @@ cdef class TrainingLoop:
             self.steps_since_check = 0
             restore_denormals(self.denormal_mode)
             with gil:
-                look_outside()
+                check_signals()
                 self.team.raise_error()
             flush_denormals()
         return 0
@@ -270,7 +270,7 @@ cdef class TrainingLoop:
         Raises
         ------
         BaseException
-            What a signal handler raises, or another thread sends: see `look_outside`. The weights are those of the last
+            What a signal handler raises, or another thread sends: see `check_signals`. The weights are those of the last
             whole step, and `epochs_done` tells how many epochs are whole.
         """
         cdef bitgen_t *generator = NULL

@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t
 
 from fastbp.kernels.forks cimport count_of_forks
 
-from fastbp.kernels.interrupts import look_outside
+from fastbp.kernels.interrupts import check_signals
 
 
 cdef class Workers:
@@ -52,7 +52,7 @@ cdef class Workers:
 
     def _run(self, work, int64_t number):
         try:
-            look_outside()
+            check_signals()
         except BaseException as error:
             # sent to the thread that started this one: CPython confuses the two until the new one has begun
             self._fail(error)

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.optimize
 
-from fastbp.kernels.interrupts import is_from_outside
+from fastbp.kernels.interrupts import is_interruption
 from fastbp.kernels.slicing import rows_of_gradient
 from fastbp.training.blas import OneBlasThread
 from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
@@ -88,7 +88,7 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
             )
     except BaseException as error:
         if callbacks.state is not None:
-            callbacks.state.history.interrupted = is_from_outside(error, USERS_FUNCTIONS)
+            callbacks.state.history.interrupted = is_interruption(error, USERS_FUNCTIONS)
         raise
     finally:
         record_loss()

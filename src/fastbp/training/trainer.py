@@ -7,7 +7,7 @@ callbacks it asks for one at a time.
 
 import numpy as np
 
-from fastbp.kernels.interrupts import is_from_outside
+from fastbp.kernels.interrupts import is_interruption
 from fastbp.kernels.training import COMPLETED, DIVERGED, GREW, GROWTH
 from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
 
@@ -100,7 +100,7 @@ class Trainer:
         try:
             return self.run_epochs(data, rows, batch_size, max_iter, random_state, lock)
         except BaseException as error:
-            self.history.interrupted = is_from_outside(error, USERS_FUNCTIONS)
+            self.history.interrupted = is_interruption(error, USERS_FUNCTIONS)
             raise
         finally:
             self.stopping.restore()

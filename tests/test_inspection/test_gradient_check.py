@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.inspection import gradient_check
 from fastbp.inspection._differences import CORNERED, sample
+from fastbp.layers import Dense, Residual, Scale
 from network_cases import HIDDEN, PAIRS
 
 SIZES = (4, 6, 5, 2)
@@ -400,3 +401,14 @@ def test_table():
     assert lines[-1] == "passed at a tolerance of 1e-06"
     assert repr(check).startswith("<GradientCheck passed: largest relative error")
     assert repr(check["b_2"]).startswith("<GroupCheck b_2: ok")
+
+
+def test_any_layers():
+    branch = [Dense(6, "relu"), Scale(0.7), Dense(8)]
+    layers = [Scale(), Dense(8, "gelu"), Residual(branch), Dense(2, use_bias=False)]
+    network = Network(layers=layers, n_features=5, random_state=1, alpha=0.1)
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(12, 5)), rng.normal(size=(12, 2))
+    check = gradient_check(network, X, Y, rng.uniform(0, 2, 12))
+    assert check.passed
+    assert [group.name for group in check.groups] == ["loss", *(block.name for block in network.graph.blocks)]

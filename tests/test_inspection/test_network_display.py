@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.inspection import NetworkDisplay
 from fastbp.inspection._plotting import BLUE, VERMILLION
+from fastbp.layers import Dense, Residual
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 3))
@@ -146,3 +147,9 @@ def test_bad_arguments(arguments, message):
 def test_bad_limits(arguments, least, pyplot):
     with pytest.raises(ValueError, match=f"must be an integer >= {least}"):
         NetworkDisplay(coefs=[np.ones((2, 3))]).plot(**arguments)
+
+
+def test_other_layers_cannot_be_drawn():
+    network = Network(layers=[Dense(4), Residual([Dense(4)]), Dense(1)], n_features=3, random_state=0)
+    with pytest.raises(ValueError, match=r"stack of Dense layers .* activation, add, dense"):
+        NetworkDisplay.from_network(network)

@@ -12,6 +12,7 @@ import reference
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.inspection import backprop_trace
 from fastbp.kernels import activation_backward, dense_backward
+from fastbp.layers import Activation, Dense, Residual, Scale
 from network_cases import HIDDEN, PAIRS, SIZES, problem
 
 
@@ -228,3 +229,45 @@ def test_other_objects():
         backprop_trace(MLPRegressor(), X, y)
     with pytest.raises(TypeError, match=r"got Pipeline.*the last step, and X as the steps before"):
         backprop_trace(make_pipeline(StandardScaler(), MLPRegressor()), X, y)
+
+
+# Any layers
+
+
+def network_of_layers(**settings):
+    """A network with every kind of operation; the residual branch begins with an activation of what it passes by."""
+    branch = [Activation("tanh"), Dense(6, "gelu"), Scale(0.7), Dense(8)]
+    layers = [Dense(8, "silu"), Residual(branch), Scale(1.5), Activation("softplus"), Dense(3, use_bias=False)]
+    return Network(layers=layers, n_features=5, random_state=1, alpha=0.1, **settings)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("output_activation", ["identity", "logistic"])
+def test_every_kind_of_operation(output_activation, weighted):
+    network = network_of_layers(output_activation=output_activation)
+    rng = np.random.default_rng(0)
+    X, Y, weight = rng.normal(size=(7, 5)), rng.normal(size=(7, 3)), rng.uniform(0, 2, 7) if weighted else None
+    trace = backprop_trace(network, X, Y, weight)
+    loss, gradient = network.loss_and_gradient(X, Y, weight)
+    assert_allclose(trace.loss, loss, rtol=1e-12)
+    assert_allclose(trace.gradient, gradient, rtol=1e-10, atol=1e-13)
+    assert_allclose(trace.dX, network.input_gradient(X, Y, weight), rtol=1e-10, atol=1e-13)
+    operations = trace.operations
+    assert [op.kind for op in operations] == [op.kind for op in network.graph.operations]
+    assert [name for op in operations for name in op.parameters] == [block.name for block in network.graph.blocks]
+    dense, silu, tanh, _, _, scale, branch, total = operations[:8]
+    # the two that read the output of silu give it their gradients
+    assert_array_equal(tanh.inputs[0], silu.output)
+    assert_array_equal(total.inputs[0], silu.output)
+    assert_array_equal(total.inputs[1], branch.output)
+    assert_array_equal(branch.d_output, total.d_output)
+    through_tanh = activation_backward(tanh.d_output, tanh.output, "tanh")
+    assert_allclose(silu.d_output, total.d_output + through_tanh, rtol=1e-12, atol=1e-15)
+    assert_allclose(dense.d_output, activation_backward(silu.d_output, silu.output, "silu", Z=dense.output), rtol=1e-12)
+    assert_allclose(scale.output, scale.inputs[0] * scale.parameters["s_1"], rtol=1e-12)
+    assert_allclose(scale.gradients["s_1"], (scale.inputs[0] * scale.d_output).sum(axis=0), rtol=1e-12, atol=1e-15)
+    assert (operations[-1].d_output is None) == (output_activation == "identity")
+    assert "add" in str(trace)
+    assert "s_2" in str(trace)
+    assert [layer.W.shape for layer in trace.layers] == [(5, 8), (8, 6), (6, 8), (8, 3)]
+    assert trace.layers[-1].b.shape == trace.layers[-1].db.shape == (0,)

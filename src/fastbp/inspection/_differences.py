@@ -24,7 +24,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.inspection.trace import backprop_trace, forward_pass, output_delta
+from fastbp.inspection.trace import backprop_trace, output_delta, passed_forward, raw_and_output
 from fastbp.kernels import ACTIVATIONS, activation_backward, activation_forward
 
 EPS = float(np.finfo(np.float64).eps)
@@ -91,12 +91,12 @@ class Differences:
     """
 
     def __init__(self, network, X, Y, weight, tolerance):
-        self.network, self.Y, self.weight, self.tolerance = network, Y, weight, tolerance
+        self.network, self.X, self.Y, self.weight, self.tolerance = network, X, Y, weight, tolerance
         self.trace = backprop_trace(network, X, Y, weight)
         self.loss, self.gradient = network.loss_and_gradient(X, Y, weight)
         if not np.isfinite(self.loss):
             raise ValueError(f"the loss is {self.loss} at these weights: scale X, or use smaller weights")
-        self.eps = precision_of_loss(network, Y, self.trace.layers[-1].z, weight)
+        self.eps = precision_of_loss(network, Y, self.trace.operations[-1].inputs[0], weight)
         self.step = self.eps ** (1 / 3)  # the first step, in units of the distance over which the loss curves
         self.amounts = rounded_amounts(network, self.trace.row_loss, Y, weight)
         amount = self.amounts.sum() / self.trace.weight_sum + propagated_amount(self.trace)
@@ -118,31 +118,28 @@ class Differences:
         index : ndarray of int of shape (k, 1 or 2)
         comparisons : Comparisons
         """
-        for layer, (dW, db) in enumerate(zip(*self.network.split(self.gradient), strict=True)):
-            # the distance over which the loss curves: the change that moves z by one
-            reach = 1 / np.maximum(1, np.abs(self.trace.layers[layer].inputs).max(axis=0))
-            for name, array, gradient, step in (
-                (f"W_{layer + 1}", self.network.coefs[layer], dW, self.step * reach),
-                (f"b_{layer + 1}", self.network.intercepts[layer], db, np.full(len(db), self.step)),
-            ):
+        blocks, gradients = self.network.blocks, self.network.split_blocks(self.gradient)
+        for operation in self.trace.operations:
+            # the distance over which the loss curves: the change that moves the output by one
+            reach = 1 / np.maximum(1, np.abs(operation.inputs[0]).max(axis=0))
+            for number, name in enumerate(operation.parameters):
+                array, gradient = blocks[name], gradients[name]
+                is_bias = operation.kind == "dense" and number > 0
+                step = np.full(len(array), self.step) if is_bias else self.step * reach
                 index = sample(array.shape, n, rng)
-                found = [
-                    self.by_parameter(array, i, gradient[i], step[i[0]], layer) for i in map(tuple, index.tolist())
-                ]
+                found = [self.by_parameter(array, i, gradient[i], step[i[0]]) for i in map(tuple, index.tolist())]
                 yield name, array.shape, index, Comparisons.joined(found, np.concatenate)
 
-    def by_parameter(self, array, index, gradient, step, layer):
+    def by_parameter(self, array, index, gradient, step):
         """The derivative of the loss by one parameter.
 
         Parameters
         ----------
         array : ndarray
-            The weights or biases of a layer.
+            A block of parameters.
         index : tuple of int
             Of the parameter in it.
         gradient, step : float
-        layer : int
-            Its number, from 0.
 
         Returns
         -------
@@ -154,29 +151,25 @@ class Differences:
         def evaluate(moved):
             array[index] = moved[0]
             try:
-                return self.whole_loss(layer)
+                return self.whole_loss()
             finally:
                 array[index] = value
 
         return self.compare(*(np.array([x]) for x in (value, gradient, step, self.noise)), evaluate)
 
-    def whole_loss(self, layer):
+    def whole_loss(self):
         """The loss, penalty included, and the signs that can change its slopes.
-
-        Parameters
-        ----------
-        layer : int
-            The first whose parameters may have moved.
 
         Returns
         -------
         Evaluation
         """
-        passed = forward_pass(self.network, self.trace.layers[layer].inputs, layer)
-        row_loss, dA, delta = output_delta(self.network, self.Y, *passed[-1][1:], self.weight)
+        graph = self.network.graph
+        kept = passed_forward(self.network, self.X)
+        row_loss, dA, delta = output_delta(self.network, self.Y, *raw_and_output(self.network, kept), self.weight)
         loss = (float(row_loss.sum()) + self.network.penalty()) / self.trace.weight_sum
-        names = self.network.activations[layer:]
-        signs = [np.sign(z) for (_, z, _), name in zip(passed, names, strict=True) if name in CORNERED]
+        activations = [op for op in graph.operations if op.kind == "activation"]
+        signs = [np.sign(kept.value(op.input)) for op in activations if op.argument in CORNERED_NUMBERS]
         signs.append(np.sign(delta if dA is None else dA))
         return Evaluation(np.array([loss]), [s.reshape(1, -1) for s in signs])
 
@@ -195,8 +188,8 @@ class Differences:
         index : ndarray of int of shape (k, 2)
         comparisons : Comparisons
         """
-        last = self.trace.layers[-1]
-        raw, gradient = last.z.copy(), last.delta * self.trace.weight_sum
+        before, output = self.trace.operations[-2:]
+        raw, gradient = output.inputs[0].copy(), before.d_output * self.trace.weight_sum
         noise = ROUNDINGS * self.eps * (self.amounts[:, None] + np.abs(gradient * raw))
         rows = np.arange(len(raw)) if self.weight is None else np.flatnonzero(self.weight)
         outputs = sample(raw.shape[1:], n, rng)[:, 0]
@@ -218,7 +211,7 @@ class Differences:
         Comparisons
             Of length n.
         """
-        name = self.network.activations[-1]
+        name = self.network.graph.output_activation
 
         def evaluate(moved):
             z = raw.copy()
@@ -359,8 +352,13 @@ def propagated_amount(trace):
     """
     total = abs(trace.penalty)
     for layer in trace.layers:
-        terms = np.abs(layer.inputs) @ np.abs(layer.W) + np.abs(layer.b)
+        terms = np.abs(layer.inputs) @ np.abs(layer.W)
+        if len(layer.b):
+            terms += np.abs(layer.b)
         total += float((np.abs(layer.delta) * terms).sum())
+    for operation in trace.operations:
+        if operation.kind not in ("dense", "activation"):
+            total += float(np.abs(operation.d_output * operation.output).sum())
     return total
 
 
@@ -398,3 +396,4 @@ def cornered():
 
 
 CORNERED = cornered()
+CORNERED_NUMBERS = frozenset(ACTIVATIONS[name] for name in CORNERED)

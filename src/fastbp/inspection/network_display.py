@@ -138,7 +138,18 @@ class NetworkDisplay:
         Returns
         -------
         NetworkDisplay
+
+        Raises
+        ------
+        ValueError
+            If the network has other layers than fully connected ones.
         """
+        if not network.graph.is_dense_stack:
+            kinds = sorted({op.kind for op in network.graph.operations})
+            raise ValueError(
+                f"network must be a stack of Dense layers with biases to be drawn, got {network!r} with the operations "
+                f"{', '.join(kinds)}"
+            )
         display = cls(
             coefs=[W.copy() for W in network.coefs],
             activations=network.activations,

@@ -1,10 +1,11 @@
-"""Every number of one forward and one backward pass, layer by layer.
+"""Every number of one forward and one backward pass, operation by operation.
 
     forward     z = a_prev W + b        a = f(z)
     backward    delta = dL/dz = dL/da f'(z)         dL/da_prev = delta W^T
                 dW = a_prev^T delta + alpha W / S   db = column sums of delta
 
-The kernels that train compute them, one door after the other; nothing is computed here but products with a scalar.
+The program that trains computes them, compiled so that every buffer keeps its numbers; nothing is computed here but
+products with a scalar.
 """
 
 from dataclasses import dataclass
@@ -16,14 +17,56 @@ from scipy.sparse import sparray, spmatrix
 from fastbp.data import dense
 from fastbp.inspection._report import norm, number, table
 from fastbp.inspection._subject import dense_problem
-from fastbp.kernels import activation_backward, dense_backward, dense_forward, loss_gradient, loss_rows
-from fastbp.kernels.dispatch import LINKS
+from fastbp.kernels import activation_backward, activation_forward, loss_gradient, loss_rows
+from fastbp.kernels.data import Data
+from fastbp.kernels.linearization import Linearization, mirrors_of
+from fastbp.kernels.program import INSPECTION
 from fastbp.penalty import l2_gradient
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class OperationTrace:
+    """What went through one operation of the network's graph, forward and backward.
+
+    Attributes
+    ----------
+    number : int
+        1 for the first operation.
+    kind : str
+        dense, activation, add or scale.
+    layer : Layer
+        The layer that the operation belongs to.
+    inputs : list of ndarray of shape (n, width)
+        What it reads: outputs of other operations, or X.
+    output : ndarray of shape (n, width)
+    d_output : ndarray of shape (n, width) or None
+        Derivative by `output`. None for an output activation that the loss contains: `d_output` of the operation before
+        it comes from the loss directly.
+    parameters : dict of str to ndarray
+        Copies of its blocks, by their names in ``Network.blocks``.
+    gradients : dict of str to ndarray
+        Derivatives by them, the penalty's share included.
+    """
+
+    number: int
+    kind: str
+    layer: object
+    inputs: list[NDArray]
+    output: NDArray
+    d_output: NDArray | None
+    parameters: dict[str, NDArray]
+    gradients: dict[str, NDArray]
+
+    def __repr__(self):
+        shape = " + ".join(str(array.shape[1]) for array in self.inputs)
+        return (
+            f"<OperationTrace {self.number}: {self.kind}, {shape} -> {self.output.shape[1]}, {len(self.output)} rows>"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class LayerTrace:
-    """What went through one layer, forward and backward; see `BackpropTrace` for what the derivatives are of.
+    """What went through one fully connected layer; see `BackpropTrace` for what the derivatives are of.
 
     Attributes
     ----------
@@ -33,7 +76,7 @@ class LayerTrace:
     inputs : ndarray of shape (n, fan_in)
         The output of the layer before, or X.
     W, b : ndarray of shape (fan_in, fan_out), (fan_out,)
-        Copies.
+        Copies. Without a bias, b and db have shape (0,).
     z, a : ndarray of shape (n, fan_out)
         ``inputs @ W + b``, and the activation of it.
     f_prime : ndarray of shape (n, fan_out)
@@ -84,7 +127,9 @@ class BackpropTrace:
     Parameters
     ----------
     layers : list of LayerTrace
-        First to last.
+        The fully connected layers, first to last.
+    operations : list of OperationTrace
+        Every operation of the network's graph, first to last.
     loss : float
         As `Network.loss_and_gradient` returns it, the penalty included.
     penalty : float
@@ -102,6 +147,7 @@ class BackpropTrace:
     """
 
     layers: list[LayerTrace]
+    operations: list[OperationTrace]
     loss: float
     penalty: float
     row_loss: NDArray
@@ -114,6 +160,12 @@ class BackpropTrace:
         return f"<BackpropTrace of {len(self.row_loss)} rows through {self.network}>"
 
     def __str__(self):
+        share = f", {self.penalty:.6g} of it the penalty" if self.penalty else ""
+        kinds = {operation.kind for operation in self.operations}
+        lines, legend = self._table_of_layers() if kinds <= {"dense", "activation"} else self._table_of_operations()
+        return f"{self.network}\n{len(self.row_loss)} row(s), loss {self.loss:.6g}{share}\n\n{lines}\n\n{legend}"
+
+    def _table_of_layers(self):
         header = ("layer", "shape", "activation", "|z|", "|a|", "mean f'(z)", "|delta|", "|W|", "|dW|", "|b|", "|db|")
         rows = []
         for layer in self.layers:
@@ -121,11 +173,19 @@ class BackpropTrace:
             slope = layer.f_prime.mean(dtype=np.float64)
             values = (n["z"], n["a"], slope, n["delta"], n["W"], n["dW"], n["b"], n["db"])
             rows.append((layer.number, shape, layer.activation, *map(number, values)))
-        share = f", {self.penalty:.6g} of it the penalty" if self.penalty else ""
-        return (
-            f"{self.network}\n{len(self.row_loss)} row(s), loss {self.loss:.6g}{share}\n\n{table(header, rows)}\n\n"
-            "|x|: Frobenius norm. delta = dL/dz, dW = dL/dW and db = dL/db of the mean loss L."
-        )
+        legend = "|x|: Frobenius norm. delta = dL/dz, dW = dL/dW and db = dL/db of the mean loss L."
+        return table(header, rows), legend
+
+    def _table_of_operations(self):
+        header = ("operation", "kind", "width", "|output|", "|d output|", "parameters", "|p|", "|dp|")
+        rows = []
+        for op in self.operations:
+            backward = "-" if op.d_output is None else number(norm(op.d_output))
+            row = (op.number, op.kind, op.output.shape[1], number(norm(op.output)), backward)
+            names = ", ".join(op.parameters)
+            norms = [", ".join(number(norm(a)) for a in of.values()) for of in (op.parameters, op.gradients)]
+            rows.append((*row, names or "-", *(text or "-" for text in norms)))
+        return table(header, rows), "|x|: Frobenius norm. d output and dp are derivatives of the mean loss."
 
 
 def backprop_trace(
@@ -178,55 +238,133 @@ def backprop_trace(
     """
     network, X, Y, weight = dense_problem(net_or_estimator, X, y, sample_weight)
     weight_sum = float(len(X) if weight is None else weight.sum())
-
-    passed = forward_pass(network, X)
-    row_loss, dA, delta = output_delta(network, Y, *passed[-1][1:], weight)
     scale = network.dtype.type(weight_sum)
-    dA, delta = (None if array is None else array / scale for array in (dA, delta))
-
-    gradient = np.empty(network.n_params, network.dtype)
-    dWs, dbs = network.split(gradient)
-    layers = []
-    for i in reversed(range(len(passed))):
-        (inputs, z, a), activation = passed[i], network.activations[i]
-        W, b = network.coefs[i].copy(), network.intercepts[i].copy()
-        if delta is None:
-            # forward: a = f(z)
-            delta = activation_backward(dA, a, activation, Z=z)
-        # forward: z = inputs W + b
-        d_inputs, dW_data, _ = dense_backward(delta, inputs, W, z, "identity", db=dbs[i])
-        dWs[i][...] = dW_data + l2_gradient(network.alpha, W) / scale
-        slope = local_slope(z, a, activation)
-        layers.insert(0, LayerTrace(i + 1, activation, inputs, W, b, z, a, slope, dA, delta, dWs[i], dbs[i], dW_data))
-        dA, delta = d_inputs, None
+    kept = passed_forward(network, X)
+    row_loss, dA, delta = output_delta(network, Y, *raw_and_output(network, kept), weight)
+    gradient, dX = np.zeros(network.n_params, network.dtype), np.empty_like(X)
+    kept.pull((delta if dA is None else dA) / scale, gradient, dX, keep=True)
+    from_data = gradient.copy()
+    for part, factor in network.graph.penalized:
+        gradient[part] += l2_gradient(network.alpha * factor, network.params[part]) / scale
+    operations = operation_traces(network, kept, gradient)
+    layers = layer_traces(network, operations, network.split_blocks(from_data))
     penalty = network.penalty() / weight_sum
     loss = float(row_loss.sum()) / weight_sum + penalty
-    return BackpropTrace(layers, loss, penalty, row_loss, weight_sum, gradient, dA, repr(network))
+    return BackpropTrace(layers, operations, loss, penalty, row_loss, weight_sum, gradient, dX, repr(network))
 
 
-def forward_pass(network, inputs, first=0):
-    """Inputs, pre-activations and outputs of the layers.
+def passed_forward(network, X):
+    """The forward pass with all values kept, of what the loss is given.
 
     Parameters
     ----------
     network : Network
-    inputs : ndarray of shape (n, fan_in)
-        Of the layer number `first`, counted from 0.
-    first : int
+    X : ndarray of shape (n, n_features)
 
     Returns
     -------
-    list of (inputs, z, a)
-        From that layer on.
+    Linearization
     """
-    passed = []
-    layers = list(zip(network.coefs, network.intercepts, network.activations, strict=True))
-    for W, b, activation in layers[first:]:
-        z = np.empty((len(inputs), W.shape[1]), network.dtype)
-        a = dense_forward(inputs, W, b, activation, Z=z)
-        passed.append((inputs, z, a))
-        inputs = a
-    return passed
+    program = network.program(INSPECTION, network.gives_loss_raw_output)
+    return Linearization(program, network.params, mirrors_of(program, network.params), Data(X))
+
+
+def raw_and_output(network, kept):
+    """The network's output before and after the output activation.
+
+    Parameters
+    ----------
+    network : Network
+    kept : Linearization
+
+    Returns
+    -------
+    z, a : ndarray of shape (n, n_outputs)
+    """
+    z = kept.value(kept.program.raw_output)
+    return z, activation_forward(z, network.graph.output_activation)
+
+
+def operation_traces(network, kept, gradient):
+    """The traces of all operations.
+
+    Parameters
+    ----------
+    network : Network
+    kept : Linearization
+        After a pull that kept the gradients.
+    gradient : ndarray of shape (n_params,)
+        Of the mean loss.
+
+    Returns
+    -------
+    list of OperationTrace
+    """
+    blocks, gradients = network.blocks, network.split_blocks(gradient)
+    operations, traces = network.graph.operations, []
+    n_kept = len(kept.program.operations)
+    for number_, op in enumerate(operations, 1):
+        is_kept = number_ <= n_kept
+        inputs = [kept.value(node) for node in (op.input, op.input2) if node >= 0]
+        name = network.graph.output_activation
+        output = kept.value(op.output) if is_kept else activation_forward(inputs[0], name)
+        own = network.graph.blocks[op.first_block : op.first_block + op.n_blocks]
+        traces.append(
+            OperationTrace(
+                number_,
+                op.kind,
+                op.layer,
+                inputs,
+                output,
+                kept.grad(op.output) if is_kept else None,
+                {block.name: blocks[block.name].copy() for block in own},
+                {block.name: gradients[block.name] for block in own},
+            )
+        )
+    return traces
+
+
+def layer_traces(network, operations, from_data):
+    """The traces of the fully connected layers, each with the activation that follows it.
+
+    Parameters
+    ----------
+    network : Network
+    operations : list of OperationTrace
+    from_data : dict of str to ndarray
+        The gradients without the share of the penalty.
+
+    Returns
+    -------
+    list of LayerTrace
+    """
+    traces = []
+    for op, after in zip(operations, (*operations[1:], None), strict=True):
+        if op.kind != "dense":
+            continue
+        activation = network.activations[len(traces)]
+        follows = after is not None and after.kind == "activation"
+        z, a = op.output, after.output if follows else op.output
+        names = list(op.parameters)
+        none = np.empty(0, network.dtype)
+        traces.append(
+            LayerTrace(
+                len(traces) + 1,
+                activation,
+                op.inputs[0],
+                op.parameters[names[0]],
+                op.parameters[names[1]] if len(names) > 1 else none,
+                z,
+                a,
+                local_slope(z, a, activation),
+                after.d_output if follows else op.d_output,
+                op.d_output,
+                op.gradients[names[0]],
+                op.gradients[names[1]] if len(names) > 1 else none,
+                from_data[names[0]],
+            )
+        )
+    return traces
 
 
 def output_delta(network, Y, z, a, weight):
@@ -248,7 +386,7 @@ def output_delta(network, Y, z, a, weight):
     if callable(network.loss):
         row_loss, delta = network.kernel_loss.checked(Y, z, weight)
         return row_loss.astype(np.float64), None, dense("the gradient", delta, network.dtype)
-    canonical = network.activations[-1] == LINKS[network.kernel_loss]
+    canonical = network.gives_loss_raw_output
     # of a canonical pair, loss' and f' cancel to a - y, the derivative of half the squared error
     gradient = loss_gradient(Y, a, "squared_error" if canonical else network.kernel_loss)
     row_loss = loss_rows(Y, a, network.kernel_loss)

@@ -30,9 +30,9 @@ static void push(const plan_t *p) {
     }
 }
 
-/* gradient: flat, added to, or NULL if it is not wanted */
-static void pull(const plan_t *p, void *gradient) {
-    for (int64_t i = p->program.n_operations; i-- > 0;) {
+/* The operations [begin, end), last to first. gradient: flat, added to, or NULL if it is not wanted */
+static void pull(const plan_t *p, int64_t begin, int64_t end, void *gradient) {
+    for (int64_t i = end; i-- > begin;) {
         const operation_t *op = &p->program.operations[i];
         if (op->output == p->program.raw_output)
             weigh_rows(p, 0, p->n, grad_of(p, op->output, 0));

@@ -113,7 +113,7 @@ cdef extern from "program.h" nogil:
         void (*output_loss)(const plan_t *) noexcept nogil
         void (*output_loss_tangent)(const plan_t *) noexcept nogil
         void (*push)(const plan_t *) noexcept nogil
-        void (*pull)(const plan_t *, void *gradient) noexcept nogil
+        void (*pull)(const plan_t *, int64_t begin, int64_t end, void *gradient) noexcept nogil
         void (*pull_tangent)(const plan_t *, void *gradient) noexcept nogil
         void (*matmul)(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col,
                        const void *b, int64_t b_row, const void *init, int64_t init_row,

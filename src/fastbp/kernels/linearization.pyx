@@ -19,7 +19,7 @@ from fastbp.kernels.dispatch cimport kernels_t, plan_t
 from fastbp.kernels.program cimport Program
 
 from fastbp.kernels.data import check
-from fastbp.kernels.dispatch import KINDS, LOSSES
+from fastbp.kernels.dispatch import KINDS, KINDS_IN_PLACE, LOSSES
 
 KIND_NAMES = {number: name for name, number in KINDS.items()}
 
@@ -70,6 +70,7 @@ cdef class Linearization:
     cdef Data data
     cdef object loss, params, mirrors, row_losses
     cdef dict buffers
+    cdef dict kept_grads
 
     def __init__(self, Program program, params, mirrors, Data data, loss=None):
         check("params", params, program.dtype, (program.c.n_params,))
@@ -80,7 +81,7 @@ cdef class Linearization:
                 f"{data.arrays[0].dtype} of shape {data.arrays[0].shape}"
             )
         self.program, self.kernels, self.data, self.loss = program, program.kernels, data, loss
-        self.params, self.mirrors, self.buffers = params, mirrors, {}
+        self.params, self.mirrors, self.buffers, self.kept_grads = params, mirrors, {}, {}
         self.c.program, self.c.data = program.c, data.c
         self.c.params, self.c.mirrors = <void *> address(params), <void *> address(mirrors)
         self.c.n = self.c.capacity = self.c.row_block = data.n_rows
@@ -120,9 +121,8 @@ cdef class Linearization:
         return self.data.arrays[0] if node == 0 else self.view("values", "value", node)
 
     def grad(self, int64_t node):
-        """ndarray of shape (n, width): the gradient by a node after a pull; only a program for INSPECTION keeps them
-        all."""
-        return self.view("grads", "grad", node)
+        """ndarray of shape (n, width): the gradient by a node after a pull; for all nodes if the pull kept them."""
+        return self.kept_grads[node] if node in self.kept_grads else self.view("grads", "grad", node)
 
     @property
     def output(self):
@@ -191,7 +191,7 @@ cdef class Linearization:
 
     # Reverse mode
 
-    def pull(self, dA, gradient=None, dX=None):
+    def pull(self, dA, gradient=None, dX=None, bint keep=False):
         """dA J: the gradient of ``sum(dA * output)``.
 
         Parameters
@@ -202,18 +202,20 @@ cdef class Linearization:
             The gradient by the parameters, summed over the rows, is added to it.
         dX : ndarray of shape (n, n_features), C-contiguous, or None
             Overwritten with the gradient by X.
+        keep : bool
+            Whether to keep the gradients by all nodes for `grad`; the program must be one for INSPECTION.
         """
         self.check_like_output("dA", dA)
         self.c.grads = self.room("grads", self.program.grad_columns)
-        self.grad(self.program.c.output)[...] = dA
-        self.pull_gradients(gradient, dX)
+        self.view("grads", "grad", self.program.c.output)[...] = dA
+        self.pull_gradients(gradient, dX, keep)
 
     def pull_loss(self, gradient=None, dX=None):
         """The gradient of the summed loss; parameters as for `pull`. Sets `row_loss`."""
         self.bind_loss()
         with nogil:
             self.kernels.output_loss(&self.c)
-        self.pull_gradients(gradient, dX)
+        self.pull_gradients(gradient, dX, False)
 
     def bind_loss(self):
         """Get ready for the loss."""
@@ -226,16 +228,25 @@ cdef class Linearization:
         self.c.targets = self.room("targets", self.c.target_width)
         self.c.grads = self.room("grads", self.program.grad_columns)
 
-    def pull_gradients(self, gradient, dX):
+    def pull_gradients(self, gradient, dX, bint keep):
         """Pull the gradient that the output node has."""
         cdef void *total = NULL
+        cdef int64_t i, n = self.program.c.n_operations
         self.check_like_params("gradient", gradient)
         self.check_like_input("dX", dX)
         if gradient is not None:
             total = address(gradient, True)
         self.c.input_grad = NULL if dX is None else address(dX, True)
+        self.kept_grads = {}
+        if keep:
+            for i in range(n - 1, -1, -1):
+                if KIND_NAMES[self.program.c.operations[i].kind] in KINDS_IN_PLACE:  # which overwrites the gradient
+                    node = self.program.c.operations[i].output
+                    self.kept_grads[node] = self.view("grads", "grad", node).copy()
+                self.kernels.pull(&self.c, i, i + 1, total)
+            return
         with nogil:
-            self.kernels.pull(&self.c, total)
+            self.kernels.pull(&self.c, 0, n, total)
 
     # The change of a pull along a push
 

@@ -244,7 +244,7 @@ typedef struct {
     void (*output_loss)(const plan_t *);
     void (*output_loss_tangent)(const plan_t *);
     void (*push)(const plan_t *);
-    void (*pull)(const plan_t *, void *gradient);
+    void (*pull)(const plan_t *, int64_t begin, int64_t end, void *gradient);
     void (*pull_tangent)(const plan_t *, void *gradient);
     /* single kernels */
     void (*matmul)(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col, const void *b,

@@ -253,6 +253,11 @@ cdef class Program:
         self.operations = structs(rows[::-1], OPERATION)
 
     @property
+    def raw_output(self):
+        """int: the node before the output activation."""
+        return self.c.raw_output
+
+    @property
     def is_by_rows(self):
         """bool: whether the gradients of all blocks can be taken over runs of rows."""
         return all(NAMES[kind] in KINDS_BY_ROWS for kind in self.operations["kind"])

@@ -202,8 +202,13 @@ def test_an_exception_sent_to_the_thread_of_an_endless_fit(params, n_threads, sh
     thread = threading.Thread(target=fit, daemon=True)
     thread.start()
     assert begun.wait(60)
-    assert set_exception(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeoutError)) == 1
-    thread.join(60)
+    for _ in range(12):
+        # again if it gets lost: until a new thread runs, its state has the identifier of its parent, and CPython may
+        # deliver the exception to it
+        assert set_exception(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeoutError)) == 1
+        thread.join(5)
+        if ended:
+            break
     assert ended == [True]
     if "solver" not in params:  # L-BFGS is in the user's loss most of the time, where an exception is a failure
         assert np.isfinite(model.predict(X)).all()

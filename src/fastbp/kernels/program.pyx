@@ -13,7 +13,8 @@ purpose          values                                              gradients
 ``INSPECTION``   all are kept, none takes the place of another       the same
 ===============  ==================================================  ================================================
 
-Where a kind allows it, the output takes the place of an input that nobody else reads.
+Where a kind allows it, the output takes the place of an input that nobody else reads. The backward pass of such a kind
+reads the output in place of the input, so that its own output is not overwritten in turn, but for prediction.
 
 A loss that contains its link, the output activation that belongs to it, is given the raw output: with ``raw=True`` the
 output activation is dropped. `drops_link` decides, and nothing else does.
@@ -155,12 +156,13 @@ cdef class Program:
         """Rows of NODE."""
         widths = dict(enumerate(self.graph.widths))
         readers = Counter(node for op in operations for node in (op.input, op.input2) if node >= 0)
+        in_place = {op.output for op in operations if op.kind in KINDS_IN_PLACE}
         shares_value, shares_grad = {}, {}  # node -> the node whose buffer it uses
         if purpose != INSPECTION:
             for op in operations:
                 if op.kind in KINDS_IN_PLACE and op.input != 0 and readers[op.input] == 1:
                     shares_grad[op.output] = shares_grad.get(op.input, op.input)
-                    if purpose == PREDICTION or op.argument not in NEEDS_INPUT:
+                    if purpose == PREDICTION or (op.argument not in NEEDS_INPUT and op.input not in in_place):
                         shares_value[op.output] = shares_value.get(op.input, op.input)
         used = [op.output for op in operations]
         everything = {node: widths[node] for node in used}

@@ -1,0 +1,284 @@
+"""The twins of the kinds of operations, and a graph of operations walked in plain NumPy.
+
+A function of a kind is given the argument of the operation, its inputs ``xs``, its output ``y`` and its ``blocks``, and
+changes of them along a direction, ``dxs`` and ``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change.
+A block of one row is a vector.
+"""
+
+from collections import namedtuple
+
+import numpy as np
+
+import reference
+from fastbp.kernels import ACTIVATIONS
+
+ACTIVATION_NAMES = {number: name for name, number in ACTIVATIONS.items()}
+
+#: forward(argument, xs, blocks) -> y
+#: backward(argument, xs, y, blocks, g) -> the gradient by each input
+#: gradient(argument, xs, y, blocks, g) -> the gradient by each block, summed over the rows
+#: tangent(argument, xs, y, blocks, dxs, dblocks) -> the change of y
+#: backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg) -> the change of `backward`
+#: gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg) -> the change of `gradient`
+Kind = namedtuple("Kind", "forward backward gradient tangent backward_tangent gradient_tangent")
+
+
+def no_blocks(*_):
+    """The gradient of a kind without parameters."""
+    return []
+
+
+# dense: y = x W + b
+
+
+def dense_forward(argument, xs, blocks):
+    W, *bias = blocks
+    return sum(bias, xs[0] @ W)
+
+
+def dense_backward(argument, xs, y, blocks, g):
+    return [g @ blocks[0].T]
+
+
+def dense_gradient(argument, xs, y, blocks, g):
+    return [xs[0].T @ g, g.sum(axis=0)][: len(blocks)]
+
+
+def dense_tangent(argument, xs, y, blocks, dxs, dblocks):
+    dW, *dbias = dblocks
+    return sum(dbias, dxs[0] @ blocks[0] + xs[0] @ dW)
+
+
+def dense_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [dg @ blocks[0].T + g @ dblocks[0].T]
+
+
+def dense_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [dxs[0].T @ g + xs[0].T @ dg, dg.sum(axis=0)][: len(blocks)]
+
+
+# activation: y = f(x)
+
+
+def activation_forward(argument, xs, blocks):
+    return reference.ACTIVATIONS[ACTIVATION_NAMES[argument]][0](xs[0])
+
+
+def activation_backward(argument, xs, y, blocks, g):
+    return [reference.ACTIVATIONS[ACTIVATION_NAMES[argument]][1](xs[0], y, g)]
+
+
+def activation_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return activation_backward(argument, xs, y, blocks, dxs[0])[0]  # every Jacobian of an activation is symmetric
+
+
+def activation_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [reference.BACKWARD_TANGENTS[ACTIVATION_NAMES[argument]](xs[0], dxs[0], g, dg)]
+
+
+# add: y = x + x2
+
+
+def add_forward(argument, xs, blocks):
+    return xs[0] + xs[1]
+
+
+def add_backward(argument, xs, y, blocks, g):
+    return [g, g]
+
+
+def add_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return dxs[0] + dxs[1]
+
+
+def add_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [dg, dg]
+
+
+# scale: y = x s
+
+
+def scale_forward(argument, xs, blocks):
+    return xs[0] * blocks[0]
+
+
+def scale_backward(argument, xs, y, blocks, g):
+    return [g * blocks[0]]
+
+
+def scale_gradient(argument, xs, y, blocks, g):
+    return [(xs[0] * g).sum(axis=0)]
+
+
+def scale_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return dxs[0] * blocks[0] + xs[0] * dblocks[0]
+
+
+def scale_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [dg * blocks[0] + g * dblocks[0]]
+
+
+def scale_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [(dxs[0] * g + xs[0] * dg).sum(axis=0)]
+
+
+DENSE = Kind(
+    dense_forward, dense_backward, dense_gradient, dense_tangent, dense_backward_tangent, dense_gradient_tangent
+)
+KINDS = {
+    "dense": DENSE,
+    "dense_sparse": DENSE,
+    "activation": Kind(
+        activation_forward, activation_backward, no_blocks, activation_tangent, activation_backward_tangent, no_blocks
+    ),
+    "add": Kind(add_forward, add_backward, no_blocks, add_tangent, add_backward_tangent, no_blocks),
+    "scale": Kind(
+        scale_forward, scale_backward, scale_gradient, scale_tangent, scale_backward_tangent, scale_gradient_tangent
+    ),
+}
+
+
+class GraphTwin:
+    """A graph and its parameters, in float64.
+
+    Parameters
+    ----------
+    graph : fastbp.kernels.graph.Graph
+    params : ndarray of shape (n_params,)
+    """
+
+    def __init__(self, graph, params):
+        self.graph, self.params = graph, np.array(params, np.float64)
+
+    def blocks_of(self, op, flat):
+        """The part of a flat vector that belongs to the blocks of an operation."""
+        own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
+        return [flat[block.offset : block.offset + block.size].reshape(block.shape) for block in own]
+
+    def inputs(self, op):
+        return [op.input] if op.input2 < 0 else [op.input, op.input2]
+
+    def context(self, op, values):
+        """What every function of a kind begins with, after the forward pass."""
+        return (
+            op.argument,
+            [values[node] for node in self.inputs(op)],
+            values[op.output],
+            self.blocks_of(op, self.params),
+        )
+
+    def forward(self, X):
+        """The value of every node."""
+        values = {0: np.array(X, np.float64)}
+        for op in self.graph.operations:
+            xs = [values[node] for node in self.inputs(op)]
+            values[op.output] = KINDS[op.kind].forward(op.argument, xs, self.blocks_of(op, self.params))
+        return values
+
+    def output(self, X):
+        return self.forward(X)[self.graph.operations[-1].output]
+
+    def push(self, values, dX, direction):
+        """The change of every node along the changes of X and of the parameters."""
+        changes = {0: dX}
+        for op in self.graph.operations:
+            dxs, dblocks = [changes[node] for node in self.inputs(op)], self.blocks_of(op, direction)
+            changes[op.output] = KINDS[op.kind].tangent(*self.context(op, values), dxs, dblocks)
+        return changes
+
+    def pull(self, values, dA):
+        """The gradient of ``sum(dA * output)`` by every node, and by the parameters."""
+        grads, gradient = {node: np.zeros_like(value) for node, value in values.items()}, np.zeros_like(self.params)
+        grads[self.graph.operations[-1].output] += dA
+        for op in reversed(self.graph.operations):
+            context, g = self.context(op, values), grads[op.output]
+            for block, dW in zip(self.blocks_of(op, gradient), KINDS[op.kind].gradient(*context, g), strict=True):
+                block += dW
+            for node, dx in zip(self.inputs(op), KINDS[op.kind].backward(*context, g), strict=True):
+                grads[node] = grads[node] + dx
+        return grads, gradient
+
+    def pull_tangent(self, values, changes, direction, dA, dA_tangent):
+        """The change of the gradient by the parameters in `pull` along a push, when dA changes by `dA_tangent`."""
+        grads = self.pull(values, dA)[0]
+        tangents, product = {node: np.zeros_like(value) for node, value in values.items()}, np.zeros_like(self.params)
+        tangents[self.graph.operations[-1].output] += dA_tangent
+        for op in reversed(self.graph.operations):
+            dxs, dblocks = [changes[node] for node in self.inputs(op)], self.blocks_of(op, direction)
+            context = *self.context(op, values), dxs, dblocks, grads[op.output], tangents[op.output]
+            for block, dW in zip(self.blocks_of(op, product), KINDS[op.kind].gradient_tangent(*context), strict=True):
+                block += dW
+            for node, dx in zip(self.inputs(op), KINDS[op.kind].backward_tangent(*context), strict=True):
+                tangents[node] = tangents[node] + dx
+        return product
+
+    # What a network offers
+
+    def vjp(self, X, v):
+        return self.pull(self.forward(X), v)[0][0]
+
+    def jvp(self, X, u):
+        changes = self.push(self.forward(X), u, np.zeros_like(self.params))
+        return changes[self.graph.operations[-1].output]
+
+    def jacobian(self, X):
+        n_outputs = self.output(X).shape[1]
+        rows = [self.vjp(X, np.tile(v, (len(X), 1))) for v in np.eye(n_outputs)]
+        return np.stack(rows, axis=1)
+
+    def penalized(self, alpha):
+        """The factor of each parameter in the gradient of the penalty."""
+        factors = np.zeros_like(self.params)
+        for block in self.graph.blocks:
+            factors[block.offset : block.offset + block.size] = alpha * self.graph.groups[block.group].penalty
+        return factors
+
+    def loss_and_gradient(self, X, y, *, loss, alpha=0.0, sample_weight=None):
+        """(mean loss, gradient by the parameters, gradient by X)."""
+        weight = np.ones(len(X)) if sample_weight is None else sample_weight
+        values, factors = self.forward(X), self.penalized(alpha)
+        a = values[self.graph.operations[-1].output]
+        element_loss, derivative = reference.LOSSES[loss]
+        value = weight @ element_loss(y, a).sum(axis=1) + factors @ self.params**2 / 2
+        grads, gradient = self.pull(values, weight[:, None] * derivative(y, a))
+        S = weight.sum()
+        return value / S, (gradient + factors * self.params) / S, grads[0] / S
+
+    def hvp(self, X, y, direction, *, loss, alpha=0.0, sample_weight=None):
+        """The change of the gradient by the parameters along a direction."""
+        weight = np.ones((len(X), 1)) if sample_weight is None else sample_weight[:, None]
+        values = self.forward(X)
+        changes = self.push(values, np.zeros_like(values[0]), direction)
+        output = self.graph.operations[-1].output
+        dA = weight * reference.LOSSES[loss][1](y, values[output])
+        dA_tangent = weight * reference.CURVATURES[loss](y, values[output]) * changes[output]
+        product = self.pull_tangent(values, changes, direction, dA, dA_tangent)
+        return (product + self.penalized(alpha) * direction) / weight.sum()
+
+    def train(self, X, y, *, update, rates, batch_size, loss, alpha=0.0, sample_weight=None, random_state=None):
+        """Mini-batch gradient descent, an epoch for each learning rate; the mean loss of each epoch.
+
+        `update` is ``(g, w, state, t, learning_rate=) -> (w, state)``; each block has the learning rate, and the decay
+        ``w -= learning_rate * decay * w``, of its group.
+        """
+        rows, states, t, losses = np.arange(len(X)), {}, 0, []
+        for rate in rates:
+            if random_state is not None:
+                random_state.shuffle(rows)
+            total = 0.0
+            for start in range(0, len(rows), batch_size):
+                batch = rows[start : start + batch_size]
+                weight = None if sample_weight is None else sample_weight[batch]
+                value, gradient, _ = self.loss_and_gradient(
+                    X[batch], y[batch], loss=loss, alpha=alpha, sample_weight=weight
+                )
+                t += 1
+                for number, block in enumerate(self.graph.blocks):
+                    group, place = self.graph.groups[block.group], slice(block.offset, block.offset + block.size)
+                    w, eta = self.params[place], rate * group.learning_rate
+                    state = states.get(number, [np.zeros_like(w)] * 2)
+                    w = w - eta * group.decay * w
+                    self.params[place], states[number] = update(gradient[place], w, state, t, learning_rate=eta)
+                total += len(batch) * value
+            losses.append(total / len(rows))
+        return losses

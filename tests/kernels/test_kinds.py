@@ -1,0 +1,162 @@
+"""Every kind of operation: kernel, twin and finite differences."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose
+
+import graph_reference
+from fastbp.kernels import ACTIVATIONS
+from fastbp.kernels.data import Data
+from fastbp.kernels.dispatch import KINDS
+from fastbp.kernels.graph import GraphBuilder, Group
+from fastbp.kernels.linearization import Linearization, mirrors_of
+from fastbp.kernels.plan import Plan
+from fastbp.kernels.predictor import Predictor
+from fastbp.kernels.program import DERIVATIVES, PREDICTION, TRAINING, Program
+from fastbp.kernels.training import TrainingLoop
+from graph_reference import GraphTwin
+
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+# widths that fill no vector of any instruction set, and rows that fill no register block
+WIDTHS, N_ROWS = (1, 3, 17, 35), 11
+
+
+def dense(builder, node, width, bias=True):
+    blocks = [("W", (builder.widths[node], width), Group(penalty=1.0)), ("b", (width,), Group())]
+    return builder.emit("dense", node, width, blocks=blocks if bias else blocks[:1])
+
+
+def activation(builder, node, name="tanh"):
+    return builder.emit("activation", node, builder.widths[node], argument=ACTIVATIONS[name])
+
+
+#: kind: what appends an operation of it that reads `node`
+EMITTERS = {
+    "dense": lambda builder, node: dense(builder, node, 2 * builder.widths[node] + 1),
+    "activation": activation,
+    "add": lambda builder, node: builder.emit("add", node, builder.widths[node], input2=node),
+    "scale": lambda builder, node: builder.emit(
+        "scale", node, builder.widths[node], blocks=[("s", (builder.widths[node],), Group())]
+    ),
+}
+#: kinds that the compiler of a program puts in the place of another
+REPLACED = {"dense_sparse"}
+every_kind = pytest.mark.parametrize("kind", EMITTERS)
+
+
+def test_every_kind_has_a_twin():
+    assert set(graph_reference.KINDS) == set(KINDS)
+    assert set(EMITTERS) | REPLACED == set(KINDS)
+
+
+class Problem:
+    """An operation of a kind that reads the input, or the output of a dense operation in front of it."""
+
+    def __init__(self, kind, width, dtype=np.float64, in_front=False):
+        builder = GraphBuilder(width)
+        node = dense(builder, 0, width) if in_front else 0
+        activation(builder, EMITTERS[kind](builder, node), "identity")
+        self.graph, self.dtype = builder.finish(), dtype
+        rng = np.random.default_rng(0)
+        self.params, self.direction = rng.normal(size=(2, self.graph.n_params)).astype(dtype)
+        self.X, self.dX = rng.normal(size=(2, N_ROWS, width)).astype(dtype)
+        self.dA, self.dA_tangent = rng.normal(size=(2, N_ROWS, self.graph.n_outputs)).astype(dtype)
+        self.program = Program(self.graph, dtype, DERIVATIVES)
+        self.direction_mirrors = mirrors_of(self.program, self.direction)
+        self.twin = GraphTwin(self.graph, self.params)
+        self.values = self.twin.forward(self.X)
+        self.output = self.graph.operations[-1].output
+
+    def linearization(self, params=None, X=None):
+        params = self.params if params is None else params
+        X = self.X if X is None else X
+        return Linearization(self.program, params, mirrors_of(self.program, params), Data(X))
+
+
+def close(actual, expected, dtype):
+    """Within some roundings of the largest number: sums over at most 71 terms of either sign, twice."""
+    assert actual.dtype == dtype
+    assert_allclose(actual, expected, rtol=0, atol=50 * np.finfo(dtype).eps * max(1.0, np.abs(expected).max(initial=0)))
+
+
+@both_dtypes
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("in_front", [False, True], ids=["of the input", "of a node"])
+@every_kind
+def test_kernel_and_twin(kind, in_front, width, dtype):
+    problem = Problem(kind, width, dtype, in_front)
+    kept, twin, values = problem.linearization(), problem.twin, problem.values
+    close(kept.output, values[problem.output], dtype)
+    gradient, dX = np.ones_like(problem.params), np.empty_like(problem.X)
+    kept.pull(problem.dA, gradient, dX)
+    grads, expected = twin.pull(values, problem.dA)
+    close(dX, grads[0], dtype)
+    close(gradient, 1 + expected, dtype)  # it is added
+    by_input = twin.push(values, problem.dX, np.zeros_like(problem.direction))[problem.output]
+    close(kept.push(problem.dX), by_input, dtype)
+    changes = twin.push(values, np.zeros_like(problem.X), problem.direction)
+    close(kept.push_parameters(problem.direction, problem.direction_mirrors), changes[problem.output], dtype)
+    found = np.ones_like(problem.params)
+    kept.pull_tangent(problem.dA, problem.dA_tangent, problem.direction, problem.direction_mirrors, found)
+    expected = twin.pull_tangent(values, changes, problem.direction, problem.dA, problem.dA_tangent)
+    close(found, 1 + expected, dtype)
+
+
+@pytest.mark.parametrize("in_front", [False, True], ids=["of the input", "of a node"])
+@every_kind
+def test_finite_differences(kind, in_front):
+    problem, eps = Problem(kind, 3, in_front=in_front), 1e-6
+    tolerance = dict(rtol=1e-6, atol=1e-7)  # of central differences: 1e-12 by the curvature, 1e-16 / eps by rounding
+
+    def moved(t, along_X=False):
+        if along_X:
+            return problem.linearization(X=problem.X + t * problem.dX)
+        return problem.linearization(params=problem.params + t * problem.direction)
+
+    def gradients(t):
+        gradient, dX = np.zeros_like(problem.params), np.empty_like(problem.X)
+        moved(t).pull(problem.dA + t * problem.dA_tangent, gradient, dX)
+        return gradient
+
+    kept = problem.linearization()
+    gradient, dX = np.zeros_like(problem.params), np.empty_like(problem.X)
+    kept.pull(problem.dA, gradient, dX)
+    by_params = (moved(eps).output - moved(-eps).output) / (2 * eps)
+    by_X = (moved(eps, True).output - moved(-eps, True).output) / (2 * eps)
+    assert_allclose(kept.push(problem.dX), by_X, **tolerance)
+    assert_allclose(kept.push_parameters(problem.direction, problem.direction_mirrors), by_params, **tolerance)
+    assert_allclose((dX * problem.dX).sum(), (problem.dA * by_X).sum(), **tolerance)
+    assert_allclose(gradient @ problem.direction, (problem.dA * by_params).sum(), **tolerance)
+    found = np.zeros_like(problem.params)
+    kept.pull_tangent(problem.dA, problem.dA_tangent, problem.direction, problem.direction_mirrors, found)
+    assert_allclose(found, (gradients(eps) - gradients(-eps)) / (2 * eps), **tolerance)
+
+
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+@both_dtypes
+@pytest.mark.parametrize("width", WIDTHS)
+def test_dense_sparse(width, dtype, bias, index_dtype):
+    rng = np.random.default_rng(0)
+    builder = GraphBuilder(6)
+    activation(builder, dense(builder, 0, width, bias), "identity")
+    graph = builder.finish()
+    params = rng.normal(size=graph.n_params).astype(dtype)
+    X = (rng.normal(size=(N_ROWS, 6)) * (rng.random((N_ROWS, 6)) < 0.4)).astype(dtype)
+    X[3], X[:, 2] = 0, 0  # an empty row and an empty column
+    csr = sp.csr_array(X)
+    arrays = (csr.data, csr.indices.astype(index_dtype), csr.indptr.astype(index_dtype), csr.shape)
+    Y = rng.normal(size=(N_ROWS, width)).astype(dtype)
+    data, twin = Data(arrays, Y, n_outputs=width), GraphTwin(graph, params)
+    out = np.empty((N_ROWS, width), dtype)
+    program = Program(graph, dtype, PREDICTION, sparse=True)
+    assert list(program.operations["kind"]) == [KINDS["dense_sparse"], KINDS["activation"]]
+    Predictor(program, params)(data, out)
+    close(out, twin.output(X), dtype)
+    program, gradient = Program(graph, dtype, TRAINING, raw=True, sparse=True), np.empty(graph.n_params, dtype)
+    loop = TrainingLoop(Plan(program, params, "squared_error", data, N_ROWS, False))
+    total = loop.loss_and_gradient(gradient)
+    loss, expected, _ = twin.loss_and_gradient(X, Y, loss="squared_error")
+    assert_allclose(total, loss * N_ROWS, rtol=1e-5 if dtype == np.float32 else 1e-12)
+    close(gradient, expected * N_ROWS, dtype)

@@ -1,0 +1,339 @@
+"""The compiler of programs: where buffers lie, which share a place, where gradients are added."""
+
+import numpy as np
+import pytest
+
+from fastbp.kernels import ACTIVATIONS
+from fastbp.kernels.dispatch import KINDS, KINDS_IN_PLACE, LOSSES, NEEDS_PREACTIVATION, table_facts
+from fastbp.kernels.graph import GraphBuilder, Group
+from fastbp.kernels.program import (
+    DERIVATIVES,
+    INSPECTION,
+    PREDICTION,
+    TRAINING,
+    Program,
+    drops_link,
+    place,
+    place_all,
+)
+from fastbp.layers import Activation, Dense, Residual, Scale
+from fastbp.network import graph_of
+from layer_cases import STACKS, random_stack
+
+PURPOSES = (TRAINING, PREDICTION, DERIVATIVES, INSPECTION)
+every_purpose = pytest.mark.parametrize("purpose", PURPOSES)
+NEEDS_INPUT = {ACTIVATIONS[name] for name in NEEDS_PREACTIVATION}
+
+
+def graph(layers, n_features=4, output_activation="identity"):
+    return graph_of(layers, n_features, output_activation)
+
+
+def compiled(layers, purpose=TRAINING, n_features=4, dtype=np.float64, **options):
+    return Program(graph(layers, n_features), dtype, purpose, **options)
+
+
+# Places of buffers
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_buffers_that_are_needed_together_do_not_overlap(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 12))
+    intervals = {
+        buffer: (int(rng.integers(1, 9)), first, first + rng.integers(0, 6))
+        for buffer, first in enumerate(rng.integers(-1, 12, size=n))
+    }
+    places, total = place(intervals)
+    for a, (width, first, last) in intervals.items():
+        assert 0 <= places[a] <= total - width
+        for b, (other_width, other_first, other_last) in intervals.items():
+            if a < b and first <= other_last and other_first <= last:
+                assert places[a] + width <= places[b] or places[b] + other_width <= places[a]
+    assert total <= sum(width for width, _, _ in intervals.values())
+    # what is needed at some moment takes room at least
+    most = max(
+        sum(width for width, first, last in intervals.values() if first <= moment <= last) for moment in range(-1, 18)
+    )
+    assert total >= most
+
+
+def test_a_gap_is_used_again():
+    assert place({0: (3, 0, 1), 1: (2, 0, 5), 2: (3, 2, 3), 3: (1, 2, 3)}) == ({0: 0, 1: 3, 2: 0, 3: 5}, 6)
+    assert place_all({4: 3, 2: 2}) == ({4: 0, 2: 3}, 5)
+
+
+class Memory:
+    """Columns of a workspace, each of which remembers what was written to it last."""
+
+    def __init__(self, program, field):
+        self.nodes, self.field, self.columns = program.nodes, field, {}
+
+    def span(self, node):
+        begin = int(self.nodes[node][self.field])
+        return range(begin, begin + int(self.nodes[node]["width"]))
+
+    def write(self, node, what):
+        if self.nodes[node][self.field] >= 0:
+            self.columns.update((column, what) for column in self.span(node))
+
+    def holds(self, node, what):
+        if self.nodes[node][self.field] < 0:
+            return node == 0
+        return all(self.columns.get(column) == what for column in self.span(node))
+
+
+def inputs(op):
+    return [int(node) for node in (op["input"], op["input2"]) if node >= 0]
+
+
+def run_forward(program):
+    """Every operation finds the values of its inputs; gives the memory after it."""
+    values = Memory(program, "value")
+    values.write(0, ("value", 0))
+    for op in program.operations:
+        for node in inputs(op):
+            assert values.holds(node, ("value", node))
+        values.write(int(op["output"]), ("value", int(op["output"])))
+    output = int(program.operations[-1]["output"])
+    assert values.holds(output, ("value", output))
+    return values
+
+
+def run_backward(program, values):
+    """Every operation finds the gradient by its output, complete, and the values that its derivative is written with;
+    gradients are overwritten by the first reader of a node, and added to by the others."""
+    grads, parts = Memory(program, "grad"), {}
+    output = int(program.operations[-1]["output"])
+    readers = [node for op in program.operations for node in inputs(op)]
+    grads.write(output, ("grad", output))
+    for op in program.operations[::-1]:
+        node, name = int(op["output"]), list(KINDS)[op["kind"]]
+        if node != output:
+            assert parts[node] == readers.count(node)
+        assert grads.holds(node, ("grad", node))
+        needed = [] if name == "add" else inputs(op)
+        if name == "activation" and op["argument"] == ACTIVATIONS["identity"]:
+            needed = []
+        elif name == "activation" and int(op["argument"]) not in NEEDS_INPUT:
+            needed = [node]
+        assert all(values.holds(one, ("value", one)) for one in needed)
+        for bit, one in enumerate(inputs(op)):
+            adds = bool(op["adds"] & (1 << bit))
+            assert adds == (one in parts)
+            if adds and one > 0:
+                assert grads.holds(one, ("grad", one))
+            parts[one] = parts.get(one, 0) + 1
+            grads.write(one, ("grad", one))
+
+
+def stacks():
+    return [*STACKS.values(), *(random_stack(seed) for seed in range(60))]
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["mean", "raw"])
+@every_purpose
+def test_every_operation_finds_its_numbers(purpose, raw):
+    for n_features, layers in stacks():
+        program = compiled(layers, purpose, n_features, raw=raw)
+        values = run_forward(program)
+        if purpose != PREDICTION:
+            run_backward(program, values)
+        for field, columns in (
+            ("value", program.value_columns),
+            ("grad", program.grad_columns),
+            ("tangent", program.tangent_columns),
+        ):
+            placed = program.nodes[program.nodes[field] >= 0]
+            ends = placed[field] + placed["width"]
+            assert (ends.max() if len(ends) else 0) == columns
+
+
+@pytest.mark.parametrize("purpose", [TRAINING, INSPECTION])
+def test_all_gradients_are_kept_for_those_of_the_parameters(purpose):
+    # only an activation's output shares the place of its input, where nothing but the activation reads it
+    for n_features, layers in stacks():
+        program = compiled(layers, purpose, n_features)
+        made_by = {int(op["output"]): op for op in program.operations}
+        spans = {}
+        for node in made_by:
+            spans.setdefault(tuple(Memory(program, "grad").span(node)), []).append(node)
+        columns = [column for span in spans for column in span]
+        assert len(columns) == len(set(columns))
+        for nodes in spans.values():
+            for node in nodes[1:]:
+                assert purpose == TRAINING
+                assert list(KINDS)[made_by[node]["kind"]] in KINDS_IN_PLACE
+
+
+@every_purpose
+def test_tangents_have_places_of_their_own(purpose):
+    program = compiled(STACKS["nested"][1], purpose)
+    spans = [set(Memory(program, "tangent").span(node)) for node in range(1, len(program.nodes))]
+    if purpose == DERIVATIVES:
+        assert sum(map(len, spans)) == len(set().union(*spans)) == program.tangent_columns
+    else:
+        assert (program.nodes["tangent"] == -1).all()
+
+
+def shares(program, node, field):
+    """Whether the operation that makes a node works in place."""
+    (op,) = (op for op in program.operations if op["output"] == node)
+    return bool(program.nodes[node][field] == program.nodes[op["input"]][field])
+
+
+@every_purpose
+@pytest.mark.parametrize("name", ["tanh", "gelu"])
+def test_in_place(name, purpose):
+    program = compiled([Dense(3, name), Dense(2)], purpose)
+    assert shares(program, 2, "value") == (purpose == PREDICTION or (purpose != INSPECTION and name == "tanh"))
+    assert shares(program, 2, "grad") == (purpose != INSPECTION)  # in prediction neither has a place
+    # not where another operation reads the input
+    program = compiled([Dense(3), Residual([Activation(name), Scale()])], purpose)
+    assert not shares(program, 2, "value")
+    # the input is the user's
+    program = compiled([Activation(name), Dense(2)], purpose)
+    assert program.nodes[0]["value"] == -1
+    assert program.nodes[1]["value"] >= 0
+
+
+@every_purpose
+def test_an_activation_does_not_overwrite_the_output_of_another(purpose):
+    # whose derivative is written with it
+    program = compiled([Dense(3, "tanh"), Activation("logistic"), Dense(2)], purpose)
+    assert shares(program, 3, "value") == (purpose == PREDICTION)
+
+
+def test_prediction_uses_buffers_again():
+    layers = [Dense(10, "tanh") for _ in range(20)]
+    assert compiled(layers, PREDICTION).value_columns == 20
+    assert compiled([Residual([Dense(4), Dense(4)]) for _ in range(10)], PREDICTION).value_columns <= 12
+    assert compiled(layers, DERIVATIVES).grad_columns == 20
+    assert compiled(layers, TRAINING).grad_columns == 200
+
+
+def test_the_input_is_gathered_into_a_buffer():
+    for purpose in PURPOSES:
+        program = compiled([Dense(3), Dense(2)], purpose, gathers=True)
+        assert program.nodes[0]["value"] >= 0
+        run_forward(program)
+    assert compiled([Dense(3), Dense(2)], sparse=True, gathers=True).nodes[0]["value"] == -1
+
+
+# Blocks and operations
+
+
+def narrow_width(dtype):
+    """The widest output for which a forward pass in training reads W^T."""
+    return table_facts(dtype)["vector_bytes"] // np.dtype(dtype).itemsize // 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mirrors(dtype):
+    narrow = max(narrow_width(dtype), 1)
+    layers = [Dense(narrow + 1), Scale(), Dense(20), Dense(narrow)]
+    program = compiled(layers, TRAINING, dtype=dtype)
+    first, scale, second, last = (program.blocks[i] for i in (0, 2, 3, 5))
+    assert first["mirror"] == scale["mirror"] == -1  # the gradient of the input is not wanted
+    assert 0 <= second["mirror"] < last["mirror"]
+    assert second["mirror"] + (narrow + 1) * 20 <= last["mirror"]
+    assert last["mirror"] % 16 == 0
+    assert last["mirror"] + 20 * narrow <= program.mirror_size
+    for purpose in (DERIVATIVES, INSPECTION):
+        mirrors = compiled(layers, purpose, dtype=dtype).blocks["mirror"]
+        assert (mirrors >= 0).tolist() == [True, False, False, True, False, True, False]
+    assert (compiled(layers, PREDICTION, dtype=dtype).blocks["mirror"] == -1).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_narrow_outputs_are_computed_from_the_mirror(dtype):
+    narrow = narrow_width(dtype)
+    for width in {max(narrow, 1), narrow + 1}:
+        for purpose in PURPOSES:
+            program = compiled([Dense(width)], purpose, dtype=dtype)
+            reads_mirror = program.operations[0]["argument"]
+            assert reads_mirror == (purpose == TRAINING and width <= narrow)
+            assert not reads_mirror or program.blocks[0]["mirror"] >= 0
+        sparse = compiled([Dense(width)], TRAINING, dtype=dtype, sparse=True)
+        assert (sparse.operations[0]["argument"], sparse.blocks[0]["mirror"]) == (0, -1)
+
+
+def test_numbers_of_a_program():
+    program = compiled([Dense(5, "tanh"), Residual([Scale(), Dense(5, use_bias=False)]), Dense(2)])
+    names = [list(KINDS)[kind] for kind in program.operations["kind"]]
+    assert names == ["dense", "activation", "scale", "dense", "add", "dense", "activation"]
+    assert program.nodes["width"].tolist() == [4, 5, 5, 5, 5, 5, 2, 2]
+    blocks = program.blocks
+    assert blocks["operation"].tolist() == [0, 0, 2, 3, 5, 5]
+    assert list(zip(blocks["rows"].tolist(), blocks["cols"].tolist(), strict=True)) == [
+        *[(4, 5), (1, 5), (1, 5), (5, 5), (5, 2), (1, 2)]
+    ]
+    assert blocks["offset"].tolist() == [0, 55, 60, 20, 45, 65]
+    # the gradient of the sum's input, which the scale reads too
+    assert program.operations["adds"].tolist() == [0, 0, 1, 0, 0, 0, 0]
+    assert program.operations["input2"].tolist() == [-1, -1, -1, -1, 4, -1, -1]
+    assert program.is_by_rows
+    assert program.has_second_derivatives
+
+
+def test_a_sparse_program():
+    program = compiled([Dense(5, "tanh"), Dense(2)], sparse=True, gathers=True)
+    names = [list(KINDS)[kind] for kind in program.operations["kind"]]
+    assert names == ["dense_sparse", "activation", "dense", "activation"]
+    assert program.is_sparse
+    assert not program.is_by_rows
+    assert not program.has_second_derivatives
+
+
+def test_a_raw_program_lacks_the_output_activation():
+    layers = [Dense(5, "tanh"), Dense(2)]
+    whole = Program(graph(layers, 4, "softmax"), np.float64, TRAINING)
+    raw = Program(graph(layers, 4, "softmax"), np.float64, TRAINING, raw=True)
+    assert len(whole.operations) == len(raw.operations) + 1
+    assert raw.operations[-1]["output"] == whole.operations[-1]["input"]
+    assert (raw.nodes[-1]["value"], raw.nodes[-1]["grad"]) == (-1, -1)
+
+
+def test_arrays_of_structs_are_read_only():
+    program = compiled([Dense(2)])
+    for array in (program.nodes, program.blocks, program.operations):
+        assert not array.flags.writeable
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_which_output_activation_a_loss_contains(loss):
+    contained = {"squared_error": "identity", "log_loss": "softmax", "binary_log_loss": "logistic", "poisson": "exp"}
+    for name in ACTIVATIONS:
+        assert drops_link(graph([Dense(2)], 4, name), loss) == (contained[loss] == name)
+        assert drops_link(graph([Dense(2)], 4, name), None)
+
+
+# Errors
+
+
+def dense_alone():
+    builder = GraphBuilder(3)
+    builder.emit("dense", 0, 2, blocks=[("W", (3, 2), Group()), ("b", (2,), Group())])
+    return builder.finish()
+
+
+def test_a_raw_output_needs_an_activation():
+    with pytest.raises(ValueError, match="needs a graph whose last operation is an activation"):
+        Program(dense_alone(), np.float64, TRAINING, raw=True)
+
+
+@every_purpose
+@pytest.mark.parametrize(
+    ("layers", "kinds"),
+    [
+        ([Scale(), Dense(2)], "scale"),
+        ([Activation("tanh"), Dense(2)], "activation"),
+        ([Residual([Dense(4)]), Dense(2)], "add"),
+        ([Residual([Scale(), Dense(4)]), Dense(2)], "add, scale"),
+    ],
+)
+def test_only_dense_layers_read_sparse_rows(layers, kinds, purpose):
+    with pytest.raises(ValueError, match=f"a sparse X can be read by Dense layers only, and here {kinds} reads it too"):
+        compiled(layers, purpose, sparse=True)

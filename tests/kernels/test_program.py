@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fastbp.base_network import graph_of
 from fastbp.kernels import ACTIVATIONS
 from fastbp.kernels.dispatch import KINDS, KINDS_IN_PLACE, LOSSES, NEEDS_PREACTIVATION, table_facts
 from fastbp.kernels.graph import GraphBuilder, Group
@@ -17,7 +18,6 @@ from fastbp.kernels.program import (
     place_all,
 )
 from fastbp.layers import Activation, Dense, Residual, Scale
-from fastbp.network import graph_of
 from layer_cases import STACKS, random_stack
 
 PURPOSES = (TRAINING, PREDICTION, DERIVATIVES, INSPECTION)

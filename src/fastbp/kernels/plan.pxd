@@ -43,13 +43,13 @@ cdef class Plan(Task):
     cdef object values
     cdef object grads
     cdef object row_loss
-    cdef object gradient
     cdef list kept
     cdef object bound
     cdef int64_t n_groups
     cdef object loss_function
 
     cdef void *keep(self, array) except? NULL
+    cdef void store_gradient(self, void *gradient) noexcept nogil
     cdef int call_loss_function(self) except -1 nogil
     cdef batch_rows(self)
     cdef void forward_phase(self, int64_t thread) noexcept nogil

@@ -96,8 +96,6 @@ cdef class Plan(Task):
         self.c.mirrors = self.keep(np.empty(program.mirror_size, dtype))
         self.c.row_loss = <double *> self.keep(self.row_loss)
         self.c.row_block = ROW_BLOCK if self.params.nbytes < LARGE_BYTES else capacity
-        # where gradients are added up: those of slices, and those that a caller asks for
-        self.gradient = None
 
     def divide_rows(self):
         """Decide by the shapes alone whether gradients go through slots, and deal the rows to the threads."""
@@ -167,12 +165,10 @@ cdef class Plan(Task):
         self.c.state, self.c.n_states = state, n_states
         self.bound = (states, pointers, groups)
 
-    def store_gradient(self, gradient):
-        """Have the gradients of the coming batches added to this array of shape (n_params,); None: no longer."""
-        check("gradient", gradient, self.params.dtype, self.params.shape)
-        self.gradient = gradient
-        self.stores_gradient = gradient is not None
-        self.c.gradient = NULL if gradient is None else address(gradient, True)
+    cdef void store_gradient(self, void *gradient) noexcept nogil:
+        """Have the gradients of the coming batches added to this array of n_params numbers; NULL: no longer."""
+        self.c.gradient = gradient
+        self.stores_gradient = gradient != NULL
 
     # One thread's share of a step
 

@@ -18,6 +18,9 @@ cdef class TrainingLoop:
     cdef int64_t n_steps
     cdef readonly int64_t epochs_done
     cdef public double first_loss
+    cdef object gradient_array
+    cdef void *gradient
+    cdef int64_t gradient_bytes
 
     cdef bint run_step(self) except -1 nogil
     cdef bint run_phases(self) except -1 nogil

@@ -4,6 +4,7 @@ import numpy as np
 
 from libc.math cimport NAN, isnan
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from fastbp.kernels.data cimport address
 from fastbp.kernels.patience cimport Patience
@@ -75,6 +76,9 @@ cdef class TrainingLoop:
         self.is_tuned = team is None and plan.n_threads > 1 and plan.flops < FLOPS_SURELY_SHARED
         self.check_interval = units_between_checks(plan.step_cost)
         self.first_loss = NAN
+        # where the gradients of slices are added up
+        self.gradient_array = np.empty(len(plan.params) if plan.capacity < plan.batch_size else 0, plan.params.dtype)
+        self.gradient, self.gradient_bytes = address(self.gradient_array, True), self.gradient_array.nbytes
 
     def __enter__(self):
         self.team.__enter__()
@@ -132,9 +136,8 @@ cdef class TrainingLoop:
         cdef double weight_sum = self.plan.c.weight_sum
         cdef int64_t end = start + size
         cdef bint is_whole = True
-        with gil:
-            gradient = np.zeros_like(self.plan.params)
-            self.plan.store_gradient(gradient)
+        memset(self.gradient, 0, self.gradient_bytes)
+        self.plan.store_gradient(self.gradient)
         loss[0] = 0
         try:
             while start < end and is_whole:
@@ -147,8 +150,7 @@ cdef class TrainingLoop:
             if is_whole:
                 self.team.run(self.plan, UPDATE, END_OF_STEP)
         finally:
-            with gil:
-                self.plan.store_gradient(None)
+            self.plan.store_gradient(NULL)
         return is_whole
 
     # Many steps
@@ -224,12 +226,12 @@ cdef class TrainingLoop:
         cdef double total = 0
         check("gradient", gradient, self.plan.params.dtype, self.plan.params.shape)
         gradient[...] = 0
-        self.plan.store_gradient(gradient)
+        self.plan.store_gradient(address(gradient, True))
         try:
             with self, nogil:
                 total = self.run_gradient()
         finally:
-            self.plan.store_gradient(None)
+            self.plan.store_gradient(NULL)
         if isnan(total):
             gradient[...] = np.nan
             return np.inf
@@ -270,8 +272,8 @@ cdef class TrainingLoop:
         Raises
         ------
         BaseException
-            What a signal handler raises, or another thread sends: see `check_signals`. The weights are those of the last
-            whole step, and `epochs_done` tells how many epochs are whole.
+            What a signal handler raises, or another thread sends: see `check_signals`. The weights are those of the
+            last whole step, and `epochs_done` tells how many epochs are whole.
         """
         cdef bitgen_t *generator = NULL
         cdef int64_t n_train = self.plan.data.n_rows, n_epochs = rates.shape[0], epoch = 0

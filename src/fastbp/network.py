@@ -131,7 +131,7 @@ class Network(BaseNetwork):
         n_threads : int or None
             At most so many threads; None for the network's `n_threads`.
         team : Team or None
-            A team that is there, to be used where the work is worth more than one thread. None: one of its own.
+            A running team, to be used where the work is worth more than one thread. None: one of its own.
 
         Returns
         -------
@@ -200,7 +200,7 @@ class Network(BaseNetwork):
         raw : bool
             Whether to leave out the output activation.
         team : Team or None
-            A team that is there, to be used where the work is worth more than one thread. None: threads are started
+            A running team, to be used where the work is worth more than one thread. None: threads are started
             where it is worth that.
 
         Returns
@@ -258,7 +258,7 @@ class Network(BaseNetwork):
         loop : TrainingLoop or None
             From `training_loop`, on the same data.
         team : Team or None
-            Without a loop: a team that is there.
+            Without a loop: a running team, to be used if the work is worth more than one thread.
         """
         weight_sum = data.weight_sum
         total, gradient = self._summed_loss(data, loop, team)
@@ -274,7 +274,7 @@ class Network(BaseNetwork):
         ----------
         data : Data
         team : Team or None
-            A team that is there.
+            A running team, to be used if the work is worth more than one thread.
 
         Returns
         -------

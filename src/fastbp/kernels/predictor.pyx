@@ -129,7 +129,7 @@ cdef class Predictor:
         n_threads : int
             At most so many threads.
         team : Team or None
-            A team that is there, to be used in place of threads that are started for this call.
+            A running team, to be used in place of threads that are started for this call.
         """
         dtype = self.program.dtype
         check("out", out, dtype, (data.n_rows, self.n_outputs))

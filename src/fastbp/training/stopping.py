@@ -51,7 +51,13 @@ class LossStopping:
         return self.patience.is_exhausted
 
     def after_epoch(self, team):
-        """Score the parameters, by the threads of a team. Returns the score, or None where none is computed."""
+        """Score the parameters. Returns the score, or None where none is computed.
+
+        Parameters
+        ----------
+        team : Team or None
+            The running threads of training, which compute the score; None: threads are started if that pays.
+        """
         return None
 
     def renew(self):

@@ -108,6 +108,7 @@ class Trainer:
     def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock):
         """`run`, whatever is raised."""
         loop = self.network.training_loop(data, batch_size, gathers=rows is not None)
+        team = loop.team if loop.team.n_threads > 1 else None
         n_rows = data.n_rows if rows is None else len(rows)
         history, optimizer, stopping = self.history, self.optimizer, self.stopping
         watched = stopping.is_scored or self.verbose or self.callbacks
@@ -136,14 +137,14 @@ class Trainer:
                 self.record(done, n_rows, losses, rates)
                 if self.verbose:
                     print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
-                if status == GREW and not self.has_grown(loop, data, initial_params):
+                if status == GREW and not self.has_grown(loop, team, data, initial_params):
                     status = COMPLETED
                     if stopping.loop_patience is not None:
                         stopping.loop_patience.observe(history.loss_curve[-1])
                 if status in (DIVERGED, GREW):
                     self.diverged(status, rate, loop.first_loss)
                     return True
-                score = stopping.after_epoch(loop.team)
+                score = stopping.after_epoch(team)
                 if score is not None:
                     self.record_score(score)
                 # the schedule decides first, so that callbacks see the learning rate of the coming epoch
@@ -151,14 +152,14 @@ class Trainer:
                 stopped = self.callbacks.notify("on_epoch_end") or exhausted
         return stopped
 
-    def has_grown(self, loop, data, initial_params):
+    def has_grown(self, loop, team, data, initial_params):
         """Whether the loss is also far larger than that of all rows at the initial parameters: the first batch may not
         contain the rows with the largest losses."""
         network = self.network
         if self.initial_loss is None:
             params = network.params.copy()
             network.params = initial_params
-            self.initial_loss = network.objective(data, self.loss_scale, team=loop.team)[0]
+            self.initial_loss = network.objective(data, self.loss_scale, team=team)[0]
             network.params = params
         loop.first_loss = max(loop.first_loss, self.initial_loss)
         return not self.history.loss_curve[-1] <= GROWTH * loop.first_loss

@@ -1,12 +1,12 @@
-"""The training set as the kernels see it."""
+"""The training set for the kernels."""
 
 from libc.stdint cimport int64_t
 
 from fastbp.kernels.dispatch cimport data_t
 
 
-# Where the elements of a C-contiguous, aligned array begin; the array must outlive the pointer. To write there, ask for
-# `writable`, which refuses read-only arrays.
+# The address of the elements of a C-contiguous, aligned array, which must outlive the pointer. With `writable`,
+# read-only arrays are an error.
 cdef void *address(array, bint writable=*) except? NULL
 
 

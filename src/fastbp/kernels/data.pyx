@@ -1,10 +1,10 @@
 """The data that the kernels read.
 
-Numbers are read where the user's arrays hold them: if these change meanwhile, so do the results. What the kernels
-follow to other places, the columns of non-zeros, the starts of rows and the class numbers, is copied and the copy is
-checked: nobody can write to it afterwards, neither a callback nor another thread. That costs 1 ns for each int32 index
-and 4 for int64, once; an epoch of training takes 150 ns for each non-zero with 64 units in the first layer. Checks
-inside the steps would not be enough: a step reads every index three times, and could find another one each time.
+The values of X, y and sample_weight are not copied: the kernels read the user's arrays. Integers that the kernels use
+as indices (columns of non-zeros, starts of rows, class numbers) are copied, and the copy is checked. Neither a callback
+nor another thread can change them afterwards. This takes 1 ns for each int32 index and 4 ns for each int64 index, once;
+an epoch of training takes 150 ns for each non-zero with 64 units in the first layer. Checks in the steps would not be
+sufficient, because a step reads every index three times.
 """
 
 import numpy as np
@@ -22,13 +22,13 @@ INT32_LIMIT = 2**31
 
 cdef void *address(array, bint writable=False) except? NULL:
     cdef Py_buffer view
-    # raises BufferError or ValueError when the array is not as it is asked for
+    # raises BufferError or ValueError if the array is not contiguous, or not writable
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
     cdef void *begin = view.buf
     cdef bint misaligned = (<uint64_t> begin) % <uint64_t> max(min(view.itemsize, 8), 1) != 0
     PyBuffer_Release(&view)
     if misaligned:
-        raise ValueError("the array is not aligned: its first element begins between two places for elements")
+        raise ValueError("the array is not aligned: its address must be a multiple of the size of an element")
     return begin
 
 
@@ -51,13 +51,13 @@ def check_below(name, numbers, limit):
         raise ValueError(f"{name} must lie in [0, {limit}), got {numbers.min()} to {numbers.max()}")
 
 
-def check_starts(name, starts, n_rows, room):
-    """ValueError unless the integers are where `n_rows` rows begin in `room` places, and where the last one ends."""
-    if len(starts) != n_rows + 1 or starts[0] != 0 or starts[-1] > room or (starts[1:] < starts[:-1]).any():
+def check_starts(name, starts, n_rows, n_stored):
+    """ValueError unless the integers are the starts of `n_rows` rows of `n_stored` entries, and the last row's end."""
+    if len(starts) != n_rows + 1 or starts[0] != 0 or starts[-1] > n_stored or (starts[1:] < starts[:-1]).any():
         ends = f"{starts[0]} to {starts[-1]}" if len(starts) else "nothing"
         raise ValueError(
-            f"{name} must be {n_rows + 1} numbers that rise from 0 to at most {room}, the number of entries that are "
-            f"stored; got {len(starts)} numbers, {ends}"
+            f"{name} must be {n_rows + 1} numbers that increase from 0 to at most {n_stored}, the number of stored "
+            f"entries; got {len(starts)} numbers, {ends}"
         )
 
 
@@ -67,7 +67,7 @@ def private_indices(name, source, limit):
     Parameters
     ----------
     name : str
-        What the caller calls them.
+        Their name, for messages.
     source : ndarray of integers, of shape (n,)
     limit : int
 
@@ -78,7 +78,7 @@ def private_indices(name, source, limit):
     Raises
     ------
     ValueError
-        If one does not lie there.
+        If one is out of bounds.
     """
     check_integers(name, source)
     copy = np.array(source, np.int32 if source.dtype == np.int32 else np.int64)
@@ -89,11 +89,11 @@ def private_indices(name, source, limit):
     return copy
 
 
-def private_starts(name, source, n_rows, room):
-    """A read-only copy, int64, of integers that `check_starts` finds right."""
+def private_starts(name, source, n_rows, n_stored):
+    """A read-only copy, int64, of integers that `check_starts` accepts."""
     check_integers(name, source)
     starts = np.array(source, np.int64)
-    check_starts(name, starts, n_rows, room)
+    check_starts(name, starts, n_rows, n_stored)
     starts.flags.writeable = False
     return starts
 
@@ -113,7 +113,7 @@ cdef void fill_indicators(real_t *out, const int32_t *labels, const int64_t *lab
 
 
 cdef class Data:
-    """A training set as the kernels see it; nothing is written to. What is copied: see the head of this file.
+    """A training set for the kernels, which do not write to it. The module's docstring says what is copied.
 
     Parameters
     ----------
@@ -122,8 +122,8 @@ cdef class Data:
     Y : ndarray of shape (n, n_outputs), C-contiguous, or None
         Targets of the same dtype as X.
     labels : ndarray of integers, or None
-        In place of a Y of zeros and ones: where the ones are. Of shape (n,), the class number of each row; with
-        `label_start`, the outputs that are one, row after row. They are copied.
+        The positions of the ones, in place of a Y of zeros and ones. Of shape (n,): the class number of each row; with
+        `label_start`: the outputs that are one, row after row. They are copied.
     sample_weight : ndarray of shape (n,), float64, or None
     n_outputs : int
     label_start : ndarray of integers, of shape (n + 1,), or None
@@ -132,7 +132,7 @@ cdef class Data:
     Attributes
     ----------
     arrays : tuple
-        What the pointers point into: values, indices, indptr, Y, labels, sample_weight, label_start.
+        The arrays of the pointers: values, indices, indptr, Y, labels, sample_weight, label_start.
     """
 
     def __init__(self, X, Y=None, labels=None, sample_weight=None, int64_t n_outputs=1, label_start=None):
@@ -161,7 +161,7 @@ cdef class Data:
         self.arrays = (values, indices, indptr, Y, labels, sample_weight, label_start)
 
     def take_labels(self, labels, label_start):
-        """Copies of the labels and of where those of each row begin, checked."""
+        """Checked copies of the labels and of the starts of the rows."""
         if self.n_outputs > INT32_LIMIT:
             raise ValueError(f"labels number at most {INT32_LIMIT} outputs, got n_outputs={self.n_outputs}")
         check_integers("labels", labels)
@@ -212,7 +212,7 @@ cdef class Data:
 
     @property
     def is_sparse(self):
-        """bool: whether X comes in compressed sparse rows."""
+        """bool: whether X is in compressed sparse rows."""
         return self.c.indptr != NULL
 
     @property

@@ -1,4 +1,4 @@
-"""C declarations of program.h, for this package's and other people's Cython code."""
+"""C declarations of program.h, for the Cython code of this package and of users."""
 
 from libc.stdint cimport int32_t, int64_t
 
@@ -136,5 +136,5 @@ cdef extern from "program.h" nogil:
         int (*all_finite)(const void *x, int64_t n) noexcept nogil
 
 
-# The kernels for float (0) or double (1) at the instruction set in use.
+# The kernels for float (0) or double (1), for the instruction set in use.
 cdef const kernels_t *kernels_for(bint is_double) noexcept nogil

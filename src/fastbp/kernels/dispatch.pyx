@@ -1,11 +1,11 @@
-"""Which kernels run: the tables of names, and the choice of the instruction set.
+"""The tables of names, and the selection of the instruction set.
 
-The kernels are compiled for several instruction sets (`kernels.c`), and the best one that this processor
-supports is chosen when the package is imported. The environment variable ``FASTBP_ISA`` overrides the choice
-with the name of a lower level, so that every level can be tested on one machine.
+The kernels are compiled for several instruction sets (`kernels.c`). The most capable one that the processor supports is
+selected when the package is imported. The environment variable ``FASTBP_ISA`` selects a lower one by its name, so that
+all of them can be tested on one machine.
 
-The tables below are read from the C sources, where a new activation, loss, optimizer or kind of operation is one line;
-no name is typed twice.
+The tables are read from the lists in `program.h`, where each activation, loss, optimizer and kind of operation is one
+line.
 """
 
 import os
@@ -41,17 +41,17 @@ cdef list names(const char *const *table):
     return found
 
 
-#: name -> number of every activation; the number is what the C tables are indexed by
+#: name -> number of every activation; the number is the index in the C tables
 ACTIVATIONS = {name: i for i, name in enumerate(names(fastbp_activation_names))}
 #: the activations whose derivative needs the pre-activation z and not only a = f(z)
 NEEDS_PREACTIVATION = frozenset(name for name, i in ACTIVATIONS.items() if fastbp_activation_needs_z[i])
 #: name -> number of every loss
 LOSSES = {name: i for i, name in enumerate(names(fastbp_loss_names))}
-#: loss -> its link: the output activation that it contains when it is given the raw output
+#: loss -> its link: the output activation that the loss includes when it is computed from the raw output
 LINKS = {name: names(fastbp_activation_names)[fastbp_loss_links[i]] for name, i in LOSSES.items()}
 #: name -> number of every optimizer
 OPTIMIZERS = {name: i for i, name in enumerate(names(fastbp_optimizer_names))}
-#: optimizer -> how many arrays of the size of the parameters it keeps
+#: optimizer -> its number of state arrays of the size of the parameters
 N_STATES = {name: fastbp_optimizer_states[i] for name, i in OPTIMIZERS.items()}
 #: optimizer -> the names of its constants, in their order
 OPTIMIZER_CONSTANTS = {
@@ -63,7 +63,7 @@ KINDS = {name: i for i, name in enumerate(names(fastbp_kind_names))}
 KINDS_BY_ROWS = frozenset(name for name, i in KINDS.items() if fastbp_kind_by_rows[i])
 #: the kinds whose output may take the place of their input
 KINDS_IN_PLACE = frozenset(name for name, i in KINDS.items() if fastbp_kind_in_place[i])
-#: instruction sets compiled into this build, from the least to the most capable
+#: instruction sets of this build, from the least to the most capable
 COMPILED_ISAS = tuple(names(fastbp_isa_names))
 #: those of them that this processor can run
 SUPPORTED_ISAS = tuple(name for i, name in enumerate(COMPILED_ISAS) if fastbp_isa_supported(i))
@@ -97,7 +97,7 @@ def choose_isa(wanted=None):
     return wanted
 
 
-#: what the environment asked for when the package was imported; None or "" when it left the choice
+#: value of ``FASTBP_ISA`` when the package was imported; None or "" if it was not set
 WANTED_ISA = os.environ.get("FASTBP_ISA")
 #: the instruction set in use
 ISA = choose_isa(WANTED_ISA)
@@ -112,7 +112,7 @@ cdef const kernels_t *kernels_for(bint is_double) noexcept nogil:
 
 
 def table_facts(dtype):
-    """What the table of kernels in use says of itself.
+    """Properties of the table of kernels in use.
 
     Parameters
     ----------
@@ -121,8 +121,7 @@ def table_facts(dtype):
     Returns
     -------
     dict
-        vector_bytes; block_rows and block_vectors of the matrix product's register block; the compiler, and the flags
-        it was given.
+        vector_bytes; block_rows and block_vectors of the register block of the matrix product; compiler and flags.
     """
     cdef const kernels_t *kernels = kernels_for(np.dtype(dtype) == np.float64)
     return {

@@ -1,5 +1,5 @@
 /* P of vmath.h, highest power first: the Chebyshev interpolant of e^(q^2) erfc(q) / t, t = 1 / (1 + q/2), in u = 2t - 1
- * at 64 nodes in 60-digit arithmetic, cut after u^25 (u^10 in float32; what is cut is below 5e-17 and 1e-8) and
+ * at 64 nodes in 60-digit arithmetic, truncated after u^25 (u^10 in float32; the error is below 5e-17 and 1e-8) and
  * written in powers of u. tests/kernels/test_vmath.py compares the result with mpmath. */
 static const real ERFC_COEFFICIENTS[] = {
 #if FASTBP_DOUBLE

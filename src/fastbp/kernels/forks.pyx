@@ -1,4 +1,4 @@
-"""The forks that led to this process: a child has only the thread that made it."""
+"""The number of forks that led to this process. A child process has only the thread that forked."""
 
 import os
 

@@ -13,7 +13,7 @@ def check_signals():
     return
 
 
-#: What computations raise when they fail
+#: Exceptions that computations raise when they fail
 FAILURES = (
     ArithmeticError,
     AttributeError,
@@ -38,9 +38,9 @@ def is_interruption(error, users_functions=()):
     Parameters
     ----------
     error : BaseException
-        While the signal handlers are those that there were when it was raised.
+        The signal handlers must not have changed since it was raised.
     users_functions : sequence of function
-        Those that call the user's code, such as callbacks.
+        The functions that call the user's code, such as callbacks.
 
     Returns
     -------

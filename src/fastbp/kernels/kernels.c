@@ -4,11 +4,12 @@
  *     FASTBP_DOUBLE   0 float, 1 double
  *     FASTBP_TABLE    the name of the table below, e.g. fastbp_kernels_avx2_double
  *     FASTBP_FLAGS    all the flags, as a string, for show_config
- * Everything but the table is static: no function compiled for one instruction set can be linked into another's.
+ * Everything except the table is static, so that no function compiled for one instruction set is linked into the code
+ * of another one.
  */
 #include "derivatives.h"
 
-/* The static kernels as the table has them, where these differ */
+/* Functions with the signatures of the table, for kernels whose own signatures differ */
 static void matmul_entry(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col, const void *b,
                          int64_t b_row, const void *init, int64_t init_row, void *c, int64_t c_row) {
     matmul(n, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row);
@@ -26,7 +27,7 @@ static void apply_update_entry(const optimizer_t *o, const void *g, void *w, voi
     apply_update(o, 1, g, w, states, n);
 }
 
-/* numbers only: __VERSION__ and its like hold what distributors add */
+/* numbers only: __VERSION__ also has text that distributors add */
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 #if defined(__apple_build_version__)

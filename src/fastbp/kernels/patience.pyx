@@ -1,26 +1,26 @@
-"""The stopping rule, which the compiled loop over epochs and Python share."""
+"""The stopping rule of the compiled loop over epochs, which is also used from Python."""
 
 from libc.math cimport INFINITY
 
 
 cdef class Patience:
-    """Counts the observations in a row that were not better than the best by `tol`; smaller is better.
+    """Counts successive values that do not improve on the best one by at least `tol`; smaller is better.
 
     Attributes
     ----------
     best : float
-        The smallest value noted.
+        The smallest value so far.
     tol : float
-        An observation counts as no improvement when it is above ``best - tol``.
+        A value is no improvement if it is above ``best - tol``.
     limit : float
         Patience is exhausted when the count exceeds this; may be inf.
     count : int
-        Observations in a row without improvement.
+        Successive values without improvement.
 
     Notes
     -----
-    scikit-learn's rule, for a loss as it stands and for a score with its sign changed. NaN is no improvement, but sets
-    the count back to 0.
+    This is scikit-learn's rule, for a loss, or for a score with its sign changed. NaN is no improvement, but resets the
+    count to 0.
     """
 
     def __init__(self, double tol, double limit, double best=INFINITY):
@@ -37,16 +37,16 @@ cdef class Patience:
         return self.count > self.limit
 
     def observe(self, double value):
-        """Note one value; True when it is the best so far."""
+        """Note a value. Returns whether it is the best so far."""
         return self.note(value)
 
     def renew(self):
-        """Count from zero again; the best value stays."""
+        """Reset the count to zero; the best value is kept."""
         self.count = 0
 
     @property
     def is_exhausted(self):
-        """bool: has the count exceeded the limit?"""
+        """bool: whether the count exceeds the limit."""
         return self.exhausted()
 
     def __reduce__(self):

@@ -1,6 +1,6 @@
 /* The functions of probes.h for one instruction set and one real type.
  *
- * setup.py compiles this file as often as kernels.c, with the same flags and
+ * setup.py compiles this file once for each table, like kernels.c, with the same flags and
  *     FASTBP_DOUBLE   0 float, 1 double
  *     FASTBP_TABLE    the name of the table below, e.g. fastbp_probes_avx2_double
  */

@@ -1,4 +1,4 @@
-/* The names of the probes' functions, and the choice among the tables that were compiled. */
+/* The names of the functions, and the selection of a table. */
 #include "probes.h"
 
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* What tests and benchmarks call and no model needs: a second table of functions, filled by probe_kernels.c once for
- * each instruction set and each real type.
+/* Functions for tests and benchmarks only: a second table of functions, filled by probe_kernels.c once for each
+ * instruction set and each real type.
  */
 #ifndef FASTBP_PROBES_H
 #define FASTBP_PROBES_H

@@ -1,6 +1,6 @@
-"""What tests and benchmarks call and no model needs: the vector functions one by one, and the peak rate of a core.
+"""Functions for tests and benchmarks only: the vector functions, and the peak rate of a core.
 
-The C functions stand in a table of their own (`probes.h`), compiled for the same instruction sets as the kernels.
+The C functions are in a separate table (`probes.h`), compiled for the same instruction sets as the kernels.
 """
 
 import threading
@@ -38,7 +38,7 @@ MATH_FUNCTIONS = numbered_names()
 
 
 def fma_peak(dtype=np.float32, seconds=0.2, n_threads=1):
-    """Floating-point operations a second of fused multiply-adds on registers alone: the ceiling of any kernel.
+    """Floating-point operations per second of fused multiply-adds on registers: the upper limit of any kernel.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def fma_peak(dtype=np.float32, seconds=0.2, n_threads=1):
     Returns
     -------
     float
-        The best total rate seen in a twentieth of the time, in FLOP/s; a multiply-add counts as two.
+        The best rate during a twentieth of the time, summed over the threads, in FLOP/s; a multiply-add counts as two.
     """
     cdef const probes_t *probes = probes_for(dtype)
     end = time.perf_counter() + seconds
@@ -76,7 +76,7 @@ def fma_peak(dtype=np.float32, seconds=0.2, n_threads=1):
 
 
 def math_function(name, x):
-    """One of the vector functions of vmath.h on every element of the one-dimensional array `x`."""
+    """A vector function of vmath.h, for every element of the one-dimensional array `x`."""
     x = np.ascontiguousarray(x)
     y = np.empty_like(x)
     cdef const probes_t *probes = probes_for(x.dtype)

@@ -1,7 +1,7 @@
-"""Draws of ``numpy.random.RandomState``, number for number: the shuffle, and uniform numbers.
+"""The shuffle and the uniform numbers of ``numpy.random.RandomState``, with the same random numbers.
 
-A generator has a lock. While it is held, no other thread may run Python: it might fork, and nobody would release the
-lock in the child. NumPy lets go of the GIL inside some of its draws, the uniform ones among them; these do not.
+A generator has a lock. No other thread may run Python while the lock is held: it could fork, and the lock would never
+be released in the child. NumPy releases the GIL in some draws, such as uniform ones; the functions here do not.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from fastbp.kernels.interrupts import check_signals
 
-# some milliseconds, and some tens of them where every row is a miss of the caches
+# takes some milliseconds, or some tens of milliseconds if every row is a cache miss
 cdef int64_t ROWS_AT_ONCE = 1 << 20
 
 
@@ -19,7 +19,7 @@ cdef extern from "Python.h":
 
 
 cdef uint64_t bounded(bitgen_t *generator, uint64_t most) noexcept nogil:
-    """A uniform integer in [0, most]: NumPy's legacy masked rejection, draw for draw."""
+    """A uniform integer in [0, most], by the masked rejection of NumPy's legacy generator, with the same draws."""
     cdef uint64_t mask = most, value
     if most == 0:
         return 0
@@ -39,11 +39,11 @@ cdef uint64_t bounded(bitgen_t *generator, uint64_t most) noexcept nogil:
             return value
 
 
-cdef void shuffle_some(bitgen_t *generator, int64_t *rows, int64_t begin, int64_t end) noexcept nogil:
-    """The swaps of rows [end, begin), from the last to the first, of Fisher-Yates as ``RandomState.shuffle`` does it.
+cdef void shuffle_range(bitgen_t *generator, int64_t *rows, int64_t begin, int64_t end) noexcept nogil:
+    """The swaps of rows [end, begin), last to first, of the Fisher-Yates shuffle of ``RandomState.shuffle``.
 
-    In place on the rows of the last epoch: that is the composition of permutations that scikit-learn's
-    ``sample_idx[shuffled arange]`` amounts to."""
+    The rows of the last epoch are shuffled in place, which gives the same order as scikit-learn's
+    ``sample_idx[shuffled arange]``."""
     cdef int64_t i, j, held
     for i in range(begin - 1, end - 1, -1):
         j = <int64_t> bounded(generator, <uint64_t> i)
@@ -53,9 +53,9 @@ cdef void shuffle_some(bitgen_t *generator, int64_t *rows, int64_t begin, int64_
 
 
 cdef int shuffle_rows(bitgen_t *generator, object lock, int64_t *rows, int64_t n) except -1 nogil:
-    """Shuffle in runs of rows, between which Python can deliver signals.
+    """Shuffle the rows in parts, between which Python can deliver signals.
 
-    A lock means that others may draw from the generator; the GIL is then held as long as it is.
+    With a lock, other threads may draw from the generator too; the lock and the GIL are then held in each part.
     """
     cdef int64_t begin = n, end
     cdef bint shared = lock is not None
@@ -64,10 +64,10 @@ cdef int shuffle_rows(bitgen_t *generator, object lock, int64_t *rows, int64_t n
         if shared:
             with gil:
                 lock.acquire()
-                shuffle_some(generator, rows, begin, end)
+                shuffle_range(generator, rows, begin, end)
                 lock.release()
         else:
-            shuffle_some(generator, rows, begin, end)
+            shuffle_range(generator, rows, begin, end)
         begin = end
         if begin > 1:
             with gil:

@@ -1,4 +1,4 @@
-/* The tables of names, and the choice among the kernel tables that were compiled. */
+/* The tables of names, and the selection of a kernel table. */
 #include "program.h"
 
 #include <stddef.h>

@@ -63,9 +63,9 @@ cdef class TrainingLoop:
 
     Notes
     -----
-    Between two steps Python may deliver signals: see `check_signals`. A batch of more rows than the plan's `capacity`
-    goes through the net in slices, and signals may be delivered between two of these as well; the weights change at the
-    end of the batch. Which batches are sliced is decided by the shapes alone.
+    Python may deliver signals between two steps: see `check_signals`. A batch of more rows than the plan's
+    `capacity` is processed in slices, and signals may be delivered between two slices too; the weights change at the
+    end of the batch. Which batches are sliced depends on the shapes only.
     """
 
     def __init__(self, Plan plan, Team team=None):
@@ -272,8 +272,8 @@ cdef class TrainingLoop:
         Raises
         ------
         BaseException
-            What a signal handler raises, or another thread sends: see `check_signals`. The weights are those of the
-            last whole step, and `epochs_done` tells how many epochs are whole.
+            An exception that a signal handler raised or another thread sent: see `check_signals`. The weights are
+            those of the last complete step, and `epochs_done` is the number of complete epochs.
         """
         cdef bitgen_t *generator = NULL
         cdef int64_t n_train = self.plan.data.n_rows, n_epochs = rates.shape[0], epoch = 0

@@ -43,7 +43,7 @@ def run(made, data, max_iter=20, **options):
 @pytest.mark.parametrize("rows_before", [0, 60])
 def test_coming_rates(schedule, rows_before):
     made, _ = trainer(schedule)
-    made.history.t = rows_before
+    made.history.rows_seen = rows_before
     made.optimizer.learning_rate = 0.04
     expected = [0.04]
     for epoch in range(1, 5):
@@ -60,7 +60,7 @@ def test_chunks_of_epochs_do_not_matter(schedule, solver, monkeypatch):
         made, data = trainer(schedule, solver, tol=1e-2, limit=2)
         stopped = run(made, data, 25)
         history, optimizer, patience = made.history, made.optimizer, made.stopping.patience
-        record = [history.loss_curve, history.n_iter, history.t, patience.best, patience.count]
+        record = [history.loss_curve, history.n_iter, history.rows_seen, patience.best, patience.count]
         runs.append([made.network.params, *optimizer.state, optimizer.t, optimizer.learning_rate, stopped, *record])
     assert made.history.n_iter > 3
     for other in runs[1:]:
@@ -77,7 +77,7 @@ def test_a_run_in_two_parts():
         assert made.run(data, rows, batch_size=8, max_iter=max_iter, random_state=rng) is False
     assert_array_equal(made.network.params, whole.network.params)
     assert made.history.loss_curve == whole.history.loss_curve
-    assert (made.history.n_iter, made.history.t, made.optimizer.t) == (9, 9 * N, 9 * 4)
+    assert (made.history.n_iter, made.history.rows_seen, made.optimizer.t) == (9, 9 * N, 9 * 4)
 
 
 def test_rows_that_are_left_out_do_not_matter():
@@ -87,7 +87,7 @@ def test_rows_that_are_left_out_do_not_matter():
     few = make_data(X[:20], Y[:20], None, 2, other.network.dtype)
     other.run(few, None, batch_size=8, max_iter=3)
     assert_array_equal(made.network.params, other.network.params)
-    assert made.history.t == 60
+    assert made.history.rows_seen == 60
 
 
 def test_loss_scale_changes_the_record_only():

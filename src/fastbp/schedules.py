@@ -17,14 +17,14 @@ __all__ = ["SCHEDULES", "Adaptive", "Constant", "InverseScaling", "Schedule"]
 class Schedule(Parametrized):
     """Base class of the schedules; not to be used itself."""
 
-    def after_epoch(self, rate: float, t: int, learning_rate_init: float) -> float:
+    def after_epoch(self, rate: float, rows_seen: int, learning_rate_init: float) -> float:
         """The rate for the next epoch; here the same again.
 
         Parameters
         ----------
         rate : float
             The rate of the epoch that ended.
-        t : int
+        rows_seen : int
             Rows trained on since the weights were drawn, counting each epoch's.
         learning_rate_init : float
             The initial rate.
@@ -60,7 +60,7 @@ class Constant(Schedule):
     Examples
     --------
     >>> from fastbp.schedules import Constant
-    >>> Constant().after_epoch(0.1, t=1000, learning_rate_init=0.1)
+    >>> Constant().after_epoch(0.1, rows_seen=1000, learning_rate_init=0.1)
     0.1
     """
 
@@ -69,7 +69,7 @@ class Constant(Schedule):
 
 @parametrized
 class InverseScaling(Schedule):
-    """The rate falls with the rows trained on: ``learning_rate_init / (t + 1)**power_t`` after an epoch.
+    """The rate falls with the rows trained on: ``learning_rate_init / (rows_seen + 1)**power_t`` after an epoch.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class InverseScaling(Schedule):
     Examples
     --------
     >>> from fastbp.schedules import InverseScaling
-    >>> InverseScaling(power_t=0.5).after_epoch(0.1, t=99, learning_rate_init=0.1)
+    >>> InverseScaling(power_t=0.5).after_epoch(0.1, rows_seen=99, learning_rate_init=0.1)
     0.01
     """
 
@@ -91,14 +91,14 @@ class InverseScaling(Schedule):
 
     power_t: float = parameter(0.5, [Interval(Real, 0, None, closed="left")], "float", "Exponent, at least 0.")
 
-    def after_epoch(self, rate: float, t: int, learning_rate_init: float) -> float:
-        """The rate after `t` rows; 0 where the power is too large for a float.
+    def after_epoch(self, rate: float, rows_seen: int, learning_rate_init: float) -> float:
+        """The rate after `rows_seen` rows; 0 where the power is too large for a float.
 
         Parameters
         ----------
         rate : float
             Not used.
-        t : int
+        rows_seen : int
         learning_rate_init : float
 
         Returns
@@ -106,7 +106,7 @@ class InverseScaling(Schedule):
         float
         """
         try:
-            return learning_rate_init / (t + 1) ** self.power_t
+            return learning_rate_init / (rows_seen + 1) ** self.power_t
         except OverflowError:
             return 0.0
 

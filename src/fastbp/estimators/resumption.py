@@ -22,7 +22,7 @@ def history_of(estimator, first_pass):
     history = History(validation_scores=[] if scored else None)
     if first_pass:
         return history
-    history.t = getattr(estimator, "t_", 0)
+    history.rows_seen = getattr(estimator, "t_", 0)
     history.loss_curve = list(getattr(estimator, "loss_curve_", ()))
     if scored:
         history.validation_scores = list(getattr(estimator, "validation_scores_", None) or ())
@@ -82,7 +82,7 @@ def set_training_attributes(estimator, optimizer, history, stopping):
     """
     estimator._optimizer = optimizer
     estimator._no_improvement_count = stopping.patience.count
-    estimator.n_iter_, estimator.t_ = history.n_iter, history.t
+    estimator.n_iter_, estimator.t_ = history.n_iter, history.rows_seen
     estimator.loss_curve_ = history.loss_curve
     if history.loss_curve:
         estimator.loss_ = history.loss_curve[-1]

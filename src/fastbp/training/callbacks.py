@@ -97,7 +97,7 @@ class TrainingState:
     @property
     def rows_seen(self):
         """int: rows trained on, over all runs that kept the weights; 0 for L-BFGS."""
-        return self.history.t
+        return self.history.rows_seen
 
 
 class Callback:

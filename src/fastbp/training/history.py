@@ -15,7 +15,7 @@ class History:
         None where no validation set is held out.
     n_iter : int
         Epochs of this run.
-    t : int
+    rows_seen : int
         Rows trained on, over all runs.
     interrupted : bool
         Whether this run was interrupted from outside: by Ctrl-C, an exception of a signal handler, or one that was sent
@@ -25,5 +25,5 @@ class History:
     loss_curve: list = field(default_factory=list)
     validation_scores: list | None = None
     n_iter: int = 0
-    t: int = 0
+    rows_seen: int = 0
     interrupted: bool = False

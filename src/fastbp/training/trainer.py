@@ -168,7 +168,7 @@ class Trainer:
         """Record epochs that are over."""
         history = self.history
         history.n_iter += n_epochs
-        history.t += n_epochs * n_rows
+        history.rows_seen += n_epochs * n_rows
         history.loss_curve.extend(losses[:n_epochs].tolist())
         self.optimizer.learning_rate = float(rates[n_epochs])
 
@@ -178,7 +178,7 @@ class Trainer:
         rate = self.optimizer.learning_rate
         for i in range(n_epochs + 1):
             rates[i] = rate
-            rate = self.schedule.after_epoch(rate, self.history.t + (i + 1) * n_rows, self.learning_rate_init)
+            rate = self.schedule.after_epoch(rate, self.history.rows_seen + (i + 1) * n_rows, self.learning_rate_init)
         return rates
 
     def record_score(self, score):

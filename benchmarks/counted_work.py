@@ -16,7 +16,7 @@ import os
 import sys
 from dataclasses import replace
 from itertools import pairwise
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 
@@ -101,11 +101,11 @@ def step(workload, graph, params, loss):
     loop = TrainingLoop(Plan(program, params, loss, data, workload.batch_size, True, 1))
     rows = np.random.RandomState(0).permutation(len(X))
     state = [np.zeros_like(params), np.zeros_like(params)]
-    optimizer = SimpleNamespace(name="adam", constants=(0.9, 0.999, 1e-8), t=0, state=state)
+    loop.set_optimizer("adam", (0.9, 0.999, 1e-8), state, 0, 1e-4)
 
     def train(n_steps):  # an epoch is one batch
         losses = np.empty(n_steps)
-        done = loop.train(rows, None, optimizer, 1e-4, 1.0, np.full(n_steps, 1e-3), losses)
+        done = loop.train(rows, None, 1.0, np.full(n_steps, 1e-3), losses)
         assert done == (n_steps, COMPLETED)
 
     return train

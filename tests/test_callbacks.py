@@ -102,9 +102,12 @@ def test_epochs_are_run_at_once_while_nobody_listens(callbacks, monkeypatch):
         def __init__(self, inner):
             self.inner, self.team = inner, inner.team
 
-        def train(self, rows, random_state, optimizer, alpha, loss_scale, rates, *others):
+        def train(self, rows, random_state, loss_scale, rates, *others):
             asked.append(len(rates))
-            return self.inner.train(rows, random_state, optimizer, alpha, loss_scale, rates, *others)
+            return self.inner.train(rows, random_state, loss_scale, rates, *others)
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
 
         def __enter__(self):
             return self.inner.__enter__()

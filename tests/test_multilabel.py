@@ -55,7 +55,8 @@ def test_steps_are_those_of_a_dense_matrix(gathers, dtype):
         rows = np.random.default_rng(1).permutation(N) if gathers else None
         optimizer, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(3)
         loop = network.training_loop(data, 16, gathers=gathers)
-        loop.train(rows, None, optimizer, 0.1, 1.0, np.full(3, 0.01), losses)
+        optimizer.attach(loop, 0.1)
+        loop.train(rows, None, 1.0, np.full(3, 0.01), losses)
         trained.append((network.params, losses))
     for actual, expected in zip(*trained, strict=True):
         assert_array_equal(actual, expected)

@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
+import fastbp.kernels.slicing
 import fastbp.network
 import fastbp.threads
 import reference
@@ -133,7 +134,9 @@ def train(network, X, Y, weight, update="sgd", batch_size=7, seed=None, patience
     rows, random_state = (None, None) if seed is None else (np.arange(N), np.random.RandomState(seed))
     loop = network.training_loop(data, batch_size, gathers=rows is not None)
     losses = np.full(len(rates), np.nan)
-    done, status = loop.train(rows, random_state, optimizer, network.alpha, 1.0, rates, losses, patience)
+    optimizer.attach(loop, network.alpha)
+    done, status = loop.train(rows, random_state, 1.0, rates, losses, patience)
+    optimizer.t = loop.n_steps
     return done, status, losses, optimizer
 
 
@@ -273,7 +276,8 @@ def test_the_lock_is_held_while_rows_are_shuffled():
     optimizer = OptimizerState(SGD(), network.n_params, network.dtype)
     loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7, gathers=True)
     rows = np.arange(N)
-    loop.train(rows, np.random.RandomState(0), optimizer, 0.0, 1.0, RATES, np.empty(4), None, Lock())
+    optimizer.attach(loop, 0.0)
+    loop.train(rows, np.random.RandomState(0), 1.0, RATES, np.empty(4), None, Lock())
     assert held == ["acquired", "released"] * 4
 
 
@@ -310,7 +314,8 @@ def test_changing_between_team_and_one_thread_changes_nothing(dtype, n_rows, mon
         tuner = loop.tuner
         tuner.trial_seconds = tuner.decision_seconds = tuner.longest_decision = 0.0
         optimizer, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(40)
-        loop.train(np.arange(n_rows), np.random.RandomState(1), optimizer, 1e-3, 1.0, np.full(40, 1e-2), losses)
+        optimizer.attach(loop, 1e-3)
+        loop.train(np.arange(n_rows), np.random.RandomState(1), 1.0, np.full(40, 1e-2), losses)
         return network.params, losses
 
     params, losses = trained(1)
@@ -332,7 +337,8 @@ def test_large_layers_are_packed_and_tiled(dtype, monkeypatch):
         network = Network(sizes, "tanh", dtype=dtype, random_state=0, n_threads=n_threads, alpha=0.5)
         optimizer, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(3)
         loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), n_rows)
-        loop.train(None, None, optimizer, 0.5, 1.0, np.full(3, 1e-2), losses)
+        optimizer.attach(loop, 0.5)
+        loop.train(None, None, 1.0, np.full(3, 1e-2), losses)
         return network, losses
 
     network, losses = trained(1)
@@ -359,3 +365,49 @@ def test_large_layers_are_packed_and_tiled(dtype, monkeypatch):
         other, other_losses = trained(n_threads)
         assert_array_equal(other.params, network.params)
         assert_array_equal(other_losses, losses)
+
+
+# Updates of whole blocks
+
+
+@both_dtypes
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("optimizer", [SGD(), Adam()], ids=["sgd", "adam"])
+@pytest.mark.parametrize("sliced", [False, True])
+def test_updates_by_block_are_those_by_tile(sliced, optimizer, n_threads, dtype, monkeypatch):
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    if sliced:
+        monkeypatch.setattr(fastbp.kernels.slicing, "LARGEST_STEP", 0)
+        monkeypatch.setattr(fastbp.kernels.slicing, "SLICE_COST", 0)
+        monkeypatch.setattr(fastbp.kernels.slicing, "FEWEST_SLICE_ROWS", 16)
+    rng = np.random.RandomState(0)
+    X, Y = rng.normal(size=(90, 131)).astype(dtype), rng.normal(size=(90, 3)).astype(dtype)
+
+    def trained(by_block):
+        network = Network([131, 207, 3], "tanh", dtype=dtype, random_state=0, n_threads=n_threads, alpha=0.5)
+        state, losses = OptimizerState(optimizer, network.n_params, network.dtype), np.empty(3)
+        loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 45)
+        assert (loop.plan.capacity < 45) == sliced
+        loop.set_optimizer(state.name, state.constants, state.state, 0, 0.5, by_block)
+        loop.train(None, None, 1.0, np.full(3, 1e-2), losses)
+        return network.params, losses, *state.state
+
+    by_tile, by_block = trained(False), trained(True)
+    for array, expected in zip((by_block[0], *by_block[2:]), (by_tile[0], *by_tile[2:]), strict=True):
+        assert_array_equal(array, expected)
+    # the squares of the penalty are added up by tile and by block: a few roundings of a sum of 27,000 numbers
+    assert_allclose(by_block[1], by_tile[1], rtol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+def test_training_without_an_optimizer():
+    X, Y, _, network = problem("identity")
+    loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7)
+    with pytest.raises(ValueError, match="call set_optimizer"):
+        loop.train(None, None, 1.0, RATES, np.empty(4))
+
+
+def test_constants_that_are_not_the_optimizers():
+    X, Y, _, network = problem("identity")
+    loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7)
+    with pytest.raises(ValueError, match=r"adam has the constants \('beta_1', 'beta_2', 'epsilon'\), got \(0.9,\)"):
+        loop.set_optimizer("adam", (0.9,), [np.zeros_like(network.params)] * 2, 0, 0.0)

@@ -40,7 +40,7 @@ cdef extern from "program.h" nogil:
         const double *sample_weight
 
     ctypedef struct loss_t:
-        int64_t kind, is_raw
+        int64_t kind, is_raw, target_width
         double constant[8]
 
     ctypedef struct optimizer_t:
@@ -68,7 +68,6 @@ cdef extern from "program.h" nogil:
         void *grad_tangents
         void *mirrors
         void *targets
-        int64_t target_width
         double *row_loss
         int64_t row_block
         columns_t columns
@@ -82,6 +81,7 @@ cdef extern from "program.h" nogil:
         void *const *state
         int64_t n_states
         void *gradient
+        int64_t adds_gradient
         int64_t n_slots, slot_rows
         void *slots
 

@@ -20,6 +20,7 @@ cdef extern from "program.h" nogil:
     const int fastbp_loss_links[]
     const char *const fastbp_optimizer_names[]
     const int fastbp_optimizer_states[]
+    const int fastbp_optimizer_by_block[]
     const char *const fastbp_optimizer_constants[]
     const char *const fastbp_kind_names[]
     const int fastbp_kind_by_rows[]
@@ -53,6 +54,8 @@ LINKS = {name: names(fastbp_activation_names)[fastbp_loss_links[i]] for name, i 
 OPTIMIZERS = {name: i for i, name in enumerate(names(fastbp_optimizer_names))}
 #: optimizer -> its number of state arrays of the size of the parameters
 N_STATES = {name: fastbp_optimizer_states[i] for name, i in OPTIMIZERS.items()}
+#: the optimizers whose updates need the gradient of a whole block
+OPTIMIZERS_BY_BLOCK = frozenset(name for name, i in OPTIMIZERS.items() if fastbp_optimizer_by_block[i])
 #: optimizer -> the names of its constants, in their order
 OPTIMIZER_CONSTANTS = {
     name: tuple(fastbp_optimizer_constants[i].decode().replace(" ", "").split(",")) for name, i in OPTIMIZERS.items()

@@ -222,10 +222,10 @@ cdef class Linearization:
         if self.loss is None or (self.data.c.Y == NULL and self.data.c.labels == NULL):
             raise ValueError("the gradient of the loss needs a loss and data with targets")
         self.c.loss.kind, self.c.loss.is_raw = LOSSES[self.loss], self.program.is_raw
-        self.c.target_width = self.data.n_outputs
+        self.c.loss.target_width = self.data.n_outputs
         self.row_losses = np.empty(self.c.n)
         self.c.row_loss = <double *> address(self.row_losses, True)
-        self.c.targets = self.room("targets", self.c.target_width)
+        self.c.targets = self.room("targets", self.c.loss.target_width)
         self.c.grads = self.room("grads", self.program.grad_columns)
 
     def pull_gradients(self, gradient, dX, bint keep):

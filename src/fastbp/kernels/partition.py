@@ -80,6 +80,21 @@ def tiles_of(program, has_slots):
     return np.array(tiles, TILE)
 
 
+def whole_blocks(program):
+    """Every block as one tile, for optimizers that need the gradient of a whole block.
+
+    Parameters
+    ----------
+    program : Program
+
+    Returns
+    -------
+    structured ndarray of TILE
+    """
+    blocks = enumerate(program.blocks)
+    return np.array([(number, 0, block["rows"], 0, block["cols"]) for number, block in blocks], TILE)
+
+
 def shares_of(tiles, n_threads):
     """Where the run of tiles of each thread begins, and the end: about equal numbers of parameters.
 

@@ -26,15 +26,18 @@ cdef class Plan(Task):
     cdef readonly int64_t batch_size
     cdef readonly int64_t capacity
     cdef int64_t row_chunk
-    cdef int64_t n_tiles
     cdef int64_t scratch_size
     cdef char *scratch
     cdef tile_t *tiles
     cdef int64_t *tile_start
-    cdef double *tile_squares
+    cdef int64_t n_update_tiles
+    cdef tile_t *update_tiles
+    cdef int64_t *update_start
+    cdef double *update_squares
     cdef unsigned char *overflow
     cdef bint gathers
     cdef bint stores_gradient
+    cdef bint updates_from_gradient
     cdef double flops
     cdef double step_cost
     cdef readonly Program program
@@ -43,13 +46,14 @@ cdef class Plan(Task):
     cdef object values
     cdef object grads
     cdef object row_loss
+    cdef void *block_gradient
     cdef list kept
     cdef object bound
     cdef int64_t n_groups
     cdef object loss_function
 
     cdef void *keep(self, array) except? NULL
-    cdef void store_gradient(self, void *gradient) noexcept nogil
+    cdef void sum_gradients(self, void *gradient) noexcept nogil
     cdef int call_loss_function(self) except -1 nogil
     cdef batch_rows(self)
     cdef void forward_phase(self, int64_t thread) noexcept nogil

@@ -18,8 +18,8 @@ from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
 from fastbp.kernels.data import check
-from fastbp.kernels.dispatch import LOSSES, N_STATES, OPTIMIZERS
-from fastbp.kernels.partition import ceil_div, n_slots_for, shares_of, sizes_of, tiles_of
+from fastbp.kernels.dispatch import LOSSES, N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS, OPTIMIZERS_BY_BLOCK
+from fastbp.kernels.partition import ceil_div, n_slots_for, shares_of, sizes_of, tiles_of, whole_blocks
 from fastbp.kernels.slicing import rows_of_slice, step_cost
 
 cdef int64_t ROW_BLOCK = 64
@@ -90,9 +90,9 @@ cdef class Plan(Task):
         self.values = np.empty(program.value_columns * capacity, dtype)
         self.grads = np.empty(program.grad_columns * capacity, dtype)
         self.row_loss = np.zeros(capacity)
-        self.c.capacity, self.c.target_width = capacity, self.data.n_outputs
+        self.c.capacity, self.c.loss.target_width = capacity, self.data.n_outputs
         self.c.values, self.c.grads = self.keep(self.values), self.keep(self.grads)
-        self.c.targets = self.keep(np.empty(self.c.target_width * capacity, dtype))
+        self.c.targets = self.keep(np.empty(self.c.loss.target_width * capacity, dtype))
         self.c.mirrors = self.keep(np.empty(program.mirror_size, dtype))
         self.c.row_loss = <double *> self.keep(self.row_loss)
         self.c.row_block = ROW_BLOCK if self.params.nbytes < LARGE_BYTES else capacity
@@ -112,10 +112,10 @@ cdef class Plan(Task):
     def divide_tiles(self):
         """Cut the blocks into tiles, and deal runs of tiles of about equal work to the threads."""
         tiles = tiles_of(self.program, self.c.n_slots > 0)
-        self.n_tiles = len(tiles)
-        self.tiles = <tile_t *> self.keep(tiles)
-        self.tile_start = <int64_t *> self.keep(shares_of(tiles, self.n_threads))
-        self.tile_squares = <double *> self.keep(np.zeros(len(tiles)))
+        self.n_update_tiles = len(tiles)
+        self.tiles = self.update_tiles = <tile_t *> self.keep(tiles)
+        self.tile_start = self.update_start = <int64_t *> self.keep(shares_of(tiles, self.n_threads))
+        self.update_squares = <double *> self.keep(np.zeros(len(tiles)))
         largest = max(2 * int(sizes_of(tiles).max()), self.c.program.n_params if self.c.n_slots else 0)
         self.scratch_size = (largest * self.program.dtype.itemsize + 127) // 64 * 64
         self.scratch = <char *> self.keep(np.empty(self.scratch_size * self.n_threads, np.uint8))
@@ -136,20 +136,27 @@ cdef class Plan(Task):
         self.c.loss.kind = LOSS_GIVEN if self.loss_function is not None else LOSSES[loss]
         self.c.loss.is_raw = self.program.is_raw
 
-    def bind_optimizer(self, optimizer, double alpha):
-        """Have updates made by this optimizer.
+    def bind_optimizer(self, name, constants, states, double alpha, by_block=None):
+        """Have updates made by an optimizer.
 
         Parameters
         ----------
-        optimizer : fastbp.training.OptimizerState
-            The state arrays are kept, and overwritten by updates.
+        name : str
+            A name in OPTIMIZERS.
+        constants : sequence of float
+            In the order of OPTIMIZER_CONSTANTS.
+        states : list of ndarray of shape (n_params,)
+            Kept, and overwritten by updates.
         alpha : float
             L2 penalty; each group has a factor of it.
+        by_block : bool or None
+            Whether the gradient is stored, and then a thread updates whole blocks; None for what the optimizer needs.
         """
         cdef int64_t i
         cdef void **state
-        states = list(optimizer.state)
-        n_states = N_STATES[optimizer.name]
+        if len(constants) != len(OPTIMIZER_CONSTANTS[name]):
+            raise ValueError(f"{name} has the constants {OPTIMIZER_CONSTANTS[name]}, got {constants}")
+        states, n_states = list(states), N_STATES[name]
         pointers = np.zeros(max(n_states, 1), np.uint64)
         state = <void **> address(pointers, True)
         for i in range(n_states):
@@ -157,18 +164,33 @@ cdef class Plan(Task):
             state[i] = address(states[i], True)
         groups = np.array([(0, group.learning_rate, group.penalty * alpha, group.decay)
                            for group in self.program.graph.groups], GROUP)
-        self.optimizer.kind = OPTIMIZERS[optimizer.name]
-        for i, constant in enumerate(optimizer.constants):
+        self.optimizer.kind = OPTIMIZERS[name]
+        for i, constant in enumerate(constants):
             self.optimizer.constant[i] = constant
         self.c.optimizers, self.n_groups = &self.optimizer, len(groups)
         self.c.groups = <const group_t *> address(groups)
         self.c.state, self.c.n_states = state, n_states
         self.bound = (states, pointers, groups)
+        if (name in OPTIMIZERS_BY_BLOCK if by_block is None else by_block) and self.block_gradient == NULL:
+            self.update_whole_blocks()
 
-    cdef void store_gradient(self, void *gradient) noexcept nogil:
-        """Have the gradients of the coming batches added to this array of n_params numbers; NULL: no longer."""
-        self.c.gradient = gradient
-        self.stores_gradient = gradient != NULL
+    def update_whole_blocks(self):
+        """From now on store the gradient of each step, and update whole blocks from it."""
+        tiles = whole_blocks(self.program)
+        self.n_update_tiles = len(tiles)
+        self.update_tiles = <tile_t *> self.keep(tiles)
+        self.update_start = <int64_t *> self.keep(shares_of(tiles, self.n_threads))
+        self.update_squares = <double *> self.keep(np.zeros(len(tiles)))
+        self.block_gradient = self.keep(np.empty_like(self.params))
+        self.sum_gradients(NULL)
+
+    cdef void sum_gradients(self, void *gradient) noexcept nogil:
+        """Have the gradients of the coming batches added to this array of n_params numbers, without updates; NULL: make
+        updates again."""
+        self.c.adds_gradient = gradient != NULL
+        self.updates_from_gradient = gradient == NULL and self.block_gradient != NULL
+        self.c.gradient = self.block_gradient if gradient == NULL else gradient
+        self.stores_gradient = self.c.gradient != NULL
 
     # One thread's share of a step
 
@@ -219,13 +241,13 @@ cdef class Plan(Task):
             if self.stores_gradient:
                 self.kernels.store_tile(&self.c, &self.tiles[i], scratch)
             else:
-                self.tile_squares[i] = self.kernels.update_tile(&self.c, &self.tiles[i], scratch)
+                self.update_squares[i] = self.kernels.update_tile(&self.c, &self.tiles[i], scratch)
 
     cdef void update_phase(self, int64_t thread) noexcept nogil:
         """The update from the stored gradient."""
         cdef int64_t i
-        for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
-            self.tile_squares[i] = self.kernels.update_tile_from_gradient(&self.c, &self.tiles[i])
+        for i in range(self.update_start[thread], self.update_start[thread + 1]):
+            self.update_squares[i] = self.kernels.update_tile_from_gradient(&self.c, &self.update_tiles[i])
 
     cdef bint has_diverged(self) noexcept nogil:
         """Is the loss of some row not finite, and the derivative neither? Then the parameters must stay as they are."""
@@ -285,9 +307,9 @@ cdef class Plan(Task):
             if self.c.groups[group].penalty == 0:
                 continue
             squares = 0
-            for i in range(self.n_tiles):
-                if self.c.program.blocks[self.tiles[i].block].group == group:
-                    squares += self.tile_squares[i]
+            for i in range(self.n_update_tiles):
+                if self.c.program.blocks[self.update_tiles[i].block].group == group:
+                    squares += self.update_squares[i]
             total += 0.5 * self.c.groups[group].penalty * squares
         return total
 

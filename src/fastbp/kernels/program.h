@@ -36,10 +36,11 @@
     X(binary_log_loss, logistic, canonical) \
     X(poisson, exp, canonical)
 
-/* name, state arrays, and the names of the constants: the fields of the optimizer's dataclass in their order */
-#define OPTIMIZERS(X)                       \
-    X(sgd, 1, momentum, nesterovs_momentum) \
-    X(adam, 2, beta_1, beta_2, epsilon)
+/* name, state arrays, does an update need the gradient of a whole block?, and the names of the constants: the fields of
+ * the optimizer's dataclass in their order */
+#define OPTIMIZERS(X)                          \
+    X(sgd, 1, 0, momentum, nesterovs_momentum) \
+    X(adam, 2, 0, beta_1, beta_2, epsilon)
 #define MAX_STATES 4
 #define MAX_CONSTANTS 8
 
@@ -123,8 +124,9 @@ typedef struct {
 } data_t;
 
 typedef struct {
-    int64_t kind;   /* LOSS_... */
-    int64_t is_raw; /* whether the output node is the raw output, and the loss contains the link */
+    int64_t kind;         /* LOSS_... */
+    int64_t is_raw;       /* whether the output node is the raw output, and the loss contains the link */
+    int64_t target_width; /* columns of the targets, which may differ from the width of the output */
     double constant[MAX_CONSTANTS];
 } loss_t;
 
@@ -135,9 +137,9 @@ typedef struct {
     double correction;    /* factor of the learning rate in this step: see `prepare_optimizer` */
     union {
         double constant[MAX_CONSTANTS];
-#define CONSTANTS(name, n_states, ...) \
-    struct {                           \
-        double __VA_ARGS__;            \
+#define CONSTANTS(name, n_states, by_block, ...) \
+    struct {                                     \
+        double __VA_ARGS__;                      \
     } name;
         OPTIMIZERS(CONSTANTS)
 #undef CONSTANTS
@@ -172,10 +174,9 @@ typedef struct {
     void *grad_tangents; /* changes of the gradients along it */
     void *mirrors;       /* copies of W^T */
     void *targets;       /* (batch, target_width) gathered */
-    int64_t target_width;
-    double *row_loss;  /* (batch,) loss of each row, times its sample weight */
-    int64_t row_block; /* rows that go through the whole net together */
-    columns_t columns; /* sparse X only */
+    double *row_loss;    /* (batch,) loss of each row, times its sample weight */
+    int64_t row_block;   /* rows that go through the whole net together */
+    columns_t columns;   /* sparse X only */
 
     /* in place of buffers of node 0, the input */
     const void *input_tangent; /* IN (n, n_features) or NULL: the input does not change */
@@ -189,7 +190,8 @@ typedef struct {
     const optimizer_t *optimizers;
     void *const *state; /* flat vectors laid out as params: moments of the optimizer */
     int64_t n_states;
-    void *gradient; /* flat: where gradients are added up, if they are stored */
+    void *gradient;        /* flat: where gradients are stored, if they are */
+    int64_t adds_gradient; /* are they added to what is there? */
     /* Small nets: the batch is cut into n_slots runs of slot_rows rows, and the gradient of each run is stored by the
      * thread that has its rows; 0 for all others */
     int64_t n_slots, slot_rows;
@@ -270,7 +272,7 @@ extern const int fastbp_activation_needs_z[];
 extern const char *const fastbp_loss_names[];
 extern const int fastbp_loss_links[];
 extern const char *const fastbp_optimizer_names[];
-extern const int fastbp_optimizer_states[];
+extern const int fastbp_optimizer_states[], fastbp_optimizer_by_block[];
 extern const char *const fastbp_optimizer_constants[];
 extern const char *const fastbp_kind_names[];
 extern const int fastbp_kind_by_rows[], fastbp_kind_in_place[];

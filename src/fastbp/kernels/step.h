@@ -54,7 +54,7 @@ static void gather(const plan_t *p, const real *from, ptrdiff_t width, ptrdiff_t
 
 /* The targets of rows [lo, hi): in place when the batch is a slice of the data, else gathered */
 static const real *targets_of(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
-    const ptrdiff_t m = (ptrdiff_t)p->target_width;
+    const ptrdiff_t m = (ptrdiff_t)p->loss.target_width;
     real *y = (real *)p->targets + lo * m;
     if (!p->data.labels) {
         if (!p->rows)
@@ -241,15 +241,15 @@ static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     return update_parameters(p, block, tile, scratch, tile->right - tile->left);
 }
 
-/* Add the tile's gradient to the stored one. */
+/* Write the tile's gradient to the stored one, or add it. */
 static void store_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     const block_t *block = &p->program.blocks[tile->block];
     const ptrdiff_t cols = (ptrdiff_t)(tile->right - tile->left);
     const real *g = scratch;
-    real *total = (real *)p->gradient + place_of(block, tile);
+    real *to = (real *)p->gradient + place_of(block, tile);
     tile_gradient(p, block, tile, scratch);
-    for (int64_t r = tile->begin; r < tile->end; r++, g += cols, total += block->cols)
-        copy_or_add(g, total, 1, cols);
+    for (int64_t r = tile->begin; r < tile->end; r++, g += cols, to += block->cols)
+        copy_or_add(g, to, (int)p->adds_gradient, cols);
 }
 
 /* The step from the stored gradient, which is overwritten. Returns as update_parameters. */

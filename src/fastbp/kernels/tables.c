@@ -16,7 +16,9 @@ const char *const fastbp_loss_names[] = {LOSSES(NAME) NULL};
 const int fastbp_loss_links[] = {LOSSES(LINK)};
 const char *const fastbp_optimizer_names[] = {OPTIMIZERS(NAME) NULL};
 const int fastbp_optimizer_states[] = {OPTIMIZERS(FACT)};
-#define CONSTANT_NAMES(name, n_states, ...) #__VA_ARGS__,
+#define BY_BLOCK(name, n_states, by_block, ...) by_block,
+const int fastbp_optimizer_by_block[] = {OPTIMIZERS(BY_BLOCK)};
+#define CONSTANT_NAMES(name, n_states, by_block, ...) #__VA_ARGS__,
 const char *const fastbp_optimizer_constants[] = {OPTIMIZERS(CONSTANT_NAMES)};
 const char *const fastbp_kind_names[] = {KINDS(NAME) NULL};
 const int fastbp_kind_by_rows[] = {KINDS(FACT)};

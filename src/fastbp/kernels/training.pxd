@@ -15,7 +15,7 @@ cdef class TrainingLoop:
     cdef int64_t check_interval
     cdef int64_t steps_since_check
     cdef unsigned long long denormal_mode
-    cdef int64_t n_steps
+    cdef readonly int64_t n_steps
     cdef readonly int64_t epochs_done
     cdef public double first_loss
     cdef object gradient_array

@@ -60,6 +60,8 @@ cdef class TrainingLoop:
         may be set to a better estimate.
     epochs_done : int
         Whole epochs of the last call of `train`.
+    n_steps : int
+        Updates of the parameters, counted on from `set_optimizer`.
 
     Notes
     -----
@@ -105,11 +107,11 @@ cdef class TrainingLoop:
         return is_whole
 
     cdef bint run_phases(self) except -1 nogil:
-        """The phases of a step, up to the update or the addition to the stored gradient."""
+        """The phases of a step; where gradients are added up, without the update."""
         if self.plan.loss_function is not None:
             self.team.run(self.plan, FORWARD, ROWS)
             self.call_loss()
-        return self.team.run(self.plan, ROWS, UPDATE)
+        return self.team.run(self.plan, ROWS, END_OF_STEP if self.plan.updates_from_gradient else UPDATE)
 
     cdef int call_loss(self) except -1 nogil:
         """Call the user's loss, in the floating-point mode that Python expects."""
@@ -137,7 +139,7 @@ cdef class TrainingLoop:
         cdef int64_t end = start + size
         cdef bint is_whole = True
         memset(self.gradient, 0, self.gradient_bytes)
-        self.plan.store_gradient(self.gradient)
+        self.plan.sum_gradients(self.gradient)
         loss[0] = 0
         try:
             while start < end and is_whole:
@@ -150,7 +152,7 @@ cdef class TrainingLoop:
             if is_whole:
                 self.team.run(self.plan, UPDATE, END_OF_STEP)
         finally:
-            self.plan.store_gradient(NULL)
+            self.plan.sum_gradients(NULL)
         return is_whole
 
     # Many steps
@@ -226,19 +228,32 @@ cdef class TrainingLoop:
         cdef double total = 0
         check("gradient", gradient, self.plan.params.dtype, self.plan.params.shape)
         gradient[...] = 0
-        self.plan.store_gradient(address(gradient, True))
+        self.plan.sum_gradients(address(gradient, True))
         try:
             with self, nogil:
                 total = self.run_gradient()
         finally:
-            self.plan.store_gradient(NULL)
+            self.plan.sum_gradients(NULL)
         if isnan(total):
             gradient[...] = np.nan
             return np.inf
         return total
 
-    def train(self, rows, random_state, optimizer, double alpha, double loss_scale, const double[::1] rates,
-              double[::1] losses, Patience patience=None, lock=None):
+    def set_optimizer(self, name, constants, states, int64_t n_steps, double alpha, by_block=None):
+        """Choose what makes the updates of the coming calls of `train`.
+
+        Parameters
+        ----------
+        name, constants, states, alpha, by_block
+            As for `Plan.bind_optimizer`.
+        n_steps : int
+            Steps taken before; the attribute `n_steps` counts on.
+        """
+        self.plan.bind_optimizer(name, constants, states, alpha, by_block)
+        self.n_steps = n_steps
+
+    def train(self, rows, random_state, double loss_scale, const double[::1] rates, double[::1] losses,
+              Patience patience=None, lock=None):
         """Epochs of gradient descent, until all are done, patience is exhausted, or the loss is no longer finite.
 
         Parameters
@@ -247,10 +262,6 @@ cdef class TrainingLoop:
             The rows of the data to train on, in the order of the last epoch; shuffled in place before each epoch
             when `random_state` is given. None: all rows as they stand.
         random_state : RandomState or None
-        optimizer : fastbp.training.OptimizerState
-            Its state arrays and its count of steps are updated.
-        alpha : float
-            L2 penalty.
         loss_scale : float
             Factor of the data's share in the losses that are reported (never in the gradient).
         rates : ndarray of shape (n_epochs,)
@@ -288,8 +299,8 @@ cdef class TrainingLoop:
         order = <int64_t *> self.plan.c.rows
         if rows is not None:
             n_train = rows.shape[0]
-        self.plan.bind_optimizer(optimizer, alpha)
-        self.n_steps = optimizer.t
+        if self.plan.c.optimizers == NULL:
+            raise ValueError("train needs an optimizer: call set_optimizer before")
         try:
             with self, nogil:
                 self.plan.kernels.refresh_mirrors(&self.plan.c)
@@ -306,7 +317,6 @@ cdef class TrainingLoop:
                             status = OUT_OF_PATIENCE
                     epoch += 1
         finally:
-            optimizer.t = self.n_steps
             self.epochs_done = epoch
         return epoch, status
 

@@ -46,6 +46,18 @@ class OptimizerState:
         """tuple of float: of the optimizer, as the kernels take them."""
         return self.optimizer.constants
 
+    def attach(self, loop, alpha):
+        """Have the updates of a training loop made by this optimizer.
+
+        Parameters
+        ----------
+        loop : TrainingLoop
+            Overwrites the arrays; its `n_steps` counts on from `t`.
+        alpha : float
+            L2 penalty.
+        """
+        loop.set_optimizer(self.name, self.constants, self.state, self.t, alpha)
+
     def copy(self):
         """The same with copies of the arrays."""
         other = copy(self)

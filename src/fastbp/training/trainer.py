@@ -118,12 +118,11 @@ class Trainer:
         with loop:  # its threads live for the whole run
             while history.n_iter < max_iter and not stopped:
                 rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
+                optimizer.attach(loop, self.network.alpha)
                 try:
                     done, status = loop.train(
                         rows,
                         random_state,
-                        optimizer,
-                        self.network.alpha,
                         self.loss_scale,
                         rates[:-1],
                         losses,
@@ -133,6 +132,8 @@ class Trainer:
                 except BaseException:
                     self.record(loop.epochs_done, n_rows, losses, rates)
                     raise
+                finally:
+                    optimizer.t = loop.n_steps
                 rate = rates[done - 1]
                 self.record(done, n_rows, losses, rates)
                 if self.verbose:

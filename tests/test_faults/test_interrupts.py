@@ -277,7 +277,9 @@ def test_checks_are_frequent_in_steps_and_rows(monkeypatch):
 
     def train(weight=None):
         data = make_data(rows, np.zeros((n, 1), np.float32), weight, 1, network.dtype)
-        network.training_loop(data, 1).train(None, None, optimizer, 0.0, 1.0, np.full(1, 1e-3), np.empty(1))
+        loop = network.training_loop(data, 1)
+        optimizer.attach(loop, 0.0)
+        loop.train(None, None, 1.0, np.full(1, 1e-3), np.empty(1))
 
     assert n_checks(train, monkeypatch) > 10
     # batches without weight are no steps
@@ -345,7 +347,8 @@ def sliced(network, data, update="adam", n_threads=1, batch_size=150, epochs=4, 
     optimizer, losses = OptimizerState(OPTIMIZERS[update](), network.n_params, network.dtype), np.full(epochs, np.nan)
     loop = network.training_loop(data, batch_size, gathers=True, n_threads=n_threads)
     rows, random_state = np.arange(data.n_rows), np.random.RandomState(seed)
-    _, status = loop.train(rows, random_state, optimizer, 0.1, 1.0, np.full(epochs, 0.01), losses)
+    optimizer.attach(loop, 0.1)
+    _, status = loop.train(rows, random_state, 1.0, np.full(epochs, 0.01), losses)
     return status, losses, loop.plan.capacity
 
 
@@ -389,7 +392,8 @@ def test_a_slice_that_diverges_abandons_the_step(n_threads, slices):
     data = make_data(X[:203], targets, None, 3, np.float64)
     before, optimizer, losses = network.params.copy(), OptimizerState(Adam(), network.n_params, np.float64), np.empty(1)
     loop = network.training_loop(data, 150, n_threads=n_threads)
-    assert loop.train(None, None, optimizer, 0.1, 1.0, np.full(1, 0.01), losses) == (1, DIVERGED)
+    optimizer.attach(loop, 0.1)
+    assert loop.train(None, None, 1.0, np.full(1, 0.01), losses) == (1, DIVERGED)
     assert not np.isfinite(losses[0])
     assert_array_equal(network.params, before)
     assert optimizer.t == 0

@@ -293,7 +293,7 @@ def test_mode_of_the_jacobian(sizes, mode, expected, monkeypatch):
 
 @pytest.fixture
 def pools(monkeypatch):
-    """Small pieces of work are shared, too; the numbers of threads that were asked for."""
+    """Small amounts of work are shared too; the numbers of threads that were asked for."""
     made = []
 
     class Recording(Pool):

@@ -283,8 +283,8 @@ def test_a_function_is_called_in_the_thread_of_the_caller(monkeypatch):
 def test_after_an_exception_in_one_thread_the_others_stop(monkeypatch):
     made, pools = [], []
 
-    def noted(n_pieces):
-        pools.append(Pool(n_pieces))
+    def noted(n_chunks):
+        pools.append(Pool(n_chunks))
         return pools[-1]
 
     def wait_until_the_exception_is_known():

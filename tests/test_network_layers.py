@@ -129,7 +129,7 @@ def test_finite_differences(stack):
 
 @pytest.fixture
 def shared(monkeypatch):
-    """Small pieces of work are shared, too; gives monkeypatch."""
+    """Small amounts of work are shared too; gives monkeypatch."""
     for module in (fastbp.network, fastbp.derivatives):
         monkeypatch.setattr(module, "STARTED_FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)

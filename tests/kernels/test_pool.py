@@ -1,4 +1,4 @@
-"""Pieces of work that threads take; `pool.pyx`. Threads that fail and forks: `test_faults`."""
+"""Chunks of work that threads take; `pool.pyx`. Threads that fail and forks: `test_faults`."""
 
 import threading
 import time
@@ -10,13 +10,13 @@ from fastbp.kernels.pool import Pool
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
-def test_every_piece_is_done_once(n_threads):
+def test_every_chunk_is_done_once(n_threads):
     done = []
     Pool(100).run(done.extend, n_threads)
     assert sorted(done) == list(range(100))
 
 
-def test_no_pieces():
+def test_no_chunks():
     done = []
     Pool(0).run(done.extend, 3)
     assert not done
@@ -26,16 +26,16 @@ def test_an_error_in_a_worker_stops_all_and_reaches_the_caller():
     here, worker_is_there = threading.get_ident(), threading.Event()
 
     def work(pool):
-        for piece in pool:
+        for chunk in pool:
             if threading.get_ident() == here:
                 worker_is_there.wait(60)
             else:
                 worker_is_there.set()
-                raise ZeroDivisionError(f"in piece {piece}")
+                raise ZeroDivisionError(f"in chunk {chunk}")
             while not pool.halted:
                 time.sleep(0.001)
 
-    with pytest.raises(ZeroDivisionError, match="in piece"):
+    with pytest.raises(ZeroDivisionError, match="in chunk"):
         Pool(1000).run(work, 2)
 
 

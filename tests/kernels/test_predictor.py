@@ -19,7 +19,7 @@ from fastbp.kernels.team import Team
 
 @pytest.fixture
 def shared(monkeypatch):
-    """Small pieces of work are shared, too; gives monkeypatch."""
+    """Small amounts of work are shared too; gives monkeypatch."""
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(fastbp.network, "STARTED_FLOPS_PER_THREAD", 1)
     return monkeypatch

@@ -50,7 +50,7 @@ def test_rows_of_a_prediction():
 def test_rows_that_a_team_shares():
     made = program(PREDICTION, 20, 100, 2)
     assert slicing.rows_of_shared_prediction(made, 100_000, 2) == 256
-    assert slicing.rows_of_shared_prediction(made, 800, 2) == 100  # four pieces for each thread
+    assert slicing.rows_of_shared_prediction(made, 800, 2) == 100  # four chunks for each thread
     assert slicing.rows_of_shared_prediction(made, 10, 2) == 32
 
 

@@ -126,22 +126,22 @@ def work():
 both(work)
 """
 
-# a helper is at a piece when the process is forked: the child must do that piece itself
+# a helper is at a chunk when the process is forked: the child must do that chunk itself
 IN_A_POOL = """
 def work():
     taken = threading.Event()
     here, done, seen = threading.get_ident(), np.zeros(100, int), []
 
     def job(pool):
-        for piece in pool:
+        for chunk in pool:
             if threading.get_ident() != here:
                 taken.set()
                 time.sleep(0.2)
             elif not seen:
-                seen.append(piece)
+                seen.append(chunk)
                 assert taken.wait(60)
                 fork()
-            done[piece] = 1
+            done[chunk] = 1
 
     Pool(100).run(job, 2)
     assert done.all()

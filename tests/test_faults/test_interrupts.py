@@ -38,7 +38,7 @@ ENDLESS = dict(hidden_layer_sizes=(4,), max_iter=10**9, tol=0.0, n_iter_no_chang
 
 @pytest.fixture
 def shared(monkeypatch):
-    """Small pieces of work are shared, too; gives monkeypatch."""
+    """Small amounts of work are shared too; gives monkeypatch."""
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(fastbp.network, "STARTED_FLOPS_PER_THREAD", 1)
     return monkeypatch
@@ -119,7 +119,7 @@ def test_denormals_count_after_an_exception(where, shared):
         raise TimeoutError
 
     check_with(shared, Clock())
-    # one thread: of a prediction by two, the other may do all pieces
+    # one thread: of a prediction by two, the other may do all chunks
     model = MLPRegressor(max_iter=2, random_state=0, n_threads=1).fit(X, y)
     if where == "loss":
         model.set_params(loss=loss)

@@ -27,7 +27,7 @@ y = (X[:, 0] * X[:, 1] > 0).astype(int)
 
 @pytest.fixture
 def shared(monkeypatch):
-    """Small pieces of work are shared, too; gives monkeypatch."""
+    """Small amounts of work are shared too; gives monkeypatch."""
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(fastbp.network, "STARTED_FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(fastbp.derivatives, "STARTED_FLOPS_PER_THREAD", 1)

@@ -1,4 +1,4 @@
-"""Pieces of work, each taken by whichever thread is free."""
+"""Chunks of work. Each is done by the next free thread."""
 
 from libc.stdint cimport int64_t
 
@@ -15,11 +15,11 @@ cdef extern from "threads.h" nogil:
 
 cdef class Pool:
     cdef pool_t c
-    cdef readonly int64_t n_pieces
+    cdef readonly int64_t n_chunks
     cdef bytearray done_bytes
     cdef unsigned char *done
     cdef Workers workers
 
     cdef int64_t take(self) noexcept nogil
-    cdef void finish(self, int64_t piece) noexcept nogil
+    cdef void finish(self, int64_t chunk) noexcept nogil
     cdef bint is_halted(self) noexcept nogil

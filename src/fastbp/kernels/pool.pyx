@@ -1,6 +1,6 @@
-"""Pieces of work, each taken by whichever thread is free.
+"""Chunks of work. Each is done by the next free thread.
 
-The calling thread takes pieces as its workers do, and so finishes the work alone if none of them arrives.
+The calling thread takes chunks like its workers, and finishes the work alone if none of them arrives.
 """
 
 from libc.stdint cimport int64_t
@@ -14,60 +14,60 @@ cdef double SECONDS_BETWEEN_CHECKS = 0.05
 
 
 cdef class Pool:
-    """Pieces of work, numbered from 0, for the calling thread and its workers.
+    """Numbered chunks of work (0, 1, ...) for the calling thread and its workers.
 
     Parameters
     ----------
-    n_pieces : int
+    n_chunks : int
     """
 
-    def __init__(self, int64_t n_pieces):
+    def __init__(self, int64_t n_chunks):
         pool_init(&self.c)
-        self.n_pieces = n_pieces
-        self.done_bytes = bytearray(n_pieces)
+        self.n_chunks = n_chunks
+        self.done_bytes = bytearray(n_chunks)
         self.done = <unsigned char *> <char *> self.done_bytes
         self.workers = Workers()
 
     cdef int64_t take(self) noexcept nogil:
-        """The number of a piece for the calling thread to do; -1 when there are no more."""
-        cdef int64_t piece
+        """The number of a chunk for the calling thread to do; -1 when there are no more."""
+        cdef int64_t chunk
         while not self.workers.halted():
-            piece = pool_take(&self.c)
-            if piece >= self.n_pieces:
+            chunk = pool_take(&self.c)
+            if chunk >= self.n_chunks:
                 break
-            if not self.done[piece]:
-                return piece
+            if not self.done[chunk]:
+                return chunk
         return -1
 
-    cdef void finish(self, int64_t piece) noexcept nogil:
-        """Note that a piece is done."""
-        self.done[piece] = 1
+    cdef void finish(self, int64_t chunk) noexcept nogil:
+        """Note that a chunk is done."""
+        self.done[chunk] = 1
 
     cdef bint is_halted(self) noexcept nogil:
-        """Whether to stop without finishing the current piece."""
+        """Whether to stop without finishing the current chunk."""
         return self.workers.halted()
 
     def __iter__(self):
-        """The numbers of the pieces for the calling thread to do; each counts as done when the next is taken."""
-        cdef int64_t piece = self.take()
-        while piece >= 0:
-            yield piece
-            self.finish(piece)
-            piece = self.take()
+        """The numbers of the chunks for the calling thread to do; each counts as done when the next is taken."""
+        cdef int64_t chunk = self.take()
+        while chunk >= 0:
+            yield chunk
+            self.finish(chunk)
+            chunk = self.take()
 
     @property
     def halted(self):
-        """bool: whether to stop without finishing the current piece."""
+        """bool: whether to stop without finishing the current chunk."""
         return self.is_halted()
 
     def run(self, work, int64_t n_threads):
-        """Have all pieces done.
+        """Do all chunks.
 
         Parameters
         ----------
         work : callable
-            ``work(pool)`` does the pieces over which the pool iterates, until there are no more. Called once by each
-            thread that takes part. It must be possible to do a piece again from its beginning.
+            ``work(pool)`` does the chunks over which the pool iterates, until there are no more. Called once by each
+            thread that takes part. It must be possible to do a chunk again from its beginning.
         n_threads : int
             Most threads that take part, the calling one included.
 
@@ -93,7 +93,7 @@ cdef class Pool:
                     own_error = error
                     self.workers.halt()
         if own_error is None and self.workers.in_child():
-            # the pieces that workers had begun are finished in the parent, not here
+            # the chunks that workers had begun are finished in the parent, not here
             pool_begin_again(&self.c)
             work(self)
         if own_error is not None:

@@ -16,7 +16,7 @@ from fastbp.kernels.data import check
 from fastbp.kernels.interrupts import check_signals
 from fastbp.kernels.partition import ceil_div
 from fastbp.kernels.slicing import (
-    PIECES_PER_THREAD, cost_of_row, rows_of_prediction, rows_of_shared_prediction, units_between_checks,
+    CHUNKS_PER_THREAD, cost_of_row, rows_of_prediction, rows_of_shared_prediction, units_between_checks,
 )
 
 
@@ -147,9 +147,9 @@ cdef class Predictor:
             self.run_by_team(data, out, team)
             return
         n_slices = ceil_div(n, self.slice_rows)
-        chunk = max(n_slices // (n_threads * PIECES_PER_THREAD), 1) * self.slice_rows
-        pool = Pool(ceil_div(n, chunk))
-        pool.run(lambda pool: self.run(data, out, chunk, pool), n_threads)
+        chunk_rows = max(n_slices // (n_threads * CHUNKS_PER_THREAD), 1) * self.slice_rows
+        pool = Pool(ceil_div(n, chunk_rows))
+        pool.run(lambda pool: self.run(data, out, chunk_rows, pool), n_threads)
 
     def run_by_team(self, Data data, out, Team team):
         """Write the output, slices of rows shared by the threads of a team."""
@@ -170,15 +170,15 @@ cdef class Predictor:
             start += rows
             check_signals()
 
-    def run(self, Data data, out, int64_t chunk, Pool pool):
-        """Write the output for the pool's pieces of `chunk` rows each; without a pool, for the first `chunk` rows."""
+    def run(self, Data data, out, int64_t chunk_rows, Pool pool):
+        """Write the output for the chunks of the pool; without a pool, for the first `chunk_rows` rows."""
         cdef plan_t plan = self.c
         plan.data = data.c
         plan.out = address(out, True)
-        self.run_rows(plan, data.n_rows, chunk, pool)
+        self.run_rows(plan, data.n_rows, chunk_rows, pool)
 
-    cdef int run_rows(self, plan_t plan, int64_t n, int64_t chunk, Pool pool) except -1:
-        cdef int64_t piece = 0, start, end, since_check = 0, rows = min(self.slice_rows, chunk)
+    cdef int run_rows(self, plan_t plan, int64_t n, int64_t chunk_rows, Pool pool) except -1:
+        cdef int64_t chunk = 0, start, end, since_check = 0, rows = min(self.slice_rows, chunk_rows)
         cdef bint alone = pool is None
         cdef unsigned long long mode
         plan.values = malloc(max(rows * self.row_bytes, <int64_t> 1))
@@ -189,10 +189,10 @@ cdef class Predictor:
             mode = flush_denormals()
             try:
                 if not alone:
-                    piece = pool.take()
-                while piece >= 0:
-                    start = piece * chunk
-                    end = min(start + chunk, n)
+                    chunk = pool.take()
+                while chunk >= 0:
+                    start = chunk * chunk_rows
+                    end = min(start + chunk_rows, n)
                     while start < end and (alone or not pool.is_halted()):
                         plan.start = start
                         self.kernels.forward_rows(&plan, 0, min(rows, end - start))
@@ -206,8 +206,8 @@ cdef class Predictor:
                             flush_denormals()
                     if alone:
                         break
-                    pool.finish(piece)
-                    piece = pool.take()
+                    pool.finish(chunk)
+                    chunk = pool.take()
             finally:
                 restore_denormals(mode)
                 free(plan.values)

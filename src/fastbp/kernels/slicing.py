@@ -25,8 +25,8 @@ MOST_SLICE_ROWS = 4096
 PREDICTION_BYTES = 512 * 1024
 FEWEST_PREDICTION_ROWS = 32
 MOST_PREDICTION_ROWS = 256
-# Rows that threads share are dealt in so many pieces for each: a thread that is early takes more of them.
-PIECES_PER_THREAD = 4
+# Rows are divided into so many chunks per thread. A thread that starts early takes more of them.
+CHUNKS_PER_THREAD = 4
 
 # Gradients of a whole data set, and derivatives: the activations of a slice of rows stay in the second-level cache, and
 # its rows are enough to make the adding up of gradients cheap.
@@ -112,8 +112,8 @@ def rows_of_prediction(program):
 
 def rows_of_shared_prediction(program, n_rows, n_threads):
     """The same where the threads of a team share the rows."""
-    pieces = -(-n_rows // (PIECES_PER_THREAD * n_threads))
-    return min(rows_of_prediction(program), max(FEWEST_PREDICTION_ROWS, pieces))
+    chunk_rows = -(-n_rows // (CHUNKS_PER_THREAD * n_threads))
+    return min(rows_of_prediction(program), max(FEWEST_PREDICTION_ROWS, chunk_rows))
 
 
 def rows_of_gradient(n_rows):

@@ -137,11 +137,11 @@ cdef class Team:
 
     cdef bint share(self, Task task, int64_t begin, int64_t end) noexcept nogil:
         """`run` by all threads of a complete team."""
-        cdef bint go_on
+        cdef bint all_done
         self.publish(<void *> task, begin, end)
-        go_on = self.run_phases(0, &self.n_meetings)
+        all_done = self.run_phases(0, &self.n_meetings)
         team_await_finish(&self.c, self.n_orders, self.n_threads)
-        return go_on
+        return all_done
 
     cdef bint run_alone(self, Task task, int64_t begin, int64_t end) noexcept nogil:
         """`run` by this thread: in each phase the shares of all threads."""

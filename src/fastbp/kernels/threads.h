@@ -127,9 +127,9 @@ static inline int parking_end(parking_t *parking) {
            atomic_exchange_explicit(&parking->parked, 0, memory_order_seq_cst) != 0;
 }
 
-/* Pieces of work, each taken by whichever thread is free. */
+/* Chunks of work. Each is done by the next free thread. */
 typedef struct {
-    _Atomic int64_t next; /* the first piece that no thread has taken */
+    _Atomic int64_t next; /* the first chunk that no thread has taken */
 } pool_t;
 
 static inline void pool_init(pool_t *pool) { atomic_init(&pool->next, 0); }

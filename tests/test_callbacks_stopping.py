@@ -158,7 +158,7 @@ def test_an_exception_in_partial_fit(Estimator, event):
     with pytest.raises(ZeroDivisionError):
         model.partial_fit(X, y)
     assert_array_equal(model.predict(X), predictions)
-    assert (model.t_, model._optimizer.t) == (rows_seen, expected._optimizer.t)
+    assert (model.t_, model._optimizer.n_steps) == (rows_seen, expected._optimizer.n_steps)
     model.set_params(callbacks=None).partial_fit(X, y)
     assert_array_equal(weights(model), weights(expected.partial_fit(X, y)))
 

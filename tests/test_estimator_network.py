@@ -82,7 +82,7 @@ def test_training_of_a_regressor_with_a_link(output, loss, y, solver):
         alpha=0.1,
         sample_weight=weight,
     )
-    assert model._optimizer.t == steps == 12
+    assert model._optimizer.n_steps == steps == 12
     # twelve steps, in which roundings add up
     for actual, expected in zip(model.coefs_ + model.intercepts_, start.coefs + start.intercepts, strict=True):
         assert_allclose(actual, expected, rtol=1e-10, atol=1e-12)

@@ -207,13 +207,13 @@ def test_partial_fit_with_objects(Estimator):
         models[2] = pickle.loads(pickle.dumps(models[2]))
     assert_same_model(models[0], models[1])
     assert_same_model(models[0], models[2])
-    assert models[1]._optimizer.t == 12
+    assert models[1]._optimizer.n_steps == 12
 
 
 def test_a_new_solver_begins_anew():
     model = MLPRegressor(**SMALL, solver=SGD()).partial_fit(X, Y)
     model.set_params(solver=Adam()).partial_fit(X, Y)
-    assert (model._optimizer.name, model._optimizer.t) == ("adam", 4)
+    assert (model._optimizer.name, model._optimizer.n_steps) == ("adam", 4)
 
 
 def test_warm_start_with_objects():

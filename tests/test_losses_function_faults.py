@@ -37,7 +37,7 @@ def record(model):
     values = {name: value for name, value in vars(model).items() if name.endswith("_")}
     values["weights"] = np.concatenate([w.ravel() for w in [*model.coefs_, *model.intercepts_]])
     if optimizer is not None:
-        values["optimizer"] = [optimizer.t, optimizer.learning_rate, *(s.copy() for s in optimizer.state)]
+        values["optimizer"] = [optimizer.n_steps, optimizer.learning_rate, *(s.copy() for s in optimizer.state)]
         values["generator"] = model._random_state.get_state()[1:3]
     values["loss_curve_"] = list(values.get("loss_curve_", ()))
     return {name: value for name, value in values.items() if name not in ("coefs_", "intercepts_")}
@@ -125,7 +125,7 @@ def test_ctrl_c_keeps_the_last_whole_step(interrupt, solver, n_threads, monkeypa
     # the second batch of the third epoch was on its way with the weights that are left: the same but for the order of
     # a sum, while a step moves each weight by about 1e-3
     assert_allclose(function.calls[-1][1][:, 0], model.predict(X[16:32]), rtol=1e-12, atol=1e-14)
-    assert (model.n_iter_, model.t_, model._optimizer.t) == (2, 2 * len(X), at - 1)
+    assert (model.n_iter_, model.t_, model._optimizer.n_steps) == (2, 2 * len(X), at - 1)
     assert len(model.loss_curve_) == 2
     # it continues with these weights
     model.loss = squared_error
@@ -149,7 +149,7 @@ def test_ctrl_c_in_partial_fit(Estimator, first):
     found = model.network_.forward(X[32:])[:, 0]
     assert_allclose(np.log(found / (1 - found)) if classes else found, raw, rtol=1e-10, atol=1e-12)
     steps = 2 if first else 5
-    assert model._optimizer.t == steps
+    assert model._optimizer.n_steps == steps
     assert model.n_iter_ == 0
     # the two steps and then an epoch, as without the interruption
     expected = Estimator(loss=function, **SMALL, shuffle=False)

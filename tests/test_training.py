@@ -61,7 +61,9 @@ def test_chunks_of_epochs_do_not_matter(schedule, solver, monkeypatch):
         stopped = run(made, data, 25)
         history, optimizer, patience = made.history, made.optimizer, made.stopping.patience
         record = [history.loss_curve, history.n_iter, history.rows_seen, patience.best, patience.count]
-        runs.append([made.network.params, *optimizer.state, optimizer.t, optimizer.learning_rate, stopped, *record])
+        runs.append(
+            [made.network.params, *optimizer.state, optimizer.n_steps, optimizer.learning_rate, stopped, *record]
+        )
     assert made.history.n_iter > 3
     for other in runs[1:]:
         for actual, expected in zip(other, runs[0], strict=True):
@@ -77,7 +79,7 @@ def test_a_run_in_two_parts():
         assert made.run(data, rows, batch_size=8, max_iter=max_iter, random_state=rng) is False
     assert_array_equal(made.network.params, whole.network.params)
     assert made.history.loss_curve == whole.history.loss_curve
-    assert (made.history.n_iter, made.history.rows_seen, made.optimizer.t) == (9, 9 * N, 9 * 4)
+    assert (made.history.n_iter, made.history.rows_seen, made.optimizer.n_steps) == (9, 9 * N, 9 * 4)
 
 
 def test_rows_that_are_left_out_do_not_matter():
@@ -179,7 +181,7 @@ def test_divergence_without_validation():
     other, _ = trainer()
     other.run(make_data(X[:16], Y[:16], None, 2, other.network.dtype), None, batch_size=8, max_iter=1)
     assert_array_equal(made.network.params, other.network.params)
-    assert made.optimizer.t == 2
+    assert made.optimizer.n_steps == 2
 
 
 def test_divergence_with_validation():

@@ -136,7 +136,7 @@ def train(network, X, Y, weight, update="sgd", batch_size=7, seed=None, patience
     losses = np.full(len(rates), np.nan)
     optimizer.attach(loop, network.alpha)
     done, status = loop.train(rows, random_state, 1.0, rates, losses, patience)
-    optimizer.t = loop.n_steps
+    optimizer.n_steps = loop.n_steps
     return done, status, losses, optimizer
 
 
@@ -164,7 +164,7 @@ def test_textbook_training(update, output_activation, sparse, weighted, seed):
         alpha=ALPHA,
     )
     done, status, losses, optimizer = train(network, X, Y, weight, update, seed=seed)
-    assert (done, status, optimizer.t) == (len(RATES), COMPLETED, steps)
+    assert (done, status, optimizer.n_steps) == (len(RATES), COMPLETED, steps)
     # 32 steps whose roundings, some 1e-15 each, the curvature may magnify; Adam divides by sqrt(v) near 0
     assert_allclose(losses, expected, rtol=1e-9)
     for ours, theirs in zip(network.coefs + network.intercepts, coefs + intercepts, strict=True):
@@ -213,7 +213,7 @@ def test_a_batch_without_weight_is_no_step():
     kept = np.delete(np.arange(N), np.s_[7:14])
     *_, other = problem("identity")
     _, _, _, optimizer = train(other, X[kept], Y[kept], np.ones(N - 7), "adam")
-    assert optimizer.t == len(RATES) * 7
+    assert optimizer.n_steps == len(RATES) * 7
     assert_array_equal(network.params, other.params)
 
 
@@ -244,7 +244,7 @@ def test_a_diverging_step_is_not_made(update, n_threads, monkeypatch):
     network.n_threads = n_threads
     Y[30] = np.inf  # in the fifth batch of seven rows
     done, status, losses, optimizer = train(network, X, Y, None, update)
-    assert (done, status, optimizer.t) == (1, DIVERGED, 4)
+    assert (done, status, optimizer.n_steps) == (1, DIVERGED, 4)
     assert not np.isfinite(losses[0])
     *_, expected = problem("identity")
     twin = train(expected, X[:28], Y[:28], None, update, rates=RATES[:1])[3]

@@ -396,7 +396,7 @@ def test_a_slice_that_diverges_abandons_the_step(n_threads, slices):
     assert loop.train(None, None, 1.0, np.full(1, 0.01), losses) == (1, DIVERGED)
     assert not np.isfinite(losses[0])
     assert_array_equal(network.params, before)
-    assert optimizer.t == 0
+    assert optimizer.n_steps == 0
     assert not optimizer.state[0].any()
 
 

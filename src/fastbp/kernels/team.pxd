@@ -11,7 +11,7 @@ cdef extern from "threads.h" nogil:
     void team_init(team_t *team)
     void team_publish(team_t *team)
     int team_await_order(team_t *team, int64_t order, double seconds)
-    void team_meet(team_t *team, int64_t meeting, int64_t size)
+    void team_barrier(team_t *team, int64_t barrier, int64_t size)
     void team_finish(team_t *team)
     void team_await_finish(team_t *team, int64_t order, int64_t size)
 
@@ -42,7 +42,7 @@ cdef class Team:
     cdef int64_t begin
     cdef int64_t end
     cdef int64_t n_orders
-    cdef int64_t n_meetings
+    cdef int64_t n_barriers
 
     cdef bint is_complete(self) noexcept nogil
     cdef int await_arrivals(self, double seconds) except -1 nogil
@@ -50,6 +50,6 @@ cdef class Team:
     cdef bint share(self, Task task, int64_t begin, int64_t end) noexcept nogil
     cdef bint run_alone(self, Task task, int64_t begin, int64_t end) noexcept nogil
     cdef void publish(self, void *task, int64_t begin, int64_t end) noexcept nogil
-    cdef bint run_phases(self, int64_t thread, int64_t *n_meetings) noexcept nogil
+    cdef bint run_phases(self, int64_t thread, int64_t *n_barriers) noexcept nogil
     cdef void await_order(self, int64_t thread, int64_t order) noexcept nogil
     cdef void follow_orders(self, int64_t thread) noexcept nogil

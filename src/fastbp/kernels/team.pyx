@@ -1,12 +1,13 @@
-"""A team of threads that work through the phases of a task together.
+"""A team of threads that run the phases of a task together.
 
-The calling thread leads: it publishes which phases of which task to run, and takes part. The others, its workers, wait
-for such an order, run the phases with a meeting (a barrier) between two of them, and wait for the next order: first
-spinning, so that they begin at once when orders follow each other closely, and then parked at a lock.
+The calling thread is the leader: it publishes an order, which phases of which task to run, and takes part in the work.
+The other threads, the workers, wait for orders and run the phases, with a barrier between two phases. A worker waits
+for the next order first by spinning, so that it starts without delay when orders follow each other closely, and then
+parked at a lock.
 
-The team is complete when all workers have arrived. Until then, if they never arrive, and in the child of a fork, the
-leader works alone: it does the share of every thread, one after the other. So the results of a task do not depend on
-whether workers arrive.
+The team is complete when all workers have arrived. Before that, if they never arrive, and in the child of a fork, the
+leader works alone: it does the share of every thread, one after the other. The results of a task therefore do not
+depend on whether workers arrive.
 """
 
 from cpython.pythread cimport (
@@ -19,20 +20,20 @@ from libc.stdlib cimport calloc, free
 from fastbp.kernels.processor cimport current_processor, flush_denormals, leave_processor, restore_denormals
 from fastbp.kernels.workers cimport Workers
 
-# How long a worker waits for the next order before it parks: longer than the shuffle and the Python code between two
-# short epochs take. To wake up a parked worker takes some 50 microseconds.
+# Time that a worker waits for the next order before it parks: more than the shuffle and the Python code between two
+# short epochs take. Waking up a parked worker takes about 50 microseconds.
 cdef double AWAKE_SECONDS = 0.0003
 
 
 cdef class Task:
-    """Work for the threads of a team: phases, each of which consists of a share for every thread."""
+    """Work for the threads of a team, in phases. Each phase has a share for every thread."""
 
     cdef bint work(self, int64_t phase, int64_t thread) noexcept nogil:
         return False
 
 
 cdef class Team:
-    """Threads that share the phases of tasks. A context manager: the workers live inside the ``with`` block.
+    """Threads that run the phases of tasks. A context manager: the workers live inside the ``with`` block.
 
     Blocks may be nested: the workers then live until the outermost one ends.
 
@@ -45,7 +46,7 @@ cdef class Team:
     ----------
     n_threads : int
     alone : bool
-        Whether the leader is to work alone for now.
+        Whether the leader works alone.
     """
 
     def __cinit__(self, int64_t n_threads):
@@ -76,13 +77,13 @@ cdef class Team:
     # The life of the workers
 
     def __enter__(self):
-        """Start the workers. Where the system has too few threads, those that arrive are dismissed."""
+        """Start the workers. If the system cannot start all of them, those that arrive are dismissed."""
         cdef int64_t thread
         if self.n_contexts == 0:
             team_init(&self.c)
             for thread in range(1, self.n_threads):  # in the child of a fork, the parent's workers may have parked
                 parking_init(&self.parking[thread], self.parking[thread].lock)
-            self.n_orders = self.n_meetings = 0
+            self.n_orders = self.n_barriers = 0
             self.leader_processor = current_processor()
             self.workers = Workers()
             try:
@@ -102,7 +103,7 @@ cdef class Team:
             self.workers.raise_error()
 
     def dismiss(self):
-        """Have the workers leave, and wait for those that have arrived."""
+        """Tell the workers to return, and wait for those that have arrived."""
         if self.workers.closed:
             return
         self.workers.close()
@@ -112,11 +113,11 @@ cdef class Team:
                 self.workers.await_departures(INFINITY)
 
     def raise_error(self):
-        """Raise the exception that a worker received in place of the calling thread, if there is one."""
+        """Raise the exception that was sent to the calling thread and arrived in a worker, if there is one."""
         self.workers.raise_error()
 
     cdef bint is_complete(self) noexcept nogil:
-        """Whether all workers are there."""
+        """Whether all workers have arrived."""
         return (self.workers.n_arrived() == self.n_threads - 1 and not self.workers.closed
                 and not self.workers.in_child())
 
@@ -139,7 +140,7 @@ cdef class Team:
         """`run` by all threads of a complete team."""
         cdef bint all_done
         self.publish(<void *> task, begin, end)
-        all_done = self.run_phases(0, &self.n_meetings)
+        all_done = self.run_phases(0, &self.n_barriers)
         team_await_finish(&self.c, self.n_orders, self.n_threads)
         return all_done
 
@@ -164,14 +165,14 @@ cdef class Team:
 
     # By every thread
 
-    cdef bint run_phases(self, int64_t thread, int64_t *n_meetings) noexcept nogil:
-        """A thread's shares of the phases that are ordered, with a meeting between two phases. `n_meetings` counts the
-        meetings of this thread, which are the same in all."""
+    cdef bint run_phases(self, int64_t thread, int64_t *n_barriers) noexcept nogil:
+        """A thread's shares of the phases of an order, with a barrier between two phases. `n_barriers` counts the
+        barriers that this thread has passed; the count is the same in all threads."""
         cdef int64_t phase
         for phase in range(self.begin, self.end):
             if phase > self.begin:
-                n_meetings[0] += 1
-                team_meet(&self.c, n_meetings[0], self.n_threads)
+                n_barriers[0] += 1
+                team_barrier(&self.c, n_barriers[0], self.n_threads)
             if not (<Task> self.task).work(phase, thread):
                 return False
         return True
@@ -185,11 +186,11 @@ cdef class Team:
     cdef void follow_orders(self, int64_t thread) noexcept nogil:
         """Carry out the leader's orders until it dismisses the workers."""
         cdef unsigned long long mode = flush_denormals()
-        cdef int64_t order = 1, n_meetings = 0
+        cdef int64_t order = 1, n_barriers = 0
         leave_processor(self.leader_processor)
         self.await_order(thread, order)
         while self.task != NULL:
-            self.run_phases(thread, &n_meetings)
+            self.run_phases(thread, &n_barriers)
             team_finish(&self.c)
             order += 1
             self.await_order(thread, order)

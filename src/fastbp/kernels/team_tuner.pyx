@@ -1,22 +1,21 @@
-"""The choice between one thread and all of a team.
+"""The choice between one thread and all threads of a team.
 
-Whether further threads pay depends on the size of a step and on what else the machine is doing: below some megaflops
-the threads spend more time on each other's cache lines than they save, and a team whose threads wait for a processor is
-slower than one thread. Neither is known beforehand, and the choice has no influence on results. So a few steps of the
-team and a few of one thread are timed while training goes on, the faster way is kept for a while, and then both are
-tried again. While the team works it is watched: when some of its steps take longer than one thread would have taken,
-one thread goes on, each time for twice as long.
+Which one is faster depends on the size of a step and on the load of the machine. In steps of less than some megaflops,
+the exchange of cache lines between threads takes longer than it saves, and a team whose threads wait for a processor is
+slower than one thread. The choice has no influence on results, so it is made by measurement during training: some steps
+of the team and some steps of one thread are timed, the faster way is used for a while, and then both are tried again.
+If the steps of the team become slower than those of one thread were, one thread continues, each time for twice as long.
 """
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
-# a trial lasts at least so many steps, and so many seconds
+# smallest number of steps and of seconds of a trial
 cdef int64_t TRIAL_STEPS = 8
 cdef double TRIAL_SECONDS = 0.001
-# On a shared machine a processor may be away for some milliseconds: that must not count for much.
+# The team's steps are averaged over this time: on a shared machine a processor may be unavailable for milliseconds.
 cdef double WATCHED_SECONDS = 0.05
-# seconds that a decision holds; a decision for one thread holds twice as long each time
+# duration of a decision, in seconds; a decision for one thread holds twice as long each time
 cdef double SHORTEST_DECISION = 0.05
 cdef double LONGEST_DECISION = 1.0
 
@@ -29,9 +28,9 @@ cdef class TeamTuner:
     alone : bool
         Whether the next step is for one thread.
     trial_seconds : float
-        The least time for which the team, and then one thread, is tried out.
+        Smallest duration of the trial of the team, and of that of one thread.
     decision_seconds, longest_decision : float
-        How long the next decision for one thread holds, and how long a decision holds at most.
+        Duration of the next decision for one thread, and the largest duration of a decision.
     """
 
     def __init__(self):
@@ -55,7 +54,7 @@ cdef class TeamTuner:
         self.stage_seconds += seconds
         self.stage_steps += 1
         if self.stage != DECIDED:
-            # the shortest one: in the first steps of a trial threads wake up, and caches are filled
+            # the shortest step: the first steps of a trial take longer, because threads wake up and caches are cold
             self.shortest_step[self.stage] = min(self.shortest_step[self.stage], seconds)
             if self.stage_steps < TRIAL_STEPS or self.stage_seconds < self.trial_seconds:
                 return
@@ -74,7 +73,7 @@ cdef class TeamTuner:
             self.stage_seconds, self.stage_steps = 0, 0
 
     cdef void begin_trials(self) noexcept nogil:
-        """First some steps of the team, then some of one thread."""
+        """Try some steps of the team, and then some steps of one thread."""
         self.shortest_step[TRY_TEAM] = self.shortest_step[TRY_ALONE] = INFINITY
         self.enter(TRY_TEAM, False)
 
@@ -82,7 +81,7 @@ cdef class TeamTuner:
         self.stage, self.alone, self.stage_seconds, self.stage_steps = stage, alone, 0, 0
 
     cdef void decide_for_one(self, double time) noexcept nogil:
-        """One thread goes on, for twice as long as the last time."""
+        """Continue with one thread, for twice as long as the last time."""
         self.enter(DECIDED, True)
         self.decided_until = time + self.decision_seconds
         self.decision_seconds = min(2 * self.decision_seconds, self.longest_decision)

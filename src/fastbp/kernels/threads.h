@@ -1,9 +1,9 @@
-/* Counters by which the threads of one call wait for each other.
+/* Counters for the synchronization of threads.
  *
- * Counters only grow: meeting number k is over when k * (size of the team) arrivals were counted. Nothing is reset, so
- * no thread can take one meeting for the next. A waiting thread spins for some tens of microseconds (a meeting of two
- * cores costs a quarter of one), then yields its processor, then sleeps, so that an oversubscribed machine is not kept
- * busy with waiting.
+ * Counters only increase: barrier number k is passed when k * (size of the team) arrivals were counted. They are not
+ * reset, so that no thread can confuse two barriers. A waiting thread spins for some tens of microseconds (a barrier of
+ * two cores takes a quarter of a microsecond), then yields its processor, and then sleeps, so that waiting threads do
+ * not keep an oversubscribed machine busy.
  */
 #ifndef FASTBP_THREADS_H
 #define FASTBP_THREADS_H
@@ -11,9 +11,9 @@
 #include "processor.h"
 #include <stdatomic.h>
 
-/* Spinning and yielding together last some milliseconds, much longer than a sleep: of two threads that wait for each
- * other, the one that slept too long finds the other awake. With shorter spinning a single delay would leave both
- * sleeping in turn for ever. */
+/* Spinning and yielding together take some milliseconds, much longer than a sleep. If two threads wait for each other
+ * in turn and one of them has slept, the other one is therefore still spinning. With shorter spinning, both would sleep
+ * in every turn after a single delay. */
 enum { SPINS = 1000, YIELDS = 5000 };
 
 static inline void wait_for(_Atomic int64_t *counter, int64_t value) {
@@ -26,8 +26,8 @@ static inline void wait_for(_Atomic int64_t *counter, int64_t value) {
             sleep_briefly();
     }
 }
-/* The same for at most so many seconds. Returns whether the counter reached the value. */
-static inline int wait_a_while_for(_Atomic int64_t *counter, int64_t value, double seconds) {
+/* wait_for with a timeout in seconds. Returns whether the counter reached the value. */
+static inline int wait_with_timeout(_Atomic int64_t *counter, int64_t value, double seconds) {
     const double deadline = now() + seconds;
     for (int64_t tries = 0; atomic_load_explicit(counter, memory_order_acquire) < value; tries++) {
         if (tries < SPINS)
@@ -61,10 +61,10 @@ static inline int64_t workers_arrived(workers_t *workers) {
     return atomic_load_explicit(&workers->arrived, memory_order_acquire);
 }
 static inline int workers_await_arrivals(workers_t *workers, int64_t count, double seconds) {
-    return wait_a_while_for(&workers->arrived, count, seconds);
+    return wait_with_timeout(&workers->arrived, count, seconds);
 }
 static inline int workers_await_departures(workers_t *workers, double seconds) {
-    return wait_a_while_for(&workers->departed, workers_arrived(workers), seconds);
+    return wait_with_timeout(&workers->departed, workers_arrived(workers), seconds);
 }
 static inline void workers_halt(workers_t *workers) {
     atomic_store_explicit(&workers->halted, 1, memory_order_relaxed);
@@ -73,12 +73,12 @@ static inline int workers_halted(workers_t *workers) {
     return atomic_load_explicit(&workers->halted, memory_order_relaxed) != 0;
 }
 
-/* The meetings of a team. */
+/* The counters of a team. */
 typedef struct {
-    /* far apart: a thread that waits for one counter must not slow down the writers of another */
+    /* on different cache lines: a thread that waits for one counter must not slow down the writers of another */
     _Atomic int64_t published; /* orders of the leader */
     char apart1[120];
-    _Atomic int64_t arrivals; /* at the meetings between two phases, of all threads */
+    _Atomic int64_t arrivals; /* of all threads, at the barriers between two phases */
     char apart2[120];
     _Atomic int64_t finished; /* orders that workers have carried out */
 } team_t;
@@ -88,19 +88,19 @@ static inline void team_init(team_t *team) {
     atomic_init(&team->arrivals, 0);
     atomic_init(&team->finished, 0);
 }
-static inline void team_meet(team_t *team, int64_t meeting, int64_t size) {
+static inline void team_barrier(team_t *team, int64_t barrier, int64_t size) {
     count_up(&team->arrivals);
-    wait_for(&team->arrivals, meeting * size);
+    wait_for(&team->arrivals, barrier * size);
 }
 static inline void team_finish(team_t *team) { count_up(&team->finished); }
 static inline void team_await_finish(team_t *team, int64_t order, int64_t size) {
     wait_for(&team->finished, order * (size - 1));
 }
 
-/* A worker that has waited long for the next order parks: it waits at its lock, without using a processor, and the
- * leader releases the lock after the next order is published. The worker sets `parked` and then reads `published`, the
- * leader writes `published` and then reads `parked`, all of it sequentially consistent: at least one of them sees what
- * the other has written, and the one that clears `parked` knows what the other does. */
+/* A worker that has waited long for the next order parks: it waits for its lock, without using a processor. The leader
+ * releases the lock after it has published the next order. The worker sets `parked` and then reads `published`; the
+ * leader writes `published` and then reads `parked`. All of this is sequentially consistent: at least one of them sees
+ * what the other has written, and the one that clears `parked` knows what the other does. */
 typedef struct {
     void *lock;
     _Atomic int64_t parked;
@@ -112,7 +112,7 @@ static inline void parking_init(parking_t *parking, void *lock) {
 }
 static inline void team_publish(team_t *team) { atomic_fetch_add_explicit(&team->published, 1, memory_order_seq_cst); }
 static inline int team_await_order(team_t *team, int64_t order, double seconds) {
-    return wait_a_while_for(&team->published, order, seconds);
+    return wait_with_timeout(&team->published, order, seconds);
 }
 /* Called by a worker. Whether it must now wait for its lock. */
 static inline int parking_begin(parking_t *parking, team_t *team, int64_t order) {

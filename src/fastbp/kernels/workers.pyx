@@ -1,8 +1,9 @@
-"""The Python threads of one call: started, counted, and closed at its end.
+"""The Python threads of one call, which starts them and closes them at its end.
 
-A thread that was started may never run: the system may refuse it memory, and no thread gets the interpreter's lock
-while the interpreter exits. So nobody waits for a worker that has not arrived, and one that arrives after `close`
-returns at once. After a fork the child has no workers.
+A thread that was started may never run: memory may be exhausted, and no thread gets the GIL while the interpreter
+exits. Therefore no thread waits for a worker that has not arrived, and a worker that arrives after `close` returns at
+once.
+After a fork the child has no workers.
 """
 
 import _thread
@@ -54,7 +55,7 @@ cdef class Workers:
         try:
             check_signals()
         except BaseException as error:
-            # sent to the thread that started this one: CPython confuses the two until the new one has begun
+            # sent to the thread that started this one: CPython confuses the two threads until the new one has started
             self._fail(error)
         if self.closed:  # read and written under the GIL
             return

@@ -24,7 +24,7 @@ class OptimizerState:
     optimizer : Optimizer
     learning_rate : float
         Of the next epoch; schedules change it.
-    t : int
+    n_steps : int
         Steps taken.
     state : list of ndarray of shape (n_params,)
         sgd: the velocity. adam: the averages of the gradient and of its square. Laid out as the parameters.
@@ -33,7 +33,7 @@ class OptimizerState:
     def __init__(self, optimizer, n_params, dtype, learning_rate=0.001):
         self.optimizer = copy(optimizer)
         self.learning_rate = float(learning_rate)
-        self.t = 0
+        self.n_steps = 0
         self.state = [np.zeros(n_params, dtype) for _ in range(optimizer.n_states)]
 
     @property
@@ -52,11 +52,11 @@ class OptimizerState:
         Parameters
         ----------
         loop : TrainingLoop
-            Overwrites the arrays; its `n_steps` counts on from `t`.
+            Overwrites the arrays; its `n_steps` continues the count.
         alpha : float
             L2 penalty.
         """
-        loop.set_optimizer(self.name, self.constants, self.state, self.t, alpha)
+        loop.set_optimizer(self.name, self.constants, self.state, self.n_steps, alpha)
 
     def copy(self):
         """The same with copies of the arrays."""

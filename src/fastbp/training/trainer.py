@@ -133,7 +133,7 @@ class Trainer:
                     self.record(loop.epochs_done, n_rows, losses, rates)
                     raise
                 finally:
-                    optimizer.t = loop.n_steps
+                    optimizer.n_steps = loop.n_steps
                 rate = rates[done - 1]
                 self.record(done, n_rows, losses, rates)
                 if self.verbose:

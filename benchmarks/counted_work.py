@@ -98,7 +98,7 @@ def step(workload, graph, params, loss):
     targets = (y[:, None].astype(np.float32), None) if workload.is_binary else (None, y)
     data = Data(X, *targets, None, workload.trained_layer_sizes[-1])
     program = Program(graph, params.dtype, TRAINING, raw=True, gathers=True)
-    loop = TrainingLoop(Plan(program, params, loss, data, workload.batch_size, True, 1))
+    loop = TrainingLoop(Plan(program, params, loss, data, workload.batch_size))
     rows = np.random.RandomState(0).permutation(len(X))
     state = [np.zeros_like(params), np.zeros_like(params)]
     loop.set_optimizer("adam", (0.9, 0.999, 1e-8), state, 0, 1e-4)

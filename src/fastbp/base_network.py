@@ -309,6 +309,7 @@ def graph_of(layers, n_features, output_activation):
         node = layer.emit(builder, node)
     if not builder.blocks:
         raise ValueError(f"layers must have parameters to train, got {list(layers)}")
-    if output_activation != "identity" or builder.operations[-1].kind != "activation":
+    last = builder.operations[-1]
+    if output_activation != "identity" or last.kind != "activation" or last.output != node:
         Activation(output_activation).emit(builder, node)
     return builder.finish()

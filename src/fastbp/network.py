@@ -146,7 +146,7 @@ class Network(BaseNetwork):
         if callable(self.loss):
             self.kernel_loss.check_weights(data)
         program = self.program(TRAINING, self.gives_loss_raw_output, data.is_sparse, gathers)
-        return TrainingLoop(Plan(program, self._params, self.kernel_loss, data, batch_size, gathers, n_threads), team)
+        return TrainingLoop(Plan(program, self._params, self.kernel_loss, data, batch_size, n_threads), team)
 
     def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The network's output.

@@ -155,7 +155,7 @@ def test_dense_sparse(width, dtype, bias, index_dtype):
     Predictor(program, params)(data, out)
     close(out, twin.output(X), dtype)
     program, gradient = Program(graph, dtype, TRAINING, raw=True, sparse=True), np.empty(graph.n_params, dtype)
-    loop = TrainingLoop(Plan(program, params, "squared_error", data, N_ROWS, False))
+    loop = TrainingLoop(Plan(program, params, "squared_error", data, N_ROWS))
     total = loop.loss_and_gradient(gradient)
     loss, expected, _ = twin.loss_and_gradient(X, Y, loss="squared_error")
     assert_allclose(total, loss * N_ROWS, rtol=1e-5 if dtype == np.float32 else 1e-12)

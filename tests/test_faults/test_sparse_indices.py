@@ -381,7 +381,7 @@ def test_parameters_of_another_network():
     with pytest.raises(ValueError, match=r"params must be float64 of shape \(31,\)"):
         Predictor(network.program(PREDICTION), params)
     with pytest.raises(ValueError, match=r"params must be float64 of shape \(31,\)"):
-        Plan(network.program(TRAINING), params, "squared_error", data, 3, False)
+        Plan(network.program(TRAINING), params, "squared_error", data, 3)
     with pytest.raises(ValueError, match=r"params must be float64 of shape \(31,\)"):
         Linearization(network.program(DERIVATIVES), params, params, data)
 
@@ -392,7 +392,7 @@ def test_data_of_another_network():
     with pytest.raises(ValueError, match="5 features"):
         Predictor(network.program(PREDICTION), network.params)(data, np.empty((3, 1)))
     with pytest.raises(ValueError, match="5 features"):
-        Plan(network.program(TRAINING), network.params, "squared_error", data, 3, False)
+        Plan(network.program(TRAINING), network.params, "squared_error", data, 3)
     program = network.program(DERIVATIVES)
     with pytest.raises(ValueError, match="4 features"):
         Linearization(program, network.params, mirrors_of(program, network.params), data)

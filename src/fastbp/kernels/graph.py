@@ -10,10 +10,10 @@ scales)::
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
-from math import prod
+from math import isfinite, prod
 
 from fastbp.kernels.dispatch import ACTIVATIONS, KINDS
 
@@ -37,6 +37,12 @@ class Group:
     learning_rate: float = 1.0
     penalty: float = 0.0
     decay: float = 0.0
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (isfinite(value) and value >= 0):
+                raise ValueError(f"{field.name} of a Group must be a finite number >= 0, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -256,9 +262,12 @@ class GraphBuilder:
         """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
-        for node in (input, input2):
-            if not -1 <= node < len(self.widths):
+        for node in (input, *((input2,) if input2 != -1 else ())):
+            if not 0 <= node < len(self.widths):
                 raise ValueError(f"the graph has {len(self.widths)} nodes, an operation reads node {node}")
+        for size in (width, *(size for _, shape, _ in blocks for size in shape)):
+            if size < 1:
+                raise ValueError(f"widths and shapes must be at least 1, got {size} in an operation {kind!r}")
         output = len(self.widths)
         self.widths.append(int(width))
         first = len(self.blocks)
@@ -270,7 +279,17 @@ class GraphBuilder:
         return output
 
     def finish(self):
-        """The graph, with a place in the flat vector for every block."""
+        """The graph, with a place in the flat vector for every block.
+
+        Raises
+        ------
+        ValueError
+            If the output of an operation other than the last is not read: nothing would come of it.
+        """
+        read = {node for op in self.operations for node in (op.input, op.input2)}
+        for op in self.operations[:-1]:
+            if op.output not in read:
+                raise ValueError(f"no operation reads the output of an operation {op.kind!r} of {op.layer}")
         order = sorted(range(len(self.blocks)), key=lambda i: -len(self.blocks[i][2]))  # matrices first
         offsets, place = {}, 0
         for i in order:

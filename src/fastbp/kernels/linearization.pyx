@@ -20,6 +20,7 @@ from fastbp.kernels.program cimport Program
 
 from fastbp.kernels.data import check
 from fastbp.kernels.dispatch import KINDS, KINDS_IN_PLACE, LOSSES
+from fastbp.kernels.program import DERIVATIVES, INSPECTION
 
 KIND_NAMES = {number: name for name, number in KINDS.items()}
 
@@ -73,8 +74,11 @@ cdef class Linearization:
     cdef dict kept_grads
 
     def __init__(self, Program program, params, mirrors, Data data, loss=None):
+        program.check_purpose(DERIVATIVES, INSPECTION)
         check("params", params, program.dtype, (program.c.n_params,))
         check("mirrors", mirrors, program.dtype, (program.mirror_size,))
+        if program.is_sparse:
+            raise ValueError("derivatives are taken of dense data, and the program is for sparse data")
         if data.is_sparse or data.arrays[0].dtype != program.dtype or data.n_features != program.graph.n_features:
             raise ValueError(
                 f"X must be dense, {program.dtype}, of {program.graph.n_features} features; got "

@@ -35,7 +35,6 @@ cdef class Plan(Task):
     cdef int64_t *update_start
     cdef double *update_squares
     cdef unsigned char *overflow
-    cdef bint gathers
     cdef bint stores_gradient
     cdef bint updates_from_gradient
     cdef double flops

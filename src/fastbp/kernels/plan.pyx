@@ -20,6 +20,7 @@ from fastbp.kernels.team cimport Task
 from fastbp.kernels.data import check
 from fastbp.kernels.dispatch import LOSSES, N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS, OPTIMIZERS_BY_BLOCK
 from fastbp.kernels.partition import ceil_div, n_slots_for, shares_of, sizes_of, tiles_of, whole_blocks
+from fastbp.kernels.program import TRAINING
 from fastbp.kernels.slicing import rows_of_slice, step_cost
 
 cdef int64_t ROW_BLOCK = 64
@@ -37,7 +38,7 @@ cdef class Plan(Task):
     Parameters
     ----------
     program : Program
-        Compiled for TRAINING.
+        Compiled for TRAINING; it says whether batches are picked through an index or are slices of the data.
     params : ndarray of shape (n_params,)
         Flat parameters; overwritten by updates.
     loss : str or callable
@@ -47,15 +48,14 @@ cdef class Plan(Task):
     batch_size : int
         The largest batch. The workspace is for `capacity` rows, which are fewer where a step of the whole batch would
         take long: see `TrainingLoop`.
-    gathers : bool
-        Whether batches are picked through an index (else they are slices of the data).
     n_threads : int
         Threads that share each step.
     """
 
-    def __init__(self, Program program, params, loss, Data data, int64_t batch_size, bint gathers, int64_t n_threads=1):
+    def __init__(self, Program program, params, loss, Data data, int64_t batch_size, int64_t n_threads=1):
         if batch_size < 1 or n_threads < 1:
             raise ValueError(f"batch_size and n_threads must be at least 1, got {batch_size} and {n_threads}")
+        program.check_purpose(TRAINING)
         check("params", params, program.dtype, (program.c.n_params,))
         if data.n_features != program.graph.n_features or data.n_outputs != program.graph.n_outputs:
             raise ValueError(f"data of {data.n_features} features and {data.n_outputs} outputs are not the network's")
@@ -66,7 +66,7 @@ cdef class Plan(Task):
         if data.c.Y == NULL and data.c.labels == NULL:
             raise ValueError("the data have no targets to train on")
         self.kernels = kernels_for(params.dtype == np.float64)
-        self.program, self.params, self.data, self.gathers = program, params, data, gathers
+        self.program, self.params, self.data = program, params, data
         self.batch_size, self.n_threads, self.kept = batch_size, n_threads, []
         self.capacity = rows_of_slice(program, data.nonzeros_per_row, batch_size, self.kernels.block_rows)
         self.step_cost = step_cost(program, data.nonzeros_per_row, self.capacity)

@@ -15,6 +15,7 @@ from fastbp.kernels.team cimport Task, Team
 from fastbp.kernels.data import check
 from fastbp.kernels.interrupts import check_signals
 from fastbp.kernels.partition import ceil_div
+from fastbp.kernels.program import PREDICTION
 from fastbp.kernels.slicing import (
     CHUNKS_PER_THREAD, cost_of_row, rows_of_prediction, rows_of_shared_prediction, units_between_checks,
 )
@@ -108,6 +109,7 @@ cdef class Predictor:
     cdef int64_t n_outputs
 
     def __init__(self, Program program, params):
+        program.check_purpose(PREDICTION)
         check("params", params, program.dtype, (program.c.n_params,))
         self.kernels, self.program, self.params = program.kernels, program, params
         self.row_bytes = program.dtype.itemsize * program.value_columns

@@ -128,7 +128,8 @@ cdef class Program:
     def __init__(self, graph, dtype, purpose, *, bint raw=False, bint sparse=False, bint gathers=False):
         self.graph, self.dtype = graph, np.dtype(dtype)
         self.kernels = kernels_for(self.dtype == np.float64)
-        self.is_raw, self.is_sparse = raw, sparse
+        self.is_raw, self.is_sparse, self.gathers, self.purpose = raw, sparse, gathers, purpose
+        self.check_purpose(TRAINING, PREDICTION, DERIVATIVES, INSPECTION)
         operations = list(graph.operations)
         if raw:
             dropped = operations.pop()
@@ -150,7 +151,13 @@ cdef class Program:
         self.c.operations = <const operation_t *> address(self.operations)
         self.c.n_nodes, self.c.n_blocks, self.c.n_operations = len(self.nodes), len(self.blocks), len(self.operations)
         self.c.n_params, self.c.output = graph.n_params, output
-        self.c.raw_output = graph.operations[-1].input
+        last = graph.operations[-1]
+        self.c.raw_output = last.input if last.kind == "activation" else last.output
+
+    def check_purpose(self, *purposes):
+        """ValueError unless the program was compiled for one of these."""
+        if self.purpose not in purposes:
+            raise ValueError(f"the purpose of the program must be {' or '.join(purposes)}, got {self.purpose!r}")
 
     def place_nodes(self, operations, output, purpose, gathers):
         """Rows of NODE."""

@@ -144,7 +144,8 @@ def epochs(network, X, y, weight=None, optimizer=None, batch_size=150, rates=(0.
     losses = np.full(len(rates), np.nan)
     rows = None if seed is None else np.arange(data.n_rows)
     random_state = None if seed is None else np.random.RandomState(seed)
-    status = loop.train(rows, random_state, state, network.alpha, 1.0, np.array(rates), losses)[1]
+    state.attach(loop, network.alpha)
+    status = loop.train(rows, random_state, 1.0, np.array(rates), losses)[1]
     assert status == COMPLETED
     return losses, loop
 

@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 from fastbp.base_network import graph_of
 from fastbp.kernels import ACTIVATIONS
+from fastbp.kernels.data import Data
 from fastbp.kernels.dispatch import KINDS, KINDS_IN_PLACE, LOSSES, NEEDS_PREACTIVATION, table_facts
 from fastbp.kernels.graph import GraphBuilder, Group
+from fastbp.kernels.linearization import Linearization
+from fastbp.kernels.plan import Plan
+from fastbp.kernels.predictor import Predictor
 from fastbp.kernels.program import (
     DERIVATIVES,
     INSPECTION,
@@ -17,7 +22,9 @@ from fastbp.kernels.program import (
     place,
     place_all,
 )
+from fastbp.kernels.training import TrainingLoop
 from fastbp.layers import Activation, Dense, Residual, Scale
+from graph_reference import GraphTwin
 from layer_cases import STACKS, random_stack
 
 PURPOSES = (TRAINING, PREDICTION, DERIVATIVES, INSPECTION)
@@ -337,3 +344,46 @@ def test_a_raw_output_needs_an_activation():
 def test_only_dense_layers_read_sparse_rows(layers, kinds, purpose):
     with pytest.raises(ValueError, match=f"a sparse X can be read by Dense layers only, and here {kinds} reads it too"):
         compiled(layers, purpose, sparse=True)
+
+
+def test_an_unknown_purpose():
+    with pytest.raises(ValueError, match=r"the purpose of the program must be training or .*, got 'guessing'"):
+        compiled([Dense(2)], "guessing")
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_programs_that_were_compiled_for_something_else(purpose):
+    program, X, y = compiled([Dense(2)], purpose), np.zeros((3, 4)), np.zeros((3, 2))
+    params, mirrors = np.zeros(10), np.zeros(program.mirror_size)
+    users = {
+        TRAINING: lambda: Plan(program, params, "squared_error", Data(X, y, n_outputs=2), 3),
+        PREDICTION: lambda: Predictor(program, params),
+        DERIVATIVES: lambda: Linearization(program, params, mirrors, Data(X)),
+        INSPECTION: lambda: Linearization(program, params, mirrors, Data(X)),
+    }
+    for needed, make in users.items():
+        if needed == purpose or {needed, purpose} == {DERIVATIVES, INSPECTION}:
+            make()
+        else:
+            match = f"the purpose of the program must be .*{needed}.*, got '{purpose}'"
+            with pytest.raises(ValueError, match=match):
+                make()
+
+
+def test_derivatives_of_a_sparse_program():
+    program = compiled([Dense(2)], DERIVATIVES, sparse=True)
+    with pytest.raises(ValueError, match="derivatives are taken of dense data, and the program is for sparse data"):
+        Linearization(program, np.zeros(10), np.zeros(program.mirror_size), Data(np.zeros((3, 4))))
+
+
+def test_weights_of_rows_where_no_activation_ends_the_graph():
+    graph, rng = dense_alone(), np.random.default_rng(0)
+    X, y, weight, params = rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), rng.uniform(size=5), rng.normal(size=8)
+    data = Data(X, y, sample_weight=weight, n_outputs=2)
+    gradient = np.empty(8)
+    total = TrainingLoop(
+        Plan(Program(graph, np.float64, TRAINING), params, "squared_error", data, 5)
+    ).loss_and_gradient(gradient)
+    loss, expected, _ = GraphTwin(graph, params).loss_and_gradient(X, y, loss="squared_error", sample_weight=weight)
+    assert_allclose(total, loss * weight.sum(), rtol=1e-12)
+    assert_allclose(gradient, expected * weight.sum(), rtol=1e-12)

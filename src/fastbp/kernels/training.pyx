@@ -322,8 +322,9 @@ cdef class TrainingLoop:
 
     def bind_rows(self, rows):
         """Have batches picked by these row numbers, or, with None, taken as they stand; ValueError for wrong ones."""
-        if (rows is not None) != self.plan.program.gathers:
-            raise ValueError(f"rows must be {'an array' if self.plan.program.gathers else 'None'}: so the plan was made")
+        gathers = self.plan.program.gathers
+        if (rows is not None) != gathers:
+            raise ValueError(f"rows must be {'an array' if gathers else 'None'}: the program was compiled for that")
         if rows is None:
             self.plan.c.rows = NULL
             return

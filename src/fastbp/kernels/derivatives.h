@@ -1,11 +1,12 @@
-/* Products with the Jacobian of the kept forward pass over rows [0, n), in both modes, and with the Hessian.
+/* Products with the Jacobian of a forward pass over rows [0, n), in both modes, and with the Hessian.
  *
  *     push            forward mode, first operation to last: the tangents of the nodes
  *     pull            reverse mode, last to first: the gradients of the nodes, and of the parameters
- *     pull_tangent    the change of the pull along a push (Pearlmutter, 1994, Fast exact multiplication by the Hessian)
+ *     pull_tangent    the tangent of the pull along a push (Pearlmutter, 1994, Fast exact multiplication by the
+ * Hessian)
  *
- * The caller fills in the output's gradient (and its tangent) first; output_loss does it with the loss. Where the data
- * have sample weights, the gradient by the raw output is multiplied by them on the way.
+ * The caller first writes the gradient of the output (and its tangent); for that of the loss, it calls output_loss. If
+ * the data have sample weights, the gradient with respect to the raw output is multiplied by them.
  */
 #ifndef FASTBP_DERIVATIVES_H
 #define FASTBP_DERIVATIVES_H
@@ -14,7 +15,8 @@
 
 static void output_loss(const plan_t *p) { loss_block(p, 0, p->n); }
 
-/* The tangent of the output's gradient by the loss. Overwrites the output's gradient: output_loss comes after it. */
+/* The tangent of the gradient of the loss with respect to the output. It overwrites this gradient: call output_loss
+ * afterwards. */
 static void output_loss_tangent(const plan_t *p) {
     const int64_t output = p->program.output;
     const ptrdiff_t n = (ptrdiff_t)p->n, m = (ptrdiff_t)node_of(p, output)->width;
@@ -30,7 +32,7 @@ static void push(const plan_t *p) {
     }
 }
 
-/* The operations [begin, end), last to first. gradient: flat, added to, or NULL if it is not wanted */
+/* Operations [begin, end), last to first. The flat gradient is added to `gradient`, unless that is NULL. */
 static void pull(const plan_t *p, int64_t begin, int64_t end, void *gradient) {
     for (int64_t i = end; i-- > begin;) {
         const operation_t *op = &p->program.operations[i];

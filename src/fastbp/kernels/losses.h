@@ -1,10 +1,12 @@
-/* The losses: the loss of one output beside its first and second derivative by the mean a, the network's output.
+/* The losses: the loss of one output with its first and second derivative with respect to the mean a, which is the
+ * output of the network.
  *
- * Training sees the raw output z: the functions of the second half give loss and delta = d loss / dz in one pass over
- * some rows. Where loss and link are a canonical pair, a = link(z) and delta = a - y.
+ * In training, a loss gets the raw output z: the functions in the second half of this file compute the loss and
+ * delta = d loss / dz in one pass over the rows. If loss and link are a canonical pair, a = link(z) and delta = a - y.
  *
- * Probabilities are clipped to [eps, 1 - eps] of their own type, as scikit-learn does. A row's loss is the sum
- * over its outputs. A new elementwise loss is three functions here and one line in LOSSES (program.h).
+ * Probabilities are clipped to [eps, 1 - eps] of their type, as in scikit-learn. The loss of a row is the sum over its
+ * outputs. A new elementwise loss needs three functions here, one line in LOSSES (program.h) and a class in
+ * fastbp/losses.py.
  */
 #ifndef FASTBP_LOSSES_H
 #define FASTBP_LOSSES_H
@@ -17,7 +19,7 @@
 
 INLINE vec clip_probability(vec p) { return vmax(splat(EPS), vmin(splat((real)1 - EPS), p)); }
 
-/* Every derivative is given y and a, whichever of them its formula has. */
+/* Every derivative takes y and a; some formulas need only one of them. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
@@ -62,7 +64,7 @@ INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t 
     }
 }
 
-#define ROUND ((ptrdiff_t)512) /* losses of single outputs that are held at a time */
+#define ROUND ((ptrdiff_t)512) /* size of the buffer of losses of single outputs */
 #define LOOPS(name, link, family)                                                                               \
     static void name##_rows(const real *y, const real *a, double *row_loss, ptrdiff_t rows, ptrdiff_t m) {      \
         if (m < VL) { /* few outputs: a vector holds several rows */                                            \
@@ -102,7 +104,7 @@ INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t 
     }                                                                                                           \
     family(name, link)
 
-/* Loss and link are a canonical pair: the two derivatives cancel to delta = a - y, which changes as a does. */
+/* Loss and link are a canonical pair: delta = l'(a) link'(z) = a - y, so the tangent of delta is that of a. */
 #define canonical(name, link)                                                                                          \
     static void name##_on_raw(const loss_t *loss, const real *y, const real *z, double *row_loss, real *delta,         \
                               ptrdiff_t rows, ptrdiff_t m) {                                                           \
@@ -139,10 +141,11 @@ LOSSES(LOOPS)
 #undef canonical
 #undef direct
 
-/* y (rows, target width); z, a, delta (rows, m). The second index: on the mean, or on the raw output. */
+/* y (rows, target width); z, a, delta (rows, m). Second index: 0 for the loss of the mean, 1 for that of the raw
+ * output. */
 typedef void loss_function_t(const loss_t *loss, const real *y, const real *z, double *row_loss, real *delta,
                              ptrdiff_t rows, ptrdiff_t m);
-/* tangent = the change of delta when z changes by dz; scratch (rows, m) is overwritten */
+/* tangent = change of delta when z changes by dz; scratch (rows, m) is overwritten */
 typedef void loss_tangent_t(const loss_t *loss, const real *y, const real *z, const real *dz, real *tangent,
                             real *scratch, ptrdiff_t rows, ptrdiff_t m);
 #define ENTRY(name, link, family) {name##_on_mean, name##_on_raw},
@@ -172,7 +175,7 @@ static void loss_gradient(int loss, const void *y, const void *a, void *dA, int6
     }
 }
 
-/* d2A = d2l/da2: no output's loss depends on another output, so the Hessian is a diagonal */
+/* d2A = d2l/da2; the Hessian is diagonal, because the loss is a sum over the outputs */
 static void loss_curvature(int loss, const void *y, const void *a, void *d2A, int64_t rows, int64_t m) {
     switch (loss) {
 #define CASE(name, link, family) \

@@ -1,4 +1,4 @@
-/* Where the numbers of a node, of a block and of the data lie. */
+/* The addresses of the numbers of a node, of a block and of the data. */
 #ifndef FASTBP_NODES_H
 #define FASTBP_NODES_H
 
@@ -13,32 +13,32 @@ INLINE ptrdiff_t data_row(const plan_t *p, ptrdiff_t r) {
 INLINE const node_t *node_of(const plan_t *p, int64_t node) { return &p->program.nodes[node]; }
 INLINE const block_t *blocks_of(const plan_t *p, const operation_t *op) { return &p->program.blocks[op->first_block]; }
 
-/* The values of a node from row r on. Without a buffer of its own it is the input, read where the data are. */
+/* The values of a node from row r on. A node without a buffer is the input: its values are the data. */
 INLINE const real *value_of(const plan_t *p, int64_t node, int64_t r) {
     const node_t *n = node_of(p, node);
     return n->value < 0 ? (const real *)p->data.X + (p->start + r) * n->width
                         : (const real *)p->values + n->value * p->capacity + r * n->width;
 }
-/* The same to write to, of a node with a buffer */
+/* The values of a node with a buffer from row r on, for writing */
 INLINE real *out_of(const plan_t *p, int64_t node, int64_t r) {
     const node_t *n = node_of(p, node);
     return (real *)p->values + n->value * p->capacity + r * n->width;
 }
-/* The gradient by a node from row r on; NULL: it is the input's, and not wanted */
+/* The gradient of a node from row r on; NULL: it is that of the input, and not computed */
 INLINE real *grad_of(const plan_t *p, int64_t node, int64_t r) {
     const node_t *n = node_of(p, node);
     if (n->grad < 0)
         return p->input_grad ? (real *)p->input_grad + r * n->width : NULL;
     return (real *)p->grads + n->grad * p->capacity + r * n->width;
 }
-/* The change of a node along the direction; NULL: it is the input, which does not change */
+/* The tangent of a node from row r on; NULL: it is the input, which does not change */
 INLINE real *tangent_of(const plan_t *p, int64_t node, int64_t r) {
     const node_t *n = node_of(p, node);
     if (n->tangent < 0)
         return p->input_tangent ? (real *)p->input_tangent + r * n->width : NULL;
     return (real *)p->tangents + n->tangent * p->capacity + r * n->width;
 }
-/* The change of the gradient by a node; NULL for the input */
+/* The tangent of the gradient of a node from row r on; NULL for the input */
 INLINE real *grad_tangent_of(const plan_t *p, int64_t node, int64_t r) {
     const node_t *n = node_of(p, node);
     return n->grad < 0 ? NULL : (real *)p->grad_tangents + n->grad * p->capacity + r * n->width;
@@ -47,7 +47,7 @@ INLINE real *grad_tangent_of(const plan_t *p, int64_t node, int64_t r) {
 INLINE const real *params_of(const plan_t *p, const block_t *block) { return (const real *)p->params + block->offset; }
 INLINE const real *mirror_of(const plan_t *p, const block_t *block) { return (const real *)p->mirrors + block->mirror; }
 
-/* to = from, or to += from, for n numbers; nothing if they are the same */
+/* to = from, or to += from, for n numbers; does nothing if both are the same array and `add` is 0 */
 INLINE void copy_or_add(const real *from, real *to, int add, ptrdiff_t n) {
     if (add) {
         FOR_VECTORS(n, { STORE(to, LOAD(to) + LOAD(from)); });

@@ -1,4 +1,4 @@
-/* The optimizers: what turns a gradient into new weights.
+/* The optimizers: updates of the weights by their gradient.
  *
  *     g       gradient of the batch loss            (n,)
  *     w       weights, overwritten                  (n,)
@@ -14,7 +14,7 @@
 #include "program.h"
 #include "simd.h"
 
-/* v = mu v - eta g; w += v, or with Nesterov's look-ahead w += mu v - eta g (Sutskever et al., 2013) */
+/* v = mu v - eta g; w += v, or with Nesterov's momentum w += mu v - eta g (Sutskever et al., 2013) */
 static double correction_sgd(const optimizer_t *o, int64_t step) {
     (void)o, (void)step;
     return 1;
@@ -58,7 +58,7 @@ static void update_adam(const optimizer_t *o, double rate, const real *g, real *
     });
 }
 
-/* The scalars of step number `step`, counted from 1 */
+/* Compute the scalars of step number `step`, counted from 1. */
 static void prepare_optimizer(optimizer_t *o, int64_t step) {
     switch (o->kind) {
 #define CASE(name, ...) \

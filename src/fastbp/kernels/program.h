@@ -1,11 +1,12 @@
 /* The program of a network as plain structs, the lists of names, and the table of compiled kernels.
  *
  * A program is a list of operations in the order of the forward pass. Operations read and write nodes, which are
- * buffers of (rows of a batch, width) numbers, and own blocks, which are named matrices in the flat parameter vector.
- * What an operation does is its kind: see kinds/. program.pyx compiles the layers of a network into a program.
+ * buffers of (rows of a batch, width) numbers. They may have blocks, which are named matrices in the flat parameter
+ * vector. The kind of an operation is a table of functions: see kinds/. program.pyx compiles the layers of a network
+ * into a program.
  *
- * Reals are passed as void pointers: one type of table then serves float and double, and everything above the kernels
- * (batches, threads, the stopping rule) is written once. The callers check dtypes and sizes before they make pointers.
+ * Arrays of reals are passed as void pointers, so that float and double have the same type of table and the code that
+ * calls the kernels (batches, threads, the stopping rule) is written once. The callers check dtypes and sizes.
  * All sizes and offsets are 64-bit and count elements, not bytes. IN: read only; OUT: overwritten.
  */
 #ifndef FASTBP_PROGRAM_H
@@ -13,7 +14,7 @@
 
 #include <stdint.h>
 
-/* name, does f' need the input z? (else it is written with the output a, and a may take the place of z) */
+/* name, whether f' needs the input z (if not, it is computed from the output a, and a may overwrite z) */
 #define ELEMENTWISE_BUT_IDENTITY(X) \
     X(logistic, 0)                  \
     X(tanh, 0)                      \
@@ -28,23 +29,24 @@
     X(exp, 0)
 #define ACTIVATIONS(X) X(identity, 0) ELEMENTWISE_BUT_IDENTITY(X) X(softmax, 0)
 
-/* name, link: the output activation that the loss contains when it is given the raw output z, family: how it is written
- * in losses.h */
+/* name, link: the output activation that is part of the loss of the raw output z, family: the macro in losses.h that
+ * defines the loss of the raw output */
 #define LOSSES(X)                           \
     X(squared_error, identity, canonical)   \
     X(log_loss, softmax, canonical)         \
     X(binary_log_loss, logistic, canonical) \
     X(poisson, exp, canonical)
 
-/* name, state arrays, does an update need the gradient of a whole block?, and the names of the constants: the fields of
- * the optimizer's dataclass in their order */
+/* name, number of state arrays, whether an update needs the gradient of a whole block, and the names of the constants:
+ * the fields of the optimizer's dataclass, in the same order */
 #define OPTIMIZERS(X)                          \
     X(sgd, 1, 0, momentum, nesterovs_momentum) \
     X(adam, 2, 0, beta_1, beta_2, epsilon)
 #define MAX_STATES 4
 #define MAX_CONSTANTS 8
 
-/* name, can the gradient of its blocks be taken over a run of rows?, may the output take the place of the input? */
+/* name, whether the gradient of its blocks can be computed for a part of the rows, whether the output may overwrite the
+ * input */
 #define KINDS(X)          \
     X(dense, 1, 0)        \
     X(dense_sparse, 0, 0) \
@@ -58,7 +60,7 @@ enum { ACTIVATIONS(ENUM) N_ACTIVATIONS };
 #define ENUM(name, ...) LOSS_##name,
 enum { LOSSES(ENUM) N_LOSSES };
 #undef ENUM
-#define LOSS_GIVEN (-1) /* a function of the user's fills in row_loss and the gradient by the raw output */
+#define LOSS_GIVEN (-1) /* a custom loss: Python writes row_loss and the gradient with respect to the raw output */
 #define ENUM(name, ...) OPTIMIZER_##name,
 enum { OPTIMIZERS(ENUM) N_OPTIMIZERS };
 #undef ENUM
@@ -66,34 +68,34 @@ enum { OPTIMIZERS(ENUM) N_OPTIMIZERS };
 enum { KINDS(ENUM) N_KINDS };
 #undef ENUM
 
-/* A buffer of (batch, width) numbers. Its place is given in columns: `value` columns of `capacity` rows each lie before
- * it, so that one program serves workspaces of any number of rows. -1: it has none (the input: see plan_t). */
+/* A buffer of (batch, width) numbers. Its offset is given in columns of `capacity` rows each, so that the same program
+ * can be used with any number of rows. -1: there is no buffer (the input: see plan_t). */
 typedef struct {
     int64_t width;
-    int64_t value;   /* place among the values */
-    int64_t grad;    /* place among the gradients, and among the tangents of the gradients */
-    int64_t tangent; /* place among the tangents */
+    int64_t value;   /* offset in the values */
+    int64_t grad;    /* offset in the gradients, and in the tangents of the gradients */
+    int64_t tangent; /* offset in the tangents */
 } node_t;
 
 /* A matrix of parameters; biases and scales are blocks of one row. */
 typedef struct {
-    int64_t operation; /* that it belongs to */
+    int64_t operation; /* index of the operation that has this block */
     int64_t offset;    /* in the flat parameter vector */
     int64_t rows, cols;
-    int64_t mirror; /* offset among the mirrors of the copy of its transpose, or -1 */
-    int64_t group;  /* of parameters */
+    int64_t mirror; /* offset of the transposed copy in the mirrors; -1: none */
+    int64_t group;  /* index of the parameter group */
 } block_t;
 
 typedef struct {
     int64_t kind;                  /* KIND_... */
-    int64_t input, input2, output; /* nodes; input2 is -1 but for kinds with two inputs */
+    int64_t input, input2, output; /* nodes; input2 is -1 for kinds with one input */
     int64_t
-        adds; /* bits: the backward pass adds to the gradient of input (1), of input2 (2), and does not overwrite it */
+        adds; /* bits: the backward pass adds to the gradient of input (1), of input2 (2), instead of overwriting it */
     int64_t first_block, n_blocks;
     int64_t argument; /* activation: its number. dense: 1 if the forward pass reads the mirror */
 } operation_t;
 
-/* Parameters that are updated alike. */
+/* Parameters with the same update. */
 typedef struct {
     int64_t optimizer;    /* index among the plan's optimizers */
     double learning_rate; /* factor of the learning rate */
@@ -107,11 +109,11 @@ typedef struct {
     const operation_t *operations;
     int64_t n_nodes, n_blocks, n_operations;
     int64_t n_params;
-    int64_t output;     /* the node that the loss, or the caller, looks at; the input is node 0 */
-    int64_t raw_output; /* the node before the output activation; the same, where that was dropped */
+    int64_t output;     /* the node that the loss or the caller reads; the input is node 0 */
+    int64_t raw_output; /* the node before the output activation; the same as output if that was dropped */
 } program_t;
 
-/* The data, never written to. X is either dense and C-contiguous or compressed sparse rows. */
+/* The data, which are not written to. X is either dense and C-contiguous or compressed sparse rows. */
 typedef struct {
     const void *X;               /* (n, n_features), or the values of the non-zeros */
     const int64_t *indptr;       /* (n + 1,), NULL when dense */
@@ -125,12 +127,12 @@ typedef struct {
 
 typedef struct {
     int64_t kind;         /* LOSS_... */
-    int64_t is_raw;       /* whether the output node is the raw output, and the loss contains the link */
+    int64_t is_raw;       /* whether the output node is the raw output, and the link is part of the loss */
     int64_t target_width; /* columns of the targets, which may differ from the width of the output */
     double constant[MAX_CONSTANTS];
 } loss_t;
 
-/* How a gradient becomes a step; losses and optimizers of more constants raise MAX_CONSTANTS. */
+/* An optimizer. Losses and optimizers with more constants need a larger MAX_CONSTANTS. */
 typedef struct {
     int64_t kind;         /* OPTIMIZER_... */
     double learning_rate; /* of this step */
@@ -153,8 +155,8 @@ typedef struct {
     void *value;
 } columns_t;
 
-/* Everything that one pass over a batch needs. Only `rows`, `start`, `n`, `weight_sum` and the optimizers' scalars
- * change from step to step, and only between two steps, by the thread that leads. */
+/* All arguments of a pass over a batch. From step to step, only `rows`, `start`, `n`, `weight_sum` and the scalars of
+ * the optimizers change; the leading thread changes them between two steps. */
 typedef struct {
     program_t program;
     data_t data;
@@ -167,7 +169,7 @@ typedef struct {
     double weight_sum; /* the batch length, or the sum of its sample weights */
 
     /* the workspace */
-    int64_t capacity;    /* rows that the nodes have room for */
+    int64_t capacity;    /* rows of the buffers of the nodes */
     void *values;        /* of the nodes */
     void *grads;         /* d loss / d value */
     void *tangents;      /* changes of the values along a direction */
@@ -175,25 +177,25 @@ typedef struct {
     void *mirrors;       /* copies of W^T */
     void *targets;       /* (batch, target_width) gathered */
     double *row_loss;    /* (batch,) loss of each row, times its sample weight */
-    int64_t row_block;   /* rows that go through the whole net together */
+    int64_t row_block;   /* rows that pass through all operations together */
     columns_t columns;   /* sparse X only */
 
     /* in place of buffers of node 0, the input */
     const void *input_tangent; /* IN (n, n_features) or NULL: the input does not change */
-    void *input_grad;          /* OUT (n, n_features) or NULL: not wanted */
+    void *input_grad;          /* OUT (n, n_features) or NULL: not computed */
 
-    void *out; /* (rows of the data, width of the output): where a forward pass leaves its results; NULL: nowhere */
+    void *out; /* OUT (rows of the data, width of the output): results of a forward pass, or NULL */
     const void *direction, *direction_mirrors; /* of the parameters, in their layout and that of the mirrors; or NULL */
 
     /* the step */
     const group_t *groups;
     const optimizer_t *optimizers;
-    void *const *state; /* flat vectors laid out as params: moments of the optimizer */
+    void *const *state; /* state arrays of the optimizer, each laid out as params */
     int64_t n_states;
-    void *gradient;        /* flat: where gradients are stored, if they are */
-    int64_t adds_gradient; /* are they added to what is there? */
-    /* Small nets: the batch is cut into n_slots runs of slot_rows rows, and the gradient of each run is stored by the
-     * thread that has its rows; 0 for all others */
+    void *gradient;        /* OUT flat gradient, if it is stored */
+    int64_t adds_gradient; /* whether gradients are added to it */
+    /* Small networks: the batch is divided into n_slots parts of slot_rows rows, and the thread that has the rows of a
+     * part stores the gradient of the part. n_slots is 0 for all other networks. */
     int64_t n_slots, slot_rows;
     void *slots; /* (n_slots, n_params) */
 } plan_t;
@@ -203,13 +205,13 @@ typedef struct {
     int64_t block, begin, end, left, right;
 } tile_t;
 
-/* What a kind of operation does with the rows [lo, hi) of a batch. NULL: nothing to do, or, for the tangents, not
- * known.
+/* The functions of a kind of operation, for rows [lo, hi) of a batch. NULL: there is nothing to do, or, for the
+ * tangents, the derivative is not implemented.
  *
  *     forward           output = f(input, blocks)
  *     backward          gradient of the input, from that of the output (which it may overwrite)
  *     gradient          g (the tile, contiguous) = d loss / d block, summed over the rows in order; `add`: g += ...
- *     prepare           once for each batch, by one thread, before the gradients are taken
+ *     prepare           called once for each batch, by one thread, before the gradients are computed
  *     tangent           tangent of the output, from that of the input and the direction of the parameters
  *     backward_tangent  tangent of the gradient of the input; runs before backward
  *     gradient_tangent  g += tangent of d loss / d block
@@ -228,11 +230,11 @@ typedef struct kind {
 /* The kernels of one instruction set and one real type. */
 typedef struct {
     int64_t vector_bytes;
-    int64_t block_rows; /* rows of the matrix product's register block: what rows are best handed out in */
+    int64_t block_rows; /* rows of the register block of the matrix product; threads get multiples of it */
     int64_t block_vectors;
-    const char *compiler, *flags; /* what this table was built with */
+    const char *compiler, *flags; /* used to build this table */
     const kind_t *const *kinds;
-    /* walks over the operations: step.h, derivatives.h */
+    /* loops over the operations: step.h, derivatives.h */
     void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi);
     void (*backward_rows)(const plan_t *, int64_t lo, int64_t hi);
     void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi);
@@ -277,7 +279,7 @@ extern const char *const fastbp_optimizer_constants[];
 extern const char *const fastbp_kind_names[];
 extern const int fastbp_kind_by_rows[], fastbp_kind_in_place[];
 extern const char *const fastbp_isa_names[]; /* from the least to the most capable, then NULL */
-int fastbp_isa_supported(int isa);           /* may this processor run it? */
+int fastbp_isa_supported(int isa);           /* whether this processor can run it */
 const kernels_t *fastbp_kernels(int isa, int is_double);
 
 #endif

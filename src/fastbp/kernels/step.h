@@ -1,26 +1,25 @@
-/* One training step in two phases (forward, loss, backward, update: the four steps of the textbook, arranged for
- * threads).
+/* One training step (forward, loss, backward, update) in two phases, which are divided among threads.
  *
  *     phase 1, rows [lo, hi) of the batch       a row depends on no other row: no synchronization inside
  *         gather    x, y
  *         forward   every operation, first to last
  *         loss      of the output node, and its gradient
  *         backward  every operation, last to first
- *     --- barrier: every gradient of a node is there, and no parameter has changed yet ---
+ *     --- barrier: the gradients of all nodes are computed, and no parameter has changed yet ---
  *     phase 2, a tile of one block of parameters
- *         g  = its gradient, the sum over the batch in row order
+ *         g  = gradient of the tile, the sum over the batch in row order
  *         g  = (g + alpha w) / S                          alpha: the penalty of the block's group
- *         update of w, and of the mirror W^T that the next phase 1 reads
+ *         update of w, and of its transposed copy (mirror), which the next phase 1 reads
  *     --- barrier ---
  *
- * For a small net on a larger batch, phase 1 stores the gradient of each of a fixed number of runs of rows instead, and
- * phase 2 adds these up in their order: see slot_gradient.
+ * For a small network and a larger batch, the batch is divided into a fixed number of slots. Phase 1 stores the
+ * gradient of each slot, and phase 2 adds them in order: see slot_gradient.
  *
- * A batch that is too large for one such step, because nothing could interrupt it for long, is cut into slices, whose
- * gradients are added up (store_tile); one update from the sum follows (update_tile_from_gradient).
+ * A batch whose step would take so long that signals wait is divided into slices. Their gradients are added
+ * (store_tile), and one update from the sum follows (update_tile_from_gradient).
  *
- * All products with W precede every update, so this is the textbook's order. No more of the gradient exists at a time
- * than one tile, in a scratch that the caches hold.
+ * All products with W precede all updates, so the result is that of the usual order. Only one tile of the gradient per
+ * thread exists at a time, in a scratch array that fits into the caches.
  */
 #ifndef FASTBP_STEP_H
 #define FASTBP_STEP_H
@@ -44,7 +43,7 @@ INLINE const operation_t *operation_of(const plan_t *p, const block_t *block) {
 
 /* Phase 1 */
 
-/* rows [lo, hi) of the batch of a matrix of the data are copied together */
+/* Copy rows [lo, hi) of the batch from a matrix of the data to contiguous rows. */
 static void gather(const plan_t *p, const real *from, ptrdiff_t width, ptrdiff_t lo, ptrdiff_t hi, real *to) {
     for (ptrdiff_t r = lo; r < hi; r++, to += width) {
         const real *row = from + data_row(p, r) * width;
@@ -52,7 +51,7 @@ static void gather(const plan_t *p, const real *from, ptrdiff_t width, ptrdiff_t
     }
 }
 
-/* The targets of rows [lo, hi): in place when the batch is a slice of the data, else gathered */
+/* The targets of rows [lo, hi): a pointer into the data if the batch is a slice of the data, else a copy */
 static const real *targets_of(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
     const ptrdiff_t m = (ptrdiff_t)p->loss.target_width;
     real *y = (real *)p->targets + lo * m;
@@ -84,7 +83,7 @@ static void forward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
         kind_of(op)->forward(p, op, lo, hi);
 }
 
-/* row_loss, and the gradient of the output node, which is not weighted yet */
+/* Compute row_loss, and the gradient of the output node without sample weights. */
 static void loss_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
     const int64_t output = p->program.output;
     loss_functions[p->loss.kind][p->loss.is_raw](&p->loss, targets_of(p, lo, hi), value_of(p, output, lo),
@@ -95,8 +94,8 @@ static void loss_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
             p->row_loss[r] *= p->data.sample_weight[data_row(p, r)];
 }
 
-/* Multiply the rows of g, a gradient by the raw output, by their sample weights. A function of the user's has done it.
- */
+/* Multiply the rows of g, the gradient with respect to the raw output, by their sample weights. A custom loss does this
+ * itself. */
 static void weigh_rows(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi, real *g) {
     const ptrdiff_t m = (ptrdiff_t)node_of(p, p->program.raw_output)->width;
     if (!p->data.sample_weight || p->loss.kind == LOSS_GIVEN)
@@ -140,7 +139,7 @@ static void forward_backward_rows(const plan_t *p, int64_t lo, int64_t hi) {
     }
 }
 
-/* Once for each batch, by one thread, in phase 1 */
+/* Called once for each batch, by one thread, in phase 1 */
 static void prepare_gradients(const plan_t *p) {
     for (int64_t i = 0; i < p->program.n_operations; i++) {
         const operation_t *op = &p->program.operations[i];
@@ -149,8 +148,8 @@ static void prepare_gradients(const plan_t *p) {
     }
 }
 
-/* The gradient of the rows of one slot, laid out as the parameters. Where the parameters are few, exchanging these
- * between threads moves far fewer cache lines than exchanging values and gradients of nodes. */
+/* The gradient of the rows of one slot, laid out as the parameters. If there are few parameters, exchanging these
+ * gradients between threads moves far fewer cache lines than exchanging the values and gradients of the nodes. */
 static void slot_gradient(const plan_t *p, int64_t slot, void *scratch) {
     const int64_t lo = slot * p->slot_rows, hi = lo + p->slot_rows < p->n ? lo + p->slot_rows : p->n;
     real *g = (real *)p->slots + slot * p->program.n_params;
@@ -164,7 +163,7 @@ static void slot_gradient(const plan_t *p, int64_t slot, void *scratch) {
 
 /* Phase 2 */
 
-/* g = the slots' gradients at `place`, added in the order of the rows */
+/* g = the sum of the gradients of the slots at `place`, in the order of the rows */
 static void sum_slots(const plan_t *p, int64_t place, ptrdiff_t n, real *g) {
     const real *first = (const real *)p->slots + place;
     const ptrdiff_t used = (ptrdiff_t)((p->n + p->slot_rows - 1) / p->slot_rows);
@@ -180,18 +179,18 @@ INLINE int64_t place_of(const block_t *block, const tile_t *tile) {
     return block->offset + tile->begin * block->cols + tile->left;
 }
 
-/* g = the tile of the gradient of the batch, contiguous; the scratch behind it holds as many reals */
+/* g = the tile of the gradient of the batch, contiguous; it is followed by scratch of the same size */
 INLINE void tile_gradient(const plan_t *p, const block_t *block, const tile_t *tile, real *g) {
     const ptrdiff_t n = (ptrdiff_t)((tile->end - tile->begin) * (tile->right - tile->left));
     const operation_t *op = operation_of(p, block);
-    if (p->n_slots) /* tiles are of whole rows then */
+    if (p->n_slots) /* then tiles consist of whole rows */
         sum_slots(p, place_of(block, tile), n, g);
     else
         kind_of(op)->gradient(p, op, tile, 0, p->n, g, g + n, 0);
 }
 
-/* The optimizer's step for n parameters at `place` from their summed gradient g. Returns the sum of their squares
- * before the step; 0 without a penalty. */
+/* Update n parameters at `place` by their summed gradient g. Returns the sum of squares of the parameters before the
+ * update; 0 without a penalty. */
 static double update_run(const plan_t *p, const group_t *group, int64_t place, real *g, ptrdiff_t n) {
     const optimizer_t *optimizer = &p->optimizers[group->optimizer];
     const real scale = (real)(1 / p->weight_sum), alpha = (real)group->penalty;
@@ -216,14 +215,14 @@ static double update_run(const plan_t *p, const group_t *group, int64_t place, r
     return (double)sum_lanes(squares);
 }
 
-/* The step for a tile's parameters, whose gradients g lie g_row apart from row to row, and for the mirror. Returns the
- * sum of squares of the parameters before it, for the penalty's share of the loss; 0 without a penalty. */
+/* Update the parameters of a tile and their transposed copy by the gradient g, whose rows are g_row apart. Returns the
+ * sum of squares of the parameters before the update, for the penalty in the loss; 0 without a penalty. */
 INLINE double update_parameters(const plan_t *p, const block_t *block, const tile_t *tile, real *g, ptrdiff_t g_row) {
     const group_t *group = &p->groups[block->group];
     const ptrdiff_t rows = (ptrdiff_t)(tile->end - tile->begin), cols = (ptrdiff_t)(tile->right - tile->left);
     const int64_t place = place_of(block, tile);
     double sum_of_squares = 0;
-    if (cols == block->cols) /* the tile's parameters lie in one run */
+    if (cols == block->cols) /* the parameters of the tile are contiguous */
         sum_of_squares = update_run(p, group, place, g, rows * cols);
     else
         for (ptrdiff_t r = 0; r < rows; r++)
@@ -234,14 +233,15 @@ INLINE double update_parameters(const plan_t *p, const block_t *block, const til
     return sum_of_squares;
 }
 
-/* The step from the rows of the batch. The scratch holds twice the tile's parameters. Returns as update_parameters. */
+/* Update a tile by the gradient of the batch. The scratch has twice the size of the tile. Returns the value of
+ * update_parameters. */
 static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     const block_t *block = &p->program.blocks[tile->block];
     tile_gradient(p, block, tile, scratch);
     return update_parameters(p, block, tile, scratch, tile->right - tile->left);
 }
 
-/* Write the tile's gradient to the stored one, or add it. */
+/* Write the gradient of a tile to the stored gradient, or add it. */
 static void store_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     const block_t *block = &p->program.blocks[tile->block];
     const ptrdiff_t cols = (ptrdiff_t)(tile->right - tile->left);
@@ -252,13 +252,13 @@ static void store_tile(const plan_t *p, const tile_t *tile, void *scratch) {
         copy_or_add(g, to, (int)p->adds_gradient, cols);
 }
 
-/* The step from the stored gradient, which is overwritten. Returns as update_parameters. */
+/* Update a tile by the stored gradient, which is overwritten. Returns the value of update_parameters. */
 static double update_tile_from_gradient(const plan_t *p, const tile_t *tile) {
     const block_t *block = &p->program.blocks[tile->block];
     return update_parameters(p, block, tile, (real *)p->gradient + place_of(block, tile), block->cols);
 }
 
-/* Bring the mirrors up to the parameters. */
+/* Copy all matrices to the mirrors, transposed. */
 static void refresh_mirrors(const plan_t *p) {
     for (int64_t i = 0; i < p->program.n_blocks; i++) {
         const block_t *block = &p->program.blocks[i];
@@ -276,7 +276,7 @@ static int all_finite(const void *x_, int64_t n) {
     return sum_lanes(total) == 0;
 }
 
-/* 1 when all of the gradient by the output is finite: then a loss that is not was an overflow of the loss alone */
+/* Whether the gradient with respect to the output is finite: if it is, and the loss is not, only the loss overflowed */
 static int output_gradient_is_finite(const plan_t *p) {
     return all_finite(grad_of(p, p->program.output, 0), p->n * node_of(p, p->program.output)->width);
 }

@@ -10,7 +10,7 @@ static void activation_op_forward(const plan_t *p, const operation_t *op, int64_
                        node_of(p, op->output)->width);
 }
 
-/* forward: a = f(z), so dz = da f'(z). In place: nobody reads the gradient by a afterwards. */
+/* forward: a = f(z), so dz = da f'(z). In place: the gradient of a is not read afterwards. */
 static void activation_op_backward(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     const int64_t n = hi - lo, m = node_of(p, op->output)->width;
     real *dz = grad_of(p, op->input, lo), *da = grad_of(p, op->output, lo);
@@ -20,8 +20,8 @@ static void activation_op_backward(const plan_t *p, const operation_t *op, int64
     copy_or_add(da, dz, (int)op->adds, n * m);
 }
 
-/* The change of a is J_f times the change of z, and the Jacobian J_f of every activation is symmetric: the function
- * that multiplies a gradient by it does this, too. */
+/* The tangent of a is the Jacobian J_f times the tangent of z. J_f is symmetric for every activation, so the function
+ * for the gradient can be used. */
 static void activation_op_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     const int64_t n = hi - lo, m = node_of(p, op->output)->width;
     const real *dz = tangent_of(p, op->input, lo);

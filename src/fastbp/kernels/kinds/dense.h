@@ -1,4 +1,4 @@
-/* dense: z = b + x W, with the blocks W (fan_in, fan_out) and, unless it has no bias, b (1, fan_out). */
+/* dense: z = b + x W, with the blocks W (fan_in, fan_out) and, if there is a bias, b (1, fan_out). */
 #ifndef FASTBP_KINDS_DENSE_H
 #define FASTBP_KINDS_DENSE_H
 
@@ -9,7 +9,7 @@ static void dense_forward(const plan_t *p, const operation_t *op, int64_t lo, in
     const block_t *W = blocks_of(p, op);
     const real *b = op->n_blocks > 1 ? params_of(p, W + 1) : NULL, *x = value_of(p, op->input, lo);
     real *z = out_of(p, op->output, lo);
-    if (op->argument) /* so few outputs that a vector of them would be mostly empty: W^T is read along its rows */
+    if (op->argument) /* so few outputs that most lanes of a vector would be empty: W^T is read along its rows */
         narrow_matmul(hi - lo, W->cols, W->rows, x, W->rows, mirror_of(p, W), W->rows, b, z, W->cols);
     else
         matmul(hi - lo, W->cols, W->rows, x, W->rows, 1, params_of(p, W), W->cols, b, 0, z, W->cols);
@@ -24,12 +24,12 @@ static void dense_backward(const plan_t *p, const operation_t *op, int64_t lo, i
                op->adds ? dx : NULL, W->rows, dx, W->rows);
 }
 
-/* The tile of x^T dz, where x and dz are n rows of the whole widths */
+/* The tile of x^T dz; x and dz have n rows and all columns */
 INLINE void weight_gradient(const block_t *W, const tile_t *tile, int narrow, ptrdiff_t n, const real *x,
                             const real *dz, real *g, real *scratch, int add) {
     const ptrdiff_t rows = (ptrdiff_t)(tile->end - tile->begin), cols = (ptrdiff_t)(tile->right - tile->left);
     x += tile->begin, dz += tile->left;
-    if (narrow) { /* the same as dW^T = dz^T x */
+    if (narrow) { /* computed as dW^T = dz^T x */
         matmul(cols, rows, n, dz, 1, W->cols, x, W->rows, NULL, 0, scratch, rows);
         transpose(scratch, rows, cols, rows, g, cols);
     } else {
@@ -37,8 +37,8 @@ INLINE void weight_gradient(const block_t *W, const tile_t *tile, int narrow, pt
     }
 }
 
-/* forward: z = b + x W, so dW = x^T dz, and db = the sum of the rows of dz. The scratch holds as many reals as g; `add`
- * is not used where the forward pass reads the mirror. */
+/* forward: z = b + x W, so dW = x^T dz, and db = the sum of the rows of dz. The scratch has the size of g. `add` is not
+ * supported if the forward pass reads the mirror. */
 static void dense_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi, void *g,
                            void *scratch, int add) {
     const block_t *W = blocks_of(p, op);
@@ -49,7 +49,7 @@ static void dense_gradient(const plan_t *p, const operation_t *op, const tile_t 
         column_sums(dz + tile->left, W->cols, hi - lo, tile->right - tile->left, g, add);
 }
 
-/* z = b + x W, so the change of z is db + x dW + dx W */
+/* z = b + x W, so the tangent of z is db + x dW + dx W */
 static void dense_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     const block_t *W = blocks_of(p, op);
     const real *dx = tangent_of(p, op->input, lo), *init = NULL, *dir = p->direction;
@@ -67,7 +67,7 @@ static void dense_tangent(const plan_t *p, const operation_t *op, int64_t lo, in
         memset(dz, 0, (size_t)(n * W->cols) * sizeof(real));
 }
 
-/* dx = dz W^T, so its change is d(dz) W^T + dz dW^T */
+/* dx = dz W^T, so its tangent is d(dz) W^T + dz dW^T */
 static void dense_backward_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     const block_t *W = blocks_of(p, op);
     real *out = grad_tangent_of(p, op->input, lo);
@@ -80,7 +80,7 @@ static void dense_backward_tangent(const plan_t *p, const operation_t *op, int64
     matmul(n, W->rows, W->cols, grad_of(p, op->output, lo), W->cols, 1, dir, W->rows, out, W->rows, out, W->rows);
 }
 
-/* dW = x^T dz, so its change is x^T d(dz) + dx^T dz */
+/* dW = x^T dz, so its tangent is x^T d(dz) + dx^T dz */
 static void dense_gradient_tangent(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi,
                                    void *g) {
     const block_t *W = blocks_of(p, op);

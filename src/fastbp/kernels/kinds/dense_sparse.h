@@ -1,6 +1,6 @@
-/* dense_sparse: the dense layer z = b + x W of an input in compressed sparse rows, with the blocks W (n_features,
- * fan_out) and, unless it has no bias, b (1, fan_out). It reads the data themselves; derivatives by the input, and
- * tangents, are taken with the input made dense. */
+/* dense_sparse: the dense layer z = b + x W for an input in compressed sparse rows, with the blocks W (n_features,
+ * fan_out) and, if there is a bias, b (1, fan_out). It reads the data directly. Tangents and derivatives with respect
+ * to the input are computed by `dense` from a dense copy of the input. */
 #ifndef FASTBP_KINDS_DENSE_SPARSE_H
 #define FASTBP_KINDS_DENSE_SPARSE_H
 
@@ -48,7 +48,7 @@ static void dense_sparse_forward(const plan_t *p, const operation_t *op, int64_t
     }
 }
 
-/* The batch's non-zeros by column, rows in order within a column (a counting sort): what the gradient sums over */
+/* The non-zeros of the batch by column, in row order within a column (a counting sort), for the gradient */
 static void dense_sparse_prepare(const plan_t *p, const operation_t *op) {
     const ptrdiff_t n_columns = (ptrdiff_t)blocks_of(p, op)->rows;
     int64_t *start = p->columns.start;
@@ -68,12 +68,12 @@ static void dense_sparse_prepare(const plan_t *p, const operation_t *op) {
             ((real *)p->columns.value)[place] = ((const real *)p->data.X)[i];
         }
     }
-    /* filling moved each start to its end, which is the next one's start */
+    /* each start was moved to its end, which is the next start */
     memmove(start + 1, start, (size_t)n_columns * sizeof(int64_t));
     start[0] = 0;
 }
 
-/* forward: z = b + x W, so dW = x^T dz, and db = the sum of the rows of dz: over the whole batch */
+/* forward: z = b + x W, so dW = x^T dz, and db = the sum of the rows of dz; always over the whole batch */
 static void dense_sparse_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi,
                                   void *g_, void *scratch, int add) {
     const ptrdiff_t m = (ptrdiff_t)blocks_of(p, op)->cols, cols = (ptrdiff_t)(tile->right - tile->left);

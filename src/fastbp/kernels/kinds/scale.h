@@ -1,4 +1,4 @@
-/* scale: out = in * s, a factor for each feature, with the block s (1, width). */
+/* scale: out = in * s, with a factor for each feature, the block s (1, width). */
 #ifndef FASTBP_KINDS_SCALE_H
 #define FASTBP_KINDS_SCALE_H
 
@@ -10,7 +10,7 @@ INLINE void scale_rows(const real *x, const real *s, int add, ptrdiff_t rows, pt
         FOR_VECTORS(m, { STORE(out, add ? LOAD(out) + LOAD(x) * LOAD(s) : LOAD(x) * LOAD(s)); });
 }
 
-/* g += the sum over the rows of x * y, in their order */
+/* g += the sum of x * y over the rows, in order */
 INLINE void add_row_products(const real *x, const real *y, ptrdiff_t rows, ptrdiff_t m, ptrdiff_t cols, real *g) {
     FOR_VECTORS(cols, {
         vec total = LOAD(g);
@@ -33,7 +33,7 @@ static void scale_backward(const plan_t *p, const operation_t *op, int64_t lo, i
         scale_rows(grad_of(p, op->output, lo), params_of(p, s), (int)op->adds, hi - lo, s->cols, dx);
 }
 
-/* forward: out = in * s, so ds = the sum over the rows of in * d out */
+/* forward: out = in * s, so ds = the sum of in * d out over the rows */
 static void scale_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi, void *g,
                            void *scratch, int add) {
     const ptrdiff_t m = (ptrdiff_t)blocks_of(p, op)->cols, cols = (ptrdiff_t)(tile->right - tile->left);
@@ -44,7 +44,7 @@ static void scale_gradient(const plan_t *p, const operation_t *op, const tile_t 
                      g);
 }
 
-/* out = in * s, so its change is d in * s + in * ds */
+/* out = in * s, so its tangent is d in * s + in * ds */
 static void scale_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     const block_t *s = blocks_of(p, op);
     const real *dx = tangent_of(p, op->input, lo);
@@ -58,7 +58,7 @@ static void scale_tangent(const plan_t *p, const operation_t *op, int64_t lo, in
         scale_rows(value_of(p, op->input, lo), (const real *)p->direction + s->offset, 1, n, m, out);
 }
 
-/* d in = d out * s, so its change is d(d out) * s + d out * ds */
+/* d in = d out * s, so its tangent is d(d out) * s + d out * ds */
 static void scale_backward_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     const block_t *s = blocks_of(p, op);
     real *out = grad_tangent_of(p, op->input, lo);
@@ -69,7 +69,7 @@ static void scale_backward_tangent(const plan_t *p, const operation_t *op, int64
     scale_rows(grad_of(p, op->output, lo), (const real *)p->direction + s->offset, 1, n, m, out);
 }
 
-/* ds = the sum over the rows of in * d out, so its change is that of in * d(d out) + d in * d out */
+/* ds = the sum of in * d out over the rows, so its tangent is the sum of in * d(d out) + d in * d out */
 static void scale_gradient_tangent(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi,
                                    void *g) {
     const ptrdiff_t m = (ptrdiff_t)blocks_of(p, op)->cols, cols = (ptrdiff_t)(tile->right - tile->left);

@@ -28,7 +28,6 @@ from fastbp.checks import (
     checked_X,
     checked_y,
     hidden_activations,
-    kernel_loss,
 )
 from fastbp.data import make_data, real_array
 from fastbp.initializers import INITIALIZERS, legacy_generator
@@ -36,7 +35,7 @@ from fastbp.kernels._arguments import check_name, check_shape
 from fastbp.kernels.graph import GraphBuilder
 from fastbp.kernels.program import Program, drops_link
 from fastbp.layers import Activation, Dense, check_layers
-from fastbp.losses import Loss
+from fastbp.losses import FunctionLoss, Loss, resolve
 from fastbp.versions import note_version, warn_if_other_version
 
 
@@ -83,11 +82,17 @@ class BaseNetwork:
         self.n_outputs = self.graph.n_outputs
         self.activations = self.graph.activations
         self.n_weights, self.n_input_weights = sum(i * o for i, o in shapes), self.graph.n_input_weights
-        self.loss = copy(loss) if isinstance(loss, Loss) else loss
-        self.kernel_loss = kernel_loss(loss, self.graph.output_activation)
+        self._set_loss(loss)
         self.alpha = checked_alpha(alpha)
         self.n_threads = checked_n_threads(n_threads)
         self._programs = {}
+
+    def _set_loss(self, loss):
+        """The loss, and what the kernels need to know of it."""
+        self.loss = copy(loss) if isinstance(loss, Loss) else loss
+        resolved = resolve(loss, self.graph.output_activation)
+        self.kernel_loss = resolved if isinstance(resolved, FunctionLoss) else resolved.name
+        self.loss_constants, self.n_targets = resolved.constants, resolved.target_width(self.n_outputs)
 
     def _bind(self):
         """Make what points into the flat vector: the views; compiled forward passes are made when they are needed."""
@@ -229,8 +234,7 @@ class BaseNetwork:
         """
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other.loss = copy(loss) if isinstance(loss, Loss) else loss
-        other.kernel_loss = kernel_loss(loss, self.graph.output_activation)
+        other._set_loss(loss)
         return other
 
     def _check_X(self, X):
@@ -239,8 +243,8 @@ class BaseNetwork:
     def _make_data(self, X, y, sample_weight):
         """The `Data` of an X that was checked already, and of a y and weights that were not."""
         n = X.shape[0]
-        y = checked_y(y, n, self.n_outputs, self.graph.output_activation)
-        return make_data(X, y, checked_weight(sample_weight, n, self.dtype), self.n_outputs, self.dtype)
+        y = checked_y(y, n, self.n_targets, self.graph.output_activation)
+        return make_data(X, y, checked_weight(sample_weight, n, self.dtype), self.n_targets, self.dtype)
 
     def astype(self, dtype: DTypeLike) -> Self:
         """A copy with parameters and arithmetic of another dtype.

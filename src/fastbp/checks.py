@@ -13,7 +13,6 @@ from scipy.sparse import issparse
 from fastbp.activations import name_of
 from fastbp.data import check_weight_scale, dense, indicator_csr, real_array, summed_csr
 from fastbp.kernels._arguments import check_shape
-from fastbp.losses import FunctionLoss, resolve
 
 
 def checked_dtype(dtype):
@@ -82,12 +81,6 @@ def hidden_activations(activation, n_hidden):
         )
     names = tuple(map(name_of, activation))
     return names, names[0] if names else None
-
-
-def kernel_loss(loss, output_activation):
-    """What the kernels take for a loss: a `FunctionLoss`, or a name."""
-    resolved = resolve(loss, output_activation)
-    return resolved if isinstance(resolved, FunctionLoss) else resolved.name
 
 
 def checked_array(name, array, shape, dtype):

@@ -35,12 +35,14 @@ class Slices:
         The targets and sample weights, for derivatives of the loss.
     loss : str, FunctionLoss or None
         The loss of the kernels, or a function.
+    loss_constants : tuple of float
     """
 
-    def __init__(self, program, params, X, n_threads, data=None, loss=None):
+    def __init__(self, program, params, X, n_threads, data=None, loss=None, loss_constants=()):
         # a checked copy of the indices: slicing follows them, after functions of the user's may have changed them
         self.X = checked_csr("X", X) if sparse.issparse(X) else X
         self.program, self.params, self.n_threads, self.data, self.loss = program, params, n_threads, data, loss
+        self.loss_constants = loss_constants
         self.dtype = program.dtype
         self.n_rows, self.n_features, self.n_outputs = X.shape[0], X.shape[1], program.graph.n_outputs
         self.size = rows_of_derivative(program)
@@ -94,8 +96,8 @@ class Slices:
         if self.data is None or callable(self.loss):
             return Linearization(self.program, self.params, mirrors, Data(X, n_outputs=self.n_outputs))
         weight = None if self.data.sample_weight is None else self.data.sample_weight[rows]
-        data = Data(X, self.data.targets(rows), sample_weight=weight, n_outputs=self.n_outputs)
-        return Linearization(self.program, self.params, mirrors, data, self.loss)
+        data = Data(X, self.data.targets(rows), sample_weight=weight, n_outputs=self.data.n_outputs)
+        return Linearization(self.program, self.params, mirrors, data, self.loss, self.loss_constants)
 
 
 def vjp(slices, v):

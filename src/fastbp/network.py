@@ -146,7 +146,9 @@ class Network(BaseNetwork):
         if callable(self.loss):
             self.kernel_loss.check_weights(data)
         program = self.program(TRAINING, self.gives_loss_raw_output, data.is_sparse, gathers)
-        return TrainingLoop(Plan(program, self._params, self.kernel_loss, data, batch_size, n_threads), team)
+        loss, constants = self.kernel_loss, self.loss_constants
+        plan = Plan(program, self._params, loss, data, batch_size, n_threads, constants, self.n_targets)
+        return TrainingLoop(plan, team)
 
     def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
         """The network's output.
@@ -442,4 +444,4 @@ class Network(BaseNetwork):
         if data is None:
             return Slices(self.program(DERIVATIVES), self._params, X, self.n_threads)
         program = self.program(DERIVATIVES, self.gives_loss_raw_output)
-        return Slices(program, self._params, X, self.n_threads, data, self.kernel_loss)
+        return Slices(program, self._params, X, self.n_threads, data, self.kernel_loss, self.loss_constants)

@@ -86,7 +86,7 @@ cdef extern from "program.h" nogil:
         void *slots
 
     ctypedef struct tile_t:
-        int64_t block, begin, end, left, right
+        int64_t block, row_begin, row_end, col_begin, col_end
 
     ctypedef struct kind_t:
         void (*prepare)(const plan_t *, const operation_t *) noexcept nogil

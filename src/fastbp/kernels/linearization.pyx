@@ -16,6 +16,7 @@ from libc.stdint cimport int64_t
 
 from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport kernels_t, plan_t
+from fastbp.kernels.plan cimport set_loss_constants
 from fastbp.kernels.program cimport Program
 
 from fastbp.kernels.data import check
@@ -63,6 +64,8 @@ cdef class Linearization:
         Dense, of at least one row; with targets, if the loss is used.
     loss : str or None
         A name in LOSSES.
+    loss_constants : sequence of float
+        Of the loss.
     """
 
     cdef plan_t c
@@ -73,7 +76,7 @@ cdef class Linearization:
     cdef dict buffers
     cdef dict kept_grads
 
-    def __init__(self, Program program, params, mirrors, Data data, loss=None):
+    def __init__(self, Program program, params, mirrors, Data data, loss=None, loss_constants=()):
         program.check_purpose(DERIVATIVES, INSPECTION)
         check("params", params, program.dtype, (program.c.n_params,))
         check("mirrors", mirrors, program.dtype, (program.mirror_size,))
@@ -87,6 +90,7 @@ cdef class Linearization:
         self.program, self.kernels, self.data, self.loss = program, program.kernels, data, loss
         self.params, self.mirrors, self.buffers, self.kept_grads = params, mirrors, {}, {}
         self.c.program, self.c.data = program.c, data.c
+        set_loss_constants(&self.c.loss, loss_constants)
         self.c.params, self.c.mirrors = <void *> address(params), <void *> address(mirrors)
         self.c.n = self.c.capacity = self.c.row_block = data.n_rows
         self.c.values = self.room("values", program.value_columns)

@@ -17,7 +17,7 @@ LARGE_COLUMNS = 192
 SLOTS = 4
 SLOT_BYTES = 512 * 1024
 
-TILE = np.dtype([(name, np.int64) for name in ("block", "begin", "end", "left", "right")])
+TILE = np.dtype([(name, np.int64) for name in ("block", "row_begin", "row_end", "col_begin", "col_end")])
 
 
 def ceil_div(a, b):
@@ -73,9 +73,9 @@ def tiles_of(program, has_slots):
         if n_rows >= LARGE_ROWS and n_columns > LARGE_COLUMNS and program.is_by_rows and not has_slots:
             rows, columns = LARGE_ROWS, LARGE_COLUMNS
         tiles += [
-            (number, begin, min(begin + rows, n_rows), left, min(left + columns, n_columns))
-            for begin in range(0, n_rows, rows)
-            for left in range(0, n_columns, columns)
+            (number, row, min(row + rows, n_rows), column, min(column + columns, n_columns))
+            for row in range(0, n_rows, rows)
+            for column in range(0, n_columns, columns)
         ]
     return np.array(tiles, TILE)
 
@@ -114,4 +114,4 @@ def shares_of(tiles, n_threads):
 
 def sizes_of(tiles):
     """The number of parameters of each tile."""
-    return (tiles["end"] - tiles["begin"]) * (tiles["right"] - tiles["left"])
+    return (tiles["row_end"] - tiles["row_begin"]) * (tiles["col_end"] - tiles["col_begin"])

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 
 from fastbp.kernels.data cimport Data
-from fastbp.kernels.dispatch cimport kernels_t, optimizer_t, plan_t, tile_t
+from fastbp.kernels.dispatch cimport kernels_t, loss_t, optimizer_t, plan_t, tile_t
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
@@ -16,6 +16,9 @@ cdef enum:
     TILES
     UPDATE
     END_OF_STEP
+
+
+cdef int set_loss_constants(loss_t *loss, constants) except -1
 
 
 cdef class Plan(Task):

@@ -13,7 +13,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t
 
 from fastbp.kernels.data cimport Data, address
-from fastbp.kernels.dispatch cimport LOSS_GIVEN, group_t, kernels_for, tile_t
+from fastbp.kernels.dispatch cimport LOSS_GIVEN, MAX_CONSTANTS, group_t, kernels_for, loss_t, tile_t
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
@@ -32,6 +32,15 @@ GROUP = np.dtype([("optimizer", np.int64), *((name, np.float64) for name in ("le
 assert GROUP.itemsize == sizeof(group_t)
 
 
+cdef int set_loss_constants(loss_t *loss, constants) except -1:
+    """Write the constants of a loss."""
+    if len(constants) > MAX_CONSTANTS:
+        raise ValueError(f"a loss has at most {MAX_CONSTANTS} constants, got {constants}")
+    for i, constant in enumerate(constants):
+        loss.constant[i] = constant
+    return 0
+
+
 cdef class Plan(Task):
     """A program bound to one data set, ready to step.
 
@@ -42,7 +51,7 @@ cdef class Plan(Task):
     params : ndarray of shape (n_params,)
         Flat parameters; overwritten by updates.
     loss : str or callable
-        A name in LOSSES, or a `FunctionLoss`, which is called between the forward and the backward pass; the program
+        A name in LOSSES, or a function, which is called between the forward and the backward pass; the program
         must be for the raw output then.
     data : Data
     batch_size : int
@@ -50,14 +59,20 @@ cdef class Plan(Task):
         take long: see `TrainingLoop`.
     n_threads : int
         Threads that share each step.
+    loss_constants : sequence of float
+        Of the loss.
+    n_targets : int or None
+        Columns of the targets that the loss takes; None for as many as there are outputs.
     """
 
-    def __init__(self, Program program, params, loss, Data data, int64_t batch_size, int64_t n_threads=1):
+    def __init__(self, Program program, params, loss, Data data, int64_t batch_size, int64_t n_threads=1,
+                 loss_constants=(), n_targets=None):
         if batch_size < 1 or n_threads < 1:
             raise ValueError(f"batch_size and n_threads must be at least 1, got {batch_size} and {n_threads}")
         program.check_purpose(TRAINING)
         check("params", params, program.dtype, (program.c.n_params,))
-        if data.n_features != program.graph.n_features or data.n_outputs != program.graph.n_outputs:
+        n_targets = program.graph.n_outputs if n_targets is None else n_targets
+        if data.n_features != program.graph.n_features or data.n_outputs != n_targets:
             raise ValueError(f"data of {data.n_features} features and {data.n_outputs} outputs are not the network's")
         if data.arrays[0].dtype != params.dtype:
             raise ValueError(f"the data are {data.arrays[0].dtype}, the parameters {params.dtype}")
@@ -77,7 +92,7 @@ cdef class Plan(Task):
         self.divide_tiles()
         if program.is_sparse:
             self.make_columns()
-        self.bind_loss(loss)
+        self.bind_loss(loss, loss_constants)
 
     cdef void *keep(self, array) except? NULL:
         """The address of an array that belongs to this plan."""
@@ -128,13 +143,14 @@ cdef class Plan(Task):
         self.c.columns.row = <int32_t *> self.keep(np.empty(nonzeros, np.int32))
         self.c.columns.value = self.keep(np.empty(nonzeros, self.program.dtype))
 
-    def bind_loss(self, loss):
+    def bind_loss(self, loss, constants):
         """Have the gradient by the output come from this loss."""
         self.loss_function = loss if callable(loss) else None
         if self.loss_function is not None and not self.program.is_raw:
             raise ValueError("a function as loss needs a program for the raw output")
         self.c.loss.kind = LOSS_GIVEN if self.loss_function is not None else LOSSES[loss]
         self.c.loss.is_raw = self.program.is_raw
+        set_loss_constants(&self.c.loss, constants)
 
     def bind_optimizer(self, name, constants, states, double alpha, by_block=None):
         """Have updates made by an optimizer.

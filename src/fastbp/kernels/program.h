@@ -200,9 +200,9 @@ typedef struct {
     void *slots; /* (n_slots, n_params) */
 } plan_t;
 
-/* A part of a block that one thread updates: rows [begin, end), columns [left, right) */
+/* A part of a block that one thread updates: rows [row_begin, row_end), columns [col_begin, col_end) */
 typedef struct {
-    int64_t block, begin, end, left, right;
+    int64_t block, row_begin, row_end, col_begin, col_end;
 } tile_t;
 
 /* The functions of a kind of operation, for rows [lo, hi) of a batch. NULL: there is nothing to do, or, for the

@@ -176,12 +176,12 @@ static void sum_slots(const plan_t *p, int64_t place, ptrdiff_t n, real *g) {
 }
 
 INLINE int64_t place_of(const block_t *block, const tile_t *tile) {
-    return block->offset + tile->begin * block->cols + tile->left;
+    return block->offset + tile->row_begin * block->cols + tile->col_begin;
 }
 
 /* g = the tile of the gradient of the batch, contiguous; it is followed by scratch of the same size */
 INLINE void tile_gradient(const plan_t *p, const block_t *block, const tile_t *tile, real *g) {
-    const ptrdiff_t n = (ptrdiff_t)((tile->end - tile->begin) * (tile->right - tile->left));
+    const ptrdiff_t n = (ptrdiff_t)((tile->row_end - tile->row_begin) * (tile->col_end - tile->col_begin));
     const operation_t *op = operation_of(p, block);
     if (p->n_slots) /* then tiles consist of whole rows */
         sum_slots(p, place_of(block, tile), n, g);
@@ -219,7 +219,8 @@ static double update_run(const plan_t *p, const group_t *group, int64_t place, r
  * sum of squares of the parameters before the update, for the penalty in the loss; 0 without a penalty. */
 INLINE double update_parameters(const plan_t *p, const block_t *block, const tile_t *tile, real *g, ptrdiff_t g_row) {
     const group_t *group = &p->groups[block->group];
-    const ptrdiff_t rows = (ptrdiff_t)(tile->end - tile->begin), cols = (ptrdiff_t)(tile->right - tile->left);
+    const ptrdiff_t rows = (ptrdiff_t)(tile->row_end - tile->row_begin),
+                    cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
     const int64_t place = place_of(block, tile);
     double sum_of_squares = 0;
     if (cols == block->cols) /* the parameters of the tile are contiguous */
@@ -229,7 +230,7 @@ INLINE double update_parameters(const plan_t *p, const block_t *block, const til
             sum_of_squares += update_run(p, group, place + r * block->cols, g + r * g_row, cols);
     if (block->mirror >= 0)
         transpose((real *)p->params + place, block->cols, rows, cols,
-                  (real *)p->mirrors + block->mirror + tile->left * block->rows + tile->begin, block->rows);
+                  (real *)p->mirrors + block->mirror + tile->col_begin * block->rows + tile->row_begin, block->rows);
     return sum_of_squares;
 }
 
@@ -238,17 +239,17 @@ INLINE double update_parameters(const plan_t *p, const block_t *block, const til
 static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     const block_t *block = &p->program.blocks[tile->block];
     tile_gradient(p, block, tile, scratch);
-    return update_parameters(p, block, tile, scratch, tile->right - tile->left);
+    return update_parameters(p, block, tile, scratch, tile->col_end - tile->col_begin);
 }
 
 /* Write the gradient of a tile to the stored gradient, or add it. */
 static void store_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     const block_t *block = &p->program.blocks[tile->block];
-    const ptrdiff_t cols = (ptrdiff_t)(tile->right - tile->left);
+    const ptrdiff_t cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
     const real *g = scratch;
     real *to = (real *)p->gradient + place_of(block, tile);
     tile_gradient(p, block, tile, scratch);
-    for (int64_t r = tile->begin; r < tile->end; r++, g += cols, to += block->cols)
+    for (int64_t r = tile->row_begin; r < tile->row_end; r++, g += cols, to += block->cols)
         copy_or_add(g, to, (int)p->adds_gradient, cols);
 }
 

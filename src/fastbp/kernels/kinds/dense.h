@@ -27,8 +27,9 @@ static void dense_backward(const plan_t *p, const operation_t *op, int64_t lo, i
 /* The tile of x^T dz; x and dz have n rows and all columns */
 INLINE void weight_gradient(const block_t *W, const tile_t *tile, int narrow, ptrdiff_t n, const real *x,
                             const real *dz, real *g, real *scratch, int add) {
-    const ptrdiff_t rows = (ptrdiff_t)(tile->end - tile->begin), cols = (ptrdiff_t)(tile->right - tile->left);
-    x += tile->begin, dz += tile->left;
+    const ptrdiff_t rows = (ptrdiff_t)(tile->row_end - tile->row_begin),
+                    cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
+    x += tile->row_begin, dz += tile->col_begin;
     if (narrow) { /* computed as dW^T = dz^T x */
         matmul(cols, rows, n, dz, 1, W->cols, x, W->rows, NULL, 0, scratch, rows);
         transpose(scratch, rows, cols, rows, g, cols);
@@ -46,7 +47,7 @@ static void dense_gradient(const plan_t *p, const operation_t *op, const tile_t 
     if (tile->block == op->first_block)
         weight_gradient(W, tile, (int)op->argument, hi - lo, value_of(p, op->input, lo), dz, g, scratch, add);
     else
-        column_sums(dz + tile->left, W->cols, hi - lo, tile->right - tile->left, g, add);
+        column_sums(dz + tile->col_begin, W->cols, hi - lo, tile->col_end - tile->col_begin, g, add);
 }
 
 /* z = b + x W, so the tangent of z is db + x dW + dx W */
@@ -86,7 +87,7 @@ static void dense_gradient_tangent(const plan_t *p, const operation_t *op, const
     const block_t *W = blocks_of(p, op);
     const real *change = grad_tangent_of(p, op->output, lo), *dx = tangent_of(p, op->input, lo);
     if (tile->block != op->first_block) {
-        column_sums(change + tile->left, W->cols, hi - lo, tile->right - tile->left, g, 1);
+        column_sums(change + tile->col_begin, W->cols, hi - lo, tile->col_end - tile->col_begin, g, 1);
         return;
     }
     weight_gradient(W, tile, 0, hi - lo, value_of(p, op->input, lo), change, g, NULL, 1);

@@ -76,8 +76,8 @@ static void dense_sparse_prepare(const plan_t *p, const operation_t *op) {
 /* forward: z = b + x W, so dW = x^T dz, and db = the sum of the rows of dz; always over the whole batch */
 static void dense_sparse_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi,
                                   void *g_, void *scratch, int add) {
-    const ptrdiff_t m = (ptrdiff_t)blocks_of(p, op)->cols, cols = (ptrdiff_t)(tile->right - tile->left);
-    const real *dz = grad_of(p, op->output, lo) + tile->left;
+    const ptrdiff_t m = (ptrdiff_t)blocks_of(p, op)->cols, cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
+    const real *dz = grad_of(p, op->output, lo) + tile->col_begin;
     real *g = g_;
     (void)scratch;
     if (tile->block != op->first_block) {
@@ -85,8 +85,8 @@ static void dense_sparse_gradient(const plan_t *p, const operation_t *op, const 
         return;
     }
     if (!add)
-        memset(g, 0, (size_t)((tile->end - tile->begin) * cols) * sizeof(real));
-    for (int64_t column = tile->begin; column < tile->end; column++, g += cols)
+        memset(g, 0, (size_t)((tile->row_end - tile->row_begin) * cols) * sizeof(real));
+    for (int64_t column = tile->row_begin; column < tile->row_end; column++, g += cols)
         for (int64_t i = p->columns.start[column]; i < p->columns.start[column + 1]; i++) {
             const real *d = dz + p->columns.row[i] * m;
             const vec x = splat(((const real *)p->columns.value)[i]);

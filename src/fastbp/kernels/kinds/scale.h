@@ -36,12 +36,12 @@ static void scale_backward(const plan_t *p, const operation_t *op, int64_t lo, i
 /* forward: out = in * s, so ds = the sum of in * d out over the rows */
 static void scale_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi, void *g,
                            void *scratch, int add) {
-    const ptrdiff_t m = (ptrdiff_t)blocks_of(p, op)->cols, cols = (ptrdiff_t)(tile->right - tile->left);
+    const ptrdiff_t m = (ptrdiff_t)blocks_of(p, op)->cols, cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
     (void)scratch;
     if (!add)
         memset(g, 0, (size_t)cols * sizeof(real));
-    add_row_products(value_of(p, op->input, lo) + tile->left, grad_of(p, op->output, lo) + tile->left, hi - lo, m, cols,
-                     g);
+    add_row_products(value_of(p, op->input, lo) + tile->col_begin, grad_of(p, op->output, lo) + tile->col_begin,
+                     hi - lo, m, cols, g);
 }
 
 /* out = in * s, so its tangent is d in * s + in * ds */
@@ -72,12 +72,12 @@ static void scale_backward_tangent(const plan_t *p, const operation_t *op, int64
 /* ds = the sum of in * d out over the rows, so its tangent is the sum of in * d(d out) + d in * d out */
 static void scale_gradient_tangent(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi,
                                    void *g) {
-    const ptrdiff_t m = (ptrdiff_t)blocks_of(p, op)->cols, cols = (ptrdiff_t)(tile->right - tile->left);
+    const ptrdiff_t m = (ptrdiff_t)blocks_of(p, op)->cols, cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
     const real *dx = tangent_of(p, op->input, lo);
-    add_row_products(value_of(p, op->input, lo) + tile->left, grad_tangent_of(p, op->output, lo) + tile->left, hi - lo,
-                     m, cols, g);
+    add_row_products(value_of(p, op->input, lo) + tile->col_begin, grad_tangent_of(p, op->output, lo) + tile->col_begin,
+                     hi - lo, m, cols, g);
     if (dx)
-        add_row_products(dx + tile->left, grad_of(p, op->output, lo) + tile->left, hi - lo, m, cols, g);
+        add_row_products(dx + tile->col_begin, grad_of(p, op->output, lo) + tile->col_begin, hi - lo, m, cols, g);
 }
 
 static const kind_t scale_kind = {

@@ -168,12 +168,13 @@ cdef class Team:
     cdef bint run_phases(self, int64_t thread, int64_t *n_barriers) noexcept nogil:
         """A thread's shares of the phases of an order, with a barrier between two phases. `n_barriers` counts the
         barriers that this thread has passed; the count is the same in all threads."""
-        cdef int64_t phase
-        for phase in range(self.begin, self.end):
-            if phase > self.begin:
+        cdef int64_t phase, begin = self.begin, end = self.end
+        cdef void *task = self.task  # read once: the leader writes to the same cache line
+        for phase in range(begin, end):
+            if phase > begin:
                 n_barriers[0] += 1
                 team_barrier(&self.c, n_barriers[0], self.n_threads)
-            if not (<Task> self.task).work(phase, thread):
+            if not (<Task> task).work(phase, thread):
                 return False
         return True
 

@@ -28,8 +28,10 @@ static inline void wait_for(_Atomic int64_t *counter, int64_t value) {
 }
 /* wait_for with a timeout in seconds. Returns whether the counter reached the value. */
 static inline int wait_with_timeout(_Atomic int64_t *counter, int64_t value, double seconds) {
-    const double deadline = now() + seconds;
+    double deadline = 0; /* the clock is not read before spinning is over */
     for (int64_t tries = 0; atomic_load_explicit(counter, memory_order_acquire) < value; tries++) {
+        if (tries == SPINS)
+            deadline = now() + seconds;
         if (tries < SPINS)
             relax();
         else if (now() > deadline)
@@ -81,6 +83,7 @@ typedef struct {
     _Atomic int64_t arrivals; /* of all threads, at the barriers between two phases */
     char apart2[120];
     _Atomic int64_t finished; /* orders that workers have carried out */
+    char apart3[120];
 } team_t;
 
 static inline void team_init(team_t *team) {

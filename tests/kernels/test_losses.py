@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from fastbp.kernels import LOSSES, loss_curvature, loss_gradient, loss_rows
+from fastbp.kernels import LOSSES, loss_curvature, loss_gradient, loss_on_raw, loss_rows
+from fastbp.kernels.dispatch import LINKS
 
 SIZES = (1, 2, 3, 7, 8, 9, 31, 33, 100)
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -134,3 +135,33 @@ def test_no_rows():
     assert loss_rows(np.empty((0, 3)), np.empty((0, 3)), "squared_error").shape == (0,)
     assert loss_gradient(np.empty((0, 3)), np.empty((0, 3)), "squared_error").shape == (0, 3)
     assert loss_curvature(np.empty((0, 3)), np.empty((0, 3)), "squared_error").shape == (0, 3)
+
+
+@every_loss
+@both_dtypes
+@pytest.mark.parametrize("m", SIZES)
+def test_on_the_raw_output(name, dtype, m):
+    eps = np.finfo(dtype).eps
+    rng = np.random.default_rng(m)
+    link, through_link = reference.ACTIVATIONS[LINKS[name]]
+    for n in SIZES:
+        Y, _ = targets_and_outputs(name, n, m, dtype)
+        Z = rng.normal(size=(n, m)).astype(dtype)
+        y, z = Y.astype(np.float64), Z.astype(np.float64)
+        a = link(z)
+        loss, derivative = reference.LOSSES[name]
+        rows, delta = loss_on_raw(Y, Z, name)
+        assert (rows.dtype, delta.dtype) == (np.float64, dtype)
+        if m > 1 or name != "log_loss":  # the only class has probability one, where the loss clips it
+            # each element within some eps of its terms (of order 1 to 10); the link has a few roundings more
+            assert_allclose(rows, loss(y, a).sum(axis=1), rtol=(m + 16) * eps, atol=60 * eps * np.sqrt(m))
+            # by the chain rule: the product with the Jacobian of the link
+            assert_allclose(delta, through_link(z, a, derivative(y, a)), rtol=16 * eps, atol=24 * eps)
+
+
+@every_loss
+def test_finite_differences_by_the_raw_output(name):
+    Y, _ = targets_and_outputs(name, 5, 4, np.float64)
+    Z = np.random.default_rng(0).normal(size=Y.shape)
+    expected = reference.finite_difference(lambda z: loss_on_raw(Y, z, name)[0].sum(), Z, 1e-6)
+    assert_allclose(loss_on_raw(Y, Z, name)[1], expected, rtol=1e-6, atol=1e-8)

@@ -17,7 +17,7 @@ from scipy.sparse import sparray, spmatrix
 from fastbp.data import dense
 from fastbp.inspection._report import norm, number, table
 from fastbp.inspection._subject import dense_problem
-from fastbp.kernels import activation_backward, activation_forward, loss_gradient, loss_rows
+from fastbp.kernels import activation_backward, activation_forward, loss_gradient, loss_on_raw, loss_rows
 from fastbp.kernels.data import Data
 from fastbp.kernels.linearization import Linearization, mirrors_of
 from fastbp.kernels.program import INSPECTION
@@ -386,14 +386,15 @@ def output_delta(network, Y, z, a, weight):
     if callable(network.loss):
         row_loss, delta = network.kernel_loss.checked(Y, z, weight)
         return row_loss.astype(np.float64), None, dense("the gradient", delta, network.dtype)
-    canonical = network.gives_loss_raw_output
-    # of a canonical pair, loss' and f' cancel to a - y, the derivative of half the squared error
-    gradient = loss_gradient(Y, a, "squared_error" if canonical else network.kernel_loss)
-    row_loss = loss_rows(Y, a, network.kernel_loss)
+    is_raw = network.gives_loss_raw_output
+    if is_raw:
+        row_loss, gradient = loss_on_raw(Y, z, network.kernel_loss)
+    else:
+        row_loss, gradient = (f(Y, a, network.kernel_loss) for f in (loss_rows, loss_gradient))
     if weight is not None:
         row_loss *= weight
         gradient *= weight[:, None].astype(network.dtype)
-    return row_loss, *((None, gradient) if canonical else (gradient, None))
+    return row_loss, *((None, gradient) if is_raw else (gradient, None))
 
 
 def local_slope(z, a, activation):

@@ -10,7 +10,7 @@ from pathlib import Path
 from fastbp.kernels.activations import activation_backward, activation_backward_tangent, activation_forward
 from fastbp.kernels.dense import dense_backward, dense_forward
 from fastbp.kernels.dispatch import ACTIVATIONS, ISA, LOSSES, NEEDS_PREACTIVATION, SUPPORTED_ISAS
-from fastbp.kernels.losses import loss_curvature, loss_gradient, loss_rows
+from fastbp.kernels.losses import loss_curvature, loss_gradient, loss_on_raw, loss_rows
 from fastbp.kernels.optimizers import adam_update, sgd_update
 from fastbp.kernels.probes import fma_peak
 
@@ -36,6 +36,7 @@ __all__ = [
     "get_include",
     "loss_curvature",
     "loss_gradient",
+    "loss_on_raw",
     "loss_rows",
     "sgd_update",
 ]

@@ -126,6 +126,8 @@ cdef extern from "program.h" nogil:
         void (*activation_backward_tangent)(int activation, const void *z, const void *a, const void *dz,
                                             const void *da, const void *dA, void *tangent,
                                             int64_t rows, int64_t m) noexcept nogil
+        void (*loss_on_raw)(const loss_t *, const void *y, const void *z, double *row_loss, void *delta, int64_t rows,
+                            int64_t m) noexcept nogil
         void (*loss_rows)(int loss, const void *y, const void *a, double *row_loss, int64_t rows,
                           int64_t m) noexcept nogil
         void (*loss_gradient)(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m) noexcept nogil

@@ -67,6 +67,7 @@ const kernels_t FASTBP_TABLE = {
     .activation_forward = activation_forward,
     .activation_backward = activation_backward,
     .activation_backward_tangent = activation_backward_tangent,
+    .loss_on_raw = loss_on_raw,
     .loss_rows = loss_rows,
     .loss_gradient = loss_gradient,
     .loss_curvature = loss_curvature,

@@ -155,6 +155,12 @@ static loss_function_t *const loss_functions[][2] = {LOSSES(ENTRY)};
 static loss_tangent_t *const loss_tangents[][2] = {LOSSES(ENTRY)};
 #undef ENTRY
 
+/* The loss of each row, and delta = d loss / dz, from the raw output z */
+static void loss_on_raw(const loss_t *loss, const void *y, const void *z, double *row_loss, void *delta, int64_t rows,
+                        int64_t m) {
+    loss_functions[loss->kind][1](loss, y, z, row_loss, delta, rows, m);
+}
+
 /* row_loss[r] = sum_j l(y[r, j], a[r, j]) */
 static void loss_rows(int loss, const void *y, const void *a, double *row_loss, int64_t rows, int64_t m) {
     switch (loss) {

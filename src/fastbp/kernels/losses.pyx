@@ -1,7 +1,7 @@
 """Public functions of the losses and their derivatives (`losses.h`).
 
 ======================  ========================================================  =====================
-name                    loss of a row, summed over its outputs                    canonical activation
+name                    loss of a row, summed over its outputs                    link
 ======================  ========================================================  =====================
 squared_error           (a - y)^2 / 2                                             identity
 log_loss                -y log a                                                  softmax
@@ -9,12 +9,13 @@ binary_log_loss         -y log a - (1 - y) log(1 - a)                           
 poisson                 y log(y / a) - y + a                                      exp
 ======================  ========================================================  =====================
 
-With its canonical activation the derivative of a loss by the pre-activation z is a - y.
+a is the network's output. Training gives a loss the raw output z, and the loss contains its link: a = link(z). For all
+four the derivative by z is then a - y.
 """
 
 import numpy as np
 
-from fastbp.kernels.dispatch cimport kernels_for
+from fastbp.kernels.dispatch cimport kernels_for, loss_t
 
 from fastbp.kernels._arguments import as_input, as_output, check_name, check_shape
 from fastbp.kernels.dispatch import LOSSES
@@ -42,11 +43,43 @@ def _curvature(int loss, const real[:, ::1] Y, const real[:, ::1] A, real[:, ::1
             kernels_for(real is double).loss_curvature(loss, &Y[0, 0], &A[0, 0], &d2A[0, 0], Y.shape[0], Y.shape[1])
 
 
+def _on_raw(int number, const real[:, ::1] Y, const real[:, ::1] Z, double[::1] row_loss, real[:, ::1] delta):
+    cdef loss_t loss
+    if Y.size:
+        loss.kind, loss.is_raw, loss.target_width = number, True, Y.shape[1]
+        with nogil:
+            kernels_for(real is double).loss_on_raw(&loss, &Y[0, 0], &Z[0, 0], &row_loss[0], &delta[0, 0], Y.shape[0],
+                                                    Y.shape[1])
+
+
 def checked(Y, A, loss):
     """(number of the loss, Y, A), as the kernels take them."""
     number = check_name("loss", loss, LOSSES)
     A = as_input("A", A, 2)
     return number, check_shape("Y", as_input("Y", Y, 2, A.dtype), A.shape), A
+
+
+def loss_on_raw(Y, Z, loss):
+    """The loss of each row and its gradient with respect to the raw outputs Z, in one pass.
+
+    Parameters
+    ----------
+    Y, Z : array-like of shape (n, n_outputs), float32 or float64
+        Targets, and the network's outputs before the output activation, which is the link of the loss.
+    loss : str
+        A name in ``fastbp.kernels.LOSSES``.
+
+    Returns
+    -------
+    row_loss : ndarray of shape (n,), float64
+    delta : ndarray of shape (n, n_outputs)
+    """
+    number = check_name("loss", loss, LOSSES)
+    Z = as_input("Z", Z, 2)
+    Y = check_shape("Y", as_input("Y", Y, 2, Z.dtype), Z.shape)
+    row_loss, delta = np.zeros(Z.shape[0]), np.empty_like(Z)
+    _on_raw(number, Y, Z, row_loss, delta)
+    return row_loss, delta
 
 
 def loss_rows(Y, A, loss):

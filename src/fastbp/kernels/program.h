@@ -259,6 +259,8 @@ typedef struct {
     void (*activation_backward)(int activation, const void *z, const void *a, void *delta, int64_t rows, int64_t m);
     void (*activation_backward_tangent)(int activation, const void *z, const void *a, const void *dz, const void *da,
                                         const void *dA, void *tangent, int64_t rows, int64_t m);
+    void (*loss_on_raw)(const loss_t *, const void *y, const void *z, double *row_loss, void *delta, int64_t rows,
+                        int64_t m);
     void (*loss_rows)(int loss, const void *y, const void *a, double *row_loss, int64_t rows, int64_t m);
     void (*loss_gradient)(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m);
     void (*loss_curvature)(int loss, const void *y, const void *a, void *d2A, int64_t rows, int64_t m);

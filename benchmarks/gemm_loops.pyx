@@ -10,7 +10,7 @@
 
 import time
 
-from fastbp.kernels.dispatch cimport kernels_for, kernels_t
+from fastbp.kernels.dispatch cimport by_rows, kernels_for, kernels_t, transposed, zero_matrix
 from scipy.linalg.cython_blas cimport dgemm, sgemm
 
 ctypedef fused real:
@@ -31,15 +31,16 @@ def fastbp_seconds(str product, real[:, ::1] X, real[:, ::1] W, real[:, ::1] W_t
     if product == "Z":
         with nogil:
             for _i in range(repeats):
-                kernels.matmul(n, m, k, &X[0, 0], k, 1, &W[0, 0], m, NULL, 0, &out[0, 0], m)
+                kernels.matmul(n, m, k, by_rows(&X[0, 0], k), by_rows(&W[0, 0], m), zero_matrix(), &out[0, 0], m)
     elif product == "dX":
         with nogil:
             for _i in range(repeats):
-                kernels.matmul(n, k, m, &delta[0, 0], m, 1, &W_transposed[0, 0], k, NULL, 0, &out[0, 0], k)
+                kernels.matmul(n, k, m, by_rows(&delta[0, 0], m), by_rows(&W_transposed[0, 0], k), zero_matrix(),
+                               &out[0, 0], k)
     else:
         with nogil:
             for _i in range(repeats):
-                kernels.matmul(k, m, n, &X[0, 0], 1, k, &delta[0, 0], m, NULL, 0, &out[0, 0], m)
+                kernels.matmul(k, m, n, transposed(&X[0, 0], k), by_rows(&delta[0, 0], m), zero_matrix(), &out[0, 0], m)
     return time.perf_counter() - start
 
 

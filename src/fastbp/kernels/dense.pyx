@@ -13,7 +13,7 @@ import numpy as np
 
 from libc.stdint cimport int64_t
 
-from fastbp.kernels.dispatch cimport kernels_for, kernels_t
+from fastbp.kernels.dispatch cimport by_rows, kernels_for, kernels_t, repeated, transposed, zero_matrix
 
 from fastbp.kernels._arguments import as_input, as_output, check_name, check_shape
 from fastbp.kernels.dispatch import ACTIVATIONS, NEEDS_PREACTIVATION
@@ -26,7 +26,7 @@ ctypedef fused real:
 cdef void forward(bint is_double, const void *X, const void *W, const void *b, void *Z, void *A, int64_t n,
                   int64_t fan_in, int64_t fan_out, int activation) noexcept nogil:
     cdef const kernels_t *kernels = kernels_for(is_double)
-    kernels.matmul(n, fan_out, fan_in, X, fan_in, 1, W, fan_out, b, 0, Z, fan_out)
+    kernels.matmul(n, fan_out, fan_in, by_rows(X, fan_in), by_rows(W, fan_out), repeated(b), Z, fan_out)
     kernels.activation_forward(activation, Z, A, n, fan_out)
 
 
@@ -38,8 +38,8 @@ cdef void backward(bint is_double, void *delta, const void *X, const void *W, co
     kernels.activation_backward(activation, Z, A, delta, n, fan_out)
     # forward: Z = X W + b
     kernels.transpose(W, fan_in, fan_out, W_transposed)
-    kernels.matmul(n, fan_in, fan_out, delta, fan_out, 1, W_transposed, fan_in, NULL, 0, dX, fan_in)
-    kernels.matmul(fan_in, fan_out, n, X, 1, fan_in, delta, fan_out, NULL, 0, dW, fan_out)
+    kernels.matmul(n, fan_in, fan_out, by_rows(delta, fan_out), by_rows(W_transposed, fan_in), zero_matrix(), dX, fan_in)
+    kernels.matmul(fan_in, fan_out, n, transposed(X, fan_in), by_rows(delta, fan_out), zero_matrix(), dW, fan_out)
     kernels.column_sums(delta, n, fan_out, db)
 
 

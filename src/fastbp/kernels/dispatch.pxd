@@ -88,6 +88,15 @@ cdef extern from "program.h" nogil:
     ctypedef struct tile_t:
         int64_t block, row_begin, row_end, col_begin, col_end
 
+    ctypedef struct matrix_t:
+        const void *p
+        int64_t row, col
+
+    matrix_t by_rows(const void *p, int64_t width)
+    matrix_t transposed(const void *p, int64_t width)
+    matrix_t repeated(const void *row)
+    matrix_t zero_matrix()
+
     ctypedef struct kind_t:
         void (*prepare)(const plan_t *, const operation_t *) noexcept nogil
         void (*tangent)(const plan_t *, const operation_t *, int64_t lo, int64_t hi) noexcept nogil
@@ -115,8 +124,7 @@ cdef extern from "program.h" nogil:
         void (*push)(const plan_t *) noexcept nogil
         void (*pull)(const plan_t *, int64_t begin, int64_t end, void *gradient) noexcept nogil
         void (*pull_tangent)(const plan_t *, void *gradient) noexcept nogil
-        void (*matmul)(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col,
-                       const void *b, int64_t b_row, const void *init, int64_t init_row,
+        void (*matmul)(int64_t n, int64_t m, int64_t k, matrix_t a, matrix_t b, matrix_t init,
                        void *c, int64_t c_row) noexcept nogil
         void (*transpose)(const void *a, int64_t rows, int64_t cols, void *out) noexcept nogil
         void (*column_sums)(const void *a, int64_t rows, int64_t cols, void *out) noexcept nogil

@@ -18,6 +18,7 @@
 #ifndef FASTBP_GEMM_H
 #define FASTBP_GEMM_H
 
+#include "program.h"
 #include "simd.h"
 
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -234,8 +235,8 @@ INLINE void all_panels(const int packed, ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, 
  * without runs. */
 #define PACK_ROWS (4 * ROWS_MAX) /* with fewer rows, copying a panel takes longer than it saves */
 #define CHUNK_ROWS 512
-static void matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
-                   const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
+static void multiply(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
+                     const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
     if (n == 1) {
         row_times_matrix(m, k, a, a_col, b, b_row, init, c);
         return;
@@ -255,6 +256,11 @@ static void matmul(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff
                        b_row, from, i ? c_row : init_row, to, c_row);
         }
     }
+}
+
+/* The same for the callers; B and init have contiguous rows */
+INLINE void matmul(int64_t n, int64_t m, int64_t k, matrix_t a, matrix_t b, matrix_t init, void *c, int64_t c_row) {
+    multiply(n, m, k, a.p, a.row, a.col, b.p, b.row, init.p, init.row, c, c_row);
 }
 
 /* A block of VL by VL numbers, or of fewer at the edges. Interleaving the rows of the first half with those of the

@@ -10,10 +10,6 @@
 #include "derivatives.h"
 
 /* Functions with the signatures of the table, for kernels whose own signatures differ */
-static void matmul_entry(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col, const void *b,
-                         int64_t b_row, const void *init, int64_t init_row, void *c, int64_t c_row) {
-    matmul(n, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row);
-}
 static void transpose_entry(const void *a, int64_t rows, int64_t cols, void *out) {
     transpose(a, cols, rows, cols, out, rows);
 }
@@ -61,7 +57,7 @@ const kernels_t FASTBP_TABLE = {
     .push = push,
     .pull = pull,
     .pull_tangent = pull_tangent,
-    .matmul = matmul_entry,
+    .matmul = matmul,
     .transpose = transpose_entry,
     .column_sums = column_sums_entry,
     .activation_forward = activation_forward,

@@ -227,6 +227,29 @@ typedef struct kind {
     void (*gradient_tangent)(const plan_t *, const operation_t *, const tile_t *, int64_t lo, int64_t hi, void *g);
 } kind_t;
 
+/* A matrix of reals: element (i, j) is p[i * row + j * col]. row 0: one row, repeated; p NULL: all zero. */
+typedef struct {
+    const void *p;
+    int64_t row, col;
+} matrix_t;
+
+static inline matrix_t by_rows(const void *p, int64_t width) {
+    const matrix_t matrix = {p, width, 1};
+    return matrix;
+}
+static inline matrix_t transposed(const void *p, int64_t width) {
+    const matrix_t matrix = {p, 1, width};
+    return matrix;
+}
+static inline matrix_t repeated(const void *row) {
+    const matrix_t matrix = {row, 0, 1};
+    return matrix;
+}
+static inline matrix_t zero_matrix(void) {
+    const matrix_t matrix = {0, 0, 1};
+    return matrix;
+}
+
 /* The kernels of one instruction set and one real type. */
 typedef struct {
     int64_t vector_bytes;
@@ -251,8 +274,7 @@ typedef struct {
     void (*pull)(const plan_t *, int64_t begin, int64_t end, void *gradient);
     void (*pull_tangent)(const plan_t *, void *gradient);
     /* single kernels */
-    void (*matmul)(int64_t n, int64_t m, int64_t k, const void *a, int64_t a_row, int64_t a_col, const void *b,
-                   int64_t b_row, const void *init, int64_t init_row, void *c, int64_t c_row);
+    void (*matmul)(int64_t n, int64_t m, int64_t k, matrix_t a, matrix_t b, matrix_t init, void *c, int64_t c_row);
     void (*transpose)(const void *a, int64_t rows, int64_t cols, void *out);
     void (*column_sums)(const void *a, int64_t rows, int64_t cols, void *out);
     void (*activation_forward)(int activation, const void *z, void *a, int64_t rows, int64_t m);

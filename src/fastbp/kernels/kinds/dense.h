@@ -12,7 +12,8 @@ static void dense_forward(const plan_t *p, const operation_t *op, int64_t lo, in
     if (op->argument) /* so few outputs that most lanes of a vector would be empty: W^T is read along its rows */
         narrow_matmul(hi - lo, W->cols, W->rows, x, W->rows, mirror_of(p, W), W->rows, b, z, W->cols);
     else
-        matmul(hi - lo, W->cols, W->rows, x, W->rows, 1, params_of(p, W), W->cols, b, 0, z, W->cols);
+        matmul(hi - lo, W->cols, W->rows, by_rows(x, W->rows), by_rows(params_of(p, W), W->cols), repeated(b), z,
+               W->cols);
 }
 
 /* forward: z = b + x W, so dx = dz W^T */
@@ -20,8 +21,8 @@ static void dense_backward(const plan_t *p, const operation_t *op, int64_t lo, i
     const block_t *W = blocks_of(p, op);
     real *dx = grad_of(p, op->input, lo);
     if (dx)
-        matmul(hi - lo, W->rows, W->cols, grad_of(p, op->output, lo), W->cols, 1, mirror_of(p, W), W->rows,
-               op->adds ? dx : NULL, W->rows, dx, W->rows);
+        matmul(hi - lo, W->rows, W->cols, by_rows(grad_of(p, op->output, lo), W->cols),
+               by_rows(mirror_of(p, W), W->rows), by_rows(op->adds ? dx : NULL, W->rows), dx, W->rows);
 }
 
 /* The tile of x^T dz; x and dz have n rows and all columns */
@@ -31,10 +32,10 @@ INLINE void weight_gradient(const block_t *W, const tile_t *tile, int narrow, pt
                     cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
     x += tile->row_begin, dz += tile->col_begin;
     if (narrow) { /* computed as dW^T = dz^T x */
-        matmul(cols, rows, n, dz, 1, W->cols, x, W->rows, NULL, 0, scratch, rows);
+        matmul(cols, rows, n, transposed(dz, W->cols), by_rows(x, W->rows), zero_matrix(), scratch, rows);
         transpose(scratch, rows, cols, rows, g, cols);
     } else {
-        matmul(rows, cols, n, x, 1, W->rows, dz, W->cols, add ? g : NULL, cols, g, cols);
+        matmul(rows, cols, n, transposed(x, W->rows), by_rows(dz, W->cols), by_rows(add ? g : NULL, cols), g, cols);
     }
 }
 
@@ -58,12 +59,13 @@ static void dense_tangent(const plan_t *p, const operation_t *op, int64_t lo, in
     const ptrdiff_t n = hi - lo;
     if (dir) {
         const real *db = op->n_blocks > 1 ? dir + W[1].offset : NULL;
-        matmul(n, W->cols, W->rows, value_of(p, op->input, lo), W->rows, 1, dir + W->offset, W->cols, db, 0, dz,
-               W->cols);
+        matmul(n, W->cols, W->rows, by_rows(value_of(p, op->input, lo), W->rows), by_rows(dir + W->offset, W->cols),
+               repeated(db), dz, W->cols);
         init = dz;
     }
     if (dx)
-        matmul(n, W->cols, W->rows, dx, W->rows, 1, params_of(p, W), W->cols, init, W->cols, dz, W->cols);
+        matmul(n, W->cols, W->rows, by_rows(dx, W->rows), by_rows(params_of(p, W), W->cols), by_rows(init, W->cols), dz,
+               W->cols);
     else if (!dir)
         memset(dz, 0, (size_t)(n * W->cols) * sizeof(real));
 }
@@ -76,9 +78,10 @@ static void dense_backward_tangent(const plan_t *p, const operation_t *op, int64
         return;
     const real *dir = (const real *)p->direction_mirrors + W->mirror;
     const ptrdiff_t n = hi - lo;
-    matmul(n, W->rows, W->cols, grad_tangent_of(p, op->output, lo), W->cols, 1, mirror_of(p, W), W->rows,
-           op->adds ? out : NULL, W->rows, out, W->rows);
-    matmul(n, W->rows, W->cols, grad_of(p, op->output, lo), W->cols, 1, dir, W->rows, out, W->rows, out, W->rows);
+    matmul(n, W->rows, W->cols, by_rows(grad_tangent_of(p, op->output, lo), W->cols), by_rows(mirror_of(p, W), W->rows),
+           by_rows(op->adds ? out : NULL, W->rows), out, W->rows);
+    matmul(n, W->rows, W->cols, by_rows(grad_of(p, op->output, lo), W->cols), by_rows(dir, W->rows),
+           by_rows(out, W->rows), out, W->rows);
 }
 
 /* dW = x^T dz, so its tangent is x^T d(dz) + dx^T dz */

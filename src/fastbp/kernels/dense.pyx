@@ -38,7 +38,8 @@ cdef void backward(bint is_double, void *delta, const void *X, const void *W, co
     kernels.activation_backward(activation, Z, A, delta, n, fan_out)
     # forward: Z = X W + b
     kernels.transpose(W, fan_in, fan_out, W_transposed)
-    kernels.matmul(n, fan_in, fan_out, by_rows(delta, fan_out), by_rows(W_transposed, fan_in), zero_matrix(), dX, fan_in)
+    kernels.matmul(n, fan_in, fan_out, by_rows(delta, fan_out), by_rows(W_transposed, fan_in), zero_matrix(), dX,
+                   fan_in)
     kernels.matmul(fan_in, fan_out, n, transposed(X, fan_in), by_rows(delta, fan_out), zero_matrix(), dW, fan_out)
     kernels.column_sums(delta, n, fan_out, db)
 

@@ -96,7 +96,7 @@ def test_state(cls, dtype):
     state = OptimizerState(cls(), 7, dtype, 0.5)
     assert [(s.shape, s.dtype) for s in state.state] == [((7,), dtype)] * N_STATES[cls.name]
     assert not any(s.any() for s in state.state)
-    assert (state.name, state.constants, state.t, state.learning_rate) == (cls.name, cls().constants, 0, 0.5)
+    assert (state.name, state.constants, state.n_steps, state.learning_rate) == (cls.name, cls().constants, 0, 0.5)
 
 
 def test_a_running_optimizer_keeps_its_constants():
@@ -112,8 +112,8 @@ def test_copies_of_the_state_are_independent(way):
     duplicate = way(state)
     assert duplicate.optimizer == state.optimizer
     duplicate.state[0][...] = 1
-    duplicate.t = 5
-    assert (state.t, state.state[0].any()) == (0, False)
+    duplicate.n_steps = 5
+    assert (state.n_steps, state.state[0].any()) == (0, False)
 
 
 def test_matches():

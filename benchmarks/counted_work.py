@@ -97,7 +97,7 @@ def step(workload, graph, params, loss):
     X, y = make_data(replace(workload, n_samples=workload.batch_size), "float32")
     targets = (y[:, None].astype(np.float32), None) if workload.is_binary else (None, y)
     data = Data(X, *targets, None, workload.trained_layer_sizes[-1])
-    program = Program(graph, params.dtype, TRAINING, raw=True, gathers=True)
+    program = Program(graph, params.dtype, TRAINING, raw=True, indexed=True)
     loop = TrainingLoop(Plan(program, params, loss, data, workload.batch_size))
     rows = np.random.RandomState(0).permutation(len(X))
     state = [np.zeros_like(params), np.zeros_like(params)]

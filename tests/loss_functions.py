@@ -54,13 +54,13 @@ class Pinball:
 class Recording:
     """A loss that records its arguments, and can call a function at its k-th call."""
 
-    def __init__(self, function, at=None, action=None):
-        self.function, self.at, self.action = function, at, action
+    def __init__(self, function, call_number=None, action=None):
+        self.function, self.call_number, self.action = function, call_number, action
         self.calls = []
 
     def __call__(self, y_true, raw_prediction, sample_weight):
         self.calls.append((y_true, raw_prediction, sample_weight))
-        if len(self.calls) == self.at:
+        if len(self.calls) == self.call_number:
             changed = self.action()
             if changed is not None:
                 return changed

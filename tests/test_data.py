@@ -289,7 +289,7 @@ def trained(data, rows, n_features):
     """The parameters after two epochs on some rows of the data."""
     network = Network([n_features, 2, 1], "tanh", dtype=np.float32, random_state=0)
     optimizer = OptimizerState(Adam(), network.n_params, network.dtype)
-    loop = network.training_loop(data, 3, gathers=True)
+    loop = network.training_loop(data, 3, indexed=True)
     optimizer.attach(loop, 0.0)
     loop.train(rows, None, 1.0, np.full(2, 0.1), np.empty(2))
     return network.params

@@ -352,9 +352,11 @@ def test_denormal_numbers_are_what_they_are_elsewhere(solver, n_threads, monkeyp
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_denormal_numbers_after_an_exception(solver):
     expected = halved_denormal()
-    for at in (1, 3):
+    for call_number in (1, 3):
         with pytest.raises(ZeroDivisionError):
-            MLPRegressor(Recording(squared_error, at, lambda: 1 / 0), **SMALL, solver=solver).fit(X, SCORE[:, 0])
+            MLPRegressor(Recording(squared_error, call_number, lambda: 1 / 0), **SMALL, solver=solver).fit(
+                X, SCORE[:, 0]
+            )
         assert halved_denormal() == expected
 
 

@@ -54,14 +54,14 @@ def assert_unchanged(model, before):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("at", [1, 3, 5])
-def test_an_exception_in_the_first_fit(solver, n_threads, at, monkeypatch):
+@pytest.mark.parametrize("call_number", [1, 3, 5])
+def test_an_exception_in_the_first_fit(solver, n_threads, call_number, monkeypatch):
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
-    model = MLPRegressor(Recording(squared_error, at, fail), **SMALL, solver=solver, n_threads=n_threads)
+    model = MLPRegressor(Recording(squared_error, call_number, fail), **SMALL, solver=solver, n_threads=n_threads)
     before, threads = sorted(vars(model)), count_threads()
     with pytest.raises(SeveralError, match="at the third call"):
         model.fit(X, Y)
-    assert len(model.loss.calls) == at
+    assert len(model.loss.calls) == call_number
     assert sorted(vars(model)) == before
     assert wait_for_threads(threads) <= threads
     # and a later fit is none the worse for it
@@ -79,7 +79,7 @@ def test_an_exception_in_the_first_fit(solver, n_threads, at, monkeypatch):
 def test_an_exception_leaves_a_fitted_estimator_as_it_was(Estimator, how, solver):
     function, y = (binary_log_loss, Y > 0) if Estimator is MLPClassifier else (squared_error, Y)
     model = Estimator(loss=Recording(function), **SMALL, solver=solver, warm_start=how == "warm_start").fit(X, y)
-    model.loss.at, model.loss.action = len(model.loss.calls) + 3, fail
+    model.loss.call_number, model.loss.action = len(model.loss.calls) + 3, fail
     before, predictions = record(model), model.predict(X)
     with pytest.raises(SeveralError):
         getattr(model, "partial_fit" if how == "partial_fit" else "fit")(X[:35], y[:35])
@@ -92,7 +92,7 @@ def test_an_exception_leaves_a_fitted_estimator_as_it_was(Estimator, how, solver
 
 def test_an_exception_in_the_first_partial_fit_after_lbfgs():
     model = MLPRegressor(Recording(squared_error), **SMALL, solver="lbfgs").fit(X, Y).set_params(solver="adam")
-    model.loss.at, model.loss.action = len(model.loss.calls) + 3, fail
+    model.loss.call_number, model.loss.action = len(model.loss.calls) + 3, fail
     before, predictions, generator = record(model), model.predict(X), model._random_state.get_state()[1].copy()
     with pytest.raises(SeveralError):
         model.partial_fit(X, Y)
@@ -114,18 +114,18 @@ def by_exception():
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_ctrl_c_keeps_the_last_whole_step(interrupt, solver, n_threads, monkeypatch):
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
-    at = 2 * STEPS + 2
-    function = Recording(squared_error, at, interrupt)
+    call_number = 2 * STEPS + 2
+    function = Recording(squared_error, call_number, interrupt)
     model = MLPRegressor(function, **SMALL, solver=solver, shuffle=False, n_threads=n_threads)
     threads = count_threads()
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
     assert wait_for_threads(threads) <= threads
-    assert len(function.calls) == at
+    assert len(function.calls) == call_number
     # the second batch of the third epoch was on its way with the weights that are left: the same but for the order of
     # a sum, while a step moves each weight by about 1e-3
     assert_allclose(function.calls[-1][1][:, 0], model.predict(X[16:32]), rtol=1e-12, atol=1e-14)
-    assert (model.n_iter_, model.t_, model._optimizer.n_steps) == (2, 2 * len(X), at - 1)
+    assert (model.n_iter_, model.t_, model._optimizer.n_steps) == (2, 2 * len(X), call_number - 1)
     assert len(model.loss_curve_) == 2
     # it continues with these weights
     model.loss = squared_error
@@ -141,7 +141,7 @@ def test_ctrl_c_in_partial_fit(Estimator, first):
     model = Estimator(loss=Recording(function, None, by_exception), **SMALL, shuffle=False)
     if not first:
         model.partial_fit(X, y, **classes)
-    model.loss.at = len(model.loss.calls) + 3
+    model.loss.call_number = len(model.loss.calls) + 3
     with pytest.raises(KeyboardInterrupt):
         model.partial_fit(X, y, **classes)
     # two steps of three: the third batch saw the weights that are left, and all that belongs to them is left, too
@@ -180,10 +180,10 @@ def test_a_gradient_that_is_not_finite_abandons_the_step(value, solver, where):
     function = Recording(squared_error, None, broken)
     model = MLPRegressor(function, **SMALL, solver=solver).fit(X, Y)
     before = record(model)
-    function.at = len(function.calls) + 2
+    function.call_number = len(function.calls) + 2
     with pytest.raises(ValueError, match=r"The loss diverged in epoch 1 with learning rate 0\.001"):
         getattr(model, where)(X, Y)
-    assert len(function.calls) == function.at
+    assert len(function.calls) == function.call_number
     assert_unchanged(model, before)
 
 
@@ -193,12 +193,12 @@ def test_a_gradient_that_is_not_finite_with_early_stopping(value):
         return np.zeros(16), np.full((16, 1), value)
 
     # 32 rows are left to train on; after the first epoch the function is also asked for the loss on the others
-    at = 3 * 2 + 1 + 1
-    function = Recording(squared_error, at, broken)
+    call_number = 3 * 2 + 1 + 1
+    function = Recording(squared_error, call_number, broken)
     model = MLPRegressor(function, **SMALL, early_stopping=True, validation_fraction=0.2)
     with pytest.warns(ConvergenceWarning, match="diverged in epoch 4 .* the best validation score are kept"):
         model.fit(X, Y)
-    assert len(function.calls) == at
+    assert len(function.calls) == call_number
     assert np.isfinite(model.predict(X)).all()
     assert np.isnan(model.validation_scores_).tolist() == [False, False, False, True]
 

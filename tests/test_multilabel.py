@@ -46,15 +46,15 @@ def test_rows_that_do_not_exist():
 
 
 @both_dtypes
-@pytest.mark.parametrize("gathers", [False, True])
-def test_steps_are_those_of_a_dense_matrix(gathers, dtype):
+@pytest.mark.parametrize("indexed", [False, True])
+def test_steps_are_those_of_a_dense_matrix(indexed, dtype):
     trained = []
     for targets in (Y.astype(dtype), indicator_csr(Y)):
         network = make_network(dtype=dtype)
         data = make_data(X.astype(dtype), targets, np.arange(1.0, N + 1), N_LABELS, network.dtype)
-        rows = np.random.default_rng(1).permutation(N) if gathers else None
+        rows = np.random.default_rng(1).permutation(N) if indexed else None
         optimizer, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(3)
-        loop = network.training_loop(data, 16, gathers=gathers)
+        loop = network.training_loop(data, 16, indexed=indexed)
         optimizer.attach(loop, 0.1)
         loop.train(rows, None, 1.0, np.full(3, 0.01), losses)
         trained.append((network.params, losses))

@@ -140,7 +140,7 @@ def epochs(network, X, y, weight=None, optimizer=None, batch_size=150, rates=(0.
     """The losses of some epochs."""
     data = make_data(X, y, weight, network.n_outputs, network.dtype)
     state = OptimizerState(optimizer or Adam(), network.n_params, network.dtype)
-    loop = network.training_loop(data, batch_size, gathers=seed is not None, n_threads=n_threads)
+    loop = network.training_loop(data, batch_size, indexed=seed is not None, n_threads=n_threads)
     losses = np.full(len(rates), np.nan)
     rows = None if seed is None else np.arange(data.n_rows)
     random_state = None if seed is None else np.random.RandomState(seed)

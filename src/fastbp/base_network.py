@@ -123,22 +123,22 @@ class BaseNetwork:
         blocks = sorted(self.graph.blocks, key=lambda block: block.offset)
         return {b.name: flat[b.offset : b.offset + b.size].reshape(b.shape) for b in blocks}
 
-    def program(self, purpose, raw=False, sparse=False, gathers=False):
+    def program(self, purpose, raw=False, sparse=False, indexed=False):
         """The network's graph compiled for a purpose; kept for later calls.
 
         Parameters
         ----------
-        purpose, raw, sparse, gathers
+        purpose, raw, sparse, indexed
             As for `fastbp.kernels.program.Program`.
 
         Returns
         -------
         Program
         """
-        key = (purpose, raw, sparse, gathers)
+        key = (purpose, raw, sparse, indexed)
         found = self._programs.get(key)
         if found is None:  # two threads may compile one each, which are alike
-            found = Program(self.graph, self.dtype, purpose, raw=raw, sparse=sparse, gathers=gathers)
+            found = Program(self.graph, self.dtype, purpose, raw=raw, sparse=sparse, indexed=indexed)
             self._programs[key] = found
         return found
 

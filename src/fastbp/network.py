@@ -118,7 +118,7 @@ class Network(BaseNetwork):
         if initializer is not None:
             self.initialize(random_state, initializer)
 
-    def training_loop(self, data, batch_size, gathers=False, n_threads=None, team=None):
+    def training_loop(self, data, batch_size, indexed=False, n_threads=None, team=None):
         """The training loop of the network on a data set, which also gives the full-batch gradient.
 
         Parameters
@@ -126,7 +126,7 @@ class Network(BaseNetwork):
         data : Data
         batch_size : int
             The largest batch; of a full-batch gradient, the rows that go through the net at once.
-        gathers : bool
+        indexed : bool
             Whether batches are picked through an index (else they are slices of the data).
         n_threads : int or None
             At most so many threads; None for the network's `n_threads`.
@@ -145,7 +145,7 @@ class Network(BaseNetwork):
             n_threads = team.n_threads
         if callable(self.loss):
             self.kernel_loss.check_weights(data)
-        program = self.program(TRAINING, self.gives_loss_raw_output, data.is_sparse, gathers)
+        program = self.program(TRAINING, self.gives_loss_raw_output, data.is_sparse, indexed)
         loss, constants = self.kernel_loss, self.loss_constants
         plan = Plan(program, self._params, loss, data, batch_size, n_threads, constants, self.n_targets)
         return TrainingLoop(plan, team)

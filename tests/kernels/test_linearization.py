@@ -47,10 +47,10 @@ class Problem:
         self.dA, self.dA_tangent = rng.normal(size=(2, n, sizes[-1])).astype(dtype)
         self.mirrors = mirrors_of(self.program, self.params)
         self.direction_mirrors = mirrors_of(self.program, self.direction)
-        self.at = self.linearization()
-        self.raw = self.linearization(program=Program(self.graph, dtype, DERIVATIVES, raw=True))
+        self.linearization = self.linearize()
+        self.raw = self.linearize(program=Program(self.graph, dtype, DERIVATIVES, raw=True))
 
-    def linearization(self, X=None, params=None, program=None):
+    def linearize(self, X=None, params=None, program=None):
         program = self.program if program is None else program
         params = self.params if params is None else params
         X = self.X if X is None else X
@@ -102,12 +102,12 @@ def test_twins_of_wide_layers(dtype):
 def check_twins(problem):
     dtype = problem.params.dtype
     A, Z = problem.twin_forward()
-    close(problem.at.output, A[-1], dtype)
+    close(problem.linearization.output, A[-1], dtype)
     close(problem.raw.output, Z[-1], dtype)
     J = reference.jacobian(*problem.split(problem.params), problem.X.astype(np.float64), problem.activations)
-    close(problem.at.push(problem.dX), np.einsum("nkj,nj->nk", J, problem.dX), dtype)
+    close(problem.linearization.push(problem.dX), np.einsum("nkj,nj->nk", J, problem.dX), dtype)
     dX, gradient = np.empty_like(problem.X), np.ones_like(problem.params)
-    problem.at.pull(problem.dA, gradient, dX)
+    problem.linearization.pull(problem.dA, gradient, dX)
     close(dX, np.einsum("nk,nkj->nj", problem.dA, J), dtype)
     gradients, dA = ([], []), problem.dA.astype(np.float64)
     coefs, _ = problem.split(problem.params)
@@ -124,20 +124,22 @@ def check_twins(problem):
 def test_finite_differences_of_the_products(name):
     problem = Problem((4, 5, 3, 2), name)
 
-    def at(t):
-        return problem.linearization(params=problem.params + t * problem.direction)
+    def moved(t):
+        return problem.linearize(params=problem.params + t * problem.direction)
 
     def gradient(t):
         total = np.zeros_like(problem.params)
-        at(t).pull(problem.dA + t * problem.dA_tangent, total)
+        moved(t).pull(problem.dA + t * problem.dA_tangent, total)
         return total
 
     # a gradient's move along the direction is the tangent; central differences: 1e-12 of curvature, 1e-16 / 1e-6
-    change = problem.at.push_parameters(problem.direction, problem.direction_mirrors)
+    change = problem.linearization.push_parameters(problem.direction, problem.direction_mirrors)
     scale = max(1.0, np.abs(change).max())
-    assert_allclose(change, (at(1e-6).output - at(-1e-6).output) / 2e-6, rtol=1e-6, atol=1e-8 * scale)
+    assert_allclose(change, (moved(1e-6).output - moved(-1e-6).output) / 2e-6, rtol=1e-6, atol=1e-8 * scale)
     found = np.zeros_like(problem.params)
-    problem.at.pull_tangent(problem.dA, problem.dA_tangent, problem.direction, problem.direction_mirrors, found)
+    problem.linearization.pull_tangent(
+        problem.dA, problem.dA_tangent, problem.direction, problem.direction_mirrors, found
+    )
     scale = max(1.0, np.abs(found).max())
     assert_allclose(found, (gradient(1e-6) - gradient(-1e-6)) / 2e-6, rtol=1e-6, atol=1e-8 * scale)
 
@@ -148,8 +150,10 @@ def test_tangent_twin(sizes, n, dtype):
     problem = Problem(sizes, "silu", dtype, n)
     found, y = np.ones_like(problem.params), problem.dA
     # squared error: dA = a - y, whose change is that of a
-    change = problem.at.push_parameters(problem.direction, problem.direction_mirrors)
-    problem.at.pull_tangent(problem.at.output - y, change, problem.direction, problem.direction_mirrors, found)
+    change = problem.linearization.push_parameters(problem.direction, problem.direction_mirrors)
+    problem.linearization.pull_tangent(
+        problem.linearization.output - y, change, problem.direction, problem.direction_mirrors, found
+    )
     products = reference.hvp(
         *problem.split(problem.params),
         problem.X.astype(np.float64),
@@ -166,18 +170,18 @@ def test_tangent_twin(sizes, n, dtype):
 def test_a_gradient_by_the_raw_output(name):
     problem = Problem((4, 5, 3), name)
     z, dA, dA_tangent = problem.raw.output, problem.dA, problem.dA_tangent
-    a = problem.at.output
+    a = problem.linearization.output
     direction, mirrors = problem.direction, problem.direction_mirrors
     delta = np.ascontiguousarray(reference.ACTIVATIONS[name][1](z, a, dA))
     by_output, by_raw_output = np.zeros((2, *problem.params.shape))
-    problem.at.pull(dA, by_output)
+    problem.linearization.pull(dA, by_output)
     problem.raw.pull(delta, by_raw_output)
     close(by_raw_output, by_output, np.float64)
     # and their tangents
     dz = problem.raw.push_parameters(direction, mirrors).copy()
     delta_tangent = np.ascontiguousarray(reference.BACKWARD_TANGENTS[name](z, dz, dA, dA_tangent))
     by_output, by_raw_output = np.zeros((2, *problem.params.shape))
-    problem.at.pull_tangent(dA, dA_tangent, direction, mirrors, by_output)
+    problem.linearization.pull_tangent(dA, dA_tangent, direction, mirrors, by_output)
     problem.raw.pull_tangent(delta, delta_tangent, direction, mirrors, by_raw_output)
     close(by_raw_output, by_output, np.float64)
 
@@ -185,11 +189,11 @@ def test_a_gradient_by_the_raw_output(name):
 @both_dtypes
 def test_rows_do_not_depend_on_each_other(dtype):
     problem = Problem((9, 12, 5), "gelu", dtype, n=40)
-    pushed, pulled = problem.at.push(problem.dX).copy(), np.empty_like(problem.X)
-    problem.at.pull(problem.dA, dX=pulled)
+    pushed, pulled = problem.linearization.push(problem.dX).copy(), np.empty_like(problem.X)
+    problem.linearization.pull(problem.dA, dX=pulled)
     for rows in (slice(i, i + k) for i in range(18) for k in (1, 3, 8, 21)):
-        part = problem.linearization(problem.X[rows])
-        assert_array_equal(part.output, problem.at.output[rows])
+        part = problem.linearize(problem.X[rows])
+        assert_array_equal(part.output, problem.linearization.output[rows])
         assert_array_equal(part.push(problem.dX[rows]), pushed[rows])
         dX = np.empty_like(problem.X[rows])
         part.pull(problem.dA[rows], dX=dX)
@@ -202,15 +206,15 @@ def test_what_is_read_is_not_written_to():
     kept = {name: getattr(problem, name).copy() for name in names}
     for name in names:
         getattr(problem, name).flags.writeable = False
-    at = Linearization(problem.program, problem.params, problem.mirrors, Data(problem.X))
-    output = at.output.copy()
-    at.push(problem.dX)
-    at.pull(problem.dA, np.zeros_like(problem.params), np.empty_like(problem.X))
+    linearization = Linearization(problem.program, problem.params, problem.mirrors, Data(problem.X))
+    output = linearization.output.copy()
+    linearization.push(problem.dX)
+    linearization.pull(problem.dA, np.zeros_like(problem.params), np.empty_like(problem.X))
     tangents = (problem.dA, problem.dA_tangent, problem.direction, problem.direction_mirrors)
-    at.pull_tangent(*tangents, np.zeros_like(problem.params))
+    linearization.pull_tangent(*tangents, np.zeros_like(problem.params))
     for name in names:
         assert_array_equal(getattr(problem, name), kept[name])
-    assert_array_equal(at.output, output)
+    assert_array_equal(linearization.output, output)
 
 
 def arguments(problem):
@@ -235,21 +239,21 @@ def arguments(problem):
 )
 def test_arrays_that_a_pointer_could_not_bear(method, name):
     problem = Problem((4, 5, 3), "tanh")
-    problem.at.push_parameters(problem.direction, problem.direction_mirrors)
+    problem.linearization.push_parameters(problem.direction, problem.direction_mirrors)
     names = {"push": ("dX",), "push_parameters": TANGENT[2:4], "pull": PULL, "pull_tangent": TANGENT}[method]
     fitting = {k: v for k, v in arguments(problem).items() if k in names}
-    getattr(problem.at, method)(**fitting)
+    getattr(problem.linearization, method)(**fitting)
     array = fitting[name]
     for wrong in (array[:-1], array.astype(np.float32), array[None]):
         with pytest.raises(ValueError, match=rf"^{name} must be float64 of shape \({array.shape[0]},.*, got "):
-            getattr(problem.at, method)(**{**fitting, name: wrong})
+            getattr(problem.linearization, method)(**{**fitting, name: wrong})
 
 
 def test_a_forward_pass_over_arrays_that_do_not_fit():
     problem = Problem((4, 5, 3), "tanh")
     for X in (problem.X[:, 1:].copy(), problem.X.astype(np.float32)):
         with pytest.raises(ValueError, match="X must be dense, float64, of 4 features; got"):
-            problem.linearization(X)
+            problem.linearize(X)
     with pytest.raises(ValueError, match=r"mirrors must be float64 of shape \(\d+,\), got float64 of "):
         Linearization(problem.program, problem.params, problem.mirrors[1:], Data(problem.X))
     with pytest.raises(ValueError, match=r"params must be float64 of shape \(43,\), got float64 of \(42,\)"):

@@ -221,10 +221,10 @@ def test_prediction_uses_buffers_again():
 
 def test_the_input_is_gathered_into_a_buffer():
     for purpose in PURPOSES:
-        program = compiled([Dense(3), Dense(2)], purpose, gathers=True)
+        program = compiled([Dense(3), Dense(2)], purpose, indexed=True)
         assert program.nodes[0]["value"] >= 0
         run_forward(program)
-    assert compiled([Dense(3), Dense(2)], sparse=True, gathers=True).nodes[0]["value"] == -1
+    assert compiled([Dense(3), Dense(2)], sparse=True, indexed=True).nodes[0]["value"] == -1
 
 
 # Blocks and operations
@@ -284,7 +284,7 @@ def test_numbers_of_a_program():
 
 
 def test_a_sparse_program():
-    program = compiled([Dense(5, "tanh"), Dense(2)], sparse=True, gathers=True)
+    program = compiled([Dense(5, "tanh"), Dense(2)], sparse=True, indexed=True)
     names = [list(KINDS)[kind] for kind in program.operations["kind"]]
     assert names == ["dense_sparse", "activation", "dense", "activation"]
     assert program.is_sparse

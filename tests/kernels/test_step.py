@@ -132,7 +132,7 @@ def train(network, X, Y, weight, update="sgd", batch_size=7, seed=None, patience
     optimizer = OptimizerState(cls(**constants), network.n_params, network.dtype)
     data = make_data(X, Y, weight, network.n_outputs, network.dtype)
     rows, random_state = (None, None) if seed is None else (np.arange(N), np.random.RandomState(seed))
-    loop = network.training_loop(data, batch_size, gathers=rows is not None)
+    loop = network.training_loop(data, batch_size, indexed=rows is not None)
     losses = np.full(len(rates), np.nan)
     optimizer.attach(loop, network.alpha)
     done, status = loop.train(rows, random_state, 1.0, rates, losses, patience)
@@ -274,7 +274,7 @@ def test_the_lock_is_held_while_rows_are_shuffled():
 
     X, Y, _, network = problem("identity")
     optimizer = OptimizerState(SGD(), network.n_params, network.dtype)
-    loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7, gathers=True)
+    loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7, indexed=True)
     rows = np.arange(N)
     optimizer.attach(loop, 0.0)
     loop.train(rows, np.random.RandomState(0), 1.0, RATES, np.empty(4), None, Lock())
@@ -310,7 +310,7 @@ def test_changing_between_team_and_one_thread_changes_nothing(dtype, n_rows, mon
 
     def trained(n_threads):
         network = Network([6, 9, 2], dtype=dtype, random_state=0, n_threads=n_threads, alpha=1e-3)
-        loop = network.training_loop(make_data(X, y, None, 2, network.dtype), 160, gathers=True)
+        loop = network.training_loop(make_data(X, y, None, 2, network.dtype), 160, indexed=True)
         tuner = loop.tuner
         tuner.trial_seconds = tuner.decision_seconds = tuner.longest_decision = 0.0
         optimizer, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(40)

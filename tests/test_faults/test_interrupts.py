@@ -345,7 +345,7 @@ def sliced_problem(case, dtype):
 def sliced(network, data, update="adam", n_threads=1, batch_size=150, epochs=4, seed=2):
     """(status, losses, capacity) of some epochs."""
     optimizer, losses = OptimizerState(OPTIMIZERS[update](), network.n_params, network.dtype), np.full(epochs, np.nan)
-    loop = network.training_loop(data, batch_size, gathers=True, n_threads=n_threads)
+    loop = network.training_loop(data, batch_size, indexed=True, n_threads=n_threads)
     rows, random_state = np.arange(data.n_rows), np.random.RandomState(seed)
     optimizer.attach(loop, 0.1)
     _, status = loop.train(rows, random_state, 1.0, np.full(epochs, 0.01), losses)

@@ -93,11 +93,11 @@ cdef class Linearization:
         set_loss_constants(&self.c.loss, loss_constants)
         self.c.params, self.c.mirrors = <void *> address(params), <void *> address(mirrors)
         self.c.n = self.c.capacity = self.c.row_block = data.n_rows
-        self.c.values = self.room("values", program.value_columns)
+        self.c.values = self.buffer("values", program.value_columns)
         with nogil:
             self.kernels.forward_rows(&self.c, 0, self.c.n)
 
-    cdef void *room(self, name, int64_t columns) except? NULL:
+    cdef void *buffer(self, name, int64_t columns) except? NULL:
         """A buffer of so many numbers for every row, made when it is first needed."""
         if name not in self.buffers:
             self.buffers[name] = np.empty(columns * self.c.capacity, self.program.dtype)
@@ -192,7 +192,7 @@ cdef class Linearization:
             kind = self.program.c.operations[i].kind
             if self.kernels.kinds[kind].tangent == NULL:
                 raise ValueError(f"the operation {KIND_NAMES[kind]} has no forward-mode derivative")
-        self.c.tangents = self.room("tangents", self.program.tangent_columns)
+        self.c.tangents = self.buffer("tangents", self.program.tangent_columns)
         with nogil:
             self.kernels.push(&self.c)
         return self.view("tangents", "tangent", self.program.c.output)
@@ -214,7 +214,7 @@ cdef class Linearization:
             Whether to keep the gradients by all nodes for `grad`; the program must be one for INSPECTION.
         """
         self.check_like_output("dA", dA)
-        self.c.grads = self.room("grads", self.program.grad_columns)
+        self.c.grads = self.buffer("grads", self.program.grad_columns)
         self.view("grads", "grad", self.program.c.output)[...] = dA
         self.pull_gradients(gradient, dX, keep)
 
@@ -233,8 +233,8 @@ cdef class Linearization:
         self.c.loss.target_width = self.data.n_outputs
         self.row_losses = np.empty(self.c.n)
         self.c.row_loss = <double *> address(self.row_losses, True)
-        self.c.targets = self.room("targets", self.c.loss.target_width)
-        self.c.grads = self.room("grads", self.program.grad_columns)
+        self.c.targets = self.buffer("targets", self.c.loss.target_width)
+        self.c.grads = self.buffer("grads", self.program.grad_columns)
 
     def pull_gradients(self, gradient, dX, bint keep):
         """Pull the gradient that the output node has."""
@@ -306,5 +306,5 @@ cdef class Linearization:
             if self.kernels.kinds[kind].backward_tangent == NULL:
                 raise ValueError(f"the operation {KIND_NAMES[kind]} has no second derivative")
         self.push_parameters(direction, direction_mirrors)
-        self.c.grads = self.room("grads", self.program.grad_columns)
-        self.c.grad_tangents, self.c.input_grad = self.room("grad_tangents", self.program.grad_columns), NULL
+        self.c.grads = self.buffer("grads", self.program.grad_columns)
+        self.c.grad_tangents, self.c.input_grad = self.buffer("grad_tangents", self.program.grad_columns), NULL

@@ -19,5 +19,5 @@ cdef class Program:
     cdef readonly int64_t mirror_size
     cdef readonly bint is_sparse
     cdef readonly bint is_raw
-    cdef readonly bint gathers
+    cdef readonly bint is_indexed
     cdef readonly object purpose

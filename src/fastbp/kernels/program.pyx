@@ -112,7 +112,7 @@ cdef class Program:
         Whether the output is the one before the output activation.
     sparse : bool
         Whether the input comes in compressed sparse rows. ValueError unless dense operations alone read it.
-    gathers : bool
+    indexed : bool
         Whether the rows of the input are gathered into a buffer (else they are a slice of the data).
 
     Attributes
@@ -125,10 +125,10 @@ cdef class Program:
         Numbers in the copies of W^T.
     """
 
-    def __init__(self, graph, dtype, purpose, *, bint raw=False, bint sparse=False, bint gathers=False):
+    def __init__(self, graph, dtype, purpose, *, bint raw=False, bint sparse=False, bint indexed=False):
         self.graph, self.dtype = graph, np.dtype(dtype)
         self.kernels = kernels_for(self.dtype == np.float64)
-        self.is_raw, self.is_sparse, self.gathers, self.purpose = raw, sparse, gathers, purpose
+        self.is_raw, self.is_sparse, self.is_indexed, self.purpose = raw, sparse, indexed, purpose
         self.check_purpose(TRAINING, PREDICTION, DERIVATIVES, INSPECTION)
         operations = list(graph.operations)
         if raw:
@@ -142,7 +142,7 @@ cdef class Program:
                 f"a sparse X can be read by Dense layers only, and here {', '.join(sorted(others))} reads it too; "
                 "use X.toarray()"
             )
-        nodes = self.place_nodes(operations, output, purpose, gathers and not sparse)
+        nodes = self.place_nodes(operations, output, purpose, indexed and not sparse)
         self.place_blocks(operations, purpose)
         self.place_operations(operations, output, purpose)
         self.nodes = structs(nodes, NODE)
@@ -159,7 +159,7 @@ cdef class Program:
         if self.purpose not in purposes:
             raise ValueError(f"the purpose of the program must be {' or '.join(purposes)}, got {self.purpose!r}")
 
-    def place_nodes(self, operations, output, purpose, gathers):
+    def place_nodes(self, operations, output, purpose, indexed):
         """Rows of NODE."""
         widths = dict(enumerate(self.graph.widths))
         readers = Counter(node for op in operations for node in (op.input, op.input2) if node >= 0)
@@ -173,7 +173,7 @@ cdef class Program:
                         shares_value[op.output] = shares_value.get(op.input, op.input)
         used = [op.output for op in operations]
         everything = {node: widths[node] for node in used}
-        values, self.value_columns = self.place_values(operations, output, purpose, shares_value, gathers)
+        values, self.value_columns = self.place_values(operations, output, purpose, shares_value, indexed)
         grads = tangents = {}
         if purpose == TRAINING or purpose == INSPECTION:
             owned = {node: width for node, width in everything.items() if node not in shares_grad}
@@ -192,11 +192,11 @@ cdef class Program:
             for node, width in widths.items()
         ]
 
-    def place_values(self, operations, output, purpose, shares, gathers):
+    def place_values(self, operations, output, purpose, shares, indexed):
         """Places of the values of the nodes that have a buffer of their own."""
         widths = self.graph.widths
         owned = {op.output: widths[op.output] for op in operations if op.output not in shares}
-        if gathers:
+        if indexed:
             owned = {0: widths[0], **owned}
         if purpose != PREDICTION:
             return place_all(owned)

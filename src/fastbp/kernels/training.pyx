@@ -322,9 +322,9 @@ cdef class TrainingLoop:
 
     def bind_rows(self, rows):
         """Have batches picked by these row numbers, or, with None, taken as they stand; ValueError for wrong ones."""
-        gathers = self.plan.program.gathers
-        if (rows is not None) != gathers:
-            raise ValueError(f"rows must be {'an array' if gathers else 'None'}: the program was compiled for that")
+        indexed = self.plan.program.is_indexed
+        if (rows is not None) != indexed:
+            raise ValueError(f"rows must be {'an array' if indexed else 'None'}: the program was compiled for that")
         if rows is None:
             self.plan.c.rows = NULL
             return

@@ -107,7 +107,7 @@ class Trainer:
 
     def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock):
         """`run`, whatever is raised."""
-        loop = self.network.training_loop(data, batch_size, gathers=rows is not None)
+        loop = self.network.training_loop(data, batch_size, indexed=rows is not None)
         team = loop.team if loop.team.n_threads > 1 else None
         n_rows = data.n_rows if rows is None else len(rows)
         history, optimizer, stopping = self.history, self.optimizer, self.stopping

@@ -70,6 +70,7 @@ class BaseNetwork:
             n_features = checked_n_features(n_features)
             layers = deepcopy(check_layers("layers", layers))
             self._definition = {"layers": layers, "n_features": n_features}
+        self._definition["output_activation"] = name_of(output_activation)
         self.layers = tuple(layers)
         self.graph = graph_of(self.layers, n_features, name_of(output_activation))
         # what decides the bound of the initial parameters
@@ -273,7 +274,6 @@ class BaseNetwork:
     def __getstate__(self):
         # everything else follows from these: what a pickle tells is checked as what a user tells
         settings = {name: getattr(self, name) for name in ("loss", "alpha", "dtype", "n_threads")}
-        settings["output_activation"] = self.graph.output_activation
         return note_version({**self._definition, **settings, "params": self._params})
 
     def __setstate__(self, state):

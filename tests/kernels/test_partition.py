@@ -1,0 +1,143 @@
+"""How a step is dealt out: tiles, slots and shares; `partition.py`."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from fastbp import Network
+from fastbp.kernels.dispatch import table_facts
+from fastbp.kernels.partition import (
+    LARGE_COLUMNS,
+    LARGE_ROWS,
+    SLOTS,
+    TILE_PARAMETERS,
+    TILE_ROWS,
+    ceil_div,
+    n_slots_for,
+    shares_of,
+    sizes_of,
+    tiles_of,
+    whole_blocks,
+)
+from fastbp.kernels.program import TRAINING
+from fastbp.layers import Dense, Residual, Scale
+from layer_cases import STACKS, random_stack
+
+BLOCK_ROWS = table_facts(np.float32)["block_rows"]
+CASES = {
+    **STACKS,
+    "at the edge of large": (LARGE_ROWS, [Dense(LARGE_COLUMNS), Dense(LARGE_COLUMNS + 1), Dense(2 * LARGE_COLUMNS)]),
+    "very narrow": (3000, [Dense(1)]),
+    "very wide": (1, [Dense(3000), Scale(), Dense(1)]),
+    **{f"random {seed}": random_stack(seed) for seed in range(20)},
+}
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+def program(case, dtype=np.float32, sparse=False):
+    n_features, layers = CASES[case] if isinstance(case, str) else case
+    network = Network(layers=layers, n_features=n_features, dtype=dtype, initializer=None)
+    return network.program(TRAINING, sparse=sparse)
+
+
+def counts(tiles, compiled):
+    """How often each parameter is covered."""
+    found = np.zeros(compiled.graph.n_params, int)
+    for tile in tiles:
+        block = compiled.graph.blocks[tile["block"]]
+        assert 0 <= tile["begin"] < tile["end"] <= block.rows
+        assert 0 <= tile["left"] < tile["right"] <= block.cols
+        part = found[block.offset : block.offset + block.size].reshape(block.rows, block.cols)
+        part[tile["begin"] : tile["end"], tile["left"] : tile["right"]] += 1
+    return found
+
+
+@pytest.mark.parametrize("has_slots", [False, True])
+@every_case
+def test_tiles_cover_every_parameter_once(case, has_slots):
+    compiled = program(case)
+    tiles = tiles_of(compiled, has_slots)
+    assert (counts(tiles, compiled) == 1).all()
+    assert sizes_of(tiles).sum() == compiled.graph.n_params
+    for tile in tiles:
+        block = compiled.graph.blocks[tile["block"]]
+        assert tile["begin"] % TILE_ROWS == 0  # no register block is cut
+        is_whole = (tile["left"], tile["right"]) == (0, block.cols)
+        # slots are summed in runs of whole rows
+        assert is_whole or (not has_slots and block.rows >= LARGE_ROWS and block.cols > LARGE_COLUMNS)
+        if is_whole and tile["end"] < block.rows:
+            assert sizes_of(tile) >= TILE_PARAMETERS
+
+
+def test_only_large_blocks_are_cut_into_columns():
+    tiles = tiles_of(program("at the edge of large"), False)
+    assert (tiles[tiles["block"] == 0]["left"] == 0).all()
+    for block, width in ((2, LARGE_COLUMNS + 1), (4, 2 * LARGE_COLUMNS)):
+        own = tiles[tiles["block"] == block]
+        assert set(own["left"]) == {0, LARGE_COLUMNS}
+        assert own["right"].max() == width
+        assert (own["end"] - own["begin"]).max() == LARGE_ROWS
+
+
+def test_the_columns_of_sparse_data_are_not_cut():
+    compiled = program((LARGE_ROWS, [Dense(2 * LARGE_COLUMNS), Dense(2)]), sparse=True)
+    tiles = tiles_of(compiled, False)
+    assert (counts(tiles, compiled) == 1).all()
+    assert (tiles["left"] == 0).all()
+
+
+@every_case
+def test_whole_blocks(case):
+    compiled = program(case)
+    tiles = whole_blocks(compiled)
+    assert tiles["block"].tolist() == list(range(len(compiled.blocks)))
+    assert (counts(tiles, compiled) == 1).all()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 8, 50])
+@every_case
+def test_shares(case, n_threads):
+    tiles = tiles_of(program(case), False)
+    shares = shares_of(tiles, n_threads)
+    assert (shares.shape, shares.dtype) == ((n_threads + 1,), np.int64)
+    assert (shares[0], shares[-1]) == (0, len(tiles))
+    assert (np.diff(shares) >= 0).all()
+    sizes = sizes_of(tiles)
+    work = [sizes[begin:end].sum() for begin, end in pairwise(shares)]
+    assert sum(work) == sizes.sum()
+    assert max(work) <= sizes.sum() / n_threads + 2 * sizes.max()
+
+
+# Slots
+
+
+def test_slots_are_for_small_networks_and_large_batches():
+    fewest = SLOTS * 4 * BLOCK_ROWS
+    compiled = program("slots")
+    assert n_slots_for(compiled, 200, BLOCK_ROWS) == SLOTS
+    assert n_slots_for(compiled, fewest - 1, BLOCK_ROWS) == 0
+    assert n_slots_for(program("wide"), 10_000, BLOCK_ROWS) == 0
+    # more parameters than numbers are exchanged
+    n_params = compiled.graph.n_params
+    exchanged = 6 + 2 * (9 + 9 + 2)
+    needed = ceil_div(SLOTS * n_params, exchanged)
+    assert n_slots_for(compiled, max(needed, fewest), BLOCK_ROWS) == SLOTS
+    if needed > fewest:
+        assert n_slots_for(compiled, needed - 1, BLOCK_ROWS) == 0
+
+
+def test_sparse_data_have_no_slots():
+    case = (6, [Dense(9, "tanh"), Dense(2)])
+    assert n_slots_for(program(case), 1000, BLOCK_ROWS) == SLOTS
+    assert n_slots_for(program(case, sparse=True), 1000, BLOCK_ROWS) == 0
+
+
+@pytest.mark.parametrize(("a", "b", "expected"), [(0, 3, 0), (1, 3, 1), (3, 3, 1), (4, 3, 2), (7, 1, 7)])
+def test_ceil_div(a, b, expected):
+    assert ceil_div(a, b) == expected
+
+
+def test_residuals_are_no_parameters():
+    plain, residual = program((4, [Dense(4)])), program((4, [Residual([Dense(4)])]))
+    assert tiles_of(plain, False).tolist() == tiles_of(residual, False).tolist()

@@ -46,10 +46,10 @@ def counts(tiles, compiled):
     found = np.zeros(compiled.graph.n_params, int)
     for tile in tiles:
         block = compiled.graph.blocks[tile["block"]]
-        assert 0 <= tile["begin"] < tile["end"] <= block.rows
-        assert 0 <= tile["left"] < tile["right"] <= block.cols
+        assert 0 <= tile["row_begin"] < tile["row_end"] <= block.rows
+        assert 0 <= tile["col_begin"] < tile["col_end"] <= block.cols
         part = found[block.offset : block.offset + block.size].reshape(block.rows, block.cols)
-        part[tile["begin"] : tile["end"], tile["left"] : tile["right"]] += 1
+        part[tile["row_begin"] : tile["row_end"], tile["col_begin"] : tile["col_end"]] += 1
     return found
 
 
@@ -62,29 +62,29 @@ def test_tiles_cover_every_parameter_once(case, has_slots):
     assert sizes_of(tiles).sum() == compiled.graph.n_params
     for tile in tiles:
         block = compiled.graph.blocks[tile["block"]]
-        assert tile["begin"] % TILE_ROWS == 0  # no register block is cut
-        is_whole = (tile["left"], tile["right"]) == (0, block.cols)
+        assert tile["row_begin"] % TILE_ROWS == 0  # no register block is cut
+        is_whole = (tile["col_begin"], tile["col_end"]) == (0, block.cols)
         # slots are summed in runs of whole rows
         assert is_whole or (not has_slots and block.rows >= LARGE_ROWS and block.cols > LARGE_COLUMNS)
-        if is_whole and tile["end"] < block.rows:
+        if is_whole and tile["row_end"] < block.rows:
             assert sizes_of(tile) >= TILE_PARAMETERS
 
 
 def test_only_large_blocks_are_cut_into_columns():
     tiles = tiles_of(program("at the edge of large"), False)
-    assert (tiles[tiles["block"] == 0]["left"] == 0).all()
+    assert (tiles[tiles["block"] == 0]["col_begin"] == 0).all()
     for block, width in ((2, LARGE_COLUMNS + 1), (4, 2 * LARGE_COLUMNS)):
         own = tiles[tiles["block"] == block]
-        assert set(own["left"]) == {0, LARGE_COLUMNS}
-        assert own["right"].max() == width
-        assert (own["end"] - own["begin"]).max() == LARGE_ROWS
+        assert set(own["col_begin"]) == {0, LARGE_COLUMNS}
+        assert own["col_end"].max() == width
+        assert (own["row_end"] - own["row_begin"]).max() == LARGE_ROWS
 
 
 def test_the_columns_of_sparse_data_are_not_cut():
     compiled = program((LARGE_ROWS, [Dense(2 * LARGE_COLUMNS), Dense(2)]), sparse=True)
     tiles = tiles_of(compiled, False)
     assert (counts(tiles, compiled) == 1).all()
-    assert (tiles["left"] == 0).all()
+    assert (tiles["col_begin"] == 0).all()
 
 
 @every_case

@@ -1,4 +1,4 @@
-"""Layers as objects: what a network is made of.
+"""Layers as objects.
 
 A layer describes itself: it emits operations into the computational graph, names the parameters that they own, and
 fills in their first values. `fastbp.Network` and the estimators compile the graph into a program of kernels

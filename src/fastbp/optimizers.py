@@ -2,7 +2,7 @@
 
 An object holds the constants only. The learning rate is the estimator's `learning_rate_init`, which its schedule
 changes from epoch to epoch; moments and clock of a run are in a `fastbp.training.OptimizerState`. The arithmetic is in
-the kernels (``kernels/updates.h``). A new optimizer is one class here and one function there.
+the kernels (``kernels/optimizers.h``). A new optimizer is one class here and one function there.
 """
 
 from numbers import Real

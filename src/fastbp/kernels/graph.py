@@ -1,9 +1,9 @@
 """The computational graph of a network before it is compiled: nodes, operations and blocks of parameters.
 
-Layers emit operations into a `GraphBuilder`; `Graph` is what it makes of them. A `Program` (program.pyx) is a graph
-that was compiled for one purpose: buffers are placed, and the operations are plain numbers.
+Layers add operations to a `GraphBuilder`, which builds a `Graph`. A `Program` (program.pyx) is a graph that was
+compiled for one purpose: its buffers have offsets, and its operations are C structs.
 
-The flat vector of the parameters holds the matrices first, in the order of the operations, and then the rows (biases,
+The flat parameter vector contains first the matrices, in the order of the operations, and then the vectors (biases,
 scales)::
 
     W_1 (row by row), W_2, ..., W_L, b_1, b_2, ..., b_L
@@ -22,7 +22,7 @@ NAMES = {number: name for name, number in ACTIVATIONS.items()}
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that are updated alike.
+    """Parameters with the same update.
 
     Attributes
     ----------
@@ -52,13 +52,13 @@ class Block:
     Attributes
     ----------
     name : str
-        What the operation calls it, and a number: "W_1".
+        Its name in the operation, and a number: "W_1".
     operation : int
-        The operation that it belongs to.
+        Index of the operation that has it.
     offset : int
-        Its place in the flat vector.
+        Offset in the flat vector.
     shape : tuple of int
-        As users see it: (rows, cols), or (cols,) of a bias or scale.
+        (rows, cols), or (cols,) for a bias or scale.
     group : int
         Index in ``Graph.groups``.
     """
@@ -87,7 +87,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Operation:
-    """What happens between nodes.
+    """A computation with nodes as inputs and output.
 
     Attributes
     ----------
@@ -96,13 +96,13 @@ class Operation:
     input, output : int
         Nodes.
     input2 : int
-        The second input; -1 if the kind has one.
+        The second input; -1 if there is only one.
     first_block, n_blocks : int
         Its blocks in ``Graph.blocks``.
     argument : int
         activation: its number.
     layer : object
-        The layer that emitted it.
+        The layer that added it.
     """
 
     kind: str
@@ -117,7 +117,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Graph:
-    """Operations in the order of the forward pass; made by `GraphBuilder`.
+    """Operations in the order of the forward pass. Built by `GraphBuilder`.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class Graph:
     n_params : int
         Length of the flat vector.
     n_coefs : int
-        Of these, the numbers in matrices, which come first.
+        Number of parameters in matrices, which come first.
     """
 
     widths: tuple
@@ -157,7 +157,7 @@ class Graph:
 
     @property
     def first_activation(self):
-        """str or None: name of the first activation that a layer has; None if there is but the output's."""
+        """str or None: name of the first hidden activation; None if there is only that of the output."""
         return next((NAMES[op.argument] for op in self.operations[:-1] if op.kind == "activation"), None)
 
     @property
@@ -184,7 +184,7 @@ class Graph:
 
     @property
     def activations(self):
-        """tuple of str: the activation that follows each dense operation, "identity" where none does."""
+        """tuple of str: the activation after each dense operation; "identity" if there is none."""
         found = []
         for op, after in zip(self.operations, (*self.operations[1:], None), strict=True):
             if op.kind == "dense":
@@ -220,7 +220,7 @@ class Graph:
 
 
 class GraphBuilder:
-    """Collects the operations that layers emit.
+    """Builds a graph from the operations of layers.
 
     Parameters
     ----------
@@ -251,9 +251,9 @@ class GraphBuilder:
         blocks : sequence of (str, tuple of int, Group)
             Name, shape and group of the parameters that the operation owns; a dense operation has W and then b.
         argument : int
-            Of an activation, its number.
+            Number of an activation.
         layer : object
-            The layer that emits it.
+            The layer that adds it.
 
         Returns
         -------

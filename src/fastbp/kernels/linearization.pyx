@@ -1,12 +1,11 @@
-"""A forward pass that is kept, and the products with its Jacobian: what every derivative of a network is made of.
+"""A forward pass whose values are kept, and products with its Jacobian and Hessian.
 
-Every operation has local Jacobians, and its kind (``kinds/``) multiplies with them in both directions. With a change
-``dx`` of the input, and a gradient ``dy`` of the output of an operation y = f(x)::
+The kind of each operation (``kinds/``) multiplies by its local Jacobian J_f in both modes. For an operation y = f(x)::
 
-    push    dy = J_f dx         forward mode, first operation to last
-    pull    dx = J_f^T dy       reverse mode, last operation to first
+    push    dy = J_f dx         forward mode, first operation to last: dx, dy are tangents
+    pull    dx = J_f^T dy       reverse mode, last operation to first: dx, dy are gradients
 
-The Hessian-vector product is the change of the pull along a push (Pearlmutter, 1994, Fast exact multiplication by the
+The Hessian-vector product is the tangent of the pull along a push (Pearlmutter, 1994, Fast exact multiplication by the
 Hessian).
 """
 
@@ -48,7 +47,7 @@ def mirrors_of(Program program, flat):
 
 
 cdef class Linearization:
-    """One forward pass over all rows of some data, and what can be derived from it.
+    """A forward pass over all rows of a data set, and its derivatives.
 
     The arrays handed in are neither copied nor written to; they must stay as they are while this object is used. One
     thread may use it at a time.
@@ -98,7 +97,7 @@ cdef class Linearization:
             self.kernels.forward_rows(&self.c, 0, self.c.n)
 
     cdef void *buffer(self, name, int64_t columns) except? NULL:
-        """A buffer of so many numbers for every row, made when it is first needed."""
+        """A buffer of `columns` numbers for every row, allocated at its first use."""
         if name not in self.buffers:
             self.buffers[name] = np.empty(columns * self.c.capacity, self.program.dtype)
         return address(self.buffers[name], True)
@@ -186,7 +185,7 @@ cdef class Linearization:
         return self.push_tangents()
 
     def push_tangents(self):
-        """Push what is set."""
+        """Push the tangents that are set."""
         cdef int64_t i, kind
         for i in range(self.program.c.n_operations):
             kind = self.program.c.operations[i].kind
@@ -226,7 +225,7 @@ cdef class Linearization:
         self.pull_gradients(gradient, dX, False)
 
     def bind_loss(self):
-        """Get ready for the loss."""
+        """Set the loss, and allocate its buffers."""
         if self.loss is None or (self.data.c.Y == NULL and self.data.c.labels == NULL):
             raise ValueError("the gradient of the loss needs a loss and data with targets")
         self.c.loss.kind, self.c.loss.is_raw = LOSSES[self.loss], self.program.is_raw
@@ -237,7 +236,7 @@ cdef class Linearization:
         self.c.grads = self.buffer("grads", self.program.grad_columns)
 
     def pull_gradients(self, gradient, dX, bint keep):
-        """Pull the gradient that the output node has."""
+        """Pull the gradient of the output node."""
         cdef void *total = NULL
         cdef int64_t i, n = self.program.c.n_operations
         self.check_like_params("gradient", gradient)
@@ -298,7 +297,7 @@ cdef class Linearization:
             self.kernels.pull_tangent(&self.c, total)
 
     def prepare_pull_tangent(self, direction, direction_mirrors, out):
-        """Push the direction, and make room for the gradients and their changes."""
+        """Push the direction, and allocate the gradients and their tangents."""
         cdef int64_t i, kind
         self.check_like_params("out", out)
         for i in range(self.program.c.n_operations):

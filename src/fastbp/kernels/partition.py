@@ -1,7 +1,7 @@
-"""How the work of a training step is dealt out: rows of the batch, tiles of the parameters, slots.
+"""Division of the work of a training step: rows of the batch, tiles of the parameters, slots.
 
-Everything here is decided by the shapes and, for the shares of the threads, by their number. Every number of a model
-comes out the same whichever thread computes it and however the rows are cut.
+The division depends on the shapes only; the shares of the threads also depend on their number. The results do not
+depend on which thread computes them.
 """
 
 import numpy as np
@@ -9,11 +9,10 @@ import numpy as np
 # A tile is a whole number of register blocks high, and holds at least so many parameters, where the block has them.
 TILE_ROWS = 8
 TILE_PARAMETERS = 512
-# Of a large block, tiles so high that a panel of gradients is worth packing, and so narrow that they stay in the
-# caches.
+# Tiles of a large block are high enough for packing panels of gradients, and narrow enough for the caches.
 LARGE_ROWS = 96
 LARGE_COLUMNS = 192
-# Gradients of so many runs of rows are stored, when together they take at most so many bytes.
+# Number of slots, and the largest number of bytes of all their gradients.
 SLOTS = 4
 SLOT_BYTES = 512 * 1024
 
@@ -96,7 +95,7 @@ def whole_blocks(program):
 
 
 def shares_of(tiles, n_threads):
-    """Where the run of tiles of each thread begins, and the end: about equal numbers of parameters.
+    """The first tile of each thread, and the end, for about equal numbers of parameters.
 
     Parameters
     ----------

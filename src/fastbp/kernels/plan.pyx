@@ -1,10 +1,10 @@
 """The task of a training step: a program bound to one data set, and its workspace.
 
 The step itself is in `step.h`. A `Plan` owns the workspace: values and gradients of the nodes, copies of W^T, slots. It
-borrows the flat parameter and optimizer arrays, which the step overwrites, and the data, which nothing writes to.
+uses the flat arrays of the parameters and the optimizer, which a step overwrites, and the data, which are not written.
 
-The phases FORWARD and ROWS are dealt to the threads by rows of the batch, TILES and UPDATE by tiles of the parameters:
-see ``partition.py``.
+The phases FORWARD and ROWS are divided among the threads by rows of the batch, TILES and UPDATE by tiles of the
+parameters: see ``partition.py``.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ cdef int set_loss_constants(loss_t *loss, constants) except -1:
 
 
 cdef class Plan(Task):
-    """A program bound to one data set, ready to step.
+    """A program with one data set and a workspace.
 
     Parameters
     ----------
@@ -95,12 +95,12 @@ cdef class Plan(Task):
         self.bind_loss(loss, loss_constants)
 
     cdef void *keep(self, array) except? NULL:
-        """The address of an array that belongs to this plan."""
+        """The address of an array that this plan keeps."""
         self.kept.append(array)
         return address(array, True)
 
     def make_workspace(self):
-        """Room for the nodes of `capacity` rows, their targets and losses, and the copies of W^T."""
+        """Allocate the nodes, targets and losses of `capacity` rows, and the copies of W^T."""
         capacity, dtype, program = self.capacity, self.program.dtype, self.program
         self.values = np.empty(program.value_columns * capacity, dtype)
         self.grads = np.empty(program.grad_columns * capacity, dtype)
@@ -113,7 +113,7 @@ cdef class Plan(Task):
         self.c.row_block = ROW_BLOCK if self.params.nbytes < LARGE_BYTES else capacity
 
     def divide_rows(self):
-        """Decide by the shapes alone whether gradients go through slots, and deal the rows to the threads."""
+        """Choose the number of slots by the shapes only, and divide the rows among the threads."""
         cdef int64_t block = self.kernels.block_rows, n_slots = n_slots_for(self.program, self.capacity, block)
         self.c.n_slots = n_slots
         if n_slots:
@@ -125,7 +125,7 @@ cdef class Plan(Task):
         self.c.slots = self.keep(np.empty(n_slots * self.c.program.n_params, self.program.dtype))
 
     def divide_tiles(self):
-        """Cut the blocks into tiles, and deal runs of tiles of about equal work to the threads."""
+        """Divide the blocks into tiles, and the tiles among the threads."""
         tiles = tiles_of(self.program, self.c.n_slots > 0)
         self.n_update_tiles = len(tiles)
         self.tiles = self.update_tiles = <tile_t *> self.keep(tiles)
@@ -137,14 +137,14 @@ cdef class Plan(Task):
         self.overflow = <unsigned char *> self.keep(np.zeros(self.n_threads, np.uint8))
 
     def make_columns(self):
-        """Room for the non-zeros of a batch by column."""
+        """Allocate the non-zeros of a batch by column."""
         nonzeros = max(self.data.largest_batch(self.capacity), 1)
         self.c.columns.start = <int64_t *> self.keep(np.zeros(self.data.n_features + 1, np.int64))
         self.c.columns.row = <int32_t *> self.keep(np.empty(nonzeros, np.int32))
         self.c.columns.value = self.keep(np.empty(nonzeros, self.program.dtype))
 
     def bind_loss(self, loss, constants):
-        """Have the gradient by the output come from this loss."""
+        """Use this loss."""
         self.loss_function = loss if callable(loss) else None
         if self.loss_function is not None and not self.program.is_raw:
             raise ValueError("a function as loss needs a program for the raw output")
@@ -266,7 +266,7 @@ cdef class Plan(Task):
             self.update_squares[i] = self.kernels.update_tile_from_gradient(&self.c, &self.update_tiles[i])
 
     cdef bint has_diverged(self) noexcept nogil:
-        """Is the loss of some row not finite, and the derivative neither? Then the parameters must stay as they are."""
+        """Whether a loss and the gradient are not finite. The parameters are then not updated."""
         cdef int64_t thread
         for thread in range(self.n_threads):
             if self.overflow[thread]:
@@ -283,7 +283,7 @@ cdef class Plan(Task):
         return 0
 
     cdef batch_rows(self):
-        """What picks the rows of the batch out of the data: a slice, or row numbers."""
+        """The rows of the batch, as an index into the data: a slice, or row numbers."""
         cdef int64_t[::1] order
         if self.c.rows == NULL:
             return slice(self.c.start, self.c.start + self.c.n)

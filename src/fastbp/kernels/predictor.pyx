@@ -72,7 +72,7 @@ cdef class ForwardPass(Task):
         return 0
 
     cdef void set_rows(self, int64_t start, int64_t end) noexcept nogil:
-        """Make rows [start, end) the ones to pass through."""
+        """Set the rows [start, end) of the next pass."""
         self.start, self.end = start, end
         pool_init(&self.slices)
 
@@ -88,15 +88,14 @@ cdef class ForwardPass(Task):
 cdef class Predictor:
     """The forward pass of one program.
 
-    Nothing in it changes while it works, and every call has a workspace of its own: any number of threads may call it
-    at the same time.
+    A call does not change the object and has its own workspace, so any number of threads may call it at the same time.
 
     Parameters
     ----------
     program : Program
         Compiled for PREDICTION.
     params : ndarray of shape (n_params,)
-        The flat parameters, which are read anew in every call.
+        The flat parameters, which every call reads.
     """
 
     cdef plan_t c

@@ -1,23 +1,23 @@
-"""From a graph of operations to a program: the buffers placed, everything as plain numbers in arrays of C structs.
+"""Compile a graph of operations into a program: arrays of C structs, with the offsets of all buffers.
 
-One placer serves every purpose. It places buffers by columns: a node of width w at column c takes the places
-[c * capacity, (c + w) * capacity) of a workspace for `capacity` rows. What differs is how long a buffer is needed:
+Buffers are placed by columns: a node of width w at column c has the elements [c * capacity, (c + w) * capacity) of a
+workspace for `capacity` rows. The purpose determines how long a buffer is needed:
 
 ===============  ==================================================  ================================================
 purpose          values                                              gradients
 ===============  ==================================================  ================================================
 ``TRAINING``     all are kept for the gradients of the parameters    all are kept for the same reason
-``PREDICTION``   a buffer is free again after its last reader        none
-``DERIVATIVES``  all are kept                                        a buffer is free again after the operation that
-                                                                     made its node was passed backward
-``INSPECTION``   all are kept, none takes the place of another       the same
+``PREDICTION``   a buffer is reused after its last reader            none
+``DERIVATIVES``  all are kept                                        a buffer is reused after the backward pass of the
+                                                                     operation that writes its node
+``INSPECTION``   all are kept, without sharing of buffers            the same
 ===============  ==================================================  ================================================
 
-Where a kind allows it, the output takes the place of an input that nobody else reads. The backward pass of such a kind
-reads the output in place of the input, so that its own output is not overwritten in turn, but for prediction.
+If the kind allows it, the output shares the buffer of an input that no other operation reads. The backward pass of such
+a kind reads its output and not its input; except for prediction, the next operation does not overwrite this output.
 
-A loss that contains its link, the output activation that belongs to it, is given the raw output: with ``raw=True`` the
-output activation is dropped. `drops_link` decides, and nothing else does.
+If the output activation is the link of the loss, the loss is computed from the raw output, and with ``raw=True`` the
+output activation is dropped from the program. Only `drops_link` decides this.
 """
 
 from collections import Counter
@@ -46,30 +46,30 @@ NEEDS_INPUT = {ACTIVATIONS[name] for name in NEEDS_PREACTIVATION}
 
 
 def drops_link(graph, loss):
-    """Whether the loss contains the output activation, so that it is given the raw output.
+    """Whether the output activation is part of the loss, which is then computed from the raw output.
 
     Parameters
     ----------
     graph : Graph
     loss : str or None
-        A name in ``LOSSES``; None for a function of the user's, which is given the raw output always.
+        A name in ``LOSSES``; None for a custom loss, which always gets the raw output.
     """
     return loss is None or LINKS[loss] == graph.output_activation
 
 
 def place(intervals):
-    """Places for buffers, so that no two that are needed at the same time overlap: the first gap that is wide enough.
+    """Offsets of buffers, so that buffers that are needed at the same time do not overlap (first fit).
 
     Parameters
     ----------
     intervals : dict of int to (int, float, float)
-        Of each buffer: width, and the first and last moment at which it is needed.
+        Width of each buffer, and the first and last moment at which it is needed.
 
     Returns
     -------
     places : dict of int to int
     total : int
-        The width of all.
+        Total width.
     """
     places, taken, total = {}, [], 0
     for buffer, (width, first, last) in sorted(intervals.items(), key=lambda item: item[1][1]):
@@ -86,7 +86,7 @@ def place(intervals):
 
 
 def place_all(widths):
-    """Places for buffers that are all needed at the same time."""
+    """Offsets of buffers that are all needed at the same time."""
     places, total = {}, 0
     for buffer, width in widths.items():
         places[buffer] = total
@@ -95,12 +95,12 @@ def place_all(widths):
 
 
 def structs(rows, dtype):
-    """Tuples as an array of structs in bytes, which nobody can write to: the kernels follow the offsets."""
+    """Tuples as a read-only array of structs, because the kernels use the offsets without checks."""
     return np.frombuffer(np.array(rows, dtype).tobytes(), dtype)
 
 
 cdef class Program:
-    """A graph that was compiled for one purpose.
+    """A graph compiled for one purpose.
 
     Parameters
     ----------
@@ -111,16 +111,16 @@ cdef class Program:
     raw : bool
         Whether the output is the one before the output activation.
     sparse : bool
-        Whether the input comes in compressed sparse rows. ValueError unless dense operations alone read it.
+        Whether the input is in compressed sparse rows. ValueError unless only dense operations read it.
     indexed : bool
         Whether the rows of the input are gathered into a buffer (else they are a slice of the data).
 
     Attributes
     ----------
     nodes, blocks, operations : structured ndarray, read-only
-        As the kernels see them: node_t, block_t and operation_t of program.h.
+        Arrays of node_t, block_t and operation_t (program.h).
     value_columns, grad_columns, tangent_columns : int
-        Of the workspace: each takes as many numbers for every row.
+        Columns of the workspace: numbers per row.
     mirror_size : int
         Numbers in the copies of W^T.
     """
@@ -193,7 +193,7 @@ cdef class Program:
         ]
 
     def place_values(self, operations, output, purpose, shares, indexed):
-        """Places of the values of the nodes that have a buffer of their own."""
+        """Offsets of the values of the nodes that have their own buffer."""
         widths = self.graph.widths
         owned = {op.output: widths[op.output] for op in operations if op.output not in shares}
         if indexed:
@@ -212,7 +212,7 @@ cdef class Program:
         return place({node: (widths[node], *needed[node]) for node in owned})
 
     def place_gradients(self, operations, output, shares):
-        """The same of the gradients, as the operations are passed backward."""
+        """Offsets of the gradients, in the order of the backward pass."""
         widths = self.graph.widths
         needed = {shares.get(output, output): (-1, -1)}
         for moment, op in enumerate(reversed(operations)):
@@ -224,7 +224,7 @@ cdef class Program:
         return place({node: (widths[node], *moments) for node, moments in needed.items()})
 
     def place_blocks(self, operations, purpose):
-        """The blocks, with mirrors where a backward pass, or a forward pass with few outputs, reads W^T."""
+        """The blocks, with mirrors if a backward pass, or a forward pass with few outputs, reads W^T."""
         cdef int64_t lanes = self.kernels.vector_bytes // self.dtype.itemsize
         rows, place = [], 0
         for block in self.graph.blocks:
@@ -242,7 +242,7 @@ cdef class Program:
         self.blocks = structs(rows, BLOCK)
 
     def place_operations(self, operations, output, purpose):
-        """The operations; `adds` says where gradients of several readers of a node meet."""
+        """The operations. `adds` marks gradients that are added to those of other readers of the same node."""
         cdef int64_t lanes = self.kernels.vector_bytes // self.dtype.itemsize
         rows, written = [], {output}
         for op in reversed(operations):
@@ -268,12 +268,12 @@ cdef class Program:
 
     @property
     def is_by_rows(self):
-        """bool: whether the gradients of all blocks can be taken over runs of rows."""
+        """bool: whether the gradients of all blocks can be computed for parts of the rows."""
         return all(NAMES[kind] in KINDS_BY_ROWS for kind in self.operations["kind"])
 
     @property
     def has_second_derivatives(self):
-        """bool: whether every kind has the tangents that a product with the Hessian needs."""
+        """bool: whether all kinds have the tangents for Hessian-vector products."""
         cdef int64_t i
         for i in range(self.c.n_operations):
             if self.kernels.kinds[self.c.operations[i].kind].backward_tangent == NULL:

@@ -13,8 +13,8 @@ ROW_COST = 100
 OUTPUT_COST = 20
 UPDATE_COST = 10
 
-# Training: a batch that costs more is cut into slices that cost about so much each, between which Python can deliver
-# signals. Fewer rows would be slower, by the adding up of gradients; more would only take more memory.
+# Training: a batch that costs more is divided into slices of about SLICE_COST, between which Python can deliver
+# signals. With fewer rows, adding the gradients would take longer; more rows would only need more memory.
 LARGEST_STEP = 8e9
 SLICE_COST = 4e9
 FEWEST_SLICE_ROWS = 128

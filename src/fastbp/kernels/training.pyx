@@ -28,11 +28,11 @@ cpdef enum:
 #: An epoch whose mean loss is more than so many times the first one ends training.
 GROWTH = 1e6
 cdef double growth_limit = GROWTH
-# A smaller first loss counts as this much: a net that begins with a perfect fit may lose it without harm.
+# Lower bound of the first loss in this comparison: a network may start with a perfect fit.
 cdef double SMALL_LOSS = 1e-3
-# Steps of more operations are always shared: the team is sure to pay, and steps are too few to try out one thread.
+# Steps of more operations are always shared: the team is faster, and there are too few steps to try one thread.
 cdef double FLOPS_SURELY_SHARED = 100_000_000.0
-# How long such a step waits for the workers to arrive before one thread does it
+# Longest time to wait for the workers before such a step is done by one thread
 cdef double ARRIVAL_SECONDS = 0.005
 
 

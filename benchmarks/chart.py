@@ -1,4 +1,4 @@
-"""Draw what `train.py --json` wrote: how many times slower than fastbp each peer is, workload by workload.
+"""Draw the results of `train.py --json`: how many times slower than fastbp each peer is, for each workload.
 
     python benchmarks/chart.py figures.json speed.svg
 

@@ -1,4 +1,4 @@
-"""A contender as the benchmark sees it: a process that is asked how long a run takes."""
+"""A contender: a process that times runs on request."""
 
 import collections
 import contextlib

@@ -1,4 +1,4 @@
-"""The work whose instructions are counted: what `instructions.py` runs under callgrind.
+"""The work that `instructions.py` runs under callgrind to count its instructions.
 
     python counted_work.py DIRECTORY NAME...
 

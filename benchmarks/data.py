@@ -1,4 +1,4 @@
-"""The data that the workloads are timed on, and the weights that they start from."""
+"""The data and the initial weights of the workloads."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""What derivatives cost, in forward passes.
+"""Measure the cost of derivatives, in forward passes.
 
     python benchmarks/derivatives.py
     python benchmarks/derivatives.py --quick --json derivatives.json

@@ -3,7 +3,7 @@
     python benchmarks/instructions.py              count, and compare with the record
     python benchmarks/instructions.py --record     count, and write the record anew
 
-A count is no time, but unlike a time it is the same in every run and on every machine of one architecture: work that
+A count is not a time, but unlike a time it is the same in every run and on every machine of one architecture: work that
 creeps into a step shows, however busy the machine is. `tests/test_instructions.py` holds the counts to the record,
 ``instructions.json``. After a change that is meant to cost or to save instructions, record anew and commit that.
 

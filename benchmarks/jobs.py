@@ -1,6 +1,6 @@
-"""The kinds of work: what is one unit of it, how it is timed, and what it computes.
+"""The kinds of work: the unit of each, how it is timed, and what it computes.
 
-A new kind of work is one more entry of `JOBS`, and a function of that name in the module of every peer that can do it
+A new kind of work is an entry of `JOBS`, and a function of that name in the module of every peer that can do it
 (see `peers`): products with Jacobians and Hessians, for example, would be the entries "vjp" and "hvp".
 """
 

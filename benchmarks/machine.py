@@ -1,4 +1,4 @@
-"""Where it is timed: the facts about the machine, its peak and its bandwidth."""
+"""The machine: its processor, its peak rate and its memory bandwidth."""
 
 import os
 import platform

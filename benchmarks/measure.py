@@ -1,4 +1,4 @@
-"""How it is timed: differences between runs of different length, in turn, medians.
+"""Timing: medians of differences between runs of different length, in alternation.
 
 One epoch is (time of k + m epochs − time of k epochs) / m, so that what a fit costs once, such as
 validation, allocation or the start of threads, cancels. Where the unit of work is whole in itself, as a

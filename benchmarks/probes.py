@@ -1,4 +1,4 @@
-"""What a contender can find out about itself while it works: its memory, its threads. Linux only."""
+"""Memory and threads of a contender, measured by its own process. Linux only."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Print what `train.py --json` wrote as the tables of the README, in Markdown.
+"""Print the results of `train.py --json` as the tables of the README, in Markdown.
 
 python benchmarks/readme_table.py figures.json
 """

@@ -1,4 +1,4 @@
-"""What is printed and written: figures from timings, tables from figures."""
+"""Results: figures from timings, and tables of figures."""
 
 from jobs import bytes_per_step
 from peers import PEERS

@@ -1,6 +1,6 @@
-"""What several workloads show together: how the cost grows with the rows, and with the layers.
+"""Series of workloads: the cost against the number of rows and of layers.
 
-A further series is one more entry of `SERIES`, and its workloads.
+A new series is an entry of `SERIES`, and its workloads.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""One contender in a process of its own.
+"""The process of one contender.
 
 Thread pools of different libraries in one process get into each other's way, and a number of
 threads can often be set before the first import only. So every contender lives alone, and the

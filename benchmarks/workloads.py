@@ -1,6 +1,6 @@
-"""What is timed: the list of workloads.
+"""The list of workloads.
 
-A further row is one more entry of `WORKLOADS`; a kind of work that is not there yet is one more entry of `jobs.JOBS`.
+A new row of the tables is an entry of `WORKLOADS`; a new kind of work is an entry of `jobs.JOBS`.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Who is timed: fastbp and its peers, one module for each way of working.
+"""fastbp and its peers, in one module for each interface.
 
 A peer's module has one function for each kind of work in `jobs.JOBS` that it can do, for example
 ``train(package, workload, dtype)``. The function makes the data ready and returns ``run(count)``, which

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the graph that an exported perceptron is: Gemm, activation, ..., Gemm, and ArgMax for classes."""
+"""ONNX Runtime with the graph of an exported perceptron: Gemm, activation, ..., Gemm, and ArgMax for classes."""
 
 import numpy as np
 import onnx

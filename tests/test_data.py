@@ -41,11 +41,12 @@ def csr_of_misaligned_parts(X):
 def test_numbers_are_not_copied_and_labels_and_weights_are(dtype):
     X, Y = np.ones((6, 3), dtype), np.ones((6, 2), dtype)
     labels, weight = np.zeros(6, np.int64), np.ones(6)
-    values, _, _, held_Y, _, held_weight, _ = make_data(X, Y, weight, 2, dtype).arrays
+    data = make_data(X, Y, weight, 2, dtype)
+    values, held_Y, held_weight = data.values, data.Y, data.sample_weight
     assert np.shares_memory(values, X)
     assert np.shares_memory(held_Y, Y)
     assert not np.shares_memory(held_weight, weight)
-    held_labels = make_data(X, labels, None, 2, dtype).arrays[4]
+    held_labels = make_data(X, labels, None, 2, dtype).labels
     assert not np.shares_memory(held_labels, labels)
     assert not held_labels.flags.writeable
 
@@ -54,7 +55,8 @@ def test_numbers_are_not_copied_and_labels_and_weights_are(dtype):
 @pytest.mark.parametrize("container", [sp.csr_array, sp.csr_matrix])
 def test_of_csr_the_values_are_not_copied_and_the_indices_are(container, dtype):
     X = container(table().astype(dtype))
-    values, indices, indptr, *_ = make_data(X, None, None, 1, np.dtype(dtype)).arrays
+    data = make_data(X, None, None, 1, np.dtype(dtype))
+    values, indices, indptr = data.values, data.indices, data.indptr
     assert np.shares_memory(values, X.data)
     for held, given in ((indices, X.indices), (indptr, X.indptr)):
         assert_array_equal(held, given)
@@ -67,7 +69,7 @@ def test_read_only_arrays():
     X = table()
     X.flags.writeable = False
     data = make_data(X, None, None, 1, np.dtype(np.float64))
-    assert np.shares_memory(data.arrays[0], X)
+    assert np.shares_memory(data.values, X)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_what_the_kernels_point_into_is_aligned(form):
     given = misaligned(X) if form is np.asarray else form(X)
     for targets in (misaligned(labels), misaligned(np.eye(2)[labels])):
         data = make_data(given, targets, misaligned(np.ones(23)), 2, np.dtype(float))
-        for held in data.arrays:
+        for held in (data.values, data.indices, data.indptr, data.Y, data.labels, data.sample_weight):
             assert held is None or held.flags.aligned
     with pytest.raises(ValueError, match="not aligned"):
         Data(misaligned(X))
@@ -308,7 +310,7 @@ def test_offsets_beyond_32_bits(tmp_path):
     Y = np.zeros((n, 1), np.float32)
     Y[last] = values[:, :1]
     data = make_data(X, Y, None, 1, np.dtype(np.float32))
-    assert np.shares_memory(data.arrays[0], X)
+    assert np.shares_memory(data.values, X)
     few = make_data(values, values[:, :1], None, 1, np.dtype(np.float32))
     assert_array_equal(trained(data, last, m), trained(few, np.arange(5), m))
 

@@ -69,7 +69,7 @@ class BaseNetwork:
         else:
             n_features = checked_n_features(n_features)
             layers = deepcopy(check_layers("layers", layers))
-            self._definition = {"layers": layers, "n_features": n_features}
+            self._definition = {"layers": deepcopy(layers), "n_features": n_features}
         self._definition["output_activation"] = name_of(output_activation)
         self.layers = tuple(layers)
         self.graph = graph_of(self.layers, n_features, name_of(output_activation))

@@ -9,7 +9,7 @@ import pytest
 from fastbp import Network
 from fastbp.kernels import ACTIVATIONS
 from fastbp.kernels.dispatch import KINDS
-from fastbp.kernels.graph import GraphBuilder, Group
+from fastbp.kernels.graph import FITS, GraphBuilder, Group
 from fastbp.layers import Activation, Dense, Layer, Residual, Scale
 from layer_cases import random_stack
 
@@ -112,7 +112,7 @@ def test_groups():
 
 
 def test_an_unknown_kind():
-    with pytest.raises(ValueError, match=re.escape(f"kind must be one of {', '.join(KINDS)}; got 'conv'")):
+    with pytest.raises(ValueError, match=re.escape(f"kind must be one of {', '.join(FITS)}; got 'conv'")):
         GraphBuilder(3).emit("conv", 0, 3)
 
 
@@ -169,3 +169,31 @@ def test_an_output_that_nobody_reads(layers, kind, layer):
         ValueError, match=re.escape(f"no operation reads the output of an operation {kind!r} of {layer}")
     ):
         Network(layers=layers, n_features=3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "settings"),
+    [
+        ("dense", 3, dict(blocks=[("W", (50, 3), Group())])),
+        ("dense", 3, dict(blocks=[("W", (4, 2), Group())])),
+        ("dense", 3, dict(blocks=[("W", (4, 3), Group()), ("b", (2,), Group())])),
+        ("dense", 3, {}),
+        ("activation", 5, dict(argument=0)),
+        ("activation", 4, dict(argument=77)),
+        ("add", 4, {}),
+        ("add", 3, dict(input2=0)),
+        ("scale", 4, dict(blocks=[("s", (100_000,), Group())])),
+        ("scale", 5, dict(blocks=[("s", (5,), Group())])),
+    ],
+)
+def test_an_operation_that_does_not_fit_its_kind(kind, width, settings):
+    builder = GraphBuilder(4)
+    with pytest.raises(ValueError, match=f"an operation '{kind}' of None needs this: "):
+        builder.emit(kind, 0, width, **settings)
+    assert (builder.widths, builder.operations, builder.blocks) == ([4], [], [])
+
+
+def test_a_rule_for_every_kind():
+    assert set(FITS) == set(KINDS) - {"dense_sparse"}  # which a program puts in the place of dense
+    with pytest.raises(ValueError, match="kind must be one of dense, activation, add, scale; got 'dense_sparse'"):
+        GraphBuilder(4).emit("dense_sparse", 0, 3)

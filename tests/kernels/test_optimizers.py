@@ -1,4 +1,4 @@
-"""Updates: kernel and twin over several steps; `optimizers.pyx` and `updates.h`."""
+"""Updates: kernel and twin over several steps; `optimizers.pyx` and `optimizers.h`."""
 
 import numpy as np
 import pytest

@@ -280,7 +280,8 @@ def test_numbers_of_a_program():
     assert program.operations["adds"].tolist() == [0, 0, 1, 0, 0, 0, 0]
     assert program.operations["input2"].tolist() == [-1, -1, -1, -1, 4, -1, -1]
     assert program.is_by_rows
-    assert program.has_second_derivatives
+    for order in ("forward", "reverse", "second"):
+        program.check_derivatives(order)
 
 
 def test_a_sparse_program():
@@ -289,7 +290,9 @@ def test_a_sparse_program():
     assert names == ["dense_sparse", "activation", "dense", "activation"]
     assert program.is_sparse
     assert not program.is_by_rows
-    assert not program.has_second_derivatives
+    for order, words in (("forward", "forward-mode"), ("reverse", "reverse-mode"), ("second", "second")):
+        with pytest.raises(ValueError, match=f"the operation dense_sparse has no {words} derivative"):
+            program.check_derivatives(order)
 
 
 def test_a_raw_program_lacks_the_output_activation():

@@ -137,7 +137,7 @@ def test_more_entries_than_the_last_row_ends_with():
     X.data = np.append(X.data, [9.0])
     check_sparse("X", X)
     data = make_data(X, None, None, 1, np.dtype(float))
-    assert len(data.arrays[1]) == 5
+    assert len(data.indices) == 5
     np.testing.assert_array_equal(checked_csr("X", X).toarray(), matrix("csr").toarray())
 
 
@@ -146,8 +146,8 @@ def test_widths_of_indices(width):
     X = matrix("csr")
     X.indices, X.indptr = X.indices.astype(width), X.indptr.astype(width)
     data = make_data(X, None, None, 1, np.dtype(float))
-    np.testing.assert_array_equal(data.arrays[1], X.indices)
-    assert (data.arrays[1].dtype, data.arrays[2].dtype) == (np.int32, np.int64)
+    np.testing.assert_array_equal(data.indices, X.indices)
+    assert (data.indices.dtype, data.indptr.dtype) == (np.int32, np.int64)
 
 
 @pytest.mark.parametrize("form", [*FORMATS, "dense"])

@@ -15,6 +15,12 @@ cdef class Data:
     cdef readonly int64_t n_rows
     cdef readonly int64_t n_features
     cdef readonly int64_t n_outputs
-    cdef readonly object arrays
+    cdef readonly object values
+    cdef readonly object indices
+    cdef readonly object indptr
+    cdef readonly object Y
+    cdef readonly object labels
+    cdef readonly object sample_weight
+    cdef readonly object label_start
     cdef indicators(self, rows)
     cdef int64_t largest_batch(self, int64_t batch_size) except -1

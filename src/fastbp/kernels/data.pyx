@@ -131,8 +131,8 @@ cdef class Data:
 
     Attributes
     ----------
-    arrays : tuple
-        The arrays of the pointers: values, indices, indptr, Y, labels, sample_weight, label_start.
+    values, indices, indptr, Y, labels, sample_weight, label_start : ndarray or None
+        The arrays that the kernels read: of a dense X, `values` is X.
     """
 
     def __init__(self, X, Y=None, labels=None, sample_weight=None, int64_t n_outputs=1, label_start=None):
@@ -158,7 +158,8 @@ cdef class Data:
         if sample_weight is not None:
             check("sample_weight", sample_weight, np.float64, (self.n_rows,))
             self.c.sample_weight = <double *> address(sample_weight)
-        self.arrays = (values, indices, indptr, Y, labels, sample_weight, label_start)
+        self.values, self.indices, self.indptr = values, indices, indptr
+        self.Y, self.labels, self.label_start, self.sample_weight = Y, labels, label_start, sample_weight
 
     def take_labels(self, labels, label_start):
         """Checked copies of the labels and of the starts of the rows."""
@@ -182,7 +183,7 @@ cdef class Data:
         ----------
         rows : slice, or ndarray of int64
         """
-        targets = self.arrays[3][rows] if self.c.labels == NULL else self.indicators(rows)
+        targets = self.Y[rows] if self.c.labels == NULL else self.indicators(rows)
         targets.flags.writeable = False
         return targets
 
@@ -198,7 +199,7 @@ cdef class Data:
             rows = np.require(rows, np.int64, ["C_CONTIGUOUS", "ALIGNED"])
             check_below("rows", rows, self.n_rows)
             order, n = <int64_t *> address(rows), len(rows)
-        out = np.empty((n, self.n_outputs), self.arrays[0].dtype)
+        out = np.empty((n, self.n_outputs), self.values.dtype)
         cdef void *to = address(out, True)
         cdef bint is_double = out.dtype == np.float64
         with nogil:
@@ -218,21 +219,16 @@ cdef class Data:
     @property
     def nonzeros_per_row(self):
         """float: of X, on average; the number of features of a dense X."""
-        return len(self.arrays[0]) / self.n_rows if self.is_sparse and self.n_rows else self.n_features
-
-    @property
-    def sample_weight(self):
-        """ndarray of shape (n,) or None."""
-        return self.arrays[5]
+        return len(self.values) / self.n_rows if self.is_sparse and self.n_rows else self.n_features
 
     @property
     def weight_sum(self):
         """Sum of the sample weights; without any, the number of rows."""
-        return self.n_rows if self.arrays[5] is None else float(self.arrays[5].sum())
+        return self.n_rows if self.sample_weight is None else float(self.sample_weight.sum())
 
     cdef int64_t largest_batch(self, int64_t batch_size) except -1:
         """The most non-zeros that `batch_size` rows can hold."""
-        lengths = np.diff(self.arrays[2])
+        lengths = np.diff(self.indptr)
         if batch_size < self.n_rows:
             lengths = np.partition(lengths, self.n_rows - batch_size)[self.n_rows - batch_size:]
         return int(lengths.sum())

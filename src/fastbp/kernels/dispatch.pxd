@@ -98,9 +98,13 @@ cdef extern from "program.h" nogil:
     matrix_t zero_matrix()
 
     ctypedef struct kind_t:
-        void (*prepare)(const plan_t *, const operation_t *) noexcept nogil
+        void (*backward)(const plan_t *, const operation_t *, int64_t lo, int64_t hi) noexcept nogil
+        void (*gradient)(const plan_t *, const operation_t *, const tile_t *, int64_t lo, int64_t hi, void *g,
+                         void *scratch, int add) noexcept nogil
         void (*tangent)(const plan_t *, const operation_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*backward_tangent)(const plan_t *, const operation_t *, int64_t lo, int64_t hi) noexcept nogil
+        void (*gradient_tangent)(const plan_t *, const operation_t *, const tile_t *, int64_t lo, int64_t hi,
+                                 void *g) noexcept nogil
 
     ctypedef struct kernels_t:
         int64_t vector_bytes

@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from math import isfinite, prod
 
-from fastbp.kernels.dispatch import ACTIVATIONS, KINDS
+from fastbp.kernels.dispatch import ACTIVATIONS
 
 NAMES = {number: name for name, number in ACTIVATIONS.items()}
 
@@ -92,7 +92,7 @@ class Operation:
     Attributes
     ----------
     kind : str
-        A name in ``KINDS``.
+        A name in ``FITS``.
     input, output : int
         Nodes.
     input2 : int
@@ -219,6 +219,31 @@ class Graph:
         return parts
 
 
+def dense_fits(inputs, width, shapes, argument):
+    """W of shape (width of the input, width), and b of shape (width,) or none."""
+    return inputs[1:] == [] and shapes in ([(inputs[0], width)], [(inputs[0], width), (width,)])
+
+
+def activation_fits(inputs, width, shapes, argument):
+    """An input as wide as the output, no blocks, and the number of an activation."""
+    return inputs == [width] and shapes == [] and argument in NAMES
+
+
+def add_fits(inputs, width, shapes, argument):
+    """Two inputs as wide as the output, and no blocks."""
+    return inputs == [width, width] and shapes == []
+
+
+def scale_fits(inputs, width, shapes, argument):
+    """An input as wide as the output, and s of shape (width,)."""
+    return inputs == [width] and shapes == [(width,)]
+
+
+#: kind -> whether widths of the inputs and of the output, shapes of the blocks and argument fit it. The kernels rely on
+#: it. `dense_sparse` is not here: a program puts it in the place of `dense`.
+FITS = {"dense": dense_fits, "activation": activation_fits, "add": add_fits, "scale": scale_fits}
+
+
 class GraphBuilder:
     """Builds a graph from the operations of layers.
 
@@ -241,7 +266,7 @@ class GraphBuilder:
         Parameters
         ----------
         kind : str
-            A name in ``KINDS``.
+            A name in ``FITS``.
         input : int
             Node to read.
         width : int
@@ -259,15 +284,27 @@ class GraphBuilder:
         -------
         int
             The node that the operation writes.
+
+        Raises
+        ------
+        ValueError
+            If nodes, widths, blocks or the argument do not fit the kind.
         """
-        if kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
+        if kind not in FITS:
+            raise ValueError(f"kind must be one of {', '.join(FITS)}; got {kind!r}")
         for node in (input, *((input2,) if input2 != -1 else ())):
             if not 0 <= node < len(self.widths):
                 raise ValueError(f"the graph has {len(self.widths)} nodes, an operation reads node {node}")
         for size in (width, *(size for _, shape, _ in blocks for size in shape)):
             if size < 1:
                 raise ValueError(f"widths and shapes must be at least 1, got {size} in an operation {kind!r}")
+        inputs = [self.widths[node] for node in (input, input2) if node >= 0]
+        shapes = [tuple(shape) for _, shape, _ in blocks]
+        if not FITS[kind](inputs, width, shapes, argument):
+            raise ValueError(
+                f"an operation {kind!r} of {layer} needs this: {FITS[kind].__doc__} Got inputs of width {inputs}, an "
+                f"output of width {width}, blocks of shape {shapes} and the argument {argument}"
+            )
         output = len(self.widths)
         self.widths.append(int(width))
         first = len(self.blocks)

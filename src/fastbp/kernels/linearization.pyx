@@ -81,10 +81,10 @@ cdef class Linearization:
         check("mirrors", mirrors, program.dtype, (program.mirror_size,))
         if program.is_sparse:
             raise ValueError("derivatives are taken of dense data, and the program is for sparse data")
-        if data.is_sparse or data.arrays[0].dtype != program.dtype or data.n_features != program.graph.n_features:
+        if data.is_sparse or data.values.dtype != program.dtype or data.n_features != program.graph.n_features:
             raise ValueError(
                 f"X must be dense, {program.dtype}, of {program.graph.n_features} features; got "
-                f"{data.arrays[0].dtype} of shape {data.arrays[0].shape}"
+                f"{data.values.dtype} of shape {data.values.shape}"
             )
         self.program, self.kernels, self.data, self.loss = program, program.kernels, data, loss
         self.params, self.mirrors, self.buffers, self.kept_grads = params, mirrors, {}, {}
@@ -125,7 +125,7 @@ cdef class Linearization:
 
     def value(self, int64_t node):
         """ndarray of shape (n, width): the value of a node; not to be written to."""
-        return self.data.arrays[0] if node == 0 else self.view("values", "value", node)
+        return self.data.values if node == 0 else self.view("values", "value", node)
 
     def grad(self, int64_t node):
         """ndarray of shape (n, width): the gradient by a node after a pull; for all nodes if the pull kept them."""
@@ -186,11 +186,7 @@ cdef class Linearization:
 
     def push_tangents(self):
         """Push the tangents that are set."""
-        cdef int64_t i, kind
-        for i in range(self.program.c.n_operations):
-            kind = self.program.c.operations[i].kind
-            if self.kernels.kinds[kind].tangent == NULL:
-                raise ValueError(f"the operation {KIND_NAMES[kind]} has no forward-mode derivative")
+        self.program.check_derivatives("forward")
         self.c.tangents = self.buffer("tangents", self.program.tangent_columns)
         with nogil:
             self.kernels.push(&self.c)
@@ -240,6 +236,7 @@ cdef class Linearization:
         cdef void *total = NULL
         cdef int64_t i, n = self.program.c.n_operations
         self.check_like_params("gradient", gradient)
+        self.program.check_derivatives("reverse")
         self.check_like_input("dX", dX)
         if gradient is not None:
             total = address(gradient, True)
@@ -298,12 +295,8 @@ cdef class Linearization:
 
     def prepare_pull_tangent(self, direction, direction_mirrors, out):
         """Push the direction, and allocate the gradients and their tangents."""
-        cdef int64_t i, kind
         self.check_like_params("out", out)
-        for i in range(self.program.c.n_operations):
-            kind = self.program.c.operations[i].kind
-            if self.kernels.kinds[kind].backward_tangent == NULL:
-                raise ValueError(f"the operation {KIND_NAMES[kind]} has no second derivative")
+        self.program.check_derivatives("second")
         self.push_parameters(direction, direction_mirrors)
         self.c.grads = self.buffer("grads", self.program.grad_columns)
         self.c.grad_tangents, self.c.input_grad = self.buffer("grad_tangents", self.program.grad_columns), NULL

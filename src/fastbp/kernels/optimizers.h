@@ -58,6 +58,13 @@ static void update_adam(const optimizer_t *o, double rate, const real *g, real *
     });
 }
 
+#define LIMITS(name, n_states, ...)                                                           \
+    _Static_assert((n_states) <= MAX_STATES, #name " has more state arrays than MAX_STATES"); \
+    _Static_assert(sizeof(((optimizer_t *)0)->name) <= MAX_CONSTANTS * sizeof(double),        \
+                   #name " has more constants than MAX_CONSTANTS");
+OPTIMIZERS(LIMITS)
+#undef LIMITS
+
 /* Compute the scalars of step number `step`, counted from 1. */
 static void prepare_optimizer(optimizer_t *o, int64_t step) {
     switch (o->kind) {

@@ -74,8 +74,8 @@ cdef class Plan(Task):
         n_targets = program.graph.n_outputs if n_targets is None else n_targets
         if data.n_features != program.graph.n_features or data.n_outputs != n_targets:
             raise ValueError(f"data of {data.n_features} features and {data.n_outputs} outputs are not the network's")
-        if data.arrays[0].dtype != params.dtype:
-            raise ValueError(f"the data are {data.arrays[0].dtype}, the parameters {params.dtype}")
+        if data.values.dtype != params.dtype:
+            raise ValueError(f"the data are {data.values.dtype}, the parameters {params.dtype}")
         if data.is_sparse != program.is_sparse:
             raise ValueError(f"the program is for {'sparse' if program.is_sparse else 'dense'} data")
         if data.c.Y == NULL and data.c.labels == NULL:

@@ -134,7 +134,7 @@ cdef class Predictor:
         """
         dtype = self.program.dtype
         check("out", out, dtype, (data.n_rows, self.n_outputs))
-        check("the data", data.arrays[0], dtype, data.arrays[0].shape)
+        check("the data", data.values, dtype, data.values.shape)
         if data.n_features != self.c.program.nodes[0].width:
             raise ValueError(f"the data have {data.n_features} features, the network {self.c.program.nodes[0].width}")
         if (data.c.indptr != NULL) != self.program.is_sparse:

@@ -27,7 +27,7 @@ import numpy as np
 from libc.stdint cimport int64_t
 
 from fastbp.kernels.data cimport address
-from fastbp.kernels.dispatch cimport block_t, kernels_for, node_t, operation_t
+from fastbp.kernels.dispatch cimport block_t, kernels_for, kind_t, node_t, operation_t
 
 from fastbp.kernels.dispatch import ACTIVATIONS, KINDS, KINDS_BY_ROWS, KINDS_IN_PLACE, LINKS, NEEDS_PREACTIVATION
 
@@ -271,11 +271,32 @@ cdef class Program:
         """bool: whether the gradients of all blocks can be computed for parts of the rows."""
         return all(NAMES[kind] in KINDS_BY_ROWS for kind in self.operations["kind"])
 
-    @property
-    def has_second_derivatives(self):
-        """bool: whether all kinds have the tangents for Hessian-vector products."""
+    def check_derivatives(self, order):
+        """Check that every kind has what derivatives need.
+
+        Parameters
+        ----------
+        order : {"forward", "reverse", "second"}
+            Forward mode, reverse mode, or the product with the Hessian.
+
+        Raises
+        ------
+        ValueError
+            Names the first operation that lacks one.
+        """
         cdef int64_t i
+        cdef const operation_t *operation
+        cdef const kind_t *kind
+        cdef bint lacks
         for i in range(self.c.n_operations):
-            if self.kernels.kinds[self.c.operations[i].kind].backward_tangent == NULL:
-                return False
-        return True
+            operation = &self.c.operations[i]
+            kind = self.kernels.kinds[operation.kind]
+            lacks = order != "reverse" and kind.tangent == NULL
+            if order != "forward":
+                lacks = lacks or kind.backward == NULL or (operation.n_blocks > 0 and kind.gradient == NULL)
+            if order == "second":
+                lacks = lacks or kind.backward_tangent == NULL
+                lacks = lacks or (operation.n_blocks > 0 and kind.gradient_tangent == NULL)
+            if lacks:
+                mode = {"forward": "forward-mode", "reverse": "reverse-mode", "second": "second"}[order]
+                raise ValueError(f"the operation {NAMES[operation.kind]} has no {mode} derivative")

@@ -5,6 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.activations import Tanh
+from fastbp.layers import Dense, Residual, Scale
 from fastbp.losses import SquaredError
 from fastbp.optimizers import SGD
 from fastbp.schedules import Adaptive
@@ -28,6 +29,8 @@ EVERY_CHECK_PASSES = [
     MLPRegressor(hidden_layer_sizes=(20, 10), activation="tanh", n_threads=2, max_iter=100),
     MLPRegressor(activation="silu", max_iter=100),
     MLPRegressor(SquaredError(), activation=Tanh(), solver=SGD(), learning_rate=Adaptive(), max_iter=100),
+    MLPClassifier(layers=[Dense(20, "tanh"), Residual([Dense(20, "relu"), Dense(20)])], max_iter=100),
+    MLPRegressor(layers=[Scale(), Dense(20, "relu", use_bias=False), Scale()], max_iter=100),
 ]
 
 NEEDS_PARTIAL_FIT = "scikit-learn's partial_fit raises with early_stopping=True"

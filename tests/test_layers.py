@@ -166,11 +166,11 @@ def test_a_layer_without_emit():
 def test_values_that_were_changed_after_the_layer_was_made():
     dense = Dense(3)
     dense.units = -2
-    with pytest.raises(ValueError, match="widths and shapes must be at least 1, got -2"):
+    with pytest.raises(ValueError, match="units must be an integer >= 1, got -2"):
         make([dense])
     dense = Dense(3)
     dense.penalty_factor = -2
-    with pytest.raises(ValueError, match="penalty of a Group must be a finite number >= 0, got -2"):
+    with pytest.raises(ValueError, match="penalty_factor must be a finite number >= 0, got -2"):
         make([dense])
 
 
@@ -284,7 +284,7 @@ def test_a_damaged_pickle():
     dense = object.__new__(Dense)
     dense.__dict__.update(units=-3, activation="identity", use_bias=True, learning_rate_factor=1.0, penalty_factor=1.0)
     for layers, message in (
-        ([dense, Dense(2)], "must be at least 1, got -3"),
+        ([dense, Dense(2)], "units must be an integer >= 1, got -3"),
         ([Dense(5), Dense(2)], "must be 37 numbers"),
     ):
         with pytest.raises(ValueError, match=message):

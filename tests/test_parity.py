@@ -394,7 +394,7 @@ CHOICES = dict(
     n_iter_no_change=[1, 3, 10, np.inf],
     max_fun=[15000, 5],
 )
-OURS_ALONE = {"n_threads", "output_activation", "callbacks", "loss"}
+OURS_ALONE = {"n_threads", "output_activation", "callbacks", "layers", "loss"}
 
 
 def random_configuration(seed):

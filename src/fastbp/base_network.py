@@ -65,12 +65,12 @@ class BaseNetwork:
             n_features = sizes[0]
             hidden, first = hidden_activations(activation, len(sizes) - 2)
             layers = [*(Dense(n, f) for n, f in zip(sizes[1:], hidden, strict=False)), Dense(sizes[-1])]
-            self._definition = {"layer_sizes": sizes, "activation": hidden or first or ()}
+            self.definition = {"layer_sizes": sizes, "activation": hidden or first or ()}
         else:
             n_features = checked_n_features(n_features)
             layers = deepcopy(check_layers("layers", layers))
-            self._definition = {"layers": deepcopy(layers), "n_features": n_features}
-        self._definition["output_activation"] = name_of(output_activation)
+            self.definition = {"layers": deepcopy(layers), "n_features": n_features}
+        self.definition["output_activation"] = name_of(output_activation)
         self.layers = tuple(layers)
         self.graph = graph_of(self.layers, n_features, name_of(output_activation))
         # what decides the bound of the initial parameters
@@ -274,7 +274,7 @@ class BaseNetwork:
     def __getstate__(self):
         # everything else follows from these: what a pickle tells is checked as what a user tells
         settings = {name: getattr(self, name) for name in ("loss", "alpha", "dtype", "n_threads")}
-        return note_version({**self._definition, **settings, "params": self._params})
+        return note_version({**self.definition, **settings, "params": self._params})
 
     def __setstate__(self, state):
         if not isinstance(state, dict):

@@ -37,6 +37,14 @@ class Layer:
     ``initialize(blocks, draw)``.
     """
 
+    def __post_init__(self):
+        self.check()
+
+    def check(self):
+        """ValueError or TypeError for a bad value of a field; called by the constructor, and again when the layer is
+        used, because fields can be assigned."""
+        return None
+
     def emit(self, builder, node: int) -> int:
         """Append the layer's operations.
 
@@ -90,7 +98,8 @@ class Dense(Layer):
     learning_rate_factor: float = 1.0
     penalty_factor: float = 1.0
 
-    def __post_init__(self):
+    def check(self):
+        """See `Layer.check`."""
         check_integer("units", self.units)
         name_of(self.activation)
         check_factor("learning_rate_factor", self.learning_rate_factor)
@@ -139,7 +148,8 @@ class Activation(Layer):
 
     activation: object
 
-    def __post_init__(self):
+    def check(self):
+        """See `Layer.check`."""
         name_of(self.activation)
 
     def emit(self, builder, node):
@@ -171,8 +181,9 @@ class Residual(Layer):
 
     layers: Sequence = field(default_factory=list)
 
-    def __post_init__(self):
-        self.layers = list(check_layers("layers", self.layers))
+    def check(self):
+        """See `Layer.check`."""
+        self.layers = check_layers("layers", self.layers)
 
     def emit(self, builder, node):
         """Append the layers, and the sum.
@@ -215,7 +226,8 @@ class Scale(Layer):
     initial: float = 1.0
     learning_rate_factor: float = 1.0
 
-    def __post_init__(self):
+    def check(self):
+        """See `Layer.check`."""
         if isinstance(self.initial, bool) or not isinstance(self.initial, Real) or not np.isfinite(self.initial):
             raise ValueError(f"initial must be a finite number, got {self.initial!r}")
         check_factor("learning_rate_factor", self.learning_rate_factor)
@@ -248,7 +260,7 @@ class Scale(Layer):
 
 
 def check_layers(name, layers):
-    """The layers as a list; TypeError unless each of them is a `Layer`.
+    """The layers as a list; TypeError unless each of them is a `Layer`, ValueError for a bad value in one.
 
     Parameters
     ----------
@@ -266,6 +278,7 @@ def check_layers(name, layers):
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise TypeError(f"{name}[{i}] must be an object of fastbp.layers, such as Dense(64, 'relu'); got {layer!r}")
+        layer.check()
     return layers
 
 

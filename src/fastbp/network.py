@@ -68,6 +68,9 @@ class Network(BaseNetwork):
     blocks : dict of str to ndarray
         Every block of parameters by its name, as a view into `params`.
     layers : tuple of Layer
+    definition : dict
+        The arguments that define the layers: `layers` and `n_features`, or `layer_sizes` and `activation`; and
+        `output_activation`.
     layer_sizes : tuple of int
         Width of the input and units of the fully connected layers.
     n_params : int

@@ -28,16 +28,25 @@ from fastbp.activations import name_of
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.cloning import check_clones
-from fastbp.estimators.inputs import checked_hidden_layer_sizes, needs_no_validation, validated_X
+from fastbp.estimators.construction import build_network, hidden_layers_of, network_to_train, new_network
+from fastbp.estimators.inputs import needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of
 from fastbp.estimators.resumption import history_of, optimizer_state_of, patience_of, set_training_attributes
 from fastbp.estimators.split import hold_out
-from fastbp.estimators.weights import OWN_WEIGHTS, dtype_of, fill, holds_views, layer_sizes_of, with_settings
+from fastbp.estimators.weights import (
+    OWN_WEIGHTS,
+    check_shapes,
+    dtype_of,
+    fill,
+    holds_views,
+    layer_sizes_of,
+    with_settings,
+)
 from fastbp.initializers import legacy_generator
 from fastbp.kernels.predictor import all_finite
+from fastbp.layers import Dense
 from fastbp.losses import as_loss
-from fastbp.network import Network
 from fastbp.training import Callbacks, EarlyStopping, LossStopping, Trainer, TrainingState, minimize_lbfgs
 from fastbp.versions import note_version, warn_if_other_version
 
@@ -69,7 +78,7 @@ class BaseMLP(MLPParameters):
         """
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
-        hidden = checked_hidden_layer_sizes(self.hidden_layer_sizes)
+        hidden = hidden_layers_of(self)
         with Attempt(self, incremental) as attempt:
             warn_if_not_converged = attempt.model._train(attempt, X, y, sample_weight, hidden, incremental, prepare)
         for message, category in attempt.warnings:
@@ -99,7 +108,11 @@ class BaseMLP(MLPParameters):
         self.n_outputs_ = self._count_outputs(targets)
         self.out_activation_ = self._output_activation()
         rng, lock = self._generator(incremental)
-        network = self._new_network(X, hidden, rng) if first_pass else self._network_to_train(hidden)
+        if first_pass:
+            network = new_network(self, hidden, X.shape[1], X.dtype, rng)
+            self.n_layers_, self.t_ = len(network.layer_sizes), 0
+        else:
+            network = network_to_train(self, hidden)
         data = make_data(X, targets, sample_weight, self.n_outputs_, network.dtype)
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = Callbacks(self.callbacks, state)
@@ -141,29 +154,7 @@ class BaseMLP(MLPParameters):
             self._seed = self.random_state if private else None
         return self._random_state, None if private else self._random_state._bit_generator.lock
 
-    def _new_network(self, X, hidden, rng):
-        self.n_layers_ = len(hidden) + 2
-        self.t_ = 0
-        try:
-            return self._build([X.shape[1], *hidden, self.n_outputs_], X.dtype, rng)
-        except MemoryError as error:
-            raise MemoryError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} is too large: {error}") from error
-
     # The network, and the weights in coefs_ and intercepts_
-
-    def _build(self, layer_sizes, dtype, random_state=None):
-        """A network as the parameters describe it; without a `random_state` its weights are not drawn."""
-        return Network(
-            layer_sizes,
-            self.activation,
-            self.out_activation_,
-            self.loss,
-            alpha=self.alpha,
-            dtype=dtype,
-            random_state=random_state,
-            initializer=None if random_state is None else "glorot_uniform",
-            n_threads=self.n_threads,
-        )
 
     def _adopt(self, network):
         """Make `network` the fitted one: coefs_ and intercepts_ are views into its parameters."""
@@ -174,14 +165,23 @@ class BaseMLP(MLPParameters):
         """The network with the weights that coefs_ and intercepts_ hold now.
 
         The one that was trained, as long as these lists hold its views and `activation` is the same; else a new one
-        with copies of their values: the user has assigned some.
+        with copies of their values: the user has assigned some. The activations of a network that was made of `layers`
+        do not change.
         """
         network = self.__dict__.get("_network")
         coefs, intercepts = self.coefs_, self.intercepts_
-        if holds_views(network, coefs, intercepts) and network.activations == self._activations(network):
+        has_layers = network is not None and "layers" in network.definition
+        if holds_views(network, coefs, intercepts) and (
+            has_layers or network.activations == self._activations(network)
+        ):
             return network
-        sizes = layer_sizes_of(coefs, intercepts, self.n_features_in_, self.n_layers_, self.n_outputs_)
-        network = self._build(sizes, dtype_of(coefs))
+        if has_layers:
+            check_shapes(network, coefs, intercepts)
+            network = network.astype(dtype_of(coefs))
+        else:
+            sizes = layer_sizes_of(coefs, intercepts, self.n_features_in_, self.n_layers_, self.n_outputs_)
+            definition = dict(layer_sizes=sizes, activation=self.activation, output_activation=self.out_activation_)
+            network = build_network(self, definition, dtype_of(coefs))
         fill(network, coefs, intercepts)
         return network
 
@@ -202,18 +202,6 @@ class BaseMLP(MLPParameters):
                 f"coefs_ and intercepts_ were assigned to this {type(self).__name__} before any fit: {missing[0]} is "
                 f"not known. {OWN_WEIGHTS}"
             )
-
-    def _network_to_train(self, hidden):
-        """A copy of the fitted network, to go on with."""
-        network = self._fitted_network()
-        sizes = (self.n_features_in_, *hidden, self.n_outputs_)
-        if network.layer_sizes != sizes:
-            raise ValueError(
-                f"warm_start and partial_fit go on with the fitted layers {network.layer_sizes} (input to output), but "
-                f"hidden_layer_sizes and the data ask for {sizes}. Bring data with as many outputs and set "
-                "hidden_layer_sizes back, or fit anew with warm_start=False."
-            )
-        return with_settings(network, self.loss, self.alpha, self.n_threads).copy()
 
     # Training
 
@@ -368,7 +356,8 @@ class BaseMLP(MLPParameters):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        layers = self.layers if isinstance(self.layers, (list, tuple)) else ()
+        tags.input_tags.sparse = all(isinstance(layer, Dense) for layer in layers[:1])
         return tags
 
     # Copies
@@ -381,11 +370,21 @@ class BaseMLP(MLPParameters):
             raise
 
     def __getstate__(self):
-        # coefs_ and intercepts_ hold the parameters; views into the network's vector would be pickled twice
-        state = super().__getstate__()
-        return note_version({name: value for name, value in state.items() if name != "_network"})
+        # the network's layers and its parameters as one array, in place of the network and the views into the array
+        model = with_attributes(self, dict(super().__getstate__()))
+        if hasattr(model, "coefs_") and not model._missing_attributes():
+            network = model._fitted_network()
+            model._definition_and_params = network.definition, network.params
+            del model.coefs_, model.intercepts_
+            vars(model).pop("_network", None)
+        return note_version(vars(model))
 
     def __setstate__(self, state):
         super().__setstate__(warn_if_other_version(state, type(self).__name__))
-        if hasattr(self, "coefs_") and not self._missing_attributes():
+        if "_definition_and_params" in vars(self):
+            definition, params = vars(self).pop("_definition_and_params")
+            network = build_network(self, definition, params.dtype)
+            network.params = params
+            self._adopt(network)
+        elif hasattr(self, "coefs_") and not self._missing_attributes():  # a pickle of an older version
             self._adopt(self._fitted_network())

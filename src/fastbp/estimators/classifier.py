@@ -336,7 +336,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _report_not_finite(self, output):
         if np.isnan(output).any():  # infinite raw predictions of probabilities 0 and 1 are fine
-            raise ValueError(f"the network's output is not a number: {why_not_finite(self.coefs_, self.intercepts_)}")
+            raise ValueError(f"the network's output is not a number: {why_not_finite(self)}")
 
     def score(
         self,

@@ -11,10 +11,11 @@ that is not None. `fastbp.autodiff.FormulaLoss` makes one from a formula."""
 
 ATTRIBUTES = """
 coefs_ : list of ndarray of shape (fan_in, fan_out)
-    Weights of each layer. They may be edited or assigned: the next `predict` or `partial_fit` uses them.
+    Weights of each layer, with `layers` of each `Dense` layer in order; ``network_.blocks`` names the parameters of all
+    layers. They may be edited or assigned: the next `predict` or `partial_fit` uses them.
 
 intercepts_ : list of ndarray of shape (fan_out,)
-    Biases of each layer.
+    Biases of each layer that has them.
 
 loss_ : float
     Loss of the last epoch, the penalty included.
@@ -38,7 +39,7 @@ n_iter_ : int
     Epochs or iterations of the last call.
 
 n_layers_ : int
-    Layers, input and output included.
+    Layers, input and output included; with `layers`, one more than there are `Dense` layers.
 
 n_outputs_ : int
     Units of the output layer.

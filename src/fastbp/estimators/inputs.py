@@ -1,4 +1,4 @@
-"""X and `hidden_layer_sizes` as the network of an estimator takes them."""
+"""X, `hidden_layer_sizes` and `layers` as the network of an estimator takes them."""
 
 from numbers import Integral
 
@@ -8,6 +8,7 @@ from sklearn.utils.validation import validate_data
 from fastbp.data import check_sparse
 from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.predictor import all_finite
+from fastbp.layers import check_layers
 
 
 def validated_X(estimator, X):
@@ -46,3 +47,12 @@ def checked_hidden_layer_sizes(sizes):
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return [int(size) for size in sizes]
+
+
+def checked_layers(layers):
+    """The parameter `layers` as a list; TypeError unless it is a list or tuple of layers."""
+    if not isinstance(layers, (list, tuple)):
+        raise TypeError(
+            f"layers must be None or a list of objects of fastbp.layers, such as [Dense(100, 'relu')]; got {layers!r}"
+        )
+    return check_layers("layers", layers)

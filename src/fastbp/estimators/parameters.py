@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
+from fastbp.layers import Layer
 from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from fastbp.parametrized import NameOrObject, Parametrized, parameter, parametrized
 from fastbp.schedules import SCHEDULES, InverseScaling, Schedule
@@ -186,6 +187,19 @@ class MLPParameters(BaseEstimator):
 
     max_fun: int = parameter(
         15000, [Interval(Integral, 1, None, closed="left")], "int", "Most evaluations of the loss by 'lbfgs'."
+    )
+
+    layers: Sequence[Layer] | None = parameter(
+        None,
+        "no_validation",  # checked_layers does it
+        "list of Layer or None",
+        """
+        The hidden layers as objects of `fastbp.layers`, in place of `hidden_layer_sizes` and `activation`, which are
+        not used then: ``[Dense(100, "relu")]`` is the default network. The estimator adds the output layer, a `Dense`,
+        and its activation. The first activation among the layers decides the bound of all initial weights. The fitted
+        model has copies of the layers; `warm_start` and `partial_fit` can change their factors of learning rate and
+        penalty only. 'lbfgs' has no learning rate, and trains all layers alike. A sparse X can be read by `Dense`
+        layers only.""",
     )
 
     n_threads: int | None = parameter(

@@ -158,7 +158,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
 
     def _report_not_finite(self, output):
         warnings.warn(
-            f"The prediction holds values that are not finite: {why_not_finite(self.coefs_, self.intercepts_)}",
+            f"The prediction holds values that are not finite: {why_not_finite(self)}",
             RuntimeWarning,
             stacklevel=4,
         )

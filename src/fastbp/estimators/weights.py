@@ -53,11 +53,7 @@ def layer_sizes_of(coefs, intercepts, n_features, n_layers, n_outputs):
     ValueError
         For shapes that do not fit together.
     """
-    coefs, intercepts = [np.asarray(W) for W in coefs], [np.asarray(b) for b in intercepts]
-    for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
-        for i, array in enumerate(arrays):
-            if array.dtype.kind not in "fiub":
-                raise TypeError(f"{name}[{i}] must hold real numbers, got dtype {array.dtype}; convert with astype")
+    coefs, intercepts = real_arrays("coefs_", coefs), real_arrays("intercepts_", intercepts)
     if len(coefs) != len(intercepts) or len(coefs) != n_layers - 1:
         raise ValueError(
             f"coefs_ and intercepts_ must hold {n_layers - 1} arrays each, one for each layer; got {len(coefs)} and "
@@ -72,6 +68,39 @@ def layer_sizes_of(coefs, intercepts, n_features, n_layers, n_outputs):
             raise ValueError(f"intercepts_[{i}] must have shape ({fan_out},), got {b.shape}")
         sizes.append(fan_out)
     return sizes
+
+
+def check_shapes(network, coefs, intercepts):
+    """Check that weights fit into a network.
+
+    Parameters
+    ----------
+    network : Network
+    coefs, intercepts : sequence of array-like
+
+    Raises
+    ------
+    TypeError
+        For weights that are no real numbers.
+    ValueError
+        For another number of arrays, or another shape.
+    """
+    for name, arrays, views in (("coefs_", coefs, network.coefs), ("intercepts_", intercepts, network.intercepts)):
+        arrays = real_arrays(name, arrays)
+        if len(arrays) != len(views):
+            raise ValueError(f"{name} must hold {len(views)} arrays for the fitted layers, got {len(arrays)}")
+        for i, (array, view) in enumerate(zip(arrays, views, strict=True)):
+            if array.shape != view.shape:
+                raise ValueError(f"{name}[{i}] must have shape {view.shape}, got {array.shape}")
+
+
+def real_arrays(name, arrays):
+    """Weights as arrays; TypeError unless they are real numbers."""
+    arrays = [np.asarray(array) for array in arrays]
+    for i, array in enumerate(arrays):
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{name}[{i}] must hold real numbers, got dtype {array.dtype}; convert with astype")
+    return arrays
 
 
 def dtype_of(coefs):
@@ -94,12 +123,17 @@ def with_settings(network, loss, alpha, n_threads):
     return network
 
 
-def why_not_finite(coefs, intercepts):
+def why_not_finite(estimator):
     """Why the network's output for a finite X is not finite: part of a message."""
-    for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
-        for number, array in enumerate(arrays):
-            values = np.asarray(array)
-            if not np.isfinite(values).all():
-                return f"{name}[{number}] holds {values[~np.isfinite(values)][0]}. Assign finite weights, or fit anew."
-    dtype = np.asarray(coefs[0]).dtype
+    arrays = {f"coefs_[{i}]": array for i, array in enumerate(estimator.coefs_)}
+    arrays |= {f"intercepts_[{i}]": array for i, array in enumerate(estimator.intercepts_)}
+    network = estimator._fitted_network()
+    operations, blocks = network.graph.operations, network.blocks
+    others = [block.name for block in network.graph.blocks if operations[block.operation].kind != "dense"]
+    arrays |= {f"network_.blocks[{name!r}]": blocks[name] for name in others}
+    for name, array in arrays.items():
+        values = np.asarray(array)
+        if not np.isfinite(values).all():
+            return f"{name} holds {values[~np.isfinite(values)][0]}. Assign finite weights, or fit anew."
+    dtype = np.asarray(estimator.coefs_[0]).dtype
     return f"X holds values so large that sums in {dtype} overflow. Scale X as it was scaled for fit."

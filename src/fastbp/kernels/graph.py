@@ -204,6 +204,17 @@ class Graph:
             and all(b is not None for _, b in self.dense_blocks)
         )
 
+    @property
+    def structure(self):
+        """tuple: equal for graphs that compute the same function of input and parameters, up to the output
+        activation."""
+        last = self.operations[-1]
+        operations = [
+            (op.kind, op.input, op.input2, op.output, op.n_blocks, None if op is last else op.argument)
+            for op in self.operations
+        ]
+        return self.widths, tuple(operations), tuple(block.shape for block in self.blocks)
+
     @cached_property
     def penalized(self):
         """list of (slice, float): the parts of the flat vector that are penalized, and their factors of alpha."""

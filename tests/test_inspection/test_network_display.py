@@ -153,3 +153,14 @@ def test_other_layers_cannot_be_drawn():
     network = Network(layers=[Dense(4), Residual([Dense(4)]), Dense(1)], n_features=3, random_state=0)
     with pytest.raises(ValueError, match=r"stack of Dense layers .* activation, add, dense"):
         NetworkDisplay.from_network(network)
+    X, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30.0)
+    model = MLPRegressor(layers=[Dense(3), Residual([Dense(3)])], max_iter=5, tol=1e9, n_iter_no_change=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"stack of Dense layers .* activation, add, dense"):
+        NetworkDisplay.from_estimator(model)
+
+
+def test_activations_of_an_estimators_layers(pyplot):
+    X, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30.0)
+    layers = [Dense(3, "tanh"), Dense(2, "silu")]
+    model = MLPRegressor(layers=layers, max_iter=5, tol=1e9, n_iter_no_change=1).fit(X, y)
+    assert tuple(NetworkDisplay.from_estimator(model).activations) == ("tanh", "silu", "identity")

@@ -109,15 +109,19 @@ class NetworkDisplay:
         NotFittedError
         ImportError
             Without matplotlib.
+        ValueError
+            If the network has other layers than fully connected ones.
         """
         fitted(estimator, f"{cls.__name__}.from_estimator")
+        network = estimator.network_
+        check_dense_stack(network)
         if feature_names is None:
             feature_names = getattr(estimator, "feature_names_in_", None)
         classes = getattr(estimator, "classes_", ())
         n_outputs = estimator.coefs_[-1].shape[1]
         display = cls(
             coefs=estimator.coefs_,
-            activations=[estimator.activation] * (len(estimator.coefs_) - 1) + [estimator.out_activation_],
+            activations=network.activations,
             feature_names=feature_names,
             # one output is the probability of the second of two classes
             output_names=classes[-n_outputs:] if len(classes) in (n_outputs, n_outputs + 1) else None,
@@ -144,12 +148,7 @@ class NetworkDisplay:
         ValueError
             If the network has other layers than fully connected ones.
         """
-        if not network.graph.is_dense_stack:
-            kinds = sorted({op.kind for op in network.graph.operations})
-            raise ValueError(
-                f"network must be a stack of Dense layers with biases to be drawn, got {network!r} with the operations "
-                f"{', '.join(kinds)}"
-            )
+        check_dense_stack(network)
         display = cls(
             coefs=[W.copy() for W in network.coefs],
             activations=network.activations,
@@ -362,3 +361,23 @@ def first_and_last(n, count):
     list of int
     """
     return list(range(n)) if n <= count else [*range(count - 1), n - 1]
+
+
+def check_dense_stack(network):
+    """Check that a network can be drawn.
+
+    Parameters
+    ----------
+    network : Network
+
+    Raises
+    ------
+    ValueError
+        If it has other layers than fully connected ones with biases.
+    """
+    if not network.graph.is_dense_stack:
+        kinds = sorted({op.kind for op in network.graph.operations})
+        raise ValueError(
+            f"network must be a stack of Dense layers with biases to be drawn, got {network!r} with the operations "
+            f"{', '.join(kinds)}"
+        )

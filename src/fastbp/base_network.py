@@ -77,12 +77,11 @@ class BaseNetwork:
         self.hidden_activation = self.graph.first_activation if layer_sizes is None else first
         self.dtype = checked_dtype(dtype)
         self.n_params, self.n_coefs = self.graph.n_params, self.graph.n_coefs
-        shapes = self.graph.dense_shapes
-        self.layer_sizes = (n_features, *(fan_out for _, fan_out in shapes))
+        self.layer_sizes = (n_features, *(fan_out for _, fan_out in self.graph.dense_shapes))
         check_memory(self.layer_sizes, self.n_params, self.dtype)
         self.n_outputs = self.graph.n_outputs
         self.activations = self.graph.activations
-        self.n_weights, self.n_input_weights = sum(i * o for i, o in shapes), self.graph.n_input_weights
+        self.n_input_weights = self.graph.n_input_weights
         self._set_loss(loss)
         self.alpha = checked_alpha(alpha)
         self.n_threads = checked_n_threads(n_threads)
@@ -218,7 +217,7 @@ class BaseNetwork:
         backward : bool
             Whether the backward pass counts.
         """
-        return n_rows * (6 * self.n_weights - 2 * self.n_input_weights if backward else 2 * self.n_weights)
+        return n_rows * (6 * self.n_coefs - 2 * self.n_input_weights if backward else 2 * self.n_coefs)
 
     def with_loss(self, loss: str | Loss | Callable) -> Self:
         """The same network, parameters shared, with another loss.

@@ -40,7 +40,7 @@ static void pull(const plan_t *p, int64_t begin, int64_t end, void *gradient) {
             weigh_rows(p, 0, p->n, grad_of(p, op->output, 0));
         for (int64_t k = 0; gradient && k < op->n_blocks; k++) {
             const block_t *block = blocks_of(p, op) + k;
-            const tile_t whole = {op->first_block + k, 0, block->rows, 0, block->cols};
+            const tile_t whole = whole_block(p, op->first_block + k);
             kind_of(op)->gradient(p, op, &whole, 0, p->n, (real *)gradient + block->offset, NULL, 1);
         }
         kind_of(op)->backward(p, op, 0, p->n);
@@ -56,7 +56,7 @@ static void pull_tangent(const plan_t *p, void *gradient) {
         }
         for (int64_t k = 0; k < op->n_blocks; k++) {
             const block_t *block = blocks_of(p, op) + k;
-            const tile_t whole = {op->first_block + k, 0, block->rows, 0, block->cols};
+            const tile_t whole = whole_block(p, op->first_block + k);
             kind_of(op)->gradient_tangent(p, op, &whole, 0, p->n, (real *)gradient + block->offset);
         }
         kind_of(op)->backward_tangent(p, op, 0, p->n);

@@ -85,7 +85,7 @@ cdef class Plan(Task):
         self.batch_size, self.n_threads, self.kept = batch_size, n_threads, []
         self.capacity = rows_of_slice(program, data.nonzeros_per_row, batch_size, self.kernels.block_rows)
         self.step_cost = step_cost(program, data.nonzeros_per_row, self.capacity)
-        self.flops = 6 * self.capacity * sum(fan_in * fan_out for fan_in, fan_out in program.graph.dense_shapes)
+        self.flops = 6 * self.capacity * program.graph.n_coefs
         self.c.program, self.c.data, self.c.params = program.c, data.c, address(params, True)
         self.make_workspace()
         self.divide_rows()

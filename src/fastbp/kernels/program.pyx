@@ -142,9 +142,9 @@ cdef class Program:
                 f"a sparse X can be read by Dense layers only, and here {', '.join(sorted(others))} reads it too; "
                 "use X.toarray()"
             )
-        nodes = self.place_nodes(operations, output, purpose, indexed and not sparse)
-        self.place_blocks(operations, purpose)
-        self.place_operations(operations, output, purpose)
+        nodes = self.place_nodes(operations, output, indexed and not sparse)
+        self.place_blocks()
+        self.place_operations(operations, output)
         self.nodes = structs(nodes, NODE)
         self.c.nodes = <const node_t *> address(self.nodes)
         self.c.blocks = <const block_t *> address(self.blocks)
@@ -159,28 +159,28 @@ cdef class Program:
         if self.purpose not in purposes:
             raise ValueError(f"the purpose of the program must be {' or '.join(purposes)}, got {self.purpose!r}")
 
-    def place_nodes(self, operations, output, purpose, indexed):
+    def place_nodes(self, operations, output, indexed):
         """Rows of NODE."""
         widths = dict(enumerate(self.graph.widths))
         readers = Counter(node for op in operations for node in (op.input, op.input2) if node >= 0)
         in_place = {op.output for op in operations if op.kind in KINDS_IN_PLACE}
         shares_value, shares_grad = {}, {}  # node -> the node whose buffer it uses
-        if purpose != INSPECTION:
+        if self.purpose != INSPECTION:
             for op in operations:
                 if op.kind in KINDS_IN_PLACE and op.input != 0 and readers[op.input] == 1:
                     shares_grad[op.output] = shares_grad.get(op.input, op.input)
-                    if purpose == PREDICTION or (op.argument not in NEEDS_INPUT and op.input not in in_place):
+                    if self.purpose == PREDICTION or (op.argument not in NEEDS_INPUT and op.input not in in_place):
                         shares_value[op.output] = shares_value.get(op.input, op.input)
         used = [op.output for op in operations]
         everything = {node: widths[node] for node in used}
-        values, self.value_columns = self.place_values(operations, output, purpose, shares_value, indexed)
+        values, self.value_columns = self.place_values(operations, output, shares_value, indexed)
         grads = tangents = {}
-        if purpose == TRAINING or purpose == INSPECTION:
+        if self.purpose == TRAINING or self.purpose == INSPECTION:
             owned = {node: width for node, width in everything.items() if node not in shares_grad}
             grads, self.grad_columns = place_all(owned)
-        elif purpose == DERIVATIVES:
+        elif self.purpose == DERIVATIVES:
             grads, self.grad_columns = self.place_gradients(operations, output, shares_grad)
-        if purpose == DERIVATIVES:
+        if self.purpose == DERIVATIVES:
             tangents, self.tangent_columns = place_all(everything)
         return [
             (
@@ -192,13 +192,13 @@ cdef class Program:
             for node, width in widths.items()
         ]
 
-    def place_values(self, operations, output, purpose, shares, indexed):
+    def place_values(self, operations, output, shares, indexed):
         """Offsets of the values of the nodes that have their own buffer."""
         widths = self.graph.widths
         owned = {op.output: widths[op.output] for op in operations if op.output not in shares}
         if indexed:
             owned = {0: widths[0], **owned}
-        if purpose != PREDICTION:
+        if self.purpose != PREDICTION:
             return place_all(owned)
         needed = {node: (-1.0, -1.0) for node in owned}
         for moment, op in enumerate(operations):
@@ -223,7 +223,7 @@ cdef class Program:
         needed.pop(0, None)
         return place({node: (widths[node], *moments) for node, moments in needed.items()})
 
-    def place_blocks(self, operations, purpose):
+    def place_blocks(self):
         """The blocks, with mirrors if a backward pass, or a forward pass with few outputs, reads W^T."""
         cdef int64_t lanes = self.kernels.vector_bytes // self.dtype.itemsize
         rows, place = [], 0
@@ -232,8 +232,8 @@ cdef class Program:
             mirror = -1
             is_weight = op.kind == "dense" and op.first_block == len(rows)
             if is_weight and (
-                purpose in (DERIVATIVES, INSPECTION)
-                or (purpose == TRAINING and (op.input > 0 or (4 * block.cols <= lanes and not self.is_sparse)))
+                self.purpose in (DERIVATIVES, INSPECTION)
+                or (self.purpose == TRAINING and (op.input > 0 or (4 * block.cols <= lanes and not self.is_sparse)))
             ):
                 mirror = place
                 place += -(-block.size // ALIGNMENT) * ALIGNMENT
@@ -241,7 +241,7 @@ cdef class Program:
         self.mirror_size = place
         self.blocks = structs(rows, BLOCK)
 
-    def place_operations(self, operations, output, purpose):
+    def place_operations(self, operations, output):
         """The operations. `adds` marks gradients that are added to those of other readers of the same node."""
         cdef int64_t lanes = self.kernels.vector_bytes // self.dtype.itemsize
         rows, written = [], {output}
@@ -255,7 +255,7 @@ cdef class Program:
             kind, argument = op.kind, op.argument
             if kind == "dense":
                 cols = self.graph.blocks[op.first_block].cols
-                argument = int(purpose == TRAINING and 4 * cols <= lanes)
+                argument = int(self.purpose == TRAINING and 4 * cols <= lanes)
                 if self.is_sparse and op.input == 0:
                     kind, argument = "dense_sparse", 0
             rows.append((KINDS[kind], op.input, op.input2, op.output, adds, op.first_block, op.n_blocks, argument))

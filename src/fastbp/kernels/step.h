@@ -37,6 +37,11 @@ static const kind_t *const kinds[] = {KINDS(ENTRY)};
 #undef ENTRY
 
 INLINE const kind_t *kind_of(const operation_t *op) { return kinds[op->kind]; }
+INLINE tile_t whole_block(const plan_t *p, int64_t number) {
+    const block_t *block = &p->program.blocks[number];
+    const tile_t tile = {number, 0, block->rows, 0, block->cols};
+    return tile;
+}
 INLINE const operation_t *operation_of(const plan_t *p, const block_t *block) {
     return &p->program.operations[block->operation];
 }
@@ -155,7 +160,7 @@ static void slot_gradient(const plan_t *p, int64_t slot, void *scratch) {
     real *g = (real *)p->slots + slot * p->program.n_params;
     for (int64_t i = 0; i < p->program.n_blocks && lo < hi; i++) {
         const block_t *block = &p->program.blocks[i];
-        const tile_t whole = {i, 0, block->rows, 0, block->cols};
+        const tile_t whole = whole_block(p, i);
         const operation_t *op = operation_of(p, block);
         kind_of(op)->gradient(p, op, &whole, lo, hi, g + block->offset, scratch, 0);
     }

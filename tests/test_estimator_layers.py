@@ -287,12 +287,9 @@ def test_grid_search():
 
 def test_the_fitted_model_has_layers_of_its_own():
     y = labels(MLPRegressor)
-    inner = Dense(5)
-    model = fitted(MLPRegressor, [Dense(5, "relu"), Residual([inner])])
+    model = fitted(MLPRegressor, [Dense(5, "relu"), Residual([Dense(5)])])
     before = model.predict(X)
-    inner.units = 7
-    model.layers[0].activation = "tanh"
-    model.layers.append(Scale())
+    model.layers[:] = [Dense(5, "tanh"), Residual([Dense(7)]), Scale()]
     for other in (model, pickle.loads(pickle.dumps(model)), copy.deepcopy(model), slim(model)):
         assert_array_equal(other.predict(X), before)
         assert other.network_.layers == (Dense(5, "relu"), Residual([Dense(5)]), Dense(1))

@@ -3,7 +3,7 @@
 import pickle
 import re
 from copy import copy, deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 
 import numpy as np
 import pytest
@@ -70,16 +70,27 @@ def test_what_is_not_equal():
 
 
 def test_repr():
-    assert repr(Residual([Scale(2.0)])) == "Residual(layers=[Scale(initial=2.0, learning_rate_factor=1.0)])"
+    assert repr(Residual([Scale(2.0)])) == "Residual(layers=(Scale(initial=2.0, learning_rate_factor=1.0),))"
     assert repr(Activation("tanh")) == "Activation(activation='tanh')"
 
 
-def test_a_residual_has_a_list_of_its_own():
+def test_a_residual_has_a_tuple_of_its_own():
     layers = [Dense(4)]
     residual = Residual(layers)
-    layers.append(Dense(5))
+    layers.append(residual)  # else it would contain itself
+    assert residual.layers == (Dense(4),)
     assert residual == Residual((Dense(4),))
     assert residual == Residual(layer for layer in [Dense(4)])
+    assert Residual() == Residual([])
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_fields_cannot_be_assigned(layer):
+    before = repr(layer)
+    for field in fields(layer):
+        with pytest.raises(FrozenInstanceError, match=f"cannot assign to field '{field.name}'"):
+            setattr(layer, field.name, getattr(layer, field.name))
+    assert repr(layer) == before
 
 
 @pytest.mark.parametrize(
@@ -161,17 +172,6 @@ def test_a_layer_without_emit():
         make([Nothing()])
     with pytest.raises(TypeError, match="Nothing owns 2 blocks of parameters and must have initialize"):
         Nothing().initialize([np.zeros(1)] * 2, None)
-
-
-def test_values_that_were_changed_after_the_layer_was_made():
-    dense = Dense(3)
-    dense.units = -2
-    with pytest.raises(ValueError, match="units must be an integer >= 1, got -2"):
-        make([dense])
-    dense = Dense(3)
-    dense.penalty_factor = -2
-    with pytest.raises(ValueError, match="penalty_factor must be a finite number >= 0, got -2"):
-        make([dense])
 
 
 # Networks of layers
@@ -266,12 +266,17 @@ def test_with_loss():
 
 
 def test_a_network_keeps_layers_of_its_own():
-    layers = [Dense(5, "tanh"), Residual([Dense(5)]), Dense(2)]
+    layers = [Dense(5, "tanh"), Residual([TwoHeads(5)]), Dense(2)]
     network = make(layers)
-    layers[0].units, layers[1].layers[0].activation = 9, "relu"
+    heads = layers[1].layers[0]  # its class is not frozen
+    heads.units = 9
     layers.append(Dense(3))
-    assert network.layers == (Dense(5, "tanh"), Residual([Dense(5)]), Dense(2))
+    assert network.layers == (Dense(5, "tanh"), Residual([TwoHeads(5)]), Dense(2))
+    network.layers[1].layers[0].units = 9
     assert_array_equal(pickle.loads(pickle.dumps(network)).forward(X), network.forward(X))
+    heads.units = 0
+    with pytest.raises(ValueError, match="units must be above 0, got 0"):
+        make(layers)
 
 
 def test_the_same_layer_twice_is_two_layers():
@@ -285,12 +290,31 @@ def test_a_damaged_pickle():
     dense.__dict__.update(units=-3, activation="identity", use_bias=True, learning_rate_factor=1.0, penalty_factor=1.0)
     for layers, message in (
         ([dense, Dense(2)], "units must be an integer >= 1, got -3"),
+        ([Dense(3), Residual([Dense(3), dense]), Dense(2)], "units must be an integer >= 1, got -3"),
         ([Dense(5), Dense(2)], "must be 37 numbers"),
     ):
         with pytest.raises(ValueError, match=message):
             object.__new__(Network).__setstate__({**state, "layers": layers})
     with pytest.raises(TypeError, match="layers must be a list of objects"):
         object.__new__(Network).__setstate__({**state, "layers": 3})
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "value", "error", "message"),
+    [
+        (Dense(3), "units", 0, ValueError, "units must be an integer >= 1, got 0"),
+        (Dense(3), "activation", "sine", ValueError, "activation must be one of .*; got 'sine'"),
+        (Scale(), "initial", np.nan, ValueError, "initial must be a finite number, got nan"),
+        (Residual([Dense(4)]), "layers", None, TypeError, "layers must be a list of objects of .*, got None"),
+        (Residual([Dense(4)]), "layers", [5], TypeError, r"layers\[0\] must be an object of fastbp.layers"),
+    ],
+)
+def test_a_bad_value_in_the_pickle_of_a_layer(layer, name, value, error, message):
+    object.__setattr__(layer, name, value)
+    for owner in (layer, [Dense(3), layer], Residual([Dense(4), layer])):
+        stream = pickle.dumps(owner)
+        with pytest.raises(error, match=message):
+            pickle.loads(stream)
 
 
 @pytest.mark.parametrize("initializer", INITIALIZERS)
@@ -401,9 +425,13 @@ def test_decay(factor, optimizer):
 
 @dataclass
 class TwoHeads(Layer):
-    """x W + x V, two dense operations that read the same node."""
+    """x W + x V, two dense operations that read the same node. Its fields can be assigned."""
 
     units: int
+
+    def check(self):
+        if self.units < 1:
+            raise ValueError(f"units must be above 0, got {self.units}")
 
     def emit(self, builder, node):
         shape = (builder.widths[node], self.units)

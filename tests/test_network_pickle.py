@@ -183,12 +183,18 @@ import pickle, random, resource, sys, warnings
 import numpy as np
 
 from fastbp import Network
+from fastbp.layers import Dense, Residual
 
 warnings.simplefilter("ignore")
 limit = 3 * 2**30  # a changed length must not take the machine's memory
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-changes, seed = map(int, sys.argv[1:])
-network = Network([4, 5, 3, 2], ["tanh", "mish"], "softmax", "log_loss", alpha=0.1, random_state=0)
+changes, seed = map(int, sys.argv[1:3])
+if sys.argv[3] == "layers":
+    layers = [Dense(5, "tanh"), Residual([Dense(5, "mish", penalty_factor=0.5)]), Dense(2)]
+    definition = dict(layers=layers, n_features=4)
+else:
+    definition = dict(layer_sizes=[4, 5, 3, 2], activation=["tanh", "mish"])
+network = Network(**definition, output_activation="softmax", loss="log_loss", alpha=0.1, random_state=0)
 X, y = np.ones((6, 4)), np.array([0, 1, 1, 0, 1, 0])
 whole = pickle.dumps(network)
 rng = random.Random(seed)
@@ -214,8 +220,10 @@ print("worked", worked)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="memory cannot be limited there")
-def test_single_bytes_changed():
-    process = subprocess.run([sys.executable, "-c", DAMAGE, "3000", "0"], capture_output=True, text=True, timeout=300)
+@pytest.mark.parametrize("definition", ["layer_sizes", "layers"])
+def test_single_bytes_changed(definition):
+    command = [sys.executable, "-c", DAMAGE, "3000", "0", definition]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert process.returncode == 0, (process.returncode, process.stderr[-2000:])
     # most bytes are those of parameters, and any number will do there
     assert 500 < int(process.stdout.split()[1]) < 3000

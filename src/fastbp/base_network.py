@@ -68,7 +68,7 @@ class BaseNetwork:
             self.definition = {"layer_sizes": sizes, "activation": hidden or first or ()}
         else:
             n_features = checked_n_features(n_features)
-            layers = deepcopy(check_layers("layers", layers))
+            layers = deepcopy(check_layers("layers", layers))  # a user's own layers may be mutable
             self.definition = {"layers": deepcopy(layers), "n_features": n_features}
         self.definition["output_activation"] = name_of(output_activation)
         self.layers = tuple(layers)

@@ -17,7 +17,7 @@ A new layer is one class here; a new kind of operation is one file in ``kernels/
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
@@ -32,17 +32,26 @@ __all__ = ["Activation", "Dense", "Layer", "Residual", "Scale"]
 class Layer:
     """Base class of all layers.
 
+    A layer describes operations and holds no parameters: these belong to the network. If the same object appears twice
+    in a network, it has two sets of parameters.
+
     A subclass is a dataclass with a method ``emit(builder, node)``, which appends operations to a
     `fastbp.kernels.graph.GraphBuilder` and returns the node that holds its output, and, if it owns parameters,
-    ``initialize(blocks, draw)``.
+    ``initialize(blocks, draw)``. Decorate it with ``@dataclass(frozen=True)``: a network keeps copies of its layers,
+    and a change of a layer afterwards has no effect. To change a field, use ``dataclasses.replace``.
     """
 
     def __post_init__(self):
         self.check()
 
+    def __setstate__(self, state):
+        # copies and pickles do not call the constructor, and the values in a pickle may be damaged
+        vars(self).update(state)
+        self.check()
+
     def check(self):
-        """ValueError or TypeError for a bad value of a field; called by the constructor, and again when the layer is
-        used, because fields can be assigned."""
+        """ValueError or TypeError for a bad value of a field; called for every new object, also one that is a copy or
+        from a pickle."""
         return None
 
     def emit(self, builder, node: int) -> int:
@@ -74,7 +83,7 @@ class Layer:
         raise TypeError(f"{type(self).__name__} owns {len(blocks)} blocks of parameters and must have initialize")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Dense(Layer):
     """A fully connected layer: ``f(x W + b)``.
 
@@ -137,7 +146,7 @@ class Dense(Layer):
             block[...] = values
 
 
-@dataclass
+@dataclass(frozen=True)
 class Activation(Layer):
     """A function of each number, or for softmax of each row: ``f(x)``.
 
@@ -168,7 +177,7 @@ class Activation(Layer):
         return builder.emit("activation", node, builder.widths[node], argument=number, layer=self)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Residual(Layer):
     """A connection past some layers: ``x + layers(x)`` (He, Zhang, Ren and Sun, 2016, Deep residual learning for image
     recognition, eq. 1).
@@ -176,14 +185,14 @@ class Residual(Layer):
     Parameters
     ----------
     layers : sequence of Layer
-        Their last output must be as wide as x.
+        Their last output must be as wide as x. Kept as a tuple.
     """
 
-    layers: Sequence = field(default_factory=list)
+    layers: Sequence = ()
 
     def check(self):
-        """See `Layer.check`."""
-        self.layers = check_layers("layers", self.layers)
+        """See `Layer.check`. Also makes a tuple of the layers."""
+        object.__setattr__(self, "layers", tuple(check_layers("layers", self.layers)))
 
     def emit(self, builder, node):
         """Append the layers, and the sum.
@@ -204,14 +213,14 @@ class Residual(Layer):
         if end == node or builder.widths[end] != width:
             raise ValueError(
                 f"the layers of a Residual must end with the width that they begin with, {width}; got "
-                f"{builder.widths[end]} from {self.layers}"
+                f"{builder.widths[end]} from {list(self.layers)}"
                 if end != node
                 else "a Residual needs at least one layer"
             )
         return builder.emit("add", node, width, input2=end, layer=self)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Scale(Layer):
     """A trained factor for each feature: ``x * s``.
 
@@ -260,7 +269,7 @@ class Scale(Layer):
 
 
 def check_layers(name, layers):
-    """The layers as a list; TypeError unless each of them is a `Layer`, ValueError for a bad value in one.
+    """The layers as a list; TypeError unless each of them is a `Layer`.
 
     Parameters
     ----------
@@ -278,7 +287,6 @@ def check_layers(name, layers):
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise TypeError(f"{name}[{i}] must be an object of fastbp.layers, such as Dense(64, 'relu'); got {layer!r}")
-        layer.check()
     return layers
 
 

@@ -55,7 +55,7 @@ class Network(BaseNetwork):
         threadpoolctl and joblib. Results do not depend on it.
     layers : sequence of objects of `fastbp.layers` or None
         In place of `layer_sizes` and `activation`: the layers from the input to the output. The first activation of
-        them decides the bound of the initial parameters.
+        them decides the bound of the initial parameters. An object that appears twice has two sets of parameters.
     n_features : int or None
         Width of the input, if `layers` are given.
 

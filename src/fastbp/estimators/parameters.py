@@ -197,9 +197,9 @@ class MLPParameters(BaseEstimator):
         The hidden layers as objects of `fastbp.layers`, in place of `hidden_layer_sizes` and `activation`, which are
         not used then: ``[Dense(100, "relu")]`` is the default network. The estimator adds the output layer, a `Dense`,
         and its activation. The first activation among the layers decides the bound of all initial weights. The fitted
-        model has copies of the layers; `warm_start` and `partial_fit` can change their factors of learning rate and
-        penalty only. 'lbfgs' has no learning rate, and trains all layers alike. A sparse X can be read by `Dense`
-        layers only.""",
+        model has copies of the layers. Further training with `warm_start` or `partial_fit` can use layers with other
+        factors of learning rate and penalty, but no other change. 'lbfgs' has no learning rate, and trains all layers
+        alike. A sparse X can be read by `Dense` layers only.""",
     )
 
     n_threads: int | None = parameter(

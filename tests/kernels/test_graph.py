@@ -69,6 +69,38 @@ def test_a_residual_is_a_sum():
     assert not found.is_dense_stack
 
 
+@dataclass
+class Gate(Layer):
+    """tanh(x U) + x V: the activation comes right after the operation of V, and reads that of U."""
+
+    def emit(self, builder, node):
+        shape = (builder.widths[node], builder.widths[node])
+        U, V = (builder.emit("dense", node, shape[1], blocks=[(name, shape, Group())], layer=self) for name in "UV")
+        return builder.emit("add", Activation("tanh").emit(builder, U), shape[1], input2=V, layer=self)
+
+
+@pytest.mark.parametrize(
+    ("layers", "activations"),
+    [
+        ([Dense(4), Activation("relu")], ("relu",)),
+        ([Dense(4, "tanh"), Activation("relu")], ("tanh",)),
+        ([Residual([Dense(4)]), Activation("relu")], ("identity",)),  # relu reads the sum
+        ([Dense(4), Residual([Activation("relu")])], ("identity",)),  # the sum reads the output of Dense too
+        ([Dense(4), Scale(), Activation("relu")], ("identity",)),
+        ([Gate(), Dense(2, "gelu")], ("tanh", "identity", "gelu")),
+    ],
+    ids=str,
+)
+def test_the_activation_of_a_dense_operation_is_the_one_that_alone_reads_it(layers, activations):
+    found = graph(layers)
+    assert found.activations == activations
+    for (dense, after), name in zip(found.dense_operations, activations, strict=True):
+        assert dense.kind == "dense"
+        assert (after is None) == (name == "identity")
+        if after is not None:
+            assert (after.kind, after.input, after.argument) == ("activation", dense.output, ACTIVATIONS[name])
+
+
 @pytest.mark.parametrize(
     "layers",
     [

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 import reference
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.inspection import backprop_trace
-from fastbp.kernels import activation_backward, dense_backward
+from fastbp.kernels import activation_backward, activation_forward, dense_backward
 from fastbp.layers import Activation, Dense, Residual, Scale
 from network_cases import HIDDEN, PAIRS, SIZES, problem
 
@@ -271,3 +271,17 @@ def test_every_kind_of_operation(output_activation, weighted):
     assert "s_2" in str(trace)
     assert [layer.W.shape for layer in trace.layers] == [(5, 8), (8, 6), (6, 8), (8, 3)]
     assert trace.layers[-1].b.shape == trace.layers[-1].db.shape == (0,)
+
+
+@pytest.mark.parametrize("branch", [[Dense(5, "gelu")], [Activation("tanh"), Dense(5)], [Dense(5), Activation("relu")]])
+def test_the_delta_of_every_layer_is_that_of_its_own_activation(branch):
+    layers = [Dense(5), Residual(branch), Activation("silu"), Dense(2, "tanh")]
+    network = Network(layers=layers, n_features=3, random_state=0)
+    rng = np.random.default_rng(0)
+    trace = backprop_trace(network, rng.normal(size=(7, 3)), rng.normal(size=(7, 2)))
+    assert [layer.activation for layer in trace.layers] == list(network.activations)
+    for layer in trace.layers:
+        assert_allclose(layer.z, layer.inputs @ layer.W + layer.b, rtol=1e-12, atol=1e-15)
+        assert_allclose(layer.a, activation_forward(layer.z, layer.activation), rtol=1e-12)
+        assert_allclose(layer.delta, layer.dA * layer.f_prime, rtol=1e-12, atol=1e-15)
+        assert_allclose(layer.dW, layer.inputs.T @ layer.delta, rtol=1e-10, atol=1e-14)

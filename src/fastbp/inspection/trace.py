@@ -325,12 +325,13 @@ def operation_traces(network, kept, gradient):
 
 
 def layer_traces(network, operations, from_data):
-    """The traces of the fully connected layers, each with the activation that follows it.
+    """The traces of the fully connected layers, each with its activation.
 
     Parameters
     ----------
     network : Network
     operations : list of OperationTrace
+        Of all operations of the graph.
     from_data : dict of str to ndarray
         The gradients without the share of the penalty.
 
@@ -338,13 +339,12 @@ def layer_traces(network, operations, from_data):
     -------
     list of LayerTrace
     """
-    traces = []
-    for op, after in zip(operations, (*operations[1:], None), strict=True):
-        if op.kind != "dense":
-            continue
-        activation = network.activations[len(traces)]
-        follows = after is not None and after.kind == "activation"
-        z, a = op.output, after.output if follows else op.output
+    graph, traces = network.graph, []
+    trace_of = {op.output: trace for op, trace in zip(graph.operations, operations, strict=True)}
+    for (dense_op, after), activation in zip(graph.dense_operations, graph.activations, strict=True):
+        op = trace_of[dense_op.output]
+        last = op if after is None else trace_of[after.output]
+        z, a = op.output, last.output
         names = list(op.parameters)
         none = np.empty(0, network.dtype)
         traces.append(
@@ -357,7 +357,7 @@ def layer_traces(network, operations, from_data):
                 z,
                 a,
                 local_slope(z, a, activation),
-                after.d_output if follows else op.d_output,
+                last.d_output,
                 op.d_output,
                 op.gradients[names[0]],
                 op.gradients[names[1]] if len(names) > 1 else none,

@@ -9,7 +9,7 @@ scales)::
     W_1 (row by row), W_2, ..., W_L, b_1, b_2, ..., b_L
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
@@ -166,11 +166,28 @@ class Graph:
         return [op for op in self.operations if 0 in (op.input, op.input2)]
 
     @property
+    def dense_operations(self):
+        """list of (Operation, Operation or None): each dense operation, and the activation that alone reads its output.
+
+        None if another kind of operation reads the output, or several do.
+        """
+        readers = defaultdict(list)
+        for op in self.operations:
+            for node in {op.input, op.input2}:
+                readers[node].append(op)
+        found = []
+        for op in self.operations:
+            if op.kind == "dense":
+                after = readers[op.output]
+                is_activation = [reader.kind for reader in after] == ["activation"]
+                found.append((op, after[0] if is_activation else None))
+        return found
+
+    @property
     def dense_blocks(self):
         """list of (Block, Block or None): W and b of the dense operations."""
-        owned = [self.blocks[op.first_block : op.first_block + op.n_blocks] for op in self.operations]
-        dense = [own for own, op in zip(owned, self.operations, strict=True) if op.kind == "dense"]
-        return [(own[0], own[1] if len(own) > 1 else None) for own in dense]
+        owned = [self.blocks[op.first_block : op.first_block + op.n_blocks] for op, _ in self.dense_operations]
+        return [(own[0], own[1] if len(own) > 1 else None) for own in owned]
 
     @property
     def dense_shapes(self):
@@ -184,13 +201,8 @@ class Graph:
 
     @property
     def activations(self):
-        """tuple of str: the activation after each dense operation; "identity" if there is none."""
-        found = []
-        for op, after in zip(self.operations, (*self.operations[1:], None), strict=True):
-            if op.kind == "dense":
-                follows = after is not None and after.kind == "activation"
-                found.append(NAMES[after.argument] if follows else "identity")
-        return tuple(found)
+        """tuple of str: the activation of each dense operation; "identity" if there is none."""
+        return tuple("identity" if after is None else NAMES[after.argument] for _, after in self.dense_operations)
 
     @property
     def is_dense_stack(self):

@@ -224,8 +224,7 @@ cdef class Program:
         return place({node: (widths[node], *moments) for node, moments in needed.items()})
 
     def place_blocks(self):
-        """The blocks, with mirrors if a backward pass, or a forward pass with few outputs, reads W^T."""
-        cdef int64_t lanes = self.kernels.vector_bytes // self.dtype.itemsize
+        """The blocks, with mirrors if a backward or a forward pass reads W^T."""
         rows, place = [], 0
         for block in self.graph.blocks:
             op = self.graph.operations[block.operation]
@@ -233,7 +232,8 @@ cdef class Program:
             is_weight = op.kind == "dense" and op.first_block == len(rows)
             if is_weight and (
                 self.purpose in (DERIVATIVES, INSPECTION)
-                or (self.purpose == TRAINING and (op.input > 0 or (4 * block.cols <= lanes and not self.is_sparse)))
+                or (self.purpose == TRAINING and op.input > 0)
+                or self.forward_reads_mirror(op)
             ):
                 mirror = place
                 place += -(-block.size // ALIGNMENT) * ALIGNMENT
@@ -241,9 +241,19 @@ cdef class Program:
         self.mirror_size = place
         self.blocks = structs(rows, BLOCK)
 
+    def is_dense_sparse(self, op):
+        """Whether the input of a dense operation is in compressed sparse rows."""
+        return self.is_sparse and op.input == 0
+
+    def forward_reads_mirror(self, op):
+        """Whether the forward pass of a dense operation reads W^T: it has so few outputs that most lanes of a vector
+        would be empty."""
+        cdef int64_t lanes = self.kernels.vector_bytes // self.dtype.itemsize
+        is_narrow = 4 * self.graph.blocks[op.first_block].cols <= lanes
+        return self.purpose == TRAINING and is_narrow and not self.is_dense_sparse(op)
+
     def place_operations(self, operations, output):
         """The operations. `adds` marks gradients that are added to those of other readers of the same node."""
-        cdef int64_t lanes = self.kernels.vector_bytes // self.dtype.itemsize
         rows, written = [], {output}
         for op in reversed(operations):
             adds = 0
@@ -254,10 +264,8 @@ cdef class Program:
                     written.add(node)
             kind, argument = op.kind, op.argument
             if kind == "dense":
-                cols = self.graph.blocks[op.first_block].cols
-                argument = int(self.purpose == TRAINING and 4 * cols <= lanes)
-                if self.is_sparse and op.input == 0:
-                    kind, argument = "dense_sparse", 0
+                kind = "dense_sparse" if self.is_dense_sparse(op) else kind
+                argument = int(self.forward_reads_mirror(op))
             rows.append((KINDS[kind], op.input, op.input2, op.output, adds, op.first_block, op.n_blocks, argument))
         self.operations = structs(rows[::-1], OPERATION)
 

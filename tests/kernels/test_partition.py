@@ -10,7 +10,7 @@ from fastbp.kernels.dispatch import table_facts
 from fastbp.kernels.partition import (
     LARGE_COLUMNS,
     LARGE_ROWS,
-    SLOTS,
+    N_SLOTS,
     TILE_PARAMETERS,
     TILE_ROWS,
     ceil_div,
@@ -113,23 +113,23 @@ def test_shares(case, n_threads):
 
 
 def test_slots_are_for_small_networks_and_large_batches():
-    fewest = SLOTS * 4 * BLOCK_ROWS
+    fewest = N_SLOTS * 4 * BLOCK_ROWS
     compiled = program("slots")
-    assert n_slots_for(compiled, 200, BLOCK_ROWS) == SLOTS
+    assert n_slots_for(compiled, 200, BLOCK_ROWS) == N_SLOTS
     assert n_slots_for(compiled, fewest - 1, BLOCK_ROWS) == 0
     assert n_slots_for(program("wide"), 10_000, BLOCK_ROWS) == 0
     # more parameters than numbers are exchanged
     n_params = compiled.graph.n_params
     exchanged = 6 + 2 * (9 + 9 + 2)
-    needed = ceil_div(SLOTS * n_params, exchanged)
-    assert n_slots_for(compiled, max(needed, fewest), BLOCK_ROWS) == SLOTS
+    needed = ceil_div(N_SLOTS * n_params, exchanged)
+    assert n_slots_for(compiled, max(needed, fewest), BLOCK_ROWS) == N_SLOTS
     if needed > fewest:
         assert n_slots_for(compiled, needed - 1, BLOCK_ROWS) == 0
 
 
 def test_sparse_data_have_no_slots():
     case = (6, [Dense(9, "tanh"), Dense(2)])
-    assert n_slots_for(program(case), 1000, BLOCK_ROWS) == SLOTS
+    assert n_slots_for(program(case), 1000, BLOCK_ROWS) == N_SLOTS
     assert n_slots_for(program(case, sparse=True), 1000, BLOCK_ROWS) == 0
 
 

@@ -13,7 +13,7 @@ TILE_PARAMETERS = 512
 LARGE_ROWS = 96
 LARGE_COLUMNS = 192
 # Number of slots, and the largest number of bytes of all their gradients.
-SLOTS = 4
+N_SLOTS = 4
 SLOT_BYTES = 512 * 1024
 
 TILE = np.dtype([(name, np.int64) for name in ("block", "row_begin", "row_end", "col_begin", "col_end")])
@@ -44,11 +44,11 @@ def n_slots_for(program, capacity, block_rows):
     exchanged = capacity * (graph.n_features + 2 * units)  # values and gradients of nodes that phase 2 reads
     if (
         program.is_by_rows
-        and capacity >= SLOTS * 4 * block_rows
-        and SLOTS * n_params <= exchanged
-        and SLOTS * n_params * itemsize <= SLOT_BYTES
+        and capacity >= N_SLOTS * 4 * block_rows
+        and N_SLOTS * n_params <= exchanged
+        and N_SLOTS * n_params * itemsize <= SLOT_BYTES
     ):
-        return SLOTS
+        return N_SLOTS
     return 0
 
 

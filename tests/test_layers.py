@@ -373,6 +373,7 @@ def test_penalty_factors():
         plain.split_blocks(factors)[name][...] = alpha * factor
     assert_array_equal(plain.params, penalized.params)
     assert plain.penalty() == 0
+    assert type(plain.penalty()) is float
     penalty = factors @ plain.params**2 / 2
     assert_allclose(penalized.penalty(), penalty, rtol=1e-12)
     (loss, gradient), (full_loss, full_gradient) = (each.loss_and_gradient(X, y) for each in (plain, penalized))

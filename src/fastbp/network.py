@@ -299,7 +299,7 @@ class Network(BaseNetwork):
     def penalty(self) -> float:
         """The penalty, ``alpha / 2 * sum of squared weights``; the mean loss divides it by the sum of the sample
         weights."""
-        return sum(l2_penalty(self.alpha * factor, self._params[part]) for part, factor in self.graph.penalized)
+        return sum((l2_penalty(self.alpha * factor, self._params[part]) for part, factor in self.graph.penalized), 0.0)
 
     # Derivatives
 

@@ -9,7 +9,10 @@ import scipy.sparse as sp
 from numpy.testing import assert_array_equal
 
 from fastbp import Network
+from fastbp.inspection import backprop_trace
 from fastbp.kernels import LOSSES
+from fastbp.losses import BinaryLogLoss, Poisson
+from loss_functions import squared_error
 
 SIZES = (4, 5, 3, 2)
 X = np.random.default_rng(0).normal(size=(6, 4))
@@ -109,6 +112,53 @@ def test_bad_data(arguments, error, message):
     network = Network(SIZES, output_activation="softmax", loss="log_loss", random_state=0)
     with pytest.raises(error, match=message):
         network.loss_and_gradient(*arguments)
+
+
+NOT_A_NUMBER = np.array([[0.5, np.nan]] * 6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "output_activation", "targets", "message"),
+    [
+        ("poisson", "exp", -Y, "loss='poisson' requires y >= 0, got a smallest y of -1"),
+        (Poisson(), "softplus", Y - 0.5, "loss='poisson' requires y >= 0, got a smallest y of -0.5"),
+        ("poisson", "exp", NOT_A_NUMBER, "loss='poisson' requires y >= 0, got a smallest y of nan"),
+        ("log_loss", "softmax", 2 * Y, r"loss='log_loss' requires y in \[0, 1\], got a largest y of 2"),
+        ("log_loss", "softmax", (2 * Y).astype(int), r"loss='log_loss' requires y in \[0, 1\], got a largest y of 2"),
+        ("log_loss", "softmax", NOT_A_NUMBER, r"loss='log_loss' requires y in \[0, 1\], got a smallest y of nan"),
+        ("log_loss", "logistic", Y - 1, r"loss='binary_log_loss' requires y in \[0, 1\], got a smallest y of -1"),
+        (BinaryLogLoss(), "logistic", 1e-9 + Y, r"in \[0, 1\], got a largest y of 1\.000000001"),
+    ],
+)
+def test_targets_outside_of_the_domain_of_the_loss(loss, output_activation, targets, message):
+    network = Network(SIZES, "tanh", output_activation, loss, random_state=0)
+    direction = np.ones(network.n_params)
+    for call in (
+        network.loss_and_gradient,
+        network.input_gradient,
+        lambda X, y: network.hvp(X, y, direction),
+        lambda X, y: network.with_loss("squared_error").with_loss(loss).loss_and_gradient(X, y),
+        lambda X, y: backprop_trace(network, X, y),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call(X, targets)
+
+
+@pytest.mark.parametrize(
+    ("loss", "output_activation", "targets"),
+    [
+        ("poisson", "exp", [Y, 1e300 * Y, Y.astype(bool), Y.astype(np.uint8), sp.csr_array(Y)]),
+        ("log_loss", "softmax", [Y, Y / 2, Y.astype(bool), np.array([0, 1] * 3), sp.csr_array(Y)]),
+        ("log_loss", "logistic", [Y, Y / 3, sp.csr_array(Y)]),
+        ("squared_error", "identity", [-Y, 1e100 * Y, Y.astype(bool)]),
+        (squared_error, "identity", [-Y, Y.astype(bool)]),
+    ],
+)
+def test_targets_in_the_domain_of_the_loss(loss, output_activation, targets):
+    network = Network(SIZES, "tanh", output_activation, loss, random_state=0)
+    for y in targets:
+        assert network.input_gradient(X, y).shape == X.shape
+        assert network.loss_and_gradient(X, y)[1].shape == (network.n_params,)
 
 
 def test_no_rows_forward():

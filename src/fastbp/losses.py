@@ -114,7 +114,7 @@ class Loss(Parametrized):
             return
         for what, value in (("smallest", y.min()), ("largest", y.max())):
             if value not in self.domain:
-                raise ValueError(f"loss={self.name!r} requires y {as_text(self.domain)}, got a {what} y of {value:g}")
+                raise ValueError(f"loss={self.name!r} requires y {as_text(self.domain)}, got a {what} y of {value}")
 
 
 @parametrized

@@ -238,7 +238,8 @@ class Network(BaseNetwork):
         X : array-like or sparse matrix of shape (n, n_features)
         y : array-like of shape (n,) or (n, n_outputs), or sparse matrix of shape (n, n_outputs)
             For a softmax output, integers of shape (n,) are class numbers. For one output, shape (n,) is taken as
-            (n, 1). A sparse matrix holds zeros and ones, and is not made dense.
+            (n, 1). A sparse matrix holds zeros and ones, and is not made dense. ValueError for numbers outside of the
+            domain of the loss: [0, 1] for log_loss, zero or more for poisson.
         sample_weight : array-like of shape (n,) or None
 
         Returns

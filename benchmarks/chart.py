@@ -2,7 +2,7 @@
 
     python benchmarks/chart.py figures.json speed.svg
 
-The ending of the second name decides the format. Ratios are on a logarithmic axis; fastbp is the line at 1.
+The suffix of the second name decides the format. Ratios are on a logarithmic axis; fastbp is the line at 1.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from peers import PEERS
 from workloads import BOTH
 
-# Colours that stay distinct to the colour-blind (Okabe and Ito 2008), and shapes for print without colour.
+# Colours that colour-blind people can tell apart (Okabe and Ito 2008), and shapes for print in black and white.
 STYLES = {
     "sklearn": {"color": "#E69F00", "marker": "o"},
     "torch": {"color": "#D55E00", "marker": "s"},
@@ -25,7 +25,7 @@ STYLES = {
 MARKERS = {"linestyle": "none", "markersize": 7.5, "markeredgecolor": "white", "markeredgewidth": 0.5, "zorder": 3}
 LINE = {"color": "#000000", "linewidth": 1.2}
 ROW_INCHES, MARGIN_INCHES, WIDTH_INCHES = 0.31, 1.5, 9.5
-# Markers nearer to each other than this, in decades, stand one above the other, so many lines apart.
+# Markers that are closer than CLOSE, in decades, are drawn one above the other, APART lines apart.
 CLOSE, APART = 0.08, 0.3
 
 
@@ -52,7 +52,7 @@ def collect_ratios(document):
 
 
 def spread(ratios):
-    """Find how far from the middle of their line markers stand: not at all, unless one would hide another.
+    """Find offsets of the markers from the middle of their line, so that none hides another.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def draw(document):
     Raises
     ------
     ValueError
-        When the document has no figure of a peer beside one of fastbp.
+        If there is no workload with results of both fastbp and a peer.
     """
     ratios = collect_ratios(document)
     if not ratios:
@@ -134,7 +134,7 @@ def main(arguments=None):
     Parameters
     ----------
     arguments : list of str, optional
-        By default those the program was called with.
+        By default those of the command line.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("figures", metavar="JSON", help="what train.py --json wrote")
@@ -142,7 +142,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     with open(options.figures) as file:
         document = json.load(file)
-    # The same figures make the same file: no date, and names of SVG's elements that do not change.
+    # The same results give the same file: it has no date, and the names of SVG elements do not change.
     metadata = {"Date": None} if options.chart.endswith(".svg") else None
     with rc_context({"svg.hashsalt": "fastbp"}):
         draw(document).savefig(options.chart, dpi=120, facecolor="white", metadata=metadata)

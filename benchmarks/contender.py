@@ -1,4 +1,4 @@
-"""A contender: a process that times runs on request."""
+"""A contender: a process that runs a peer on a workload and times the runs."""
 
 import collections
 import contextlib
@@ -13,38 +13,39 @@ from pathlib import Path
 
 from peers import thread_environment
 
-# Idle threads of a pool spin before they sleep, those of OpenBLAS for 2²⁶ cycles; the next contender waits for that.
+# Idle threads of a pool spin before they sleep, those of OpenBLAS for 2²⁶ cycles. A contender waits this long before it
+# starts a run.
 SETTLE_SECONDS = 0.03
-# A process that does not end by itself when it is told to is killed after this.
+# A process that was told to end and is still running after this time is killed.
 FAREWELL_SECONDS = 10
-# No run is meant to take nearly as long; a contender that hangs is ended after this.
+# A contender that has not answered after this time is ended. No run takes nearly as long.
 ANSWER_SECONDS = 1800
 
 
 class ContenderError(RuntimeError):
-    """A contender raised, died or did not answer."""
+    """A contender raised an error, died or did not answer."""
 
 
 class Contender:
-    """A peer at work on a workload, in a process of its own.
+    """A peer that runs a workload in a process of its own.
 
     Parameters
     ----------
     peer : peers.Peer
-        Who.
+        The peer.
     workload : workloads.Workload
-        On what.
+        The work.
     dtype : {"float32", "float64"}
-        In which arithmetic.
+        Type of the arithmetic.
     n_threads : int or None
-        The number of threads it is held to; None leaves the choice to it.
+        The number of threads it may use; None leaves the choice to the peer.
 
     Attributes
     ----------
     busy_cores : float
         Cores that its process kept busy in the last run.
     facts : dict
-        What the last run reported beside its time.
+        What the last run reported besides its time.
     """
 
     def __init__(self, peer, workload, dtype, n_threads):
@@ -60,7 +61,7 @@ class Contender:
             text=True,
             env={**os.environ, **thread_environment(n_threads)},
         )
-        # Libraries chat on standard error; of that only the last line matters, should it die.
+        # Libraries write to standard error. Only the last line is kept, for the message if the process dies.
         self._last_words = collections.deque(["no message"], maxlen=1)
         lines = (line.strip() for line in self._process.stderr if line.strip())
         self._listener = threading.Thread(target=self._last_words.extend, args=(lines,))
@@ -72,7 +73,7 @@ class Contender:
         Raises
         ------
         ContenderError
-            When the peer cannot do it.
+            If the peer cannot do this work.
         """
         self._answer()
 
@@ -82,7 +83,7 @@ class Contender:
         Parameters
         ----------
         count : int
-            Its number of units of work.
+            Number of units of work.
 
         Returns
         -------
@@ -92,10 +93,10 @@ class Contender:
         Raises
         ------
         ContenderError
-            When the contender raised, died or did not answer.
+            If the contender raised an error, died or did not answer.
         """
         time.sleep(SETTLE_SECONDS)
-        # A broken pipe means that it is dead; reading its answer finds out why.
+        # A broken pipe means that the process has died; reading the answer gives the reason.
         with contextlib.suppress(OSError):
             print(count, file=self._process.stdin, flush=True)
         answer = self._answer()
@@ -103,8 +104,8 @@ class Contender:
         return answer["seconds"]
 
     def dismiss(self):
-        """Tell the process to end, and its own processes with it; nothing is waited for."""
-        # What is left unsent to a dead process cannot be flushed.
+        """Tell the process and its child processes to end, without waiting for them."""
+        # Closing flushes, which fails if the process has died.
         with contextlib.suppress(OSError):
             self._process.stdin.close()
 

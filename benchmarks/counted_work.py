@@ -2,13 +2,13 @@
 
     python counted_work.py DIRECTORY NAME...
 
-DIRECTORY holds the package fastbp, each NAME is a workload. Only the compiled kernels are imported, below the package's
-own `__init__`: with scikit-learn and scipy, which the rest of fastbp needs, the interpreter would be busy for half a
-minute under callgrind before the first step.
+DIRECTORY contains the package fastbp, and each NAME is a workload. Only the compiled kernels are imported, without the
+package's `__init__`: the import of scikit-learn and scipy, which the rest of fastbp needs, takes half a minute under
+callgrind.
 
-Marks enclose sections; a line is printed for each of them, in their order. What is not the work itself
-(this interpreter, calls, preparations) is the same in a short and a long section of one kind, and cancels in their
-difference.
+The work is divided into sections. Each section begins and ends with a mark, and a line is printed for it. Every kind of
+work has a short and a long section. What is not the work itself (the interpreter, calls, preparation) is the same in
+both, and cancels in their difference.
 """
 
 import gc
@@ -23,11 +23,11 @@ import numpy as np
 from data import initial_parameters, make_data
 from workloads import WORKLOADS
 
-#: Repetitions that come first, in which the loader binds symbols and the interpreter specializes its bytecode; of the
-#: short section; of the long one. Counts are exact, so that one step more is enough, and valgrind emulates a fused
-#: multiply-add element by element, so that a step of the widest net takes it seconds.
+#: The numbers of repetitions: before the sections (the loader binds symbols, and the interpreter specializes its
+#: bytecode), in the short section, and in the long one. Counts are exact, so one step of difference is enough. More
+#: would be slow: valgrind emulates a fused multiply-add element by element, and a step of the widest net takes seconds.
 REPETITIONS = {"step": (1, 0, 1), "predict": (20, 10, 30)}
-#: A function of the C library that Python calls here and nowhere else: callgrind starts a new file when it is entered.
+#: A mark: a function of the C library that Python calls nowhere else. callgrind starts a new file at each call of it.
 mark = os.ctermid
 
 
@@ -37,7 +37,7 @@ def import_kernels(directory):
     Parameters
     ----------
     directory : str
-        Where the package is.
+        Contains the package.
     """
     package = ModuleType("fastbp")
     package.__path__ = [directory]
@@ -46,7 +46,7 @@ def import_kernels(directory):
 
 
 def make_network(workload):
-    """The table of layers and the flat parameters, as `fastbp.Network` lays them out.
+    """The graph and the flat parameters, in the layout of `fastbp.Network`.
 
     Parameters
     ----------
@@ -54,10 +54,10 @@ def make_network(workload):
 
     Returns
     -------
-    layers : ndarray of int64 of shape (n_layers, 5)
+    graph : fastbp.kernels.graph.Graph
     params : ndarray of float32 of shape (n_params,)
     loss : str
-        The kernels' name of it.
+        Its name in the kernels.
     """
     from fastbp.kernels import ACTIVATIONS
     from fastbp.kernels.graph import GraphBuilder, Group
@@ -76,7 +76,7 @@ def make_network(workload):
 
 
 def step(workload, graph, params, loss):
-    """Training by Adam on batches that are picked through an index, as the estimators do.
+    """Training by Adam on batches whose rows are given by an index, as in the estimators.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def step(workload, graph, params, loss):
     Returns
     -------
     callable
-        Of the number of steps.
+        ``run(n_steps)``.
     """
     from fastbp.kernels.data import Data
     from fastbp.kernels.plan import Plan
@@ -112,7 +112,7 @@ def step(workload, graph, params, loss):
 
 
 def predict(workload, graph, params, loss):
-    """The forward pass of one row, the row's `Data` and the array for the result included.
+    """The forward pass of one row. The row's `Data` and the array for the result are made in each call.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def predict(workload, graph, params, loss):
     Returns
     -------
     callable
-        Of the number of calls.
+        ``run(n_calls)``.
     """
     from fastbp.kernels.data import Data
     from fastbp.kernels.predictor import Predictor
@@ -146,7 +146,7 @@ def main(directory, *names):
     Parameters
     ----------
     directory : str
-        Where the package fastbp is.
+        Contains the package fastbp.
     *names : str
         Workloads.
     """

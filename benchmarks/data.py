@@ -30,8 +30,8 @@ def make_data(workload, dtype):
 def draw_from_teacher(workload, dtype):
     """Draw the targets of normal rows from a linear teacher with noise.
 
-    The noise keeps the gradients away from zero however long a fit is, so that no contender
-    slows down over denormal numbers when it is given many epochs.
+    With noise the gradients do not approach zero, however long a fit is. Otherwise denormal numbers would slow a
+    contender down after many epochs.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def draw_from_teacher(workload, dtype):
 
 
 def make_sparse_data(workload, dtype):
-    """Draw rows with equally many normal non-zeros, one in each of equal runs of columns; classes at random.
+    """Draw sparse rows: the columns are divided into equal ranges, and each range has one normal number. Classes are
+    random.
 
     Parameters
     ----------
@@ -106,8 +107,8 @@ def load_data(workload, dtype):
 def initial_parameters(layer_sizes, dtype):
     """Draw weights and intercepts from scikit-learn's initial distribution.
 
-    Peers that leave the choice to their user start from these: with smaller weights the
-    gradients of a deep net underflow, and the time measured would be that of denormal numbers.
+    For peers that have no initial weights of their own. With smaller weights the gradients of a deep net would
+    underflow, and arithmetic with denormal numbers is slow.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
-"""Measure the cost of derivatives, in forward passes.
+"""Measure the cost of derivatives, in multiples of a forward pass.
 
     python benchmarks/derivatives.py
     python benchmarks/derivatives.py --quick --json derivatives.json
 
 A forward pass is `Network.forward` on the same rows and with the same number of threads. Forward pass and derivatives
-are timed in turns, and the ratio of the shortest times is printed, beside that of the floating-point operations in the
-products of matrices, which is what is left when everything else is free.
+are timed in turns. The ratio of the shortest times is printed, and, for comparison, the ratio of the floating-point
+operations in the matrix products.
 """
 
 import argparse
@@ -32,7 +32,7 @@ DERIVATIVES = {
 
 
 def passes_by_operations(layer_sizes, first, other):
-    """Products with the weights, in those of a forward pass.
+    """Operations of the matrix products, in multiples of a forward pass.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ def measure(layer_sizes, dtype, n_threads, n_rows, seconds):
     n_threads : int
     n_rows : int
     seconds : float
-        How long in all.
+        Length of the whole measurement.
 
     Returns
     -------
     dict
-        forward_ms, and for each derivative its forward passes, measured and by operations.
+        `forward_ms`, and for each derivative its cost in forward passes, measured and by operations.
     """
     rng = np.random.default_rng(0)
     network = Network(layer_sizes, "relu", "identity", dtype=dtype, n_threads=n_threads, random_state=0)
@@ -97,7 +97,7 @@ def main(arguments=None):
     Parameters
     ----------
     arguments : list of str, optional
-        By default those the program was called with.
+        By default those of the command line.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1, help="of every call (default 1)")

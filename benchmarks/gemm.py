@@ -1,4 +1,4 @@
-"""Time fastbp's matrix products against SciPy's BLAS: the three of backpropagation, in one thread.
+"""Time the three matrix products of backpropagation in fastbp and in SciPy's BLAS, with one thread.
 
     python benchmarks/gemm.py                       the whole table
     python benchmarks/gemm.py --json gemm.json
@@ -11,9 +11,9 @@ For a layer of k inputs and m outputs and a batch of n rows::
                dW (k, m) = X^T delta
 
 each 2·n·m·k operations. fastbp is called through its table of kernels and BLAS through `scipy.linalg.cython_blas`, both
-from compiled loops (`gemm_loops.pyx`, compiled on the spot, which needs Cython and a C compiler), so that no call from
-Python is in the figures. dX is timed without the transposition of W: in training the update keeps W^T beside W. BLAS
-reads W transposed. The two take turns; medians.
+in compiled loops, so that the times contain no calls from Python. The loops are in `gemm_loops.pyx`, which is compiled
+for each run; this needs Cython and a C compiler. dX is timed without the transposition of W, because in training the
+update of W also writes W^T. BLAS reads W transposed. The two take turns, and medians are printed.
 """
 
 import argparse
@@ -46,7 +46,7 @@ QUICK_SIDE = 512
 
 
 def compile_loops():
-    """Compile and import `gemm_loops.pyx`, in a directory that is gone afterwards: nothing stale is ever loaded.
+    """Compile `gemm_loops.pyx` in a temporary directory, and import it.
 
     Returns
     -------
@@ -99,16 +99,17 @@ def make_matrices(n, k, m, dtype):
 
 
 def check(product, matrices, out):
-    """Compare a result with NumPy's: what is fast must also be right.
+    """Compare a result with NumPy's.
 
     Raises
     ------
     AssertionError
-        When it is not.
+        If they differ by more than rounding errors.
     """
     X, W, W_transposed, delta = matrices
     expected = {"Z": (X, W), "dX": (delta, W_transposed), "dW": (X.T, delta)}[product]
-    # The p partial sums of products of normal numbers grow to √p; their rounding errors add up at random to about p·ε.
+    # A sum of p products of normal numbers is about √p. Each of its p roundings has a relative error of ε; these are
+    # random and add up to about √p · √p · ε = p·ε.
     tolerance = 10 * np.finfo(out.dtype).eps * expected[0].shape[1]
     np.testing.assert_allclose(out, expected[0] @ expected[1], rtol=0, atol=tolerance)
 
@@ -124,7 +125,7 @@ def time_product(loops, product, matrices, seconds, repeats):
     matrices : tuple of ndarray
         See `make_matrices`.
     seconds : float
-        How long one measurement should take.
+        Length of one measurement.
     repeats : int
         Measurements of each.
 
@@ -158,7 +159,7 @@ def main(arguments=None):
     Parameters
     ----------
     arguments : list of str, optional
-        By default those the program was called with.
+        By default those of the command line.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", choices=(*BOTH, "both"), default="both")

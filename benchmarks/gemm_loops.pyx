@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The three products of backpropagation, repeated without the interpreter: by fastbp's kernels and by SciPy's BLAS.
+"""Compiled loops that repeat the three products of backpropagation, by fastbp's kernels and by SciPy's BLAS.
 
     forward    Z  (n, m) = X (n, k) W (k, m)
     backward   dX (n, k) = delta (n, m) W^T
@@ -20,9 +20,9 @@ ctypedef fused real:
 
 def fastbp_seconds(str product, real[:, ::1] X, real[:, ::1] W, real[:, ::1] W_transposed, real[:, ::1] delta,
                    real[:, ::1] out, int repeats):
-    """Seconds of `repeats` products, `product` being one of Z, dX and dW; the last is left in `out`.
+    """Seconds of `repeats` products; `product` is Z, dX or dW. The result is in `out`.
 
-    dX reads `W_transposed`, which in training the update keeps beside the weights.
+    dX reads `W_transposed`, which the update of the weights writes in training.
     """
     cdef const kernels_t *kernels = kernels_for(real is double)
     cdef Py_ssize_t n = X.shape[0], k = X.shape[1], m = W.shape[1]
@@ -55,10 +55,10 @@ cdef void gemm(char *trans_a, char *trans_b, int m, int n, int k, real *a, int l
 
 def blas_seconds(str product, real[:, ::1] X, real[:, ::1] W, real[:, ::1] W_transposed, real[:, ::1] delta,
                  real[:, ::1] out, int repeats):
-    """As `fastbp_seconds`, by BLAS, which takes transposed matrices as they are: `W_transposed` is not read.
+    """The same for BLAS, which reads W transposed and does not need `W_transposed`.
 
-    BLAS reads columns; to it every matrix here is its own transpose, and so is the product, with the factors in
-    reverse.
+    For BLAS, which stores matrices column by column, all matrices here are transposed. So it computes the transposed
+    product, with the factors in reverse order.
     """
     cdef int n = X.shape[0], k = X.shape[1], m = W.shape[1], _i
     start = time.perf_counter()

@@ -3,13 +3,14 @@
     python benchmarks/instructions.py              count, and compare with the record
     python benchmarks/instructions.py --record     count, and write the record anew
 
-A count is not a time, but unlike a time it is the same in every run and on every machine of one architecture: work that
-creeps into a step shows, however busy the machine is. `tests/test_instructions.py` holds the counts to the record,
-``instructions.json``. After a change that is meant to cost or to save instructions, record anew and commit that.
+Unlike a time, a count is the same in every run and on every machine of one architecture. So a change that adds work to
+a step is noticed, however busy the machine is. `tests/test_instructions.py` compares the counts with the record,
+``instructions.json``. After a change that costs or saves instructions on purpose, write a new record and commit it.
 
-The counts are for float32, one thread, and the instruction set that valgrind 3.19 knows how to run: AVX2. What is done
-is in `counted_work`. They depend on the compiler, so they are compared only where its name and major version are the
-record's; those of `predict`, most of which is Python's C interface, only with the same minor version of Python.
+The counts are for float32, one thread, and AVX2, which is the most capable instruction set that valgrind 3.19 emulates.
+The work is defined in `counted_work`. The counts depend on the compiler: they are compared only if its name and major
+version are those of the record. Most instructions of `predict` are calls between Python and C, so its count is compared
+only if the minor version of Python is the same too.
 """
 
 import argparse
@@ -30,9 +31,10 @@ HERE = Path(__file__).parent
 RECORD = HERE / "instructions.json"
 NAMES = ("20-100-2", "64-100-10", "784-100-10")
 KINDS = ("step", "predict")
-#: The rise, and the fall, that is an error, as shares of the recorded count. Runs differ by 0.01 % for a step and 0.2 %
-#: for predict (what the C library does depends on addresses); a rise needs room for another minor release of the
-#: compiler besides, for predict of numpy and Cython too. After a great fall the record no longer guards.
+#: A larger rise or fall is an error; both are shares of the recorded count. Runs differ by 0.01 % for a step and 0.2 %
+#: for predict (the work of the C library depends on addresses). Another minor release of the compiler also changes the
+#: count, and for predict another release of numpy or Cython. A large fall is an error because a new record is needed:
+#: the old one would not detect that a part of the gain is lost again.
 TOLERANCES = {"step": {"rise": 0.005, "fall": 0.05}, "predict": {"rise": 0.05, "fall": 0.10}}
 
 
@@ -47,12 +49,12 @@ def isa_to_count():
 
 
 def obstacle():
-    """Look for what keeps this machine from counting.
+    """Say why instructions cannot be counted on this machine.
 
     Returns
     -------
     str or None
-        The reason, for people to read.
+        The reason, as text.
     """
     from fastbp.kernels import SUPPORTED_ISAS
 
@@ -68,7 +70,7 @@ def obstacle():
 
 
 def circumstances():
-    """What the counts depend on.
+    """What the counts depend on, besides the code.
 
     Returns
     -------
@@ -98,7 +100,7 @@ def mismatch(kind, recorded, found):
     Returns
     -------
     str or None
-        The reason, for people to read.
+        The reason, as text.
     """
     keys = {"architecture": 0, "isa": 0, "compiler": 1, "python": 2}  # the numbers of a version that must agree
     if kind == "step":
@@ -111,7 +113,7 @@ def mismatch(kind, recorded, found):
 
 
 def shortened(text, parts):
-    """``name 1.2.3`` with so many parts of its version; without a version, as it stands."""
+    """``name 1.2.3`` with only the first parts of the version; a text without a version is not changed."""
     name, _, version = text.rpartition(" ")
     return f"{name} {'.'.join(version.split('.')[:parts])}" if name else text
 
@@ -144,7 +146,7 @@ def count(names=NAMES):
         sections = [line.split() for line in process.stdout.splitlines()]
         if process.returncode:
             raise RuntimeError(f"{' '.join(valgrind)} failed ({process.returncode}): {process.stderr[-4000:]}")
-        # one dump at each mark, of all since the mark before: those with even numbers are the sections
+        # each mark writes the counts since the mark before; the files with even numbers are those of the sections
         dumps = [Path(f"{out}.{number}") for number in range(1, 2 * len(sections) + 1)]
         if not all(dump.exists() for dump in dumps):
             raise RuntimeError(f"callgrind did not see every call of ctermid, which marks {len(sections)} sections")
@@ -187,7 +189,7 @@ def complaint(name, kind, recorded, found, tolerance):
     Returns
     -------
     str or None
-        What is wrong and what to do; None when the count is within the tolerance.
+        What is wrong and what to do; None if the count is within the tolerance.
     """
     change = found / recorded - 1
     figures = f"{name}, {kind}: {recorded:,} instructions recorded, {found:,} counted ({change:+.1%})"
@@ -225,7 +227,7 @@ def format_counts(counts, recorded):
     counts : dict
         See `count`.
     recorded : dict
-        The same from the record; empty when there is none.
+        Those of the record; empty if there is none.
 
     Returns
     -------
@@ -241,12 +243,13 @@ def format_counts(counts, recorded):
 
 
 def main(arguments=None):
-    """Count, print, and compare or record; the exit status is 1 after a complaint, 2 when nothing can be counted.
+    """Count, print, and compare or record. The exit status is 1 if a count differs from the record, 2 if nothing can be
+    counted.
 
     Parameters
     ----------
     arguments : list of str, optional
-        By default those the program was called with.
+        By default those of the command line.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", action="store_true", help=f"write {RECORD.name} anew")

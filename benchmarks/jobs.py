@@ -1,4 +1,4 @@
-"""The kinds of work: the unit of each, how it is timed, and what it computes.
+"""The kinds of work: the unit, how it is timed, and the number of operations.
 
 A new kind of work is an entry of `JOBS`, and a function of that name in the module of every peer that can do it
 (see `peers`): products with Jacobians and Hessians, for example, would be the entries "vjp" and "hvp".
@@ -28,8 +28,8 @@ def flops_per_step(layer_sizes, batch_size):
     """Floating-point operations of the matrix products of one training step.
 
     Each layer needs three products of 2·B·n_i·n_{i+1} operations: the forward pass, the gradient
-    of the weights and the gradient with respect to the layer's input. The first layer's input
-    is the data, whose gradient nobody needs::
+    of the weights and the gradient with respect to the layer's input. The first layer's input is the data, whose
+    gradient is not needed::
 
         6·B·Σ n_i·n_{i+1} − 2·B·n_0·n_1
 
@@ -51,7 +51,7 @@ def flops_per_step(layer_sizes, batch_size):
 
 
 def flops_of_training(workload):
-    """FLOPs of an epoch; they are linear in the rows, so a short last batch counts as such.
+    """FLOPs of an epoch. They are proportional to the rows, so a short last batch counts for its rows.
 
     Parameters
     ----------
@@ -82,13 +82,12 @@ def flops_of_prediction(workload):
 
 
 def bytes_per_step(workload, itemsize, index_bytes=4):
-    """Bytes that a training step on sparse rows cannot but move, with Adam::
+    """The fewest bytes that a training step with Adam moves, on sparse rows::
 
         6·s·P + B·nnz·(s + i)
 
-    The P parameters and their two moments, of s bytes each, are read and written, whichever columns the batch has;
-    the B·nnz non-zeros are read, with indices of i bytes. The rows of the first layer's weights that the forward pass
-    reads are not counted a second time.
+    All P parameters and their two moments, of s bytes each, are read and written. The B·nnz non-zeros are read, with
+    indices of i bytes. The rows of the first layer's weights that the forward pass reads are not counted a second time.
 
     Parameters
     ----------
@@ -116,17 +115,17 @@ class Job:
     prefix : {"m", "u"}, default="m"
         Whether the tables give a unit's time in ms or µs.
     base : int, default=0
-        Units in the shorter run of a difference; what a run costs once then cancels. 0 where a unit is whole in
-        itself, all its costs included.
+        Units in the shorter of two runs. The time of a unit is the difference of the two runs, in which fixed costs
+        cancel. 0: there is no shorter run, and all costs belong to the unit.
     once : bool, default=False
-        Whether one unit, the first, is all that is run: what counts is not its time.
+        Whether only one unit is run, because its time is not the result.
     own_processes : bool, default=False
-        Whether it starts processes of its own, which share out the cores themselves: nobody is then held to a number
-        of threads.
+        Whether it starts processes of its own, which divide the cores among themselves. The number of threads is then
+        not limited.
     has_steps : bool, default=False
         Whether a unit consists of training steps, `Workload.steps_per_epoch` of them.
     count_flops : callable, default=None
-        Gives the FLOPs of a unit of a workload; None where they are unknown or not what takes the time.
+        Gives the FLOPs of a unit of a workload; None if they are unknown, or if the time does not depend on them.
     """
 
     unit: str

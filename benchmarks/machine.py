@@ -10,7 +10,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-# Variables that hold a library to less than the processor can do. A benchmark that lets them stand measures them.
+# Environment variables that make a library use fewer instructions than the processor has.
 HANDICAPS = (
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
@@ -22,18 +22,19 @@ HANDICAPS = (
 
 
 def remove_handicaps():
-    """Take the `HANDICAPS` out of the environment; for libraries that are loaded later, and for child processes.
+    """Remove the `HANDICAPS` from the environment of this process and its child processes, before the libraries are
+    loaded.
 
     Returns
     -------
     dict of str to str
-        Those that were set.
+        The variables that were removed, with their values.
     """
     return {name: os.environ.pop(name) for name in HANDICAPS if name in os.environ}
 
 
 def usable_cores():
-    """Cores that this process may use: affinity and container limits count.
+    """Cores that this process may use, within its affinity and the limits of a container.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def cpu_model():
 
 
 def machine_facts(peers):
-    """Collect what a reader needs to judge the figures.
+    """Collect the facts about the machine that a reader of the results needs.
 
     Parameters
     ----------
@@ -95,23 +96,23 @@ def measure_fma_peak(dtype, n_threads, seconds=0.2, repeats=3):
     Parameters
     ----------
     dtype : {"float32", "float64"}
-        The arithmetic.
+        Type of the arithmetic.
     n_threads : int
         How many cores work at once.
     seconds : float, default=0.2
         Length of one measurement.
     repeats : int, default=3
-        Measurements; the highest counts, as a peak is a bound.
+        Measurements. The highest is returned, because the peak is an upper bound.
 
     Returns
     -------
     float
-        FLOP/s, two operations to each multiply-add and element.
+        FLOP/s; a multiply-add of one element counts as two operations.
 
     Raises
     ------
     ImportError
-        When fastbp, which has the loop, is not installed.
+        If fastbp is not installed: the loop is a part of it.
     """
     from fastbp.kernels import fma_peak
 
@@ -124,16 +125,16 @@ def measure_copy_bandwidth(n_threads, megabytes=256, repeats=5):
     Parameters
     ----------
     n_threads : int
-        How many cores work at once, on an array each.
+        How many cores work at once, each on its own array.
     megabytes : int, default=256
         Size of the arrays together, and of the copies.
     repeats : int, default=5
-        Measurements; the highest counts, as this too is a bound.
+        Measurements. The highest is returned.
 
     Returns
     -------
     float
-        Bytes/s, those read and those written.
+        Bytes/s, read and written.
     """
     n = megabytes * 2**20 // n_threads
     pairs = [(np.ones(n, np.uint8), np.zeros(n, np.uint8)) for _ in range(n_threads)]

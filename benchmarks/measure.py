@@ -1,9 +1,9 @@
-"""Timing: medians of differences between runs of different length, in alternation.
+"""Timing: medians of the differences between a longer and a shorter run; the contenders take turns.
 
-One epoch is (time of k + m epochs − time of k epochs) / m, so that what a fit costs once, such as
-validation, allocation or the start of threads, cancels. Where the unit of work is whole in itself, as a
-call or a fit is, k is 0 and nothing cancels. Contenders take turns, in one order and
-then in the other, so that a machine that slows down or is shared slows them alike.
+The time of an epoch is (time of k + m epochs − time of k epochs) / m. Fixed costs of a fit, such as validation,
+allocation and the start of threads, cancel in it. If the unit of work is a whole call or a whole fit, k is 0 and
+nothing cancels. Contenders take turns, in every other round in the reverse order, so that a machine that slows down or
+is shared slows all of them alike.
 """
 
 import math
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from contender import Contender, ContenderError
 
-# A number of threads whose one estimate is beyond this ratio to the best is given up.
+# A number of threads is not measured if its estimated time is more than this many times the best.
 CLEARLY_SLOWER = 1.5
-# A difference that is not positive says nothing, but that the machine was disturbed; so often it is taken again.
+# A difference of two times that is not positive is measured again, at most so often: other work disturbed it.
 ATTEMPTS = 5
 
 
@@ -25,13 +25,13 @@ class Plan:
     Parameters
     ----------
     repeats : int
-        Differences taken of each contender.
+        Differences that are measured for each contender.
     min_seconds : float
         The least time that the m units of a difference should take together.
     slow_seconds : float
         A unit that takes longer is slow.
     slow_repeats : int
-        Differences taken where a unit is slow.
+        Differences that are measured if a unit is slow.
     tries_all_cores : bool
         Whether peers are tried with all cores too, not only with one thread.
     """
@@ -54,9 +54,9 @@ class Timing:
     Parameters
     ----------
     contender : contender.Contender
-        Who.
+        The contender.
     base : int
-        k, the length of the shorter run; with 0 there is none.
+        k, the length of the shorter run; 0 for none.
     units : int
         m, the difference between the longer and the shorter run.
     repeats : int
@@ -81,7 +81,7 @@ class Timing:
 
     @property
     def is_complete(self):
-        """Whether all its samples are taken."""
+        """Whether it has all samples."""
         return len(self.samples) >= self.repeats
 
     def take_sample(self, long_first):
@@ -90,7 +90,7 @@ class Timing:
         Raises
         ------
         contender.ContenderError
-            When the contender fails, or when the differences are smaller than the noise.
+            If the contender fails, or if no difference is positive.
         """
         counts = [n for n in (self.base, self.base + self.units) if n]
         for _ in range(ATTEMPTS):
@@ -103,16 +103,16 @@ class Timing:
 
 
 def open_contenders(peers, workload, dtype, n_cores, plan):
-    """Start a process for every peer and number of threads worth a try, all at the same time.
+    """Start a process for every peer and every number of threads to try, all at the same time.
 
     Parameters
     ----------
     peers : list of peers.Peer
-        Who.
+        The contender.
     workload : workloads.Workload
-        On what.
+        The work.
     dtype : {"float32", "float64"}
-        In which arithmetic.
+        Type of the arithmetic.
     n_cores : int
         The cores this process may use.
     plan : Plan
@@ -144,21 +144,21 @@ def close_contenders(contenders):
 
 
 def calibrate(contender, job, plan):
-    """Warm a contender up and choose how many units a difference needs.
+    """Run a contender for the first time, and choose the number of units for a difference.
 
     Parameters
     ----------
     contender : contender.Contender
         A contender that is ready and has not run yet.
     job : jobs.Job
-        The kind of work. One that is done once is measured here and now.
+        The kind of work. A job that is done only once is measured here.
     plan : Plan
         The least time of a difference, and the number of them.
 
     Returns
     -------
     Timing
-        Without samples so far, unless the job is done once.
+        Without samples, unless the job is done only once.
     """
     first = contender.seconds(max(job.base, 1))
     if job.once:
@@ -167,7 +167,7 @@ def calibrate(contender, job, plan):
     units = 1
     while True:
         extra = contender.seconds(job.base + units) - base
-        # A difference may come out as zero or less while it is smaller than the noise.
+        # A difference that is smaller than the noise may be zero or negative.
         if extra >= 0.8 * plan.min_seconds:
             estimate = extra / units
             repeats = plan.slow_repeats if estimate > plan.slow_seconds else plan.repeats
@@ -177,7 +177,7 @@ def calibrate(contender, job, plan):
 
 
 def calibrate_all(contenders, job, plan):
-    """Calibrate all contenders, none before all are ready, and keep those that are worth more.
+    """Calibrate all contenders as soon as all are ready, and keep those that are not clearly slower.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def calibrate_all(contenders, job, plan):
     timings : list of Timing
         Without the numbers of threads that make a peer clearly slower, and without the peers that failed.
     failures : dict of str to str
-        The message of each peer that failed with any number of threads, by name.
+        Name of each peer that failed with some number of threads -> message.
     """
     failures, timings = {}, []
 
@@ -227,7 +227,7 @@ def alternate(timings):
     Returns
     -------
     dict of str to str
-        The message of each peer that failed on the way, by name.
+        Name of each peer that failed -> message.
     """
     failures = {}
     for repeat in range(max((timing.repeats for timing in timings), default=0)):
@@ -244,7 +244,7 @@ def alternate(timings):
 
 
 def best_of_each_peer(timings):
-    """Keep of each peer the number of threads with the least median.
+    """Keep only the number of threads with the smallest median, for each peer.
 
     Parameters
     ----------

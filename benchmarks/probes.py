@@ -1,4 +1,4 @@
-"""Memory and threads of a contender, measured by its own process. Linux only."""
+"""Memory and threads of a contender, which its own process measures. Linux only."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ def resident_bytes():
     Raises
     ------
     NotImplementedError
-        Where the system does not tell.
+        If the system has no /proc.
     """
     try:
         lines = (PROC / "self/status").read_text().splitlines()
@@ -31,12 +31,12 @@ def resident_bytes():
 
 
 def running_threads():
-    """Count the threads of this process's children and their children that run or could run.
+    """Count the threads of this process's descendants that run or wait for a processor.
 
     Returns
     -------
     int or None
-        None where the system does not tell.
+        None if the system has no /proc.
     """
     if not (PROC / "self/stat").exists():
         return None
@@ -52,12 +52,12 @@ def running_threads():
 
 
 def fields_after_name(path):
-    """Split a stat file of /proc after the command's name, which is in brackets and may hold anything."""
+    """The fields of a stat file of /proc after the command's name, which is in brackets and may contain spaces."""
     return path.read_text().rpartition(")")[2].split()
 
 
 def parent_of(directory):
-    """Read a process's parent; None if it has ended meanwhile."""
+    """The number of a process's parent; None if the process has ended."""
     try:
         return int(fields_after_name(directory / "stat")[1])
     except OSError:
@@ -65,7 +65,7 @@ def parent_of(directory):
 
 
 def thread_states(process):
-    """List the states of a process's threads, R for those that run or could."""
+    """The states of a process's threads: R if a thread runs or waits for a processor."""
     states = []
     with contextlib.suppress(OSError):
         for path in (PROC / str(process) / "task").iterdir():
@@ -75,12 +75,12 @@ def thread_states(process):
 
 
 class Sampler:
-    """Reads a number again and again, in a thread, while the body of a ``with`` statement runs.
+    """A context manager that reads a number at regular intervals, in a thread.
 
     Parameters
     ----------
     read : callable
-        Returns a number, or None where there is none.
+        Returns a number, or None if there is none.
     interval : float, default=0.01
         Seconds between two readings.
     """

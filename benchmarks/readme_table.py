@@ -89,7 +89,7 @@ def main(arguments=None):
     Parameters
     ----------
     arguments : list of str, optional
-        By default those the program was called with.
+        By default those of the command line.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("figures", metavar="JSON", help="what train.py --json wrote")

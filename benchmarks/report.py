@@ -1,4 +1,4 @@
-"""Results: figures from timings, and tables of figures."""
+"""Results: compute figures from timings, and format them as tables."""
 
 from jobs import bytes_per_step
 from peers import PEERS
@@ -46,20 +46,20 @@ def make_rows(workload, dtype, timings, peak, copy_rate=None):
     workload : workloads.Workload
         What was timed.
     dtype : {"float32", "float64"}
-        In which arithmetic.
+        Type of the arithmetic.
     timings : list of measure.Timing
         With samples.
     peak : float or None
-        FLOP/s of all cores, when known.
+        FLOP/s of all cores, or None if it is not known.
     copy_rate : float or None
-        Bytes/s of a copy by all cores, when known.
+        Bytes/s of a copy by all cores, or None if it is not known.
 
     Returns
     -------
     list of dict
         One for each contender, in the order given. `share_of_peak` is a fraction;
-        `times_slower_than_fastbp` is the ratio of the units' times; figures that do not apply, or for which something
-        is missing, are None.
+        `times_slower_than_fastbp` is the ratio of the units' times; figures that do not apply or are not known are
+        None.
     """
     seconds = {t.contender.peer.name: t.seconds_per_unit for t in timings}
     own = seconds.get("fastbp")
@@ -150,14 +150,14 @@ def format_heading(workload, dtype):
 
 
 def format_table(workload, dtype, rows):
-    """Format one workload's table, and what else was found.
+    """Format one workload's table and the notes below it.
 
     Parameters
     ----------
     workload : workloads.Workload
         What was timed.
     dtype : {"float32", "float64"}
-        In which arithmetic.
+        Type of the arithmetic.
     rows : list of dict
         See `make_rows`.
 
@@ -187,7 +187,7 @@ def format_table(workload, dtype, rows):
 
 
 def notes(row):
-    """Put into words what a contender reported beside its time.
+    """Sentences for what a contender reported besides its time.
 
     Parameters
     ----------
@@ -236,5 +236,5 @@ def significant(value):
     """
     if value is None:
         return "-"
-    # 99.96 has its three digits as 100
+    # three digits of 99.96 are 100
     return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"

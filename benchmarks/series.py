@@ -1,4 +1,4 @@
-"""Series of workloads: the cost against the number of rows and of layers.
+"""Series of workloads, which show how the time depends on the number of rows and on the number of layers.
 
 A new series is an entry of `SERIES`, and its workloads.
 """
@@ -21,8 +21,8 @@ def cost_per_row(points):
     Returns
     -------
     dict
-        ``ns_per_row`` by the number of rows, and ``deviation``: with the least cost a and the
-        largest b, (b − a)/(b + a), by which every one is within ± of one constant.
+        ``ns_per_row`` by the number of rows, and ``deviation``, (b − a) / (b + a) with the smallest cost a and the
+        largest b: all costs are within this share of one constant.
     """
     costs = {workload.n_samples: 1e9 * seconds / workload.n_samples for workload, seconds in points}
     low, high = min(costs.values()), max(costs.values())
@@ -67,7 +67,7 @@ class Series:
     Parameters
     ----------
     name : str
-        Its name on the command line, where it stands for all its workloads, and the beginning of theirs.
+        Its name on the command line, which selects all its workloads. Their names begin with it.
     title : str
         Its name in what is printed.
     derive : callable
@@ -102,7 +102,7 @@ SERIES = {
 
 
 def derive_series(workloads, rows):
-    """Find the figures of every series that was measured whole.
+    """Compute the figures of each series, if all its workloads were measured.
 
     Parameters
     ----------

@@ -1,17 +1,16 @@
 """Time fastbp and every peer that is installed on the same work in one run.
 
     python benchmarks/train.py                                    the whole table
-    python benchmarks/train.py --large                            and the rows that need gigabytes
+    python benchmarks/train.py --large                            also the workloads that need gigabytes
     python benchmarks/train.py --only 20-100-2 --dtype float32    one workload
-    python benchmarks/train.py --quick --json figures.json        all in little time, shortened
-    python benchmarks/chart.py figures.json speed.svg             draw what was written
-    python benchmarks/readme_table.py figures.json                and tabulate it
+    python benchmarks/train.py --quick --json figures.json        all workloads, shortened
+    python benchmarks/chart.py figures.json speed.svg             draw the results
+    python benchmarks/readme_table.py figures.json                print them as the tables of the README
 
-Each contender has the same data, batch size, type, shuffling and optimizer (Adam at 1e-3), and
-runs in a process of its own: fastbp as it comes, a peer with one thread or with all cores,
-whichever is faster. What counts as the time of an epoch, a fit or a call is in `measure`, the kinds of work
-and their FLOPs are in `jobs`, the workloads in `workloads`, the peers' loops in `peers`. The products of matrices
-alone are timed by `gemm.py`.
+Each contender has the same data, batch size, type, shuffling and optimizer (Adam with a learning rate of 1e-3), and
+runs in a process of its own. fastbp chooses its number of threads; a peer is timed with one thread and with all cores,
+and the better time counts. `measure` defines the time of an epoch, a fit or a call, `jobs` the kinds of work and their
+FLOPs, `workloads` the workloads, and `peers` the loops of the peers. `gemm.py` times the matrix products alone.
 """
 
 import argparse
@@ -33,7 +32,7 @@ def parse_arguments(arguments=None):
     Parameters
     ----------
     arguments : list of str, optional
-        By default those the program was called with.
+        By default those of the command line.
 
     Returns
     -------
@@ -130,7 +129,7 @@ def run_workload(workload, dtype, peers, n_cores, plan):
     workload : workloads.Workload
         The work.
     dtype : {"float32", "float64"}
-        The arithmetic.
+        Type of the arithmetic.
     peers : list of peers.Peer
         The contenders.
     n_cores : int
@@ -141,9 +140,9 @@ def run_workload(workload, dtype, peers, n_cores, plan):
     Returns
     -------
     timings : list of measure.Timing
-        Of those that finished, each with its best number of threads.
+        Of the contenders that finished, each with its best number of threads.
     failures : dict of str to str
-        The message of each that did not, by the peer's name.
+        Name of each peer that failed -> message.
     """
     contenders = open_contenders(peers, workload, dtype, n_cores, plan)
     try:
@@ -156,13 +155,13 @@ def run_workload(workload, dtype, peers, n_cores, plan):
 
 
 def write(document, path):
-    """Write all that is known so far: a long run that is interrupted leaves what it has found.
+    """Write the results so far, so that an interrupted run keeps them.
 
     Parameters
     ----------
     document : dict
     path : str or None
-        None writes nothing. Directories that are missing are made.
+        None writes nothing. Missing directories are created.
     """
     if path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -175,7 +174,7 @@ def main(arguments=None):
     Parameters
     ----------
     arguments : list of str, optional
-        By default those the program was called with.
+        By default those of the command line.
     """
     options = parse_arguments(arguments)
     plan = QUICK if options.quick else FULL

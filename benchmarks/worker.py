@@ -1,15 +1,15 @@
 """The process of one contender.
 
-Thread pools of different libraries in one process get into each other's way, and a number of
-threads can often be set before the first import only. So every contender lives alone, and the
-benchmark asks the processes in turn. By hand, for a profiler::
+Every contender has a process of its own, because thread pools of different libraries in one process disturb each other,
+and many libraries read the number of threads only when they are imported. The benchmark asks the processes in turn. To
+start one by hand, for example under a profiler::
 
     echo 100 | python benchmarks/worker.py fastbp 20-100-2 float32
 
-Each line of the input is a number of units of work (epochs, for training). Each line of the output
-is a JSON object with the ``seconds`` that they took, how many cores the process kept busy meanwhile
-(``busy_cores``), and the ``facts`` that the work reported; or with an ``error``; the first says ``ready``.
-A fourth argument, ``short``, makes the workload shorter, as ``--quick`` does.
+Each line of the input is a number of units of work (epochs, for training). Each line of the output is a JSON object:
+the first one is ``ready``, the others have the ``seconds`` that the work took, the number of cores that the process
+kept busy (``busy_cores``) and the ``facts`` that the work reported, or an ``error``. A fourth argument, ``short``,
+makes the workload shorter, as ``--quick`` does.
 """
 
 import gc
@@ -37,8 +37,8 @@ def main(peer_name, workload_name, dtype, length="full"):
     def answer(**message):
         print(json.dumps(message), file=answers, flush=True)
 
-    # A fit of a fixed number of epochs does not converge, and says so every time; the processes that a job
-    # starts inherit the variable.
+    # A fit of a fixed number of epochs warns that it did not converge. Processes that a job starts inherit the
+    # variable.
     warnings.simplefilter("ignore")
     os.environ["PYTHONWARNINGS"] = "ignore"
     workload = WORKLOADS[workload_name]
@@ -52,7 +52,7 @@ def main(peer_name, workload_name, dtype, length="full"):
             facts = run(count) or {}
             seconds = time.perf_counter() - start
             busy_cores = (time.process_time() - cpu_start) / seconds
-            # Work that times itself knows better.
+            # Some work times itself.
             answer(seconds=facts.pop("seconds", seconds), busy_cores=busy_cores, facts=facts)
     except Exception as error:
         message = str(error).strip().splitlines()

@@ -18,7 +18,7 @@ class Workload:
     Parameters
     ----------
     name : str
-        What the user calls it on the command line: the layer sizes, usually.
+        Its name on the command line, usually the layer sizes.
     layer_sizes : tuple of int
         Number of features, hidden units of each layer, number of targets or classes.
     batch_size, n_samples : int
@@ -28,21 +28,21 @@ class Workload:
     job : str, default="train"
         The kind of work: a name in `jobs.JOBS`.
     title : str, default=""
-        What the tables and the chart call it; by default its name.
+        Its name in the tables and the chart; by default `name`.
     dtypes : tuple of str, default=("float32",)
-        In which arithmetic it is timed unless the user says otherwise.
+        Types in which it is timed by default.
     activation : {"relu", "tanh"}, default="relu"
         Of the hidden layers.
     data : {"teacher", "digits", "iris"}, default="teacher"
-        Where the rows come from; see `data`.
+        Source of the rows; see `data`.
     n_nonzeros : int, default=0
         Non-zeros of each row of a sparse X; 0 for a dense one.
     max_iter : int, default=0
-        Epochs or iterations of a whole fit, for the jobs whose unit is one.
+        Epochs or iterations of a fit, for the jobs whose unit is a whole fit.
     peers : tuple of str, default=()
-        Who takes part, if not all that offer the job.
+        The peers that take part; by default all that offer the job.
     large : bool, default=False
-        Whether it is left out unless asked for, for the memory or disk that it takes.
+        Whether it is run only on request, because it needs much memory or disk space.
     short : bool, default=False
         Whether it was made shorter by `shortened`.
     """
@@ -70,22 +70,22 @@ class Workload:
 
     @property
     def heading(self):
-        """The title, or the name of a workload that needs no other."""
+        """The title, or the name if there is no title."""
         return self.title or self.name
 
     @property
     def is_binary(self):
-        """Whether the output layer is one logistic unit, as scikit-learn makes it."""
+        """Whether the output layer is one logistic unit, as in scikit-learn for two classes."""
         return self.task == "classification" and self.layer_sizes[-1] == 2
 
     @property
     def is_full_batch(self):
-        """Whether a step takes all rows; then nobody shuffles them."""
+        """Whether a step takes all rows; they are not shuffled then."""
         return self.batch_size >= self.n_samples
 
     @property
     def trained_layer_sizes(self):
-        """The layers that are really trained, by every peer alike."""
+        """The sizes of the layers that are trained: one output unit for two classes."""
         return (*self.layer_sizes[:-1], 1) if self.is_binary else self.layer_sizes
 
     @property
@@ -100,11 +100,11 @@ class Workload:
 
     @property
     def flops_per_unit(self):
-        """FLOPs of one unit of the job, or None where they say nothing about its time."""
+        """FLOPs of one unit of the job, or None; see `jobs.Job`."""
         return self.kind.count_flops(self) if self.kind.count_flops else None
 
     def shortened(self):
-        """Return the same work on a tenth of the rows or iterations, for a first look.
+        """Return the same work on a tenth of the rows or iterations.
 
         Returns
         -------
@@ -147,7 +147,7 @@ WORKLOADS = {
             title="4-32-16-4 tanh, full batch",
             activation="tanh",
         ),
-        # of the peers only scikit-learn takes sparse rows
+        # scikit-learn is the only peer that takes sparse rows
         Workload(
             "sparse",
             (50_000, 100, 20),
@@ -164,7 +164,7 @@ WORKLOADS = {
             1_797,
             job="lbfgs",
             title="L-BFGS, 64-100-10, digits",
-            # scikit-learn computes in float64 whatever X is: only there do the numbers of evaluations agree
+            # scikit-learn computes in float64 for every X, so the numbers of evaluations agree only for float64
             dtypes=BOTH,
             data="digits",
             max_iter=50,

@@ -50,8 +50,9 @@ print(f"After an epoch, with cost {cost:.2f} in its last batch, both sets of wei
 assert difference < 1e-9
 
 
-# Three batch sizes, each with that learning rate of 0.01, 0.03, 0.1, 0.3, 1 and 3 which needs the fewest rows. Online
-# training needs a small one, because the gradients of single rows have very different directions.
+# Three batch sizes, each with the best of the learning rates 0.01, 0.03, 0.1, 0.3, 1 and 3: the one that needs the
+# fewest rows. Online training needs a small learning rate, because the gradients of single rows have very different
+# directions.
 
 
 class Recorder:

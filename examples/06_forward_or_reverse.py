@@ -36,7 +36,7 @@ from fastbp.kernels import dense_forward
 
 
 def seconds(function, *arguments):
-    """The shortest of the calls that fit into 0.03 s; two at least."""
+    """The shortest time of as many calls as fit into 0.03 s, at least two."""
     times = []
     while len(times) < 2 or sum(times) < 0.03:
         start = time.perf_counter()
@@ -68,7 +68,8 @@ for shape, (n_in, n_out) in SHAPES.items():
     forward, reverse = (1e3 * jacobian_seconds[shape, mode, n] for mode in ("forward", "reverse"))
     print(f"{shape:20}   {n:8}   {forward:12.2f}   {reverse:12.2f}   {inputs:3} or {outputs:3}")
 
-# 256 products against one, each after a forward pass: 257 to 2. On a busy machine the ratio is still above 4.
+# A forward pass and 256 products in one mode, a forward pass and one product in the other: a ratio of 257 to 2. On a
+# busy machine it is still above 4.
 for shape, dear, cheap in (("n inputs, 1 output", "forward", "reverse"), ("1 input, n outputs", "reverse", "forward")):
     assert jacobian_seconds[shape, dear, 256] > 4 * jacobian_seconds[shape, cheap, 256]
 
@@ -114,7 +115,7 @@ for n in SIZES:
         assert np.allclose(product(x, v, A, B).reshape(n, n), dW_1, rtol=1e-10, atol=1e-12)
         order_seconds[order, n] = seconds(product, x, v, A, B)
     print(f"{n:5}   " + "   ".join(f"{1e3 * order_seconds[order, n]:12.4f}" for order in ORDERS))
-    # Counted, vector-first is exactly n times cheaper.
+    # By the number of operations, the vector first is exactly n times cheaper.
     assert flops(n)[0] == n * flops(n)[1]
 
 assert order_seconds["v (A B)", 160] > 2 * order_seconds["(v A) B", 160]

@@ -42,7 +42,7 @@ numbers = {
     "age": column["age"], "blood pressure": column["bp"], "total cholesterol": column["s1"], "LDL": column["s2"],
     "HDL": column["s3"], "cholesterol / HDL": column["s4"], "log triglycerides": column["s5"], "glucose": column["s6"],
 }  # fmt: skip
-weight_class = np.array(["below 25", "overweight", "obese"])[np.digitize(column["bmi"], [25, 30])]  # as the WHO cuts
+weight_class = np.array(["below 25", "overweight", "obese"])[np.digitize(column["bmi"], [25, 30])]  # classes of the WHO
 categories = {"sex": np.where(column["sex"] == 1, "1", "2"), "weight class": weight_class}
 names = [*numbers, *categories]
 # Numbers and text in one array; of a pandas or polars DataFrame, ColumnTransformer takes the columns by name.
@@ -62,7 +62,8 @@ def pipeline(classifier):
     return Pipeline([("prepare", prepare), ("classify", classifier)])
 
 
-# validation_fraction is for early stopping, which the search may turn on; n_iter_no_change is the patience either way.
+# validation_fraction is for early stopping, which the search may turn on; n_iter_no_change is the patience, also
+# without early stopping.
 net = MLPClassifier((50,), learning_rate_init=0.01, max_iter=2000, validation_fraction=0.2, n_iter_no_change=20,
                     random_state=0)  # fmt: skip
 grid = {"classify__alpha": [0.3, 1, 3, 10], "classify__early_stopping": [False, True]}

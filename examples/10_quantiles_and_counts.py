@@ -46,7 +46,7 @@ def pinball(y_true, raw_prediction, sample_weight):
 
 
 X, progress = load_diabetes(return_X_y=True, scaled=False)
-Y = np.column_stack([progress, progress]) / 100  # one target for each output; near 1, as the net's first outputs are
+Y = np.column_stack([progress, progress]) / 100  # a target for each output; of a size near 1
 bmi = X[:, [2]]
 nothing = np.zeros((len(X), 1))  # without a feature only the biases are trained: the quantiles of all patients
 
@@ -112,8 +112,9 @@ print("Predictions for test digits:")
 print("                 mean Poisson deviance   mean squared error   predictions below 0")
 deviance = {}
 for name, mu in expected.items():
-    # The deviance is infinite for mu <= 0: such predictions are raised to a floor, the best of several. (The deviance
-    # of Poisson counts would be about 1; these counts vary more, but the minimum of the loss is still their mean.)
+    # The deviance is infinite for mu <= 0: such predictions are raised to a floor, of several floors the one with the
+    # smallest deviance. (The deviance of Poisson counts would be about 1. These counts vary more, but the minimum of
+    # the loss is still at their mean.)
     floors = (0.01, 0.03, 0.1, 0.3, 1, 3)
     deviance[name] = min(mean_poisson_deviance(dots, np.maximum(mu, floor)) for floor in floors)
     print(f"  {name:13}  {deviance[name]:21.2f}  {mean_squared_error(dots, mu):19.1f}  {np.mean(mu < 0):20.1%}")

@@ -1,10 +1,10 @@
 """fastbp and its peers, in one module for each interface.
 
 A peer's module has one function for each kind of work in `jobs.JOBS` that it can do, for example
-``train(package, workload, dtype)``. The function makes the data ready and returns ``run(count)``, which
-does the unit of work (an epoch, a call) `count` times from a fresh start and returns when it is done. What
-``run`` returns, a dict, is reported beside the time; `time_calls` makes one that times every unit apart.
-The module is imported in the process that is timed, never in the one that prints.
+``train(package, workload, dtype)``. The function prepares the data and returns ``run(count)``, which does the unit of
+work (an epoch, a call) `count` times; each call of ``run`` starts anew. ``run`` may return a dict of facts, which are
+reported besides the time. `time_calls` makes a ``run`` that times every unit by itself. The module is imported only in
+the process that is timed.
 """
 
 import ast
@@ -21,7 +21,8 @@ from pathlib import Path
 
 @cache
 def functions_of(module):
-    """Name the functions of a module of this package; read from its source, as it may not be imported here.
+    """The names of the functions in a module of this package. They are read from its source, because the module must
+    not be imported in this process.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def functions_of(module):
 
 @dataclass(frozen=True)
 class Peer:
-    """A contender and where to find it.
+    """A library that takes part in the comparison, and where to find it.
 
     Parameters
     ----------
@@ -46,14 +47,14 @@ class Peer:
     title : str
         Its name in the tables.
     packages : tuple of str
-        What is imported, the peer itself first.
+        The packages to import, the peer itself first.
     distribution : str
-        What the package index calls it.
+        Its name in the package index.
     module : str
         The module of this package that works with it.
     chooses_threads : bool, default=False
-        Whether it decides itself how many threads a job deserves; else it is tried
-        with one thread and with all cores, and the better one counts.
+        Whether it chooses the number of threads itself. If not, it is timed with one thread and with all cores, and the
+        better time counts.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Peer:
 
     @property
     def is_installed(self):
-        """Whether all its packages can be found; nothing is imported."""
+        """Whether all its packages can be found. They are not imported."""
         return all(importlib.util.find_spec(package) is not None for package in self.packages)
 
     @property
@@ -77,7 +78,8 @@ class Peer:
             return "unknown"
 
     def offers(self, workload):
-        """Whether it takes part in a workload: its module has the job, and the workload does not leave it out.
+        """Whether it takes part in a workload: its module has a function for the job, and the workload does not exclude
+        it.
 
         Parameters
         ----------
@@ -90,14 +92,14 @@ class Peer:
         return workload.job in functions_of(self.module) and (not workload.peers or self.name in workload.peers)
 
     def prepare(self, workload, dtype):
-        """Import the peer and make a workload ready for it.
+        """Import the peer and prepare a workload for it.
 
         Parameters
         ----------
         workload : workloads.Workload
             What to do.
         dtype : {"float32", "float64"}
-            The arithmetic.
+            Type of the arithmetic.
 
         Returns
         -------
@@ -108,7 +110,7 @@ class Peer:
         return getattr(module, workload.job)(self.packages[0], workload, dtype)
 
     def thread_counts(self, workload, n_cores, tries_all_cores):
-        """List the numbers of threads to try it with.
+        """The numbers of threads to try.
 
         Parameters
         ----------
@@ -141,7 +143,7 @@ PEERS = {
 
 
 def thread_environment(n_threads):
-    """Environment variables that hold every peer to a number of threads.
+    """Environment variables that limit every peer to a number of threads.
 
     They must be set before the peer is imported.
 
@@ -158,8 +160,8 @@ def thread_environment(n_threads):
         return {}
     names = ("OMP", "OPENBLAS", "MKL", "VECLIB", "BLIS")
     environment = {f"{name}_NUM_THREADS": str(n_threads) for name in names}
-    # Apple's Accelerate breaks the pattern; XLA sizes its pool by NPROC, and its products'
-    # parallelism is a flag apart.
+    # Apple's Accelerate has another name for it. XLA reads the size of its thread pool from NPROC, and has a separate
+    # flag for parallel matrix products.
     environment["VECLIB_MAXIMUM_THREADS"] = environment.pop("VECLIB_NUM_THREADS")
     environment["NPROC"] = str(n_threads)
     parallel = "true" if n_threads > 1 else "false"
@@ -173,13 +175,13 @@ def given_threads():
     Returns
     -------
     int
-        0, which means all cores to those who take it, where none is set.
+        0, which means all cores, if the number is not limited.
     """
     return int(os.environ.get("OMP_NUM_THREADS", 0))
 
 
 def time_calls(call):
-    """Make a run that times every call by itself, so that the median and not the mean of the calls counts.
+    """Make a ``run`` that times every call by itself, for the median of the calls instead of their mean.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """Estimators with scikit-learn's interface: scikit-learn itself and fastbp.
 
-Everything that a workload does not say is the default: Adam at 1e-3, relu, L2 penalty 1e-4, shuffling.
+Parameters that a workload does not set have their defaults: Adam with a learning rate of 1e-3, relu, an L2 penalty of
+1e-4, shuffling.
 """
 
 import importlib
@@ -13,14 +14,14 @@ from data import make_data
 from peers import time_calls
 from probes import Sampler, resident_bytes, running_threads
 
-# Rows that the weights of a network that is to predict are trained on, for one epoch.
+# Number of rows on which a network is trained, for one epoch, before its predictions are timed.
 FITTED_ROWS = 1_000
-# Rows that are written to a file at once; they are repeated until it has its length.
+# Number of rows that are written to a file at once, again and again until it has its length.
 WRITTEN_ROWS = 8_192
 
 
 def estimator_class(package, workload):
-    """Find the MLPClassifier or MLPRegressor, whichever the task asks for.
+    """The MLPClassifier or the MLPRegressor, depending on the task.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def make_estimator(package, workload, **parameters):
     package, workload
         As for `estimator_class`.
     **parameters
-        Those of the estimator that are not the default.
+        Parameters of the estimator that differ from their defaults.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def make_estimator(package, workload, **parameters):
 
 
 def train(package, workload, dtype):
-    """Make ready a fit of a given number of epochs.
+    """Prepare fits of a given number of epochs.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def train(package, workload, dtype):
 
 
 def fit(package, workload, dtype):
-    """Make ready whole fits, everything as it comes; reports the epochs that a fit took.
+    """Prepare whole fits with the default settings; reports the number of epochs of a fit.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def fit(package, workload, dtype):
 
 
 def lbfgs(package, workload, dtype):
-    """Make ready fits by L-BFGS of a fixed number of iterations; reports the function's evaluations in a fit.
+    """Prepare fits by L-BFGS with a fixed number of iterations; reports the number of evaluations of the loss in a fit.
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ def lbfgs(package, workload, dtype):
         results[:] = [minimize(*args, **kwargs)]
         return results[0]
 
-    # Neither estimator keeps the result, which has the counts; both call the function by this name.
+    # The counts are in the optimizer's result, which neither estimator keeps. Both call the optimizer by this name.
     scipy.optimize.minimize = remember
 
     def run(fits):
@@ -146,7 +147,7 @@ def lbfgs(package, workload, dtype):
 
 
 def predictor(package, workload, X, y):
-    """Fit an estimator for one epoch on the first rows, for its predictions to be timed.
+    """Fit an estimator for one epoch on the first rows, to time its predictions.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def predictor(package, workload, X, y):
 
 
 def predict(package, workload, dtype):
-    """Make ready predictions for all rows.
+    """Prepare predictions for all rows.
 
     Parameters
     ----------
@@ -186,7 +187,7 @@ def predict(package, workload, dtype):
 
 
 def predict_row(package, workload, dtype):
-    """Make ready predictions for one row, each timed by itself.
+    """Prepare predictions for one row, each timed by itself.
 
     Parameters
     ----------
@@ -204,7 +205,7 @@ def predict_row(package, workload, dtype):
 
 
 def grid_search(package, workload, dtype):
-    """Make ready grid searches of twelve fits by two processes; reports the threads that they use.
+    """Prepare grid searches of twelve fits in two processes; reports the number of threads that they use.
 
     Parameters
     ----------
@@ -257,7 +258,7 @@ def threads_allowed(package):
     Returns
     -------
     int
-        For scikit-learn, whose perceptrons are NumPy's products, that of the libraries underneath.
+        For scikit-learn, which computes with NumPy, the number of threads of the BLAS.
     """
     if package == "fastbp":
         from fastbp.threads import available_threads
@@ -269,7 +270,7 @@ def threads_allowed(package):
 
 
 def fit_memmap(package, workload, dtype):
-    """Make ready fits on rows that lie in a file; reports by how many bytes the memory of the process grows.
+    """Prepare fits on rows in a memory-mapped file; reports by how many bytes the memory of the process grows.
 
     Parameters
     ----------
@@ -290,7 +291,7 @@ def fit_memmap(package, workload, dtype):
     n, n_features, n_classes = workload.n_samples, workload.layer_sizes[0], workload.layer_sizes[-1]
     rng = np.random.default_rng(0)
     chunk = rng.standard_normal((min(n, WRITTEN_ROWS), n_features), dtype)
-    # It has no name, so that nothing is left of it however this process ends; the map below keeps it open.
+    # The file has no name, so it is deleted when this process ends for any reason. The map below keeps it open.
     file = tempfile.TemporaryFile()  # noqa: SIM115
     for start in range(0, n, len(chunk)):
         chunk[: n - start].tofile(file)
@@ -298,7 +299,7 @@ def fit_memmap(package, workload, dtype):
     X = np.memmap(file, dtype=dtype, mode="r", shape=(n, n_features))
     y = rng.permutation(np.arange(n) % n_classes)
     estimator = make_estimator(package, workload, batch_size=workload.batch_size, max_iter=workload.max_iter)
-    # What the first fit of a process loads and allocates once is not counted.
+    # What the first fit of a process loads and allocates is not counted.
     estimator.fit(np.asarray(X[:FITTED_ROWS]), y[:FITTED_ROWS])
 
     def run(fits):

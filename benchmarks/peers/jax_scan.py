@@ -1,11 +1,10 @@
-"""JAX with one compiled call an epoch: a `lax.scan` over the batches, Adam written out.
+"""JAX with one compiled call for each epoch: a `lax.scan` over the batches, with Adam as a function.
 
-The scan needs batches of equal size. The short last batch of an epoch is one more step in the
-same compiled function, so that steps and samples are those of every other contender. The
-permutation is NumPy's: that of `jax.random` sorts, and on a CPU costs several times as much. Where
-a step takes all rows and nobody shuffles, one compiled call does all epochs.
-Parameters and moments are donated, so that they are updated in place. No L2 penalty and no loss
-curve, both of which the estimators compute: where the work differs, it is the peer that has less.
+The scan needs batches of equal size. The short last batch of an epoch is one more step in the same compiled function,
+so that the numbers of steps and samples are those of the other contenders. NumPy draws the permutation, because
+`jax.random` sorts for it, which costs several times as much on a CPU. If a step takes all rows, which are not shuffled
+then, one compiled call does all epochs. Parameters and moments are donated, so that they are updated in place. There is
+no L2 penalty and no loss curve, which the estimators compute: the peer has less work than they have.
 """
 
 import functools
@@ -40,7 +39,7 @@ def binary_log_loss(z, y):
 
 
 def multiclass_log_loss(z, y):
-    """Mean of −log softmax(z)[y]; one-hot, as the gradient of an indexed read is a slow scatter."""
+    """Mean of −log softmax(z)[y], with y as one-hot rows, because the gradient of an indexed read is a slow scatter."""
     one_hot = jax.nn.one_hot(y, z.shape[1], dtype=z.dtype)
     return -jnp.mean(jnp.sum(one_hot * jax.nn.log_softmax(z), axis=1))
 
@@ -58,12 +57,12 @@ def adam(parameters, gradients, m, v, t):
 
 
 def train(package, workload, dtype):
-    """Make ready a training loop of a given number of epochs.
+    """Prepare a training loop of a given number of epochs.
 
     Parameters
     ----------
     package : str
-        Not used: there is one JAX.
+        Not used.
     workload : workloads.Workload
         Shapes and task.
     dtype : {"float32", "float64"}
@@ -117,7 +116,7 @@ def train(package, workload, dtype):
 
 
 def predict(package, workload, dtype):
-    """Make ready predictions of the class of all rows, which are on JAX's side already.
+    """Prepare predictions of the class of all rows, which are JAX arrays already.
 
     Parameters
     ----------
@@ -143,7 +142,7 @@ def predict(package, workload, dtype):
 
 
 def predict_row(package, workload, dtype):
-    """Make ready predictions for one row, from array to array, each timed by itself.
+    """Prepare predictions for one row, from NumPy array to NumPy array, each timed by itself.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from peers import given_threads, time_calls
 
 OPERATORS = {"relu": "Relu", "tanh": "Tanh"}
 ELEMENT_TYPES = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE}
-# Versions of the operators and of the file that every ONNX Runtime since 1.14 reads.
+# Versions of the operators and of the file format that ONNX Runtime reads since 1.14.
 OPSET, IR_VERSION = 18, 8
 
 
@@ -50,7 +50,7 @@ def make_model(workload, dtype):
 
 
 def make_call(workload, dtype):
-    """Make ready one call of the graph, from array to array.
+    """Prepare a call of the graph, from NumPy array to NumPy array.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ def make_call(workload, dtype):
 
 
 def predict(package, workload, dtype):
-    """Make ready predictions of the class of all rows.
+    """Prepare predictions of the class of all rows.
 
     Parameters
     ----------
     package : str
-        Not used: there is one ONNX Runtime.
+        Not used.
     workload : workloads.Workload
         Layers, activation and task.
     dtype : {"float32", "float64"}
@@ -98,7 +98,7 @@ def predict(package, workload, dtype):
 
 
 def predict_row(package, workload, dtype):
-    """Make ready predictions for one row, each timed by itself.
+    """Prepare predictions for one row, each timed by itself.
 
     Parameters
     ----------

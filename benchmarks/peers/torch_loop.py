@@ -1,7 +1,7 @@
 """PyTorch as one would write it for a small table: tensors in memory, no DataLoader.
 
-The indices are permuted once an epoch and sliced into batches. No L2 penalty and no loss curve,
-both of which the estimators compute: where the work differs, it is the peer that has less.
+The indices are permuted once an epoch and sliced into batches. There is no L2 penalty and no loss curve, which the
+estimators compute: the peer has less work than they have.
 """
 
 import itertools
@@ -16,7 +16,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 def make_network(workload, dtype):
-    """Build the multi-layer perceptron, the activation between its layers, none after the last.
+    """Build the multi-layer perceptron, without an activation after the last layer.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def make_network(workload, dtype):
 
 
 def make_adam(parameters):
-    """Make the fused Adam where this build of PyTorch has it for the type, else the plain one."""
+    """Make the fused Adam if this build of PyTorch has it for the type, otherwise the plain one."""
     parameters = list(parameters)
     try:
         return torch.optim.Adam(parameters, lr=1e-3, fused=True)
@@ -49,12 +49,12 @@ def make_adam(parameters):
 
 
 def train(package, workload, dtype):
-    """Make ready a training loop of a given number of epochs.
+    """Prepare a training loop of a given number of epochs.
 
     Parameters
     ----------
     package : str
-        Not used: there is one PyTorch.
+        Not used.
     workload : workloads.Workload
         Shapes and task.
     dtype : {"float32", "float64"}
@@ -96,7 +96,7 @@ def train(package, workload, dtype):
 
 
 def predict(package, workload, dtype):
-    """Make ready predictions of the class of all rows, which are a tensor already.
+    """Prepare predictions of the class of all rows, which are a tensor already.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def predict(package, workload, dtype):
 
 
 def predict_row(package, workload, dtype):
-    """Make ready predictions for one row, from array to array, each timed by itself.
+    """Prepare predictions for one row, from NumPy array to NumPy array, each timed by itself.
 
     Parameters
     ----------

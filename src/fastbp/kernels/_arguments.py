@@ -18,16 +18,20 @@ def as_input(name, array, ndim, dtype=None):
     name : str
         The argument's name, for messages.
     array : array-like
-        float32 or float64 are kept, where `dtype` does not ask for the other; integers, booleans and sequences become
-        `dtype`, or float64.
+        Numbers of float32 or float64 keep their type; integers and booleans become `dtype`, or float64 if it is None.
     ndim : int
     dtype : dtype or None
-        The type of the other arguments.
+        The type of the other arguments; None for the first one.
+
+    Returns
+    -------
+    ndarray
+        `array` itself where nothing is to be changed.
 
     Raises
     ------
     TypeError
-        For a type that is not real, or another real type than `dtype`.
+        If the elements are not real numbers, or are neither float32 nor float64, or of another type than `dtype`.
     ValueError
         For another number of dimensions.
     """
@@ -48,21 +52,37 @@ def as_input(name, array, ndim, dtype=None):
 
 
 def check_shape(name, array, shape):
-    """Raise a ValueError that names the argument unless it has the given shape."""
+    """The array; ValueError, which names the argument, unless it has the given shape."""
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape} to fit the other arguments, got {array.shape}")
     return array
 
 
 def as_output(name, array, shape, dtype, inputs=()):
-    """`array`, or a new array when it is None, to be overwritten.
+    """An array for a result: `array`, or a new one if it is None.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for messages.
+    array : ndarray or None
+    shape : tuple of int
+    dtype : dtype
+    inputs : sequence of ndarray
+        Arrays that are read while the result is written.
+
+    Returns
+    -------
+    ndarray
+        Its contents are arbitrary.
 
     Raises
     ------
     TypeError
         If it is not an ndarray of exactly this dtype.
     ValueError
-        If its shape is another, if it is read-only or not C-contiguous, or if it shares memory with one of `inputs`.
+        If it has another shape, is read-only, is not C-contiguous or not aligned, or shares memory with one of
+        `inputs`.
     """
     if array is None:
         return np.empty(shape, dtype)
@@ -87,7 +107,7 @@ def check_name(kind, name, table):
     Raises
     ------
     ValueError
-        Naming all that are known.
+        If the table does not contain it, with all names that it contains.
     """
     if name not in table:
         raise ValueError(f"{kind} must be one of {', '.join(sorted(table))}; got {name!r}")

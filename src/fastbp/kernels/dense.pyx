@@ -1,12 +1,12 @@
-"""Public functions of the dense layer, forward and backward, which call the kernels of training.
+"""The public functions of a dense layer, `dense_forward` and `dense_backward`. They call the kernels of training.
 
     forward     Z = X W + b         A = f(Z)
     backward    delta = dA * f'(Z)
                 dX = delta W^T      dW = X^T delta      db = column sums of delta
 
-The backward lines are the products of the incoming gradient with the transposed Jacobians of the forward lines,
-in reverse order: Rumelhart, Hinton and Williams (1986), or chapter 6.5 of Goodfellow, Bengio and Courville,
-Deep Learning (2016).
+The backward pass goes through the forward formulas from the last to the first, and multiplies the gradient by the
+transposed Jacobian of each. See Rumelhart, Hinton and Williams (1986), Learning representations by back-propagating
+errors, or chapter 6.5 of Goodfellow, Bengio and Courville (2016), Deep Learning.
 """
 
 import numpy as np
@@ -60,7 +60,7 @@ def _backward(real[:, ::1] delta, const real[:, ::1] X, const real[:, ::1] W, co
 
 
 def layer_inputs(X, W):
-    """X and W checked against each other and against emptiness."""
+    """X and W, checked: they have the same type, their shapes fit, and neither is empty."""
     X = as_input("X", X, 2)
     W = as_input("W", W, 2, X.dtype)
     for name, array in (("X", X), ("W", W)):

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* now: seconds since a fixed moment. relax: a pause of some dozen cycles within a loop that waits. */
+/* now: seconds since a fixed moment. yield_thread: let another thread run. sleep_briefly: sleep for 0.1 ms, on Windows
+ * for 1 ms. relax: pause for some dozen cycles, for loops that wait. */
 #if defined(_WIN32)
 #include <windows.h>
 static inline double now(void) {
@@ -30,9 +31,9 @@ static inline void sleep_briefly(void) {
 }
 #endif
 
-/* A new thread may begin on the processor of the one that started it, and would share it for some milliseconds until
- * the system moves one of them, which is as long as a small fit. leave_processor moves the calling thread to another
- * processor once; afterwards it may run on all processors as before. */
+/* The system may start a new thread on the processor of the thread that created it. The two then share this processor
+ * for some milliseconds, as long as a small fit takes, until the system moves one of them. leave_processor moves the
+ * calling thread to another processor; afterwards the thread may run on all processors again. */
 #if defined(__linux__) && defined(CPU_SETSIZE)
 static inline int current_processor(void) { return sched_getcpu(); }
 static inline void leave_processor(int processor) {
@@ -54,8 +55,8 @@ static inline void leave_processor(int processor) { (void)processor; }
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 static inline void relax(void) { _mm_pause(); }
-/* Treat denormal operands and results as zero (FTZ and DAZ): each costs a hundred cycles, and training does not need
- * them. Returns the mode to restore. */
+/* Treat denormal operands and results as zero (FTZ and DAZ): an operation with one takes about a hundred cycles, and
+ * training does not need such small numbers. Returns the mode to restore. */
 static inline uint64_t flush_denormals(void) {
     const unsigned before = _mm_getcsr();
     _mm_setcsr(before | 0x8040u);

@@ -11,7 +11,7 @@ static void add_forward(const plan_t *p, const operation_t *op, int64_t lo, int6
     FOR_VECTORS(n, { STORE(out, LOAD(a) + LOAD(b)); });
 }
 
-/* forward: out = in + in2, so both have the gradient of out */
+/* forward: out = in + in2, so d in = d out and d in2 = d out */
 static void add_backward(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     const ptrdiff_t n = (ptrdiff_t)((hi - lo) * node_of(p, op->output)->width);
     const real *dout = grad_of(p, op->output, lo);
@@ -22,6 +22,7 @@ static void add_backward(const plan_t *p, const operation_t *op, int64_t lo, int
         copy_or_add(dout, db, (int)op->adds & 2, n);
 }
 
+/* out = in + in2, so its tangent is the sum of their tangents */
 static void add_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     const ptrdiff_t n = (ptrdiff_t)((hi - lo) * node_of(p, op->output)->width);
     const real *a = tangent_of(p, op->input, lo), *b = tangent_of(p, op->input2, lo);
@@ -33,6 +34,7 @@ static void add_tangent(const plan_t *p, const operation_t *op, int64_t lo, int6
         copy_or_add(b, out, 1, n);
 }
 
+/* d in = d out and d in2 = d out, so their tangents are those of d out */
 static void add_backward_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     const ptrdiff_t n = (ptrdiff_t)((hi - lo) * node_of(p, op->output)->width);
     const real *change = grad_tangent_of(p, op->output, lo);

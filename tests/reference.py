@@ -168,10 +168,25 @@ def adam_update(g, w, state, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999
     return w - rate * m / (np.sqrt(v) + epsilon), [m, v]
 
 
+def muon_update(g, w, state, t, *, learning_rate, momentum=0.95, nesterov=True, n_iterations=5):
+    """Muon of a matrix (Jordan et al., 2024; the factor of Liu et al., 2025): the new (w, state).
+
+    The iteration acts on the singular values alone, so it is made on them.
+    """
+    m = momentum * state[0] + (1 - momentum) * g
+    look = momentum * m + (1 - momentum) * g if nesterov else m
+    U, s, Vt = np.linalg.svd(look, full_matrices=False)
+    s = s / (np.linalg.norm(look) + 1e-7)
+    for _ in range(n_iterations):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    return w - learning_rate * 0.2 * np.sqrt(max(w.shape)) * (U * s) @ Vt, [m]
+
+
 #: name: (g, w, state, t, **constants) -> (w, state)
 OPTIMIZERS = {
     "sgd": sgd_update,
     "adam": adam_update,
+    "muon": muon_update,
 }
 
 

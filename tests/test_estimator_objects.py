@@ -232,10 +232,10 @@ def test_who_has_partial_fit(solver, has_it):
 def test_set_params_does_not_change_a_fitted_model():
     model = fitted(MLPRegressor, solver=SGD(), loss=Poisson(), learning_rate=InverseScaling())
     before = model.predict(X)
-    constants = model._optimizer.constants
+    constants = model._optimizer.optimizer.constants
     model.solver.set_params(momentum=0.1)
     model.set_params(learning_rate__power_t=3.0)
-    assert model._optimizer.constants == constants
+    assert model._optimizer.optimizer.constants == constants
     assert_array_equal(model.predict(X), before)
     model.set_params(solver__momentum="much")
     with pytest.raises(InvalidParameterError, match="The 'momentum' parameter of SGD must be a float in the range"):

@@ -9,9 +9,10 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
+from fastbp import Network
 from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS
 from fastbp.kernels.dispatch import OPTIMIZERS as KERNEL_OPTIMIZERS
-from fastbp.optimizers import OPTIMIZERS, SGD, Adam
+from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Muon
 from fastbp.training import OptimizerState
 
 CHANGED = [SGD(momentum=0.5), SGD(nesterovs_momentum=False), Adam(beta_1=0.8, epsilon=1e-6)]
@@ -22,14 +23,32 @@ BAD_VALUES = [
     (Adam(beta_2=-0.1), "beta_2"),
     (Adam(epsilon=0), "epsilon"),
     (Adam(epsilon=None), "epsilon"),
+    (Muon(n_iterations=0), "n_iterations"),
+    (Muon(n_iterations=2.5), "n_iterations"),
+    (Muon(momentum=1.0), "momentum"),
 ]
 
 
 def test_every_optimizer_of_the_kernels_has_a_class():
     assert list(OPTIMIZERS) == list(KERNEL_OPTIMIZERS)
     for name, cls in OPTIMIZERS.items():
-        assert tuple(f.name for f in fields(cls)) == OPTIMIZER_CONSTANTS[name]
-    assert all(cls.name == name for name, cls in OPTIMIZERS.items())
+        assert cls.name == name
+        optimizer = cls()
+        assert name == optimizer.updates[0][0]
+        names = dict.fromkeys(constant for kernel, _ in optimizer.updates for constant in OPTIMIZER_CONSTANTS[kernel])
+        assert [f.name for f in fields(cls)] == list(names)
+        for kernel, constants in optimizer.updates:
+            assert constants == tuple(float(getattr(optimizer, constant)) for constant in OPTIMIZER_CONSTANTS[kernel])
+
+
+def test_muon_uses_two_kernels():
+    solver = Muon(momentum=0.5, beta_1=0.25)
+    assert solver.updates == [("muon", (0.5, 1.0, 5.0)), ("adam", (0.25, 0.999, 1e-8))]
+    graph = Network([4, 5, 6, 2]).graph
+    assert dict(zip((b.name for b in graph.blocks), solver.update_of(graph), strict=True)) == {
+        "W_1": 0, "b_1": 1, "W_2": 0, "b_2": 1, "W_3": 1, "b_3": 1
+    }  # fmt: skip
+    assert Adam().update_of(graph) == [0] * 6
 
 
 def test_constants():
@@ -94,16 +113,22 @@ def test_get_and_set_params():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_state(cls, dtype):
     state = OptimizerState(cls(), 7, dtype, 0.5)
-    assert [(s.shape, s.dtype) for s in state.state] == [((7,), dtype)] * N_STATES[cls.name]
+    n_states = max(N_STATES[kernel] for kernel, _ in cls().updates)
+    assert [(s.shape, s.dtype) for s in state.state] == [((7,), dtype)] * n_states
     assert not any(s.any() for s in state.state)
-    assert (state.name, state.constants, state.n_steps, state.learning_rate) == (cls.name, cls().constants, 0, 0.5)
+    assert (state.name, state.optimizer.constants, state.n_steps, state.learning_rate) == (
+        cls.name,
+        cls().constants,
+        0,
+        0.5,
+    )
 
 
 def test_a_running_optimizer_keeps_its_constants():
     optimizer = Adam(beta_1=0.8)
     state = OptimizerState(optimizer, 2, np.float64)
     optimizer.set_params(beta_1=0.1)
-    assert state.constants == (0.8, 0.999, 1e-8)
+    assert state.optimizer.constants == (0.8, 0.999, 1e-8)
 
 
 @pytest.mark.parametrize("way", [OptimizerState.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])

@@ -91,7 +91,7 @@ class BaseNetwork:
     def _set_loss(self, loss):
         """The loss, and what the kernels need to know of it."""
         self.loss = copy(loss) if isinstance(loss, Loss) else loss
-        resolved = self._resolved_loss = resolve(loss, self.graph.output_activation)
+        resolved = self.resolved_loss = resolve(loss, self.graph.output_activation)
         self.kernel_loss = resolved if isinstance(resolved, FunctionLoss) else resolved.name
         self.loss_constants, self.n_targets = resolved.constants, resolved.target_width(self.n_outputs)
 
@@ -246,7 +246,7 @@ class BaseNetwork:
         n = X.shape[0]
         y = checked_y(y, n, self.n_targets, self.graph.output_activation)
         if not issparse(y) and y.ndim == 2:  # else they are indicators, zeros and ones
-            self._resolved_loss.check_targets(y)
+            self.resolved_loss.check_targets(y)
         return make_data(X, y, checked_weight(sample_weight, n, self.dtype), self.n_targets, self.dtype)
 
     def astype(self, dtype: DTypeLike) -> Self:

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from fastbp.activations import output_range
-from fastbp.kernels.dispatch import LINKS
+from fastbp.kernels.dispatch import LINKS, target_width
 from fastbp.parametrized import Parametrized, parameter, parametrized
 
 __all__ = [
@@ -69,7 +69,7 @@ class Loss(Parametrized):
         -------
         int
         """
-        return n_outputs
+        return target_width(self.name, n_outputs)
 
     def recorded_scale(self, n_outputs: int) -> float:
         """The factor of this loss in the estimators' ``loss_`` and ``loss_curve_``.
@@ -96,6 +96,21 @@ class Loss(Parametrized):
         bool
         """
         return all(value in self.mean_domain for value in output_range(activation))
+
+    def is_clipped(self, y: np.ndarray, a: np.ndarray) -> np.ndarray:
+        """Where the loss clips an output: it is constant there, and its gradient is not zero.
+
+        Parameters
+        ----------
+        y, a : ndarray of shape (n, n_targets), (n, n_outputs)
+            Targets and outputs.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            One for each row.
+        """
+        return np.zeros(len(a), bool)
 
     def check_targets(self, y: np.ndarray):
         """Check that targets are in the domain of the loss.
@@ -167,6 +182,20 @@ class LogLoss(Loss):
     domain = PROBABILITIES
     mean_domain = PROBABILITIES
 
+    def is_clipped(self, y: np.ndarray, a: np.ndarray) -> np.ndarray:
+        """Where the probability of a class that occurs is below eps.
+
+        Parameters
+        ----------
+        y, a : ndarray of shape (n, n_outputs)
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+        """
+        eps = np.finfo(a.dtype).eps
+        return ((y > 0) & (a <= eps)).any(axis=1)
+
 
 @parametrized
 class BinaryLogLoss(Loss):
@@ -186,6 +215,20 @@ class BinaryLogLoss(Loss):
     name = "binary_log_loss"
     domain = PROBABILITIES
     mean_domain = PROBABILITIES
+
+    def is_clipped(self, y: np.ndarray, a: np.ndarray) -> np.ndarray:
+        """Where a label occurs with a probability below eps, or does not with one above 1 - eps.
+
+        Parameters
+        ----------
+        y, a : ndarray of shape (n, n_outputs)
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+        """
+        eps = np.finfo(a.dtype).eps
+        return (((y > 0) & (a <= eps)) | ((y < 1) & (a >= 1 - eps))).any(axis=1)
 
 
 @parametrized
@@ -247,6 +290,19 @@ class FunctionLoss(Loss):
     def constants(self) -> tuple[float, ...]:
         """tuple: empty; the kernels do not compute this loss."""
         return ()
+
+    def target_width(self, n_outputs: int) -> int:
+        """As many as outputs.
+
+        Parameters
+        ----------
+        n_outputs : int
+
+        Returns
+        -------
+        int
+        """
+        return n_outputs
 
     @property
     def label(self) -> str:

@@ -149,8 +149,7 @@ class Network(BaseNetwork):
         if callable(self.loss):
             self.kernel_loss.check_weights(data)
         program = self.program(TRAINING, self.gives_loss_raw_output, data.is_sparse, indexed)
-        loss, constants = self.kernel_loss, self.loss_constants
-        plan = Plan(program, self._params, loss, data, batch_size, n_threads, constants, self.n_targets)
+        plan = Plan(program, self._params, self.kernel_loss, data, batch_size, n_threads, self.loss_constants)
         return TrainingLoop(plan, team)
 
     def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:

@@ -14,9 +14,10 @@ from fastbp.kernels import (
     adam_update,
     dense_backward,
     dense_forward,
-    loss_curvature,
-    loss_gradient,
-    loss_rows,
+    loss_on_mean,
+    loss_on_mean_tangent,
+    loss_on_raw,
+    loss_on_raw_tangent,
     sgd_update,
 )
 from fastbp.kernels._arguments import as_input, as_output, check_name
@@ -38,9 +39,10 @@ FUNCTIONS = {
         lambda **k: activation_backward_tangent(activation="gelu", **k),
         dict(dA=dA, dA_tangent=A, Z=Z, Z_tangent=Y),
     ),
-    "loss_rows": (lambda **k: loss_rows(loss="poisson", **k), dict(Y=Y, A=A)),
-    "loss_gradient": (lambda **k: loss_gradient(loss="poisson", **k), dict(Y=Y, A=A)),
-    "loss_curvature": (lambda **k: loss_curvature(loss="poisson", **k), dict(Y=Y, A=A)),
+    "loss_on_mean": (lambda **k: loss_on_mean(loss="poisson", **k), dict(Y=Y, A=A)),
+    "loss_on_raw": (lambda **k: loss_on_raw(loss="poisson", **k), dict(Y=Y, Z=Z)),
+    "loss_on_mean_tangent": (lambda **k: loss_on_mean_tangent(loss="poisson", **k), dict(Y=Y, A=A, dA=dA)),
+    "loss_on_raw_tangent": (lambda **k: loss_on_raw_tangent(loss="poisson", **k), dict(Y=Y, Z=Z, dZ=dA)),
 }
 # name of the function: outputs by name, with their shapes
 OUTPUTS = {
@@ -48,11 +50,16 @@ OUTPUTS = {
     "dense_backward": dict(dX=(N, FAN_IN), dW=(FAN_IN, FAN_OUT), db=(FAN_OUT,)),
     "activation_forward": dict(out=(N, FAN_OUT)),
     "activation_backward": dict(out=(N, FAN_OUT)),
-    "loss_gradient": dict(out=(N, FAN_OUT)),
-    "loss_curvature": dict(out=(N, FAN_OUT)),
 }
 # the input that decides on the dtype, where that is not A
-DECIDES = {"dense_forward": "X", "dense_backward": "X", "activation_forward": "Z", "activation_backward_tangent": "Z"}
+DECIDES = {
+    "dense_forward": "X",
+    "dense_backward": "X",
+    "activation_forward": "Z",
+    "activation_backward_tangent": "Z",
+    "loss_on_raw": "Z",
+    "loss_on_raw_tangent": "Z",
+}
 # updates: (function of g and the arrays it overwrites, their names)
 UPDATES = {
     "sgd_update": (lambda g, **k: sgd_update(g, learning_rate=0.1, **k), ("w", "velocity")),
@@ -235,9 +242,10 @@ def test_names_are_listed_when_one_is_unknown():
         lambda: activation_forward(Z, "sine"): ("activation", ACTIVATIONS),
         lambda: activation_backward(dA, A, "sine"): ("activation", ACTIVATIONS),
         lambda: activation_backward_tangent(dA, A, Z, Y, "sine"): ("activation", ACTIVATIONS),
-        lambda: loss_rows(Y, A, "sine"): ("loss", LOSSES),
-        lambda: loss_gradient(Y, A, "sine"): ("loss", LOSSES),
-        lambda: loss_curvature(Y, A, "sine"): ("loss", LOSSES),
+        lambda: loss_on_mean(Y, A, "sine"): ("loss", LOSSES),
+        lambda: loss_on_raw(Y, Z, "sine"): ("loss", LOSSES),
+        lambda: loss_on_mean_tangent(Y, A, dA, "sine"): ("loss", LOSSES),
+        lambda: loss_on_raw_tangent(Y, Z, dA, "sine"): ("loss", LOSSES),
     }
     for call, (kind, table) in calls.items():
         with pytest.raises(ValueError, match=f"^{kind} must be one of .*; got 'sine'") as error:

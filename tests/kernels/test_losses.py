@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from fastbp.kernels import LOSSES, loss_curvature, loss_gradient, loss_on_raw, loss_rows
+from fastbp.kernels import LOSSES, loss_on_mean, loss_on_mean_tangent, loss_on_raw, loss_on_raw_tangent
 from fastbp.kernels.dispatch import LINKS
 
 SIZES = (1, 2, 3, 7, 8, 9, 31, 33, 100)
@@ -25,6 +25,21 @@ def targets_and_outputs(name, n, m, dtype):
     else:
         Y, A = rng.poisson(2, size=(n, m)), rng.uniform(0.1, 5, size=(n, m))
     return Y.astype(dtype), A.astype(dtype)
+
+
+def loss_rows(Y, A, name):
+    """The loss of each row."""
+    return loss_on_mean(Y, A, name)[0]
+
+
+def loss_gradient(Y, A, name):
+    """The gradient of each row's loss."""
+    return loss_on_mean(Y, A, name)[1]
+
+
+def loss_curvature(Y, A, name):
+    """The second derivative by every output: the Hessian is diagonal."""
+    return loss_on_mean_tangent(Y, A, np.ones_like(A), name)
 
 
 @every_loss
@@ -165,3 +180,23 @@ def test_finite_differences_by_the_raw_output(name):
     Z = np.random.default_rng(0).normal(size=Y.shape)
     expected = reference.finite_difference(lambda z: loss_on_raw(Y, z, name)[0].sum(), Z, 1e-6)
     assert_allclose(loss_on_raw(Y, Z, name)[1], expected, rtol=1e-6, atol=1e-8)
+
+
+@every_loss
+def test_tangents_are_the_change_of_the_gradients(name):
+    Y, A = targets_and_outputs(name, 5, 4, np.float64)
+    A = np.clip(A, 0.05, 0.95) if name != "squared_error" else A
+    rng = np.random.default_rng(0)
+    Z, direction = rng.normal(size=(2, *Y.shape))
+    for function, tangent, at in ((loss_on_mean, loss_on_mean_tangent, A), (loss_on_raw, loss_on_raw_tangent, Z)):
+        after, before = (function(Y, at + h * direction, name)[1] for h in (1e-6, -1e-6))
+        # third derivatives up to 2 / 0.05^3 = 1e4 of 1e-12 each, and rounding 20 * 1e-16 / 1e-6
+        assert_allclose(tangent(Y, at, direction, name), (after - before) / 2e-6, rtol=1e-6, atol=1e-7)
+
+
+@every_loss
+@pytest.mark.parametrize("function", [loss_on_mean, loss_on_raw])
+def test_constants_must_be_those_of_the_loss(name, function):
+    Y, A = targets_and_outputs(name, 2, 3, np.float64)
+    with pytest.raises(ValueError, match=rf"{name} has the constants \(.*\), got \(1.0, 2.0, 3.0\)"):
+        function(Y, A, name, (1.0, 2.0, 3.0))

@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from fastbp.kernels import adam_update, sgd_update
+from fastbp.kernels import OPTIMIZERS, adam_update, optimizer_update, sgd_update
+from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS
 
 SIZES = (1, 2, 3, 7, 8, 9, 31, 33, 100)
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -103,3 +104,78 @@ def test_empty():
     g, w, velocity = np.empty((3, 0))
     sgd_update(g, w, velocity, learning_rate=0.1)
     assert w.shape == (0,)
+
+
+# Updates of whole matrices
+
+CONSTANTS = {
+    "sgd": dict(momentum=0.8, nesterovs_momentum=True),
+    "adam": dict(beta_1=0.8, beta_2=0.95, epsilon=1e-6),
+    "muon": dict(momentum=0.9, nesterovs_momentum=True, n_iterations=5),
+}
+MATRICES = [(1, 1), (1, 7), (5, 5), (9, 3), (3, 40), (40, 17), (65, 130)]
+
+
+def twin_of(name, constants):
+    """The twin with these constants; it names Nesterov's momentum as PyTorch does."""
+    changed = {"nesterov" if key == "nesterovs_momentum" else key: value for key, value in constants.items()}
+    return lambda *args, **rate: reference.OPTIMIZERS[name](*args, **rate, **changed)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("shape", MATRICES, ids=str)
+@pytest.mark.parametrize("nesterov", [False, True])
+@both_dtypes
+def test_twin_of_a_matrix(name, shape, nesterov, dtype):
+    constants = dict(CONSTANTS[name])
+    if "nesterovs_momentum" in constants:
+        constants["nesterovs_momentum"] = nesterov
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=shape).astype(dtype)
+    states = [np.zeros(shape, dtype) for _ in range(N_STATES[name])]
+    w_twin, states_twin = w.astype(np.float64), [s.astype(np.float64) for s in states]
+    for step in range(1, 4):
+        g = rng.normal(size=shape).astype(dtype)
+        optimizer_update(name, g, w, states, learning_rate=0.1, constants=constants, step=step)
+        w_twin, states_twin = twin_of(name, constants)(g.astype(float), w_twin, states_twin, step, learning_rate=0.1)
+    # muon: 15 products of matrices, whose rounding the iteration multiplies by up to 3.4 each time a value is small
+    tolerance = (3000 if name == "muon" else 60) * np.finfo(dtype).eps
+    assert_allclose(w, w_twin, rtol=tolerance, atol=tolerance)
+    for state, expected in zip(states, states_twin, strict=True):
+        assert_allclose(state, expected, rtol=tolerance, atol=tolerance)
+
+
+@both_dtypes
+def test_steps_of_muon_are_almost_orthogonal(dtype):
+    g = np.random.default_rng(0).normal(size=(30, 12)).astype(dtype)
+    w, state = np.zeros_like(g), np.zeros_like(g)
+    optimizer_update("muon", g, w, [state], learning_rate=1.0, constants={**CONSTANTS["muon"], "momentum": 0.0})
+    values = np.linalg.svd(w, compute_uv=False) / (0.2 * np.sqrt(30))
+    # five iterations leave the singular values between 0.68 and 1.21 (Jordan et al., 2024)
+    assert values.min() > 0.67
+    assert values.max() < 1.22
+
+
+@both_dtypes
+def test_muon_of_a_gradient_of_zeros(dtype):
+    g = np.zeros((4, 6), dtype)
+    w, state = np.ones_like(g), np.zeros_like(g)
+    optimizer_update("muon", g, w, [state], learning_rate=1.0, constants=CONSTANTS["muon"])
+    assert_array_equal(w, np.ones_like(g))
+
+
+def test_wrong_arguments_of_an_optimizer():
+    g, w, state = np.ones((3, 4, 6))
+    good = dict(learning_rate=1.0, constants=CONSTANTS["muon"])
+    with pytest.raises(ValueError, match=r"optimizer must be one of .*; got 'newton'"):
+        optimizer_update("newton", g, w, [state], **good)
+    with pytest.raises(ValueError, match="muon has 1 states, got 2"):
+        optimizer_update("muon", g, w, [state, state], **good)
+    with pytest.raises(ValueError, match=r"constants of muon must be momentum, .*; got beta"):
+        optimizer_update("muon", g, w, [state], learning_rate=1.0, constants={"beta": 1})
+    with pytest.raises(ValueError, match=r"step counts the steps .* at least 1, got 0"):
+        optimizer_update("muon", g, w, [state], step=0, **good)
+    with pytest.raises(ValueError, match=r"states\[0\] must have shape \(4, 6\)"):
+        optimizer_update("muon", g, w, [state[:2]], **good)
+    assert (w == 1).all()
+    assert set(OPTIMIZER_CONSTANTS) == set(N_STATES) == set(CONSTANTS)

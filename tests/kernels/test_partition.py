@@ -18,7 +18,7 @@ from fastbp.kernels.partition import (
     shares_of,
     sizes_of,
     tiles_of,
-    whole_blocks,
+    with_whole_blocks,
 )
 from fastbp.kernels.program import TRAINING
 from fastbp.layers import Dense, Residual, Scale
@@ -88,11 +88,16 @@ def test_the_columns_of_sparse_data_are_not_cut():
 
 
 @every_case
-def test_whole_blocks(case):
+def test_with_whole_blocks(case):
     compiled = program(case)
-    tiles = whole_blocks(compiled)
-    assert tiles["block"].tolist() == list(range(len(compiled.blocks)))
-    assert (counts(tiles, compiled) == 1).all()
+    tiles, n_blocks = tiles_of(compiled, False), len(compiled.blocks)
+    whole = with_whole_blocks(tiles, compiled, [True] * n_blocks)
+    assert whole["block"].tolist() == list(range(n_blocks))
+    assert (counts(whole, compiled) == 1).all()
+    some = with_whole_blocks(tiles, compiled, [number % 2 == 0 for number in range(n_blocks)])
+    assert (counts(some, compiled) == 1).all()
+    for number in range(n_blocks):
+        assert len(some[some["block"] == number]) == (1 if number % 2 == 0 else len(tiles[tiles["block"] == number]))
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 8, 50])

@@ -18,7 +18,7 @@ from fastbp.kernels.data import Data
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.shuffling import shuffle
 from fastbp.kernels.training import COMPLETED, DIVERGED, OUT_OF_PATIENCE
-from fastbp.optimizers import SGD, Adam
+from fastbp.optimizers import SGD, Adam, Muon
 from fastbp.training import OptimizerState
 from interrupts import interrupt_after, processor_seconds
 
@@ -367,14 +367,11 @@ def test_large_layers_are_packed_and_tiled(dtype, monkeypatch):
         assert_array_equal(other_losses, losses)
 
 
-# Updates of whole blocks
+# Updates from a stored gradient
 
 
-@both_dtypes
-@pytest.mark.parametrize("n_threads", [1, 3])
-@pytest.mark.parametrize("optimizer", [SGD(), Adam()], ids=["sgd", "adam"])
-@pytest.mark.parametrize("sliced", [False, True])
-def test_updates_by_block_are_those_by_tile(sliced, optimizer, n_threads, dtype, monkeypatch):
+def trained_with(solver, dtype, n_threads, monkeypatch, *, clip_norm=np.inf, sliced=False):
+    """(params, losses, *states) after some steps."""
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
     if sliced:
         monkeypatch.setattr(fastbp.kernels.slicing, "LARGEST_STEP", 0)
@@ -382,21 +379,107 @@ def test_updates_by_block_are_those_by_tile(sliced, optimizer, n_threads, dtype,
         monkeypatch.setattr(fastbp.kernels.slicing, "FEWEST_SLICE_ROWS", 16)
     rng = np.random.RandomState(0)
     X, Y = rng.normal(size=(90, 131)).astype(dtype), rng.normal(size=(90, 3)).astype(dtype)
+    network = Network([131, 207, 3], "tanh", dtype=dtype, random_state=0, n_threads=n_threads, alpha=0.5)
+    state, losses = OptimizerState(solver, network.n_params, network.dtype), np.empty(3)
+    loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 45)
+    assert (loop.plan.capacity < 45) == sliced
+    updates = solver.updates, solver.update_of(network.graph)
+    loop.set_optimizer(*updates, state.state, 0, 0.5, clip_norm)
+    loop.train(None, None, 1.0, np.full(3, 1e-2), losses)
+    return network.params, losses, *state.state
 
-    def trained(by_block):
-        network = Network([131, 207, 3], "tanh", dtype=dtype, random_state=0, n_threads=n_threads, alpha=0.5)
-        state, losses = OptimizerState(optimizer, network.n_params, network.dtype), np.empty(3)
-        loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 45)
-        assert (loop.plan.capacity < 45) == sliced
-        loop.set_optimizer(state.name, state.constants, state.state, 0, 0.5, by_block)
-        loop.train(None, None, 1.0, np.full(3, 1e-2), losses)
-        return network.params, losses, *state.state
 
-    by_tile, by_block = trained(False), trained(True)
-    for array, expected in zip((by_block[0], *by_block[2:]), (by_tile[0], *by_tile[2:]), strict=True):
+@both_dtypes
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("optimizer", [SGD(), Adam()], ids=["sgd", "adam"])
+@pytest.mark.parametrize("sliced", [False, True])
+def test_updates_from_a_stored_gradient_are_those_by_tile(sliced, optimizer, n_threads, dtype, monkeypatch):
+    # a limit that no gradient reaches: the gradient is stored, and not changed
+    by_tile, stored = (
+        trained_with(optimizer, dtype, n_threads, monkeypatch, clip_norm=limit, sliced=sliced)
+        for limit in (np.inf, 1e30)
+    )
+    for array, expected in zip(stored, by_tile, strict=True):
         assert_array_equal(array, expected)
-    # the squares of the penalty are added up by tile and by block: a few roundings of a sum of 27,000 numbers
-    assert_allclose(by_block[1], by_tile[1], rtol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+@both_dtypes
+@pytest.mark.parametrize("solver", [SGD(), Muon()], ids=["sgd", "muon"])
+@pytest.mark.parametrize("sliced", [False, True])
+def test_updates_from_a_stored_gradient_do_not_depend_on_the_threads(solver, sliced, dtype, monkeypatch):
+    one, *others = (
+        trained_with(solver, dtype, n_threads, monkeypatch, clip_norm=0.1, sliced=sliced) for n_threads in (1, 2, 3)
+    )
+    for other in others:
+        for array, expected in zip(other, one, strict=True):
+            assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("sliced", [False, True])
+def test_clipped_gradient_has_the_norm(sliced, monkeypatch):
+    before = trained_with(SGD(momentum=0.0), np.float64, 2, monkeypatch, sliced=sliced)[0]
+    limit, rate = 0.02, 1e-2
+    rng = np.random.RandomState(0)
+    X, Y = rng.normal(size=(90, 131)), rng.normal(size=(90, 3))
+    network = Network([131, 207, 3], "tanh", random_state=0, alpha=0.5)
+    params = network.params.copy()
+    for _ in range(3):
+        for batch in (slice(0, 45), slice(45, 90)):
+            gradient = network.loss_and_gradient(X[batch], Y[batch])[1]
+            assert np.linalg.norm(gradient) > limit
+            network.params -= rate * gradient * limit / np.linalg.norm(gradient)
+    clipped = trained_with(SGD(momentum=0.0), np.float64, 2, monkeypatch, clip_norm=limit, sliced=sliced)[0]
+    # the sums over the rows are in another order: rounding, in a step of length rate * limit
+    assert_allclose(clipped, network.params, rtol=0, atol=1e-14)
+    assert np.linalg.norm(clipped - params) <= 6 * rate * limit
+    assert np.linalg.norm(before - params) > 6 * rate * limit
+
+
+@both_dtypes
+def test_muon_updates_hidden_matrices_and_adam_the_rest(dtype):
+    """Against twins that are given the gradients of the network."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(40, 6)).astype(dtype), rng.normal(size=(40, 2)).astype(dtype)
+    network = Network([6, 9, 5, 2], "tanh", dtype=dtype, random_state=0, alpha=0.1)
+    twin = Network([6, 9, 5, 2], "tanh", dtype=np.float64, random_state=0, alpha=0.1)
+    twin.params = network.params
+    solver = Muon(momentum=0.9)
+    state = OptimizerState(solver, network.n_params, network.dtype)
+    loop = network.training_loop(make_data(X, Y, None, 2, network.dtype), 40)
+    state.attach(loop, network.alpha)
+    loop.train(None, None, 1.0, np.full(4, 1e-2), np.empty(4))
+    states = {name: [np.zeros_like(block)] * 2 for name, block in twin.blocks.items()}
+    for step in range(1, 5):
+        gradients = twin.split_blocks(twin.loss_and_gradient(X, Y)[1])
+        for name, block in twin.blocks.items():
+            by_muon = name in ("W_1", "W_2")
+            update = reference.OPTIMIZERS["muon" if by_muon else "adam"]
+            constants = dict(momentum=0.9) if by_muon else {}
+            block[...], states[name] = update(
+                gradients[name], block, states[name], step, learning_rate=1e-2, **constants
+            )
+    # the gradients of four steps, and the products of the iteration
+    rtol = 1e-9 if dtype == np.float64 else 2e-3
+    for name, block in network.blocks.items():
+        assert_allclose(block, twin.blocks[name], rtol=rtol, atol=rtol * np.abs(twin.blocks[name]).max(), err_msg=name)
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, -1.0, np.nan])
+def test_clip_norm_must_be_positive(clip_norm):
+    X, Y, _, network = problem("identity")
+    loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7)
+    with pytest.raises(ValueError, match="clip_norm must be positive, got"):
+        loop.set_optimizer(SGD().updates, [0] * 6, [np.zeros_like(network.params)], 0, 0.0, clip_norm)
+
+
+def test_states_and_blocks_that_are_not_the_optimizers():
+    X, Y, _, network = problem("identity")
+    loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7)
+    with pytest.raises(ValueError, match=r"adam must have 2 arrays optimizer.state, got 1"):
+        loop.set_optimizer(Adam().updates, [0] * 6, [np.zeros_like(network.params)], 0, 0.0)
+    for numbers in ([0] * 5, [0, 0, 0, 0, 0, 1], [-1] * 6):
+        with pytest.raises(ValueError, match=r"optimizer_of must be 6 numbers below 1, got"):
+            loop.set_optimizer(SGD().updates, numbers, [np.zeros_like(network.params)], 0, 0.0)
 
 
 def test_training_without_an_optimizer():
@@ -410,4 +493,4 @@ def test_constants_that_are_not_the_optimizers():
     X, Y, _, network = problem("identity")
     loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7)
     with pytest.raises(ValueError, match=r"adam has the constants \('beta_1', 'beta_2', 'epsilon'\), got \(0.9,\)"):
-        loop.set_optimizer("adam", (0.9,), [np.zeros_like(network.params)] * 2, 0, 0.0)
+        loop.set_optimizer([("adam", (0.9,))], [0] * 6, [np.zeros_like(network.params)] * 2, 0, 0.0)

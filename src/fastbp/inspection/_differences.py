@@ -362,27 +362,6 @@ def propagated_amount(trace):
     return total
 
 
-def clipped_rows(network, Y, A):
-    """The rows in which a log loss clips a probability: the loss is constant there, and its gradient is not zero.
-
-    Parameters
-    ----------
-    network : Network
-    Y, A : ndarray of shape (n, n_outputs)
-        Targets and outputs.
-
-    Returns
-    -------
-    ndarray of bool of shape (n,)
-    """
-    if callable(network.loss) or "log_loss" not in network.kernel_loss:
-        return np.zeros(len(Y), bool)
-    clipped = (Y > 0) & (A <= EPS)
-    if network.kernel_loss == "binary_log_loss":
-        clipped |= (Y < 1) & (A >= 1 - EPS)
-    return clipped.any(axis=1)
-
-
 def cornered():
     """The activations with two slopes at zero.
 

@@ -9,7 +9,7 @@ from scipy.sparse import sparray, spmatrix
 
 from fastbp.initializers import legacy_generator
 from fastbp.inspection._arguments import check_integer
-from fastbp.inspection._differences import Comparisons, Differences, clipped_rows
+from fastbp.inspection._differences import Comparisons, Differences
 from fastbp.inspection._report import number, table
 from fastbp.inspection._subject import dense_problem
 
@@ -282,7 +282,7 @@ def gradient_check(
     description, network = repr(network), network.astype(np.float64)
     # rounded to the network's dtype before they become float64
     X, Y = X.astype(np.float64), Y.astype(np.float64)
-    clipped = clipped_rows(network, Y, network.forward(X))
+    clipped = network.resolved_loss.is_clipped(Y, network.forward(X))
     if clipped.all():
         raise ValueError(
             "the loss clips a probability in every row of X, and is constant there: scale X, or use smaller weights"

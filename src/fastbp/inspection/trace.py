@@ -17,7 +17,7 @@ from scipy.sparse import sparray, spmatrix
 from fastbp.data import dense
 from fastbp.inspection._report import norm, number, table
 from fastbp.inspection._subject import dense_problem
-from fastbp.kernels import activation_backward, activation_forward, loss_gradient, loss_on_raw, loss_rows
+from fastbp.kernels import activation_backward, activation_forward, loss_on_mean, loss_on_raw
 from fastbp.kernels.data import Data
 from fastbp.kernels.linearization import Linearization, mirrors_of
 from fastbp.kernels.program import INSPECTION
@@ -373,8 +373,9 @@ def output_delta(network, Y, z, a, weight):
     Parameters
     ----------
     network : Network
-    Y, z, a : ndarray of shape (n, n_outputs)
-        Targets, and pre-activation and output of the last layer.
+    Y : ndarray of shape (n, n_targets)
+    z, a : ndarray of shape (n, n_outputs)
+        Pre-activation and output of the last layer.
     weight : ndarray of shape (n,) or None
 
     Returns
@@ -387,10 +388,11 @@ def output_delta(network, Y, z, a, weight):
         row_loss, delta = network.kernel_loss.checked(Y, z, weight)
         return row_loss.astype(np.float64), None, dense("the gradient", delta, network.dtype)
     is_raw = network.gives_loss_raw_output
+    constants = network.loss_constants
     if is_raw:
-        row_loss, gradient = loss_on_raw(Y, z, network.kernel_loss)
+        row_loss, gradient = loss_on_raw(Y, z, network.kernel_loss, constants)
     else:
-        row_loss, gradient = (f(Y, a, network.kernel_loss) for f in (loss_rows, loss_gradient))
+        row_loss, gradient = loss_on_mean(Y, a, network.kernel_loss, constants)
     if weight is not None:
         row_loss *= weight
         gradient *= weight[:, None].astype(network.dtype)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from fastbp.kernels.activations import activation_backward, activation_backward_tangent, activation_forward
 from fastbp.kernels.dense import dense_backward, dense_forward
-from fastbp.kernels.dispatch import ACTIVATIONS, ISA, LOSSES, NEEDS_PREACTIVATION, SUPPORTED_ISAS
-from fastbp.kernels.losses import loss_curvature, loss_gradient, loss_on_raw, loss_rows
-from fastbp.kernels.optimizers import adam_update, sgd_update
+from fastbp.kernels.dispatch import ACTIVATIONS, ISA, LOSSES, NEEDS_PREACTIVATION, OPTIMIZERS, SUPPORTED_ISAS
+from fastbp.kernels.losses import loss_on_mean, loss_on_mean_tangent, loss_on_raw, loss_on_raw_tangent
+from fastbp.kernels.optimizers import adam_update, optimizer_update, sgd_update
 from fastbp.kernels.probes import fma_peak
 
 
@@ -25,6 +25,7 @@ __all__ = [
     "ISA",
     "LOSSES",
     "NEEDS_PREACTIVATION",
+    "OPTIMIZERS",
     "SUPPORTED_ISAS",
     "activation_backward",
     "activation_backward_tangent",
@@ -34,9 +35,10 @@ __all__ = [
     "dense_forward",
     "fma_peak",
     "get_include",
-    "loss_curvature",
-    "loss_gradient",
+    "loss_on_mean",
+    "loss_on_mean_tangent",
     "loss_on_raw",
-    "loss_rows",
+    "loss_on_raw_tangent",
+    "optimizer_update",
     "sgd_update",
 ]

@@ -34,34 +34,11 @@ static void push(const plan_t *p) {
 
 /* Operations [begin, end), last to first. The flat gradient is added to `gradient`, unless that is NULL. */
 static void pull(const plan_t *p, int64_t begin, int64_t end, void *gradient) {
-    for (int64_t i = end; i-- > begin;) {
-        const operation_t *op = &p->program.operations[i];
-        if (op->output == p->program.raw_output)
-            weigh_rows(p, 0, p->n, grad_of(p, op->output, 0));
-        for (int64_t k = 0; gradient && k < op->n_blocks; k++) {
-            const block_t *block = blocks_of(p, op) + k;
-            const tile_t whole = whole_block(p, op->first_block + k);
-            kind_of(op)->gradient(p, op, &whole, 0, p->n, (real *)gradient + block->offset, NULL, 1);
-        }
-        kind_of(op)->backward(p, op, 0, p->n);
-    }
+    backward_operations(p, begin, end, 0, p->n, gradient, 0);
 }
 
 static void pull_tangent(const plan_t *p, void *gradient) {
-    for (int64_t i = p->program.n_operations; i-- > 0;) {
-        const operation_t *op = &p->program.operations[i];
-        if (op->output == p->program.raw_output) {
-            weigh_rows(p, 0, p->n, grad_of(p, op->output, 0));
-            weigh_rows(p, 0, p->n, grad_tangent_of(p, op->output, 0));
-        }
-        for (int64_t k = 0; k < op->n_blocks; k++) {
-            const block_t *block = blocks_of(p, op) + k;
-            const tile_t whole = whole_block(p, op->first_block + k);
-            kind_of(op)->gradient_tangent(p, op, &whole, 0, p->n, (real *)gradient + block->offset);
-        }
-        kind_of(op)->backward_tangent(p, op, 0, p->n);
-        kind_of(op)->backward(p, op, 0, p->n);
-    }
+    backward_operations(p, 0, p->program.n_operations, 0, p->n, gradient, 1);
 }
 
 #endif

@@ -18,7 +18,6 @@ cdef extern from "program.h" nogil:
         int64_t kind, input, input2, output, adds, first_block, n_blocks, argument
 
     ctypedef struct group_t:
-        int64_t optimizer
         double learning_rate, penalty, decay
 
     ctypedef struct program_t:
@@ -78,6 +77,7 @@ cdef extern from "program.h" nogil:
         const void *direction_mirrors
         const group_t *groups
         const optimizer_t *optimizers
+        const int64_t *optimizer_of
         void *const *state
         int64_t n_states
         void *gradient
@@ -99,6 +99,7 @@ cdef extern from "program.h" nogil:
 
     ctypedef struct kind_t:
         void (*backward)(const plan_t *, const operation_t *, int64_t lo, int64_t hi) noexcept nogil
+        void (*prepare)(const plan_t *, const operation_t *) noexcept nogil
         void (*gradient)(const plan_t *, const operation_t *, const tile_t *, int64_t lo, int64_t hi, void *g,
                          void *scratch, int add) noexcept nogil
         void (*tangent)(const plan_t *, const operation_t *, int64_t lo, int64_t hi) noexcept nogil
@@ -120,7 +121,8 @@ cdef extern from "program.h" nogil:
         void (*prepare_gradients)(const plan_t *) noexcept nogil
         double (*update_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil
         void (*store_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil
-        double (*update_tile_from_gradient)(const plan_t *, const tile_t *) noexcept nogil
+        double (*finish_tile)(const plan_t *, const tile_t *, double *gradient_squares) noexcept nogil
+        void (*update_from_gradient)(const plan_t *, const tile_t *, double factor, void *scratch) noexcept nogil
         void (*refresh_mirrors)(const plan_t *) noexcept nogil
         int (*output_gradient_is_finite)(const plan_t *) noexcept nogil
         void (*output_loss)(const plan_t *) noexcept nogil
@@ -138,15 +140,14 @@ cdef extern from "program.h" nogil:
         void (*activation_backward_tangent)(int activation, const void *z, const void *a, const void *dz,
                                             const void *da, const void *dA, void *tangent,
                                             int64_t rows, int64_t m) noexcept nogil
-        void (*loss_on_raw)(const loss_t *, const void *y, const void *z, double *row_loss, void *delta, int64_t rows,
-                            int64_t m) noexcept nogil
-        void (*loss_rows)(int loss, const void *y, const void *a, double *row_loss, int64_t rows,
-                          int64_t m) noexcept nogil
-        void (*loss_gradient)(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m) noexcept nogil
-        void (*loss_curvature)(int loss, const void *y, const void *a, void *d2A, int64_t rows,
-                               int64_t m) noexcept nogil
+        void (*loss)(const loss_t *, const void *y, const void *z, double *row_loss, void *delta, int64_t rows,
+                     int64_t m) noexcept nogil
+        void (*loss_tangent)(const loss_t *, const void *y, const void *z, const void *dz, void *tangent, void *scratch,
+                             int64_t rows, int64_t m) noexcept nogil
         void (*prepare_optimizer)(optimizer_t *, int64_t step) noexcept nogil
-        void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t n) noexcept nogil
+        int64_t (*update_scratch)(const optimizer_t *, int64_t rows, int64_t cols) noexcept nogil
+        void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t rows,
+                             int64_t cols, void *scratch) noexcept nogil
         int (*all_finite)(const void *x, int64_t n) noexcept nogil
 
 

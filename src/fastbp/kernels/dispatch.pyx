@@ -18,6 +18,8 @@ cdef extern from "program.h" nogil:
     const int fastbp_activation_needs_z[]
     const char *const fastbp_loss_names[]
     const int fastbp_loss_links[]
+    const char *const fastbp_loss_constants[]
+    int64_t fastbp_loss_target_width(int loss, int64_t m)
     const char *const fastbp_optimizer_names[]
     const int fastbp_optimizer_states[]
     const int fastbp_optimizer_by_block[]
@@ -42,6 +44,27 @@ cdef list names(const char *const *table):
     return found
 
 
+cdef tuple constants_of(const char *text):
+    """The names in a text that are separated by commas."""
+    return tuple(name.strip() for name in text.decode().split(",") if name)
+
+
+def target_width(loss, int64_t n_outputs):
+    """The columns of the targets that a loss takes.
+
+    Parameters
+    ----------
+    loss : str
+        A name in LOSSES.
+    n_outputs : int
+
+    Returns
+    -------
+    int
+    """
+    return fastbp_loss_target_width(LOSSES[loss], n_outputs)
+
+
 #: name -> number of every activation; the number is the index in the C tables
 ACTIVATIONS = {name: i for i, name in enumerate(names(fastbp_activation_names))}
 #: the activations whose derivative needs the pre-activation z and not only a = f(z)
@@ -50,6 +73,8 @@ NEEDS_PREACTIVATION = frozenset(name for name, i in ACTIVATIONS.items() if fastb
 LOSSES = {name: i for i, name in enumerate(names(fastbp_loss_names))}
 #: loss -> its link: the output activation that the loss includes when it is computed from the raw output
 LINKS = {name: names(fastbp_activation_names)[fastbp_loss_links[i]] for name, i in LOSSES.items()}
+#: loss -> the names of its constants, in their order
+LOSS_CONSTANTS = {name: constants_of(fastbp_loss_constants[i]) for name, i in LOSSES.items()}
 #: name -> number of every optimizer
 OPTIMIZERS = {name: i for i, name in enumerate(names(fastbp_optimizer_names))}
 #: optimizer -> its number of state arrays of the size of the parameters
@@ -57,9 +82,7 @@ N_STATES = {name: fastbp_optimizer_states[i] for name, i in OPTIMIZERS.items()}
 #: the optimizers whose updates need the gradient of a whole block
 OPTIMIZERS_BY_BLOCK = frozenset(name for name, i in OPTIMIZERS.items() if fastbp_optimizer_by_block[i])
 #: optimizer -> the names of its constants, in their order
-OPTIMIZER_CONSTANTS = {
-    name: tuple(fastbp_optimizer_constants[i].decode().replace(" ", "").split(",")) for name, i in OPTIMIZERS.items()
-}
+OPTIMIZER_CONSTANTS = {name: constants_of(fastbp_optimizer_constants[i]) for name, i in OPTIMIZERS.items()}
 #: name -> number of every kind of operation
 KINDS = {name: i for i, name in enumerate(names(fastbp_kind_names))}
 #: the kinds whose gradients can be taken over a run of the rows of a batch

@@ -16,11 +16,17 @@ static void transpose_entry(const void *a, int64_t rows, int64_t cols, void *out
 static void column_sums_entry(const void *a, int64_t rows, int64_t cols, void *out) {
     column_sums(a, cols, rows, cols, out, 0);
 }
-static void apply_update_entry(const optimizer_t *o, const void *g, void *w, void *const *state, int64_t n) {
-    real *states[MAX_STATES];
-    for (int i = 0; i < fastbp_optimizer_states[o->kind]; i++)
-        states[i] = state[i];
-    apply_update(o, 1, g, w, states, n);
+static void loss_entry(const loss_t *loss, const void *y, const void *z, double *row_loss, void *delta, int64_t rows,
+                       int64_t m) {
+    loss_functions[loss->kind][loss->is_raw](loss, y, z, row_loss, delta, rows, m);
+}
+static void loss_tangent_entry(const loss_t *loss, const void *y, const void *z, const void *dz, void *tangent,
+                               void *scratch, int64_t rows, int64_t m) {
+    loss_tangents[loss->kind][loss->is_raw](loss, y, z, dz, tangent, scratch, rows, m);
+}
+static void apply_update_entry(const optimizer_t *o, const void *g, void *w, void *const *state, int64_t rows,
+                               int64_t cols, void *scratch) {
+    apply_update(o, 1, g, w, state, 0, rows, cols, scratch);
 }
 
 /* numbers only: __VERSION__ also has text that distributors add */
@@ -49,7 +55,8 @@ const kernels_t FASTBP_TABLE = {
     .prepare_gradients = prepare_gradients,
     .update_tile = update_tile,
     .store_tile = store_tile,
-    .update_tile_from_gradient = update_tile_from_gradient,
+    .finish_tile = finish_tile,
+    .update_from_gradient = update_from_gradient,
     .refresh_mirrors = refresh_mirrors,
     .output_gradient_is_finite = output_gradient_is_finite,
     .output_loss = output_loss,
@@ -63,11 +70,10 @@ const kernels_t FASTBP_TABLE = {
     .activation_forward = activation_forward,
     .activation_backward = activation_backward,
     .activation_backward_tangent = activation_backward_tangent,
-    .loss_on_raw = loss_on_raw,
-    .loss_rows = loss_rows,
-    .loss_gradient = loss_gradient,
-    .loss_curvature = loss_curvature,
+    .loss = loss_entry,
+    .loss_tangent = loss_tangent_entry,
     .prepare_optimizer = prepare_optimizer,
+    .update_scratch = update_scratch,
     .apply_update = apply_update_entry,
     .all_finite = all_finite,
 };

@@ -15,11 +15,11 @@ from libc.stdint cimport int64_t
 
 from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport kernels_t, plan_t
-from fastbp.kernels.plan cimport set_loss_constants
+from fastbp.kernels.losses cimport set_loss
 from fastbp.kernels.program cimport Program
 
 from fastbp.kernels.data import check
-from fastbp.kernels.dispatch import KINDS, KINDS_IN_PLACE, LOSSES
+from fastbp.kernels.dispatch import KINDS, KINDS_IN_PLACE
 from fastbp.kernels.program import DERIVATIVES, INSPECTION
 
 KIND_NAMES = {number: name for name, number in KINDS.items()}
@@ -89,7 +89,8 @@ cdef class Linearization:
         self.program, self.kernels, self.data, self.loss = program, program.kernels, data, loss
         self.params, self.mirrors, self.buffers, self.kept_grads = params, mirrors, {}, {}
         self.c.program, self.c.data = program.c, data.c
-        set_loss_constants(&self.c.loss, loss_constants)
+        if loss is not None:
+            set_loss(&self.c.loss, loss, loss_constants, program.is_raw, program.graph.n_outputs)
         self.c.params, self.c.mirrors = <void *> address(params), <void *> address(mirrors)
         self.c.n = self.c.capacity = self.c.row_block = data.n_rows
         self.c.values = self.buffer("values", program.value_columns)
@@ -224,8 +225,10 @@ cdef class Linearization:
         """Set the loss, and allocate its buffers."""
         if self.loss is None or (self.data.c.Y == NULL and self.data.c.labels == NULL):
             raise ValueError("the gradient of the loss needs a loss and data with targets")
-        self.c.loss.kind, self.c.loss.is_raw = LOSSES[self.loss], self.program.is_raw
-        self.c.loss.target_width = self.data.n_outputs
+        if self.data.n_outputs != self.c.loss.target_width:
+            raise ValueError(
+                f"{self.loss} takes {self.c.loss.target_width} targets, the data have {self.data.n_outputs}"
+            )
         self.row_losses = np.empty(self.c.n)
         self.c.row_loss = <double *> address(self.row_losses, True)
         self.c.targets = self.buffer("targets", self.c.loss.target_width)

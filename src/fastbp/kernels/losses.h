@@ -1,12 +1,17 @@
-/* The losses: the loss of one output with its first and second derivative with respect to the mean a, which is the
- * output of the network.
+/* The losses. Each has four functions over rows:
  *
- * In training, a loss gets the raw output z: the functions in the second half of this file compute the loss and
- * delta = d loss / dz in one pass over the rows. If loss and link are a canonical pair, a = link(z) and delta = a - y.
+ *     name_on_mean           the loss of each row and its gradient dA, from the network's output, the mean a
+ *     name_on_mean_tangent   the change of dA when a changes by da
+ *     name_on_raw            the loss of each row and delta = d loss / dz, from the raw output z; a = link(z)
+ *     name_on_raw_tangent    the change of delta when z changes by dz
  *
- * Probabilities are clipped to [eps, 1 - eps] of their type, as in scikit-learn. The loss of a row is the sum over its
- * outputs. A new elementwise loss needs three functions here, one line in LOSSES (program.h) and a class in
- * fastbp/losses.py.
+ * Macros write them. ELEMENTWISE writes the first two for a loss that is a sum over the outputs of a row, from the loss
+ * of one output, l_name, and its first and second derivative. CANONICAL and DIRECT write the other two. A loss of
+ * another form has functions of its own, which must also take targets of another width than the output's
+ * (loss->target_width). All functions get the constants of the loss.
+ *
+ * Probabilities are clipped to [eps, 1 - eps] of their type, as in scikit-learn. A new loss needs its functions here,
+ * one line in LOSSES (program.h) and a class in fastbp/losses.py.
  */
 #ifndef FASTBP_LOSSES_H
 #define FASTBP_LOSSES_H
@@ -19,40 +24,11 @@
 
 INLINE vec clip_probability(vec p) { return vmax(splat(EPS), vmin(splat((real)1 - EPS), p)); }
 
-/* Every derivative takes y and a; some formulas need only one of them. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-
-INLINE vec l_squared_error(vec y, vec a) { return (a - y) * (a - y) * (real)0.5; }
-INLINE vec dl_squared_error(vec y, vec a) { return a - y; }
-INLINE vec d2l_squared_error(vec y, vec a) { return splat(1); }
-
-INLINE vec l_log_loss(vec y, vec a) { return -(y * vlog(clip_probability(a))); }
-INLINE vec dl_log_loss(vec y, vec a) { return -(y / clip_probability(a)); }
-INLINE vec d2l_log_loss(vec y, vec a) {
-    vec p = clip_probability(a);
-    return y / p / p;
-}
-
-INLINE vec l_binary_log_loss(vec y, vec a) {
-    vec p = clip_probability(a);
-    return -(y * vlog(p) + ((real)1 - y) * vlog((real)1 - p));
-}
-INLINE vec dl_binary_log_loss(vec y, vec a) {
-    vec p = clip_probability(a);
-    return (p - y) / (p * ((real)1 - p));
-}
-INLINE vec d2l_binary_log_loss(vec y, vec a) {
-    vec p = clip_probability(a), q = (real)1 - p;
-    return y / p / p + ((real)1 - y) / q / q;
-}
-
-/* half the Poisson deviance: y log(y / a) - y + a */
-INLINE vec l_poisson(vec y, vec a) { return choose(greater(y, (vec){0}), y * vlog(y / a), (vec){0}) - y + a; }
-INLINE vec dl_poisson(vec y, vec a) { return (real)1 - y / a; }
-INLINE vec d2l_poisson(vec y, vec a) { return y / a / a; }
-
-#pragma GCC diagnostic pop
+/* LINK_name: the link of each loss */
+#define ENTRY(name, link, ...) LINK_##name = ACT_##link,
+enum { LOSSES(ENTRY) };
+#undef ENTRY
+INLINE int is_identity(int activation) { return activation == ACT_identity; }
 
 /* row_loss[r] = sum of row r of t, m wide */
 INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t m) {
@@ -65,13 +41,14 @@ INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t 
 }
 
 #define ROUND ((ptrdiff_t)512) /* size of the buffer of losses of single outputs */
-#define LOOPS(name, link, family)                                                                               \
-    static void name##_rows(const real *y, const real *a, double *row_loss, ptrdiff_t rows, ptrdiff_t m) {      \
+#define ELEMENTWISE(name)                                                                                       \
+    static void name##_rows(const loss_t *loss, const real *y, const real *a, double *row_loss, ptrdiff_t rows, \
+                            ptrdiff_t m) {                                                                      \
         if (m < VL) { /* few outputs: a vector holds several rows */                                            \
             for (ptrdiff_t n; rows > 0; rows -= n, row_loss += n, y += n * m, a += n * m) {                     \
                 real t[ROUND];                                                                                  \
                 n = rows < ROUND / m ? rows : ROUND / m;                                                        \
-                FOR_VECTORS(n * m, { STORE(t, l_##name(LOAD(y), LOAD(a))); });                                  \
+                FOR_VECTORS(n * m, { STORE(t, l_##name(loss, LOAD(y), LOAD(a))); });                            \
                 sum_rows(t, row_loss, n, m);                                                                    \
             }                                                                                                   \
             return;                                                                                             \
@@ -79,67 +56,89 @@ INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t 
         for (ptrdiff_t r = 0; r < rows; r++, y += m, a += m) {                                                  \
             vec total = {0};                                                                                    \
             FOR_VECTORS(m, {                                                                                    \
-                vec l = l_##name(LOAD(y), LOAD(a));                                                             \
+                vec l = l_##name(loss, LOAD(y), LOAD(a));                                                       \
                 total += lanes == VL ? l : choose(first_n(lanes), l, (vec){0});                                 \
             });                                                                                                 \
             row_loss[r] = (double)sum_lanes(total);                                                             \
         }                                                                                                       \
     }                                                                                                           \
-    static void name##_gradient(const real *y, const real *a, real *dA, ptrdiff_t n) {                          \
-        FOR_VECTORS(n, { STORE(dA, dl_##name(LOAD(y), LOAD(a))); });                                            \
-    }                                                                                                           \
-    static void name##_curvature(const real *y, const real *a, real *d2A, ptrdiff_t n) {                        \
-        FOR_VECTORS(n, { STORE(d2A, d2l_##name(LOAD(y), LOAD(a))); });                                          \
-    }                                                                                                           \
-    static void name##_on_mean(const loss_t *loss, const real *y, const real *a, double *row_loss, real *delta, \
+    static void name##_on_mean(const loss_t *loss, const real *y, const real *a, double *row_loss, real *dA,    \
                                ptrdiff_t rows, ptrdiff_t m) {                                                   \
-        (void)loss;                                                                                             \
-        name##_rows(y, a, row_loss, rows, m);                                                                   \
-        name##_gradient(y, a, delta, rows * m);                                                                 \
+        name##_rows(loss, y, a, row_loss, rows, m);                                                             \
+        FOR_VECTORS(rows * m, { STORE(dA, dl_##name(loss, LOAD(y), LOAD(a))); });                               \
     }                                                                                                           \
     static void name##_on_mean_tangent(const loss_t *loss, const real *y, const real *a, const real *da,        \
                                        real *tangent, real *scratch, ptrdiff_t rows, ptrdiff_t m) {             \
-        (void)loss, (void)scratch;                                                                              \
-        FOR_VECTORS(rows * m, { STORE(tangent, LOAD(da) * d2l_##name(LOAD(y), LOAD(a))); });                    \
-    }                                                                                                           \
-    family(name, link)
+        (void)scratch;                                                                                          \
+        FOR_VECTORS(rows * m, { STORE(tangent, LOAD(da) * d2l_##name(loss, LOAD(y), LOAD(a))); });              \
+    }
 
 /* Loss and link are a canonical pair: delta = l'(a) link'(z) = a - y, so the tangent of delta is that of a. */
-#define canonical(name, link)                                                                                          \
+#define CANONICAL(name)                                                                                                \
     static void name##_on_raw(const loss_t *loss, const real *y, const real *z, double *row_loss, real *delta,         \
                               ptrdiff_t rows, ptrdiff_t m) {                                                           \
         const real *a = z;                                                                                             \
-        (void)loss;                                                                                                    \
-        if (ACT_##link != ACT_identity) {                                                                              \
-            activation_forward(ACT_##link, z, delta, rows, m);                                                         \
+        if (!is_identity(LINK_##name)) {                                                                               \
+            activation_forward(LINK_##name, z, delta, rows, m);                                                        \
             a = delta;                                                                                                 \
         }                                                                                                              \
-        name##_rows(y, a, row_loss, rows, m);                                                                          \
+        name##_rows(loss, y, a, row_loss, rows, m);                                                                    \
         FOR_VECTORS(rows * m, { STORE(delta, LOAD(a) - LOAD(y)); });                                                   \
     }                                                                                                                  \
     static void name##_on_raw_tangent(const loss_t *loss, const real *y, const real *z, const real *dz, real *tangent, \
                                       real *scratch, ptrdiff_t rows, ptrdiff_t m) {                                    \
         (void)loss, (void)y;                                                                                           \
         memcpy(tangent, dz, (size_t)(rows * m) * sizeof(real));                                                        \
-        if (ACT_##link != ACT_identity) {                                                                              \
-            activation_forward(ACT_##link, z, scratch, rows, m);                                                       \
-            activation_backward(ACT_##link, z, scratch, tangent, rows, m);                                             \
+        if (!is_identity(LINK_##name)) {                                                                               \
+            activation_forward(LINK_##name, z, scratch, rows, m);                                                      \
+            activation_backward(LINK_##name, z, scratch, tangent, rows, m);                                            \
         }                                                                                                              \
     }
-/* The link is the identity: the raw output is the mean. */
-#define direct(name, link)                                                                                             \
-    static void name##_on_raw(const loss_t *loss, const real *y, const real *z, double *row_loss, real *delta,         \
-                              ptrdiff_t rows, ptrdiff_t m) {                                                           \
-        name##_on_mean(loss, y, z, row_loss, delta, rows, m);                                                          \
-    }                                                                                                                  \
-    static void name##_on_raw_tangent(const loss_t *loss, const real *y, const real *z, const real *dz, real *tangent, \
-                                      real *scratch, ptrdiff_t rows, ptrdiff_t m) {                                    \
-        name##_on_mean_tangent(loss, y, z, dz, tangent, scratch, rows, m);                                             \
-    }
-LOSSES(LOOPS)
-#undef LOOPS
-#undef canonical
-#undef direct
+
+/* Every formula takes the loss, y and a; some need only one of them. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+INLINE vec l_squared_error(const loss_t *loss, vec y, vec a) { return (a - y) * (a - y) * (real)0.5; }
+INLINE vec dl_squared_error(const loss_t *loss, vec y, vec a) { return a - y; }
+INLINE vec d2l_squared_error(const loss_t *loss, vec y, vec a) { return splat(1); }
+ELEMENTWISE(squared_error)
+CANONICAL(squared_error)
+
+INLINE vec l_log_loss(const loss_t *loss, vec y, vec a) { return -(y * vlog(clip_probability(a))); }
+INLINE vec dl_log_loss(const loss_t *loss, vec y, vec a) { return -(y / clip_probability(a)); }
+INLINE vec d2l_log_loss(const loss_t *loss, vec y, vec a) {
+    vec p = clip_probability(a);
+    return y / p / p;
+}
+ELEMENTWISE(log_loss)
+CANONICAL(log_loss)
+
+INLINE vec l_binary_log_loss(const loss_t *loss, vec y, vec a) {
+    vec p = clip_probability(a);
+    return -(y * vlog(p) + ((real)1 - y) * vlog((real)1 - p));
+}
+INLINE vec dl_binary_log_loss(const loss_t *loss, vec y, vec a) {
+    vec p = clip_probability(a);
+    return (p - y) / (p * ((real)1 - p));
+}
+INLINE vec d2l_binary_log_loss(const loss_t *loss, vec y, vec a) {
+    vec p = clip_probability(a), q = (real)1 - p;
+    return y / p / p + ((real)1 - y) / q / q;
+}
+ELEMENTWISE(binary_log_loss)
+CANONICAL(binary_log_loss)
+
+/* half the Poisson deviance: y log(y / a) - y + a */
+INLINE vec l_poisson(const loss_t *loss, vec y, vec a) {
+    return choose(greater(y, (vec){0}), y * vlog(y / a), (vec){0}) - y + a;
+}
+INLINE vec dl_poisson(const loss_t *loss, vec y, vec a) { return (real)1 - y / a; }
+INLINE vec d2l_poisson(const loss_t *loss, vec y, vec a) { return y / a / a; }
+ELEMENTWISE(poisson)
+CANONICAL(poisson)
+
+#pragma GCC diagnostic pop
 
 /* y (rows, target width); z, a, delta (rows, m). Second index: 0 for the loss of the mean, 1 for that of the raw
  * output. */
@@ -148,47 +147,11 @@ typedef void loss_function_t(const loss_t *loss, const real *y, const real *z, d
 /* tangent = change of delta when z changes by dz; scratch (rows, m) is overwritten */
 typedef void loss_tangent_t(const loss_t *loss, const real *y, const real *z, const real *dz, real *tangent,
                             real *scratch, ptrdiff_t rows, ptrdiff_t m);
-#define ENTRY(name, link, family) {name##_on_mean, name##_on_raw},
+#define ENTRY(name, ...) {name##_on_mean, name##_on_raw},
 static loss_function_t *const loss_functions[][2] = {LOSSES(ENTRY)};
 #undef ENTRY
-#define ENTRY(name, link, family) {name##_on_mean_tangent, name##_on_raw_tangent},
+#define ENTRY(name, ...) {name##_on_mean_tangent, name##_on_raw_tangent},
 static loss_tangent_t *const loss_tangents[][2] = {LOSSES(ENTRY)};
 #undef ENTRY
-
-/* The loss of each row, and delta = d loss / dz, from the raw output z */
-static void loss_on_raw(const loss_t *loss, const void *y, const void *z, double *row_loss, void *delta, int64_t rows,
-                        int64_t m) {
-    loss_functions[loss->kind][1](loss, y, z, row_loss, delta, rows, m);
-}
-
-/* row_loss[r] = sum_j l(y[r, j], a[r, j]) */
-static void loss_rows(int loss, const void *y, const void *a, double *row_loss, int64_t rows, int64_t m) {
-    switch (loss) {
-#define CASE(name, link, family) \
-    case LOSS_##name: name##_rows(y, a, row_loss, rows, m); break;
-        LOSSES(CASE)
-#undef CASE
-    }
-}
-
-/* dA = dl/da */
-static void loss_gradient(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m) {
-    switch (loss) {
-#define CASE(name, link, family) \
-    case LOSS_##name: name##_gradient(y, a, dA, rows *m); break;
-        LOSSES(CASE)
-#undef CASE
-    }
-}
-
-/* d2A = d2l/da2; the Hessian is diagonal, because the loss is a sum over the outputs */
-static void loss_curvature(int loss, const void *y, const void *a, void *d2A, int64_t rows, int64_t m) {
-    switch (loss) {
-#define CASE(name, link, family) \
-    case LOSS_##name: name##_curvature(y, a, d2A, rows *m); break;
-        LOSSES(CASE)
-#undef CASE
-    }
-}
 
 #endif

@@ -11,133 +11,149 @@ poisson                 y log(y / a) - y + a                                    
 
 a is the network's output. Training gives a loss the raw output z, and the loss contains its link: a = link(z). For all
 four the derivative by z is then a - y.
+
+The targets of a loss may have fewer columns than the output: see `fastbp.kernels.dispatch.target_width`.
 """
 
 import numpy as np
 
-from fastbp.kernels.dispatch cimport kernels_for, loss_t
+from libc.stdint cimport int64_t
 
-from fastbp.kernels._arguments import as_input, as_output, check_name, check_shape
-from fastbp.kernels.dispatch import LOSSES
+from fastbp.kernels.dispatch cimport LOSS_GIVEN, kernels_for, loss_t
+
+from fastbp.kernels._arguments import as_input, check_name, check_shape
+from fastbp.kernels.dispatch import LOSS_CONSTANTS, LOSSES, target_width
 
 ctypedef fused real:
     float
     double
 
 
-def _rows(int loss, const real[:, ::1] Y, const real[:, ::1] A, double[::1] row_loss):
-    if Y.size:
-        with nogil:
-            kernels_for(real is double).loss_rows(loss, &Y[0, 0], &A[0, 0], &row_loss[0], Y.shape[0], Y.shape[1])
+cdef int set_loss(loss_t *loss, name, constants, bint is_raw, int64_t n_outputs) except -1:
+    """Write what the kernels need to know of a loss; of a custom loss, for which `name` is None, only the widths."""
+    loss.is_raw = is_raw
+    if name is None:
+        loss.kind, loss.target_width = LOSS_GIVEN, n_outputs
+        return 0
+    loss.kind, loss.target_width = check_name("loss", name, LOSSES), target_width(name, n_outputs)
+    if len(constants) != len(LOSS_CONSTANTS[name]):
+        raise ValueError(f"{name} has the constants {LOSS_CONSTANTS[name]}, got {tuple(constants)}")
+    for i, constant in enumerate(constants):
+        loss.constant[i] = constant
+    return 0
 
 
-def _gradient(int loss, const real[:, ::1] Y, const real[:, ::1] A, real[:, ::1] dA):
-    if Y.size:
-        with nogil:
-            kernels_for(real is double).loss_gradient(loss, &Y[0, 0], &A[0, 0], &dA[0, 0], Y.shape[0], Y.shape[1])
-
-
-def _curvature(int loss, const real[:, ::1] Y, const real[:, ::1] A, real[:, ::1] d2A):
-    if Y.size:
-        with nogil:
-            kernels_for(real is double).loss_curvature(loss, &Y[0, 0], &A[0, 0], &d2A[0, 0], Y.shape[0], Y.shape[1])
-
-
-def _on_raw(int number, const real[:, ::1] Y, const real[:, ::1] Z, double[::1] row_loss, real[:, ::1] delta):
+def _loss(name, constants, bint is_raw, const real[:, ::1] Y, const real[:, ::1] Z, double[::1] row_loss,
+          real[:, ::1] delta):
     cdef loss_t loss
-    if Y.size:
-        loss.kind, loss.is_raw, loss.target_width = number, True, Y.shape[1]
+    set_loss(&loss, name, constants, is_raw, Z.shape[1])
+    if Z.size:
         with nogil:
-            kernels_for(real is double).loss_on_raw(&loss, &Y[0, 0], &Z[0, 0], &row_loss[0], &delta[0, 0], Y.shape[0],
-                                                    Y.shape[1])
+            kernels_for(real is double).loss(&loss, &Y[0, 0], &Z[0, 0], &row_loss[0], &delta[0, 0], Z.shape[0],
+                                             Z.shape[1])
 
 
-def checked(Y, A, loss):
-    """(number of the loss, Y, A), as the kernels take them."""
-    number = check_name("loss", loss, LOSSES)
-    A = as_input("A", A, 2)
-    return number, check_shape("Y", as_input("Y", Y, 2, A.dtype), A.shape), A
+def _tangent(name, constants, bint is_raw, const real[:, ::1] Y, const real[:, ::1] Z, const real[:, ::1] dZ,
+             real[:, ::1] tangent, real[:, ::1] scratch):
+    cdef loss_t loss
+    set_loss(&loss, name, constants, is_raw, Z.shape[1])
+    if Z.size:
+        with nogil:
+            kernels_for(real is double).loss_tangent(&loss, &Y[0, 0], &Z[0, 0], &dZ[0, 0], &tangent[0, 0],
+                                                     &scratch[0, 0], Z.shape[0], Z.shape[1])
 
 
-def loss_on_raw(Y, Z, loss):
-    """The loss of each row and its gradient with respect to the raw outputs Z, in one pass.
+def checked(loss, Y, Z, name="Z"):
+    """(Y, Z), as the kernels take them."""
+    check_name("loss", loss, LOSSES)
+    Z = as_input(name, Z, 2)
+    return check_shape("Y", as_input("Y", Y, 2, Z.dtype), (len(Z), target_width(loss, Z.shape[1]))), Z
+
+
+def loss_on_mean(Y, A, loss, constants=()):
+    """The loss of each row, and its gradient with respect to the outputs A.
 
     Parameters
     ----------
-    Y, Z : array-like of shape (n, n_outputs), float32 or float64
-        Targets, and the network's outputs before the output activation, which is the link of the loss.
+    Y : array-like of shape (n, n_targets), float32 or float64
+        Targets. For most losses there are as many as outputs: see `fastbp.kernels.dispatch.target_width`.
+    A : array-like of shape (n, n_outputs), of the same dtype
+        The network's outputs: probabilities for the log losses (clipped to [eps, 1 - eps] of their dtype), positive
+        means for poisson.
     loss : str
         A name in ``fastbp.kernels.LOSSES``.
+    constants : sequence of float
+        Of the loss, in the order of ``fastbp.kernels.dispatch.LOSS_CONSTANTS``.
+
+    Returns
+    -------
+    row_loss : ndarray of shape (n,), float64
+    dA : ndarray of shape (n, n_outputs)
+    """
+    Y, A = checked(loss, Y, A, "A")
+    row_loss, dA = np.zeros(len(A)), np.empty_like(A)
+    _loss(loss, constants, False, Y, A, row_loss, dA)
+    return row_loss, dA
+
+
+def loss_on_raw(Y, Z, loss, constants=()):
+    """The loss of each row, and its gradient with respect to the raw outputs Z.
+
+    Parameters
+    ----------
+    Y, loss, constants
+        As for `loss_on_mean`.
+    Z : array-like of shape (n, n_outputs)
+        The network's outputs before the output activation, which is the link of the loss.
 
     Returns
     -------
     row_loss : ndarray of shape (n,), float64
     delta : ndarray of shape (n, n_outputs)
     """
-    number = check_name("loss", loss, LOSSES)
-    Z = as_input("Z", Z, 2)
-    Y = check_shape("Y", as_input("Y", Y, 2, Z.dtype), Z.shape)
-    row_loss, delta = np.zeros(Z.shape[0]), np.empty_like(Z)
-    _on_raw(number, Y, Z, row_loss, delta)
+    Y, Z = checked(loss, Y, Z)
+    row_loss, delta = np.zeros(len(Z)), np.empty_like(Z)
+    _loss(loss, constants, True, Y, Z, row_loss, delta)
     return row_loss, delta
 
 
-def loss_rows(Y, A, loss):
-    """The loss of each row.
+def loss_on_mean_tangent(Y, A, dA, loss, constants=()):
+    """The change of the gradient of `loss_on_mean` when the outputs change by dA: the product of each row's Hessian
+    with dA. For a loss that is a sum over the outputs, the Hessian is diagonal.
 
     Parameters
     ----------
-    Y, A : array-like of shape (n, n_outputs), float32 or float64
-        Targets, and the network's outputs: probabilities for the log losses (clipped to [eps, 1 - eps] of their
-        dtype), positive means for poisson.
-    loss : str
-        A name in ``fastbp.kernels.LOSSES``.
+    Y, A, loss, constants
+        As for `loss_on_mean`.
+    dA : array-like of shape (n, n_outputs)
 
     Returns
     -------
-    row_loss : ndarray of shape (n,), float64
+    ndarray of shape (n, n_outputs)
     """
-    number, Y, A = checked(Y, A, loss)
-    row_loss = np.zeros(A.shape[0])
-    _rows(number, Y, A, row_loss)
-    return row_loss
+    Y, A = checked(loss, Y, A, "A")
+    dA = check_shape("dA", as_input("dA", dA, 2, A.dtype), A.shape)
+    tangent = np.empty_like(A)
+    _tangent(loss, constants, False, Y, A, dA, tangent, np.empty_like(A))
+    return tangent
 
 
-def loss_gradient(Y, A, loss, out=None):
-    """The gradient of each row's loss with respect to the outputs A.
+def loss_on_raw_tangent(Y, Z, dZ, loss, constants=()):
+    """The change of the gradient of `loss_on_raw` when the raw outputs change by dZ: the product of each row's Hessian
+    with dZ.
 
     Parameters
     ----------
-    Y, A, loss
-        As for `loss_rows`.
-    out : ndarray of shape (n, n_outputs) or None
-        Where to write the result.
+    Y, Z, loss, constants
+        As for `loss_on_raw`.
+    dZ : array-like of shape (n, n_outputs)
 
     Returns
     -------
-    dA : ndarray of shape (n, n_outputs)
+    ndarray of shape (n, n_outputs)
     """
-    number, Y, A = checked(Y, A, loss)
-    dA = as_output("out", out, A.shape, A.dtype, (A, Y))
-    _gradient(number, Y, A, dA)
-    return dA
-
-
-def loss_curvature(Y, A, loss, out=None):
-    """The second derivative of each row's loss with respect to every output; those with respect to two are zero.
-
-    Parameters
-    ----------
-    Y, A, loss
-        As for `loss_rows`.
-    out : ndarray of shape (n, n_outputs) or None
-        Where to write the result.
-
-    Returns
-    -------
-    d2A : ndarray of shape (n, n_outputs)
-    """
-    number, Y, A = checked(Y, A, loss)
-    d2A = as_output("out", out, A.shape, A.dtype, (A, Y))
-    _curvature(number, Y, A, d2A)
-    return d2A
+    Y, Z = checked(loss, Y, Z)
+    dZ = check_shape("dZ", as_input("dZ", dZ, 2, Z.dtype), Z.shape)
+    tangent = np.empty_like(Z)
+    _tangent(loss, constants, True, Y, Z, dZ, tangent, np.empty_like(Z))
+    return tangent

@@ -3,42 +3,48 @@
     sgd     v = momentum v - eta g;  w += v,  or with Nesterov's look-ahead  w += momentum v - eta g
     adam    m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
             w -= eta sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
+    muon    see `fastbp.optimizers.Muon`
 
 Sutskever, Martens, Dahl and Hinton (2013), On the importance of initialization and momentum in deep learning;
 Kingma and Ba (2015), Adam: a method for stochastic optimization.
 """
 
-from fastbp.kernels.dispatch cimport MAX_STATES, kernels_for, optimizer_t
+import numpy as np
 
-from fastbp.kernels._arguments import as_input, as_output
-from fastbp.kernels.dispatch import OPTIMIZERS
+from fastbp.kernels.dispatch cimport MAX_STATES, kernels_for, kernels_t, optimizer_t
+
+from fastbp.kernels._arguments import as_input, as_output, check_name
+from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS
 
 ctypedef fused real:
     float
     double
 
 
-def _apply(name, constants, double learning_rate, long long step, const real[::1] g, real[::1] w, list states):
+def _apply(name, constants, double learning_rate, long long step, const real[:, ::1] g, real[:, ::1] w, states):
     """Step number `step`, counted from 1, of an optimizer."""
     cdef optimizer_t optimizer
+    cdef const kernels_t *kernels = kernels_for(real is double)
     cdef void *pointers[MAX_STATES]
-    cdef real[::1] state
+    cdef real[:, ::1] state
+    cdef real[::1] scratch
     cdef int i
     optimizer.kind, optimizer.learning_rate = OPTIMIZERS[name], learning_rate
     for i, constant in enumerate(constants):
         optimizer.constant[i] = constant
-    if g.shape[0]:
+    if g.size:
         for i, array in enumerate(states):
             state = array
-            pointers[i] = &state[0]
+            pointers[i] = &state[0, 0]
+        scratch = np.empty(max(kernels.update_scratch(&optimizer, g.shape[0], g.shape[1]), 1), g.base.dtype)
         with nogil:
-            kernels_for(real is double).prepare_optimizer(&optimizer, step)
-            kernels_for(real is double).apply_update(&optimizer, &g[0], &w[0], pointers, g.shape[0])
+            kernels.prepare_optimizer(&optimizer, step)
+            kernels.apply_update(&optimizer, &g[0, 0], &w[0, 0], pointers, g.shape[0], g.shape[1], &scratch[0])
 
 
-def checked(g, w, states):
+def checked(g, w, states, ndim=1):
     """The gradient as an input, the weights and states as outputs of the same shape and dtype."""
-    g = as_input("g", g, 1)
+    g = as_input("g", g, ndim)
     outputs = []
     for name, array in [("w", w), *states]:
         outputs.append(as_output(name, check_given(name, array), g.shape, g.dtype, (g, *outputs)))
@@ -65,7 +71,7 @@ def sgd_update(g, w, velocity, *, learning_rate, momentum=0.9, nesterov=True):
     nesterov : bool
     """
     g, w, (velocity,) = checked(g, w, [("velocity", velocity)])
-    _apply("sgd", (momentum, nesterov), learning_rate, 1, g, w, [velocity])
+    _apply("sgd", (momentum, nesterov), learning_rate, 1, g[None], w[None], [velocity[None]])
 
 
 def adam_update(g, w, m, v, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
@@ -84,4 +90,35 @@ def adam_update(g, w, m, v, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999,
     if t < 1:
         raise ValueError(f"t counts the steps including this one and must be at least 1, got {t}")
     g, w, (m, v) = checked(g, w, [("m", m), ("v", v)])
-    _apply("adam", (beta_1, beta_2, epsilon), learning_rate, t, g, w, [m, v])
+    _apply("adam", (beta_1, beta_2, epsilon), learning_rate, t, g[None], w[None], [m[None], v[None]])
+
+
+def optimizer_update(optimizer, g, w, states, *, learning_rate, constants, step=1):
+    """One step of any optimizer for a matrix of weights.
+
+    Parameters
+    ----------
+    optimizer : str
+        A name in ``fastbp.kernels.OPTIMIZERS``.
+    g : array-like of shape (rows, cols), float32 or float64
+        Gradient.
+    w : ndarray of shape (rows, cols)
+        Overwritten.
+    states : sequence of ndarray of shape (rows, cols)
+        As many as ``fastbp.kernels.dispatch.N_STATES`` says; zero before the first step. Overwritten.
+    learning_rate : float
+    constants : dict of str to float
+        With the names in ``fastbp.kernels.dispatch.OPTIMIZER_CONSTANTS``.
+    step : int
+        Number of the step, counted from 1.
+    """
+    check_name("optimizer", optimizer, OPTIMIZERS)
+    names, n_states = OPTIMIZER_CONSTANTS[optimizer], N_STATES[optimizer]
+    if set(constants) != set(names):
+        raise ValueError(f"constants of {optimizer} must be {', '.join(names)}; got {', '.join(constants)}")
+    if len(states) != n_states:
+        raise ValueError(f"{optimizer} has {n_states} states, got {len(states)}")
+    if step < 1:
+        raise ValueError(f"step counts the steps including this one and must be at least 1, got {step}")
+    g, w, states = checked(g, w, [(f"states[{i}]", state) for i, state in enumerate(states)], 2)
+    _apply(optimizer, [constants[name] for name in names], learning_rate, step, g, w, states)

@@ -79,19 +79,23 @@ def tiles_of(program, has_slots):
     return np.array(tiles, TILE)
 
 
-def whole_blocks(program):
-    """Every block as one tile, for optimizers that need the gradient of a whole block.
+def with_whole_blocks(tiles, program, is_whole):
+    """The tiles, with some blocks as one tile each, for optimizers that update a whole block.
 
     Parameters
     ----------
+    tiles : structured ndarray of TILE
     program : Program
+    is_whole : sequence of bool
+        Whether each block is one tile.
 
     Returns
     -------
     structured ndarray of TILE
     """
     blocks = enumerate(program.blocks)
-    return np.array([(number, 0, block["rows"], 0, block["cols"]) for number, block in blocks], TILE)
+    whole = [(number, 0, block["rows"], 0, block["cols"]) for number, block in blocks if is_whole[number]]
+    return np.concatenate([np.array(whole, TILE), tiles[~np.array(is_whole)[tiles["block"]]]])
 
 
 def shares_of(tiles, n_threads):

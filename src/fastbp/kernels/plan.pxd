@@ -3,27 +3,26 @@
 from libc.stdint cimport int64_t
 
 from fastbp.kernels.data cimport Data
-from fastbp.kernels.dispatch cimport kernels_t, loss_t, optimizer_t, plan_t, tile_t
+from fastbp.kernels.dispatch cimport kernels_t, optimizer_t, plan_t, tile_t
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
 
 # The phases of a training step. FORWARD is one of its own when the loss is a function of the user's, called after it;
-# UPDATE when the gradient is stored.
+# FINISH and UPDATE when the gradient is stored.
 cdef enum:
     FORWARD
     ROWS
     TILES
+    FINISH
     UPDATE
     END_OF_STEP
 
 
-cdef int set_loss_constants(loss_t *loss, constants) except -1
-
-
 cdef class Plan(Task):
     cdef plan_t c
-    cdef optimizer_t optimizer
+    cdef optimizer_t *optimizers
+    cdef int64_t n_optimizers
     cdef const kernels_t *kernels
     cdef int64_t n_threads
     cdef readonly int64_t batch_size
@@ -33,25 +32,31 @@ cdef class Plan(Task):
     cdef char *scratch
     cdef tile_t *tiles
     cdef int64_t *tile_start
-    cdef int64_t n_update_tiles
+    cdef int64_t n_tiles
+    cdef double *squares
+    cdef double *gradient_squares
     cdef tile_t *update_tiles
     cdef int64_t *update_start
-    cdef double *update_squares
+    cdef int64_t update_scratch_size
+    cdef char *update_scratch
+    cdef double clip_norm
+    cdef void *stored_gradient
     cdef unsigned char *overflow
-    cdef bint stores_gradient
-    cdef bint updates_from_gradient
     cdef double flops
     cdef double step_cost
     cdef readonly Program program
     cdef readonly Data data
     cdef readonly object params
+    cdef object tile_array
     cdef object values
     cdef object grads
     cdef object row_loss
-    cdef void *block_gradient
     cdef list kept
     cdef object bound
     cdef int64_t n_groups
+    cdef int64_t *tile_group
+    cdef double *group_squares
+    cdef bint prepares
     cdef object loss_function
 
     cdef void *keep(self, array) except? NULL
@@ -61,7 +66,9 @@ cdef class Plan(Task):
     cdef void forward_phase(self, int64_t thread) noexcept nogil
     cdef void rows_phase(self, int64_t thread) noexcept nogil
     cdef void tiles_phase(self, int64_t thread) noexcept nogil
+    cdef void finish_phase(self, int64_t thread) noexcept nogil
     cdef void update_phase(self, int64_t thread) noexcept nogil
+    cdef double clip_factor(self) noexcept nogil
     cdef bint has_diverged(self) noexcept nogil
     cdef bint set_batch(self, int64_t start, int64_t n) noexcept nogil
     cdef double batch_loss(self) noexcept nogil

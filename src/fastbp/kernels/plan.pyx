@@ -3,23 +3,27 @@
 The step itself is in `step.h`. A `Plan` owns the workspace: values and gradients of the nodes, copies of W^T, slots. It
 uses the flat arrays of the parameters and the optimizer, which a step overwrites, and the data, which are not written.
 
-The phases FORWARD and ROWS are divided among the threads by rows of the batch, TILES and UPDATE by tiles of the
-parameters: see ``partition.py``.
+The phases FORWARD and ROWS are divided among the threads by rows of the batch, TILES, FINISH and UPDATE by tiles of the
+parameters: see ``partition.py``. For most optimizers TILES computes the gradient of a tile and updates it. If an update
+needs a whole block of the gradient, or the norm of all of it, TILES stores the gradient, and UPDATE makes the updates
+after one more barrier. FINISH is for a batch in slices, whose gradients are added up first.
 """
 
 import numpy as np
 
-from libc.math cimport isfinite
+from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
 
 from fastbp.kernels.data cimport Data, address
-from fastbp.kernels.dispatch cimport LOSS_GIVEN, MAX_CONSTANTS, group_t, kernels_for, loss_t, tile_t
+from fastbp.kernels.dispatch cimport LOSS_GIVEN, group_t, kernels_for, optimizer_t, tile_t
+from fastbp.kernels.losses cimport set_loss
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
 from fastbp.kernels.data import check
-from fastbp.kernels.dispatch import LOSSES, N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS, OPTIMIZERS_BY_BLOCK
-from fastbp.kernels.partition import ceil_div, n_slots_for, shares_of, sizes_of, tiles_of, whole_blocks
+from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS, OPTIMIZERS_BY_BLOCK
+from fastbp.kernels.partition import ceil_div, n_slots_for, shares_of, sizes_of, tiles_of, with_whole_blocks
 from fastbp.kernels.program import TRAINING
 from fastbp.kernels.slicing import rows_of_slice, step_cost
 
@@ -28,17 +32,8 @@ cdef int64_t ROW_BLOCK = 64
 # cache while runs of rows go through the whole net.
 cdef int64_t LARGE_BYTES = 1024 * 1024
 
-GROUP = np.dtype([("optimizer", np.int64), *((name, np.float64) for name in ("learning_rate", "penalty", "decay"))])
+GROUP = np.dtype([(name, np.float64) for name in ("learning_rate", "penalty", "decay")])
 assert GROUP.itemsize == sizeof(group_t)
-
-
-cdef int set_loss_constants(loss_t *loss, constants) except -1:
-    """Write the constants of a loss."""
-    if len(constants) > MAX_CONSTANTS:
-        raise ValueError(f"a loss has at most {MAX_CONSTANTS} constants, got {constants}")
-    for i, constant in enumerate(constants):
-        loss.constant[i] = constant
-    return 0
 
 
 cdef class Plan(Task):
@@ -60,20 +55,20 @@ cdef class Plan(Task):
     n_threads : int
         Threads that share each step.
     loss_constants : sequence of float
-        Of the loss.
-    n_targets : int or None
-        Columns of the targets that the loss takes; None for as many as there are outputs.
+        Of the loss, in the order of LOSS_CONSTANTS.
     """
 
     def __init__(self, Program program, params, loss, Data data, int64_t batch_size, int64_t n_threads=1,
-                 loss_constants=(), n_targets=None):
+                 loss_constants=()):
+        cdef int64_t operation
         if batch_size < 1 or n_threads < 1:
             raise ValueError(f"batch_size and n_threads must be at least 1, got {batch_size} and {n_threads}")
         program.check_purpose(TRAINING)
         check("params", params, program.dtype, (program.c.n_params,))
-        n_targets = program.graph.n_outputs if n_targets is None else n_targets
-        if data.n_features != program.graph.n_features or data.n_outputs != n_targets:
-            raise ValueError(f"data of {data.n_features} features and {data.n_outputs} outputs are not the network's")
+        self.program = program
+        self.bind_loss(loss, loss_constants)
+        if data.n_features != program.graph.n_features or data.n_outputs != self.c.loss.target_width:
+            raise ValueError(f"data of {data.n_features} features and {data.n_outputs} targets are not the network's")
         if data.values.dtype != params.dtype:
             raise ValueError(f"the data are {data.values.dtype}, the parameters {params.dtype}")
         if data.is_sparse != program.is_sparse:
@@ -81,7 +76,7 @@ cdef class Plan(Task):
         if data.c.Y == NULL and data.c.labels == NULL:
             raise ValueError("the data have no targets to train on")
         self.kernels = kernels_for(params.dtype == np.float64)
-        self.program, self.params, self.data = program, params, data
+        self.params, self.data = params, data
         self.batch_size, self.n_threads, self.kept = batch_size, n_threads, []
         self.capacity = rows_of_slice(program, data.nonzeros_per_row, batch_size, self.kernels.block_rows)
         self.step_cost = step_cost(program, data.nonzeros_per_row, self.capacity)
@@ -92,7 +87,8 @@ cdef class Plan(Task):
         self.divide_tiles()
         if program.is_sparse:
             self.make_columns()
-        self.bind_loss(loss, loss_constants)
+        for operation in range(self.c.program.n_operations):
+            self.prepares |= self.kernels.kinds[self.c.program.operations[operation].kind].prepare != NULL
 
     cdef void *keep(self, array) except? NULL:
         """The address of an array that this plan keeps."""
@@ -105,7 +101,7 @@ cdef class Plan(Task):
         self.values = np.empty(program.value_columns * capacity, dtype)
         self.grads = np.empty(program.grad_columns * capacity, dtype)
         self.row_loss = np.zeros(capacity)
-        self.c.capacity, self.c.loss.target_width = capacity, self.data.n_outputs
+        self.c.capacity = capacity
         self.c.values, self.c.grads = self.keep(self.values), self.keep(self.grads)
         self.c.targets = self.keep(np.empty(self.c.loss.target_width * capacity, dtype))
         self.c.mirrors = self.keep(np.empty(program.mirror_size, dtype))
@@ -127,10 +123,14 @@ cdef class Plan(Task):
     def divide_tiles(self):
         """Divide the blocks into tiles, and the tiles among the threads."""
         tiles = tiles_of(self.program, self.c.n_slots > 0)
-        self.n_update_tiles = len(tiles)
-        self.tiles = self.update_tiles = <tile_t *> self.keep(tiles)
-        self.tile_start = self.update_start = <int64_t *> self.keep(shares_of(tiles, self.n_threads))
-        self.update_squares = <double *> self.keep(np.zeros(len(tiles)))
+        self.tile_array, self.n_tiles = tiles, len(tiles)
+        self.tiles = <tile_t *> self.keep(tiles)
+        self.tile_start = <int64_t *> self.keep(shares_of(tiles, self.n_threads))
+        self.squares = <double *> self.keep(np.zeros(len(tiles)))
+        self.tile_group = <int64_t *> self.keep(self.program.blocks["group"][tiles["block"]])
+        self.n_groups = len(self.program.graph.groups)
+        self.group_squares = <double *> self.keep(np.zeros(self.n_groups))
+        self.gradient_squares = <double *> self.keep(np.zeros(len(tiles)))
         largest = max(2 * int(sizes_of(tiles).max()), self.c.program.n_params if self.c.n_slots else 0)
         self.scratch_size = (largest * self.program.dtype.itemsize + 127) // 64 * 64
         self.scratch = <char *> self.keep(np.empty(self.scratch_size * self.n_threads, np.uint8))
@@ -148,65 +148,89 @@ cdef class Plan(Task):
         self.loss_function = loss if callable(loss) else None
         if self.loss_function is not None and not self.program.is_raw:
             raise ValueError("a function as loss needs a program for the raw output")
-        self.c.loss.kind = LOSS_GIVEN if self.loss_function is not None else LOSSES[loss]
-        self.c.loss.is_raw = self.program.is_raw
-        set_loss_constants(&self.c.loss, constants)
+        name = None if callable(loss) else loss
+        set_loss(&self.c.loss, name, constants, self.program.is_raw, self.program.graph.n_outputs)
 
-    def bind_optimizer(self, name, constants, states, double alpha, by_block=None):
-        """Have updates made by an optimizer.
+    def bind_optimizer(self, optimizers, optimizer_of, states, double alpha, double clip_norm=np.inf):
+        """Have updates made by an optimizer, or by several, each for some of the blocks.
 
         Parameters
         ----------
-        name : str
-            A name in OPTIMIZERS.
-        constants : sequence of float
-            In the order of OPTIMIZER_CONSTANTS.
+        optimizers : list of (str, sequence of float)
+            The name in OPTIMIZERS, and the constants in the order of OPTIMIZER_CONSTANTS.
+        optimizer_of : sequence of int
+            Index of the optimizer of each block.
         states : list of ndarray of shape (n_params,)
-            Kept, and overwritten by updates.
+            Kept, and overwritten by updates. Each optimizer uses as many as it needs.
         alpha : float
             L2 penalty; each group has a factor of it.
-        by_block : bool or None
-            Whether the gradient is stored, and then a thread updates whole blocks; None for what the optimizer needs.
+        clip_norm : float
+            The gradient of a step is divided by as much as its norm exceeds this. It is that of the mean loss with the
+            penalty, by all parameters together.
         """
-        cdef int64_t i
+        cdef int64_t i, n_states = 0
         cdef void **state
-        if len(constants) != len(OPTIMIZER_CONSTANTS[name]):
-            raise ValueError(f"{name} has the constants {OPTIMIZER_CONSTANTS[name]}, got {constants}")
-        states, n_states = list(states), N_STATES[name]
+        names = [name for name, _ in optimizers]
+        self.n_optimizers = len(names)
+        self.optimizers = <optimizer_t *> address(
+            structs := np.zeros((len(names), sizeof(optimizer_t)), np.uint8), True
+        )
+        for i, (name, constants) in enumerate(optimizers):
+            if len(constants) != len(OPTIMIZER_CONSTANTS[name]):
+                raise ValueError(f"{name} has the constants {OPTIMIZER_CONSTANTS[name]}, got {constants}")
+            n_states = max(n_states, N_STATES[name])
+            self.optimizers[i].kind = OPTIMIZERS[name]
+            for k, constant in enumerate(constants):
+                self.optimizers[i].constant[k] = constant
+        if not clip_norm > 0:
+            raise ValueError(f"clip_norm must be positive, got {clip_norm}")
+        numbers = np.array(optimizer_of, np.int64)
+        if numbers.shape != (self.c.program.n_blocks,) or not (0 <= numbers.min() and numbers.max() < len(names)):
+            raise ValueError(
+                f"optimizer_of must be {self.c.program.n_blocks} numbers below {len(names)}, got {optimizer_of}"
+            )
+        states = list(states)
+        if len(states) != n_states:
+            raise ValueError(f"{' and '.join(names)} must have {n_states} arrays optimizer.state, got {len(states)}")
         pointers = np.zeros(max(n_states, 1), np.uint64)
         state = <void **> address(pointers, True)
         for i in range(n_states):
             check("optimizer.state", states[i], self.params.dtype, self.params.shape)
             state[i] = address(states[i], True)
-        groups = np.array([(0, group.learning_rate, group.penalty * alpha, group.decay)
+        groups = np.array([(group.learning_rate, group.penalty * alpha, group.decay)
                            for group in self.program.graph.groups], GROUP)
-        self.optimizer.kind = OPTIMIZERS[name]
-        for i, constant in enumerate(constants):
-            self.optimizer.constant[i] = constant
-        self.c.optimizers, self.n_groups = &self.optimizer, len(groups)
-        self.c.groups = <const group_t *> address(groups)
-        self.c.state, self.c.n_states = state, n_states
-        self.bound = (states, pointers, groups)
-        if (name in OPTIMIZERS_BY_BLOCK if by_block is None else by_block) and self.block_gradient == NULL:
-            self.update_whole_blocks()
-
-    def update_whole_blocks(self):
-        """From now on store the gradient of each step, and update whole blocks from it."""
-        tiles = whole_blocks(self.program)
-        self.n_update_tiles = len(tiles)
-        self.update_tiles = <tile_t *> self.keep(tiles)
-        self.update_start = <int64_t *> self.keep(shares_of(tiles, self.n_threads))
-        self.update_squares = <double *> self.keep(np.zeros(len(tiles)))
-        self.block_gradient = self.keep(np.empty_like(self.params))
+        self.c.optimizers = self.optimizers
+        self.c.groups, self.c.optimizer_of = <const group_t *> address(groups), <const int64_t *> address(numbers)
+        self.c.state, self.c.n_states, self.clip_norm = state, n_states, clip_norm
+        self.bound = (states, pointers, groups, structs, numbers)
+        by_block = [names[number] in OPTIMIZERS_BY_BLOCK for number in numbers]
+        if any(by_block) or clip_norm < np.inf:
+            self.divide_updates(by_block)
+        else:
+            self.stored_gradient = NULL
         self.sum_gradients(NULL)
+
+    def divide_updates(self, by_block):
+        """Store the gradient of each step, and divide the updates from it among the threads."""
+        cdef int64_t number, size = 0
+        cdef const optimizer_t *optimizer
+        tiles = with_whole_blocks(self.tile_array, self.program, by_block)
+        for number in range(self.c.program.n_blocks):
+            optimizer = &self.optimizers[self.c.optimizer_of[number]]
+            block = self.program.blocks[number]
+            size = max(size, self.kernels.update_scratch(optimizer, block["rows"], block["cols"]))
+        self.update_scratch_size = (size * self.program.dtype.itemsize + 127) // 64 * 64
+        starts, gradient = shares_of(tiles, self.n_threads), np.empty_like(self.params)
+        scratch = np.empty(self.update_scratch_size * self.n_threads, np.uint8)
+        self.update_tiles, self.update_start = <tile_t *> address(tiles, True), <int64_t *> address(starts, True)
+        self.update_scratch, self.stored_gradient = <char *> address(scratch, True), address(gradient, True)
+        self.bound += (tiles, starts, scratch, gradient)
 
     cdef void sum_gradients(self, void *gradient) noexcept nogil:
         """Have the gradients of the coming batches added to this array of n_params numbers, without updates; NULL: make
         updates again."""
         self.c.adds_gradient = gradient != NULL
-        self.updates_from_gradient = gradient == NULL and self.block_gradient != NULL
-        self.c.gradient = self.block_gradient if gradient == NULL else gradient
-        self.stores_gradient = self.c.gradient != NULL
+        self.c.gradient = self.stored_gradient if gradient == NULL else gradient
 
     # One thread's share of a step
 
@@ -217,12 +241,14 @@ cdef class Plan(Task):
             self.forward_phase(thread)
         elif phase == ROWS:
             self.rows_phase(thread)
-            if thread == self.n_threads - 1:
+            if self.prepares and thread == self.n_threads - 1:
                 self.kernels.prepare_gradients(&self.c)
         elif phase == TILES:
             if self.has_diverged():
                 return False
             self.tiles_phase(thread)
+        elif phase == FINISH:
+            self.finish_phase(thread)
         else:
             self.update_phase(thread)
         return True
@@ -250,20 +276,42 @@ cdef class Plan(Task):
                 self.overflow[thread] = True
 
     cdef void tiles_phase(self, int64_t thread) noexcept nogil:
-        """The gradients of the tiles: the update, or the addition to the stored gradient."""
+        """The gradients of the tiles: the update, or the stored gradient, which is finished unless it is a sum."""
         cdef int64_t i
         cdef void *scratch = self.scratch + thread * self.scratch_size
         for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
-            if self.stores_gradient:
-                self.kernels.store_tile(&self.c, &self.tiles[i], scratch)
+            if self.c.gradient == NULL:
+                self.squares[i] = self.kernels.update_tile(&self.c, &self.tiles[i], scratch)
             else:
-                self.update_squares[i] = self.kernels.update_tile(&self.c, &self.tiles[i], scratch)
+                self.kernels.store_tile(&self.c, &self.tiles[i], scratch)
+        if self.c.gradient != NULL and not self.c.adds_gradient:
+            self.finish_phase(thread)
+
+    cdef void finish_phase(self, int64_t thread) noexcept nogil:
+        """The stored gradient from the sum over the rows to that of the mean loss with the penalty."""
+        cdef int64_t i
+        for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
+            self.squares[i] = self.kernels.finish_tile(&self.c, &self.tiles[i], &self.gradient_squares[i])
 
     cdef void update_phase(self, int64_t thread) noexcept nogil:
-        """The update from the stored gradient."""
+        """The updates from the stored gradient."""
         cdef int64_t i
-        for i in range(self.update_start[thread], self.update_start[thread + 1]):
-            self.update_squares[i] = self.kernels.update_tile_from_gradient(&self.c, &self.update_tiles[i])
+        cdef double factor = self.clip_factor()
+        cdef void *scratch = self.update_scratch + thread * self.update_scratch_size
+        cdef tile_t *tiles = self.tiles if self.stored_gradient == NULL else self.update_tiles
+        cdef int64_t *starts = self.tile_start if self.stored_gradient == NULL else self.update_start
+        for i in range(starts[thread], starts[thread + 1]):
+            self.kernels.update_from_gradient(&self.c, &tiles[i], factor, scratch)
+
+    cdef double clip_factor(self) noexcept nogil:
+        """The factor that brings the norm of the stored gradient to `clip_norm`, if it is larger. Every thread adds up
+        the squares of the tiles in the same order."""
+        cdef double total = 0, norm
+        cdef int64_t i
+        for i in range(self.n_tiles):
+            total += self.gradient_squares[i]
+        norm = sqrt(total)
+        return self.clip_norm / norm if norm > self.clip_norm else 1
 
     cdef bint has_diverged(self) noexcept nogil:
         """Whether a loss and the gradient are not finite. The parameters are then not updated."""
@@ -317,19 +365,18 @@ cdef class Plan(Task):
 
     cdef double penalty(self) noexcept nogil:
         """``alpha / 2 * sum of squared parameters`` before the last update, over all groups; in tile order."""
-        cdef double total = 0, squares
-        cdef int64_t i, group
-        for group in range(self.n_groups):
-            if self.c.groups[group].penalty == 0:
-                continue
-            squares = 0
-            for i in range(self.n_update_tiles):
-                if self.c.program.blocks[self.update_tiles[i].block].group == group:
-                    squares += self.update_squares[i]
-            total += 0.5 * self.c.groups[group].penalty * squares
+        cdef double total = 0
+        cdef int64_t i
+        memset(self.group_squares, 0, self.n_groups * sizeof(double))
+        for i in range(self.n_tiles):
+            self.group_squares[self.tile_group[i]] += self.squares[i]
+        for i in range(self.n_groups):
+            total += 0.5 * self.c.groups[i].penalty * self.group_squares[i]
         return total
 
     cdef void prepare_optimizer(self, double learning_rate, int64_t step) noexcept nogil:
-        """Set the learning rate of step number `step`, counted from 1, and what the optimizer makes of the number."""
-        self.optimizer.learning_rate = learning_rate
-        self.kernels.prepare_optimizer(&self.optimizer, step)
+        """Set the learning rate of step number `step`, counted from 1, and what the optimizers make of the number."""
+        cdef int64_t i
+        for i in range(self.n_optimizers):
+            self.optimizers[i].learning_rate = learning_rate
+            self.kernels.prepare_optimizer(&self.optimizers[i], step)

@@ -29,19 +29,20 @@
     X(exp, 0)
 #define ACTIVATIONS(X) X(identity, 0) ELEMENTWISE_BUT_IDENTITY(X) X(softmax, 0)
 
-/* name, link: the output activation that is part of the loss of the raw output z, family: the macro in losses.h that
- * defines the loss of the raw output */
-#define LOSSES(X)                           \
-    X(squared_error, identity, canonical)   \
-    X(log_loss, softmax, canonical)         \
-    X(binary_log_loss, logistic, canonical) \
-    X(poisson, exp, canonical)
+/* name, link: the output activation that is part of the loss of the raw output, columns of the targets for m outputs,
+ * and the names of the constants, if there are any: fields of the loss's dataclass, in the same order */
+#define LOSSES(X)                   \
+    X(squared_error, identity, m)   \
+    X(log_loss, softmax, m)         \
+    X(binary_log_loss, logistic, m) \
+    X(poisson, exp, m)
 
-/* name, number of state arrays, whether an update needs the gradient of a whole block, and the names of the constants:
- * the fields of the optimizer's dataclass, in the same order */
+/* name, number of state arrays, whether an update is of a whole block (1) or element by element (0), and the names of
+ * the constants: the fields of the optimizer's dataclass, in the same order */
 #define OPTIMIZERS(X)                          \
     X(sgd, 1, 0, momentum, nesterovs_momentum) \
-    X(adam, 2, 0, beta_1, beta_2, epsilon)
+    X(adam, 2, 0, beta_1, beta_2, epsilon)     \
+    X(muon, 1, 1, momentum, nesterovs_momentum, n_iterations)
 #define MAX_STATES 4
 #define MAX_CONSTANTS 8
 
@@ -97,7 +98,6 @@ typedef struct {
 
 /* Parameters with the same update. */
 typedef struct {
-    int64_t optimizer;    /* index among the plan's optimizers */
     double learning_rate; /* factor of the learning rate */
     double penalty;       /* alpha of the L2 penalty: g = (dW + alpha W) / weight_sum */
     double decay;         /* decoupled weight decay: w -= learning_rate decay w (Loshchilov and Hutter, 2019) */
@@ -126,10 +126,10 @@ typedef struct {
 } data_t;
 
 typedef struct {
-    int64_t kind;         /* LOSS_... */
-    int64_t is_raw;       /* whether the output node is the raw output, and the link is part of the loss */
-    int64_t target_width; /* columns of the targets, which may differ from the width of the output */
-    double constant[MAX_CONSTANTS];
+    int64_t kind;                   /* LOSS_... */
+    int64_t is_raw;                 /* whether the output node is the raw output, and the link is part of the loss */
+    int64_t target_width;           /* columns of the targets, which may differ from the width of the output */
+    double constant[MAX_CONSTANTS]; /* in the order of LOSSES */
 } loss_t;
 
 /* An optimizer. Losses and optimizers with more constants need a larger MAX_CONSTANTS. */
@@ -190,9 +190,10 @@ typedef struct {
     /* the step */
     const group_t *groups;
     const optimizer_t *optimizers;
-    void *const *state; /* state arrays of the optimizer, each laid out as params */
+    const int64_t *optimizer_of; /* (n_blocks,) index of each block's optimizer */
+    void *const *state;          /* state arrays of the optimizers, each laid out as params */
     int64_t n_states;
-    void *gradient;        /* OUT flat gradient, if it is stored */
+    void *gradient;        /* OUT flat gradient, if it is stored; else NULL */
     int64_t adds_gradient; /* whether gradients are added to it */
     /* Small networks: the batch is divided into n_slots parts of slot_rows rows, and the thread that has the rows of a
      * part stores the gradient of the part. n_slots is 0 for all other networks. */
@@ -265,7 +266,8 @@ typedef struct {
     void (*prepare_gradients)(const plan_t *);
     double (*update_tile)(const plan_t *, const tile_t *, void *scratch);
     void (*store_tile)(const plan_t *, const tile_t *, void *scratch);
-    double (*update_tile_from_gradient)(const plan_t *, const tile_t *);
+    double (*finish_tile)(const plan_t *, const tile_t *, double *gradient_squares);
+    void (*update_from_gradient)(const plan_t *, const tile_t *, double factor, void *scratch);
     void (*refresh_mirrors)(const plan_t *);
     int (*output_gradient_is_finite)(const plan_t *);
     void (*output_loss)(const plan_t *);
@@ -281,13 +283,13 @@ typedef struct {
     void (*activation_backward)(int activation, const void *z, const void *a, void *delta, int64_t rows, int64_t m);
     void (*activation_backward_tangent)(int activation, const void *z, const void *a, const void *dz, const void *da,
                                         const void *dA, void *tangent, int64_t rows, int64_t m);
-    void (*loss_on_raw)(const loss_t *, const void *y, const void *z, double *row_loss, void *delta, int64_t rows,
-                        int64_t m);
-    void (*loss_rows)(int loss, const void *y, const void *a, double *row_loss, int64_t rows, int64_t m);
-    void (*loss_gradient)(int loss, const void *y, const void *a, void *dA, int64_t rows, int64_t m);
-    void (*loss_curvature)(int loss, const void *y, const void *a, void *d2A, int64_t rows, int64_t m);
+    void (*loss)(const loss_t *, const void *y, const void *z, double *row_loss, void *delta, int64_t rows, int64_t m);
+    void (*loss_tangent)(const loss_t *, const void *y, const void *z, const void *dz, void *tangent, void *scratch,
+                         int64_t rows, int64_t m);
     void (*prepare_optimizer)(optimizer_t *, int64_t step);
-    void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t n);
+    int64_t (*update_scratch)(const optimizer_t *, int64_t rows, int64_t cols);
+    void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t rows, int64_t cols,
+                         void *scratch);
     int (*all_finite)(const void *x, int64_t n);
 } kernels_t;
 
@@ -297,6 +299,8 @@ extern const char *const fastbp_activation_names[];
 extern const int fastbp_activation_needs_z[];
 extern const char *const fastbp_loss_names[];
 extern const int fastbp_loss_links[];
+extern const char *const fastbp_loss_constants[];
+int64_t fastbp_loss_target_width(int loss, int64_t m); /* columns of the targets of a loss of m outputs */
 extern const char *const fastbp_optimizer_names[];
 extern const int fastbp_optimizer_states[], fastbp_optimizer_by_block[];
 extern const char *const fastbp_optimizer_constants[];

@@ -15,8 +15,11 @@
  * For a small network and a larger batch, the batch is divided into a fixed number of slots. Phase 1 stores the
  * gradient of each slot, and phase 2 adds them in order: see slot_gradient.
  *
+ * If an optimizer updates whole blocks, or the norm of the gradient is limited, phase 2 stores the gradient
+ * (store_tile, finish_tile), and a third phase makes the updates (update_from_gradient).
+ *
  * A batch whose step would take so long that signals wait is divided into slices. Their gradients are added
- * (store_tile), and one update from the sum follows (update_tile_from_gradient).
+ * (store_tile), and one update from the sum follows (finish_tile, update_from_gradient).
  *
  * All products with W precede all updates, so the result is that of the usual order. Only one tile of the gradient per
  * thread exists at a time, in a scratch array that fits into the caches.
@@ -111,15 +114,38 @@ static void weigh_rows(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi, real *g) {
     }
 }
 
+/* The backward pass of operations [begin, end), last to first, for rows [lo, hi). The gradients of their blocks are
+ * added to the flat `gradient`, unless that is NULL. With `tangents`, the tangents of all these gradients are computed
+ * too, and `gradient` gets those of the blocks. */
+INLINE void backward_operations(const plan_t *p, int64_t begin, int64_t end, ptrdiff_t lo, ptrdiff_t hi, real *gradient,
+                                int tangents) {
+    for (int64_t i = end; i-- > begin;) {
+        const operation_t *op = &p->program.operations[i];
+        const kind_t *kind = kind_of(op);
+        if (op->output == p->program.raw_output) {
+            weigh_rows(p, lo, hi, grad_of(p, op->output, lo));
+            if (tangents)
+                weigh_rows(p, lo, hi, grad_tangent_of(p, op->output, lo));
+        }
+        for (int64_t k = 0; gradient && k < op->n_blocks; k++) {
+            const tile_t whole = whole_block(p, op->first_block + k);
+            real *g = gradient + blocks_of(p, op)[k].offset;
+            if (tangents)
+                kind->gradient_tangent(p, op, &whole, lo, hi, g);
+            else
+                kind->gradient(p, op, &whole, lo, hi, g, NULL, 1);
+        }
+        if (tangents)
+            kind->backward_tangent(p, op, lo, hi);
+        if (kind->backward)
+            kind->backward(p, op, lo, hi);
+    }
+}
+
 static void backward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
     if (p->loss.kind != LOSS_GIVEN)
         loss_block(p, lo, hi);
-    for (const operation_t *op = p->program.operations + p->program.n_operations; op-- > p->program.operations;) {
-        if (op->output == p->program.raw_output)
-            weigh_rows(p, lo, hi, grad_of(p, op->output, lo));
-        if (kind_of(op)->backward)
-            kind_of(op)->backward(p, op, lo, hi);
-    }
+    backward_operations(p, 0, p->program.n_operations, lo, hi, NULL, 0);
 }
 
 static void forward_rows(const plan_t *p, int64_t lo, int64_t hi) {
@@ -194,12 +220,11 @@ INLINE void tile_gradient(const plan_t *p, const block_t *block, const tile_t *t
         kind_of(op)->gradient(p, op, tile, 0, p->n, g, g + n, 0);
 }
 
-/* Update n parameters at `place` by their summed gradient g. Returns the sum of squares of the parameters before the
- * update; 0 without a penalty. */
-static double update_run(const plan_t *p, const group_t *group, int64_t place, real *g, ptrdiff_t n) {
-    const optimizer_t *optimizer = &p->optimizers[group->optimizer];
+/* g = (g + alpha w) / S: from the summed gradient of n parameters at `place` to that of the mean loss with the penalty.
+ * Returns the sum of squares of the parameters; 0 without a penalty. */
+INLINE double finish_gradient(const plan_t *p, const group_t *group, int64_t place, real *g, ptrdiff_t n) {
     const real scale = (real)(1 / p->weight_sum), alpha = (real)group->penalty;
-    real *w = (real *)p->params + place, *state[MAX_STATES];
+    const real *w = (const real *)p->params + place;
     vec squares = {0};
     if (alpha != 0) {
         FOR_VECTORS(n, {
@@ -210,58 +235,112 @@ static double update_run(const plan_t *p, const group_t *group, int64_t place, r
     } else {
         FOR_VECTORS(n, { STORE(g, LOAD(g) * scale); });
     }
-    if (group->decay != 0) {
-        const real keep = (real)(1 - optimizer->learning_rate * group->learning_rate * group->decay);
-        FOR_VECTORS(n, { STORE(w, LOAD(w) * keep); });
-    }
-    for (int64_t i = 0; i < p->n_states; i++)
-        state[i] = (real *)p->state[i] + place;
-    apply_update(optimizer, group->learning_rate, g, w, state, n);
     return (double)sum_lanes(squares);
 }
 
-/* Update the parameters of a tile and their transposed copy by the gradient g, whose rows are g_row apart. Returns the
- * sum of squares of the parameters before the update, for the penalty in the loss; 0 without a penalty. */
-INLINE double update_parameters(const plan_t *p, const block_t *block, const tile_t *tile, real *g, ptrdiff_t g_row) {
+/* Update (rows, cols) contiguous parameters of a block at `place` by their finished gradient g. */
+INLINE void update_run(const plan_t *p, const block_t *block, int64_t number, int64_t place, const real *g,
+                       ptrdiff_t rows, ptrdiff_t cols, real *scratch) {
     const group_t *group = &p->groups[block->group];
+    const optimizer_t *optimizer = &p->optimizers[p->optimizer_of[number]];
+    real *w = (real *)p->params + place;
+    if (group->decay != 0) {
+        const real keep = (real)(1 - optimizer->learning_rate * group->learning_rate * group->decay);
+        FOR_VECTORS(rows * cols, { STORE(w, LOAD(w) * keep); });
+    }
+    apply_update(optimizer, group->learning_rate, g, w, p->state, place, rows, cols, scratch);
+}
+
+/* Update the parameters of a tile by their summed gradient g, whose rows are contiguous. Returns the sum of squares of
+ * the parameters before the update; 0 without a penalty. */
+INLINE double finish_and_update(const plan_t *p, const block_t *block, const tile_t *tile, int64_t place, real *g,
+                                ptrdiff_t rows, ptrdiff_t cols) {
+    const double squares = finish_gradient(p, &p->groups[block->group], place, g, rows * cols);
+    update_run(p, block, tile->block, place, g, rows, cols, NULL);
+    return squares;
+}
+/* The same for a tile that has parts of rows, which are not contiguous in the parameters */
+static __attribute__((noinline)) double finish_and_update_rows(const plan_t *p, const block_t *block,
+                                                               const tile_t *tile, int64_t place, real *g,
+                                                               ptrdiff_t rows, ptrdiff_t cols) {
+    double squares = 0;
+    for (ptrdiff_t r = 0; r < rows; r++, place += block->cols, g += cols)
+        squares += finish_and_update(p, block, tile, place, g, 1, cols);
+    return squares;
+}
+
+/* The copy of the transposed parameters of a tile */
+INLINE void refresh_mirror(const plan_t *p, const block_t *block, const tile_t *tile) {
+    if (block->mirror >= 0)
+        transpose((real *)p->params + place_of(block, tile), block->cols, (ptrdiff_t)(tile->row_end - tile->row_begin),
+                  (ptrdiff_t)(tile->col_end - tile->col_begin),
+                  (real *)p->mirrors + block->mirror + tile->col_begin * block->rows + tile->row_begin, block->rows);
+}
+
+/* Update a tile by the gradient of the batch. The scratch has twice the size of the tile. Returns the sum of squares of
+ * the parameters before the update, for the penalty in the loss; 0 without a penalty. */
+static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
+    const block_t *block = &p->program.blocks[tile->block];
     const ptrdiff_t rows = (ptrdiff_t)(tile->row_end - tile->row_begin),
                     cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
     const int64_t place = place_of(block, tile);
-    double sum_of_squares = 0;
-    if (cols == block->cols) /* the parameters of the tile are contiguous */
-        sum_of_squares = update_run(p, group, place, g, rows * cols);
-    else
-        for (ptrdiff_t r = 0; r < rows; r++)
-            sum_of_squares += update_run(p, group, place + r * block->cols, g + r * g_row, cols);
-    if (block->mirror >= 0)
-        transpose((real *)p->params + place, block->cols, rows, cols,
-                  (real *)p->mirrors + block->mirror + tile->col_begin * block->rows + tile->row_begin, block->rows);
-    return sum_of_squares;
+    tile_gradient(p, block, tile, scratch);
+    const double squares = cols == block->cols ? finish_and_update(p, block, tile, place, scratch, rows, cols)
+                                               : finish_and_update_rows(p, block, tile, place, scratch, rows, cols);
+    refresh_mirror(p, block, tile);
+    return squares;
 }
 
-/* Update a tile by the gradient of the batch. The scratch has twice the size of the tile. Returns the value of
- * update_parameters. */
-static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
-    const block_t *block = &p->program.blocks[tile->block];
-    tile_gradient(p, block, tile, scratch);
-    return update_parameters(p, block, tile, scratch, tile->col_end - tile->col_begin);
+/* The stored gradient. These functions are for whole rows as well as for parts of rows: runs of contiguous parameters
+ * are as long as possible. */
+
+/* Parameters of a tile that are contiguous: all, or one row */
+INLINE ptrdiff_t run_rows(const block_t *block, const tile_t *tile) {
+    return tile->col_end - tile->col_begin == block->cols ? (ptrdiff_t)(tile->row_end - tile->row_begin) : 1;
 }
 
 /* Write the gradient of a tile to the stored gradient, or add it. */
 static void store_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     const block_t *block = &p->program.blocks[tile->block];
-    const ptrdiff_t cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
+    const ptrdiff_t rows = run_rows(block, tile), n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
     const real *g = scratch;
     real *to = (real *)p->gradient + place_of(block, tile);
     tile_gradient(p, block, tile, scratch);
-    for (int64_t r = tile->row_begin; r < tile->row_end; r++, g += cols, to += block->cols)
-        copy_or_add(g, to, (int)p->adds_gradient, cols);
+    for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, g += n, to += block->cols)
+        copy_or_add(g, to, (int)p->adds_gradient, n);
 }
 
-/* Update a tile by the stored gradient, which is overwritten. Returns the value of update_parameters. */
-static double update_tile_from_gradient(const plan_t *p, const tile_t *tile) {
+/* Finish a tile of the stored gradient. Returns the sum of squares of its parameters, as update_tile does;
+ * gradient_squares: OUT that of its gradient. */
+static double finish_tile(const plan_t *p, const tile_t *tile, double *gradient_squares) {
     const block_t *block = &p->program.blocks[tile->block];
-    return update_parameters(p, block, tile, (real *)p->gradient + place_of(block, tile), block->cols);
+    const ptrdiff_t rows = run_rows(block, tile), n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
+    int64_t place = place_of(block, tile);
+    double squares = 0;
+    *gradient_squares = 0;
+    for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, place += block->cols) {
+        real *g = (real *)p->gradient + place;
+        vec total = {0};
+        squares += finish_gradient(p, &p->groups[block->group], place, g, n);
+        FOR_VECTORS(n, { total += LOAD(g) * LOAD(g); });
+        *gradient_squares += (double)sum_lanes(total);
+    }
+    return squares;
+}
+
+/* Update a tile by the stored gradient, which was finished, times a factor. The tile is the whole block if its
+ * optimizer demands that, which then has the scratch. */
+static void update_from_gradient(const plan_t *p, const tile_t *tile, double factor, void *scratch) {
+    const block_t *block = &p->program.blocks[tile->block];
+    const ptrdiff_t rows = run_rows(block, tile), cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
+    int64_t place = place_of(block, tile);
+    for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, place += block->cols) {
+        real *g = (real *)p->gradient + place;
+        if (factor != 1)
+            FOR_VECTORS(rows * cols, { STORE(g, LOAD(g) * (real)factor); });
+        update_run(p, block, tile->block, place, g, rows, cols, scratch);
+    }
+    refresh_mirror(p, block, tile);
 }
 
 /* Copy all matrices to the mirrors, transposed. */

@@ -12,8 +12,19 @@ const char fastbp_version[] = FASTBP_VERSION;
 const char *const fastbp_activation_names[] = {ACTIVATIONS(NAME) NULL};
 const int fastbp_activation_needs_z[] = {ACTIVATIONS(FACT)};
 const char *const fastbp_loss_names[] = {LOSSES(NAME) NULL};
-#define LINK(name, link, family) ACT_##link,
+#define LINK(name, link, ...) ACT_##link,
 const int fastbp_loss_links[] = {LOSSES(LINK)};
+#define LOSS_CONSTANTS(name, link, targets, ...) #__VA_ARGS__,
+const char *const fastbp_loss_constants[] = {LOSSES(LOSS_CONSTANTS)};
+int64_t fastbp_loss_target_width(int loss, int64_t m) {
+    switch (loss) {
+#define TARGETS(name, link, targets, ...) \
+    case LOSS_##name: return targets;
+        LOSSES(TARGETS)
+#undef TARGETS
+    }
+    return m;
+}
 const char *const fastbp_optimizer_names[] = {OPTIMIZERS(NAME) NULL};
 const int fastbp_optimizer_states[] = {OPTIMIZERS(FACT)};
 #define BY_BLOCK(name, n_states, by_block, ...) by_block,

@@ -8,7 +8,7 @@ from libc.string cimport memset
 
 from fastbp.kernels.data cimport address
 from fastbp.kernels.patience cimport Patience
-from fastbp.kernels.plan cimport END_OF_STEP, FORWARD, ROWS, UPDATE, Plan
+from fastbp.kernels.plan cimport END_OF_STEP, FINISH, FORWARD, ROWS, UPDATE, Plan
 from fastbp.kernels.processor cimport flush_denormals, now, restore_denormals
 from fastbp.kernels.shuffling cimport bit_generator, bitgen_t, shuffle_rows
 from fastbp.kernels.team cimport Team
@@ -111,7 +111,11 @@ cdef class TrainingLoop:
         if self.plan.loss_function is not None:
             self.team.run(self.plan, FORWARD, ROWS)
             self.call_loss()
-        return self.team.run(self.plan, ROWS, END_OF_STEP if self.plan.updates_from_gradient else UPDATE)
+        if not self.team.run(self.plan, ROWS, FINISH):
+            return False
+        if self.plan.c.gradient != NULL and not self.plan.c.adds_gradient:
+            self.team.run(self.plan, UPDATE, END_OF_STEP)
+        return True
 
     cdef int call_loss(self) except -1 nogil:
         """Call the user's loss, in the floating-point mode that Python expects."""
@@ -150,7 +154,7 @@ cdef class TrainingLoop:
                 start += self.plan.capacity
             self.plan.c.weight_sum = weight_sum
             if is_whole:
-                self.team.run(self.plan, UPDATE, END_OF_STEP)
+                self.team.run(self.plan, FINISH, END_OF_STEP)
         finally:
             self.plan.sum_gradients(NULL)
         return is_whole
@@ -239,17 +243,17 @@ cdef class TrainingLoop:
             return np.inf
         return total
 
-    def set_optimizer(self, name, constants, states, int64_t n_steps, double alpha, by_block=None):
+    def set_optimizer(self, optimizers, optimizer_of, states, int64_t n_steps, double alpha, double clip_norm=np.inf):
         """Choose what makes the updates of the coming calls of `train`.
 
         Parameters
         ----------
-        name, constants, states, alpha, by_block
+        optimizers, optimizer_of, states, alpha, clip_norm
             As for `Plan.bind_optimizer`.
         n_steps : int
             Steps taken before; the attribute `n_steps` counts on.
         """
-        self.plan.bind_optimizer(name, constants, states, alpha, by_block)
+        self.plan.bind_optimizer(optimizers, optimizer_of, states, alpha, clip_norm)
         self.n_steps = n_steps
 
     def train(self, rows, random_state, double loss_scale, const double[::1] rates, double[::1] losses,

@@ -27,7 +27,8 @@ class OptimizerState:
     n_steps : int
         Steps taken.
     state : list of ndarray of shape (n_params,)
-        sgd: the velocity. adam: the averages of the gradient and of its square. Laid out as the parameters.
+        sgd: the velocity. adam: the averages of the gradient and of its square. muon: the average of the gradient, and
+        that of its square for the parameters that adam updates. Laid out as the parameters.
     """
 
     def __init__(self, optimizer, n_params, dtype, learning_rate=0.001):
@@ -41,11 +42,6 @@ class OptimizerState:
         """str: of the optimizer."""
         return self.optimizer.name
 
-    @property
-    def constants(self):
-        """tuple of float: of the optimizer, as the kernels take them."""
-        return self.optimizer.constants
-
     def attach(self, loop, alpha):
         """Have the updates of a training loop made by this optimizer.
 
@@ -56,7 +52,8 @@ class OptimizerState:
         alpha : float
             L2 penalty.
         """
-        loop.set_optimizer(self.name, self.constants, self.state, self.n_steps, alpha)
+        optimizer, graph = self.optimizer, loop.plan.program.graph
+        loop.set_optimizer(optimizer.updates, optimizer.update_of(graph), self.state, self.n_steps, alpha)
 
     def copy(self):
         """The same with copies of the arrays."""

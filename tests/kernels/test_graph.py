@@ -225,6 +225,28 @@ def test_an_operation_that_does_not_fit_its_kind(kind, width, settings):
     assert (builder.widths, builder.operations, builder.blocks) == ([4], [], [])
 
 
+@pytest.mark.parametrize(
+    ("kind", "blocks", "owner"),
+    [
+        ("scale", [("b", (4,), Group())], "dense"),
+        ("scale", [("W", (4,), Group())], "dense"),
+        ("dense", [("V", (4, 4), Group()), ("V", (4,), Group())], "dense"),
+        ("dense", [("s", (4, 4), Group())], "scale"),
+    ],
+)
+def test_names_of_blocks_that_are_taken(kind, blocks, owner):
+    builder = GraphBuilder(4)
+    builder.emit("dense", 0, 4, blocks=[("W", (4, 4), Group()), ("b", (4,), Group())])
+    builder.emit("scale", 1, 4, blocks=[("s", (4,), Group())])
+    before = list(builder.blocks)
+    message = f"an operation '{kind}' of None has a block '{blocks[0][0]}', but an operation '{owner}' has a block of"
+    with pytest.raises(ValueError, match=message):
+        builder.emit(kind, 2, 4, blocks=blocks)
+    assert builder.blocks == before
+    builder.emit("dense", 2, 4, blocks=[("W", (4, 4), Group())])
+    assert [name for name, *_ in builder.blocks] == ["W_1", "b_1", "s_1", "W_2"]
+
+
 def test_a_rule_for_every_kind():
     assert set(FITS) == set(KINDS) - {"dense_sparse"}  # which a program puts in the place of dense
     with pytest.raises(ValueError, match="kind must be one of dense, activation, add, scale; got 'dense_sparse'"):

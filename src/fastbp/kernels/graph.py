@@ -281,6 +281,7 @@ class GraphBuilder:
         self.operations = []
         self.blocks = []  # (name, operation, shape, group)
         self.counts = Counter()  # of the operations of each kind that own blocks
+        self.kind_of_name = {}  # the kind whose operations have blocks of this name
         self.groups = {}
 
     def emit(self, kind, input, width, *, input2=-1, blocks=(), argument=0, layer=None):
@@ -311,7 +312,7 @@ class GraphBuilder:
         Raises
         ------
         ValueError
-            If nodes, widths, blocks or the argument do not fit the kind.
+            If nodes, widths, blocks or the argument do not fit the kind, or if the name of a block is taken.
         """
         if kind not in FITS:
             raise ValueError(f"kind must be one of {', '.join(FITS)}; got {kind!r}")
@@ -328,15 +329,28 @@ class GraphBuilder:
                 f"an operation {kind!r} of {layer} needs this: {FITS[kind].__doc__} Got inputs of width {inputs}, an "
                 f"output of width {width}, blocks of shape {shapes} and the argument {argument}"
             )
+        self.check_names(kind, [name for name, _, _ in blocks], layer)
         output = len(self.widths)
         self.widths.append(int(width))
         first = len(self.blocks)
         self.counts[kind] += 1
         for name, shape, group in blocks:
             number = self.groups.setdefault(group, len(self.groups))
+            self.kind_of_name[name] = kind
             self.blocks.append((f"{name}_{self.counts[kind]}", len(self.operations), shape, number))
         self.operations.append(Operation(kind, input, output, input2, first, len(blocks), argument, layer))
         return output
+
+    def check_names(self, kind, names, layer):
+        """ValueError unless the blocks of an operation differ in their names, and no other kind has such names: blocks
+        are numbered for each kind, and could otherwise have the same name and number."""
+        for i, name in enumerate(names):
+            owner = self.kind_of_name.get(name, kind)
+            if owner != kind or name in names[:i]:
+                raise ValueError(
+                    f"an operation {kind!r} of {layer} has a block {name!r}, but an operation {owner!r} has a block of "
+                    "this name already; use another name"
+                )
 
     def finish(self):
         """The graph, with a place in the flat vector for every block.

@@ -47,7 +47,8 @@
 #define MAX_CONSTANTS 8
 
 /* name, whether the gradient of its blocks can be computed for a part of the rows, whether the output may overwrite the
- * input */
+ * input (not for a kind with blocks: their gradient is computed after the backward pass, which overwrites that of the
+ * output then) */
 #define KINDS(X)          \
     X(dense, 1, 0)        \
     X(dense_sparse, 0, 0) \

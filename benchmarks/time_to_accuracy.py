@@ -22,6 +22,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+
 from machine import machine_facts, remove_handicaps
 from real_data import NAMES, load
 

@@ -176,7 +176,7 @@ def muon_update(g, w, state, t, *, learning_rate, momentum=0.95, nesterov=True, 
     m = momentum * state[0] + (1 - momentum) * g
     look = momentum * m + (1 - momentum) * g if nesterov else m
     U, s, Vt = np.linalg.svd(look, full_matrices=False)
-    s = s / (np.linalg.norm(look) + 1e-7)
+    s = s / max(np.linalg.norm(look), np.finfo(float).tiny)
     for _ in range(n_iterations):
         s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
     return w - learning_rate * 0.2 * np.sqrt(max(w.shape)) * (U * s) @ Vt, [m]

@@ -121,7 +121,7 @@ class Network(BaseNetwork):
         if initializer is not None:
             self.initialize(random_state, initializer)
 
-    def training_loop(self, data, batch_size, indexed=False, n_threads=None, team=None):
+    def training_loop(self, data, batch_size, indexed=False, n_threads=None, team=None, update_flops=0.0):
         """The training loop of the network on a data set, which also gives the full-batch gradient.
 
         Parameters
@@ -135,13 +135,16 @@ class Network(BaseNetwork):
             At most so many threads; None for the network's `n_threads`.
         team : Team or None
             A running team, to be used where the work is worth more than one thread. None: one of its own.
+        update_flops : float
+            Operations of the updates of a step, beyond some for each parameter.
 
         Returns
         -------
         TrainingLoop
         """
-        n_threads = threads_for(self.flops(batch_size), n_threads or self.n_threads)
-        n_threads = min(n_threads, -(-batch_size // ROWS_PER_THREAD))
+        n_threads = threads_for(self.flops(batch_size) + update_flops, n_threads or self.n_threads)
+        if not update_flops:
+            n_threads = min(n_threads, -(-batch_size // ROWS_PER_THREAD))
         if n_threads == 1:
             team = None
         elif team is not None:

@@ -66,6 +66,19 @@ class Optimizer(Parametrized):
         """
         return [0] * len(graph.blocks)
 
+    def update_flops(self, graph) -> float:
+        """Floating-point operations of the updates of a step, beyond some for each parameter.
+
+        Parameters
+        ----------
+        graph : Graph
+
+        Returns
+        -------
+        float
+        """
+        return 0.0
+
     @property
     def n_states(self) -> int:
         """int: arrays of the size of the parameters that a run keeps."""
@@ -214,6 +227,20 @@ class Muon(Optimizer):
         """
         hidden = [W for W, _ in graph.dense_blocks][:-1]
         return [0 if block in hidden else 1 for block in graph.blocks]
+
+    def update_flops(self, graph) -> float:
+        """Of the iterations: with k the smaller of rows and columns, ``4 rows cols k + 2 k**3`` each.
+
+        Parameters
+        ----------
+        graph : Graph
+
+        Returns
+        -------
+        float
+        """
+        shapes = [sorted(W.shape) for W, _ in graph.dense_blocks[:-1]]
+        return float(self.n_iterations * sum(4 * m * k * k + 2 * k**3 for k, m in shapes))
 
 
 #: name -> class of every optimizer

@@ -156,6 +156,21 @@ def test_steps_of_muon_are_almost_orthogonal(dtype):
     assert values.max() < 1.22
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e12, "largest"])
+@both_dtypes
+def test_steps_of_muon_do_not_depend_on_the_scale_of_the_gradient(dtype, scale):
+    g = np.random.default_rng(0).normal(size=(7, 9)).astype(dtype)
+    if scale == "largest":  # whose square is infinite
+        scale = 1e20 if dtype == np.float32 else 1e160
+    steps = []
+    for factor in (1, dtype(scale)):
+        w, state = np.zeros_like(g), np.zeros_like(g)
+        optimizer_update("muon", g * factor, w, [state], learning_rate=1.0, constants=CONSTANTS["muon"])
+        steps.append(w)
+    # the scaled gradient is rounded, which 15 products pass on
+    assert_allclose(steps[1], steps[0], rtol=0, atol=3000 * np.finfo(dtype).eps)
+
+
 @both_dtypes
 def test_muon_of_a_gradient_of_zeros(dtype):
     g = np.zeros((4, 6), dtype)

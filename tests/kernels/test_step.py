@@ -392,12 +392,10 @@ def trained_with(solver, dtype, n_threads, monkeypatch, *, clip_norm=np.inf, sli
 @both_dtypes
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("optimizer", [SGD(), Adam()], ids=["sgd", "adam"])
-@pytest.mark.parametrize("sliced", [False, True])
-def test_updates_from_a_stored_gradient_are_those_by_tile(sliced, optimizer, n_threads, dtype, monkeypatch):
+def test_updates_from_a_stored_gradient_are_those_by_tile(optimizer, n_threads, dtype, monkeypatch):
     # a limit that no gradient reaches: the gradient is stored, and not changed
     by_tile, stored = (
-        trained_with(optimizer, dtype, n_threads, monkeypatch, clip_norm=limit, sliced=sliced)
-        for limit in (np.inf, 1e30)
+        trained_with(optimizer, dtype, n_threads, monkeypatch, clip_norm=limit) for limit in (np.inf, 1e30)
     )
     for array, expected in zip(stored, by_tile, strict=True):
         assert_array_equal(array, expected)
@@ -413,6 +411,73 @@ def test_updates_from_a_stored_gradient_do_not_depend_on_the_threads(solver, sli
     for other in others:
         for array, expected in zip(other, one, strict=True):
             assert_array_equal(array, expected)
+
+
+@both_dtypes
+@pytest.mark.parametrize("solver", [SGD(), Muon()], ids=["sgd", "muon"])
+def test_clipping_and_muon_with_slots_do_not_depend_on_the_threads(solver, dtype, monkeypatch):
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    rng = np.random.RandomState(0)
+    X, Y = rng.normal(size=(200, 20)).astype(dtype), rng.normal(size=(200, 2)).astype(dtype)
+
+    def trained(n_threads):
+        network = Network([20, 30, 10, 2], "tanh", dtype=dtype, random_state=0, n_threads=n_threads, alpha=0.5)
+        state = OptimizerState(solver, network.n_params, network.dtype)
+        loop = network.training_loop(make_data(X, Y, None, 2, network.dtype), 200)
+        assert loop.plan.n_slots > 0
+        loop.set_optimizer(solver.updates, solver.update_of(network.graph), state.state, 0, 0.5, 0.1)
+        loop.train(None, None, 1.0, np.full(3, 1e-2), np.empty(3))
+        return network.params
+
+    for n_threads in (2, 3):
+        assert_array_equal(trained(n_threads), trained(1))
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e20), (np.float64, 1e160)], ids=["float32", "float64"])
+def test_a_gradient_whose_square_overflows_is_clipped(dtype, size):
+    network = Network([2, 1], dtype=dtype, random_state=0)
+    before = network.params.copy()
+    X, Y = np.array([[1.0, 2.0]], dtype), np.array([[size]], dtype)
+    loop = network.training_loop(make_data(X, Y, None, 1, network.dtype), 1)
+    solver = SGD(momentum=0.0)
+    state = OptimizerState(solver, network.n_params, network.dtype)
+    loop.set_optimizer(solver.updates, solver.update_of(network.graph), state.state, 0, 0.0, 1.0)
+    with np.errstate(over="ignore"):
+        loop.train(None, None, 1.0, np.array([0.5]), np.empty(1))
+    # the gradient is -size (1, 2, 1), of norm sqrt(6) size
+    assert_allclose(network.params - before, 0.5 * np.array([1, 2, 1]) / np.sqrt(6), rtol=1e-5)
+
+
+def test_an_optimizer_that_is_refused_leaves_the_one_before():
+    X, Y, _, network = problem("identity")
+    twin = network.copy()
+    for net, is_disturbed in ((network, True), (twin, False)):
+        loop = net.training_loop(make_data(X, Y, None, 3, net.dtype), 7)
+        state = OptimizerState(Adam(), net.n_params, net.dtype)
+        state.attach(loop, ALPHA)
+        if is_disturbed:
+            velocity, refused = [np.zeros_like(net.params)], []
+            for arguments in (
+                (SGD().updates, [0] * 6, [], 0, 0.0),
+                (SGD().updates, [1] * 6, velocity, 0, 0.0),
+                (SGD().updates, [0] * 6, velocity, 0, 0.0, -1.0),
+                ([("newton", ())], [0] * 6, velocity, 0, 0.0),
+                (Muon().updates, [0] * 6, velocity, 0, 0.0),
+            ):
+                with pytest.raises(ValueError, match=r"optimizer|clip_norm"):
+                    loop.set_optimizer(*arguments)
+                refused.append([np.full((1, 11), 3.0) for _ in range(20)])  # takes the place of what was freed
+        loop.train(None, None, 1.0, RATES, np.empty(4))
+        if is_disturbed:
+            assert all((array == 3).all() for arrays in refused for array in arrays)
+    assert_array_equal(network.params, twin.params)
+
+
+def test_an_indexed_loop_has_no_gradient_of_all_rows():
+    X, Y, _, network = problem("identity")
+    loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7, indexed=True)
+    with pytest.raises(ValueError, match="takes the rows as they stand"):
+        loop.loss_and_gradient(np.empty_like(network.params))
 
 
 @pytest.mark.parametrize("sliced", [False, True])

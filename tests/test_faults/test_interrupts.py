@@ -25,7 +25,7 @@ from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.data import make_data
 from fastbp.kernels.interrupts import check_signals, is_interruption
 from fastbp.kernels.training import COMPLETED, DIVERGED
-from fastbp.optimizers import OPTIMIZERS, SGD, Adam
+from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Muon
 from fastbp.training import OptimizerState
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -294,6 +294,20 @@ def test_checks_are_frequent_in_steps_and_rows(monkeypatch):
 
     assert n_checks(shuffle, monkeypatch) == 1
     assert data.n_rows == n
+
+
+def test_checks_are_frequent_in_updates_of_whole_blocks(monkeypatch):
+    # 0.5e9 operations for the update of W_2 in each step; hardly any for the rows
+    network = Network([4, 256, 256, 1], dtype=np.float32, random_state=0)
+    data = make_data(np.ones((10, 4), np.float32), np.ones((10, 1), np.float32), None, 1, network.dtype)
+
+    def train(solver):
+        loop = network.training_loop(data, 1, update_flops=solver.update_flops(network.graph))
+        OptimizerState(solver, network.n_params, network.dtype).attach(loop, 0.0)
+        loop.train(None, None, 1.0, np.full(1, 1e-3), np.empty(1))
+
+    assert n_checks(lambda: train(Muon()), monkeypatch) == 10
+    assert n_checks(lambda: train(SGD()), monkeypatch) == 0
 
 
 def test_shuffles_of_many_rows_are_numpys():

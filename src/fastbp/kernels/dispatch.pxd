@@ -148,6 +148,7 @@ cdef extern from "program.h" nogil:
         int64_t (*update_scratch)(const optimizer_t *, int64_t rows, int64_t cols) noexcept nogil
         void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t rows,
                              int64_t cols, void *scratch) noexcept nogil
+        double (*norm)(const void *x, int64_t n) noexcept nogil
         int (*all_finite)(const void *x, int64_t n) noexcept nogil
 
 

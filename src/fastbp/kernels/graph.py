@@ -333,7 +333,7 @@ class GraphBuilder:
         output = len(self.widths)
         self.widths.append(int(width))
         first = len(self.blocks)
-        self.counts[kind] += 1
+        self.counts[kind] += bool(blocks)
         for name, shape, group in blocks:
             number = self.groups.setdefault(group, len(self.groups))
             self.kind_of_name[name] = kind

@@ -75,5 +75,6 @@ const kernels_t FASTBP_TABLE = {
     .prepare_optimizer = prepare_optimizer,
     .update_scratch = update_scratch,
     .apply_update = apply_update_entry,
+    .norm = norm,
     .all_finite = all_finite,
 };

@@ -62,6 +62,19 @@ static void update_adam(const optimizer_t *o, double rate, const real *g, real *
     });
 }
 
+/* The Euclidean norm, without overflow of the squares */
+static double norm(const void *x_, int64_t n) {
+    const real *x = x_;
+    double largest = 0, total = 0;
+    for (int64_t i = 0; i < n; i++)
+        largest = fabs((double)x[i]) > largest ? fabs((double)x[i]) : largest;
+    if (largest == 0)
+        return 0;
+    for (int64_t i = 0; i < n; i++)
+        total += (double)x[i] / largest * ((double)x[i] / largest);
+    return largest * sqrt(total);
+}
+
 /* Move x near the orthogonal matrix closest to it: U V^T of its singular value decomposition U S V^T. The iteration
  * x = a x + b x (x^T x) + c x (x^T x)^2 brings all singular values between 0 and 1 near 1 (Newton and Schulz, with the
  * coefficients of Jordan et al., 2024, Muon: an optimizer for hidden layers in neural networks).
@@ -72,10 +85,11 @@ static __attribute__((noinline, cold)) void orthogonalize(real *x, ptrdiff_t row
     const real a = (real)3.4445, b = (real)-4.7750, c = (real)2.0315;
     const ptrdiff_t n = rows * cols, n_gram = cols * cols;
     real *gram = scratch, *factor = gram + n_gram, *next = factor + n_gram;
-    vec squares = {0};
-    FOR_VECTORS(n, { squares += LOAD(x) * LOAD(x); });
-    const real inverse_norm = 1 / ((real)sqrt((double)sum_lanes(squares)) + (real)1e-7);
-    FOR_VECTORS(n, { STORE(x, LOAD(x) * inverse_norm); });
+    const double length = norm(x, n);
+    if (length == 0)
+        return;
+    for (ptrdiff_t i = 0; i < n; i++)
+        x[i] = (real)((double)x[i] / length);
     for (int iteration = 0; iteration < n_iterations; iteration++) {
         matmul(cols, cols, rows, transposed(x, cols), by_rows(x, cols), zero_matrix(), gram, cols);
         matmul(cols, cols, cols, by_rows(gram, cols), by_rows(gram, cols), zero_matrix(), factor, cols);
@@ -101,13 +115,13 @@ static __attribute__((noinline)) void update_muon(const optimizer_t *o, double r
                                                   real *scratch) {
     const ptrdiff_t n = rows * cols;
     const int looks_ahead = o->muon.nesterovs_momentum != 0, n_iterations = (int)o->muon.n_iterations;
-    const real mu = (real)o->muon.momentum, rest = (real)(1 - o->muon.momentum);
-    const real of_m = looks_ahead ? mu : 1, of_g = looks_ahead ? rest : 0;
+    const real mu = (real)o->muon.momentum, c1 = (real)(1 - o->muon.momentum);
+    const real of_m = looks_ahead ? mu : 1, of_g = looks_ahead ? c1 : 0;
     const real eta = (real)(rate * 0.2 * sqrt((double)(rows > cols ? rows : cols)));
     real *s = (real *)state[0] + place, *x = scratch, *tall = x + n;
     FOR_VECTORS(n, {
         vec grad = LOAD(g);
-        vec m = LOAD(s) * mu + grad * rest;
+        vec m = LOAD(s) * mu + grad * c1;
         STORE(s, m);
         STORE(x, m * of_m + grad * of_g);
     });

@@ -60,6 +60,7 @@ cdef class Plan(Task):
     cdef object loss_function
 
     cdef void *keep(self, array) except? NULL
+    cdef list divide_updates(self, by_block, const optimizer_t *optimizers, optimizer_of)
     cdef void sum_gradients(self, void *gradient) noexcept nogil
     cdef int call_loss_function(self) except -1 nogil
     cdef batch_rows(self)

@@ -11,7 +11,7 @@ after one more barrier. FINISH is for a batch in slices, whose gradients are add
 
 import numpy as np
 
-from libc.math cimport isfinite, sqrt
+from libc.math cimport isfinite, isinf, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
@@ -21,6 +21,7 @@ from fastbp.kernels.losses cimport set_loss
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
+from fastbp.kernels._arguments import check_name
 from fastbp.kernels.data import check
 from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS, OPTIMIZERS_BY_BLOCK
 from fastbp.kernels.partition import ceil_div, n_slots_for, shares_of, sizes_of, tiles_of, with_whole_blocks
@@ -90,6 +91,11 @@ cdef class Plan(Task):
         for operation in range(self.c.program.n_operations):
             self.prepares |= self.kernels.kinds[self.c.program.operations[operation].kind].prepare != NULL
 
+    @property
+    def n_slots(self):
+        """int: slots of gradients; 0 for a network that is not small."""
+        return self.c.n_slots
+
     cdef void *keep(self, array) except? NULL:
         """The address of an array that this plan keeps."""
         self.kept.append(array)
@@ -113,7 +119,7 @@ cdef class Plan(Task):
         cdef int64_t block = self.kernels.block_rows, n_slots = n_slots_for(self.program, self.capacity, block)
         self.c.n_slots = n_slots
         if n_slots:
-            # runs of whole half register blocks: shorter ends than whole ones would leave
+            # a multiple of half a register block, so that few rows are left over at the end of a slot
             self.c.slot_rows = ceil_div(ceil_div(self.capacity, n_slots), 4) * 4
             self.row_chunk = ceil_div(n_slots, self.n_threads) * self.c.slot_rows
         else:
@@ -165,23 +171,29 @@ cdef class Plan(Task):
         alpha : float
             L2 penalty; each group has a factor of it.
         clip_norm : float
-            The gradient of a step is divided by as much as its norm exceeds this. It is that of the mean loss with the
-            penalty, by all parameters together.
+            If the norm of the gradient of a step is larger, the gradient is scaled to this norm. It is the gradient of
+            the mean loss with the penalty, by all parameters together. inf: no limit.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For arguments that do not fit; the optimizer that was bound before stays so.
         """
         cdef int64_t i, n_states = 0
         cdef void **state
+        cdef optimizer_t *bound
+        cdef void *stored_gradient = NULL
         names = [name for name, _ in optimizers]
-        self.n_optimizers = len(names)
-        self.optimizers = <optimizer_t *> address(
-            structs := np.zeros((len(names), sizeof(optimizer_t)), np.uint8), True
-        )
+        structs = np.zeros((len(names), sizeof(optimizer_t)), np.uint8)
+        bound = <optimizer_t *> address(structs, True)
         for i, (name, constants) in enumerate(optimizers):
+            check_name("optimizer", name, OPTIMIZERS)
             if len(constants) != len(OPTIMIZER_CONSTANTS[name]):
                 raise ValueError(f"{name} has the constants {OPTIMIZER_CONSTANTS[name]}, got {constants}")
             n_states = max(n_states, N_STATES[name])
-            self.optimizers[i].kind = OPTIMIZERS[name]
+            bound[i].kind = OPTIMIZERS[name]
             for k, constant in enumerate(constants):
-                self.optimizers[i].constant[k] = constant
+                bound[i].constant[k] = constant
         if not clip_norm > 0:
             raise ValueError(f"clip_norm must be positive, got {clip_norm}")
         numbers = np.array(optimizer_of, np.int64)
@@ -199,32 +211,30 @@ cdef class Plan(Task):
             state[i] = address(states[i], True)
         groups = np.array([(group.learning_rate, group.penalty * alpha, group.decay)
                            for group in self.program.graph.groups], GROUP)
-        self.c.optimizers = self.optimizers
-        self.c.groups, self.c.optimizer_of = <const group_t *> address(groups), <const int64_t *> address(numbers)
-        self.c.state, self.c.n_states, self.clip_norm = state, n_states, clip_norm
-        self.bound = (states, pointers, groups, structs, numbers)
+        kept = [states, pointers, groups, structs, numbers]
         by_block = [names[number] in OPTIMIZERS_BY_BLOCK for number in numbers]
         if any(by_block) or clip_norm < np.inf:
-            self.divide_updates(by_block)
-        else:
-            self.stored_gradient = NULL
+            kept += [gradient := np.empty_like(self.params), *self.divide_updates(by_block, bound, numbers)]
+            stored_gradient = address(gradient, True)
+        # nothing raises any more
+        self.bound, self.stored_gradient = kept, stored_gradient
+        self.c.optimizers = self.optimizers = bound
+        self.n_optimizers = len(names)
+        self.c.groups, self.c.optimizer_of = <const group_t *> address(groups), <const int64_t *> address(numbers)
+        self.c.state, self.c.n_states, self.clip_norm = state, n_states, clip_norm
         self.sum_gradients(NULL)
 
-    def divide_updates(self, by_block):
-        """Store the gradient of each step, and divide the updates from it among the threads."""
-        cdef int64_t number, size = 0
-        cdef const optimizer_t *optimizer
+    cdef list divide_updates(self, by_block, const optimizer_t *optimizers, optimizer_of):
+        """Divide the updates from the stored gradient among the threads. Returns the arrays to be kept."""
+        cdef int64_t size = 0
         tiles = with_whole_blocks(self.tile_array, self.program, by_block)
-        for number in range(self.c.program.n_blocks):
-            optimizer = &self.optimizers[self.c.optimizer_of[number]]
-            block = self.program.blocks[number]
-            size = max(size, self.kernels.update_scratch(optimizer, block["rows"], block["cols"]))
-        self.update_scratch_size = (size * self.program.dtype.itemsize + 127) // 64 * 64
-        starts, gradient = shares_of(tiles, self.n_threads), np.empty_like(self.params)
-        scratch = np.empty(self.update_scratch_size * self.n_threads, np.uint8)
+        for block, number in zip(self.program.graph.blocks, optimizer_of.tolist(), strict=True):
+            size = max(size, self.kernels.update_scratch(&optimizers[<int64_t> number], block.rows, block.cols))
+        size = (size * self.program.dtype.itemsize + 127) // 64 * 64
+        starts, scratch = shares_of(tiles, self.n_threads), np.empty(size * self.n_threads, np.uint8)
         self.update_tiles, self.update_start = <tile_t *> address(tiles, True), <int64_t *> address(starts, True)
-        self.update_scratch, self.stored_gradient = <char *> address(scratch, True), address(gradient, True)
-        self.bound += (tiles, starts, scratch, gradient)
+        self.update_scratch, self.update_scratch_size = <char *> address(scratch, True), size
+        return [tiles, starts, scratch]
 
     cdef void sum_gradients(self, void *gradient) noexcept nogil:
         """Have the gradients of the coming batches added to this array of n_params numbers, without updates; NULL: make
@@ -311,6 +321,8 @@ cdef class Plan(Task):
         for i in range(self.n_tiles):
             total += self.gradient_squares[i]
         norm = sqrt(total)
+        if isinf(total):  # squares too large for the type, of numbers that need not be
+            norm = self.kernels.norm(self.c.gradient, self.c.program.n_params)
         return self.clip_norm / norm if norm > self.clip_norm else 1
 
     cdef bint has_diverged(self) noexcept nogil:

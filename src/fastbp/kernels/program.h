@@ -291,6 +291,7 @@ typedef struct {
     int64_t (*update_scratch)(const optimizer_t *, int64_t rows, int64_t cols);
     void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t rows, int64_t cols,
                          void *scratch);
+    double (*norm)(const void *x, int64_t n);
     int (*all_finite)(const void *x, int64_t n);
 } kernels_t;
 

@@ -230,6 +230,8 @@ cdef class TrainingLoop:
         The rows pass in slices of `capacity` rows, whose gradients are added up in that order.
         """
         cdef double total = 0
+        if self.plan.program.is_indexed:
+            raise ValueError("the gradient of all rows needs a program that takes the rows as they stand")
         check("gradient", gradient, self.plan.params.dtype, self.plan.params.shape)
         gradient[...] = 0
         self.plan.sum_gradients(address(gradient, True))
@@ -243,7 +245,8 @@ cdef class TrainingLoop:
             return np.inf
         return total
 
-    def set_optimizer(self, optimizers, optimizer_of, states, int64_t n_steps, double alpha, double clip_norm=np.inf):
+    def set_optimizer(self, optimizers, optimizer_of, states, int64_t n_steps, double alpha, double clip_norm=np.inf,
+                      double update_flops=0):
         """Choose what makes the updates of the coming calls of `train`.
 
         Parameters
@@ -252,9 +255,13 @@ cdef class TrainingLoop:
             As for `Plan.bind_optimizer`.
         n_steps : int
             Steps taken before; the attribute `n_steps` counts on.
+        update_flops : float
+            Operations of the updates of a step beyond a few for each parameter, for the time between two checks for
+            signals.
         """
         self.plan.bind_optimizer(optimizers, optimizer_of, states, alpha, clip_norm)
         self.n_steps = n_steps
+        self.check_interval = units_between_checks(self.plan.step_cost + update_flops)
 
     def train(self, rows, random_state, double loss_scale, const double[::1] rates, double[::1] losses,
               Patience patience=None, lock=None):
@@ -322,6 +329,7 @@ cdef class TrainingLoop:
                     epoch += 1
         finally:
             self.epochs_done = epoch
+            self.plan.c.rows = NULL  # the array may not live on
         return epoch, status
 
     def bind_rows(self, rows):
@@ -336,5 +344,5 @@ cdef class TrainingLoop:
         if rows.dtype != np.int64 or rows.ndim != 1 or not (0 <= rows.min() and rows.max() < n_rows):
             raise ValueError(f"rows must be int64 row numbers below {n_rows}")
         if self.plan.program.is_sparse and np.bincount(rows).max() > 1:
-            raise ValueError("rows must not repeat a row of sparse data: there is room for each of them once")
+            raise ValueError("rows must not repeat a row of sparse data")
         self.plan.c.rows = <int64_t *> address(rows, True)

@@ -53,7 +53,14 @@ class OptimizerState:
             L2 penalty.
         """
         optimizer, graph = self.optimizer, loop.plan.program.graph
-        loop.set_optimizer(optimizer.updates, optimizer.update_of(graph), self.state, self.n_steps, alpha)
+        loop.set_optimizer(
+            optimizer.updates,
+            optimizer.update_of(graph),
+            self.state,
+            self.n_steps,
+            alpha,
+            update_flops=optimizer.update_flops(graph),
+        )
 
     def copy(self):
         """The same with copies of the arrays."""

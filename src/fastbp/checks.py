@@ -5,6 +5,7 @@ the value.
 """
 
 import os
+from functools import cache
 from numbers import Integral
 
 import numpy as np
@@ -59,15 +60,20 @@ def checked_n_threads(n_threads):
 
 def check_memory(layer_sizes, n_params, dtype):
     """MemoryError, before anything is allocated, if the parameters alone are larger than the machine's memory."""
-    size = dtype.itemsize * n_params
-    physical = 2**48  # the address space of current processors, if the system does not report its memory
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    size, physical = dtype.itemsize * n_params, physical_memory()
     if size > physical:
         raise MemoryError(
             f"the parameters of layers {layer_sizes} take {size / 2**30:,.1f} GiB, and this machine has "
             f"{physical / 2**30:,.1f} GiB; use smaller layers"
         )
+
+
+@cache
+def physical_memory():
+    """The machine's memory in bytes; where the system does not report it, the address space of current processors."""
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 2**48
 
 
 def hidden_activations(activation, n_hidden):

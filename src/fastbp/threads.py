@@ -75,4 +75,6 @@ def threads_for(flops, n_threads=None, flops_per_thread=None):
 
     Results do not depend on the number of threads.
     """
-    return max(1, min(available_threads(n_threads), int(flops // (flops_per_thread or FLOPS_PER_THREAD))))
+    worthwhile = int(flops // (flops_per_thread or FLOPS_PER_THREAD))
+    # what is available is found out where it matters only: that takes longer than a small computation
+    return 1 if worthwhile <= 1 else min(available_threads(n_threads), worthwhile)

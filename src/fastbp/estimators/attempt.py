@@ -8,6 +8,9 @@ old model.
 
 from numbers import Integral
 
+#: In place of the value of an attribute that there was not
+ABSENT = object()
+
 
 def with_attributes(estimator, attributes):
     """An object of the estimator's class with the dictionary `attributes` as its ``__dict__``."""
@@ -70,10 +73,9 @@ class Attempt:
 
         Attributes that were set on the estimator meanwhile, and that training did not change, are kept.
         """
-        after = vars(self.model)
-        changed = {
-            name: value for name, value in after.items() if name not in self.before or self.before[name] is not value
-        }
-        now = vars(self.estimator).copy()  # in one step: another thread may set attributes
-        kept = {name: value for name, value in now.items() if name in after or name not in self.before}
+        before, after = self.before, vars(self.model)
+        changed = {name: value for name, value in after.items() if before.get(name, ABSENT) is not value}
+        kept = vars(self.estimator).copy()  # in one step: another thread may set attributes
+        for name in before.keys() - after.keys():
+            kept.pop(name, None)
         self.estimator.__dict__ = kept | changed

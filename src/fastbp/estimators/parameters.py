@@ -12,13 +12,12 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
 from fastbp.layers import Layer
 from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
-from fastbp.parametrized import NameOrObject, Parametrized, parameter, parametrized
+from fastbp.parametrized import CachedParamNames, NameOrObject, Parametrized, parameter, parametrized
 from fastbp.schedules import SCHEDULES, InverseScaling, Schedule
 
 
@@ -43,7 +42,7 @@ def parameter_of(cls, name):
 
 
 @parametrized(eq=False)
-class MLPParameters(BaseEstimator):
+class MLPParameters(CachedParamNames):
     """The parameters that the classifier and the regressor share."""
 
     hidden_layer_sizes: int | Sequence[int] = parameter(
@@ -252,22 +251,28 @@ class MLPParameters(BaseEstimator):
 
     def _validate_params(self):
         super()._validate_params()
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in self._parameter_constraints:
+            value = getattr(self, name)
             if isinstance(value, Parametrized):
                 value._validate_params()
 
 
+#: class of an optimizer or a schedule -> names of the parameters that stand for its fields
+STAND_INS = {
+    cls: [f.name for f in fields(MLPParameters) if f.metadata.get("stands_for") is cls]
+    for cls in (*OPTIMIZERS.values(), *SCHEDULES.values())
+}
+
+
 def from_name(cls, estimator):
     """An object of `cls`, whose name was given: with those of the estimator's parameters that stand for its fields."""
-    stands_for = {f.name: getattr(estimator, f.name) for f in fields(estimator) if f.metadata.get("stands_for") is cls}
-    return cls(**stands_for)
+    return cls(**{name: getattr(estimator, name) for name in STAND_INS.get(cls, ())})
 
 
 def optimizer_of(estimator):
-    """The optimizer that the parameter `solver` asks for; an object is copied."""
+    """The optimizer that the parameter `solver` asks for."""
     solver = estimator.solver
-    return from_name(OPTIMIZERS[solver], estimator) if isinstance(solver, str) else copy(solver)
+    return from_name(OPTIMIZERS[solver], estimator) if isinstance(solver, str) else solver
 
 
 def schedule_of(estimator, optimizer):

@@ -121,8 +121,7 @@ class BaseNetwork:
         dict of str to ndarray
         """
         flat = check_shape("flat", np.asarray(flat), (self.n_params,))
-        blocks = sorted(self.graph.blocks, key=lambda block: block.offset)
-        return {b.name: flat[b.offset : b.offset + b.size].reshape(b.shape) for b in blocks}
+        return {block.name: block.view(flat) for block in sorted(self.graph.blocks, key=lambda block: block.offset)}
 
     def program(self, purpose, raw=False, sparse=False, indexed=False):
         """The network's graph compiled for a purpose; kept for later calls.
@@ -165,12 +164,11 @@ class BaseNetwork:
         rng = legacy_generator(random_state)
         check_name("initializer", initializer, INITIALIZERS)
         draw = INITIALIZERS[initializer]
-        blocks = self.blocks
         for op in self.graph.operations:
             own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
             if own:
                 op.layer.initialize(
-                    [blocks[block.name] for block in own],
+                    [block.view(self._params) for block in own],
                     lambda fan_in, fan_out: draw(fan_in, fan_out, self.hidden_activation, rng),
                 )
 
@@ -203,9 +201,9 @@ class BaseNetwork:
         flat = check_shape("flat", np.asarray(flat), (self.n_params,))
         coefs, intercepts = [], []
         for W, b in self.graph.dense_blocks:
-            coefs.append(flat[W.offset : W.offset + W.size].reshape(W.shape))
+            coefs.append(W.view(flat))
             if b is not None:
-                intercepts.append(flat[b.offset : b.offset + b.size])
+                intercepts.append(b.view(flat))
         return coefs, intercepts
 
     def flops(self, n_rows: int, backward: bool = True) -> int:

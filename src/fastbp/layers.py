@@ -18,6 +18,7 @@ A new layer is one class here; a new kind of operation is one file in ``kernels/
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 from numbers import Integral, Real
 
 import numpy as np
@@ -131,7 +132,8 @@ class Dense(Layer):
         if self.use_bias:
             blocks.append(("b", (int(self.units),), Group(rate)))
         node = builder.emit("dense", node, self.units, blocks=blocks, layer=self)
-        return Activation(self.activation).emit(builder, node) if name_of(self.activation) != "identity" else node
+        name = name_of(self.activation)
+        return node if name == "identity" else emit_activation(builder, node, name, self)
 
     def initialize(self, blocks, draw):
         """W and b as the network's initializer draws them.
@@ -173,8 +175,7 @@ class Activation(Layer):
         -------
         int
         """
-        number = ACTIVATIONS[name_of(self.activation)]
-        return builder.emit("activation", node, builder.widths[node], argument=number, layer=self)
+        return emit_activation(builder, node, name_of(self.activation), self)
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ class Scale(Layer):
 
     def check(self):
         """See `Layer.check`."""
-        if isinstance(self.initial, bool) or not isinstance(self.initial, Real) or not np.isfinite(self.initial):
+        if isinstance(self.initial, bool) or not isinstance(self.initial, Real) or not isfinite(self.initial):
             raise ValueError(f"initial must be a finite number, got {self.initial!r}")
         check_factor("learning_rate_factor", self.learning_rate_factor)
 
@@ -290,6 +291,11 @@ def check_layers(name, layers):
     return layers
 
 
+def emit_activation(builder, node, name, layer):
+    """Append the activation with this name for a layer."""
+    return builder.emit("activation", node, builder.widths[node], argument=ACTIVATIONS[name], layer=layer)
+
+
 def check_integer(name, value):
     """ValueError unless the value is an integer of at least 1."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < 1:
@@ -298,5 +304,5 @@ def check_integer(name, value):
 
 def check_factor(name, value):
     """ValueError unless the value is a finite number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not (np.isfinite(value) and value >= 0):
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < inf:
         raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")

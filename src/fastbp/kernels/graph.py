@@ -10,10 +10,11 @@ scales)::
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from math import isfinite, prod
+from itertools import chain, pairwise
+from math import inf, prod
+from typing import NamedTuple
 
 from fastbp.kernels.dispatch import ACTIVATIONS
 
@@ -39,14 +40,12 @@ class Group:
     decay: float = 0.0
 
     def __post_init__(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not (isfinite(value) and value >= 0):
-                raise ValueError(f"{field.name} of a Group must be a finite number >= 0, got {value!r}")
+        for name, value in vars(self).items():
+            if not 0 <= value < inf:
+                raise ValueError(f"{name} of a Group must be a finite number >= 0, got {value!r}")
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A matrix of parameters.
 
     Attributes
@@ -84,9 +83,12 @@ class Block:
         """int: its parameters."""
         return self.rows * self.cols
 
+    def view(self, flat):
+        """The block in a flat vector, such as the parameters or a gradient."""
+        return flat[self.offset : self.offset + prod(self.shape)].reshape(self.shape)
 
-@dataclass(frozen=True)
-class Operation:
+
+class Operation(NamedTuple):
     """A computation with nodes as inputs and output.
 
     Attributes
@@ -165,9 +167,9 @@ class Graph:
         """list of Operation: those that read the input."""
         return [op for op in self.operations if 0 in (op.input, op.input2)]
 
-    @property
+    @cached_property
     def dense_operations(self):
-        """list of (Operation, Operation or None): each dense operation, and the activation that alone reads its output.
+        """tuple of (Operation, Operation or None): the dense operations, each with the activation that alone reads it.
 
         None if another kind of operation reads the output, or several do.
         """
@@ -181,13 +183,13 @@ class Graph:
                 after = readers[op.output]
                 is_activation = [reader.kind for reader in after] == ["activation"]
                 found.append((op, after[0] if is_activation else None))
-        return found
+        return tuple(found)
 
-    @property
+    @cached_property
     def dense_blocks(self):
-        """list of (Block, Block or None): W and b of the dense operations."""
+        """tuple of (Block, Block or None): W and b of the dense operations."""
         owned = [self.blocks[op.first_block : op.first_block + op.n_blocks] for op, _ in self.dense_operations]
-        return [(own[0], own[1] if len(own) > 1 else None) for own in owned]
+        return tuple((own[0], own[1] if len(own) > 1 else None) for own in owned)
 
     @property
     def dense_shapes(self):
@@ -199,7 +201,7 @@ class Graph:
         """int: weights of the dense operations that read the input."""
         return sum(self.blocks[op.first_block].size for op in self.readers_of_input if op.kind == "dense")
 
-    @property
+    @cached_property
     def activations(self):
         """tuple of str: the activation of each dense operation; "identity" if there is none."""
         return tuple("identity" if after is None else NAMES[after.argument] for _, after in self.dense_operations)
@@ -316,14 +318,15 @@ class GraphBuilder:
         """
         if kind not in FITS:
             raise ValueError(f"kind must be one of {', '.join(FITS)}; got {kind!r}")
-        for node in (input, *((input2,) if input2 != -1 else ())):
+        nodes = (input,) if input2 == -1 else (input, input2)
+        for node in nodes:
             if not 0 <= node < len(self.widths):
                 raise ValueError(f"the graph has {len(self.widths)} nodes, an operation reads node {node}")
-        for size in (width, *(size for _, shape, _ in blocks for size in shape)):
-            if size < 1:
-                raise ValueError(f"widths and shapes must be at least 1, got {size} in an operation {kind!r}")
-        inputs = [self.widths[node] for node in (input, input2) if node >= 0]
+        inputs = [self.widths[node] for node in nodes]
         shapes = [tuple(shape) for _, shape, _ in blocks]
+        smallest = min([width, *chain.from_iterable(shapes)])
+        if smallest < 1:
+            raise ValueError(f"widths and shapes must be at least 1, got {smallest} in an operation {kind!r}")
         if not FITS[kind](inputs, width, shapes, argument):
             raise ValueError(
                 f"an operation {kind!r} of {layer} needs this: {FITS[kind].__doc__} Got inputs of width {inputs}, an "
@@ -364,11 +367,12 @@ class GraphBuilder:
         for op in self.operations[:-1]:
             if op.output not in read:
                 raise ValueError(f"no operation reads the output of an operation {op.kind!r} of {op.layer}")
-        order = sorted(range(len(self.blocks)), key=lambda i: -len(self.blocks[i][2]))  # matrices first
-        offsets, place = {}, 0
-        for i in order:
-            offsets[i] = place
-            place += prod(self.blocks[i][2])
         n_coefs = sum(prod(shape) for _, _, shape, _ in self.blocks if len(shape) == 2)
-        blocks = tuple(Block(n, o, offsets[i], s, g) for i, (n, o, s, g) in enumerate(self.blocks))
-        return Graph(tuple(self.widths), tuple(self.operations), blocks, tuple(self.groups), place, n_coefs)
+        ends = {2: 0, 1: n_coefs}  # of the matrices, which come first, and of the vectors
+        blocks = []
+        for name, operation, shape, group in self.blocks:
+            offset = ends[len(shape)]
+            blocks.append(Block(name, operation, offset, shape, group))
+            ends[len(shape)] = offset + prod(shape)
+        graph = (self.widths, self.operations, blocks, self.groups)
+        return Graph(*map(tuple, graph), n_params=ends[1], n_coefs=n_coefs)

@@ -34,7 +34,8 @@ def test_the_cost_of_a_row_counts_products_and_outputs():
     ],
 )
 def test_rows_of_a_slice(layer_sizes, batch_size, fewest, most):
-    rows = slicing.rows_of_slice(program(TRAINING, *layer_sizes), layer_sizes[0], batch_size, 8)
+    row_cost = slicing.cost_of_row(program(TRAINING, *layer_sizes), 3, layer_sizes[0])
+    rows = slicing.rows_of_slice(row_cost, batch_size, 8)
     assert fewest <= rows <= most
     assert rows == batch_size or rows % 8 == 0
 

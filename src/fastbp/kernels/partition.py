@@ -43,10 +43,10 @@ def n_slots_for(program, capacity, block_rows):
     units = sum(fan_out for _, fan_out in graph.dense_shapes)
     exchanged = capacity * (graph.n_features + 2 * units)  # values and gradients of nodes that phase 2 reads
     if (
-        program.is_by_rows
-        and capacity >= N_SLOTS * 4 * block_rows
+        capacity >= N_SLOTS * 4 * block_rows
         and N_SLOTS * n_params <= exchanged
         and N_SLOTS * n_params * itemsize <= SLOT_BYTES
+        and program.is_by_rows
     ):
         return N_SLOTS
     return 0
@@ -66,8 +66,8 @@ def tiles_of(program, has_slots):
     structured ndarray of TILE
     """
     tiles = []
-    for number, block in enumerate(program.blocks):
-        n_rows, n_columns = int(block["rows"]), int(block["cols"])
+    for number, block in enumerate(program.graph.blocks):
+        n_rows, n_columns = block.rows, block.cols
         rows, columns = TILE_ROWS * ceil_div(TILE_PARAMETERS, TILE_ROWS * n_columns), n_columns
         if n_rows >= LARGE_ROWS and n_columns > LARGE_COLUMNS and program.is_by_rows and not has_slots:
             rows, columns = LARGE_ROWS, LARGE_COLUMNS
@@ -93,8 +93,8 @@ def with_whole_blocks(tiles, program, is_whole):
     -------
     structured ndarray of TILE
     """
-    blocks = enumerate(program.blocks)
-    whole = [(number, 0, block["rows"], 0, block["cols"]) for number, block in blocks if is_whole[number]]
+    blocks = enumerate(program.graph.blocks)
+    whole = [(number, 0, block.rows, 0, block.cols) for number, block in blocks if is_whole[number]]
     return np.concatenate([np.array(whole, TILE), tiles[~np.array(is_whole)[tiles["block"]]]])
 
 
@@ -110,8 +110,8 @@ def shares_of(tiles, n_threads):
     -------
     ndarray of int64 of shape (n_threads + 1,)
     """
-    done = np.cumsum(sizes_of(tiles))
-    shares = np.searchsorted(done, done[-1] * np.arange(1, n_threads) / n_threads)
+    done = sizes_of(tiles).cumsum()
+    shares = done.searchsorted(done[-1] * np.arange(1, n_threads) / n_threads)
     return np.array([0, *shares, len(tiles)], np.int64)
 
 

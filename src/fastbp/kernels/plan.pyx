@@ -26,7 +26,7 @@ from fastbp.kernels.data import check
 from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS, OPTIMIZERS_BY_BLOCK
 from fastbp.kernels.partition import ceil_div, n_slots_for, shares_of, sizes_of, tiles_of, with_whole_blocks
 from fastbp.kernels.program import TRAINING
-from fastbp.kernels.slicing import rows_of_slice, step_cost
+from fastbp.kernels.slicing import cost_of_row, rows_of_slice, step_cost
 
 cdef int64_t ROW_BLOCK = 64
 # Parameters of more bytes than this are read once for all rows of a thread, operation by operation; fewer stay in the
@@ -79,8 +79,9 @@ cdef class Plan(Task):
         self.kernels = kernels_for(params.dtype == np.float64)
         self.params, self.data = params, data
         self.batch_size, self.n_threads, self.kept = batch_size, n_threads, []
-        self.capacity = rows_of_slice(program, data.nonzeros_per_row, batch_size, self.kernels.block_rows)
-        self.step_cost = step_cost(program, data.nonzeros_per_row, self.capacity)
+        row_cost = cost_of_row(program, 3, data.nonzeros_per_row)
+        self.capacity = rows_of_slice(row_cost, batch_size, self.kernels.block_rows)
+        self.step_cost = step_cost(program, row_cost, self.capacity)
         self.flops = 6 * self.capacity * program.graph.n_coefs
         self.c.program, self.c.data, self.c.params = program.c, data.c, address(params, True)
         self.make_workspace()

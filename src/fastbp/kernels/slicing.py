@@ -73,19 +73,13 @@ def cost_of_row(program, passes, nonzeros):
     return cost
 
 
-def n_dense(program):
-    """The number of dense operations."""
-    return sum(op.kind == "dense" for op in program.graph.operations)
-
-
-def rows_of_slice(program, nonzeros, batch_size, block_rows):
+def rows_of_slice(row_cost, batch_size, block_rows):
     """How many rows of a batch go through a training step at once: all, unless that would take long.
 
     Parameters
     ----------
-    program : Program
-    nonzeros : float
-        Of a row's features, on average.
+    row_cost : float
+        What a row costs in training: see `cost_of_row`.
     batch_size : int
     block_rows : int
         Rows of the matrix product's register block.
@@ -94,17 +88,16 @@ def rows_of_slice(program, nonzeros, batch_size, block_rows):
     -------
     int
     """
-    row_cost = cost_of_row(program, 3, nonzeros)
     if batch_size * row_cost <= LARGEST_STEP:
         return batch_size
     most = max(FEWEST_SLICE_ROWS, min(MOST_SLICE_ROWS, SLICE_COST / row_cost))
     return min(batch_size, -(-int(most) // block_rows) * block_rows)
 
 
-def step_cost(program, nonzeros, rows):
+def step_cost(program, row_cost, rows):
     """What a training step of so many rows costs."""
-    row_cost = cost_of_row(program, 3, nonzeros)
-    return STEP_COST * n_dense(program) + rows * row_cost + UPDATE_COST * program.graph.n_params
+    graph = program.graph
+    return STEP_COST * len(graph.dense_operations) + rows * row_cost + UPDATE_COST * graph.n_params
 
 
 def rows_of_prediction(program, n_rows=None, n_threads=1):

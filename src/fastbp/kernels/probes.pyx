@@ -59,7 +59,7 @@ def fma_peak(dtype=np.float32, seconds=0.2, n_threads=1):
 
     def work(rate):
         cdef double flops
-        while time.perf_counter() < end:
+        while not rate or time.perf_counter() < end:  # a thread may start late
             begin = time.perf_counter()
             flops = 0
             while time.perf_counter() - begin < seconds / 20:

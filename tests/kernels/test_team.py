@@ -1,6 +1,7 @@
 """Threads that work through the phases of a task together; `team.pyx`. The task is one of Cython's, compiled here."""
 
 import _thread
+import threading
 import time
 
 import pytest
@@ -13,9 +14,10 @@ pytestmark = pytest.mark.skipif(not has_compiler(), reason="no C compiler is fou
 
 TASK = """
 # cython: language_level=3
+from cpython.pythread cimport PyThread_release_lock
 from libc.stdint cimport int64_t
 
-from fastbp.kernels.team cimport Task, Team
+from fastbp.kernels.team cimport Task, Team, parking_end
 
 
 cdef class Counting(Task):
@@ -60,6 +62,23 @@ def share(Team team, Counting task, int64_t begin, int64_t end, int64_t times=1)
         for _ in range(times):
             n_whole += team.share(task, begin, end)
     return n_whole
+
+
+def await_order(Team team, int64_t thread, int64_t order):
+    with nogil:
+        team.await_order(thread, order)
+
+
+def wake(Team team, int64_t thread):
+    '''As `publish` wakes up a worker, without an order. False when the worker is not parked.'''
+    if not parking_end(&team.parking[thread]):
+        return False
+    PyThread_release_lock(team.parking[thread].lock)
+    return True
+
+
+def publish(Team team):
+    team.publish(NULL, 0, 0)
 
 
 def run_alone(Team team, Counting task, int64_t begin, int64_t end):
@@ -124,6 +143,21 @@ def test_workers_that_have_parked_wake_up(pause, tasks):
             time.sleep(pause)
             assert tasks.share(team, task, 0, 2) == 1
     assert task.counts == counts(3, 20, 20)
+
+
+def test_a_worker_that_is_woken_up_too_early_waits_again(tasks):
+    # for the order before, by a leader that was interrupted between publishing it and waking up this worker
+    team = Team(2)
+    worker = threading.Thread(target=tasks.await_order, args=(team, 1, 1))
+    worker.start()
+    for _ in range(3):
+        while worker.is_alive() and not tasks.wake(team, 1):
+            time.sleep(0.001)
+        worker.join(0.01)
+        assert worker.is_alive()
+    tasks.publish(team)
+    worker.join(60)
+    assert not worker.is_alive()
 
 
 def test_waiting_workers_use_no_processor(tasks):

@@ -202,7 +202,10 @@ cdef class Team:
         restore_denormals(mode)
 
     cdef void await_order(self, int64_t thread, int64_t order) noexcept nogil:
-        """Wait for an order, the longer part of it parked."""
-        if not team_await_order(&self.c, order, AWAKE_SECONDS):
+        """Wait for an order, the longer part of it parked.
+
+        A leader that was interrupted while it woke up the workers for the order before may wake up this one too early.
+        """
+        while not team_await_order(&self.c, order, AWAKE_SECONDS):
             if parking_begin(&self.parking[thread], &self.c, order):
                 PyThread_acquire_lock(self.parking[thread].lock, 1)

@@ -103,7 +103,9 @@ static inline void team_await_finish(team_t *team, int64_t order, int64_t size) 
 /* A worker that has waited long for the next order parks: it waits for its lock, without using a processor. The leader
  * releases the lock after it has published the next order. The worker sets `parked` and then reads `published`; the
  * leader writes `published` and then reads `parked`. All of this is sequentially consistent: at least one of them sees
- * what the other has written, and the one that clears `parked` knows what the other does. */
+ * what the other has written, and the one that clears `parked` knows what the other does. A worker that has carried out
+ * an order may park again before the leader has looked at its `parked` for this order, and is then woken up too early:
+ * it must check `published` again. */
 typedef struct {
     void *lock;
     _Atomic int64_t parked;

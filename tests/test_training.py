@@ -16,7 +16,15 @@ from fastbp.data import make_data
 from fastbp.kernels.patience import Patience
 from fastbp.optimizers import OPTIMIZERS
 from fastbp.schedules import SCHEDULES
-from fastbp.training import EarlyStopping, HeldOut, History, LossStopping, OptimizerState, Trainer, minimize_lbfgs
+from fastbp.training import (
+    EarlyStopping,
+    History,
+    LossStopping,
+    OptimizerState,
+    Trainer,
+    ValidationSet,
+    minimize_lbfgs,
+)
 
 N = 30
 RNG = np.random.default_rng(0)
@@ -29,7 +37,9 @@ def trainer(schedule="constant", solver="sgd", tol=0.0, limit=np.inf, rate=0.05,
     optimizer = OptimizerState(OPTIMIZERS[solver](), network.n_params, network.dtype, rate)
     data, patience = make_data(X, Y, None, 2, network.dtype), Patience(tol, limit)
     history = History(validation_scores=None if score is None else [])
-    stopping = LossStopping(patience) if score is None else EarlyStopping(patience, network, HeldOut(data, score))
+    stopping = LossStopping(patience)
+    if score is not None:
+        stopping = EarlyStopping(patience, network, ValidationSet(data, lambda output: [score(output)]))
     options = dict(learning_rate_init=rate) | options
     return Trainer(network, optimizer, SCHEDULES[schedule](), history, stopping, **options), data
 

@@ -12,6 +12,7 @@ from fastbp.base_network import BaseNetwork
 from fastbp.checks import checked_array
 from fastbp.data import make_data
 from fastbp.derivatives import Slices
+from fastbp.kernels.losses import loss_on_mean, loss_on_raw
 from fastbp.kernels.plan import Plan
 from fastbp.kernels.predictor import Predictor
 from fastbp.kernels.program import DERIVATIVES, PREDICTION, TRAINING
@@ -24,6 +25,8 @@ from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 
 #: A thread with fewer rows of a batch would not fill a register block.
 ROWS_PER_THREAD = 8
+#: Rows whose loss is computed at once
+ROWS_OF_LOSS = 4096
 
 
 class Network(BaseNetwork):
@@ -276,7 +279,7 @@ class Network(BaseNetwork):
         return (loss_scale * total + self.penalty()) / weight_sum, gradient
 
     def mean_loss(self, data, team=None):
-        """The mean loss, without the penalty.
+        """The mean loss, without the penalty, by a forward pass as in prediction.
 
         Parameters
         ----------
@@ -288,7 +291,21 @@ class Network(BaseNetwork):
         -------
         float
         """
-        return self._summed_loss(data, team=team)[0] / data.weight_sum
+        is_raw, weight, total = self.gives_loss_raw_output, data.sample_weight, 0.0
+        output = self.forward_data(data, raw=is_raw, team=team)
+        for start in range(0, data.n_rows, ROWS_OF_LOSS):  # in slices: class numbers become indicators
+            rows = slice(start, start + ROWS_OF_LOSS)
+            total += self._losses_of_rows(data.targets(rows), output[rows], None if weight is None else weight[rows])
+        return total / data.weight_sum
+
+    def _losses_of_rows(self, targets, output, weight):
+        """The sum of the loss over some rows; `output` is what `gives_loss_raw_output` says."""
+        loss = self.kernel_loss
+        if callable(self.loss):
+            return float(np.sum(loss.checked(targets, output, weight)[0], dtype=np.float64))
+        function = loss_on_raw if self.gives_loss_raw_output else loss_on_mean
+        losses = function(targets, output, loss, self.loss_constants)[0]
+        return float(losses.sum() if weight is None else losses @ weight)
 
     def _summed_loss(self, data, loop=None, team=None):
         """(sum of the loss over the rows of a `Data`, its gradient), without the penalty."""

@@ -33,7 +33,7 @@ from fastbp.estimators.inputs import needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of
 from fastbp.estimators.resumption import history_of, optimizer_state_of, patience_of, set_training_attributes
-from fastbp.estimators.split import hold_out
+from fastbp.estimators.validation import GivenRows, stopping_rule
 from fastbp.estimators.weights import (
     OWN_WEIGHTS,
     check_shapes,
@@ -47,11 +47,13 @@ from fastbp.initializers import legacy_generator
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import Dense
 from fastbp.losses import as_loss
-from fastbp.training import Callbacks, EarlyStopping, LossStopping, Trainer, TrainingState, minimize_lbfgs
+from fastbp.training import Callbacks, Trainer, TrainingState, minimize_lbfgs
 from fastbp.versions import note_version, warn_if_other_version
 
 #: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
 LOSS_CURVE_LIMIT = 10_000
+
+NO_VALIDATION = GivenRows()
 
 
 class BaseMLP(MLPParameters):
@@ -71,22 +73,25 @@ class BaseMLP(MLPParameters):
     # _report_not_finite(output)                               error or warning for an output that is not finite
     # _score_function                                          (y, predictions, sample_weight=) -> float
 
-    def _fit(self, X, y, sample_weight, incremental, prepare=None):
+    def _fit(self, X, y, sample_weight, incremental, prepare=None, given=NO_VALIDATION):
         """Train on X and y; `incremental`: one epoch, going on with the optimizer's state.
 
-        `prepare` is called first, where a failure undoes what it does.
+        `prepare` is called first, where a failure undoes what it does. `given` is a validation set.
         """
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
+        given.check(self)
         hidden = hidden_layers_of(self)
         with Attempt(self, incremental) as attempt:
-            warn_if_not_converged = attempt.model._train(attempt, X, y, sample_weight, hidden, incremental, prepare)
+            warn_if_not_converged = attempt.model._train(
+                attempt, X, y, sample_weight, hidden, incremental, prepare, given
+            )
         for message, category in attempt.warnings:
             warnings.warn(message, category, stacklevel=5 if incremental else 4)
         warn_if_not_converged()
         return self
 
-    def _train(self, attempt, X, y, sample_weight, hidden, incremental, prepare):
+    def _train(self, attempt, X, y, sample_weight, hidden, incremental, prepare, given):
         """`_fit` on the copy of the estimator that `attempt` holds. Returns what is left to do: to warn if training
         did not converge."""
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -119,14 +124,9 @@ class BaseMLP(MLPParameters):
         if self.solver == "lbfgs":
             warn_if_not_converged = self._train_lbfgs(network, data, callbacks, attempt)
         else:
-            history = history_of(self, first_pass)
+            history = history_of(self, first_pass, self.early_stopping or bool(given))
             patience = patience_of(self, incremental and not first_pass)
-            if self.early_stopping:
-                rows, held_out = hold_out(self, X, y, targets, sample_weight, network.dtype, rng, attempt)
-                stopping = EarlyStopping(patience, network, held_out)
-            else:
-                rows = np.arange(data.n_rows, dtype=np.int64) if self.shuffle else None
-                stopping = LossStopping(patience)
+            rows, stopping = stopping_rule(self, network, patience, (X, y, targets, sample_weight), given, rng, attempt)
             warn_if_not_converged = self._train_stochastic(
                 network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt
             )
@@ -351,7 +351,8 @@ class BaseMLP(MLPParameters):
 
     def _partial_fit(self, X, y, sample_weight, prepare=None):
         self._fit(X, y, sample_weight, incremental=True, prepare=prepare)
-        del self.loss_curve_[:-LOSS_CURVE_LIMIT]
+        for curve in self.history_.values():  # loss_curve_ is one of them
+            del curve[:-LOSS_CURVE_LIMIT]
         return self
 
     def __sklearn_tags__(self):

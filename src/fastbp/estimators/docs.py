@@ -21,16 +21,30 @@ loss_ : float
     Loss of the last epoch, the penalty included.
 
 best_loss_ : float or None
-    Smallest loss of an epoch; None with early stopping. Not with 'lbfgs', like the four that follow.
+    Smallest loss of an epoch; None with early stopping. Not with 'lbfgs', like the seven that follow.
 
 loss_curve_ : list of float
     Loss of each epoch. `partial_fit` keeps the last {limit:,}.
 
 validation_scores_ : list of float or None
-    Score of the held-out rows after each epoch; None without early stopping.
+    Score of the validation set after each epoch, the first one of `scoring`; None without early stopping and `X_val`.
 
 best_validation_score_ : float or None
     The best of them.
+
+validation_loss_curve_ : list of float or None
+    Loss of the validation set after each epoch, without the penalty; None unless `X_val` is given, or `scoring` has
+    'loss'.
+
+history_ : dict of str to list of float
+    The record of the epochs, a list of equal length for each column, for instance for ``pandas.DataFrame``: 'loss';
+    'validation_loss' and 'validation_' with the name of each score, where there are some; 'learning_rate'; 'seconds',
+    the training time up to the end of the epoch. NaN stands for what was not computed. It grows and ends like
+    ``loss_curve_``.
+
+best_iteration_ : int or None
+    The epoch of the last call, counted from 1, with the best validation score; without early stopping, with the
+    smallest loss. None where every value is NaN.
 
 t_ : int
     Rows trained on, over all calls that kept the weights.

@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
@@ -19,6 +20,7 @@ from fastbp.layers import Layer
 from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from fastbp.parametrized import CachedParamNames, NameOrObject, Parametrized, parameter, parametrized
 from fastbp.schedules import SCHEDULES, InverseScaling, Schedule
+from fastbp.training.validation import LOSS
 
 
 def parameter_of(cls, name):
@@ -161,7 +163,8 @@ class MLPParameters(CachedParamNames):
         "bool",
         """
         Whether to hold out `validation_fraction` of the rows, to stop when their score no longer improves, and to keep
-        the weights with the best score. Stratified for a binary target. Where all scores are alike until patience runs
+        the weights with the best score. Rows given to `fit` as `X_val` take their place. Stratified for a binary
+        target. Where all scores are alike until patience runs
         out, the loss on the held-out rows takes their place, with a warning. Rows of weight zero are not held out.""",
     )
 
@@ -199,6 +202,24 @@ class MLPParameters(CachedParamNames):
         model has copies of the layers. Further training with `warm_start` or `partial_fit` can use layers with other
         factors of learning rate and penalty, but no other change. 'lbfgs' has no learning rate, and trains all layers
         alike. A sparse X can be read by `Dense` layers only.""",
+    )
+
+    scoring: Any = parameter(
+        None,
+        [StrOptions({LOSS, *get_scorer_names()}), callable, list, tuple, dict, None],
+        "str, callable, None, or list or dict of these",
+        """
+        What is computed on the validation set after each epoch: None for accuracy or R^2, by the name 'score'; 'loss';
+        the name of a scorer of scikit-learn, or a callable ``scorer(estimator, X, y)``. Of several, the first decides
+        when `early_stopping` stops and which weights are best; all are in ``history_``. Larger is better; of 'loss' the
+        negative is taken. Sample weights are passed to scorers that take them.""",
+    )
+
+    restore_best: bool = parameter(
+        True,
+        ["boolean"],
+        "bool",
+        "Whether `early_stopping` keeps the weights with the best score; else those of the last epoch.",
     )
 
     n_threads: int | None = parameter(

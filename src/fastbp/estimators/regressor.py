@@ -21,6 +21,7 @@ from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
+from fastbp.estimators.validation import GivenRows
 from fastbp.estimators.weights import why_not_finite
 from fastbp.losses import LOSSES, PROBABILITIES, Loss, as_loss, as_text
 from fastbp.parametrized import NameOrObject, parameter, parametrized
@@ -169,7 +170,15 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
     @_fit_context(prefer_skip_nested_validation=True)
     @hide_unexpected
     def fit(
-        self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None, **others
+        self,
+        X: ArrayLike | sparray | spmatrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | sparray | spmatrix | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        **others,
     ) -> Self:
         """Fit the model to X and y.
 
@@ -179,13 +188,22 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative.
+        X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
+            Rows to validate on after each epoch. With `early_stopping` they take the place of held-out rows; without,
+            their scores are only recorded. In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms them
+            as X. Not with 'lbfgs'.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their targets; a class that y does not have is an error.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights; without, all count alike.
 
         Returns
         -------
         self : MLPRegressor
         """
         reject_unexpected(self, others)
-        return self._fit(X, y, sample_weight, incremental=False)
+        given = GivenRows(X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, incremental=False, given=given)
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)

@@ -3,9 +3,10 @@
 from fastbp.estimators.parameters import optimizer_of
 from fastbp.kernels.patience import Patience
 from fastbp.training import History, OptimizerState
+from fastbp.training.validation import LOSS
 
 
-def history_of(estimator, first_pass):
+def history_of(estimator, first_pass, scored):
     """The record to continue; a new one for new weights.
 
     Parameters
@@ -13,17 +14,21 @@ def history_of(estimator, first_pass):
     estimator : BaseMLP
     first_pass : bool
         Whether the run begins with new weights.
+    scored : bool
+        Whether there is a validation set.
 
     Returns
     -------
     History
     """
-    scored = estimator.early_stopping
     history = History(validation_scores=[] if scored else None)
     if first_pass:
         return history
     history.rows_seen = getattr(estimator, "t_", 0)
-    history.loss_curve = list(getattr(estimator, "loss_curve_", ()))
+    losses = getattr(estimator, "loss_curve_", ())
+    unknown = [float("nan")] * len(losses)  # in a model of an older version
+    columns = {"learning_rate": unknown, "seconds": unknown} | getattr(estimator, "history_", {})
+    history.continue_from(columns | {"loss": losses})
     if scored:
         history.validation_scores = list(getattr(estimator, "validation_scores_", None) or ())
     return history
@@ -83,7 +88,9 @@ def set_training_attributes(estimator, optimizer, history, stopping):
     estimator._optimizer = optimizer
     estimator._no_improvement_count = stopping.patience.count
     estimator.n_iter_, estimator.t_ = history.n_iter, history.rows_seen
-    estimator.loss_curve_ = history.loss_curve
+    estimator.loss_curve_, estimator.history_ = history.loss_curve, history.as_dict()
+    estimator.best_iteration_ = stopping.best_epoch(history.loss_curve[len(history.loss_curve) - history.n_iter :])
+    estimator.validation_loss_curve_ = estimator.history_.get(f"validation_{LOSS}")
     if history.loss_curve:
         estimator.loss_ = history.loss_curve[-1]
     estimator.validation_scores_ = history.validation_scores

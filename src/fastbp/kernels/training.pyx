@@ -264,7 +264,7 @@ cdef class TrainingLoop:
         self.check_interval = units_between_checks(self.plan.step_cost + update_flops)
 
     def train(self, rows, random_state, double loss_scale, const double[::1] rates, double[::1] losses,
-              Patience patience=None, lock=None):
+              Patience patience=None, lock=None, double[::1] seconds=None):
         """Epochs of gradient descent, until all are done, patience is exhausted, or the loss is no longer finite.
 
         Parameters
@@ -283,6 +283,8 @@ cdef class TrainingLoop:
             Notes the loss of every epoch.
         lock : lock or None
             Held while rows are shuffled; needed when others draw from the same generator.
+        seconds : ndarray of shape (n_epochs,) or None
+            Overwritten: the time from the beginning of this call to the end of each epoch.
 
         Returns
         -------
@@ -301,6 +303,10 @@ cdef class TrainingLoop:
         cdef int64_t n_train = self.plan.data.n_rows, n_epochs = rates.shape[0], epoch = 0
         cdef int64_t *order
         cdef int status = COMPLETED
+        cdef double begin = now()
+        cdef double *ends = NULL
+        if seconds is not None:
+            ends = &seconds[0]
         self.epochs_done = 0
         if random_state is not None:
             if rows is None:
@@ -326,6 +332,8 @@ cdef class TrainingLoop:
                         patience.note(losses[epoch])
                         if patience.exhausted():
                             status = OUT_OF_PATIENCE
+                    if ends != NULL:
+                        ends[epoch] = now() - begin
                     epoch += 1
         finally:
             self.epochs_done = epoch

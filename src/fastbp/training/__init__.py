@@ -4,18 +4,20 @@ from fastbp.training.callbacks import Callback, Callbacks, TrainingState
 from fastbp.training.history import History
 from fastbp.training.lbfgs import minimize_lbfgs
 from fastbp.training.optimizer_state import OptimizerState
-from fastbp.training.stopping import EarlyStopping, HeldOut, LossStopping
+from fastbp.training.stopping import EarlyStopping, LossStopping
 from fastbp.training.trainer import Trainer
+from fastbp.training.validation import Evaluation, ValidationSet
 
 __all__ = [
     "Callback",
     "Callbacks",
     "EarlyStopping",
-    "HeldOut",
+    "Evaluation",
     "History",
     "LossStopping",
     "OptimizerState",
     "Trainer",
     "TrainingState",
+    "ValidationSet",
     "minimize_lbfgs",
 ]

@@ -26,6 +26,7 @@ import numpy as np
 
 from fastbp.losses import FunctionLoss
 from fastbp.training.history import History
+from fastbp.training.validation import call_scorer
 
 EVENTS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
 
@@ -256,4 +257,4 @@ def follow(latest, error, before):
 
 
 #: What calls code of the user's during training
-USERS_FUNCTIONS = (Callbacks.notify_one, FunctionLoss.checked)
+USERS_FUNCTIONS = (Callbacks.notify_one, FunctionLoss.checked, call_scorer)

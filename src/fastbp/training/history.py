@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+NAN = float("nan")
+
 
 @dataclass
 class History:
@@ -11,8 +13,15 @@ class History:
     ----------
     loss_curve : list of float
         The mean loss of each epoch.
+    learning_rates : list of float
+        The learning rate of each epoch.
+    seconds : list of float
+        The training time up to the end of each epoch, added up over all runs.
+    validation : dict of str to list of float
+        What was computed on the validation set after each epoch, by its name. A list may end before an epoch that was
+        not validated.
     validation_scores : list of float or None
-        None where no validation set is held out.
+        The score that decides, after each epoch; None where there is no validation set.
     n_iter : int
         Epochs of this run.
     rows_seen : int
@@ -23,7 +32,51 @@ class History:
     """
 
     loss_curve: list = field(default_factory=list)
+    learning_rates: list = field(default_factory=list)
+    seconds: list = field(default_factory=list)
+    validation: dict = field(default_factory=dict)
     validation_scores: list | None = None
     n_iter: int = 0
     rows_seen: int = 0
     interrupted: bool = False
+
+    def add_validation(self, score, values):
+        """Record what was computed on the validation set after the last epoch.
+
+        Parameters
+        ----------
+        score : float
+            What decides.
+        values : dict of str to float
+        """
+        self.validation_scores.append(score)
+        for name, value in values.items():
+            column = self.validation.setdefault(name, [])
+            column.extend([NAN] * (len(self.loss_curve) - 1 - len(column)))  # epochs that were not validated
+            column.append(value)
+
+    def as_dict(self):
+        """The record as a dict of lists of equal length, an item for each epoch: loss, ``validation_`` and each name of
+        `validation`, learning_rate, seconds. NaN stands for what was not computed."""
+        columns = {
+            "loss": self.loss_curve,
+            **{f"validation_{name}": column for name, column in self.validation.items()},
+            "learning_rate": self.learning_rates,
+            "seconds": self.seconds,
+        }
+        for column in columns.values():
+            column.extend([NAN] * (len(self.loss_curve) - len(column)))
+        return columns
+
+    def continue_from(self, columns):
+        """Begin with copies of what `as_dict` returned after an earlier run.
+
+        Parameters
+        ----------
+        columns : dict of str to list of float
+        """
+        prefix = "validation_"
+        columns = {name: list(column) for name, column in columns.items()}
+        self.loss_curve, self.learning_rates = columns["loss"], columns["learning_rate"]
+        self.seconds = columns["seconds"]
+        self.validation = {n.removeprefix(prefix): c for n, c in columns.items() if n.startswith(prefix)}

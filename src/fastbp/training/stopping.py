@@ -1,14 +1,13 @@
 """When training stops before its last epoch, and which parameters it leaves.
 
 The `Trainer` has one of two rules, which have the same methods: `LossStopping` watches the training loss,
-`EarlyStopping` the score of rows that are held out.
+`EarlyStopping` the score of a validation set.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
 
-from fastbp.kernels.data import Data
 from fastbp.kernels.patience import Patience
+from fastbp.training.validation import LOSS
 
 #: A shorter run whose scores are all equal keeps the parameters with the best score: few epochs do not show that the
 #: score never changes.
@@ -22,13 +21,26 @@ class LossStopping:
     ----------
     patience : Patience
         Observes the mean loss of each epoch.
+    network : Network or None
+        The one in training; needed with a validation set.
+    validation : ValidationSet or None
+        Rows whose scores are recorded, and decide nothing.
     """
 
-    is_scored = False
     watched = "Training loss"
+    #: Whether a run whose loss diverges has finite parameters to leave
+    survives_divergence = False
+    #: What becomes of the parameters of such a run, for a message
+    kept_text = ""
 
-    def __init__(self, patience):
-        self.patience = patience
+    def __init__(self, patience, network=None, validation=None):
+        self.patience, self.network, self.validation = patience, network, validation
+        self._best_score = None
+
+    @property
+    def is_scored(self):
+        """bool: whether there is a validation set."""
+        return self.validation is not None
 
     @property
     def loop_patience(self):
@@ -43,22 +55,43 @@ class LossStopping:
     @property
     def best_score(self):
         """float or None: the best score; None where none is computed."""
-        return None
+        return self._best_score
 
     @property
     def is_exhausted(self):
         """bool: has patience run out?"""
         return self.patience.is_exhausted
 
+    def best_epoch(self, losses):
+        """The epoch with the best value of what is watched.
+
+        Parameters
+        ----------
+        losses : sequence of float
+            The training loss of each epoch of the run.
+
+        Returns
+        -------
+        int or None
+            Counted from 1; the first of equal ones. None where every value is NaN.
+        """
+        epochs = [epoch for epoch, loss in enumerate(losses, 1) if not math.isnan(loss)]
+        return min(epochs, key=lambda epoch: losses[epoch - 1], default=None)
+
     def after_epoch(self, team):
-        """Score the parameters. Returns the score, or None where none is computed.
+        """Score the parameters. Returns an `Evaluation`, or None where there is no validation set.
 
         Parameters
         ----------
         team : Team or None
             The running threads of training, which compute the score; None: threads are started if that pays.
         """
-        return None
+        if self.validation is None:
+            return None
+        evaluation = self.validation.evaluate(self.network, team)
+        if self._best_score is None or evaluation.score > self._best_score or math.isnan(self._best_score):
+            self._best_score = evaluation.score
+        return evaluation
 
     def renew(self):
         """Count epochs without improvement from zero again."""
@@ -84,33 +117,13 @@ class LossStopping:
         return None
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Rows that are held out of training, and how they are scored.
-
-    Parameters
-    ----------
-    data : Data
-        The rows, with their targets and sample weights.
-    score : callable
-        ``score(output) -> float``, from the network's output for the rows, of shape (n_rows, n_outputs); larger is
-        better.
-    score_is_constant : bool
-        Whether the score is the same for all outputs.
-    """
-
-    data: Data
-    score: Callable
-    score_is_constant: bool = False
-
-
 class EarlyStopping(LossStopping):
-    """Stop when the score of held-out rows no longer rises. The parameters are those with the best score.
+    """Stop when the score of the validation set no longer rises. The parameters are those with the best score.
 
     A score that never changes shows neither which parameters are best nor when to stop: R^2 of a constant target is 0
-    for all predictions, and the accuracy for rare events can stay the same for long. So the mean loss on the held-out
-    rows is computed too, as long as all scores are equal. If they still are when patience runs out, the loss decides
-    for the rest of the run; unless the score is 1, the largest there is.
+    for all predictions, and the accuracy for rare events can stay the same for long. So the mean loss on the validation
+    set is computed too, as long as all scores are equal. If they still are when patience runs out, the loss decides
+    for the rest of the run; unless the score is the largest there is.
 
     Parameters
     ----------
@@ -118,33 +131,41 @@ class EarlyStopping(LossStopping):
         Observes the score with its sign changed.
     network : Network
         The one in training.
-    held_out : HeldOut
+    validation : ValidationSet
+    restores_best : bool
+        Whether the parameters are those with the best score, and not those of the last epoch.
 
     Attributes
     ----------
     best_params : ndarray of shape (n_params,)
         Those with the best score so far.
     best_params_by_loss : ndarray of shape (n_params,) or None
-        Those with the smallest loss so far; None once the scores differ.
+        Those with the smallest loss so far; None once the scores differ, or if they are losses.
     by_loss : bool
-        Whether the loss decides.
+        Whether the loss decides in place of the score.
     """
 
-    is_scored = True
+    survives_divergence = True
 
-    def __init__(self, patience, network, held_out):
-        super().__init__(patience)
-        self.network, self.held_out = network, held_out
-        self.held_out_loss_patience = Patience(patience.tol, patience.limit)
+    def __init__(self, patience, network, validation, restores_best=True):
+        super().__init__(patience, network, validation)
+        self.restores_best = restores_best
+        self.validation_loss_patience = Patience(patience.tol, patience.limit)
         self.best_params = network.params.copy()
-        self.best_params_by_loss = network.params.copy()
-        self.by_loss = held_out.score_is_constant
+        self.best_params_by_loss = None if validation.is_by_loss else network.params.copy()
+        self.by_loss = validation.score_is_constant and not validation.is_by_loss
         self.n_scores, self.first_score = 0, None
+        self._best_epoch = self._best_epoch_by_loss = None
 
     @property
     def watched(self):
         """str: what is watched, for the log."""
-        return f"Validation {'loss' if self.by_loss else 'score'}"
+        return f"Validation {'loss' if self.by_loss or self.validation.is_by_loss else 'score'}"
+
+    @property
+    def kept_text(self):
+        """str: what becomes of the parameters of a run that diverges, for a message."""
+        return ", and the weights with the best validation score are kept" if self.restores_best else ""
 
     @property
     def loop_patience(self):
@@ -161,52 +182,53 @@ class EarlyStopping(LossStopping):
         """float: the best score so far."""
         return -self.patience.best
 
+    def best_epoch(self, losses):
+        """The epoch with the best score; see `LossStopping.best_epoch`."""
+        return self._best_epoch_by_loss if self.by_loss else self._best_epoch
+
     def after_epoch(self, team):
-        """Score the parameters and keep them if they are the best. Returns the score.
+        """Score the parameters and keep them if they are the best. Returns an `Evaluation`.
 
         If patience has run out and all scores were equal, the loss decides from now on.
         """
-        score = self.score(team)
+        evaluation = self.validation.evaluate(self.network, team)
         if self.n_scores == 0:
-            self.first_score = score
-        elif score != self.first_score and not self.by_loss:
+            self.first_score = evaluation.score
+        elif evaluation.score != self.first_score and not self.by_loss:
             self.best_params_by_loss = None
         self.n_scores += 1
-        if self.patience.observe(-score):
-            self.best_params[...] = self.network.params
-        if self.best_params_by_loss is not None and self.held_out_loss_patience.observe(self.loss(team)):
-            self.best_params_by_loss[...] = self.network.params
+        if self.patience.observe(-evaluation.score):
+            self.best_params[...], self._best_epoch = self.network.params, self.n_scores
+        if self.best_params_by_loss is not None and self.validation_loss_patience.observe(self.loss(evaluation, team)):
+            self.best_params_by_loss[...], self._best_epoch_by_loss = self.network.params, self.n_scores
         self.by_loss = self.by_loss or (self.patience.is_exhausted and self.scores_are_equal)
-        return score
+        return evaluation
 
-    def score(self, team):
-        """The score of the held-out rows; NaN when the predictions are not finite."""
-        return self.held_out.score(self.network.forward_data(self.held_out.data, team=team))
-
-    def loss(self, team):
-        """The mean loss of the held-out rows, without the penalty."""
-        return self.network.mean_loss(self.held_out.data, team)
+    def loss(self, evaluation, team):
+        """The mean loss of the validation set, without the penalty."""
+        return evaluation.values[LOSS] if LOSS in evaluation.values else self.validation.loss(self.network, team)
 
     @property
     def scores_are_equal(self):
-        """bool: whether all scores were equal so far, and below 1."""
-        return self.best_params_by_loss is not None and self.first_score < 1
+        """bool: whether all scores were equal so far, and below the largest there is."""
+        return self.best_params_by_loss is not None and self.first_score < self.validation.largest_score
 
     @property
     def is_exhausted(self):
         """bool: has patience run out?"""
-        return (self.held_out_loss_patience if self.by_loss else self.patience).is_exhausted
+        return (self.validation_loss_patience if self.by_loss else self.patience).is_exhausted
 
     def renew(self):
         """Count epochs without improvement from zero again."""
         self.patience.renew()
-        self.held_out_loss_patience.renew()
+        self.validation_loss_patience.renew()
 
     def restore(self):
-        """Give the network the best parameters. After some epochs with equal scores the loss decides which they are,
-        also where patience has not run out."""
+        """Give the network the best parameters, if that is wanted. After some epochs with equal scores the loss decides
+        which they are, also where patience has not run out."""
         self.by_loss = self.by_loss or (self.n_scores > MIN_EQUAL_SCORES and self.scores_are_equal)
-        self.network.params = self.best_params_by_loss if self.by_loss else self.best_params
+        if self.restores_best:
+            self.network.params = self.best_params_by_loss if self.by_loss else self.best_params
 
     def warning(self, stopped, max_iter):
         """A message where the loss decided; see `LossStopping.warning`."""

@@ -5,6 +5,8 @@ code has to run between two of them: `Trainer` asks for as many epochs as it can
 callbacks it asks for one at a time.
 """
 
+from time import perf_counter
+
 import numpy as np
 
 from fastbp.kernels.interrupts import is_interruption
@@ -13,6 +15,36 @@ from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
 
 #: Epochs in one call of the compiled loop when no Python code runs between them; bounds the memory of their rates.
 EPOCHS_AT_ONCE = 256
+
+
+class Clock:
+    """The training time of a run, which goes on from that of earlier runs.
+
+    Parameters
+    ----------
+    n_epochs : int
+        The most epochs in one call of the compiled loop.
+    seconds : list of float
+        The times of earlier runs.
+
+    Attributes
+    ----------
+    ends : ndarray of shape (n_epochs,)
+        Where the compiled loop writes the time from the beginning of a call to the end of each epoch.
+    """
+
+    def __init__(self, n_epochs, seconds):
+        self.ends = np.empty(n_epochs)
+        before = seconds[-1] if seconds and np.isfinite(seconds[-1]) else 0.0
+        self.begin, self.call = perf_counter() - before, None
+
+    def note_call(self):
+        """The compiled loop is called now."""
+        self.call = perf_counter() - self.begin
+
+    def seconds(self, n_epochs):
+        """The training time up to the end of each of the first epochs of this call: a list of float."""
+        return (self.call + self.ends[:n_epochs]).tolist()
 
 
 class Trainer:
@@ -114,12 +146,14 @@ class Trainer:
         history, optimizer, stopping = self.history, self.optimizer, self.stopping
         watched = stopping.is_scored or self.verbose or self.callbacks
         losses = np.empty(1 if watched else min(EPOCHS_AT_ONCE, max_iter))
+        self.clock = Clock(len(losses), history.seconds)
         initial_params = self.network.params.copy()
         stopped = False
         with loop:  # its threads live for the whole run
             while history.n_iter < max_iter and not stopped:
                 rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
                 optimizer.attach(loop, self.network.alpha)
+                self.clock.note_call()
                 try:
                     done, status = loop.train(
                         rows,
@@ -129,6 +163,7 @@ class Trainer:
                         losses,
                         stopping.loop_patience,
                         lock,
+                        self.clock.ends,
                     )
                 except BaseException:
                     self.record(loop.epochs_done, n_rows, losses, rates)
@@ -146,9 +181,9 @@ class Trainer:
                 if status in (DIVERGED, GREW):
                     self.diverged(status, rate, loop.first_loss)
                     return True
-                score = stopping.after_epoch(team)
-                if score is not None:
-                    self.record_score(score)
+                evaluation = stopping.after_epoch(team)
+                if evaluation is not None:
+                    self.record_evaluation(*evaluation)
                 # the schedule decides first, so that callbacks see the learning rate of the coming epoch
                 exhausted = stopping.is_exhausted and not self.lower_rate()
                 stopped = self.callbacks.notify("on_epoch_end") or exhausted
@@ -172,6 +207,8 @@ class Trainer:
         history.n_iter += n_epochs
         history.rows_seen += n_epochs * n_rows
         history.loss_curve.extend(losses[:n_epochs].tolist())
+        history.learning_rates.extend(rates[:n_epochs].tolist())
+        history.seconds.extend(self.clock.seconds(n_epochs))
         self.optimizer.learning_rate = float(rates[n_epochs])
 
     def coming_rates(self, n_epochs, n_rows):
@@ -183,9 +220,9 @@ class Trainer:
             rate = self.schedule.after_epoch(rate, self.history.rows_seen + (i + 1) * n_rows, self.learning_rate_init)
         return rates
 
-    def record_score(self, score):
-        """Record the score of the held-out rows after an epoch."""
-        self.history.validation_scores.append(score)
+    def record_evaluation(self, score, values):
+        """Record what was computed on the validation set after an epoch."""
+        self.history.add_validation(score, values)
         if self.verbose:
             print(f"Validation score: {score:f}")
 
@@ -207,7 +244,7 @@ class Trainer:
         say where and at which rate."""
         where = f"in epoch {self.history.n_iter} with learning rate {rate:g}"
         way_out = "Scale the inputs, or lower learning_rate_init."
-        if status == DIVERGED and not self.stopping.is_scored:
+        if status == DIVERGED and not self.stopping.survives_divergence:
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 f"preprocessed. The loss diverged {where}: scale the inputs, or lower learning_rate_init."
@@ -215,8 +252,6 @@ class Trainer:
         what = f"The loss diverged {where}"
         if status == GREW:
             what = f"The loss grew from {first_loss:g} before training to {self.history.loss_curve[-1]:g} {where}"
-        kept = ""
         if self.stopping.is_scored:
-            self.record_score(np.nan)
-            kept = ", and the weights with the best validation score are kept"
-        self.warning = f"{what}; training stopped{kept}. {way_out}"
+            self.record_evaluation(np.nan, {})
+        self.warning = f"{what}; training stopped{self.stopping.kept_text}. {way_out}"

@@ -13,6 +13,7 @@ import pytest
 
 import fastbp
 import fastbp.activations
+import fastbp.callbacks
 import fastbp.inspection
 import fastbp.kernels
 import fastbp.layers
@@ -29,6 +30,7 @@ SOURCES = sorted({*PYTHON, *CYTHON, *(SRC / "fastbp").rglob("*.[ch]")})
 PUBLIC = [
     fastbp,
     fastbp.activations,
+    fastbp.callbacks,
     fastbp.inspection,
     fastbp.kernels,
     fastbp.layers,
@@ -54,13 +56,18 @@ LEVELS = [
     {"fastbp.base_network"},
     {"fastbp.network"},
     {"fastbp.training"},
+    {"fastbp.callbacks", "fastbp.progress"},
     {"fastbp.config", "fastbp.estimators"},
     {"fastbp.inspection"},
     {"fastbp"},
 ]
 
-# Imported only when a display draws
-OPTIONAL = {"fastbp.inspection": "matplotlib"}
+# Imported only when they are used: by a display, a progress bar, a callback
+OPTIONAL = {
+    "fastbp.inspection": {"matplotlib"},
+    "fastbp.progress": {"rich", "tqdm"},
+    "fastbp.callbacks": {"optuna"},
+}
 
 
 def module_of(path):
@@ -136,12 +143,12 @@ def test_no_other_package_is_needed():
     # joblib comes with scikit-learn
     allowed = {*sys.stdlib_module_names, "numpy", "scipy", "sklearn", "joblib", "fastbp", "libc", "cpython"}
     for path, line, name in IMPORTS:
-        is_optional = name.split(".")[0] == OPTIONAL.get(level_of(module_of(path))[1])
+        is_optional = name.split(".")[0] in OPTIONAL.get(level_of(module_of(path))[1], ())
         assert name.split(".")[0] in allowed or is_optional, f"{path}:{line} imports {name}"
 
 
 def test_what_is_optional_is_imported_late():
-    code = f"import sys, {', '.join(OPTIONAL)}; assert not {set(OPTIONAL.values())} & sys.modules.keys()"
+    code = f"import sys, {', '.join(OPTIONAL)}; assert not {set().union(*OPTIONAL.values())} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -394,7 +394,9 @@ CHOICES = dict(
     n_iter_no_change=[1, 3, 10, np.inf],
     max_fun=[15000, 5],
 )
-OURS_ALONE = {"n_threads", "output_activation", "callbacks", "layers", "loss"}
+OURS_ALONE = {"history_", "best_iteration_", "validation_loss_curve_"}
+for name in ("MLPClassifier", "MLPRegressor"):
+    OURS_ALONE |= {*getattr(fastbp, name)().get_params()} - {*getattr(reference, name)().get_params()}
 
 
 def random_configuration(seed):

@@ -31,6 +31,7 @@ from fastbp.estimators.cloning import check_clones
 from fastbp.estimators.construction import build_network, hidden_layers_of, network_to_train, new_network
 from fastbp.estimators.inputs import needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
+from fastbp.estimators.observers import callbacks_of, estimator_so_far
 from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of
 from fastbp.estimators.resumption import history_of, optimizer_state_of, patience_of, set_training_attributes
 from fastbp.estimators.validation import GivenRows, stopping_rule
@@ -47,7 +48,7 @@ from fastbp.initializers import legacy_generator
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import Dense
 from fastbp.losses import as_loss
-from fastbp.training import Callbacks, Trainer, TrainingState, minimize_lbfgs
+from fastbp.training import Trainer, TrainingState, minimize_lbfgs
 from fastbp.versions import note_version, warn_if_other_version
 
 #: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
@@ -120,7 +121,7 @@ class BaseMLP(MLPParameters):
             network = network_to_train(self, hidden)
         data = make_data(X, targets, sample_weight, self.n_outputs_, network.dtype)
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
-        callbacks = Callbacks(self.callbacks, state)
+        callbacks = callbacks_of(self, state)
         if self.solver == "lbfgs":
             warn_if_not_converged = self._train_lbfgs(network, data, callbacks, attempt)
         else:
@@ -209,6 +210,7 @@ class BaseMLP(MLPParameters):
         """L-BFGS from the network's weights. Returns a function that warns if it did not converge."""
         progress = OptimizeResult(x=network.params.astype(np.float64), fun=np.nan, loss=np.nan, nit=0)
         attempt.history = callbacks.state.history
+        callbacks.state.make_estimator = lambda: estimator_so_far(self, callbacks.state)
         stopped = False
         try:
             with callbacks:
@@ -220,7 +222,7 @@ class BaseMLP(MLPParameters):
                     max_iter=self.max_iter,
                     max_fun=self.max_fun,
                     tol=self.tol,
-                    options=_get_additional_lbfgs_options_dict("iprint", 1 if self.verbose else -1),
+                    options=_get_additional_lbfgs_options_dict("iprint", 1 if self.verbose in (True, 1) else -1),
                     callbacks=callbacks,
                 )
         finally:
@@ -251,12 +253,13 @@ class BaseMLP(MLPParameters):
             stopping,
             learning_rate_init=float(self.learning_rate_init),
             loss_scale=self._loss_scale,
-            verbose=bool(self.verbose),
+            verbose=self.verbose in (True, 1),
             callbacks=callbacks,
         )
         batch_size = self._batch_size(data.n_rows if rows is None else len(rows), incremental, attempt)
         state = callbacks.state
         state.history, state.optimizer, state.train_rows = history, optimizer, rows
+        state.make_estimator = lambda: estimator_so_far(self, state, stopping)
         attempt.history = history
         stopped = False
         try:

@@ -143,7 +143,12 @@ class MLPParameters(CachedParamNames):
     )
 
     verbose: bool | int = parameter(
-        False, ["verbose"], "bool or int", "Print the loss (and validation score) of every epoch."
+        False,
+        ["verbose"],
+        "bool or int",
+        """
+        True or 1 prints the loss (and the validation score) of every epoch. 2 shows a progress bar with loss, score,
+        rows per second and the time left to `max_iter`, by tqdm or rich if one of them is installed.""",
     )
 
     warm_start: bool = parameter(
@@ -222,6 +227,15 @@ class MLPParameters(CachedParamNames):
         "Whether `early_stopping` keeps the weights with the best score; else those of the last epoch.",
     )
 
+    max_time: float | None = parameter(
+        None,
+        [None, Interval(Real, 0, None, closed="neither")],
+        "float or None",
+        """
+        Seconds: training ends after the first epoch (for 'lbfgs': iteration) that ends later. Not a limit within an
+        epoch.""",
+    )
+
     n_threads: int | None = parameter(
         None,
         [None, Interval(Integral, 1, None, closed="left")],
@@ -238,7 +252,8 @@ class MLPParameters(CachedParamNames):
         "object or list of objects",
         """
         Each with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)``, which ends training by returning
-        True, and ``on_fit_end(state)``, which is called however training ends. See `fastbp.training.TrainingState`. For
+        True, and ``on_fit_end(state)``, which is called however training ends. See `fastbp.training.TrainingState`, and
+        `fastbp.callbacks` for checkpoints, a record, a falling learning rate and the pruning of Optuna's trials. For
         'lbfgs' an epoch is an iteration. Clones of the estimator get deep copies, or share those that inherit from
         `fastbp.Callback`.""",
     )

@@ -1,4 +1,5 @@
-"""Callbacks: the user's code that runs at the beginning of a fit, after each epoch, and at the end.
+"""Callbacks: the user's code that runs at the beginning of a fit, after each epoch, and at the end. Some are in
+`fastbp.callbacks`, to be used as they are.
 
 A callback is a plain object with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)``, which ends
 training by returning True, and ``on_fit_end(state)``. All three get the same `TrainingState`. Where there are no
@@ -21,6 +22,7 @@ a copy collects does not come back.
 """
 
 import sys
+from numbers import Real
 
 import numpy as np
 
@@ -53,6 +55,7 @@ class TrainingState:
         self.train_rows = None
         self.history = History()
         self.optimizer = None
+        self.make_estimator = None  # a function that makes `estimator`
 
     @property
     def train_rows(self):
@@ -91,9 +94,29 @@ class TrainingState:
         return self.history.validation_scores
 
     @property
+    def metrics(self):
+        """dict of str to float: the last epoch, by the columns of the estimator's ``history_``; for L-BFGS the loss
+        only. Empty before the first epoch."""
+        return self.history.last_epoch()
+
+    @property
+    def estimator(self):
+        """MLPClassifier or MLPRegressor: a copy, as if training had ended now, with the weights of now."""
+        return self.make_estimator()
+
+    @property
     def learning_rate(self):
-        """float or None: of the coming epoch; None for L-BFGS."""
+        """float or None: of the coming epoch; None for L-BFGS. It may be set: a 'constant' or 'adaptive' schedule goes
+        on from there, others compute the rates after that anew."""
         return None if self.optimizer is None else self.optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate):
+        if self.optimizer is None:
+            raise AttributeError("state.learning_rate cannot be set: solver='lbfgs' has no learning rate")
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < float("inf"):
+            raise ValueError(f"state.learning_rate must be a finite number of at least 0, got {rate!r}")
+        self.optimizer.learning_rate = float(rate)
 
     @property
     def rows_seen(self):

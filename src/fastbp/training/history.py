@@ -55,15 +55,24 @@ class History:
             column.extend([NAN] * (len(self.loss_curve) - 1 - len(column)))  # epochs that were not validated
             column.append(value)
 
-    def as_dict(self):
-        """The record as a dict of lists of equal length, an item for each epoch: loss, ``validation_`` and each name of
-        `validation`, learning_rate, seconds. NaN stands for what was not computed."""
-        columns = {
+    @property
+    def columns(self):
+        """dict of str to list of float: loss, ``validation_`` and each name of `validation`, learning_rate, seconds."""
+        return {
             "loss": self.loss_curve,
             **{f"validation_{name}": column for name, column in self.validation.items()},
             "learning_rate": self.learning_rates,
             "seconds": self.seconds,
         }
+
+    def last_epoch(self):
+        """What was recorded of the last epoch, by the names of the columns: a dict of str to float."""
+        n_epochs = len(self.loss_curve)
+        return {name: column[-1] for name, column in self.columns.items() if n_epochs and len(column) == n_epochs}
+
+    def as_dict(self):
+        """`columns`, of equal length, an item for each epoch. NaN stands for what was not computed."""
+        columns = self.columns
         for column in columns.values():
             column.extend([NAN] * (len(self.loss_curve) - len(column)))
         return columns

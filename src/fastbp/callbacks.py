@@ -1,0 +1,399 @@
+"""Callbacks to use: a record, checkpoints, a time limit, a falling learning rate, the pruning of Optuna's trials.
+
+They are given to an estimator as ``callbacks=[...]``. How to write one is described in `fastbp.training.callbacks`.
+All but `History` and `OptunaPruner` are parametrized objects, of which each clone of an estimator gets its own.
+"""
+
+import os
+import pickle
+import tempfile
+from numbers import Integral, Real
+from os import PathLike
+from time import perf_counter
+from typing import Any
+
+from sklearn.utils._param_validation import Interval
+
+from fastbp.kernels.patience import Patience
+from fastbp.parametrized import Parametrized, parameter, parametrized
+from fastbp.training import Callback
+
+__all__ = ["Callback", "Checkpoint", "History", "OptunaPruner", "ReduceOnPlateau", "TimeLimit"]
+
+MONITOR = """
+    What is watched: a column of the estimator's ``history_``, such as 'loss', 'validation_loss' or 'validation_score'.
+    None: the score that early stopping watches; without a validation set, the training loss. Losses are to fall, scores
+    to rise."""
+
+
+def monitored(state, monitor):
+    """The value that is watched, of the last epoch.
+
+    Parameters
+    ----------
+    state : TrainingState
+    monitor : str or None
+
+    Returns
+    -------
+    value : float
+    sign : int
+        1 where larger is better, -1 for a loss.
+
+    Raises
+    ------
+    ValueError
+        For a column that there is not.
+    """
+    if monitor is None:
+        return (state.loss, -1) if state.validation_score is None else (state.validation_score, 1)
+    metrics = state.metrics
+    if monitor not in metrics:
+        raise ValueError(f"monitor must be None or one of {', '.join(metrics)}; got {monitor!r}")
+    return metrics[monitor], -1 if monitor in ("loss", "validation_loss") else 1
+
+
+class History(Callback):
+    """Records every epoch of every fit; clones of an estimator share it.
+
+    An estimator has a record of its own, ``history_``. This one also has the iterations of 'lbfgs', can be read while
+    training goes on, and collects the fits of a cross-validation (in one process).
+
+    Attributes
+    ----------
+    fits : list of dict of str to list of float
+        A record for each fit, in the order in which they began. Its columns are 'epoch', those of ``history_`` that
+        there are, and 'elapsed', the seconds since the fit began.
+
+    Examples
+    --------
+    >>> from fastbp import MLPRegressor
+    >>> from fastbp.callbacks import History
+    >>> history = History()
+    >>> model = MLPRegressor(solver="lbfgs", max_iter=3, tol=10, callbacks=history).fit([[0.0], [1.0]], [0.0, 1.0])
+    >>> list(history.last)
+    ['epoch', 'loss', 'elapsed']
+    """
+
+    def __init__(self):
+        self.fits = []
+        self._running = {}
+
+    @property
+    def last(self):
+        """dict of str to list of float: the record of the fit that began last."""
+        return self.fits[-1]
+
+    def on_fit_begin(self, state):
+        """Begin a new record.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        record = {}
+        self._running[id(state)] = record, perf_counter()
+        self.fits.append(record)
+
+    def on_epoch_end(self, state):
+        """Add an epoch to the record.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        record, begin = self._running[id(state)]
+        for name, value in {"epoch": state.epoch, **state.metrics, "elapsed": perf_counter() - begin}.items():
+            record.setdefault(name, []).append(value)
+
+    def on_fit_end(self, state):
+        """The record is complete.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        self._running.pop(id(state), None)
+
+    def __getstate__(self):
+        return self.__dict__ | {"_running": {}}
+
+
+@parametrized(eq=False)
+class TimeLimit(Parametrized):
+    """Ends training after the first epoch (for 'lbfgs': iteration) that ends when so many seconds are over.
+
+    The estimators' parameter `max_time` does the same.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Examples
+    --------
+    >>> from fastbp import MLPRegressor
+    >>> from fastbp.callbacks import TimeLimit
+    >>> model = MLPRegressor(max_iter=10**9, tol=0, n_iter_no_change=10**9, callbacks=TimeLimit(0.01))
+    >>> model.fit([[0.0], [1.0]], [0.0, 1.0]).n_iter_ < 10**9
+    True
+    """
+
+    seconds: float = parameter(60.0, [Interval(Real, 0, None, closed="neither")], "float", "The limit.")
+
+    def on_fit_begin(self, state):
+        """Note the time.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        self._validate_params()
+        self._begin = perf_counter()
+
+    def on_epoch_end(self, state):
+        """Whether the time is over.
+
+        Parameters
+        ----------
+        state : TrainingState
+
+        Returns
+        -------
+        bool
+        """
+        return perf_counter() - self._begin >= self.seconds
+
+
+@parametrized(eq=False)
+class ReduceOnPlateau(Parametrized):
+    """Multiplies the learning rate by a factor when what is watched no longer improves.
+
+    Early stopping counts on meanwhile: its patience, `n_iter_no_change`, should be the larger one. A schedule that
+    computes the rate from the number of epochs or rows, such as 'invscaling', overwrites the new rate.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Examples
+    --------
+    >>> from fastbp import MLPRegressor
+    >>> from fastbp.callbacks import ReduceOnPlateau
+    >>> slower = ReduceOnPlateau(factor=0.5, patience=1, tol=10)
+    >>> model = MLPRegressor(max_iter=5, tol=0.1, callbacks=slower, random_state=0)
+    >>> model.fit([[0.0], [1.0]], [0.0, 1.0]).history_["learning_rate"]
+    [0.001, 0.001, 0.001, 0.0005, 0.0005]
+    """
+
+    factor: float = parameter(0.1, [Interval(Real, 0, 1, closed="neither")], "float", "The factor, below 1.")
+
+    patience: int = parameter(
+        5,
+        [Interval(Integral, 0, None, closed="left")],
+        "int",
+        "The rate falls after more than so many epochs in a row without an improvement by `tol`.",
+    )
+
+    tol: float = parameter(
+        1e-4, [Interval(Real, 0, None, closed="left")], "float", "The least improvement that counts."
+    )
+
+    min_rate: float = parameter(0.0, [Interval(Real, 0, None, closed="left")], "float", "The rate falls no lower.")
+
+    monitor: str | None = parameter(None, [str, None], "str or None", MONITOR)
+
+    def on_fit_begin(self, state):
+        """Begin to count.
+
+        Parameters
+        ----------
+        state : TrainingState
+
+        Raises
+        ------
+        ValueError
+            For a solver without a learning rate.
+        """
+        self._validate_params()
+        if state.learning_rate is None:
+            raise ValueError("ReduceOnPlateau needs a learning rate, and solver='lbfgs' has none; leave it out")
+        self._patience = Patience(self.tol, self.patience)
+
+    def on_epoch_end(self, state):
+        """Lower the rate if it is time.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        value, sign = monitored(state, self.monitor)
+        self._patience.observe(-sign * value)
+        if self._patience.is_exhausted:
+            self._patience.renew()
+            state.learning_rate = min(state.learning_rate, max(self.factor * state.learning_rate, self.min_rate))
+
+
+@parametrized(eq=False)
+class Checkpoint(Parametrized):
+    """Saves the estimator during training.
+
+    The file is a pickle of the estimator with the weights of that epoch, without its callbacks: it predicts, and trains
+    on with `partial_fit`, for which the optimizer's state is included, or with ``warm_start``. Load it as any pickle,
+    from sources that you trust only. It is written to a file aside, flushed to the disk, and then renamed: at any time
+    the file is a whole one.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Examples
+    --------
+    >>> import pickle, tempfile
+    >>> from pathlib import Path
+    >>> from fastbp import MLPRegressor
+    >>> from fastbp.callbacks import Checkpoint
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     saves = Checkpoint(Path(folder) / "model-{epoch:03}.pickle", every=20)
+    ...     model = MLPRegressor(tol=0, n_iter_no_change=50, callbacks=[saves, TimeLimit(10)], random_state=0)
+    ...     model = model.set_params(max_iter=50, solver="lbfgs").fit([[0.0], [1.0]], [0.0, 1.0])
+    ...     pickle.load(open(Path(folder) / "model-020.pickle", "rb")).n_iter_
+    20
+    """
+
+    path: str | PathLike = parameter(
+        "model.pickle",
+        [str, PathLike],
+        "str or path",
+        """
+        The file; written over. ``{epoch}``, ``{loss}`` and ``{score}`` in it are replaced as by `str.format`, so that
+        several are kept: ``"model-{epoch:03}.pickle"``.""",
+    )
+
+    every: int = parameter(
+        1, [Interval(Integral, 1, None, closed="left")], "int", "Save after every so many epochs or iterations."
+    )
+
+    best_only: bool = parameter(
+        False, ["boolean"], "bool", "Save only where what is watched is better than ever before in this fit."
+    )
+
+    monitor: str | None = parameter(None, [str, None], "str or None", MONITOR)
+
+    def on_fit_begin(self, state):
+        """Forget the best value of an earlier fit.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        self._validate_params()
+        self._best = None
+
+    def on_epoch_end(self, state):
+        """Save, if it is time.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        if state.epoch % self.every:
+            return
+        if self.best_only:
+            value, sign = monitored(state, self.monitor)
+            if not (value == value and (self._best is None or sign * value > self._best)):  # NaN is never the best
+                return
+            self._best = sign * value
+        path = os.fspath(self.path).format(epoch=state.epoch, loss=state.loss, score=state.validation_score)
+        estimator = state.estimator
+        estimator.callbacks = None
+        write_atomically(path, pickle.dumps(estimator))
+
+
+def write_atomically(path, content):
+    """Write a file so that there is the old one or the whole new one at any time.
+
+    Parameters
+    ----------
+    path : str
+    content : bytes
+    """
+    handle, aside = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=os.path.basename(path), suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        os.unlink(aside)
+        raise
+
+
+@parametrized(eq=False)
+class OptunaPruner(Parametrized):
+    """Reports each epoch to a trial of Optuna, and ends the fit with ``optuna.TrialPruned`` if the trial is not
+    promising.
+
+    The fit then leaves the estimator as it was. A trial counts epochs: give it one fit, not a cross-validation.
+
+    Parameters
+    ----------
+    {parameters}
+
+    References
+    ----------
+    Akiba, Sano, Yanase, Ohta and Koyama (2019), Optuna: a next-generation hyperparameter optimization framework, KDD.
+
+    Examples
+    --------
+    >>> from fastbp import MLPRegressor
+    >>> from fastbp.callbacks import OptunaPruner
+    >>> def objective(trial):
+    ...     rate = trial.suggest_float("learning_rate_init", 1e-4, 1e-1, log=True)
+    ...     model = MLPRegressor(learning_rate_init=rate, callbacks=OptunaPruner(trial))
+    ...     return model.fit(X, y).loss_
+    """
+
+    trial: Any = parameter(None, "no_validation", "optuna.Trial", "Or any object with ``report`` and ``should_prune``.")
+
+    monitor: str | None = parameter(
+        None, [str, None], "str or None", MONITOR + " The study's direction is to agree with that."
+    )
+
+    def on_fit_begin(self, state):
+        """Check the trial.
+
+        Parameters
+        ----------
+        state : TrainingState
+
+        Raises
+        ------
+        TypeError
+            For an object without the two methods.
+        """
+        self._validate_params()
+        for method in ("report", "should_prune"):
+            if not callable(getattr(self.trial, method, None)):
+                raise TypeError(f"trial must be an optuna.Trial, with a method {method}; got {self.trial!r}")
+
+    def on_epoch_end(self, state):
+        """Report, and prune.
+
+        Parameters
+        ----------
+        state : TrainingState
+
+        Raises
+        ------
+        optuna.TrialPruned
+        """
+        value, _ = monitored(state, self.monitor)
+        self.trial.report(value, state.epoch)
+        if self.trial.should_prune():
+            from optuna import TrialPruned
+
+            raise TrialPruned(f"after epoch {state.epoch}, with {self.monitor or 'a value'} of {value:g}")
+
+    def __sklearn_clone__(self):
+        return self

@@ -1,0 +1,131 @@
+"""The progress bar of ``verbose=2``: by tqdm or rich, whichever is installed; else a line that is written over."""
+
+import sys
+from time import perf_counter
+
+#: Seconds between two updates of the plain line
+UPDATE_INTERVAL = 0.1
+
+
+def new_bar(total, unit):
+    """A bar by tqdm (in a notebook one of its widgets), by rich, or a plain one.
+
+    Parameters
+    ----------
+    total : int
+        Epochs or iterations.
+    unit : str
+        What is counted.
+
+    Returns
+    -------
+    object
+        With the methods ``update(done, text)`` and ``close()``.
+    """
+    for kind in (TqdmBar, RichBar):
+        try:
+            return kind(total, unit)
+        except ImportError:
+            continue
+    return PlainBar(total, unit)
+
+
+class TqdmBar:
+    """A bar by tqdm."""
+
+    def __init__(self, total, unit):
+        from tqdm.auto import tqdm
+
+        self.bar = tqdm(total=total, unit=unit)
+
+    def update(self, done, text):
+        """Show how many are done, and the text."""
+        self.bar.set_postfix_str(text, refresh=False)
+        self.bar.update(done - self.bar.n)
+
+    def close(self):
+        """The last state stays on the screen."""
+        self.bar.refresh()
+        self.bar.close()
+
+
+class RichBar:
+    """A bar by rich."""
+
+    def __init__(self, total, unit):
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = [BarColumn(), MofNCompleteColumn(), TextColumn(unit + "s"), TimeRemainingColumn()]
+        self.bar = Progress(*columns, TextColumn("{task.description}"))
+        self.task = self.bar.add_task("", total=total)
+        self.bar.start()
+
+    def update(self, done, text):
+        """Show how many are done, and the text."""
+        self.bar.update(self.task, completed=done, description=text)
+
+    def close(self):
+        """The last state stays on the screen."""
+        self.bar.stop()
+
+
+class PlainBar:
+    """A line on the standard error, written over several times a second on a terminal; elsewhere written at the end."""
+
+    def __init__(self, total, unit):
+        self.total, self.unit = total, unit
+        self.begin, self.written, self.line = perf_counter(), 0.0, ""
+
+    def update(self, done, text):
+        """Show how many are done, and the text."""
+        now = perf_counter()
+        left = (now - self.begin) / done * (self.total - done)
+        self.line = f"{done}/{self.total} {self.unit}s, {text}, {as_time(left)} left"
+        if now - self.written >= UPDATE_INTERVAL and sys.stderr.isatty():
+            self.written = now
+            self.write("\r\x1b[K")
+
+    def close(self):
+        """The last state stays on the screen."""
+        if self.line:
+            self.write("\r\x1b[K" if sys.stderr.isatty() else "", "\n")
+
+    def write(self, before, after=""):
+        """Write the line."""
+        sys.stderr.write(before + self.line + after)
+        sys.stderr.flush()
+
+
+def as_time(seconds):
+    """Seconds as minutes and seconds, with hours where there are some."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
+
+
+class ProgressBar:
+    """A callback that shows a progress bar with loss, score, rows per second, and the time left to the last epoch."""
+
+    def __init__(self):
+        self.bar = None
+
+    def on_fit_begin(self, state):
+        """Show an empty bar."""
+        self.begin, self.rows_before = perf_counter(), state.rows_seen
+        self.bar = new_bar(state.max_iter, "iteration" if state.learning_rate is None else "epoch")
+
+    def on_epoch_end(self, state):
+        """Show the state after the epoch."""
+        text = f"loss {state.loss:.4g}"
+        if state.validation_score is not None:
+            text += f", score {state.validation_score:.4g}"
+        rows = state.rows_seen - self.rows_before
+        if rows:
+            text += f", {rows / (perf_counter() - self.begin):,.0f} rows/s"
+        self.bar.update(state.epoch, text)
+
+    def on_fit_end(self, state):
+        """Leave the bar as it is."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None

@@ -30,6 +30,8 @@ class Attempt:
     estimator : BaseMLP
     incremental : bool
         Whether the call continues with the estimator's generator, whose state must be restored after a failure.
+    observer : SklearnCallbacks or None
+        Sees the run.
 
     Attributes
     ----------
@@ -41,8 +43,8 @@ class Attempt:
         Warnings to give after the attributes are stored: if warnings are errors, they must not undo the fit.
     """
 
-    def __init__(self, estimator, incremental):
-        self.estimator = estimator
+    def __init__(self, estimator, incremental, observer=None):
+        self.estimator, self.observer = estimator, observer
         self.before = vars(estimator).copy()
         self.model = with_attributes(estimator, self.before.copy())
         self.history = None

@@ -15,6 +15,7 @@ with an int random_state go on with one generator.
 """
 
 import warnings
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -34,6 +35,7 @@ from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, estimator_so_far
 from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of
 from fastbp.estimators.resumption import history_of, optimizer_state_of, patience_of, set_training_attributes
+from fastbp.estimators.sklearn_callbacks import CallbackSupportMixin, sklearn_callbacks_of
 from fastbp.estimators.validation import GivenRows, stopping_rule
 from fastbp.estimators.weights import (
     OWN_WEIGHTS,
@@ -57,7 +59,7 @@ LOSS_CURVE_LIMIT = 10_000
 NO_VALIDATION = GivenRows()
 
 
-class BaseMLP(MLPParameters):
+class BaseMLP(CallbackSupportMixin, MLPParameters):
     """Base of MLPClassifier and MLPRegressor; not to be used itself."""
 
     # What the two estimators differ in
@@ -83,10 +85,13 @@ class BaseMLP(MLPParameters):
             raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
         given.check(self)
         hidden = hidden_layers_of(self)
-        with Attempt(self, incremental) as attempt:
+        observer = None if incremental else sklearn_callbacks_of(self, y)
+        with Attempt(self, incremental, observer) as attempt:
             warn_if_not_converged = attempt.model._train(
                 attempt, X, y, sample_weight, hidden, incremental, prepare, given
             )
+        if observer is not None:
+            observer.finish()
         for message, category in attempt.warnings:
             warnings.warn(message, category, stacklevel=5 if incremental else 4)
         warn_if_not_converged()
@@ -121,7 +126,7 @@ class BaseMLP(MLPParameters):
             network = network_to_train(self, hidden)
         data = make_data(X, targets, sample_weight, self.n_outputs_, network.dtype)
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
-        callbacks = callbacks_of(self, state)
+        callbacks = callbacks_of(self, state, attempt.observer)
         if self.solver == "lbfgs":
             warn_if_not_converged = self._train_lbfgs(network, data, callbacks, attempt)
         else:
@@ -210,7 +215,7 @@ class BaseMLP(MLPParameters):
         """L-BFGS from the network's weights. Returns a function that warns if it did not converge."""
         progress = OptimizeResult(x=network.params.astype(np.float64), fun=np.nan, loss=np.nan, nit=0)
         attempt.history = callbacks.state.history
-        callbacks.state.make_estimator = lambda: estimator_so_far(self, callbacks.state)
+        callbacks.state.make_estimator = partial(estimator_so_far, self, None)
         stopped = False
         try:
             with callbacks:
@@ -259,7 +264,7 @@ class BaseMLP(MLPParameters):
         batch_size = self._batch_size(data.n_rows if rows is None else len(rows), incremental, attempt)
         state = callbacks.state
         state.history, state.optimizer, state.train_rows = history, optimizer, rows
-        state.make_estimator = lambda: estimator_so_far(self, state, stopping)
+        state.make_estimator = partial(estimator_so_far, self, stopping)
         attempt.history = history
         stopped = False
         try:

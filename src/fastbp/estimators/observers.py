@@ -5,17 +5,19 @@ from copy import deepcopy
 from fastbp.callbacks import TimeLimit
 from fastbp.estimators.attempt import with_attributes
 from fastbp.estimators.resumption import set_training_attributes
+from fastbp.estimators.sklearn_callbacks import ATTRIBUTES as SKLEARN_ATTRIBUTES
 from fastbp.progress import ProgressBar
 from fastbp.training import Callbacks
 
 
-def callbacks_of(estimator, state):
-    """The callbacks of a run: those of the parameter, then those of `max_time` and `verbose`.
+def callbacks_of(estimator, state, of_sklearn=None):
+    """The callbacks of a run: those of the parameter, then those of `max_time`, `verbose` and scikit-learn.
 
     Parameters
     ----------
     estimator : BaseMLP
     state : TrainingState
+    of_sklearn : SklearnCallbacks or None
 
     Returns
     -------
@@ -26,25 +28,28 @@ def callbacks_of(estimator, state):
         callbacks.objects.append(TimeLimit(estimator.max_time))
     if estimator.verbose > 1:
         callbacks.objects.append(ProgressBar())
+    if of_sklearn is not None:
+        callbacks.objects.append(of_sklearn)
     return callbacks
 
 
-def estimator_so_far(model, state, stopping=None):
+def estimator_so_far(model, stopping, state):
     """A copy of an estimator in training, as if training had ended now.
 
     Parameters
     ----------
     model : BaseMLP
         The one in training.
-    state : TrainingState
     stopping : LossStopping, EarlyStopping or None
         None for L-BFGS.
+    state : TrainingState
 
     Returns
     -------
     MLPClassifier or MLPRegressor
     """
-    other = with_attributes(model, vars(model).copy())
+    attributes = {name: value for name, value in vars(model).items() if name not in SKLEARN_ATTRIBUTES}
+    other = with_attributes(model, attributes)
     other._adopt(state.network.copy())
     other._random_state = deepcopy(model._random_state)
     if stopping is None:

@@ -251,11 +251,11 @@ class MLPParameters(CachedParamNames):
         "no_validation",  # Callbacks does it
         "object or list of objects",
         """
-        Each with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)``, which ends training by returning
-        True, and ``on_fit_end(state)``, which is called however training ends. See `fastbp.training.TrainingState`, and
-        `fastbp.callbacks` for checkpoints, a record, a falling learning rate and the pruning of Optuna's trials. For
-        'lbfgs' an epoch is an iteration. Clones of the estimator get deep copies, or share those that inherit from
-        `fastbp.Callback`.""",
+        Each with any of the methods ``on_fit_begin(state)``, ``on_epoch_begin(state)``, ``on_epoch_end(state)``, which
+        ends training by returning True, and ``on_fit_end(state)``, which is called however training ends. See
+        `fastbp.training.TrainingState`, and `fastbp.callbacks` for checkpoints, a record, a falling learning rate and
+        the pruning of Optuna's trials. For 'lbfgs' an epoch is an iteration. Clones of the estimator get deep copies,
+        or share those that inherit from `fastbp.Callback`. scikit-learn's own callbacks are set by `set_callbacks`.""",
     )
 
     def set_params(self, **params: Any) -> Self:

@@ -1,8 +1,9 @@
 """Callbacks: the user's code that runs at the beginning of a fit, after each epoch, and at the end. Some are in
 `fastbp.callbacks`, to be used as they are.
 
-A callback is a plain object with any of the methods ``on_fit_begin(state)``, ``on_epoch_end(state)``, which ends
-training by returning True, and ``on_fit_end(state)``. All three get the same `TrainingState`. Where there are no
+A callback is a plain object with any of the methods ``on_fit_begin(state)``, ``on_epoch_begin(state)``,
+``on_epoch_end(state)``, which ends training by returning True, and ``on_fit_end(state)``. All get the same
+`TrainingState`. Where there are no
 callbacks the loop over epochs does not return to Python at all.
 
 Callbacks and copies of an estimator
@@ -30,7 +31,7 @@ from fastbp.losses import FunctionLoss
 from fastbp.training.history import History
 from fastbp.training.validation import call_scorer
 
-EVENTS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
+EVENTS = ("on_fit_begin", "on_epoch_begin", "on_epoch_end", "on_fit_end")
 
 
 class TrainingState:
@@ -55,7 +56,7 @@ class TrainingState:
         self.train_rows = None
         self.history = History()
         self.optimizer = None
-        self.make_estimator = None  # a function that makes `estimator`
+        self.make_estimator = None  # a function of the state that makes `estimator`
 
     @property
     def train_rows(self):
@@ -102,7 +103,12 @@ class TrainingState:
     @property
     def estimator(self):
         """MLPClassifier or MLPRegressor: a copy, as if training had ended now, with the weights of now."""
-        return self.make_estimator()
+        if self.make_estimator is None:
+            raise AttributeError("state.estimator is there in a fit of an estimator only, and not in a copy by pickle")
+        return self.make_estimator(self)
+
+    def __getstate__(self):
+        return self.__dict__ | {"make_estimator": None}
 
     @property
     def learning_rate(self):
@@ -127,7 +133,7 @@ class TrainingState:
 class Callback:
     """Base class of callbacks that the clones of an estimator share.
 
-    A callback need not inherit from it: any object with one of the three methods will do. What the base class adds is
+    A callback need not inherit from it: any object with one of the four methods will do. What the base class adds is
     ``__sklearn_clone__``: where scikit-learn copies an estimator (``clone``, ``cross_val_score``, ``GridSearchCV``),
     the copies get this very object and not a deep copy, so that it may hold an open file or any other thing that cannot
     be copied, and sees the fits of all of them. With ``n_jobs`` above 1 it must be picklable, and the processes have
@@ -154,6 +160,15 @@ class Callback:
 
     def on_fit_begin(self, state):
         """Called before the first epoch.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        return None
+
+    def on_epoch_begin(self, state):
+        """Called before each epoch; with L-BFGS before each iteration, and once more where none follows.
 
         Parameters
         ----------
@@ -211,7 +226,7 @@ class Callbacks:
     Raises
     ------
     TypeError
-        For an object with none of the three methods.
+        For an object with none of the four methods.
     """
 
     def __init__(self, callbacks=None, state=None):

@@ -67,13 +67,14 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
             history.n_iter = progress.nit
             history.loss_curve.append(progress.loss)
             with blas.lifted():
-                stop = callbacks.notify("on_epoch_end")
+                stop = callbacks.notify("on_epoch_end") or callbacks.notify("on_epoch_begin")
             if stop:
                 nonlocal stopped
                 stopped = True
                 raise StopIteration
 
     try:
+        callbacks.notify("on_epoch_begin")
         # the threads of the loop live for all evaluations
         with loop, blas:
             progress.update(

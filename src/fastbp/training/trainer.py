@@ -151,6 +151,7 @@ class Trainer:
         stopped = False
         with loop:  # its threads live for the whole run
             while history.n_iter < max_iter and not stopped:
+                self.callbacks.notify("on_epoch_begin")
                 rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
                 optimizer.attach(loop, self.network.alpha)
                 self.clock.note_call()

@@ -43,6 +43,17 @@ def parameter_of(cls, name):
     return parameter(field.default, described["constraint"], described["type_text"], doc, stands_for=cls)
 
 
+class ScoringOption(StrOptions):
+    """A scikit-learn constraint: what `scoring` may be; what lists and dicts hold is checked when it is used."""
+
+    def is_satisfied_by(self, val):
+        """Whether `val` is a name, None, a callable, or several of them."""
+        return val is None or callable(val) or isinstance(val, (list, tuple, dict)) or super().is_satisfied_by(val)
+
+    def __str__(self):
+        return f"None, a callable, a list or dict of scorers, or {super().__str__()}"
+
+
 @parametrized(eq=False)
 class MLPParameters(CachedParamNames):
     """The parameters that the classifier and the regressor share."""
@@ -211,7 +222,7 @@ class MLPParameters(CachedParamNames):
 
     scoring: Any = parameter(
         None,
-        [StrOptions({LOSS, *get_scorer_names()}), callable, list, tuple, dict, None],
+        [ScoringOption({LOSS, *get_scorer_names()})],
         "str, callable, None, or list or dict of these",
         """
         What is computed on the validation set after each epoch: None for accuracy or R^2, by the name 'score'; 'loss';

@@ -67,7 +67,7 @@ class LossStopping:
 
         Parameters
         ----------
-        losses : sequence of float
+        losses : list of float
             The training loss of each epoch of the run.
 
         Returns
@@ -75,8 +75,8 @@ class LossStopping:
         int or None
             Counted from 1; the first of equal ones. None where every value is NaN.
         """
-        epochs = [epoch for epoch, loss in enumerate(losses, 1) if not math.isnan(loss)]
-        return min(epochs, key=lambda epoch: losses[epoch - 1], default=None)
+        numbers = [loss for loss in losses if loss == loss]  # without NaN
+        return losses.index(min(numbers)) + 1 if numbers else None
 
     def after_epoch(self, team):
         """Score the parameters. Returns an `Evaluation`, or None where there is no validation set.

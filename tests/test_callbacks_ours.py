@@ -5,6 +5,7 @@ import pickle
 import sys
 import threading
 import types
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -54,10 +55,10 @@ def test_history_of_fits_in_threads():
 def test_time_limits(solver, params):
     # a loss without a minimum in reach: L-BFGS has to iterate until it is stopped
     model = MLPRegressor(**LONG | dict(hidden_layer_sizes=(30,)), solver=solver, max_fun=10**9, **params)
+    begin = perf_counter()
     model.fit(X, np.random.default_rng(0).normal(size=50))
+    assert 0.05 < perf_counter() - begin < 5  # far less than 10**7 epochs take
     assert 0 < model.n_iter_ < 10**7
-    if solver != "lbfgs":
-        assert 0.9 * 0.05 < model.history_["seconds"][-1] < 5
     # no limit within an epoch
     assert model.set_params(max_time=1e-9).fit(X, SCORE).n_iter_ == 1
 

@@ -31,7 +31,7 @@ from fastbp.estimators.cloning import check_clones
 from fastbp.estimators.construction import build_network, hidden_layers_of, network_to_train, new_network
 from fastbp.estimators.inputs import needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
-from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of
+from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of, update_options_of
 from fastbp.estimators.resumption import history_of, optimizer_state_of, patience_of, set_training_attributes
 from fastbp.estimators.split import hold_out
 from fastbp.estimators.weights import (
@@ -253,6 +253,7 @@ class BaseMLP(MLPParameters):
             loss_scale=self._loss_scale,
             verbose=bool(self.verbose),
             callbacks=callbacks,
+            update_options=update_options_of(self),
         )
         batch_size = self._batch_size(data.n_rows if rows is None else len(rows), incremental, attempt)
         state = callbacks.state
@@ -304,13 +305,13 @@ class BaseMLP(MLPParameters):
 
     @property
     def network_(self):
-        """Network: the fitted one, with the `loss`, `alpha` and `n_threads` that are set now. To edit its `params` is
+        """Network: the fitted one, with the `loss`, `alpha`, `l1` and `n_threads` set now. To edit its `params` is
         to edit ``coefs_``, unless arrays of your own were assigned there, or another `activation`: then it holds
         copies. Each `fit` and `partial_fit` makes a new one.
         """
         check_is_fitted(self)
         self._check_layers_are_known()
-        return with_settings(self._fitted_network(), self.loss, self.alpha, self.n_threads)
+        return with_settings(self._fitted_network(), self.loss, self.alpha, self.l1, self.n_threads)
 
     def _network_and_data(self, X, y=None):
         """(network, X, targets): the fitted network, and data as its methods take them."""
@@ -334,7 +335,7 @@ class BaseMLP(MLPParameters):
             self._check_layers_are_known()
             X = validated_X(self, X)
         network = self._fitted_network()
-        network = with_settings(network, network.loss, network.alpha, self.n_threads)
+        network = with_settings(network, network.loss, network.alpha, network.l1, self.n_threads)
         if X.dtype == np.float64 != network.dtype:
             network = network.astype(np.float64)
         output = network.forward_unchecked(X, raw)

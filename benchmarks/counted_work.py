@@ -90,6 +90,7 @@ def step(workload, graph, params, loss):
         ``run(n_steps)``.
     """
     from fastbp.kernels.data import Data
+    from fastbp.kernels.dispatch import N_MEMORY
     from fastbp.kernels.plan import Plan
     from fastbp.kernels.program import TRAINING, Program
     from fastbp.kernels.training import COMPLETED, TrainingLoop
@@ -101,7 +102,7 @@ def step(workload, graph, params, loss):
     loop = TrainingLoop(Plan(program, params, loss, data, workload.batch_size))
     rows = np.random.RandomState(0).permutation(len(X))
     state = [np.zeros_like(params), np.zeros_like(params)]
-    loop.set_optimizer([("adam", (0.9, 0.999, 1e-8))], [0] * len(graph.blocks), state, 0, 1e-4)
+    loop.set_optimizer([("adam", (0.9, 0.999, 1e-8))], [0] * len(graph.blocks), state, np.zeros((1, N_MEMORY)), 0, 1e-4)
 
     def train(n_steps):  # an epoch is one batch
         losses = np.empty(n_steps)

@@ -255,11 +255,24 @@ class GraphTwin:
         product = self.pull_tangent(values, changes, direction, dA, dA_tangent)
         return (product + self.penalized(alpha) * direction) / weight.sum()
 
-    def train(self, X, y, *, update, rates, batch_size, loss, alpha=0.0, sample_weight=None, random_state=None):
+    def train(
+        self,
+        X,
+        y,
+        *,
+        update,
+        rates,
+        batch_size,
+        loss,
+        alpha=0.0,
+        sample_weight=None,
+        random_state=None,
+        weight_decay=0.0,
+    ):
         """Mini-batch gradient descent, an epoch for each learning rate; the mean loss of each epoch.
 
-        `update` is ``(g, w, state, t, learning_rate=) -> (w, state)``; each block has the learning rate, and the decay
-        ``w -= learning_rate * decay * w``, of its group.
+        `update` is ``(g, w, state, t, learning_rate=) -> (w, state)``; each block has the learning rate, and the factor
+        of the decay ``w -= learning_rate * weight_decay * w``, of its group.
         """
         rows, states, t, losses = np.arange(len(X)), {}, 0, []
         for rate in rates:
@@ -276,8 +289,8 @@ class GraphTwin:
                 for number, block in enumerate(self.graph.blocks):
                     group, place = self.graph.groups[block.group], slice(block.offset, block.offset + block.size)
                     w, eta = self.params[place], rate * group.learning_rate
-                    state = states.get(number, [np.zeros_like(w)] * 2)
-                    w = w - eta * group.decay * w
+                    state = states.get(number, [np.zeros_like(w)] * 3)
+                    w = w - eta * weight_decay * group.decay * w
                     self.params[place], states[number] = update(gradient[place], w, state, t, learning_rate=eta)
                 total += len(batch) * value
             losses.append(total / len(rows))

@@ -259,6 +259,55 @@ def adam_update(g, w, state, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999
     return w - rate * m / (np.sqrt(v) + epsilon), [m, v]
 
 
+def adamw_update(g, w, state, t, *, learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+    """Step t of Adam (Kingma and Ba, 2015, algorithm 1), without the decay: the new (w, state)."""
+    m = beta_1 * state[0] + (1 - beta_1) * g
+    v = beta_2 * state[1] + (1 - beta_2) * g**2
+    return w - learning_rate * m / (1 - beta_1**t) / (np.sqrt(v / (1 - beta_2**t)) + epsilon), [m, v]
+
+
+def nadam_update(g, w, state, t, *, learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, momentum_decay=0.004):
+    """Step t of Adam with Nesterov's momentum (Dozat, 2016): the new (w, state)."""
+    mu = beta_1 * (1 - 0.5 * 0.96 ** (momentum_decay * np.arange(1, t + 2)))
+    m = beta_1 * state[0] + (1 - beta_1) * g
+    v = beta_2 * state[1] + (1 - beta_2) * g**2
+    look = mu[t] / (1 - mu.prod()) * m + (1 - mu[t - 1]) / (1 - mu[:t].prod()) * g
+    return w - learning_rate * look / (np.sqrt(v / (1 - beta_2**t)) + epsilon), [m, v]
+
+
+def rmsprop_update(g, w, state, t, *, learning_rate, rho=0.99, momentum=0.0, centered=False, epsilon=1e-8):
+    """RMSprop (Tieleman and Hinton, 2012), or centered (Graves, 2013): the new (w, state)."""
+    v = rho * state[0] + (1 - rho) * g**2
+    m = rho * state[2] + (1 - rho) * g if centered else state[2]
+    u = momentum * state[1] + g / (np.sqrt(v - m**2 if centered else v) + epsilon)
+    return w - learning_rate * u, [v, u, m]
+
+
+def adagrad_update(g, w, state, t, *, learning_rate, epsilon=1e-10):
+    """Adagrad (Duchi, Hazan and Singer, 2011): the new (w, state)."""
+    v = state[0] + g**2
+    return w - learning_rate * g / (np.sqrt(v) + epsilon), [v]
+
+
+def lion_update(g, w, state, t, *, learning_rate, beta_1=0.9, beta_2=0.99):
+    """Lion (Chen et al., 2023, algorithm 2): the new (w, state)."""
+    direction = np.sign(beta_1 * state[0] + (1 - beta_1) * g)
+    return w - learning_rate * direction, [beta_2 * state[0] + (1 - beta_2) * g]
+
+
+def schedule_free_update(g, y, state, t, *, learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, warmup_steps=0):
+    """Step t of schedule-free AdamW (Defazio et al., 2024, algorithm 1), without the decay: the new (y, state), where
+    the state is (z - x, v); at a learning rate that is the same in all steps."""
+    rates = learning_rate * np.minimum(1, np.arange(1, t + 1) / max(warmup_steps, 1))
+    c = rates[-1] ** 2 / (rates**2).sum()
+    x = y - (1 - beta_1) * state[0]
+    z = x + state[0]
+    v = beta_2 * state[1] + (1 - beta_2) * g**2
+    z = z - rates[-1] * g / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
+    x = (1 - c) * x + c * z
+    return (1 - beta_1) * z + beta_1 * x, [z - x, v]
+
+
 def muon_update(g, w, state, t, *, learning_rate, momentum=0.95, nesterov=True, n_iterations=5):
     """Muon of a matrix (Jordan et al., 2024; the factor of Liu et al., 2025): the new (w, state).
 
@@ -277,6 +326,12 @@ def muon_update(g, w, state, t, *, learning_rate, momentum=0.95, nesterov=True, 
 OPTIMIZERS = {
     "sgd": sgd_update,
     "adam": adam_update,
+    "adamw": adamw_update,
+    "nadam": nadam_update,
+    "rmsprop": rmsprop_update,
+    "adagrad": adagrad_update,
+    "lion": lion_update,
+    "schedule_free": schedule_free_update,
     "muon": muon_update,
 }
 
@@ -357,7 +412,7 @@ def train(coefs, intercepts, X, y, *, update, rates, batch_size, random_state=No
     batch whose weights are all zero has no mean and is left out.  Returns the mean loss of each epoch, and the steps.
     """
     rows, params, t, losses = np.arange(len(X)), [*coefs, *intercepts], 0, []
-    states = [[np.zeros_like(w)] * 2 for w in params]
+    states = [[np.zeros_like(w)] * 3 for w in params]
     for rate in rates:
         if random_state is not None:
             random_state.shuffle(rows)

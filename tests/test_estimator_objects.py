@@ -254,7 +254,7 @@ def test_set_params_does_not_change_a_fitted_model():
         ("solver", Optimizer()),
         ("solver", Relu()),
         ("solver", ["adam"]),
-        ("solver", "rmsprop"),
+        ("solver", "newton"),
         ("learning_rate", Adaptive),
         ("learning_rate", Schedule()),
         ("learning_rate", 0.1),

@@ -395,7 +395,7 @@ def test_penalty_factors():
 def test_decay(factor, optimizer):
     # w -= rate factor decay w, and the optimizer's step from the gradient at the old w (Loshchilov and Hutter, 2019)
     builder = GraphBuilder(4)
-    blocks = [("W", (4, 2), Group(factor, penalty=1.0, decay=0.3)), ("b", (2,), Group(decay=0.1))]
+    blocks = [("W", (4, 2), Group(factor, penalty=1.0, decay=0.6)), ("b", (2,), Group(decay=0.2))]
     node = builder.emit("dense", 0, 2, blocks=blocks)
     builder.emit("activation", node, 2)
     graph, params = builder.finish(), RNG.normal(size=10)
@@ -404,7 +404,7 @@ def test_decay(factor, optimizer):
         Plan(Program(graph, np.float64, TRAINING), params, "squared_error", Data(X, y, n_outputs=2), 16)
     )
     state, losses = OptimizerState({"sgd": SGD(), "adam": Adam()}[optimizer], 10, np.float64), np.empty(3)
-    state.attach(loop, 0.2)
+    state.attach(loop, 0.2, weight_decay=0.5)
     before = params.copy()
     loop.train(None, None, 1.0, np.full(3, 0.05), losses)
     expected = twin.train(
@@ -415,6 +415,7 @@ def test_decay(factor, optimizer):
         batch_size=16,
         loss="squared_error",
         alpha=0.2,
+        weight_decay=0.5,
     )
     assert_allclose(losses, expected, rtol=1e-10)
     assert_allclose(params, twin.params, rtol=1e-9, atol=1e-12)

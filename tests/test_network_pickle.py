@@ -40,6 +40,7 @@ def test_the_state_holds_what_defines_the_network():
         "output_activation": "softmax",
         "loss": "log_loss",
         "alpha": 0.1,
+        "l1": 0.0,
         "dtype": np.dtype(float),
         "n_threads": 1,
     }

@@ -12,10 +12,10 @@ from sklearn.utils._param_validation import InvalidParameterError
 from fastbp import Network
 from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS
 from fastbp.kernels.dispatch import OPTIMIZERS as KERNEL_OPTIMIZERS
-from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Muon
+from fastbp.optimizers import OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Lion, Muon, NAdam, RMSprop, ScheduleFree
 from fastbp.training import OptimizerState
 
-CHANGED = [SGD(momentum=0.5), SGD(nesterovs_momentum=False), Adam(beta_1=0.8, epsilon=1e-6)]
+CHANGED = [SGD(momentum=0.5), SGD(nesterovs_momentum=False), Adam(beta_1=0.8, epsilon=1e-6), AdamW(weight_decay=0.5)]
 BAD_VALUES = [
     (SGD(momentum=1.5), "momentum"),
     (SGD(nesterovs_momentum="yes"), "nesterovs_momentum"),
@@ -26,24 +26,35 @@ BAD_VALUES = [
     (Muon(n_iterations=0), "n_iterations"),
     (Muon(n_iterations=2.5), "n_iterations"),
     (Muon(momentum=1.0), "momentum"),
+    (Muon(weight_decay=-0.1), "weight_decay"),
+    (AdamW(weight_decay=None), "weight_decay"),
+    (AdamW(weight_decay=np.nan), "weight_decay"),
+    (NAdam(momentum_decay=-1), "momentum_decay"),
+    (RMSprop(rho=1.0), "rho"),
+    (RMSprop(centered=None), "centered"),
+    (Adagrad(epsilon=0.0), "epsilon"),
+    (Lion(beta_2=1.0), "beta_2"),
+    (Lion(weight_decay="0"), "weight_decay"),
+    (ScheduleFree(warmup_steps=-1), "warmup_steps"),
+    (ScheduleFree(beta_1=1.1), "beta_1"),
 ]
 
 
 def test_every_optimizer_of_the_kernels_has_a_class():
-    assert list(OPTIMIZERS) == list(KERNEL_OPTIMIZERS)
+    assert set(KERNEL_OPTIMIZERS) == {kernel for cls in OPTIMIZERS.values() for kernel, _ in cls().updates}
     for name, cls in OPTIMIZERS.items():
         assert cls.name == name
         optimizer = cls()
-        assert name == optimizer.updates[0][0]
         names = dict.fromkeys(constant for kernel, _ in optimizer.updates for constant in OPTIMIZER_CONSTANTS[kernel])
-        assert [f.name for f in fields(cls)] == list(names)
+        assert {f.name for f in fields(cls)} - {"weight_decay"} == set(names)
+        assert optimizer.weight_decay == {"adamw": 0.01, "muon": 0.01}.get(name, 0.0)
         for kernel, constants in optimizer.updates:
             assert constants == tuple(float(getattr(optimizer, constant)) for constant in OPTIMIZER_CONSTANTS[kernel])
 
 
 def test_muon_uses_two_kernels():
     solver = Muon(momentum=0.5, beta_1=0.25)
-    assert solver.updates == [("muon", (0.5, 1.0, 5.0)), ("adam", (0.25, 0.999, 1e-8))]
+    assert solver.updates == [("muon", (0.5, 1.0, 5.0)), ("adamw", (0.25, 0.999, 1e-8))]
     graph = Network([4, 5, 6, 2]).graph
     assert dict(zip((b.name for b in graph.blocks), solver.update_of(graph), strict=True)) == {
         "W_1": 0, "b_1": 1, "W_2": 0, "b_2": 1, "W_3": 1, "b_3": 1
@@ -137,11 +148,14 @@ def test_a_running_optimizer_keeps_its_constants():
 @pytest.mark.parametrize("way", [OptimizerState.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
 def test_copies_of_the_state_are_independent(way):
     state = OptimizerState(Adam(), 3, np.float32)
+    state.memory[...] = 0.25
     duplicate = way(state)
     assert duplicate.optimizer == state.optimizer
+    assert (duplicate.memory == 0.25).all()
     duplicate.state[0][...] = 1
+    duplicate.memory[...] = 1
     duplicate.n_steps = 5
-    assert (state.n_steps, state.state[0].any()) == (0, False)
+    assert (state.n_steps, state.state[0].any(), state.memory[0, 0]) == (0, False, 0.25)
 
 
 def test_matches():

@@ -128,5 +128,5 @@ def test_hvp(small_network):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_number_of_states(name):
     g, w = np.ones((2, 3)), np.ones((2, 3))
-    _, state = reference.OPTIMIZERS[name](g, w, [np.zeros((2, 3))] * 2, 1, learning_rate=0.1)
+    _, state = reference.OPTIMIZERS[name](g, w, [np.zeros((2, 3))] * 3, 1, learning_rate=0.1)
     assert len(state) == N_STATES[name]

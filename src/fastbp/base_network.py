@@ -20,11 +20,11 @@ from scipy.sparse import issparse
 from fastbp.activations import name_of
 from fastbp.checks import (
     check_memory,
-    checked_alpha,
     checked_dtype,
     checked_layer_sizes,
     checked_n_features,
     checked_n_threads,
+    checked_penalty,
     checked_weight,
     checked_X,
     checked_y,
@@ -54,6 +54,7 @@ class BaseNetwork:
         n_threads=None,
         layers=None,
         n_features=None,
+        l1=0.0,
     ):
         """Everything but the parameters, checked."""
         if (layer_sizes is None) == (layers is None):
@@ -84,7 +85,7 @@ class BaseNetwork:
         self.activations = self.graph.activations
         self.n_input_weights = self.graph.n_input_weights
         self._set_loss(loss)
-        self.alpha = checked_alpha(alpha)
+        self.alpha, self.l1 = checked_penalty("alpha", alpha), checked_penalty("l1", l1)
         self.n_threads = checked_n_threads(n_threads)
         self._programs = {}
 
@@ -273,7 +274,7 @@ class BaseNetwork:
 
     def __getstate__(self):
         # everything else follows from these: what a pickle tells is checked as what a user tells
-        settings = {name: getattr(self, name) for name in ("loss", "alpha", "dtype", "n_threads")}
+        settings = {name: getattr(self, name) for name in ("loss", "alpha", "l1", "dtype", "n_threads")}
         return note_version({**self.definition, **settings, "params": self._params})
 
     def __setstate__(self, state):

@@ -44,11 +44,11 @@ def checked_n_features(n_features):
     return int(n_features)
 
 
-def checked_alpha(alpha):
-    """The strength of the L2 penalty as a float; ValueError unless it is finite and not negative."""
-    if not (np.isfinite(alpha) and alpha >= 0):
-        raise ValueError(f"alpha must be a finite number >= 0, got {alpha!r}")
-    return float(alpha)
+def checked_penalty(name, value):
+    """The strength of a penalty as a float; ValueError unless it is finite and not negative."""
+    if not (np.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
+    return float(value)
 
 
 def checked_n_threads(n_threads):

@@ -99,7 +99,7 @@ class Dense(Layer):
     learning_rate_factor : float, default=1.0
         The learning rate of W and b is multiplied by it.
     penalty_factor : float, default=1.0
-        The L2 penalty ``alpha`` on W is multiplied by it; b is not penalized.
+        The penalties ``alpha`` and ``l1`` and the weight decay of W are multiplied by it; b has none of them.
     """
 
     units: int
@@ -128,7 +128,8 @@ class Dense(Layer):
         int
         """
         fan_in, rate = builder.widths[node], float(self.learning_rate_factor)
-        blocks = [("W", (fan_in, int(self.units)), Group(rate, penalty=float(self.penalty_factor)))]
+        factor = float(self.penalty_factor)
+        blocks = [("W", (fan_in, int(self.units)), Group(rate, penalty=factor, decay=factor))]
         if self.use_bias:
             blocks.append(("b", (int(self.units),), Group(rate)))
         node = builder.emit("dense", node, self.units, blocks=blocks, layer=self)

@@ -20,7 +20,7 @@ from fastbp.kernels.slicing import rows_of_gradient
 from fastbp.kernels.training import TrainingLoop
 from fastbp.layers import Layer
 from fastbp.losses import Loss
-from fastbp.penalty import l2_gradient, l2_penalty
+from fastbp.penalty import penalty_gradient, penalty_gradient_change, penalty_of
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 
 #: A thread with fewer rows of a batch would not fill a register block.
@@ -63,6 +63,8 @@ class Network(BaseNetwork):
         them decides the bound of the initial parameters. An object that appears twice has two sets of parameters.
     n_features : int or None
         Width of the input, if `layers` are given.
+    l1 : float
+        Strength of the L1 penalty on the weights (not on the biases).
 
     Attributes
     ----------
@@ -119,8 +121,9 @@ class Network(BaseNetwork):
         n_threads: int | None = None,
         layers: Sequence[Layer] | None = None,
         n_features: int | None = None,
+        l1: float = 0.0,
     ):
-        self._define(layer_sizes, activation, output_activation, loss, alpha, dtype, n_threads, layers, n_features)
+        self._define(layer_sizes, activation, output_activation, loss, alpha, dtype, n_threads, layers, n_features, l1)
         self._params = np.empty(self.n_params, self.dtype)
         self._bind()
         if initializer is not None:
@@ -253,9 +256,9 @@ class Network(BaseNetwork):
         Returns
         -------
         loss : float
-            Weighted mean over the rows of the loss summed over the outputs, plus
-            ``alpha / 2 * sum of squared weights / sum of sample weights``. (The estimators' ``loss_`` divides the
-            squared error by the number of outputs besides, as scikit-learn does.)
+            Weighted mean over the rows of the loss summed over the outputs, plus the `penalty` divided by the sum of
+            the sample weights. (The estimators' ``loss_`` divides the squared error by the number of outputs besides,
+            as scikit-learn does.)
         gradient : ndarray of shape (n_params,)
             Of exactly this loss; see `split`.
         """
@@ -277,7 +280,7 @@ class Network(BaseNetwork):
         weight_sum = data.weight_sum
         total, gradient = self._summed_loss(data, loop, team)
         for part, factor in self.graph.penalized:
-            gradient[part] += l2_gradient(self.alpha * factor, self._params[part])
+            gradient[part] += penalty_gradient(self.alpha * factor, self.l1 * factor, self._params[part])
         gradient /= self.dtype.type(weight_sum)
         return (loss_scale * total + self.penalty()) / weight_sum, gradient
 
@@ -320,9 +323,10 @@ class Network(BaseNetwork):
         return loop.loss_and_gradient(gradient), gradient
 
     def penalty(self) -> float:
-        """The penalty, ``alpha / 2 * sum of squared weights``; the mean loss divides it by the sum of the sample
-        weights."""
-        return sum((l2_penalty(self.alpha * factor, self._params[part]) for part, factor in self.graph.penalized), 0.0)
+        """The penalty, ``alpha / 2 * sum of squared weights + l1 * sum of absolute weights``; the mean loss divides it
+        by the sum of the sample weights."""
+        penalized = self.graph.penalized
+        return sum((penalty_of(self.alpha * f, self.l1 * f, self._params[part]) for part, f in penalized), 0.0)
 
     # Derivatives
 
@@ -423,7 +427,8 @@ class Network(BaseNetwork):
     def hvp(self, X: ArrayLike, y: ArrayLike, direction: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray:
         """The Hessian-vector product: the change of the gradient when the parameters move along `direction`.
 
-        Exact to rounding, and without the Hessian: the directional derivative of backpropagation itself.
+        Exact to rounding, and without the Hessian: the directional derivative of backpropagation itself. The L1 penalty
+        contributes nothing, as it has no curvature where no weight is 0.
 
         Parameters
         ----------
@@ -453,7 +458,7 @@ class Network(BaseNetwork):
         direction = checked_array("direction", direction, (self.n_params,), self.dtype)
         product = derivatives.hvp(self._slices(X, data), direction)
         for part, factor in self.graph.penalized:
-            product[part] += l2_gradient(self.alpha * factor, direction[part])
+            product[part] += penalty_gradient_change(self.alpha * factor, direction[part])
         product /= self.dtype.type(data.weight_sum)
         return product
 

@@ -130,7 +130,7 @@ def test_the_output_activation():
 def test_groups():
     same, rate, factor = Dense(5), Dense(5, learning_rate_factor=0.5), Dense(2, penalty_factor=3)
     found = graph([same, rate, Scale(learning_rate_factor=0.5), same, factor])
-    assert found.groups == (Group(1, 1), Group(1), Group(0.5, 1), Group(0.5), Group(1, 3))
+    assert found.groups == (Group(1, 1, 1), Group(1), Group(0.5, 1, 1), Group(0.5), Group(1, 3, 3))
     assert [block.group for block in found.blocks] == [0, 1, 2, 3, 3, 0, 1, 4, 1]
     # neighbours with the same factor are one part
     sizes = [block.size for block in found.blocks if len(block.shape) == 2]

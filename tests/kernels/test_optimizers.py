@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from fastbp.kernels import OPTIMIZERS, adam_update, optimizer_update, sgd_update
-from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS
+from fastbp.kernels.dispatch import N_MEMORY, N_STATES, OPTIMIZER_CONSTANTS
 
 SIZES = (1, 2, 3, 7, 8, 9, 31, 33, 100)
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -111,8 +111,15 @@ def test_empty():
 CONSTANTS = {
     "sgd": dict(momentum=0.8, nesterovs_momentum=True),
     "adam": dict(beta_1=0.8, beta_2=0.95, epsilon=1e-6),
+    "adamw": dict(beta_1=0.8, beta_2=0.95, epsilon=1e-3),
+    "nadam": dict(beta_1=0.8, beta_2=0.95, epsilon=1e-6, momentum_decay=0.1),
+    "rmsprop": dict(rho=0.9, momentum=0.5, centered=False, epsilon=1e-6),
+    "adagrad": dict(epsilon=1e-8),
+    "lion": dict(beta_1=0.8, beta_2=0.95),
+    "schedule_free": dict(beta_1=0.8, beta_2=0.95, epsilon=1e-6, warmup_steps=2),
     "muon": dict(momentum=0.9, nesterovs_momentum=True, n_iterations=5),
 }
+SWITCHES = {"nesterovs_momentum", "centered"}
 MATRICES = [(1, 1), (1, 7), (5, 5), (9, 3), (3, 40), (40, 17), (65, 130)]
 
 
@@ -124,22 +131,21 @@ def twin_of(name, constants):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("shape", MATRICES, ids=str)
-@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("switch", [False, True])
 @both_dtypes
-def test_twin_of_a_matrix(name, shape, nesterov, dtype):
-    constants = dict(CONSTANTS[name])
-    if "nesterovs_momentum" in constants:
-        constants["nesterovs_momentum"] = nesterov
+def test_twin_of_a_matrix(name, shape, switch, dtype):
+    constants = {key: switch if key in SWITCHES else value for key, value in CONSTANTS[name].items()}
     rng = np.random.default_rng(0)
     w = rng.normal(size=shape).astype(dtype)
-    states = [np.zeros(shape, dtype) for _ in range(N_STATES[name])]
+    states, memory = [np.zeros(shape, dtype) for _ in range(N_STATES[name])], np.zeros(N_MEMORY)
     w_twin, states_twin = w.astype(np.float64), [s.astype(np.float64) for s in states]
     for step in range(1, 4):
         g = rng.normal(size=shape).astype(dtype)
-        optimizer_update(name, g, w, states, learning_rate=0.1, constants=constants, step=step)
+        optimizer_update(name, g, w, states, learning_rate=0.1, constants=constants, step=step, memory=memory)
         w_twin, states_twin = twin_of(name, constants)(g.astype(float), w_twin, states_twin, step, learning_rate=0.1)
-    # muon: 15 products of matrices, whose rounding the iteration multiplies by up to 3.4 each time a value is small
-    tolerance = (3000 if name == "muon" else 60) * np.finfo(dtype).eps
+    # muon: 15 products of matrices, whose rounding the iteration multiplies by up to 3.4 each time a value is small;
+    # centered: v - m^2, of two numbers of which m^2 is up to 20 times the difference where gradients are alike
+    tolerance = {"muon": 3000, "rmsprop": 2000 if switch else 60}.get(name, 60) * np.finfo(dtype).eps
     assert_allclose(w, w_twin, rtol=tolerance, atol=tolerance)
     for state, expected in zip(states, states_twin, strict=True):
         assert_allclose(state, expected, rtol=tolerance, atol=tolerance)
@@ -169,6 +175,26 @@ def test_steps_of_muon_do_not_depend_on_the_scale_of_the_gradient(dtype, scale):
         steps.append(w)
     # the scaled gradient is rounded, which 15 products pass on
     assert_allclose(steps[1], steps[0], rtol=0, atol=3000 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "rmsprop", "adagrad", "lion", "schedule_free"])
+@both_dtypes
+def test_a_gradient_of_zeros_changes_nothing(name, dtype):
+    g, w, *states = np.zeros((2 + N_STATES[name], 3, 7), dtype)
+    w += 1
+    optimizer_update(name, g, w, states, learning_rate=1.0, constants=CONSTANTS[name])
+    assert_array_equal(w, np.ones_like(w))
+
+
+@both_dtypes
+def test_nan_in_a_gradient_reaches_the_weight_of_every_optimizer(dtype):
+    for name in set(CONSTANTS) - {"muon"}:
+        for switch in (False, True):
+            constants = {key: switch if key in SWITCHES else value for key, value in CONSTANTS[name].items()}
+            g, w, *states = np.ones((2 + N_STATES[name], 3, 7), dtype)
+            g[1, 2] = np.nan
+            optimizer_update(name, g, w, states, learning_rate=1.0, constants=constants)
+            assert_array_equal(np.isnan(w), np.isnan(g))
 
 
 @both_dtypes

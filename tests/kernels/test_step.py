@@ -15,6 +15,7 @@ import reference
 from fastbp import Network
 from fastbp.data import make_data
 from fastbp.kernels.data import Data
+from fastbp.kernels.dispatch import N_MEMORY
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.shuffling import shuffle
 from fastbp.kernels.training import COMPLETED, DIVERGED, OUT_OF_PATIENCE
@@ -23,6 +24,9 @@ from fastbp.training import OptimizerState
 from interrupts import interrupt_after, processor_seconds
 
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+
+NO_MEMORY = np.zeros((1, N_MEMORY))
 
 
 # The shuffle
@@ -384,7 +388,7 @@ def trained_with(solver, dtype, n_threads, monkeypatch, *, clip_norm=np.inf, sli
     loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 45)
     assert (loop.plan.capacity < 45) == sliced
     updates = solver.updates, solver.update_of(network.graph)
-    loop.set_optimizer(*updates, state.state, 0, 0.5, clip_norm)
+    loop.set_optimizer(*updates, state.state, state.memory, 0, 0.5, clip_norm=clip_norm)
     loop.train(None, None, 1.0, np.full(3, 1e-2), losses)
     return network.params, losses, *state.state
 
@@ -425,7 +429,9 @@ def test_clipping_and_muon_with_slots_do_not_depend_on_the_threads(solver, dtype
         state = OptimizerState(solver, network.n_params, network.dtype)
         loop = network.training_loop(make_data(X, Y, None, 2, network.dtype), 200)
         assert loop.plan.n_slots > 0
-        loop.set_optimizer(solver.updates, solver.update_of(network.graph), state.state, 0, 0.5, 0.1)
+        loop.set_optimizer(
+            solver.updates, solver.update_of(network.graph), state.state, state.memory, 0, 0.5, clip_norm=0.1
+        )
         loop.train(None, None, 1.0, np.full(3, 1e-2), np.empty(3))
         return network.params
 
@@ -441,7 +447,9 @@ def test_a_gradient_whose_square_overflows_is_clipped(dtype, size):
     loop = network.training_loop(make_data(X, Y, None, 1, network.dtype), 1)
     solver = SGD(momentum=0.0)
     state = OptimizerState(solver, network.n_params, network.dtype)
-    loop.set_optimizer(solver.updates, solver.update_of(network.graph), state.state, 0, 0.0, 1.0)
+    loop.set_optimizer(
+        solver.updates, solver.update_of(network.graph), state.state, state.memory, 0, 0.0, clip_norm=1.0
+    )
     with np.errstate(over="ignore"):
         loop.train(None, None, 1.0, np.array([0.5]), np.empty(1))
     # the gradient is -size (1, 2, 1), of norm sqrt(6) size
@@ -457,15 +465,16 @@ def test_an_optimizer_that_is_refused_leaves_the_one_before():
         state.attach(loop, ALPHA)
         if is_disturbed:
             velocity, refused = [np.zeros_like(net.params)], []
-            for arguments in (
-                (SGD().updates, [0] * 6, [], 0, 0.0),
-                (SGD().updates, [1] * 6, velocity, 0, 0.0),
-                (SGD().updates, [0] * 6, velocity, 0, 0.0, -1.0),
-                ([("newton", ())], [0] * 6, velocity, 0, 0.0),
-                (Muon().updates, [0] * 6, velocity, 0, 0.0),
+            for optimizers, numbers, arrays, limits in (
+                (SGD().updates, [0] * 6, [], {}),
+                (SGD().updates, [1] * 6, velocity, {}),
+                (SGD().updates, [0] * 6, velocity, {"clip_norm": -1.0}),
+                (SGD().updates, [0] * 6, velocity, {"max_norm": 0.0}),
+                ([("newton", ())], [0] * 6, velocity, {}),
+                (Muon().updates, [0] * 6, velocity, {}),
             ):
-                with pytest.raises(ValueError, match=r"optimizer|clip_norm"):
-                    loop.set_optimizer(*arguments)
+                with pytest.raises(ValueError, match=r"optimizer|clip_norm|max_norm"):
+                    loop.set_optimizer(optimizers, numbers, arrays, NO_MEMORY, 0, 0.0, **limits)
                 refused.append([np.full((1, 11), 3.0) for _ in range(20)])  # takes the place of what was freed
         loop.train(None, None, 1.0, RATES, np.empty(4))
         if is_disturbed:
@@ -501,14 +510,15 @@ def test_clipped_gradient_has_the_norm(sliced, monkeypatch):
 
 
 @both_dtypes
-def test_muon_updates_hidden_matrices_and_adam_the_rest(dtype):
+def test_muon_updates_hidden_matrices_and_adamw_the_rest(dtype):
     """Against twins that are given the gradients of the network."""
+    decay = 0.2
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(40, 6)).astype(dtype), rng.normal(size=(40, 2)).astype(dtype)
     network = Network([6, 9, 5, 2], "tanh", dtype=dtype, random_state=0, alpha=0.1)
     twin = Network([6, 9, 5, 2], "tanh", dtype=np.float64, random_state=0, alpha=0.1)
     twin.params = network.params
-    solver = Muon(momentum=0.9)
+    solver = Muon(momentum=0.9, weight_decay=decay)
     state = OptimizerState(solver, network.n_params, network.dtype)
     loop = network.training_loop(make_data(X, Y, None, 2, network.dtype), 40)
     state.attach(loop, network.alpha)
@@ -518,8 +528,10 @@ def test_muon_updates_hidden_matrices_and_adam_the_rest(dtype):
         gradients = twin.split_blocks(twin.loss_and_gradient(X, Y)[1])
         for name, block in twin.blocks.items():
             by_muon = name in ("W_1", "W_2")
-            update = reference.OPTIMIZERS["muon" if by_muon else "adam"]
+            update = reference.OPTIMIZERS["muon" if by_muon else "adamw"]
             constants = dict(momentum=0.9) if by_muon else {}
+            if name[0] == "W":
+                block *= 1 - 1e-2 * decay
             block[...], states[name] = update(
                 gradients[name], block, states[name], step, learning_rate=1e-2, **constants
             )
@@ -534,17 +546,19 @@ def test_clip_norm_must_be_positive(clip_norm):
     X, Y, _, network = problem("identity")
     loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7)
     with pytest.raises(ValueError, match="clip_norm must be positive, got"):
-        loop.set_optimizer(SGD().updates, [0] * 6, [np.zeros_like(network.params)], 0, 0.0, clip_norm)
+        loop.set_optimizer(
+            SGD().updates, [0] * 6, [np.zeros_like(network.params)], NO_MEMORY, 0, 0.0, clip_norm=clip_norm
+        )
 
 
 def test_states_and_blocks_that_are_not_the_optimizers():
     X, Y, _, network = problem("identity")
     loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7)
     with pytest.raises(ValueError, match=r"adam must have 2 arrays optimizer.state, got 1"):
-        loop.set_optimizer(Adam().updates, [0] * 6, [np.zeros_like(network.params)], 0, 0.0)
+        loop.set_optimizer(Adam().updates, [0] * 6, [np.zeros_like(network.params)], NO_MEMORY, 0, 0.0)
     for numbers in ([0] * 5, [0, 0, 0, 0, 0, 1], [-1] * 6):
         with pytest.raises(ValueError, match=r"optimizer_of must be 6 numbers below 1, got"):
-            loop.set_optimizer(SGD().updates, numbers, [np.zeros_like(network.params)], 0, 0.0)
+            loop.set_optimizer(SGD().updates, numbers, [np.zeros_like(network.params)], NO_MEMORY, 0, 0.0)
 
 
 def test_training_without_an_optimizer():
@@ -558,4 +572,4 @@ def test_constants_that_are_not_the_optimizers():
     X, Y, _, network = problem("identity")
     loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7)
     with pytest.raises(ValueError, match=r"adam has the constants \('beta_1', 'beta_2', 'epsilon'\), got \(0.9,\)"):
-        loop.set_optimizer([("adam", (0.9,))], [0] * 6, [np.zeros_like(network.params)] * 2, 0, 0.0)
+        loop.set_optimizer([("adam", (0.9,))], [0] * 6, [np.zeros_like(network.params)] * 2, NO_MEMORY, 0, 0.0)

@@ -275,7 +275,7 @@ def test_batch_size_is_clipped(Estimator):
         ("hidden_layer_sizes", 0),
         ("hidden_layer_sizes", None),
         ("activation", "swishy"),
-        ("solver", "rmsprop"),
+        ("solver", "newton"),
         ("alpha", -1e-9),
         ("alpha", "0"),
         ("learning_rate", "cosine"),

@@ -33,7 +33,7 @@ from fastbp.estimators.construction import build_network, hidden_layers_of, netw
 from fastbp.estimators.inputs import needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, estimator_so_far
-from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of
+from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of, update_options_of
 from fastbp.estimators.resumption import history_of, optimizer_state_of, patience_of, set_training_attributes
 from fastbp.estimators.sklearn_callbacks import CallbackSupportMixin, sklearn_callbacks_of
 from fastbp.estimators.validation import GivenRows, stopping_rule
@@ -271,6 +271,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             loss_scale=self._loss_scale,
             verbose=self.verbose in (True, 1),
             callbacks=callbacks,
+            update_options=update_options_of(self),
         )
         batch_size = self._batch_size(data.n_rows if rows is None else len(rows), incremental, attempt)
         state = callbacks.state
@@ -323,13 +324,13 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
 
     @property
     def network_(self):
-        """Network: the fitted one, with the `loss`, `alpha` and `n_threads` that are set now. To edit its `params` is
+        """Network: the fitted one, with the `loss`, `alpha`, `l1` and `n_threads` set now. To edit its `params` is
         to edit ``coefs_``, unless arrays of your own were assigned there, or another `activation`: then it holds
         copies. Each `fit` and `partial_fit` makes a new one.
         """
         check_is_fitted(self)
         self._check_layers_are_known()
-        return with_settings(self._fitted_network(), self._network_loss, self.alpha, self.n_threads)
+        return with_settings(self._fitted_network(), self._network_loss, self.alpha, self.l1, self.n_threads)
 
     def _network_and_data(self, X, y=None):
         """(network, X, targets): the fitted network, and data as its methods take them."""
@@ -353,7 +354,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             self._check_layers_are_known()
             X = validated_X(self, X)
         network = self._fitted_network()
-        network = with_settings(network, network.loss, network.alpha, self.n_threads)
+        network = with_settings(network, network.loss, network.alpha, network.l1, self.n_threads)
         if X.dtype == np.float64 != network.dtype:
             network = network.astype(np.float64)
         output = network.forward_unchecked(X, raw)

@@ -58,6 +58,7 @@ def build_network(estimator, definition, dtype, random_state=None):
         **definition,
         loss=estimator._network_loss,
         alpha=estimator.alpha,
+        l1=estimator.l1,
         dtype=dtype,
         random_state=random_state,
         initializer=None if random_state is None else "glorot_uniform",
@@ -106,7 +107,8 @@ def network_to_train(estimator, hidden):
     """
     network = estimator._fitted_network()
     if network.definition == definition_of(estimator, hidden, estimator.n_features_in_):
-        return with_settings(network, estimator._network_loss, estimator.alpha, estimator.n_threads).copy()
+        loss, alpha, l1 = estimator._network_loss, estimator.alpha, estimator.l1
+        return with_settings(network, loss, alpha, l1, estimator.n_threads).copy()
     other = new_network(estimator, hidden, estimator.n_features_in_, network.dtype)
     if other.graph.structure != network.graph.structure:
         by_size = estimator.layers is None and "layers" not in network.definition

@@ -22,6 +22,9 @@ from fastbp.parametrized import CachedParamNames, NameOrObject, Parametrized, pa
 from fastbp.schedules import SCHEDULES, InverseScaling, Schedule
 from fastbp.training.validation import LOSS
 
+#: What the updates of a stochastic solver do besides its formula; None where nothing is asked for
+UPDATE_OPTIONS = ("weight_decay", "clip_norm", "max_norm")
+
 
 def parameter_of(cls, name):
     """The estimators' parameter that stands for a field of an optimizer or a schedule given by its name.
@@ -86,8 +89,9 @@ class MLPParameters(CachedParamNames):
           `callbacks`: they see loss and network after each iteration, and stop by returning True. Warm-started fits of
           one iteration each lose the curvature that L-BFGS gathers.
 
-        A name takes the constants from this estimator's parameters. An object of `fastbp.optimizers` has its own, which
-        a grid search reaches as ``solver__beta_1``. `partial_fit` goes on with the constants of its first call.""",
+        'sgd' and 'adam' take the constants from this estimator's parameters, other names those of their class in
+        `fastbp.optimizers` by default. An object has its own, which a grid search reaches as ``solver__beta_1``.
+        `partial_fit` goes on with the constants of its first call.""",
         names=OPTIMIZERS,
     )
 
@@ -112,7 +116,7 @@ class MLPParameters(CachedParamNames):
         [NameOrObject(SCHEDULES, Schedule)],
         None,
         """
-        Schedule. A name counts for 'sgd' only, as in scikit-learn; an object of `fastbp.schedules` for 'adam' too.
+        Schedule. A name does not count for 'adam', as in scikit-learn; an object of `fastbp.schedules` always does.
         Patience is `n_iter_no_change`.
 
         {names}""",
@@ -120,7 +124,7 @@ class MLPParameters(CachedParamNames):
     )
 
     learning_rate_init: float = parameter(
-        0.001, [Interval(Real, 0, None, closed="neither")], "float", "Initial learning rate of 'sgd' and 'adam'."
+        0.001, [Interval(Real, 0, None, closed="neither")], "float", "Initial learning rate of all solvers but 'lbfgs'."
     )
 
     power_t: float = parameter_of(InverseScaling, "power_t")
@@ -129,7 +133,7 @@ class MLPParameters(CachedParamNames):
         200,
         [Interval(Integral, 1, None, closed="left")],
         "int",
-        "Most epochs ('sgd', 'adam') or iterations ('lbfgs').",
+        "Most epochs, or for 'lbfgs' iterations.",
     )
 
     shuffle: bool = parameter(True, ["boolean"], "bool", "Whether to shuffle the rows before each epoch.")
@@ -247,6 +251,45 @@ class MLPParameters(CachedParamNames):
         epoch.""",
     )
 
+    weight_decay: float | None = parameter(
+        None,
+        [None, Interval(Real, 0, None, closed="left")],
+        "float or None",
+        """
+        Decoupled weight decay of every stochastic solver: each step multiplies the weights, but not the biases, by
+        ``1 - learning_rate * weight_decay`` (Loshchilov and Hutter, 2019). None for the solver's own: 0.01 of 'adamw'
+        and 'muon', 0 of all others, and of an object its `weight_decay`, beside which there must be no number here.""",
+    )
+
+    clip_norm: float | None = parameter(
+        None,
+        [None, Interval(Real, 0, None, closed="neither")],
+        "float or None",
+        """
+        Largest norm of the gradient of a batch, by all parameters together and with the penalties: a longer gradient is
+        scaled back to it before the step (Pascanu, Mikolov and Bengio, 2013). None for no limit; not for 'lbfgs'.""",
+    )
+
+    max_norm: float | None = parameter(
+        None,
+        [None, Interval(Real, 0, None, closed="neither")],
+        "float or None",
+        """
+        Largest norm of the weights of a unit, a column of ``coefs_[i]``: after each step, a longer column is scaled
+        back to it (Hinton et al., 2012, arXiv:1207.0580). None for no limit; not for 'lbfgs' and
+        'schedule_free'.""",
+    )
+
+    l1: float = parameter(
+        0.0,
+        [Interval(Real, 0, None, closed="left")],
+        "float",
+        """
+        Strength of the L1 penalty ``l1 * sum of absolute weights``, on the weights that `alpha` penalizes and divided
+        by the same sum. Its subgradient is ``l1 * sign(weights)``, so that weights come close to 0, but not to 0
+        exactly; not for 'lbfgs', which needs a gradient that is continuous.""",
+    )
+
     n_threads: int | None = parameter(
         None,
         [None, Interval(Integral, 1, None, closed="left")],
@@ -302,6 +345,7 @@ class MLPParameters(CachedParamNames):
             value = getattr(self, name)
             if isinstance(value, Parametrized):
                 value._validate_params()
+        check_update_options(self)
 
 
 #: class of an optimizer or a schedule -> names of the parameters that stand for its fields
@@ -320,6 +364,34 @@ def optimizer_of(estimator):
     """The optimizer that the parameter `solver` asks for."""
     solver = estimator.solver
     return from_name(OPTIMIZERS[solver], estimator) if isinstance(solver, str) else solver
+
+
+def update_options_of(estimator):
+    """What the updates of a stochastic solver do besides its formula, as `OptimizerState.attach` takes it: a dict."""
+    return {name: getattr(estimator, name) for name in UPDATE_OPTIONS}
+
+
+def check_update_options(estimator):
+    """ValueError for parameters of the updates, and for an L1 penalty, that the solver cannot follow."""
+    solver = estimator.solver
+    off = {**dict.fromkeys(UPDATE_OPTIONS), "l1": 0}
+    for name in [name for name, value in off.items() if getattr(estimator, name) != value]:
+        value = getattr(estimator, name)
+        if not is_stochastic(solver):
+            raise ValueError(
+                f"solver={solver!r} has no {name}, got {name}={value!r}. Set {name}={off[name]}, or choose a "
+                "stochastic solver."
+            )
+        if name == "max_norm" and (OPTIMIZERS[solver] if isinstance(solver, str) else solver).averages:
+            raise ValueError(
+                f"solver={solver!r} gives an average of weights, whose norm is not limited; got max_norm={value!r}. "
+                "Set max_norm=None, or choose another solver."
+            )
+        if isinstance(solver, Optimizer) and name in solver.get_params():
+            raise ValueError(
+                f"{name}={value!r} and solver={solver!r}, which has a {name} of its own: set solver__{name}, and leave "
+                f"{name}=None."
+            )
 
 
 def schedule_of(estimator, optimizer):

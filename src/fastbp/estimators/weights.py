@@ -6,7 +6,7 @@ arrays of their own; then a network with these values is made when one is needed
 
 import numpy as np
 
-from fastbp.checks import checked_alpha, checked_n_threads
+from fastbp.checks import checked_n_threads, checked_penalty
 
 #: How to begin with weights of one's own, for messages
 OWN_WEIGHTS = (
@@ -114,12 +114,13 @@ def fill(network, coefs, intercepts):
         view[...] = values
 
 
-def with_settings(network, loss, alpha, n_threads):
+def with_settings(network, loss, alpha, l1, n_threads):
     """A network with other settings that shares the parameters; the network itself where it has these settings."""
-    if network.loss == loss and network.alpha == alpha and network.n_threads == n_threads:
+    if (network.loss, network.alpha, network.l1, network.n_threads) == (loss, alpha, l1, n_threads):
         return network
     network = network.with_loss(loss)  # a new object
-    network.alpha, network.n_threads = checked_alpha(alpha), checked_n_threads(n_threads)
+    network.alpha, network.l1 = checked_penalty("alpha", alpha), checked_penalty("l1", l1)
+    network.n_threads = checked_n_threads(n_threads)
     return network
 
 

@@ -21,7 +21,7 @@ from fastbp.kernels import activation_backward, activation_forward, loss_on_mean
 from fastbp.kernels.data import Data
 from fastbp.kernels.linearization import Linearization, mirrors_of
 from fastbp.kernels.program import INSPECTION
-from fastbp.penalty import l2_gradient
+from fastbp.penalty import penalty_gradient
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -245,7 +245,7 @@ def backprop_trace(
     kept.pull((delta if dA is None else dA) / scale, gradient, dX, keep=True)
     from_data = gradient.copy()
     for part, factor in network.graph.penalized:
-        gradient[part] += l2_gradient(network.alpha * factor, network.params[part]) / scale
+        gradient[part] += penalty_gradient(network.alpha * factor, network.l1 * factor, network.params[part]) / scale
     operations = operation_traces(network, kept, gradient)
     layers = layer_traces(network, operations, network.split_blocks(from_data))
     penalty = network.penalty() / weight_sum

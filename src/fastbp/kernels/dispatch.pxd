@@ -7,6 +7,7 @@ cdef extern from "program.h" nogil:
     enum: LOSS_GIVEN
     enum: MAX_STATES
     enum: MAX_CONSTANTS, MAX_LOSS_CONSTANTS
+    enum: MAX_MEMORY
 
     ctypedef struct node_t:
         int64_t width, value, grad, tangent
@@ -18,7 +19,7 @@ cdef extern from "program.h" nogil:
         int64_t kind, input, input2, output, adds, first_block, n_blocks, argument
 
     ctypedef struct group_t:
-        double learning_rate, penalty, decay
+        double learning_rate, penalty, l1, decay
 
     ctypedef struct program_t:
         const node_t *nodes
@@ -45,6 +46,8 @@ cdef extern from "program.h" nogil:
     ctypedef struct optimizer_t:
         int64_t kind
         double learning_rate, correction
+        double *memory
+        double next_memory[2]
         double constant[8]
 
     ctypedef struct columns_t:
@@ -85,6 +88,9 @@ cdef extern from "program.h" nogil:
         int64_t n_slots, slot_rows
         void *slots
 
+    ctypedef struct norms_t:
+        double squares, magnitudes
+
     ctypedef struct tile_t:
         int64_t block, row_begin, row_end, col_begin, col_end
 
@@ -119,11 +125,13 @@ cdef extern from "program.h" nogil:
         void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*slot_gradient)(const plan_t *, int64_t slot, void *scratch) noexcept nogil
         void (*prepare_gradients)(const plan_t *) noexcept nogil
-        double (*update_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil
+        norms_t (*update_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil
         void (*store_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil
-        double (*finish_tile)(const plan_t *, const tile_t *, double *gradient_squares) noexcept nogil
+        norms_t (*finish_tile)(const plan_t *, const tile_t *, double *gradient_squares) noexcept nogil
         void (*update_from_gradient)(const plan_t *, const tile_t *, double factor, void *scratch) noexcept nogil
+        void (*limit_columns)(const plan_t *, const tile_t *, double max_norm, void *scratch) noexcept nogil
         void (*refresh_mirrors)(const plan_t *) noexcept nogil
+        void (*look_ahead)(const plan_t *, double sign) noexcept nogil
         int (*output_gradient_is_finite)(const plan_t *) noexcept nogil
         void (*output_loss)(const plan_t *) noexcept nogil
         void (*output_loss_tangent)(const plan_t *) noexcept nogil

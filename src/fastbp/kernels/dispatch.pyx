@@ -22,7 +22,8 @@ cdef extern from "program.h" nogil:
     int64_t fastbp_loss_target_width(int loss, int64_t m)
     const char *const fastbp_optimizer_names[]
     const int fastbp_optimizer_states[]
-    const int fastbp_optimizer_by_block[]
+    const int fastbp_optimizer_forms[]
+    enum: FORM_blockwise, FORM_averaging
     const char *const fastbp_optimizer_constants[]
     const char *const fastbp_kind_names[]
     const int fastbp_kind_by_rows[]
@@ -90,9 +91,13 @@ OPTIMIZERS = {name: i for i, name in enumerate(names(fastbp_optimizer_names))}
 #: optimizer -> its number of state arrays of the size of the parameters
 N_STATES = {name: fastbp_optimizer_states[i] for name, i in OPTIMIZERS.items()}
 #: the optimizers whose updates need the gradient of a whole block
-OPTIMIZERS_BY_BLOCK = frozenset(name for name, i in OPTIMIZERS.items() if fastbp_optimizer_by_block[i])
+OPTIMIZERS_BY_BLOCK = frozenset(name for name, i in OPTIMIZERS.items() if fastbp_optimizer_forms[i] == FORM_blockwise)
+#: the optimizers whose result is an average, and not the point where gradients are computed
+OPTIMIZERS_AVERAGING = frozenset(name for name, i in OPTIMIZERS.items() if fastbp_optimizer_forms[i] == FORM_averaging)
 #: optimizer -> the names of its constants, in their order
 OPTIMIZER_CONSTANTS = {name: constants_of(fastbp_optimizer_constants[i]) for name, i in OPTIMIZERS.items()}
+#: numbers that an optimizer may keep from step to step
+N_MEMORY = MAX_MEMORY
 #: name -> number of every kind of operation
 KINDS = {name: i for i, name in enumerate(names(fastbp_kind_names))}
 #: the kinds whose gradients can be taken over a run of the rows of a batch

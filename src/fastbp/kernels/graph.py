@@ -30,9 +30,9 @@ class Group:
     learning_rate : float
         Factor of the learning rate.
     penalty : float
-        Factor of the L2 penalty alpha.
+        Factor of the penalties alpha and l1.
     decay : float
-        Decoupled weight decay of each step, times the learning rate.
+        Factor of the decoupled weight decay.
     """
 
     learning_rate: float = 1.0

@@ -26,7 +26,7 @@ static void loss_tangent_entry(const loss_t *loss, const void *y, const void *z,
 }
 static void apply_update_entry(const optimizer_t *o, const void *g, void *w, void *const *state, int64_t rows,
                                int64_t cols, void *scratch) {
-    apply_update(o, 1, g, w, state, 0, rows, cols, scratch);
+    apply_update(o, 1, 0, g, w, state, 0, rows, cols, scratch);
 }
 
 /* numbers only: __VERSION__ also has text that distributors add */
@@ -57,7 +57,9 @@ const kernels_t FASTBP_TABLE = {
     .store_tile = store_tile,
     .finish_tile = finish_tile,
     .update_from_gradient = update_from_gradient,
+    .limit_columns = limit_columns,
     .refresh_mirrors = refresh_mirrors,
+    .look_ahead = look_ahead,
     .output_gradient_is_finite = output_gradient_is_finite,
     .output_loss = output_loss,
     .output_loss_tangent = output_loss_tangent,

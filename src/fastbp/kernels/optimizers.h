@@ -6,8 +6,13 @@
  *     rate    learning rate of this step, times the group's factor and the correction
  *     scratch of update_scratch numbers, only for an update of a whole block
  *
- * An optimizer is two functions here (three, if it updates whole blocks), one line in OPTIMIZERS (program.h) and a
- * dataclass in fastbp/optimizers.py. Scalars are computed in double and rounded once to the real type.
+ * Before the updates of a step, prepare_name computes what they all have in common from the number of the step, counted
+ * from 1: the correction, a factor of the learning rate, which is 1 otherwise; further scalars; and the memory after
+ * this step, from that before it.
+ *
+ * An optimizer is two functions here (three, if it updates whole blocks or averages), one line in OPTIMIZERS
+ * (program.h) and a dataclass in fastbp/optimizers.py. Scalars are computed in double and rounded once to the real
+ * type.
  */
 #ifndef FASTBP_OPTIMIZERS_H
 #define FASTBP_OPTIMIZERS_H
@@ -17,10 +22,7 @@
 #include "simd.h"
 
 /* v = mu v - eta g; w += v, or with Nesterov's momentum w += mu v - eta g (Sutskever et al., 2013) */
-static double correction_sgd(const optimizer_t *o, int64_t step) {
-    (void)o, (void)step;
-    return 1;
-}
+static void prepare_sgd(optimizer_t *o, int64_t step) { (void)o, (void)step; }
 static void update_sgd(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
                        ptrdiff_t n) {
     const real mu = (real)o->sgd.momentum, eta = (real)rate;
@@ -43,14 +45,13 @@ static void update_sgd(const optimizer_t *o, double rate, const real *g, real *w
 
 /* m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= eta_t m / (sqrt v + eps) (Kingma and Ba, 2015, with the bias
  * corrections in eta_t = eta sqrt(1 - b2^t) / (1 - b1^t), as at the end of their section 2) */
-static double correction_adam(const optimizer_t *o, int64_t step) {
-    return sqrt(1 - pow(o->adam.beta_2, (double)step)) / (1 - pow(o->adam.beta_1, (double)step));
+static void prepare_adam(optimizer_t *o, int64_t step) {
+    o->correction = sqrt(1 - pow(o->adam.beta_2, (double)step)) / (1 - pow(o->adam.beta_1, (double)step));
 }
-static void update_adam(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
-                        ptrdiff_t n) {
-    const real b1 = (real)o->adam.beta_1, c1 = (real)(1 - o->adam.beta_1);
-    const real b2 = (real)o->adam.beta_2, c2 = (real)(1 - o->adam.beta_2);
-    const real eta = (real)rate, eps = (real)o->adam.epsilon;
+INLINE void adam(double beta_1, double beta_2, double epsilon, double rate, const real *g, real *w, void *const *state,
+                 ptrdiff_t place, ptrdiff_t n) {
+    const real b1 = (real)beta_1, c1 = (real)(1 - beta_1), b2 = (real)beta_2, c2 = (real)(1 - beta_2);
+    const real eta = (real)rate, eps = (real)epsilon;
     real *s0 = (real *)state[0] + place, *s1 = (real *)state[1] + place;
     FOR_VECTORS(n, {
         vec grad = LOAD(g);
@@ -59,6 +60,145 @@ static void update_adam(const optimizer_t *o, double rate, const real *g, real *
         STORE(s0, m);
         STORE(s1, v);
         STORE(w, LOAD(w) - m * eta / (vsqrt(v) + eps));
+    });
+}
+static void update_adam(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
+                        ptrdiff_t n) {
+    adam(o->adam.beta_1, o->adam.beta_2, o->adam.epsilon, rate, g, w, state, place, n);
+}
+
+/* The same with eps sqrt(1 - b2^t) in place of eps: as in the algorithm of Kingma and Ba, and in PyTorch, eps is added
+ * to sqrt(v / (1 - b2^t)). The decay of the weights is that of their group. */
+static void prepare_adamw(optimizer_t *o, int64_t step) {
+    const double unbiased = sqrt(1 - pow(o->adamw.beta_2, (double)step));
+    o->correction = unbiased / (1 - pow(o->adamw.beta_1, (double)step));
+    o->scalar[0] = unbiased * o->adamw.epsilon;
+}
+static void update_adamw(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
+                         ptrdiff_t n) {
+    adam(o->adamw.beta_1, o->adamw.beta_2, o->scalar[0], rate, g, w, state, place, n);
+}
+
+/* m and v as Adam's; w -= eta (a m + b g) / (sqrt(v / (1 - b2^t)) + eps), where a = mu_(t+1) / (1 - M mu_(t+1)) and
+ * b = (1 - mu_t) / (1 - M), with mu_t = b1 (1 - 0.96^(t psi) / 2) and M = mu_1 mu_2 ... mu_t (Dozat, 2016). The memory
+ * is 1 - M, so that it begins with 0. */
+static void prepare_nadam(optimizer_t *o, int64_t step) {
+    const double b1 = o->nadam.beta_1, psi = o->nadam.momentum_decay, t = (double)step;
+    const double mu = b1 * (1 - 0.5 * pow(0.96, t * psi)), next = b1 * (1 - 0.5 * pow(0.96, (t + 1) * psi));
+    const double product = (1 - o->memory[0]) * mu;
+    o->scalar[0] = next / (1 - product * next);
+    o->scalar[1] = (1 - mu) / (1 - product);
+    o->scalar[2] = 1 / sqrt(1 - pow(o->nadam.beta_2, t));
+    o->next_memory[0] = 1 - product;
+}
+static void update_nadam(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
+                         ptrdiff_t n) {
+    const real b1 = (real)o->nadam.beta_1, c1 = (real)(1 - o->nadam.beta_1);
+    const real b2 = (real)o->nadam.beta_2, c2 = (real)(1 - o->nadam.beta_2);
+    const real of_m = (real)(rate * o->scalar[0]), of_g = (real)(rate * o->scalar[1]);
+    const real unbiased = (real)o->scalar[2], eps = (real)o->nadam.epsilon;
+    real *s0 = (real *)state[0] + place, *s1 = (real *)state[1] + place;
+    FOR_VECTORS(n, {
+        vec grad = LOAD(g);
+        vec m = LOAD(s0) * b1 + grad * c1;
+        vec v = LOAD(s1) * b2 + (grad * grad) * c2;
+        STORE(s0, m);
+        STORE(s1, v);
+        STORE(w, LOAD(w) - (m * of_m + grad * of_g) / (vsqrt(v) * unbiased + eps));
+    });
+}
+
+/* v = rho v + (1 - rho) g^2; u = mu u + g / (sqrt v + eps); w -= eta u (Tieleman and Hinton, 2012), or centered, with
+ * m = rho m + (1 - rho) g and v - m^2 in place of v (Graves, 2013) */
+static void prepare_rmsprop(optimizer_t *o, int64_t step) { (void)o, (void)step; }
+static void update_rmsprop(const optimizer_t *o, double rate, const real *g, real *w, void *const *state,
+                           ptrdiff_t place, ptrdiff_t n) {
+    const real rho = (real)o->rmsprop.rho, rest = (real)(1 - o->rmsprop.rho), mu = (real)o->rmsprop.momentum;
+    const real eta = (real)rate, eps = (real)o->rmsprop.epsilon;
+    real *s0 = (real *)state[0] + place, *s1 = (real *)state[1] + place, *s2 = (real *)state[2] + place;
+    const int centered = o->rmsprop.centered != 0;
+    FOR_VECTORS(n, {
+        vec grad = LOAD(g);
+        vec v = LOAD(s0) * rho + (grad * grad) * rest;
+        STORE(s0, v);
+        if (centered) {
+            vec m = LOAD(s2) * rho + grad * rest;
+            STORE(s2, m);
+            v = vmax((vec){0}, v - m * m); /* rounding may bring it below 0; NaN stays */
+        }
+        vec u = LOAD(s1) * mu + grad / (vsqrt(v) + eps);
+        STORE(s1, u);
+        STORE(w, LOAD(w) - u * eta);
+    });
+}
+
+/* v = v + g^2; w -= eta g / (sqrt v + eps) (Duchi, Hazan and Singer, 2011) */
+static void prepare_adagrad(optimizer_t *o, int64_t step) { (void)o, (void)step; }
+static void update_adagrad(const optimizer_t *o, double rate, const real *g, real *w, void *const *state,
+                           ptrdiff_t place, ptrdiff_t n) {
+    const real eta = (real)rate, eps = (real)o->adagrad.epsilon;
+    real *s = (real *)state[0] + place;
+    FOR_VECTORS(n, {
+        vec grad = LOAD(g);
+        vec v = LOAD(s) + grad * grad;
+        STORE(s, v);
+        STORE(w, LOAD(w) - grad * eta / (vsqrt(v) + eps));
+    });
+}
+
+/* w -= eta sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g (Chen et al., 2023) */
+static void prepare_lion(optimizer_t *o, int64_t step) { (void)o, (void)step; }
+static void update_lion(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
+                        ptrdiff_t n) {
+    const real b1 = (real)o->lion.beta_1, c1 = (real)(1 - o->lion.beta_1);
+    const real b2 = (real)o->lion.beta_2, c2 = (real)(1 - o->lion.beta_2);
+    const real eta = (real)rate;
+    real *s = (real *)state[0] + place;
+    FOR_VECTORS(n, {
+        vec grad = LOAD(g);
+        vec m = LOAD(s);
+        STORE(w, LOAD(w) - vsign(m * b1 + grad * c1) * eta);
+        STORE(s, m * b2 + grad * c2);
+    });
+}
+
+/* Schedule-free AdamW (Defazio et al., 2024, The road less scheduled). With the steps z and their average x, the
+ * gradient is that at w = (1 - b1) z + b1 x, and the result is x:
+ *
+ *     v = b2 v + (1 - b2) g^2;  u = eta_t (g / (sqrt(v / (1 - b2^t)) + eps) + decay w)
+ *     z = z - u;  x = (1 - c_t) x + c_t z
+ *
+ * c_t is the share of this step in the sum of the weights of all steps so far, which are the squares of the largest
+ * eta_t until then; eta_t rises to eta in the first warmup_steps steps. The state is d = z - x, so that
+ * w = x + (1 - b1) d. The memory is the sum of the weights and the largest eta_t. */
+static void prepare_schedule_free(optimizer_t *o, int64_t step) {
+    const double b1 = o->schedule_free.beta_1, t = (double)step, warmup = o->schedule_free.warmup_steps;
+    o->correction = t < warmup ? t / warmup : 1;
+    const double rate = o->learning_rate * o->correction, largest = rate > o->memory[1] ? rate : o->memory[1];
+    const double weight = largest * largest, sum = o->memory[0] + weight, share = sum > 0 ? weight / sum : 0;
+    o->scalar[0] = 1 - share;
+    o->scalar[1] = 1 - b1 * (1 - share);
+    o->scalar[2] = 1 / sqrt(1 - pow(o->schedule_free.beta_2, t));
+    o->next_memory[0] = sum;
+    o->next_memory[1] = largest;
+}
+static double lookahead_schedule_free(const optimizer_t *o) { return 1 - o->schedule_free.beta_1; }
+static void update_schedule_free(const optimizer_t *o, double rate, double decay, const real *g, real *w,
+                                 void *const *state, ptrdiff_t place, ptrdiff_t n) {
+    const real b2 = (real)o->schedule_free.beta_2, c2 = (real)(1 - o->schedule_free.beta_2);
+    const real eta = (real)rate, shrink = (real)(rate * decay), eps = (real)o->schedule_free.epsilon;
+    const real keep = (real)o->scalar[0], ahead = (real)o->scalar[1], unbiased = (real)o->scalar[2];
+    const real back = (real)lookahead_schedule_free(o);
+    real *s0 = (real *)state[0] + place, *s1 = (real *)state[1] + place;
+    FOR_VECTORS(n, {
+        vec grad = LOAD(g);
+        vec old = LOAD(w);
+        vec d = LOAD(s0);
+        vec v = LOAD(s1) * b2 + (grad * grad) * c2;
+        vec moved = d - (grad * eta / (vsqrt(v) * unbiased + eps) + old * shrink); /* from x to z after the step */
+        STORE(s0, moved * keep);
+        STORE(s1, v);
+        STORE(w, old - d * back + moved * ahead);
     });
 }
 
@@ -102,10 +242,7 @@ static __attribute__((noinline, cold)) void orthogonalize(real *x, ptrdiff_t row
 /* m = mu m + (1 - mu) g; w -= eta 0.2 sqrt(max(rows, cols)) orthogonalized(m), or with Nesterov's momentum of
  * mu m + (1 - mu) g. The factor gives updates the size of Adam's (Liu et al., 2025, Muon is scalable for LLM training,
  * section 2.2), so that both have the same learning rate. */
-static double correction_muon(const optimizer_t *o, int64_t step) {
-    (void)o, (void)step;
-    return 1;
-}
+static void prepare_muon(optimizer_t *o, int64_t step) { (void)o, (void)step; }
 static int64_t scratch_muon(int64_t rows, int64_t cols) {
     const int64_t k = rows < cols ? rows : cols;
     return 2 * k * k + 3 * rows * cols;
@@ -135,6 +272,10 @@ static __attribute__((noinline)) void update_muon(const optimizer_t *o, double r
     FOR_VECTORS(n, { STORE(w, LOAD(w) - LOAD(x) * eta); });
 }
 
+#define FORM(name, n_states, form, ...) FORM_##form,
+static const int optimizer_forms[] = {OPTIMIZERS(FORM)};
+#undef FORM
+
 #define LIMITS(name, n_states, ...)                                                           \
     _Static_assert((n_states) <= MAX_STATES, #name " has more state arrays than MAX_STATES"); \
     _Static_assert(sizeof(((optimizer_t *)0)->name) <= MAX_CONSTANTS * sizeof(double),        \
@@ -142,11 +283,12 @@ static __attribute__((noinline)) void update_muon(const optimizer_t *o, double r
 OPTIMIZERS(LIMITS)
 #undef LIMITS
 
-/* Compute the scalars of step number `step`, counted from 1. */
+/* Compute the scalars of step number `step`, counted from 1, and the memory after it. */
 static void prepare_optimizer(optimizer_t *o, int64_t step) {
+    o->correction = 1;
     switch (o->kind) {
 #define CASE(name, ...) \
-    case OPTIMIZER_##name: o->correction = correction_##name(o, step); break;
+    case OPTIMIZER_##name: prepare_##name(o, step); break;
         OPTIMIZERS(CASE)
 #undef CASE
     }
@@ -155,24 +297,50 @@ static void prepare_optimizer(optimizer_t *o, int64_t step) {
 /* Numbers of scratch for an update of (rows, cols) weights */
 static int64_t update_scratch(const optimizer_t *o, int64_t rows, int64_t cols) {
     switch (o->kind) {
-#define SCRATCH_0(name) 0
-#define SCRATCH_1(name) scratch_##name(rows, cols)
-#define CASE(name, n_states, by_block, ...) \
-    case OPTIMIZER_##name: return SCRATCH_##by_block(name);
+#define SCRATCH_elementwise(name) 0
+#define SCRATCH_averaging(name) 0
+#define SCRATCH_blockwise(name) scratch_##name(rows, cols)
+#define CASE(name, n_states, form, ...) \
+    case OPTIMIZER_##name: return SCRATCH_##form(name);
         OPTIMIZERS(CASE)
 #undef CASE
     }
     return 0;
 }
 
-static void apply_update(const optimizer_t *o, double factor, const real *g, real *w, void *const *state,
+/* What the gradient is computed at is the result plus so many times the first state array. */
+static double lookahead(const optimizer_t *o) {
+    switch (o->kind) {
+#define LOOKAHEAD_elementwise(name) 0
+#define LOOKAHEAD_blockwise(name) 0
+#define LOOKAHEAD_averaging(name) lookahead_##name(o)
+#define CASE(name, n_states, form, ...) \
+    case OPTIMIZER_##name: return LOOKAHEAD_##form(name);
+        OPTIMIZERS(CASE)
+#undef CASE
+    }
+    return 0;
+}
+
+/* Decoupled weight decay */
+static __attribute__((noinline)) void shrink(real *w, ptrdiff_t n, double by) {
+    const real keep = (real)(1 - by);
+    FOR_VECTORS(n, { STORE(w, LOAD(w) * keep); });
+}
+
+/* factor, decay: of the group */
+static void apply_update(const optimizer_t *o, double factor, double decay, const real *g, real *w, void *const *state,
                          ptrdiff_t place, ptrdiff_t rows, ptrdiff_t cols, real *scratch) {
     const double rate = o->learning_rate * factor * o->correction;
+    const ptrdiff_t n = rows * cols;
+    if (decay != 0 && optimizer_forms[o->kind] != FORM_averaging)
+        shrink(w, n, o->learning_rate * factor * decay);
     switch (o->kind) {
-#define UPDATE_0(name) update_##name(o, rate, g, w, state, place, rows *cols)
-#define UPDATE_1(name) update_##name(o, rate, g, w, state, place, rows, cols, scratch)
-#define CASE(name, n_states, by_block, ...) \
-    case OPTIMIZER_##name: UPDATE_##by_block(name); break;
+#define UPDATE_elementwise(name) update_##name(o, rate, g, w, state, place, n)
+#define UPDATE_blockwise(name) update_##name(o, rate, g, w, state, place, rows, cols, scratch)
+#define UPDATE_averaging(name) update_##name(o, rate, decay, g, w, state, place, n)
+#define CASE(name, n_states, form, ...) \
+    case OPTIMIZER_##name: UPDATE_##form(name); break;
         OPTIMIZERS(CASE)
 #undef CASE
     }

@@ -3,7 +3,7 @@
     sgd     v = momentum v - eta g;  w += v,  or with Nesterov's look-ahead  w += momentum v - eta g
     adam    m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2
             w -= eta sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
-    muon    see `fastbp.optimizers.Muon`
+    others  see the classes of `fastbp.optimizers`
 
 Sutskever, Martens, Dahl and Hinton (2013), On the importance of initialization and momentum in deep learning;
 Kingma and Ba (2015), Adam: a method for stochastic optimization.
@@ -11,17 +11,18 @@ Kingma and Ba (2015), Adam: a method for stochastic optimization.
 
 import numpy as np
 
-from fastbp.kernels.dispatch cimport MAX_STATES, kernels_for, kernels_t, optimizer_t
+from fastbp.kernels.dispatch cimport MAX_MEMORY, MAX_STATES, kernels_for, kernels_t, optimizer_t
 
 from fastbp.kernels._arguments import as_input, as_output, check_name
-from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS
+from fastbp.kernels.dispatch import N_MEMORY, N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS
 
 ctypedef fused real:
     float
     double
 
 
-def _apply(name, constants, double learning_rate, long long step, const real[:, ::1] g, real[:, ::1] w, states):
+def _apply(name, constants, double learning_rate, long long step, const real[:, ::1] g, real[:, ::1] w, states,
+           double[::1] memory):
     """Step number `step`, counted from 1, of an optimizer."""
     cdef optimizer_t optimizer
     cdef const kernels_t *kernels = kernels_for(real is double)
@@ -29,9 +30,11 @@ def _apply(name, constants, double learning_rate, long long step, const real[:, 
     cdef real[:, ::1] state
     cdef real[::1] scratch
     cdef int i
-    optimizer.kind, optimizer.learning_rate = OPTIMIZERS[name], learning_rate
+    optimizer.kind, optimizer.learning_rate, optimizer.memory = OPTIMIZERS[name], learning_rate, &memory[0]
     for i, constant in enumerate(constants):
         optimizer.constant[i] = constant
+    for i in range(MAX_MEMORY):
+        optimizer.next_memory[i] = memory[i]
     if g.size:
         for i, array in enumerate(states):
             state = array
@@ -40,6 +43,8 @@ def _apply(name, constants, double learning_rate, long long step, const real[:, 
         with nogil:
             kernels.prepare_optimizer(&optimizer, step)
             kernels.apply_update(&optimizer, &g[0, 0], &w[0, 0], pointers, g.shape[0], g.shape[1], &scratch[0])
+        for i in range(MAX_MEMORY):
+            memory[i] = optimizer.next_memory[i]
 
 
 def checked(g, w, states, ndim=1):
@@ -71,7 +76,7 @@ def sgd_update(g, w, velocity, *, learning_rate, momentum=0.9, nesterov=True):
     nesterov : bool
     """
     g, w, (velocity,) = checked(g, w, [("velocity", velocity)])
-    _apply("sgd", (momentum, nesterov), learning_rate, 1, g[None], w[None], [velocity[None]])
+    _apply("sgd", (momentum, nesterov), learning_rate, 1, g[None], w[None], [velocity[None]], np.zeros(N_MEMORY))
 
 
 def adam_update(g, w, m, v, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
@@ -90,10 +95,11 @@ def adam_update(g, w, m, v, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999,
     if t < 1:
         raise ValueError(f"t counts the steps including this one and must be at least 1, got {t}")
     g, w, (m, v) = checked(g, w, [("m", m), ("v", v)])
-    _apply("adam", (beta_1, beta_2, epsilon), learning_rate, t, g[None], w[None], [m[None], v[None]])
+    _apply("adam", (beta_1, beta_2, epsilon), learning_rate, t, g[None], w[None], [m[None], v[None]],
+           np.zeros(N_MEMORY))
 
 
-def optimizer_update(optimizer, g, w, states, *, learning_rate, constants, step=1):
+def optimizer_update(optimizer, g, w, states, *, learning_rate, constants, step=1, memory=None):
     """One step of any optimizer for a matrix of weights.
 
     Parameters
@@ -111,6 +117,9 @@ def optimizer_update(optimizer, g, w, states, *, learning_rate, constants, step=
         With the names in ``fastbp.kernels.dispatch.OPTIMIZER_CONSTANTS``.
     step : int
         Number of the step, counted from 1.
+    memory : ndarray of float64 of shape (N_MEMORY,) or None
+        What ``nadam`` and ``schedule_free`` keep from step to step besides; zero before the first step. Overwritten.
+        N_MEMORY is in ``fastbp.kernels.dispatch``. None: zeros.
     """
     check_name("optimizer", optimizer, OPTIMIZERS)
     names, n_states = OPTIMIZER_CONSTANTS[optimizer], N_STATES[optimizer]
@@ -121,4 +130,6 @@ def optimizer_update(optimizer, g, w, states, *, learning_rate, constants, step=
     if step < 1:
         raise ValueError(f"step counts the steps including this one and must be at least 1, got {step}")
     g, w, states = checked(g, w, [(f"states[{i}]", state) for i, state in enumerate(states)], 2)
-    _apply(optimizer, [constants[name] for name in names], learning_rate, step, g, w, states)
+    memory = np.zeros(N_MEMORY) if memory is None else memory
+    memory = as_output("memory", memory, (N_MEMORY,), np.dtype(np.float64), (g, w, *states))
+    _apply(optimizer, [constants[name] for name in names], learning_rate, step, g, w, states, memory)

@@ -12,6 +12,8 @@ TILE_PARAMETERS = 512
 # Tiles of a large block are high enough for packing panels of gradients, and narrow enough for the caches.
 LARGE_ROWS = 96
 LARGE_COLUMNS = 192
+# Columns of a tile that has all rows
+TILE_COLUMNS = 64
 # Number of slots, and the largest number of bytes of all their gradients.
 N_SLOTS = 4
 SLOT_BYTES = 512 * 1024
@@ -96,6 +98,27 @@ def with_whole_blocks(tiles, program, is_whole):
     blocks = enumerate(program.graph.blocks)
     whole = [(number, 0, block.rows, 0, block.cols) for number, block in blocks if is_whole[number]]
     return np.concatenate([np.array(whole, TILE), tiles[~np.array(is_whole)[tiles["block"]]]])
+
+
+def columns_of(program, blocks):
+    """Tiles of whole columns.
+
+    Parameters
+    ----------
+    program : Program
+    blocks : sequence of Block
+        Matrices of the program's graph.
+
+    Returns
+    -------
+    structured ndarray of TILE
+    """
+    tiles = [
+        (program.graph.blocks.index(block), 0, block.rows, column, min(column + TILE_COLUMNS, block.cols))
+        for block in blocks
+        for column in range(0, block.cols, TILE_COLUMNS)
+    ]
+    return np.array(tiles, TILE)
 
 
 def shares_of(tiles, n_threads):

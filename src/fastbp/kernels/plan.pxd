@@ -3,19 +3,20 @@
 from libc.stdint cimport int64_t
 
 from fastbp.kernels.data cimport Data
-from fastbp.kernels.dispatch cimport kernels_t, optimizer_t, plan_t, tile_t
+from fastbp.kernels.dispatch cimport kernels_t, norms_t, optimizer_t, plan_t, tile_t
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
 
 # The phases of a training step. FORWARD is one of its own when the loss is a function of the user's, called after it;
-# FINISH and UPDATE when the gradient is stored.
+# FINISH and UPDATE when the gradient is stored; LIMIT when the norms of columns are limited.
 cdef enum:
     FORWARD
     ROWS
     TILES
     FINISH
     UPDATE
+    LIMIT
     END_OF_STEP
 
 
@@ -33,13 +34,18 @@ cdef class Plan(Task):
     cdef tile_t *tiles
     cdef int64_t *tile_start
     cdef int64_t n_tiles
-    cdef double *squares
+    cdef norms_t *norms
     cdef double *gradient_squares
     cdef tile_t *update_tiles
     cdef int64_t *update_start
     cdef int64_t update_scratch_size
     cdef char *update_scratch
     cdef double clip_norm
+    cdef bint averages
+    cdef double max_norm
+    cdef int64_t end_of_step
+    cdef tile_t *limit_tiles
+    cdef int64_t *limit_start
     cdef void *stored_gradient
     cdef unsigned char *overflow
     cdef double flops
@@ -55,7 +61,7 @@ cdef class Plan(Task):
     cdef object bound
     cdef int64_t n_groups
     cdef int64_t *tile_group
-    cdef double *group_squares
+    cdef norms_t *group_norms
     cdef bint prepares
     cdef object loss_function
 
@@ -69,9 +75,11 @@ cdef class Plan(Task):
     cdef void tiles_phase(self, int64_t thread) noexcept nogil
     cdef void finish_phase(self, int64_t thread) noexcept nogil
     cdef void update_phase(self, int64_t thread) noexcept nogil
+    cdef void limit_phase(self, int64_t thread) noexcept nogil
     cdef double clip_factor(self) noexcept nogil
     cdef bint has_diverged(self) noexcept nogil
     cdef bint set_batch(self, int64_t start, int64_t n) noexcept nogil
     cdef double batch_loss(self) noexcept nogil
     cdef double penalty(self) noexcept nogil
     cdef void prepare_optimizer(self, double learning_rate, int64_t step) noexcept nogil
+    cdef void keep_memory(self) noexcept nogil

@@ -6,7 +6,8 @@ uses the flat arrays of the parameters and the optimizer, which a step overwrite
 The phases FORWARD and ROWS are divided among the threads by rows of the batch, TILES, FINISH and UPDATE by tiles of the
 parameters: see ``partition.py``. For most optimizers TILES computes the gradient of a tile and updates it. If an update
 needs a whole block of the gradient, or the norm of all of it, TILES stores the gradient, and UPDATE makes the updates
-after one more barrier. FINISH is for a batch in slices, whose gradients are added up first.
+after one more barrier. FINISH is for a batch in slices, whose gradients are added up first. LIMIT scales back columns
+of matrices whose norm is too large; it is divided by columns.
 """
 
 import numpy as np
@@ -16,15 +17,17 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from fastbp.kernels.data cimport Data, address
-from fastbp.kernels.dispatch cimport LOSS_GIVEN, group_t, kernels_for, optimizer_t, tile_t
+from fastbp.kernels.dispatch cimport LOSS_GIVEN, MAX_MEMORY, group_t, kernels_for, norms_t, optimizer_t, tile_t
 from fastbp.kernels.losses cimport set_loss
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
 from fastbp.kernels._arguments import check_name
 from fastbp.kernels.data import check
-from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS, OPTIMIZERS_BY_BLOCK
-from fastbp.kernels.partition import ceil_div, n_slots_for, shares_of, sizes_of, tiles_of, with_whole_blocks
+from fastbp.kernels.dispatch import (
+    N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS, OPTIMIZERS_AVERAGING, OPTIMIZERS_BY_BLOCK,
+)
+from fastbp.kernels.partition import ceil_div, columns_of, n_slots_for, shares_of, sizes_of, tiles_of, with_whole_blocks
 from fastbp.kernels.program import TRAINING
 from fastbp.kernels.slicing import cost_of_row, rows_of_slice, step_cost
 
@@ -33,7 +36,7 @@ cdef int64_t ROW_BLOCK = 64
 # cache while runs of rows go through the whole net.
 cdef int64_t LARGE_BYTES = 1024 * 1024
 
-GROUP = np.dtype([(name, np.float64) for name in ("learning_rate", "penalty", "decay")])
+GROUP = np.dtype([(name, np.float64) for name in ("learning_rate", "penalty", "l1", "decay")])
 assert GROUP.itemsize == sizeof(group_t)
 
 
@@ -133,10 +136,10 @@ cdef class Plan(Task):
         self.tile_array, self.n_tiles = tiles, len(tiles)
         self.tiles = <tile_t *> self.keep(tiles)
         self.tile_start = <int64_t *> self.keep(shares_of(tiles, self.n_threads))
-        self.squares = <double *> self.keep(np.zeros(len(tiles)))
+        self.norms = <norms_t *> self.keep(np.zeros((len(tiles), 2)))
         self.tile_group = <int64_t *> self.keep(self.program.blocks["group"][tiles["block"]])
         self.n_groups = len(self.program.graph.groups)
-        self.group_squares = <double *> self.keep(np.zeros(self.n_groups))
+        self.group_norms = <norms_t *> self.keep(np.zeros((self.n_groups, 2)))
         self.gradient_squares = <double *> self.keep(np.zeros(len(tiles)))
         largest = max(2 * int(sizes_of(tiles).max()), self.c.program.n_params if self.c.n_slots else 0)
         self.scratch_size = (largest * self.program.dtype.itemsize + 127) // 64 * 64
@@ -158,7 +161,8 @@ cdef class Plan(Task):
         name = None if callable(loss) else loss
         set_loss(&self.c.loss, name, constants, self.program.is_raw, self.program.graph.n_outputs)
 
-    def bind_optimizer(self, optimizers, optimizer_of, states, double alpha, double clip_norm=np.inf):
+    def bind_optimizer(self, optimizers, optimizer_of, states, memory, double alpha, *, double l1=0.0,
+                       double weight_decay=0.0, double clip_norm=np.inf, double max_norm=np.inf):
         """Have updates made by an optimizer, or by several, each for some of the blocks.
 
         Parameters
@@ -169,11 +173,20 @@ cdef class Plan(Task):
             Index of the optimizer of each block.
         states : list of ndarray of shape (n_params,)
             Kept, and overwritten by updates. Each optimizer uses as many as it needs.
+        memory : ndarray of float64 of shape (n_optimizers, N_MEMORY)
+            Numbers that the optimizers keep from step to step; kept, and overwritten by updates.
         alpha : float
             L2 penalty; each group has a factor of it.
+        l1 : float
+            L1 penalty; each group has the same factor of it.
+        weight_decay : float
+            Decoupled weight decay; each group has a factor of it.
         clip_norm : float
             If the norm of the gradient of a step is larger, the gradient is scaled to this norm. It is the gradient of
             the mean loss with the penalty, by all parameters together. inf: no limit.
+        max_norm : float
+            Columns of the matrices of dense operations whose norm exceeds this after an update are scaled back to it,
+            unless their learning rate is 0. inf: no limit.
 
         Raises
         ------
@@ -184,7 +197,10 @@ cdef class Plan(Task):
         cdef void **state
         cdef optimizer_t *bound
         cdef void *stored_gradient = NULL
+        cdef double *remembered
         names = [name for name, _ in optimizers]
+        check("optimizer.memory", memory, np.dtype(np.float64), (len(names), MAX_MEMORY))
+        remembered = <double *> address(memory, True)
         structs = np.zeros((len(names), sizeof(optimizer_t)), np.uint8)
         bound = <optimizer_t *> address(structs, True)
         for i, (name, constants) in enumerate(optimizers):
@@ -193,10 +209,12 @@ cdef class Plan(Task):
                 raise ValueError(f"{name} has the constants {OPTIMIZER_CONSTANTS[name]}, got {constants}")
             n_states = max(n_states, N_STATES[name])
             bound[i].kind = OPTIMIZERS[name]
+            bound[i].memory = remembered + i * MAX_MEMORY
             for k, constant in enumerate(constants):
                 bound[i].constant[k] = constant
-        if not clip_norm > 0:
-            raise ValueError(f"clip_norm must be positive, got {clip_norm}")
+        for name, limit in (("clip_norm", clip_norm), ("max_norm", max_norm)):
+            if not limit > 0:
+                raise ValueError(f"{name} must be positive, got {limit}")
         numbers = np.array(optimizer_of, np.int64)
         if numbers.shape != (self.c.program.n_blocks,) or not (0 <= numbers.min() and numbers.max() < len(names)):
             raise ValueError(
@@ -210,19 +228,26 @@ cdef class Plan(Task):
         for i in range(n_states):
             check("optimizer.state", states[i], self.params.dtype, self.params.shape)
             state[i] = address(states[i], True)
-        groups = np.array([(group.learning_rate, group.penalty * alpha, group.decay)
+        groups = np.array([(group.learning_rate, group.penalty * alpha, group.penalty * l1, group.decay * weight_decay)
                            for group in self.program.graph.groups], GROUP)
-        kept = [states, pointers, groups, structs, numbers]
+        kept = [states, memory, pointers, groups, structs, numbers]
         by_block = [names[number] in OPTIMIZERS_BY_BLOCK for number in numbers]
         if any(by_block) or clip_norm < np.inf:
             kept += [gradient := np.empty_like(self.params), *self.divide_updates(by_block, bound, numbers)]
             stored_gradient = address(gradient, True)
+        columns = self.columns_to_limit() if max_norm < np.inf else []
+        starts = shares_of(columns, self.n_threads) if len(columns) else np.empty(0, np.int64)
+        kept += [columns, starts]
         # nothing raises any more
         self.bound, self.stored_gradient = kept, stored_gradient
         self.c.optimizers = self.optimizers = bound
         self.n_optimizers = len(names)
         self.c.groups, self.c.optimizer_of = <const group_t *> address(groups), <const int64_t *> address(numbers)
         self.c.state, self.c.n_states, self.clip_norm = state, n_states, clip_norm
+        self.averages = any(name in OPTIMIZERS_AVERAGING for name in names)
+        self.max_norm, self.end_of_step = max_norm, END_OF_STEP if len(columns) else LIMIT
+        if len(columns):
+            self.limit_tiles, self.limit_start = <tile_t *> address(columns, True), <int64_t *> address(starts, True)
         self.sum_gradients(NULL)
 
     cdef list divide_updates(self, by_block, const optimizer_t *optimizers, optimizer_of):
@@ -236,6 +261,12 @@ cdef class Plan(Task):
         self.update_tiles, self.update_start = <tile_t *> address(tiles, True), <int64_t *> address(starts, True)
         self.update_scratch, self.update_scratch_size = <char *> address(scratch, True), size
         return [tiles, starts, scratch]
+
+    def columns_to_limit(self):
+        """Tiles of whole columns, of the dense operations whose learning rate is not 0."""
+        graph = self.program.graph
+        trained = [block for block, _ in graph.dense_blocks if graph.groups[block.group].learning_rate > 0]
+        return columns_of(self.program, trained)
 
     cdef void sum_gradients(self, void *gradient) noexcept nogil:
         """Have the gradients of the coming batches added to this array of n_params numbers, without updates; NULL: make
@@ -260,8 +291,10 @@ cdef class Plan(Task):
             self.tiles_phase(thread)
         elif phase == FINISH:
             self.finish_phase(thread)
-        else:
+        elif phase == UPDATE:
             self.update_phase(thread)
+        else:
+            self.limit_phase(thread)
         return True
 
     cdef void forward_phase(self, int64_t thread) noexcept nogil:
@@ -292,7 +325,7 @@ cdef class Plan(Task):
         cdef void *scratch = self.scratch + thread * self.scratch_size
         for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
             if self.c.gradient == NULL:
-                self.squares[i] = self.kernels.update_tile(&self.c, &self.tiles[i], scratch)
+                self.norms[i] = self.kernels.update_tile(&self.c, &self.tiles[i], scratch)
             else:
                 self.kernels.store_tile(&self.c, &self.tiles[i], scratch)
         if self.c.gradient != NULL and not self.c.adds_gradient:
@@ -302,7 +335,7 @@ cdef class Plan(Task):
         """The stored gradient from the sum over the rows to that of the mean loss with the penalty."""
         cdef int64_t i
         for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
-            self.squares[i] = self.kernels.finish_tile(&self.c, &self.tiles[i], &self.gradient_squares[i])
+            self.norms[i] = self.kernels.finish_tile(&self.c, &self.tiles[i], &self.gradient_squares[i])
 
     cdef void update_phase(self, int64_t thread) noexcept nogil:
         """The updates from the stored gradient."""
@@ -313,6 +346,13 @@ cdef class Plan(Task):
         cdef int64_t *starts = self.tile_start if self.stored_gradient == NULL else self.update_start
         for i in range(starts[thread], starts[thread + 1]):
             self.kernels.update_from_gradient(&self.c, &tiles[i], factor, scratch)
+
+    cdef void limit_phase(self, int64_t thread) noexcept nogil:
+        """The columns that are too long."""
+        cdef int64_t i
+        cdef void *scratch = self.scratch + thread * self.scratch_size
+        for i in range(self.limit_start[thread], self.limit_start[thread + 1]):
+            self.kernels.limit_columns(&self.c, &self.limit_tiles[i], self.max_norm, scratch)
 
     cdef double clip_factor(self) noexcept nogil:
         """The factor that brings the norm of the stored gradient to `clip_norm`, if it is larger. Every thread adds up
@@ -377,14 +417,19 @@ cdef class Plan(Task):
         return total
 
     cdef double penalty(self) noexcept nogil:
-        """``alpha / 2 * sum of squared parameters`` before the last update, over all groups; in tile order."""
+        """``alpha / 2 * sum of squared parameters + l1 * sum of magnitudes`` before the last update, over all groups;
+        in tile order."""
         cdef double total = 0
         cdef int64_t i
-        memset(self.group_squares, 0, self.n_groups * sizeof(double))
+        cdef norms_t *group
+        memset(self.group_norms, 0, self.n_groups * sizeof(norms_t))
         for i in range(self.n_tiles):
-            self.group_squares[self.tile_group[i]] += self.squares[i]
+            group = &self.group_norms[self.tile_group[i]]
+            group.squares += self.norms[i].squares
+            group.magnitudes += self.norms[i].magnitudes
         for i in range(self.n_groups):
-            total += 0.5 * self.c.groups[i].penalty * self.group_squares[i]
+            total += 0.5 * self.c.groups[i].penalty * self.group_norms[i].squares
+            total += self.c.groups[i].l1 * self.group_norms[i].magnitudes
         return total
 
     cdef void prepare_optimizer(self, double learning_rate, int64_t step) noexcept nogil:
@@ -393,3 +438,10 @@ cdef class Plan(Task):
         for i in range(self.n_optimizers):
             self.optimizers[i].learning_rate = learning_rate
             self.kernels.prepare_optimizer(&self.optimizers[i], step)
+
+    cdef void keep_memory(self) noexcept nogil:
+        """A step is complete: from now on the optimizers' memory is that after it."""
+        cdef int64_t i, k
+        for i in range(self.n_optimizers):
+            for k in range(MAX_MEMORY):
+                self.optimizers[i].memory[k] = self.optimizers[i].next_memory[k]

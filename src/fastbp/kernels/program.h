@@ -51,14 +51,23 @@
     X(multioutput_log_loss, identity, m, ...)
 #define MAX_LOSS_CONSTANTS 100
 
-/* name, number of state arrays, whether an update is of a whole block (1) or element by element (0), and the names of
- * the constants: the fields of the optimizer's dataclass, in the same order */
-#define OPTIMIZERS(X)                          \
-    X(sgd, 1, 0, momentum, nesterovs_momentum) \
-    X(adam, 2, 0, beta_1, beta_2, epsilon)     \
-    X(muon, 1, 1, momentum, nesterovs_momentum, n_iterations)
+/* name, number of state arrays, the form of an update, and the names of the constants: the fields of the optimizer's
+ * dataclass, in the same order. Forms: elementwise; blockwise, for a whole block; averaging, element by element, where
+ * gradients are computed at one point, which the parameters are during an epoch, and the result is another */
+#define OPTIMIZERS(X)                                                     \
+    X(sgd, 1, elementwise, momentum, nesterovs_momentum)                  \
+    X(adam, 2, elementwise, beta_1, beta_2, epsilon)                      \
+    X(adamw, 2, elementwise, beta_1, beta_2, epsilon)                     \
+    X(nadam, 2, elementwise, beta_1, beta_2, epsilon, momentum_decay)     \
+    X(rmsprop, 3, elementwise, rho, momentum, centered, epsilon)          \
+    X(adagrad, 1, elementwise, epsilon)                                   \
+    X(lion, 1, elementwise, beta_1, beta_2)                               \
+    X(schedule_free, 2, averaging, beta_1, beta_2, epsilon, warmup_steps) \
+    X(muon, 1, blockwise, momentum, nesterovs_momentum, n_iterations)
 #define MAX_STATES 4
 #define MAX_CONSTANTS 8
+#define MAX_SCALARS 4
+#define MAX_MEMORY 2
 
 /* name, whether the gradient of its blocks can be computed for a part of the rows, whether the output may overwrite the
  * input (not for a kind with blocks: their gradient is computed after the backward pass, which overwrites that of the
@@ -80,6 +89,7 @@ enum { LOSSES(ENUM) N_LOSSES };
 #define ENUM(name, ...) OPTIMIZER_##name,
 enum { OPTIMIZERS(ENUM) N_OPTIMIZERS };
 #undef ENUM
+enum { FORM_elementwise, FORM_blockwise, FORM_averaging };
 #define ENUM(name, ...) KIND_##name,
 enum { KINDS(ENUM) N_KINDS };
 #undef ENUM
@@ -115,6 +125,7 @@ typedef struct {
 typedef struct {
     double learning_rate; /* factor of the learning rate */
     double penalty;       /* alpha of the L2 penalty: g = (dW + alpha W) / weight_sum */
+    double l1;            /* strength of the L1 penalty: g = (dW + l1 sign(W)) / weight_sum */
     double decay;         /* decoupled weight decay: w -= learning_rate decay w (Loshchilov and Hutter, 2019) */
 } group_t;
 
@@ -149,14 +160,17 @@ typedef struct {
 
 /* An optimizer. One with more constants needs a larger MAX_CONSTANTS. */
 typedef struct {
-    int64_t kind;         /* OPTIMIZER_... */
-    double learning_rate; /* of this step */
-    double correction;    /* factor of the learning rate in this step: see `prepare_optimizer` */
+    int64_t kind;                   /* OPTIMIZER_... */
+    double learning_rate;           /* of this step */
+    double correction;              /* factor of the learning rate in this step: see `prepare_optimizer` */
+    double scalar[MAX_SCALARS];     /* further numbers for this step */
+    double *memory;                 /* (MAX_MEMORY,) numbers that persist from step to step; 0 before the first ... */
+    double next_memory[MAX_MEMORY]; /* ... and after this step, when it is complete */
     union {
         double constant[MAX_CONSTANTS];
-#define CONSTANTS(name, n_states, by_block, ...) \
-    struct {                                     \
-        double __VA_ARGS__;                      \
+#define CONSTANTS(name, n_states, form, ...) \
+    struct {                                 \
+        double __VA_ARGS__;                  \
     } name;
         OPTIMIZERS(CONSTANTS)
 #undef CONSTANTS
@@ -215,6 +229,11 @@ typedef struct {
     int64_t n_slots, slot_rows;
     void *slots; /* (n_slots, n_params) */
 } plan_t;
+
+/* Sums over parameters, for the penalty in the loss; 0 where the group has no such penalty */
+typedef struct {
+    double squares, magnitudes;
+} norms_t;
 
 /* A part of a block that one thread updates: rows [row_begin, row_end), columns [col_begin, col_end) */
 typedef struct {
@@ -279,11 +298,13 @@ typedef struct {
     void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi);
     void (*slot_gradient)(const plan_t *, int64_t slot, void *scratch);
     void (*prepare_gradients)(const plan_t *);
-    double (*update_tile)(const plan_t *, const tile_t *, void *scratch);
+    norms_t (*update_tile)(const plan_t *, const tile_t *, void *scratch);
     void (*store_tile)(const plan_t *, const tile_t *, void *scratch);
-    double (*finish_tile)(const plan_t *, const tile_t *, double *gradient_squares);
+    norms_t (*finish_tile)(const plan_t *, const tile_t *, double *gradient_squares);
     void (*update_from_gradient)(const plan_t *, const tile_t *, double factor, void *scratch);
+    void (*limit_columns)(const plan_t *, const tile_t *, double max_norm, void *scratch);
     void (*refresh_mirrors)(const plan_t *);
+    void (*look_ahead)(const plan_t *, double sign);
     int (*output_gradient_is_finite)(const plan_t *);
     void (*output_loss)(const plan_t *);
     void (*output_loss_tangent)(const plan_t *);
@@ -318,7 +339,7 @@ extern const int fastbp_loss_links[];
 extern const char *const fastbp_loss_constants[];
 int64_t fastbp_loss_target_width(int loss, int64_t m); /* columns of the targets of a loss of m outputs */
 extern const char *const fastbp_optimizer_names[];
-extern const int fastbp_optimizer_states[], fastbp_optimizer_by_block[];
+extern const int fastbp_optimizer_states[], fastbp_optimizer_forms[];
 extern const char *const fastbp_optimizer_constants[];
 extern const char *const fastbp_kind_names[];
 extern const int fastbp_kind_by_rows[], fastbp_kind_in_place[];

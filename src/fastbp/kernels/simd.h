@@ -125,6 +125,12 @@ INLINE vec copy_sign(vec magnitude, vec sign) {
     return (vec)((uvec)magnitude | ((uvec)sign & ~(((uvec){0} - 1u) >> 1)));
 }
 
+/* -1, 0 or 1; NaN of NaN */
+INLINE vec vsign(vec x) {
+    const vec zero = {0};
+    return choose(less(zero, x), splat(1), choose(less(x, zero), splat(-1), x));
+}
+
 /* a > b ? a : b, without a branch */
 #if (defined(__x86_64__) || defined(_M_X64)) && FASTBP_DOUBLE
 INLINE real larger(real a, real b) { return _mm_cvtsd_f64(_mm_max_sd(_mm_set_sd(a), _mm_set_sd(b))); }

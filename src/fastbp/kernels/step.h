@@ -8,7 +8,7 @@
  *     --- barrier: the gradients of all nodes are computed, and no parameter has changed yet ---
  *     phase 2, a tile of one block of parameters
  *         g  = gradient of the tile, the sum over the batch in row order
- *         g  = (g + alpha w) / S                          alpha: the penalty of the block's group
+ *         g  = (g + alpha w + l1 sign(w)) / S             alpha, l1: the penalties of the block's group
  *         update of w, and of its transposed copy (mirror), which the next phase 1 reads
  *     --- barrier ---
  *
@@ -16,7 +16,8 @@
  * gradient of each slot, and phase 2 adds them in order: see slot_gradient.
  *
  * If an optimizer updates whole blocks, or the norm of the gradient is limited, phase 2 stores the gradient
- * (store_tile, finish_tile), and a third phase makes the updates (update_from_gradient).
+ * (store_tile, finish_tile), and a third phase makes the updates (update_from_gradient). If the norms of the columns of
+ * matrices are limited, a last phase scales them back (limit_columns).
  *
  * A batch whose step would take so long that signals wait is divided into slices. Their gradients are added
  * (store_tile), and one update from the sum follows (finish_tile, update_from_gradient).
@@ -220,12 +221,30 @@ INLINE void tile_gradient(const plan_t *p, const block_t *block, const tile_t *t
         kind_of(op)->gradient(p, op, tile, 0, p->n, g, g + n, 0);
 }
 
-/* g = (g + alpha w) / S: from the summed gradient of n parameters at `place` to that of the mean loss with the penalty.
- * Returns the sum of squares of the parameters; 0 without a penalty. */
-INLINE double finish_gradient(const plan_t *p, const group_t *group, int64_t place, real *g, ptrdiff_t n) {
+/* finish_gradient with an L1 penalty, whose subgradient at 0 is 0 */
+static __attribute__((noinline)) norms_t finish_gradient_l1(const plan_t *p, const group_t *group, int64_t place,
+                                                            real *g, ptrdiff_t n) {
+    const real scale = (real)(1 / p->weight_sum), alpha = (real)group->penalty, l1 = (real)group->l1;
+    const real *w = (const real *)p->params + place;
+    vec squares = {0}, magnitudes = {0};
+    FOR_VECTORS(n, {
+        const vec old = LOAD(w);
+        squares += old * old;
+        magnitudes += vabs(old);
+        STORE(g, (LOAD(g) + old * alpha + vsign(old) * l1) * scale);
+    });
+    const norms_t norms = {alpha != 0 ? (double)sum_lanes(squares) : 0, (double)sum_lanes(magnitudes)};
+    return norms;
+}
+
+/* g = (g + alpha w + l1 sign(w)) / S: from the summed gradient of n parameters at `place` to that of the mean loss with
+ * the penalties. Returns the norms of the parameters. */
+INLINE norms_t finish_gradient(const plan_t *p, const group_t *group, int64_t place, real *g, ptrdiff_t n) {
     const real scale = (real)(1 / p->weight_sum), alpha = (real)group->penalty;
     const real *w = (const real *)p->params + place;
     vec squares = {0};
+    if (group->l1 != 0)
+        return finish_gradient_l1(p, group, place, g, n);
     if (alpha != 0) {
         FOR_VECTORS(n, {
             const vec old = LOAD(w);
@@ -235,7 +254,12 @@ INLINE double finish_gradient(const plan_t *p, const group_t *group, int64_t pla
     } else {
         FOR_VECTORS(n, { STORE(g, LOAD(g) * scale); });
     }
-    return (double)sum_lanes(squares);
+    const norms_t norms = {(double)sum_lanes(squares), 0};
+    return norms;
+}
+INLINE void add_norms(norms_t *total, norms_t more) {
+    total->squares += more.squares;
+    total->magnitudes += more.magnitudes;
 }
 
 /* Update (rows, cols) contiguous parameters of a block at `place` by their finished gradient g. */
@@ -244,29 +268,25 @@ INLINE void update_run(const plan_t *p, const block_t *block, int64_t number, in
     const group_t *group = &p->groups[block->group];
     const optimizer_t *optimizer = &p->optimizers[p->optimizer_of[number]];
     real *w = (real *)p->params + place;
-    if (group->decay != 0) {
-        const real keep = (real)(1 - optimizer->learning_rate * group->learning_rate * group->decay);
-        FOR_VECTORS(rows * cols, { STORE(w, LOAD(w) * keep); });
-    }
-    apply_update(optimizer, group->learning_rate, g, w, p->state, place, rows, cols, scratch);
+    apply_update(optimizer, group->learning_rate, group->decay, g, w, p->state, place, rows, cols, scratch);
 }
 
-/* Update the parameters of a tile by their summed gradient g, whose rows are contiguous. Returns the sum of squares of
- * the parameters before the update; 0 without a penalty. */
-INLINE double finish_and_update(const plan_t *p, const block_t *block, const tile_t *tile, int64_t place, real *g,
-                                ptrdiff_t rows, ptrdiff_t cols) {
-    const double squares = finish_gradient(p, &p->groups[block->group], place, g, rows * cols);
+/* Update the parameters of a tile by their summed gradient g, whose rows are contiguous. Returns the norms of the
+ * parameters before the update. */
+INLINE norms_t finish_and_update(const plan_t *p, const block_t *block, const tile_t *tile, int64_t place, real *g,
+                                 ptrdiff_t rows, ptrdiff_t cols) {
+    const norms_t norms = finish_gradient(p, &p->groups[block->group], place, g, rows * cols);
     update_run(p, block, tile->block, place, g, rows, cols, NULL);
-    return squares;
+    return norms;
 }
 /* The same for a tile that has parts of rows, which are not contiguous in the parameters */
-static __attribute__((noinline)) double finish_and_update_rows(const plan_t *p, const block_t *block,
-                                                               const tile_t *tile, int64_t place, real *g,
-                                                               ptrdiff_t rows, ptrdiff_t cols) {
-    double squares = 0;
+static __attribute__((noinline)) norms_t finish_and_update_rows(const plan_t *p, const block_t *block,
+                                                                const tile_t *tile, int64_t place, real *g,
+                                                                ptrdiff_t rows, ptrdiff_t cols) {
+    norms_t norms = {0, 0};
     for (ptrdiff_t r = 0; r < rows; r++, place += block->cols, g += cols)
-        squares += finish_and_update(p, block, tile, place, g, 1, cols);
-    return squares;
+        add_norms(&norms, finish_and_update(p, block, tile, place, g, 1, cols));
+    return norms;
 }
 
 /* The copy of the transposed parameters of a tile */
@@ -277,18 +297,18 @@ INLINE void refresh_mirror(const plan_t *p, const block_t *block, const tile_t *
                   (real *)p->mirrors + block->mirror + tile->col_begin * block->rows + tile->row_begin, block->rows);
 }
 
-/* Update a tile by the gradient of the batch. The scratch has twice the size of the tile. Returns the sum of squares of
- * the parameters before the update, for the penalty in the loss; 0 without a penalty. */
-static double update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
+/* Update a tile by the gradient of the batch. The scratch has twice the size of the tile. Returns the norms of the
+ * parameters before the update, for the penalty in the loss. */
+static norms_t update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     const block_t *block = &p->program.blocks[tile->block];
     const ptrdiff_t rows = (ptrdiff_t)(tile->row_end - tile->row_begin),
                     cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
     const int64_t place = place_of(block, tile);
     tile_gradient(p, block, tile, scratch);
-    const double squares = cols == block->cols ? finish_and_update(p, block, tile, place, scratch, rows, cols)
-                                               : finish_and_update_rows(p, block, tile, place, scratch, rows, cols);
+    const norms_t norms = cols == block->cols ? finish_and_update(p, block, tile, place, scratch, rows, cols)
+                                              : finish_and_update_rows(p, block, tile, place, scratch, rows, cols);
     refresh_mirror(p, block, tile);
-    return squares;
+    return norms;
 }
 
 /* The stored gradient. These functions are for whole rows as well as for parts of rows: runs of contiguous parameters
@@ -310,22 +330,22 @@ static void store_tile(const plan_t *p, const tile_t *tile, void *scratch) {
         copy_or_add(g, to, (int)p->adds_gradient, n);
 }
 
-/* Finish a tile of the stored gradient. Returns the sum of squares of its parameters, as update_tile does;
- * gradient_squares: OUT that of its gradient. */
-static double finish_tile(const plan_t *p, const tile_t *tile, double *gradient_squares) {
+/* Finish a tile of the stored gradient. Returns the norms of its parameters, as update_tile does; gradient_squares: OUT
+ * the sum of squares of its gradient. */
+static norms_t finish_tile(const plan_t *p, const tile_t *tile, double *gradient_squares) {
     const block_t *block = &p->program.blocks[tile->block];
     const ptrdiff_t rows = run_rows(block, tile), n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
     int64_t place = place_of(block, tile);
-    double squares = 0;
+    norms_t norms = {0, 0};
     *gradient_squares = 0;
     for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, place += block->cols) {
         real *g = (real *)p->gradient + place;
         vec total = {0};
-        squares += finish_gradient(p, &p->groups[block->group], place, g, n);
+        add_norms(&norms, finish_gradient(p, &p->groups[block->group], place, g, n));
         FOR_VECTORS(n, { total += LOAD(g) * LOAD(g); });
         *gradient_squares += (double)sum_lanes(total);
     }
-    return squares;
+    return norms;
 }
 
 /* Update a tile by the stored gradient, which was finished, times a factor. The tile is the whole block if its
@@ -343,6 +363,33 @@ static void update_from_gradient(const plan_t *p, const tile_t *tile, double fac
     refresh_mirror(p, block, tile);
 }
 
+/* Scale the columns of a tile back to the norm max_norm where theirs is larger: the weights of each unit (Hinton et
+ * al., 2012, Improving neural networks by preventing co-adaptation of feature detectors). The tile has all rows of its
+ * block. scratch: a number for each column */
+static void limit_columns(const plan_t *p, const tile_t *tile, double max_norm, void *scratch) {
+    const block_t *block = &p->program.blocks[tile->block];
+    const ptrdiff_t cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
+    real *w = (real *)p->params + place_of(block, tile), *factor = scratch;
+    int exceeded = 0;
+    memset(factor, 0, (size_t)cols * sizeof(real));
+    for (int64_t r = 0; r < block->rows; r++) {
+        const real *row = w + r * block->cols;
+        FOR_VECTORS(cols, { STORE(factor, LOAD(factor) + LOAD(row) * LOAD(row)); });
+    }
+    for (ptrdiff_t i = 0; i < cols; i++) {
+        const double norm = sqrt((double)factor[i]);
+        exceeded |= norm > max_norm;
+        factor[i] = norm > max_norm ? (real)(max_norm / norm) : 1;
+    }
+    if (!exceeded)
+        return;
+    for (int64_t r = 0; r < block->rows; r++) {
+        real *row = w + r * block->cols;
+        FOR_VECTORS(cols, { STORE(row, LOAD(row) * LOAD(factor)); });
+    }
+    refresh_mirror(p, block, tile);
+}
+
 /* Copy all matrices to the mirrors, transposed. */
 static void refresh_mirrors(const plan_t *p) {
     for (int64_t i = 0; i < p->program.n_blocks; i++) {
@@ -350,6 +397,20 @@ static void refresh_mirrors(const plan_t *p) {
         if (block->mirror >= 0)
             transpose(params_of(p, block), block->cols, block->rows, block->cols, (real *)p->mirrors + block->mirror,
                       block->rows);
+    }
+}
+
+/* Move the parameters that an averaging optimizer updates from the average to the point where gradients are computed
+ * (sign 1), or back (sign -1). */
+static void look_ahead(const plan_t *p, double sign) {
+    for (int64_t i = 0; i < p->program.n_blocks; i++) {
+        const block_t *block = &p->program.blocks[i];
+        const real by = (real)(sign * lookahead(&p->optimizers[p->optimizer_of[i]]));
+        real *w = (real *)p->params + block->offset;
+        if (by != 0) {
+            const real *d = (const real *)p->state[0] + block->offset;
+            FOR_VECTORS(block->rows * block->cols, { STORE(w, LOAD(w) + LOAD(d) * by); });
+        }
     }
 }
 

@@ -27,9 +27,9 @@ int64_t fastbp_loss_target_width(int loss, int64_t m) {
 }
 const char *const fastbp_optimizer_names[] = {OPTIMIZERS(NAME) NULL};
 const int fastbp_optimizer_states[] = {OPTIMIZERS(FACT)};
-#define BY_BLOCK(name, n_states, by_block, ...) by_block,
-const int fastbp_optimizer_by_block[] = {OPTIMIZERS(BY_BLOCK)};
-#define CONSTANT_NAMES(name, n_states, by_block, ...) #__VA_ARGS__,
+#define FORM(name, n_states, form, ...) FORM_##form,
+const int fastbp_optimizer_forms[] = {OPTIMIZERS(FORM)};
+#define CONSTANT_NAMES(name, n_states, form, ...) #__VA_ARGS__,
 const char *const fastbp_optimizer_constants[] = {OPTIMIZERS(CONSTANT_NAMES)};
 const char *const fastbp_kind_names[] = {KINDS(NAME) NULL};
 const int fastbp_kind_by_rows[] = {KINDS(FACT)};

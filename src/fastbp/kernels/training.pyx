@@ -8,7 +8,7 @@ from libc.string cimport memset
 
 from fastbp.kernels.data cimport address
 from fastbp.kernels.patience cimport Patience
-from fastbp.kernels.plan cimport END_OF_STEP, FINISH, FORWARD, ROWS, UPDATE, Plan
+from fastbp.kernels.plan cimport FINISH, FORWARD, LIMIT, ROWS, UPDATE, Plan
 from fastbp.kernels.processor cimport flush_denormals, now, restore_denormals
 from fastbp.kernels.shuffling cimport bit_generator, bitgen_t, shuffle_rows
 from fastbp.kernels.team cimport Team
@@ -108,13 +108,15 @@ cdef class TrainingLoop:
 
     cdef bint run_phases(self) except -1 nogil:
         """The phases of a step; where gradients are added up, without the update."""
+        cdef int64_t first
         if self.plan.loss_function is not None:
             self.team.run(self.plan, FORWARD, ROWS)
             self.call_loss()
         if not self.team.run(self.plan, ROWS, FINISH):
             return False
-        if self.plan.c.gradient != NULL and not self.plan.c.adds_gradient:
-            self.team.run(self.plan, UPDATE, END_OF_STEP)
+        first = LIMIT if self.plan.c.gradient == NULL else UPDATE
+        if first < self.plan.end_of_step and not self.plan.c.adds_gradient:
+            self.team.run(self.plan, first, self.plan.end_of_step)
         return True
 
     cdef int call_loss(self) except -1 nogil:
@@ -154,10 +156,17 @@ cdef class TrainingLoop:
                 start += self.plan.capacity
             self.plan.c.weight_sum = weight_sum
             if is_whole:
-                self.team.run(self.plan, FINISH, END_OF_STEP)
+                self.team.run(self.plan, FINISH, self.plan.end_of_step)
         finally:
             self.plan.sum_gradients(NULL)
         return is_whole
+
+    cdef void look_ahead(self, double sign) noexcept nogil:
+        """With an optimizer that averages: from the average, which the parameters are between two epochs, to the point
+        where gradients are computed (sign 1), or back (sign -1)."""
+        if self.plan.averages:
+            self.plan.kernels.look_ahead(&self.plan.c, sign)
+            self.plan.kernels.refresh_mirrors(&self.plan.c)
 
     # Many steps
 
@@ -185,6 +194,7 @@ cdef class TrainingLoop:
         cdef double total = 0, penalty, batch_loss = 0
         cdef bint is_whole = True
         self.denormal_mode = flush_denormals()
+        self.look_ahead(1)
         try:
             while start < n_train and is_whole:
                 size = min(batch_size, n_train - start)
@@ -198,6 +208,7 @@ cdef class TrainingLoop:
                     penalty = 0
                     if is_whole:
                         self.n_steps += 1
+                        self.plan.keep_memory()
                         penalty = self.plan.penalty()
                     batch_loss = (loss_scale * batch_loss + penalty) / self.plan.c.weight_sum
                     total += size * batch_loss
@@ -206,6 +217,7 @@ cdef class TrainingLoop:
                 self.check_interrupts()
                 start += batch_size
         finally:
+            self.look_ahead(-1)
             restore_denormals(self.denormal_mode)
         loss[0] = total / n_train
         return is_whole
@@ -245,13 +257,13 @@ cdef class TrainingLoop:
             return np.inf
         return total
 
-    def set_optimizer(self, optimizers, optimizer_of, states, int64_t n_steps, double alpha, double clip_norm=np.inf,
-                      double update_flops=0):
+    def set_optimizer(self, optimizers, optimizer_of, states, memory, int64_t n_steps, double alpha, *,
+                      double update_flops=0, **options):
         """Choose what makes the updates of the coming calls of `train`.
 
         Parameters
         ----------
-        optimizers, optimizer_of, states, alpha, clip_norm
+        optimizers, optimizer_of, states, memory, alpha, **options
             As for `Plan.bind_optimizer`.
         n_steps : int
             Steps taken before; the attribute `n_steps` counts on.
@@ -259,7 +271,7 @@ cdef class TrainingLoop:
             Operations of the updates of a step beyond a few for each parameter, for the time between two checks for
             signals.
         """
-        self.plan.bind_optimizer(optimizers, optimizer_of, states, alpha, clip_norm)
+        self.plan.bind_optimizer(optimizers, optimizer_of, states, memory, alpha, **options)
         self.n_steps = n_steps
         self.check_interval = units_between_checks(self.plan.step_cost + update_flops)
 

@@ -4,6 +4,8 @@ from copy import copy
 
 import numpy as np
 
+from fastbp.kernels.dispatch import N_MEMORY
+
 
 class OptimizerState:
     """An optimizer in a run: its moments, the number of its steps, and its learning rate.
@@ -28,7 +30,11 @@ class OptimizerState:
         Steps taken.
     state : list of ndarray of shape (n_params,)
         sgd: the velocity. adam: the averages of the gradient and of its square. muon: the average of the gradient, and
-        that of its square for the parameters that adam updates. Laid out as the parameters.
+        that of its square for the parameters that adam updates. Others: see ``kernels/optimizers.h``. Laid out as the
+        parameters.
+    memory : ndarray of float64 of shape (n_kernels, N_MEMORY)
+        Numbers that each kernel of the optimizer keeps from step to step. nadam: one minus the product of the momenta.
+        schedule_free: the sum of the weights of all steps, and the largest learning rate.
     """
 
     def __init__(self, optimizer, n_params, dtype, learning_rate=0.001):
@@ -36,29 +42,39 @@ class OptimizerState:
         self.learning_rate = float(learning_rate)
         self.n_steps = 0
         self.state = [np.zeros(n_params, dtype) for _ in range(optimizer.n_states)]
+        self.memory = np.zeros((len(optimizer.updates), N_MEMORY))
 
     @property
     def name(self):
         """str: of the optimizer."""
         return self.optimizer.name
 
-    def attach(self, loop, alpha):
+    def attach(self, loop, alpha, *, l1=0.0, weight_decay=None, clip_norm=None, max_norm=None):
         """Have the updates of a training loop made by this optimizer.
 
         Parameters
         ----------
         loop : TrainingLoop
             Overwrites the arrays; its `n_steps` continues the count.
-        alpha : float
-            L2 penalty.
+        alpha, l1 : float
+            L2 and L1 penalty.
+        weight_decay : float or None
+            Decoupled weight decay; None for the optimizer's own.
+        clip_norm, max_norm : float or None
+            Largest norm of the gradient, and of the weights of a unit; None for no limit.
         """
         optimizer, graph = self.optimizer, loop.plan.program.graph
         loop.set_optimizer(
             optimizer.updates,
             optimizer.update_of(graph),
             self.state,
+            self.memory,
             self.n_steps,
             alpha,
+            l1=l1,
+            clip_norm=np.inf if clip_norm is None else clip_norm,
+            max_norm=np.inf if max_norm is None else max_norm,
+            weight_decay=optimizer.weight_decay if weight_decay is None else weight_decay,
             update_flops=optimizer.update_flops(graph),
         )
 
@@ -66,14 +82,21 @@ class OptimizerState:
         """The same with copies of the arrays."""
         other = copy(self)
         other.state = [array.copy() for array in self.state]
+        other.memory = self.memory.copy()
         return other
 
     def __setstate__(self, state):
         self.__dict__.update(state)
         # read-only where the pickle's buffers, or a memory map, are not to be written to: steps write
-        self.state = [np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"]) for array in self.state]
+        self.state = [writeable(array) for array in self.state]
+        self.memory = writeable(self.memory)
 
     def matches(self, name, params):
         """Whether this is the state of the optimizer `name`, for such parameters."""
         is_same = name == self.name
         return is_same and all(s.shape == params.shape and s.dtype == params.dtype for s in self.state)
+
+
+def writeable(array):
+    """The array, or a copy of it where the kernels cannot write to it."""
+    return np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])

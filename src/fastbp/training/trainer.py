@@ -69,6 +69,8 @@ class Trainer:
         Print a line for each epoch.
     callbacks : Callbacks or None
         Called after every epoch.
+    update_options : dict or None
+        What updates do besides the optimizer's formula: keyword arguments of `OptimizerState.attach`.
 
     Attributes
     ----------
@@ -88,6 +90,7 @@ class Trainer:
         loss_scale=1.0,
         verbose=False,
         callbacks=None,
+        update_options=None,
     ):
         self.network = network
         self.optimizer = optimizer
@@ -98,6 +101,7 @@ class Trainer:
         self.loss_scale = loss_scale
         self.verbose = verbose
         self.callbacks = callbacks or Callbacks()
+        self.update_options = update_options or {}
         self.warning = None
         self.initial_loss = None
 
@@ -153,7 +157,7 @@ class Trainer:
             while history.n_iter < max_iter and not stopped:
                 self.callbacks.notify("on_epoch_begin")
                 rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
-                optimizer.attach(loop, self.network.alpha)
+                optimizer.attach(loop, self.network.alpha, l1=self.network.l1, **self.update_options)
                 self.clock.note_call()
                 try:
                     done, status = loop.train(

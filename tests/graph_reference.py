@@ -1,8 +1,8 @@
 """The twins of the kinds of operations, and a graph of operations walked in plain NumPy.
 
-A function of a kind is given the argument of the operation, its inputs ``xs``, its output ``y`` and its ``blocks``, and
-changes of them along a direction, ``dxs`` and ``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change.
-A block of one row is a vector.
+A function of a kind is given the argument of the operation (an activation: its number, dropout: the factors), its inputs
+``xs``, its output ``y`` and its ``blocks``, and changes of them along a direction, ``dxs`` and ``dblocks``; ``g`` is the
+gradient of the loss by y, ``dg`` its change. A block of one row is a vector.
 """
 
 from collections import namedtuple
@@ -122,6 +122,17 @@ def scale_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
     return [(dxs[0] * g + xs[0] * dg).sum(axis=0)]
 
 
+# dropout: y = x * factor, with the factors as the argument; in training only, so it has no tangents
+
+
+def dropout_forward(argument, xs, blocks):
+    return xs[0] * argument
+
+
+def dropout_backward(argument, xs, y, blocks, g):
+    return [g * argument]
+
+
 DENSE = Kind(
     dense_forward, dense_backward, dense_gradient, dense_tangent, dense_backward_tangent, dense_gradient_tangent
 )
@@ -135,6 +146,7 @@ KINDS = {
     "scale": Kind(
         scale_forward, scale_backward, scale_gradient, scale_tangent, scale_backward_tangent, scale_gradient_tangent
     ),
+    "dropout": Kind(dropout_forward, dropout_backward, no_blocks, None, None, None),
 }
 
 
@@ -145,10 +157,24 @@ class GraphTwin:
     ----------
     graph : fastbp.kernels.graph.Graph
     params : ndarray of shape (n_params,)
+    seed : int
+        Of the masks of dropout.
+
+    Attributes
+    ----------
+    step : int
+        The number of the training step, which the masks depend on too.
     """
 
-    def __init__(self, graph, params):
-        self.graph, self.params = graph, np.array(params, np.float64)
+    def __init__(self, graph, params, seed=0):
+        self.graph, self.params, self.seed, self.step = graph, np.array(params, np.float64), seed, 0
+
+    def argument(self, number, op, n_rows):
+        """What the functions of the kind of operation `number` take for its argument."""
+        if op.kind != "dropout":
+            return op.argument
+        units = self.graph.widths[op.output]
+        return reference.dropout_factors(self.seed, self.step, number, n_rows, units, *op.constants)
 
     def blocks_of(self, op, flat):
         """The part of a flat vector that belongs to the blocks of an operation."""
@@ -158,10 +184,10 @@ class GraphTwin:
     def inputs(self, op):
         return [op.input] if op.input2 < 0 else [op.input, op.input2]
 
-    def context(self, op, values):
+    def context(self, number, op, values):
         """What every function of a kind begins with, after the forward pass."""
         return (
-            op.argument,
+            self.argument(number, op, len(values[0])),
             [values[node] for node in self.inputs(op)],
             values[op.output],
             self.blocks_of(op, self.params),
@@ -170,9 +196,9 @@ class GraphTwin:
     def forward(self, X):
         """The value of every node."""
         values = {0: np.array(X, np.float64)}
-        for op in self.graph.operations:
-            xs = [values[node] for node in self.inputs(op)]
-            values[op.output] = KINDS[op.kind].forward(op.argument, xs, self.blocks_of(op, self.params))
+        for number, op in enumerate(self.graph.operations):
+            xs, argument = [values[node] for node in self.inputs(op)], self.argument(number, op, len(X))
+            values[op.output] = KINDS[op.kind].forward(argument, xs, self.blocks_of(op, self.params))
         return values
 
     def output(self, X):
@@ -181,17 +207,17 @@ class GraphTwin:
     def push(self, values, dX, direction):
         """The change of every node along the changes of X and of the parameters."""
         changes = {0: dX}
-        for op in self.graph.operations:
+        for number, op in enumerate(self.graph.operations):
             dxs, dblocks = [changes[node] for node in self.inputs(op)], self.blocks_of(op, direction)
-            changes[op.output] = KINDS[op.kind].tangent(*self.context(op, values), dxs, dblocks)
+            changes[op.output] = KINDS[op.kind].tangent(*self.context(number, op, values), dxs, dblocks)
         return changes
 
     def pull(self, values, dA):
         """The gradient of ``sum(dA * output)`` by every node, and by the parameters."""
         grads, gradient = {node: np.zeros_like(value) for node, value in values.items()}, np.zeros_like(self.params)
         grads[self.graph.operations[-1].output] += dA
-        for op in reversed(self.graph.operations):
-            context, g = self.context(op, values), grads[op.output]
+        for number, op in reversed([*enumerate(self.graph.operations)]):
+            context, g = self.context(number, op, values), grads[op.output]
             for block, dW in zip(self.blocks_of(op, gradient), KINDS[op.kind].gradient(*context, g), strict=True):
                 block += dW
             for node, dx in zip(self.inputs(op), KINDS[op.kind].backward(*context, g), strict=True):
@@ -203,9 +229,9 @@ class GraphTwin:
         grads = self.pull(values, dA)[0]
         tangents, product = {node: np.zeros_like(value) for node, value in values.items()}, np.zeros_like(self.params)
         tangents[self.graph.operations[-1].output] += dA_tangent
-        for op in reversed(self.graph.operations):
+        for number, op in reversed([*enumerate(self.graph.operations)]):
             dxs, dblocks = [changes[node] for node in self.inputs(op)], self.blocks_of(op, direction)
-            context = *self.context(op, values), dxs, dblocks, grads[op.output], tangents[op.output]
+            context = *self.context(number, op, values), dxs, dblocks, grads[op.output], tangents[op.output]
             for block, dW in zip(self.blocks_of(op, product), KINDS[op.kind].gradient_tangent(*context), strict=True):
                 block += dW
             for node, dx in zip(self.inputs(op), KINDS[op.kind].backward_tangent(*context), strict=True):
@@ -269,10 +295,11 @@ class GraphTwin:
             for start in range(0, len(rows), batch_size):
                 batch = rows[start : start + batch_size]
                 weight = None if sample_weight is None else sample_weight[batch]
+                t += 1
+                self.step = t
                 value, gradient, _ = self.loss_and_gradient(
                     X[batch], y[batch], loss=loss, alpha=alpha, sample_weight=weight
                 )
-                t += 1
                 for number, block in enumerate(self.graph.blocks):
                     group, place = self.graph.groups[block.group], slice(block.offset, block.offset + block.size)
                     w, eta = self.params[place], rate * group.learning_rate

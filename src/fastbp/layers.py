@@ -11,6 +11,7 @@ layer           output                        parameters
 `Activation`    ``f(x)``                      none
 `Residual`      ``x + layers(x)``             those of its layers
 `Scale`         ``x * s``                     s (width,), a factor for each feature
+`Dropout`       ``x * mask / (1 - rate)``     none; active in training only
 ==============  ============================  =========================================
 
 A new layer is one class here; a new kind of operation is one file in ``kernels/kinds/`` besides.
@@ -27,7 +28,7 @@ from fastbp.activations import name_of
 from fastbp.kernels.dispatch import ACTIVATIONS
 from fastbp.kernels.graph import Group
 
-__all__ = ["Activation", "Dense", "Layer", "Residual", "Scale"]
+__all__ = ["Activation", "Dense", "Dropout", "Layer", "Residual", "Scale"]
 
 
 class Layer:
@@ -269,6 +270,49 @@ class Scale(Layer):
         blocks[0][...] = self.initial
 
 
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Random zeros in training: ``x * mask / (1 - rate)``, where each number of the mask is 0 with the probability
+    `rate`, else 1. Predictions, derivatives and the loss of held-out rows are computed without it.
+
+    The estimators draw a seed from `random_state` for each `fit`. A mask is a hash of the seed, the number of the step,
+    the layer, the row of the batch and the unit: the results do not depend on the number of threads.
+
+    Parameters
+    ----------
+    rate : float
+        In [0, 1).
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov (2014), Dropout: a simple way to prevent neural networks
+    from overfitting, Journal of Machine Learning Research 15. Inverted: the factor 1 / (1 - rate) in training takes
+    the place of a factor in prediction.
+    """
+
+    rate: float
+
+    def check(self):
+        """See `Layer.check`."""
+        check_rate("rate", self.rate)
+
+    def emit(self, builder, node):
+        """Append x * mask / (1 - rate), unless the rate is 0.
+
+        Parameters
+        ----------
+        builder, node
+            As for `Layer.emit`.
+
+        Returns
+        -------
+        int
+        """
+        if self.rate == 0:
+            return node
+        return builder.emit("dropout", node, builder.widths[node], constants=(self.rate,), layer=self)
+
+
 def check_layers(name, layers):
     """The layers as a list; TypeError unless each of them is a `Layer`.
 
@@ -300,6 +344,12 @@ def check_integer(name, value):
     """ValueError unless the value is an integer of at least 1."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+
+
+def check_rate(name, value):
+    """ValueError unless the value is a number in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be a number >= 0 and < 1, got {value!r}")
 
 
 def check_factor(name, value):

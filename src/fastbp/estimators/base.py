@@ -25,7 +25,7 @@ from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastbp.activations import name_of
+from fastbp.checks import hidden_activations
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.cloning import check_clones
@@ -128,6 +128,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = callbacks_of(self, state, attempt.observer)
         if self.solver == "lbfgs":
+            if network.has_dropout:
+                raise ValueError(
+                    "solver='lbfgs' cannot train with dropout: the loss would be another one at each evaluation; use a "
+                    "stochastic solver, such as 'adam', or no dropout"
+                )
             warn_if_not_converged = self._train_lbfgs(network, data, callbacks, attempt)
         else:
             history = history_of(self, first_pass, self.early_stopping or bool(given))
@@ -193,8 +198,10 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
 
     def _activations(self, network):
         """The activations that the parameters ask for, in a network with as many layers."""
-        activation = self.activation if isinstance(self.activation, str) else name_of(self.activation)
-        return (*[activation] * (len(network.layer_sizes) - 2), self.out_activation_)
+        n_hidden = len(network.layer_sizes) - 2
+        if isinstance(self.activation, str):
+            return (*[self.activation] * n_hidden, self.out_activation_)
+        return (*hidden_activations(self.activation, n_hidden)[0], self.out_activation_)
 
     def _missing_attributes(self):
         """What a fit notes of the layers, and is not there."""
@@ -250,6 +257,8 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     def _train_stochastic(self, network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt):
         """Epochs of gradient descent. Returns a function that warns if they were too few."""
         optimizer = optimizer_state_of(self, network, incremental)
+        if network.has_dropout and optimizer.dropout_seed is None:
+            optimizer.dropout_seed = int(rng.randint(np.iinfo(np.int64).max, dtype=np.int64))
         trainer = Trainer(
             network,
             optimizer,
@@ -366,7 +375,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         layers = self.layers if isinstance(self.layers, (list, tuple)) else ()
-        tags.input_tags.sparse = all(isinstance(layer, Dense) for layer in layers[:1])
+        tags.input_tags.sparse = all(isinstance(layer, Dense) for layer in layers[:1]) and not self.input_dropout
         return tags
 
     # Copies

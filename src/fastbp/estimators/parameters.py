@@ -65,13 +65,13 @@ class MLPParameters(CachedParamNames):
         "Units of each hidden layer; ``()`` for a linear model.",
     )
 
-    activation: str | Activation = parameter(
+    activation: str | Activation | Sequence[str | Activation] = parameter(
         "relu",
-        [NameOrObject(HIDDEN_ACTIVATIONS, Activation)],
-        None,
+        [NameOrObject(HIDDEN_ACTIVATIONS, Activation), "array-like"],
+        f"{NameOrObject(HIDDEN_ACTIVATIONS, Activation).type_text}, or a sequence of them",
         """
-        Activation of the hidden layers. It also decides the bound of all initial weights, even without hidden
-        layers.""",
+        Activation of the hidden layers: one for all, or one for each. The (first) one also decides the bound of all
+        initial weights, even without hidden layers.""",
     )
 
     _: KW_ONLY
@@ -245,6 +245,33 @@ class MLPParameters(CachedParamNames):
         """
         Seconds: training ends after the first epoch (for 'lbfgs': iteration) that ends later. Not a limit within an
         epoch.""",
+    )
+
+    dropout: float | Sequence[float] = parameter(
+        0.0,
+        [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "float or sequence of float",
+        """
+        Rate of dropout after each hidden layer, in [0, 1): one for all, or one for each. In training, each output is
+        set to 0 with this probability, and else divided by 1 minus the rate; predictions are made without it. See
+        `fastbp.layers.Dropout`. Not for 'lbfgs', and not with `layers`, which take objects of this class. The losses
+        in `loss_curve_` are those with dropout.""",
+    )
+
+    input_dropout: float = parameter(
+        0.0,
+        [Interval(Real, 0, 1, closed="left")],
+        "float",
+        "Rate of dropout of the features, as `dropout`. Not for a sparse X.",
+    )
+
+    residual: bool = parameter(
+        False,
+        ["boolean"],
+        "bool",
+        """
+        Whether to add a connection past each hidden layer that is as wide as the hidden layer before it:
+        ``x + layer(x)``. See `fastbp.layers.Residual`. ValueError if there is no such layer. Not with `layers`.""",
     )
 
     n_threads: int | None = parameter(

@@ -31,6 +31,7 @@
 #include "kinds/add.h"
 #include "kinds/dense.h"
 #include "kinds/dense_sparse.h"
+#include "kinds/dropout.h"
 #include "kinds/scale.h"
 #include "losses.h"
 #include "optimizers.h"

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class OptimizerState:
-    """An optimizer in a run: its moments, the number of its steps, and its learning rate.
+    """An optimizer in a run: its moments, the number of its steps, its learning rate, and the seed of dropout.
 
     Parameters
     ----------
@@ -26,10 +26,14 @@ class OptimizerState:
         Of the next epoch; schedules change it.
     n_steps : int
         Steps taken.
+    dropout_seed : int or None
+        What the masks of dropout depend on, beside the number of the step; None if there is no dropout.
     state : list of ndarray of shape (n_params,)
         sgd: the velocity. adam: the averages of the gradient and of its square. muon: the average of the gradient, and
         that of its square for the parameters that adam updates. Laid out as the parameters.
     """
+
+    dropout_seed = None  # of states in older pickles
 
     def __init__(self, optimizer, n_params, dtype, learning_rate=0.001):
         self.optimizer = copy(optimizer)
@@ -61,6 +65,7 @@ class OptimizerState:
             alpha,
             update_flops=optimizer.update_flops(graph),
         )
+        loop.plan.seed = self.dropout_seed or 0
 
     def copy(self):
         """The same with copies of the arrays."""

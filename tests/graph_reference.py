@@ -1,8 +1,9 @@
 """The twins of the kinds of operations, and a graph of operations walked in plain NumPy.
 
-A function of a kind is given the argument of the operation (an activation: its number, dropout: the factors), its inputs
-``xs``, its output ``y`` and its ``blocks``, and changes of them along a direction, ``dxs`` and ``dblocks``; ``g`` is the
-gradient of the loss by y, ``dg`` its change. A block of one row is a vector.
+A function of a kind is given the argument of the operation (activation: its number, dropout: the factors, row_norm:
+whether it subtracts the mean, and epsilon), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them
+along a direction, ``dxs`` and ``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change. A block of one
+row is a vector.
 """
 
 from collections import namedtuple
@@ -133,6 +134,127 @@ def dropout_backward(argument, xs, y, blocks, g):
     return [g * argument]
 
 
+# row_norm: y = gain n + shift, with n = c / sqrt(E(c^2) + epsilon) and c = x - E(x), or c = x without a mean. The same
+# formulas as in the kernels would be no test: the Jacobian of a row is written out.
+
+
+def row_mean(x):
+    return x.mean(axis=1, keepdims=True)
+
+
+def normalized(argument, x):
+    """(n, scale)."""
+    has_mean, epsilon = argument
+    c = x - row_mean(x) * has_mean
+    scale = 1 / np.sqrt(row_mean(c**2) + epsilon)
+    return c * scale, scale
+
+
+def norm_jacobian(argument, x):
+    """dn_j / dx_i of each row: scale * ((I - 1 1^T / m) - n n^T / m), symmetric."""
+    n, scale = normalized(argument, x)
+    m = x.shape[1]
+    centering = np.eye(m) - np.full((m, m), 1 / m) * argument[0]
+    return scale[:, :, None] * (centering - n[:, :, None] * n[:, None, :] / m)
+
+
+def norm_jacobian_change(argument, x, dx):
+    """The change of `norm_jacobian` when x changes by dx."""
+    (n, scale), J = normalized(argument, x), norm_jacobian(argument, x)
+    dn = np.einsum("rij,rj->ri", J, dx)
+    d_log_scale = -scale * row_mean(n * (dx - row_mean(dx) * argument[0]))
+    products = dn[:, :, None] * n[:, None, :] + n[:, :, None] * dn[:, None, :]
+    return d_log_scale[:, :, None] * J - scale[:, :, None] * products / x.shape[1]
+
+
+def row_norm_forward(argument, xs, blocks):
+    gain, *shift = blocks
+    return sum(shift, normalized(argument, xs[0])[0] * gain)
+
+
+def row_norm_backward(argument, xs, y, blocks, g):
+    return [np.einsum("rij,rj->ri", norm_jacobian(argument, xs[0]), g * blocks[0])]
+
+
+def row_norm_gradient(argument, xs, y, blocks, g):
+    return [(g * normalized(argument, xs[0])[0]).sum(axis=0), g.sum(axis=0)][: len(blocks)]
+
+
+def row_norm_tangent(argument, xs, y, blocks, dxs, dblocks):
+    d_gain, *d_shift = dblocks
+    dn = np.einsum("rij,rj->ri", norm_jacobian(argument, xs[0]), dxs[0])
+    return sum(d_shift, dn * blocks[0] + normalized(argument, xs[0])[0] * d_gain)
+
+
+def row_norm_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    J, dJ = norm_jacobian(argument, xs[0]), norm_jacobian_change(argument, xs[0], dxs[0])
+    change = np.einsum("rij,rj->ri", J, dg * blocks[0] + g * dblocks[0])
+    return [change + np.einsum("rij,rj->ri", dJ, g * blocks[0])]
+
+
+def row_norm_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    dn = np.einsum("rij,rj->ri", norm_jacobian(argument, xs[0]), dxs[0])
+    return [(dg * normalized(argument, xs[0])[0] + g * dn).sum(axis=0), dg.sum(axis=0)][: len(blocks)]
+
+
+# prelu: y = x where x > 0, else a x
+
+
+def prelu_slope(x, a):
+    return np.where(x > 0, 1.0, a)
+
+
+def prelu_forward(argument, xs, blocks):
+    return xs[0] * prelu_slope(xs[0], blocks[0])
+
+
+def prelu_backward(argument, xs, y, blocks, g):
+    return [g * prelu_slope(xs[0], blocks[0])]
+
+
+def prelu_gradient(argument, xs, y, blocks, g):
+    return [(g * np.minimum(xs[0], 0)).sum(axis=0)]
+
+
+def prelu_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return dxs[0] * prelu_slope(xs[0], blocks[0]) + np.minimum(xs[0], 0) * dblocks[0]
+
+
+def prelu_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [dg * prelu_slope(xs[0], blocks[0]) + g * (xs[0] <= 0) * dblocks[0]]
+
+
+def prelu_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [(dg * np.minimum(xs[0], 0) + g * (xs[0] <= 0) * dxs[0]).sum(axis=0)]
+
+
+# blend: y = x + alpha (f - x)
+
+
+def blend_forward(argument, xs, blocks):
+    return xs[0] + blocks[0] * (xs[1] - xs[0])
+
+
+def blend_backward(argument, xs, y, blocks, g):
+    return [(1 - blocks[0]) * g, blocks[0] * g]
+
+
+def blend_gradient(argument, xs, y, blocks, g):
+    return [(g * (xs[1] - xs[0])).sum(axis=0)]
+
+
+def blend_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return blend_forward(argument, dxs, blocks) + dblocks[0] * (xs[1] - xs[0])
+
+
+def blend_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [(1 - blocks[0]) * dg - dblocks[0] * g, blocks[0] * dg + dblocks[0] * g]
+
+
+def blend_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [(dg * (xs[1] - xs[0]) + g * (dxs[1] - dxs[0])).sum(axis=0)]
+
+
 DENSE = Kind(
     dense_forward, dense_backward, dense_gradient, dense_tangent, dense_backward_tangent, dense_gradient_tangent
 )
@@ -147,6 +269,20 @@ KINDS = {
         scale_forward, scale_backward, scale_gradient, scale_tangent, scale_backward_tangent, scale_gradient_tangent
     ),
     "dropout": Kind(dropout_forward, dropout_backward, no_blocks, None, None, None),
+    "row_norm": Kind(
+        row_norm_forward,
+        row_norm_backward,
+        row_norm_gradient,
+        row_norm_tangent,
+        row_norm_backward_tangent,
+        row_norm_gradient_tangent,
+    ),
+    "prelu": Kind(
+        prelu_forward, prelu_backward, prelu_gradient, prelu_tangent, prelu_backward_tangent, prelu_gradient_tangent
+    ),
+    "blend": Kind(
+        blend_forward, blend_backward, blend_gradient, blend_tangent, blend_backward_tangent, blend_gradient_tangent
+    ),
 }
 
 
@@ -171,6 +307,8 @@ class GraphTwin:
 
     def argument(self, number, op, n_rows):
         """What the functions of the kind of operation `number` take for its argument."""
+        if op.kind == "row_norm":
+            return op.argument, *op.constants
         if op.kind != "dropout":
             return op.argument
         units = self.graph.widths[op.output]

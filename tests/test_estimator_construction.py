@@ -12,8 +12,8 @@ from sklearn.model_selection import GridSearchCV
 
 from estimator_layer_cases import SMALL, X, assert_same_model, both_estimators, labels
 from fastbp import MLPClassifier, MLPRegressor, slim
-from fastbp.activations import Gelu
-from fastbp.layers import Dense, Dropout, Residual
+from fastbp.activations import Blend, Gelu, Prelu
+from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -35,9 +35,25 @@ CASES = {
         dict(hidden_layer_sizes=(5, 8, 8, 8, 4), residual=True),
         [Dense(5, "relu"), Dense(8, "relu"), *[Residual([Dense(8, "relu")])] * 2, Dense(4, "relu")],
     ),
+    "layer": (dict(normalization="layer"), [*[Dense(8), LayerNorm(), Activation("relu")] * 2]),
+    "rms": (
+        dict(normalization="rms", activation=["identity", Blend("silu", initial=0.5)]),
+        [Dense(8), RMSNorm(), Activation("identity"), Dense(8), RMSNorm(), Activation(Blend("silu", initial=0.5))],
+    ),
+    "a residual in between": (
+        dict(hidden_layer_sizes=(8, 8, 3), residual=True, normalization="rms"),
+        [
+            *[Dense(8), RMSNorm(), Activation("relu"), Residual([RMSNorm(), Dense(8, "relu")])],
+            *[Dense(3), RMSNorm(), Activation("relu")],
+        ],
+    ),
+    "prelu": (dict(activation="prelu"), [Dense(8, Prelu()), Dense(8, Prelu(initial=0.25))]),
     "all": (
-        dict(residual=True, dropout=(0.1, 0.3), input_dropout=0.2, activation=["tanh", Gelu()]),
-        [Dropout(0.2), Dense(8, "tanh"), Dropout(0.1), Residual([Dense(8, "gelu"), Dropout(0.3)])],
+        dict(residual=True, dropout=(0.1, 0.3), input_dropout=0.2, activation=["tanh", Gelu()], normalization="layer"),
+        [
+            *[Dropout(0.2), Dense(8), LayerNorm(), Activation("tanh"), Dropout(0.1)],
+            *[Residual([LayerNorm(), Dense(8, "gelu"), Dropout(0.3)]), LayerNorm()],
+        ],
     ),
 }
 every_case = pytest.mark.parametrize("case", CASES)
@@ -183,6 +199,44 @@ def test_no_hidden_layers(Estimator):
     assert make(Estimator, hidden_layer_sizes=(), activation=[]).fit(X, y).network_.layer_sizes[0] == 4
 
 
+@both_estimators
+def test_activations_with_parameters(Estimator):
+    model = fitted(Estimator, activation=["prelu", Blend(Prelu(), initial=0.5)])
+    blocks = model.network_.blocks
+    assert [name for name in blocks if name[0] in "as"] == ["slope_1", "slope_2", "alpha_1"]
+    for name, first in (("slope_1", 0.25), ("slope_2", 0.25), ("alpha_1", 0.5)):
+        assert blocks[name].shape == (8,)
+        assert len(set(blocks[name])) > 1  # they were trained
+        assert 0 < np.abs(blocks[name] - first).max() < 0.2
+    model.set_params(activation=Blend()).set_params(activation__initial=0.3)
+    assert model.activation == Blend(initial=0.3)
+
+
+def test_an_activation_with_parameters_that_were_not_trained():
+    model = fitted(MLPRegressor)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match="activation='prelu' was set after fit, and has parameters that were not trai"):
+        model.set_params(activation="prelu").predict(X)
+    assert_array_equal(model.set_params(activation="relu").predict(X), before)
+    # the layers of a network with such an activation are fixed
+    model = fitted(MLPRegressor, activation="prelu")
+    before = model.predict(X)
+    assert_array_equal(model.set_params(activation="relu").predict(X), before)
+
+
+# Normalization and residual connections
+
+
+@pytest.mark.parametrize("normalization", ["layer", "rms"])
+def test_a_deep_residual_net_trains(normalization):
+    # with neither of the two, training a net of 100 layers gets nowhere
+    y = labels(MLPRegressor)
+    params = dict(hidden_layer_sizes=(8,) * 100, activation="tanh", max_iter=80, learning_rate_init=0.003, tol=0)
+    deep = fitted(MLPRegressor, residual=True, normalization=normalization, **params)
+    assert deep.score(X, y) > 0.9
+    assert fitted(MLPRegressor, **params).score(X, y) < 0.1
+
+
 # Wrong values
 
 
@@ -204,6 +258,10 @@ def test_no_hidden_layers(Estimator):
         (dict(dropout=[0, 0.1], layers=[]), r"dropout=\[0, 0.1\] cannot be combined with layers"),
         (dict(input_dropout=0.5, layers=[]), "input_dropout=0.5 cannot be combined with layers"),
         (dict(residual=True, layers=[]), "residual=True cannot be combined with layers"),
+        (dict(normalization="layer", layers=[]), "normalization='layer' cannot be combined with layers"),
+        (dict(normalization="group"), r"The 'normalization' parameter of \w+ must be None or a str among"),
+        (dict(activation=[Prelu(initial=np.nan), "relu"]), "The 'initial' parameter of Prelu must be a float"),
+        (dict(activation=Blend("sine")), "The 'activation' parameter of Blend must be a str among"),
         (dict(residual=2), r"The 'residual' parameter of \w+ must be"),
         (dict(residual=True, hidden_layer_sizes=(3, 4)), "residual=True needs two hidden layers of equal width"),
         (dict(activation=["relu"]), r"activation must be one name or 2 names, one for each hidden layer; got \['relu'"),

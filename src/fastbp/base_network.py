@@ -61,6 +61,7 @@ class BaseNetwork:
                 "a network is made of layer_sizes or of layers: give one of them, got "
                 f"layer_sizes={layer_sizes!r} and layers={layers!r}"
             )
+        first = None
         if layers is None:
             sizes = checked_layer_sizes(layer_sizes)
             n_features = sizes[0]
@@ -76,7 +77,7 @@ class BaseNetwork:
         self.training_graph = graph_of(self.layers, n_features, name_of(output_activation))
         self.graph = self.training_graph.without_dropout
         # what decides the bound of the initial parameters
-        self.hidden_activation = self.graph.first_activation if layer_sizes is None else first
+        self.hidden_activation = first if isinstance(first, str) else self.graph.first_activation
         self.dtype = checked_dtype(dtype)
         self.n_params, self.n_coefs = self.graph.n_params, self.graph.n_coefs
         self.layer_sizes = (n_features, *(fan_out for _, fan_out in self.graph.dense_shapes))
@@ -106,7 +107,8 @@ class BaseNetwork:
         """dict of str to ndarray: every block of parameters by its name, as a view into `params`.
 
         W_1, W_2, ... are the weights of the fully connected layers, b_1, ... their biases, s_1, ... the factors of
-        `Scale` layers; in the order of `params`.
+        `Scale` layers, gain_1, ... and shift_1, ... those of `LayerNorm` and `RMSNorm`, slope_1, ... and alpha_1, ...
+        those of the activations `Prelu` and `Blend`; in the order of `params`.
         """
         return self.split_blocks(self._params)
 

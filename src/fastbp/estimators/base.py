@@ -191,6 +191,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             network = network.astype(dtype_of(coefs))
         else:
             sizes = layer_sizes_of(coefs, intercepts, self.n_features_in_, self.n_layers_, self.n_outputs_)
+            if not all(isinstance(f, str) for f in hidden_activations(self.activation, len(sizes) - 2)[0]):
+                raise ValueError(
+                    f"activation={self.activation!r} was set after fit, and has parameters that were not trained: fit "
+                    "anew, or set activation back"
+                )
             definition = dict(layer_sizes=sizes, activation=self.activation, output_activation=self.out_activation_)
             network = build_network(self, definition, dtype_of(coefs))
         fill(network, coefs, intercepts)

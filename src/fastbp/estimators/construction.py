@@ -6,36 +6,43 @@ from fastbp.activations import HIDDEN_ACTIVATIONS
 from fastbp.checks import hidden_activations
 from fastbp.estimators.inputs import checked_hidden_layer_sizes, checked_layers
 from fastbp.estimators.weights import with_settings
-from fastbp.layers import Dense, Dropout, Residual, check_rate
+from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm, check_rate
 from fastbp.network import Network
+
+#: name -> class of the layers that `normalization` puts between a fully connected layer and its activation
+NORMALIZATIONS = {"layer": LayerNorm, "rms": RMSNorm}
+#: parameter -> the class of layers that does the same
+CLASSES = {"input_dropout": "Dropout", "dropout": "Dropout", "residual": "Residual", "normalization": "LayerNorm"}
 
 
 def hidden_layers_of(estimator):
     """The hidden layers, checked: a list of `Layer`."""
     if estimator.layers is not None:
-        check_not_set(estimator, input_dropout="Dropout", dropout="Dropout", residual="Residual")
+        check_not_set(estimator)
         return checked_layers(estimator.layers)
     sizes = checked_hidden_layer_sizes(estimator.hidden_layer_sizes)
     activations, rates = activations_of(estimator, len(sizes)), dropout_of(estimator, len(sizes))
+    residuals, norms = residuals_of(estimator, sizes), norms_of(estimator)
     layers = [Dropout(estimator.input_dropout)] if estimator.input_dropout else []
-    for n, activation, rate, is_residual in zip(sizes, activations, rates, residuals_of(estimator, sizes), strict=True):
-        own = [Dense(n, activation)]
+    for n, activation, rate, is_residual in zip(sizes, activations, rates, residuals, strict=True):
+        if norms and not is_residual:
+            own = [Dense(n), *norms, Activation(activation)]
+        else:
+            own = [*norms, Dense(n, activation)]
         if rate:
             own.append(Dropout(rate))
         layers += [Residual(own)] if is_residual else own
-    return layers
+    return layers + norms if any(residuals[-1:]) else layers
 
 
-def check_not_set(estimator, **classes):
-    """ValueError if a parameter is set that needs `hidden_layer_sizes`, where `layers` are given.
+def norms_of(estimator):
+    """The layer that `normalization` asks for, in a list; an empty list without."""
+    return [] if estimator.normalization is None else [NORMALIZATIONS[estimator.normalization]()]
 
-    Parameters
-    ----------
-    estimator : BaseMLP
-    **classes : str
-        The class of layers that does the same, by the name of the parameter.
-    """
-    for name, class_name in classes.items():
+
+def check_not_set(estimator):
+    """ValueError if a parameter is set that stands for layers, which were given themselves."""
+    for name, class_name in CLASSES.items():
         value = getattr(estimator, name)
         if np.any(np.asarray(value, object)):
             raise ValueError(
@@ -46,13 +53,12 @@ def check_not_set(estimator, **classes):
 
 def activations_of(estimator, n_hidden):
     """The activation of each hidden layer."""
-    names, _ = hidden_activations(estimator.activation, n_hidden)
-    for name in names:
-        if name not in HIDDEN_ACTIVATIONS:
-            raise ValueError(
-                f"activation of a hidden layer must be one of {', '.join(sorted(HIDDEN_ACTIVATIONS))}; got {name!r}"
-            )
-    return names
+    activations, _ = hidden_activations(estimator.activation, n_hidden)
+    for activation in activations:
+        if isinstance(activation, str) and activation not in HIDDEN_ACTIVATIONS:
+            names = ", ".join(sorted(HIDDEN_ACTIVATIONS))
+            raise ValueError(f"activation of a hidden layer must be one of {names}; got {activation!r}")
+    return activations
 
 
 def dropout_of(estimator, n_hidden):
@@ -93,7 +99,8 @@ def definition_of(estimator, hidden, n_features):
     dict
     """
     output = estimator.out_activation_
-    if estimator.layers is not None or any(type(layer) is not Dense for layer in hidden):
+    is_plain = all(type(layer) is Dense and isinstance(layer.activation, str) for layer in hidden)
+    if estimator.layers is not None or not is_plain:
         layers = [*hidden, Dense(estimator.n_outputs_)]
         return {"layers": layers, "n_features": n_features, "output_activation": output}
     sizes = (n_features, *(layer.units for layer in hidden), estimator.n_outputs_)

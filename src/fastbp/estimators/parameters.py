@@ -71,7 +71,8 @@ class MLPParameters(CachedParamNames):
         f"{NameOrObject(HIDDEN_ACTIVATIONS, Activation).type_text}, or a sequence of them",
         """
         Activation of the hidden layers: one for all, or one for each. The (first) one also decides the bound of all
-        initial weights, even without hidden layers.""",
+        initial weights, even without hidden layers. 'prelu' and 'blend' have trained parameters, which are in
+        ``network_.blocks``.""",
     )
 
     _: KW_ONLY
@@ -265,13 +266,26 @@ class MLPParameters(CachedParamNames):
         "Rate of dropout of the features, as `dropout`. Not for a sparse X.",
     )
 
+    normalization: str | None = parameter(
+        None,
+        [None, StrOptions({"layer", "rms"})],
+        "{'layer', 'rms'} or None",
+        """
+        Normalization between each hidden layer and its activation. 'layer': each row by its mean and standard
+        deviation (`fastbp.layers.LayerNorm`). 'rms': by its root mean square (`fastbp.layers.RMSNorm`). See `residual`
+        for its place in connections past layers. Not with `layers`, which take objects of these classes.""",
+    )
+
     residual: bool = parameter(
         False,
         ["boolean"],
         "bool",
         """
         Whether to add a connection past each hidden layer that is as wide as the hidden layer before it:
-        ``x + layer(x)``. See `fastbp.layers.Residual`. ValueError if there is no such layer. Not with `layers`.""",
+        ``x + layer(x)``. See `fastbp.layers.Residual`. With `normalization`, such a layer is ``x + f(norm(x) W + b)``,
+        and a last one is followed by another normalization (Xiong et al., 2020, On layer normalization in the
+        Transformer architecture, figure 1b): so 1,000 layers can be trained. ValueError if there is no such layer. Not
+        with `layers`.""",
     )
 
     n_threads: int | None = parameter(

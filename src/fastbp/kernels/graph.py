@@ -104,9 +104,9 @@ class Operation(NamedTuple):
     first_block, n_blocks : int
         Its blocks in ``Graph.blocks``.
     argument : int
-        activation: its number.
+        activation: its number. row_norm: 1 if the mean is subtracted, else 0.
     constants : tuple of float
-        dropout: the rate.
+        dropout: the rate. row_norm: epsilon.
     layer : object
         The layer that added it.
     """
@@ -291,6 +291,23 @@ def dropout_fits(inputs, width, shapes, argument, constants):
     return inputs == [width] and shapes == [] and len(constants) == 1 and 0 <= constants[0] < 1
 
 
+def row_norm_fits(inputs, width, shapes, argument, constants):
+    """An input as wide as the output, the argument 1 with two blocks of shape (width,), or 0 with one, and a number
+    above 0."""
+    is_known = (argument, shapes) in ((1, [(width,)] * 2), (0, [(width,)]))
+    return inputs == [width] and is_known and len(constants) == 1 and 0 < constants[0] < inf
+
+
+def prelu_fits(inputs, width, shapes, argument, constants):
+    """An input as wide as the output, and a block of shape (width,)."""
+    return inputs == [width] and shapes == [(width,)]
+
+
+def blend_fits(inputs, width, shapes, argument, constants):
+    """Two inputs as wide as the output, and a block of shape (width,)."""
+    return inputs == [width, width] and shapes == [(width,)]
+
+
 #: kind -> whether widths of the inputs and of the output, shapes of the blocks, argument and constants fit it. The
 #: kernels rely on it. `dense_sparse` is not here: a program puts it in the place of `dense`.
 FITS = {
@@ -299,6 +316,9 @@ FITS = {
     "add": add_fits,
     "scale": scale_fits,
     "dropout": dropout_fits,
+    "row_norm": row_norm_fits,
+    "prelu": prelu_fits,
+    "blend": blend_fits,
 }
 
 

@@ -55,7 +55,10 @@
     X(activation, 1, 1, 0)   \
     X(add, 1, 0, 0)          \
     X(scale, 1, 0, 0)        \
-    X(dropout, 1, 1, 0)
+    X(dropout, 1, 1, 0)      \
+    X(row_norm, 1, 0, 2)     \
+    X(prelu, 1, 0, 0)        \
+    X(blend, 1, 0, 0)
 
 #define ENUM(name, ...) ACT_##name,
 enum { ACTIVATIONS(ENUM) N_ACTIVATIONS };
@@ -95,9 +98,9 @@ typedef struct {
     int64_t
         adds; /* bits: the backward pass adds to the gradient of input (1), of input2 (2), instead of overwriting it */
     int64_t first_block, n_blocks;
-    int64_t argument;   /* activation: its number. dense: 1 if the forward pass reads the mirror */
+    int64_t argument;   /* activation: its number. dense: 1 if the forward pass reads the mirror. row_norm: see there */
     int64_t saved;      /* offset of the saved numbers in the values; -1: they are not saved */
-    double constant[4]; /* dropout: the rate */
+    double constant[4]; /* dropout: the rate. row_norm: epsilon */
 } operation_t;
 
 /* Parameters with the same update. */

@@ -1,9 +1,9 @@
 /* dropout: y = x * mask / (1 - rate), where the mask is 0 with the probability `rate`, else 1 (Srivastava et al., 2014,
  * Dropout: a simple way to prevent neural networks from overfitting; inverted, so that prediction needs no factor).
  *
- * Training only: the programs for prediction and derivatives have no such operation. The mask is a hash of the seed, the
- * step, the operation, the row of the batch and the unit. So it does not depend on how rows are divided among threads or
- * slices, and the backward pass computes it again.
+ * Training only: the programs for prediction and derivatives have no such operation. The mask is a hash of the seed,
+ * the step, the operation, the row of the batch and the unit. So it does not depend on how rows are divided among
+ * threads or slices, and the backward pass computes it again.
  */
 #ifndef FASTBP_KINDS_DROPOUT_H
 #define FASTBP_KINDS_DROPOUT_H
@@ -23,7 +23,8 @@ INLINE uint64_t mix_64(uint64_t x) {
 
 /* The factors of units [first, first + n) of the row with this key; n is rounded up to a multiple of 16. The hash of a
  * unit is the integer hash lowbias32 (Wellons, 2018, Prospecting for hash functions), with the second half of the key
- * put in between its two rounds. A plain loop, which compilers vectorize, so that both real types have the same mask. */
+ * put in between its two rounds. A plain loop, which compilers vectorize, so that both real types have the same mask.
+ */
 static void dropout_factors(uint64_t key, uint32_t first, ptrdiff_t n, uint32_t threshold, real scale,
                             real factor[FACTORS]) {
     const uint32_t low = (uint32_t)key + first * GOLDEN_32, high = (uint32_t)(key >> 32);

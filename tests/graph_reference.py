@@ -1,8 +1,9 @@
 """The twins of the kinds of operations, and a graph of operations walked in plain NumPy.
 
-A function of a kind is given the argument of the operation, its inputs ``xs``, its output ``y`` and its ``blocks``, and
-changes of them along a direction, ``dxs`` and ``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change.
-A block of one row is a vector.
+A function of a kind is given the argument of the operation (activation: its number, dropout: the factors, row_norm:
+whether it subtracts the mean, and epsilon), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them
+along a direction, ``dxs`` and ``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change. A block of one
+row is a vector.
 """
 
 from collections import namedtuple
@@ -122,6 +123,138 @@ def scale_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
     return [(dxs[0] * g + xs[0] * dg).sum(axis=0)]
 
 
+# dropout: y = x * factor, with the factors as the argument; in training only, so it has no tangents
+
+
+def dropout_forward(argument, xs, blocks):
+    return xs[0] * argument
+
+
+def dropout_backward(argument, xs, y, blocks, g):
+    return [g * argument]
+
+
+# row_norm: y = gain n + shift, with n = c / sqrt(E(c^2) + epsilon) and c = x - E(x), or c = x without a mean. The same
+# formulas as in the kernels would be no test: the Jacobian of a row is written out.
+
+
+def row_mean(x):
+    return x.mean(axis=1, keepdims=True)
+
+
+def normalized(argument, x):
+    """(n, scale)."""
+    has_mean, epsilon = argument
+    c = x - row_mean(x) * has_mean
+    scale = 1 / np.sqrt(row_mean(c**2) + epsilon)
+    return c * scale, scale
+
+
+def norm_jacobian(argument, x):
+    """dn_j / dx_i of each row: scale * ((I - 1 1^T / m) - n n^T / m), symmetric."""
+    n, scale = normalized(argument, x)
+    m = x.shape[1]
+    centering = np.eye(m) - np.full((m, m), 1 / m) * argument[0]
+    return scale[:, :, None] * (centering - n[:, :, None] * n[:, None, :] / m)
+
+
+def norm_jacobian_change(argument, x, dx):
+    """The change of `norm_jacobian` when x changes by dx."""
+    (n, scale), J = normalized(argument, x), norm_jacobian(argument, x)
+    dn = np.einsum("rij,rj->ri", J, dx)
+    d_log_scale = -scale * row_mean(n * (dx - row_mean(dx) * argument[0]))
+    products = dn[:, :, None] * n[:, None, :] + n[:, :, None] * dn[:, None, :]
+    return d_log_scale[:, :, None] * J - scale[:, :, None] * products / x.shape[1]
+
+
+def row_norm_forward(argument, xs, blocks):
+    gain, *shift = blocks
+    return sum(shift, normalized(argument, xs[0])[0] * gain)
+
+
+def row_norm_backward(argument, xs, y, blocks, g):
+    return [np.einsum("rij,rj->ri", norm_jacobian(argument, xs[0]), g * blocks[0])]
+
+
+def row_norm_gradient(argument, xs, y, blocks, g):
+    return [(g * normalized(argument, xs[0])[0]).sum(axis=0), g.sum(axis=0)][: len(blocks)]
+
+
+def row_norm_tangent(argument, xs, y, blocks, dxs, dblocks):
+    d_gain, *d_shift = dblocks
+    dn = np.einsum("rij,rj->ri", norm_jacobian(argument, xs[0]), dxs[0])
+    return sum(d_shift, dn * blocks[0] + normalized(argument, xs[0])[0] * d_gain)
+
+
+def row_norm_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    J, dJ = norm_jacobian(argument, xs[0]), norm_jacobian_change(argument, xs[0], dxs[0])
+    change = np.einsum("rij,rj->ri", J, dg * blocks[0] + g * dblocks[0])
+    return [change + np.einsum("rij,rj->ri", dJ, g * blocks[0])]
+
+
+def row_norm_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    dn = np.einsum("rij,rj->ri", norm_jacobian(argument, xs[0]), dxs[0])
+    return [(dg * normalized(argument, xs[0])[0] + g * dn).sum(axis=0), dg.sum(axis=0)][: len(blocks)]
+
+
+# prelu: y = x where x > 0, else a x
+
+
+def prelu_slope(x, a):
+    return np.where(x > 0, 1.0, a)
+
+
+def prelu_forward(argument, xs, blocks):
+    return xs[0] * prelu_slope(xs[0], blocks[0])
+
+
+def prelu_backward(argument, xs, y, blocks, g):
+    return [g * prelu_slope(xs[0], blocks[0])]
+
+
+def prelu_gradient(argument, xs, y, blocks, g):
+    return [(g * np.minimum(xs[0], 0)).sum(axis=0)]
+
+
+def prelu_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return dxs[0] * prelu_slope(xs[0], blocks[0]) + np.minimum(xs[0], 0) * dblocks[0]
+
+
+def prelu_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [dg * prelu_slope(xs[0], blocks[0]) + g * (xs[0] <= 0) * dblocks[0]]
+
+
+def prelu_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [(dg * np.minimum(xs[0], 0) + g * (xs[0] <= 0) * dxs[0]).sum(axis=0)]
+
+
+# blend: y = x + alpha (f - x)
+
+
+def blend_forward(argument, xs, blocks):
+    return xs[0] + blocks[0] * (xs[1] - xs[0])
+
+
+def blend_backward(argument, xs, y, blocks, g):
+    return [(1 - blocks[0]) * g, blocks[0] * g]
+
+
+def blend_gradient(argument, xs, y, blocks, g):
+    return [(g * (xs[1] - xs[0])).sum(axis=0)]
+
+
+def blend_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return blend_forward(argument, dxs, blocks) + dblocks[0] * (xs[1] - xs[0])
+
+
+def blend_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [(1 - blocks[0]) * dg - dblocks[0] * g, blocks[0] * dg + dblocks[0] * g]
+
+
+def blend_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [(dg * (xs[1] - xs[0]) + g * (dxs[1] - dxs[0])).sum(axis=0)]
+
+
 DENSE = Kind(
     dense_forward, dense_backward, dense_gradient, dense_tangent, dense_backward_tangent, dense_gradient_tangent
 )
@@ -135,6 +268,21 @@ KINDS = {
     "scale": Kind(
         scale_forward, scale_backward, scale_gradient, scale_tangent, scale_backward_tangent, scale_gradient_tangent
     ),
+    "dropout": Kind(dropout_forward, dropout_backward, no_blocks, None, None, None),
+    "row_norm": Kind(
+        row_norm_forward,
+        row_norm_backward,
+        row_norm_gradient,
+        row_norm_tangent,
+        row_norm_backward_tangent,
+        row_norm_gradient_tangent,
+    ),
+    "prelu": Kind(
+        prelu_forward, prelu_backward, prelu_gradient, prelu_tangent, prelu_backward_tangent, prelu_gradient_tangent
+    ),
+    "blend": Kind(
+        blend_forward, blend_backward, blend_gradient, blend_tangent, blend_backward_tangent, blend_gradient_tangent
+    ),
 }
 
 
@@ -145,10 +293,26 @@ class GraphTwin:
     ----------
     graph : fastbp.kernels.graph.Graph
     params : ndarray of shape (n_params,)
+    seed : int
+        Of the masks of dropout.
+
+    Attributes
+    ----------
+    step : int
+        The number of the training step, which the masks depend on too.
     """
 
-    def __init__(self, graph, params):
-        self.graph, self.params = graph, np.array(params, np.float64)
+    def __init__(self, graph, params, seed=0):
+        self.graph, self.params, self.seed, self.step = graph, np.array(params, np.float64), seed, 0
+
+    def argument(self, number, op, n_rows):
+        """What the functions of the kind of operation `number` take for its argument."""
+        if op.kind == "row_norm":
+            return op.argument, *op.constants
+        if op.kind != "dropout":
+            return op.argument
+        units = self.graph.widths[op.output]
+        return reference.dropout_factors(self.seed, self.step, number, n_rows, units, *op.constants)
 
     def blocks_of(self, op, flat):
         """The part of a flat vector that belongs to the blocks of an operation."""
@@ -158,10 +322,10 @@ class GraphTwin:
     def inputs(self, op):
         return [op.input] if op.input2 < 0 else [op.input, op.input2]
 
-    def context(self, op, values):
+    def context(self, number, op, values):
         """What every function of a kind begins with, after the forward pass."""
         return (
-            op.argument,
+            self.argument(number, op, len(values[0])),
             [values[node] for node in self.inputs(op)],
             values[op.output],
             self.blocks_of(op, self.params),
@@ -170,9 +334,9 @@ class GraphTwin:
     def forward(self, X):
         """The value of every node."""
         values = {0: np.array(X, np.float64)}
-        for op in self.graph.operations:
-            xs = [values[node] for node in self.inputs(op)]
-            values[op.output] = KINDS[op.kind].forward(op.argument, xs, self.blocks_of(op, self.params))
+        for number, op in enumerate(self.graph.operations):
+            xs, argument = [values[node] for node in self.inputs(op)], self.argument(number, op, len(X))
+            values[op.output] = KINDS[op.kind].forward(argument, xs, self.blocks_of(op, self.params))
         return values
 
     def output(self, X):
@@ -181,17 +345,17 @@ class GraphTwin:
     def push(self, values, dX, direction):
         """The change of every node along the changes of X and of the parameters."""
         changes = {0: dX}
-        for op in self.graph.operations:
+        for number, op in enumerate(self.graph.operations):
             dxs, dblocks = [changes[node] for node in self.inputs(op)], self.blocks_of(op, direction)
-            changes[op.output] = KINDS[op.kind].tangent(*self.context(op, values), dxs, dblocks)
+            changes[op.output] = KINDS[op.kind].tangent(*self.context(number, op, values), dxs, dblocks)
         return changes
 
     def pull(self, values, dA):
         """The gradient of ``sum(dA * output)`` by every node, and by the parameters."""
         grads, gradient = {node: np.zeros_like(value) for node, value in values.items()}, np.zeros_like(self.params)
         grads[self.graph.operations[-1].output] += dA
-        for op in reversed(self.graph.operations):
-            context, g = self.context(op, values), grads[op.output]
+        for number, op in reversed([*enumerate(self.graph.operations)]):
+            context, g = self.context(number, op, values), grads[op.output]
             for block, dW in zip(self.blocks_of(op, gradient), KINDS[op.kind].gradient(*context, g), strict=True):
                 block += dW
             for node, dx in zip(self.inputs(op), KINDS[op.kind].backward(*context, g), strict=True):
@@ -203,9 +367,9 @@ class GraphTwin:
         grads = self.pull(values, dA)[0]
         tangents, product = {node: np.zeros_like(value) for node, value in values.items()}, np.zeros_like(self.params)
         tangents[self.graph.operations[-1].output] += dA_tangent
-        for op in reversed(self.graph.operations):
+        for number, op in reversed([*enumerate(self.graph.operations)]):
             dxs, dblocks = [changes[node] for node in self.inputs(op)], self.blocks_of(op, direction)
-            context = *self.context(op, values), dxs, dblocks, grads[op.output], tangents[op.output]
+            context = *self.context(number, op, values), dxs, dblocks, grads[op.output], tangents[op.output]
             for block, dW in zip(self.blocks_of(op, product), KINDS[op.kind].gradient_tangent(*context), strict=True):
                 block += dW
             for node, dx in zip(self.inputs(op), KINDS[op.kind].backward_tangent(*context), strict=True):
@@ -282,10 +446,11 @@ class GraphTwin:
             for start in range(0, len(rows), batch_size):
                 batch = rows[start : start + batch_size]
                 weight = None if sample_weight is None else sample_weight[batch]
+                t += 1
+                self.step = t
                 value, gradient, _ = self.loss_and_gradient(
                     X[batch], y[batch], loss=loss, alpha=alpha, sample_weight=weight
                 )
-                t += 1
                 for number, block in enumerate(self.graph.blocks):
                     group, place = self.graph.groups[block.group], slice(block.offset, block.offset + block.size)
                     w, eta = self.params[place], rate * group.learning_rate

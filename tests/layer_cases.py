@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from fastbp.activations import Blend, Prelu
 from fastbp.kernels import ACTIVATIONS
-from fastbp.layers import Activation, Dense, Residual, Scale
+from fastbp.layers import Activation, Dense, LayerNorm, Residual, RMSNorm, Scale
 
 # No exp: e^z of a sum soon leaves the range of numbers.
 NAMES = [name for name in ACTIVATIONS if name != "exp"]
@@ -32,6 +33,15 @@ STACKS = {
             Residual([Scale(learning_rate_factor=2.0), Dense(6, "silu", penalty_factor=3.0)]),
             Dense(2, learning_rate_factor=0, penalty_factor=0),
         ],
+    ),
+    "normalized": (
+        5,
+        [Dense(6), LayerNorm(), Activation("tanh"), Residual([RMSNorm(0.1), Dense(6, "gelu")]), LayerNorm(), Dense(2)],
+    ),
+    "normalized input": (7, [RMSNorm(), Dense(9), LayerNorm(1e-3, 0.5), Activation("relu"), Dense(2)]),
+    "trained activations": (
+        4,
+        [Dense(9, "prelu"), Residual([Dense(9, Blend("silu")), Activation(Blend(Prelu(0.1), 0.5))]), Dense(2)],
     ),
     "vectors": (16, [Dense(32, "tanh"), Residual([Dense(16, "relu"), Dense(32)]), Scale(), Dense(16)]),
 }

@@ -336,6 +336,27 @@ OPTIMIZERS = {
 }
 
 
+def mix_64(x):
+    """The output function of SplitMix64, of uint64."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def dropout_factors(seed, step, operation, n_rows, n_units, rate):
+    """0 with the probability `rate`, else 1 / (1 - rate): a hash of the five numbers that name a unit of a batch."""
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    key = mix_64(np.array([seed], np.uint64) + np.array([step], np.uint64) * golden)
+    key = mix_64(key + np.array([operation + 1], np.uint64) * golden)
+    key = mix_64(key + np.arange(1, n_rows + 1, dtype=np.uint64)[:, None] * golden)
+    low, high = key.astype(np.uint32), (key >> np.uint64(32)).astype(np.uint32)
+    h = low + np.arange(n_units, dtype=np.uint32) * np.uint32(0x9E3779B9)
+    h = (h ^ (h >> np.uint32(16))) * np.uint32(0x21F0AAAD)
+    h = (h ^ (h >> np.uint32(15)) ^ high) * np.uint32(0xD35A2D97)
+    h ^= h >> np.uint32(15)
+    return np.where(h < int(rate * 2**32), 0.0, 1 / (1 - rate))
+
+
 def forward(coefs, intercepts, X, activations):
     """Outputs and pre-activations of all layers; the outputs begin with X itself."""
     A, Z = [X], [None]

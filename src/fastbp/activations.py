@@ -1,17 +1,20 @@
 """The activations of layers as objects: one class for each name in the kernels' table.
 
 ``Relu()`` means the same as the name ``"relu"``. The classes are made from the table, so that a new activation needs no
-line here; its function and derivative are in ``kernels/activations.h``.
+line here; its function and derivative are in ``kernels/activations.h``. `Prelu` and `Blend` have trained parameters:
+they are for hidden layers only, and each is a kind of operation of its own.
 """
 
 from functools import cache
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.utils._param_validation import Interval
 
 from fastbp.kernels import dispatch
 from fastbp.kernels.activations import activation_forward
-from fastbp.parametrized import Parametrized, parametrized
+from fastbp.parametrized import NameOrObject, Parametrized, parameter, parametrized
 
 #: name -> (formula, source), for the docstrings
 FORMULAS = {
@@ -89,11 +92,72 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> type[Activation]: ...  # the classes above, for tools that only read the source
 
 
-#: Names of those that a hidden layer can have
-HIDDEN_ACTIVATIONS = tuple(name for name in ACTIVATIONS if name not in OUTPUT_ONLY)
+@parametrized
+class Prelu(Activation):
+    """The activation 'prelu' of a hidden layer, with a trained slope for each unit.
 
-__all__ = ["ACTIVATIONS", "HIDDEN_ACTIVATIONS", "name_of", "output_range"]
-__all__ += [cls.__name__ for cls in (Activation, *ACTIVATIONS.values())]
+    With the pre-activation ``z`` and the slope ``a``::
+
+        f(z) = z if z > 0 else a * z
+
+    Parameters
+    ----------
+    {parameters}
+
+    References
+    ----------
+    He, Zhang, Ren and Sun (2015), Delving deep into rectifiers, ICCV, eq. 1. The slopes have no penalty there either.
+    """
+
+    name = "prelu"
+
+    initial: float = parameter(
+        0.25, [Interval(Real, None, None, closed="neither")], "float", "First value of all slopes."
+    )
+
+
+@parametrized
+class Blend(Activation):
+    """The activation 'blend' of a hidden layer: a trained mixture, for each unit, of the identity and a function.
+
+    With the pre-activation ``z`` and the share ``alpha``::
+
+        f(z) = z + alpha * (g(z) - z)
+
+    Parameters
+    ----------
+    {parameters}
+
+    References
+    ----------
+    Manessi and Rozza (2018), Learning combinations of activation functions, ICPR, with these two functions; the shares
+    are not bounded here.
+    """
+
+    name = "blend"
+
+    activation: str | Activation = parameter(
+        "tanh",
+        [NameOrObject((*ACTIVATIONS, "prelu", "blend"), Activation)],
+        "str or Activation",
+        "The function g.",
+    )
+
+    initial: float = parameter(
+        1.0,
+        [Interval(Real, None, None, closed="neither")],
+        "float",
+        "First value of all shares: with 1 training begins with g, with 0 with the identity.",
+    )
+
+
+#: name -> class of the activations with trained parameters
+TRAINED_ACTIVATIONS = {cls.name: cls for cls in (Prelu, Blend)}
+#: Names of those that a hidden layer can have
+HIDDEN_ACTIVATIONS = (*(name for name in ACTIVATIONS if name not in OUTPUT_ONLY), *TRAINED_ACTIVATIONS)
+
+__all__ = ["ACTIVATIONS", "HIDDEN_ACTIVATIONS", "TRAINED_ACTIVATIONS", "name_of", "output_range", "resolve"]
+__all__ += [cls.__name__ for cls in (Activation, *ACTIVATIONS.values(), *TRAINED_ACTIVATIONS.values())]
 
 
 def name_of(activation: str | Activation) -> str:
@@ -122,6 +186,41 @@ def name_of(activation: str | Activation) -> str:
     name = activation.name if isinstance(activation, Activation) else activation
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(sorted(ACTIVATIONS))}; got {activation!r}")
+    return name
+
+
+def resolve(activation: str | Activation) -> str | Prelu | Blend:
+    """The name of an activation without parameters, or the object of one with parameters.
+
+    Parameters
+    ----------
+    activation : str or Activation
+
+    Returns
+    -------
+    str, Prelu or Blend
+        A key of ``ACTIVATIONS``, or an object whose values were checked.
+
+    Raises
+    ------
+    ValueError
+        For anything else, with all names.
+
+    Examples
+    --------
+    >>> from fastbp.activations import Relu, resolve
+    >>> resolve(Relu()), resolve("prelu")
+    ('relu', Prelu())
+    """
+    if isinstance(activation, str) and activation in TRAINED_ACTIVATIONS:
+        return TRAINED_ACTIVATIONS[activation]()
+    if isinstance(activation, (Prelu, Blend)):
+        activation._validate_params()
+        return activation
+    name = activation.name if isinstance(activation, Activation) else activation
+    if not isinstance(name, str) or name not in ACTIVATIONS:
+        names = sorted([*ACTIVATIONS, *TRAINED_ACTIVATIONS])
+        raise ValueError(f"activation must be one of {', '.join(names)}; got {activation!r}")
     return name
 
 

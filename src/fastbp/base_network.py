@@ -62,6 +62,7 @@ class BaseNetwork:
                 "a network is made of layer_sizes or of layers: give one of them, got "
                 f"layer_sizes={layer_sizes!r} and layers={layers!r}"
             )
+        first = None
         if layers is None:
             sizes = checked_layer_sizes(layer_sizes)
             n_features = sizes[0]
@@ -74,9 +75,10 @@ class BaseNetwork:
             self.definition = {"layers": deepcopy(layers), "n_features": n_features}
         self.definition["output_activation"] = name_of(output_activation)
         self.layers = tuple(layers)
-        self.graph = graph_of(self.layers, n_features, name_of(output_activation))
+        self.training_graph = graph_of(self.layers, n_features, name_of(output_activation))
+        self.graph = self.training_graph.without_dropout
         # what decides the bound of the initial parameters
-        self.hidden_activation = self.graph.first_activation if layer_sizes is None else first
+        self.hidden_activation = first if isinstance(first, str) else self.graph.first_activation
         self.dtype = checked_dtype(dtype)
         self.n_params, self.n_coefs = self.graph.n_params, self.graph.n_coefs
         self.layer_sizes = (n_features, *(fan_out for _, fan_out in self.graph.dense_shapes))
@@ -106,7 +108,8 @@ class BaseNetwork:
         """dict of str to ndarray: every block of parameters by its name, as a view into `params`.
 
         W_1, W_2, ... are the weights of the fully connected layers, b_1, ... their biases, s_1, ... the factors of
-        `Scale` layers; in the order of `params`.
+        `Scale` layers, gain_1, ... and shift_1, ... those of `LayerNorm` and `RMSNorm`, slope_1, ... and alpha_1, ...
+        those of the activations `Prelu` and `Blend`; in the order of `params`.
         """
         return self.split_blocks(self._params)
 
@@ -124,24 +127,32 @@ class BaseNetwork:
         flat = check_shape("flat", np.asarray(flat), (self.n_params,))
         return {block.name: block.view(flat) for block in sorted(self.graph.blocks, key=lambda block: block.offset)}
 
-    def program(self, purpose, raw=False, sparse=False, indexed=False):
+    def program(self, purpose, raw=False, sparse=False, indexed=False, dropout=False):
         """The network's graph compiled for a purpose; kept for later calls.
 
         Parameters
         ----------
         purpose, raw, sparse, indexed
             As for `fastbp.kernels.program.Program`.
+        dropout : bool
+            Whether it contains the `Dropout` layers.
 
         Returns
         -------
         Program
         """
-        key = (purpose, raw, sparse, indexed)
+        graph = self.training_graph if dropout else self.graph
+        key = (purpose, raw, sparse, indexed, dropout)
         found = self._programs.get(key)
         if found is None:  # two threads may compile one each, which are alike
-            found = Program(self.graph, self.dtype, purpose, raw=raw, sparse=sparse, indexed=indexed)
+            found = Program(graph, self.dtype, purpose, raw=raw, sparse=sparse, indexed=indexed)
             self._programs[key] = found
         return found
+
+    @property
+    def has_dropout(self) -> bool:
+        """bool: whether there are `Dropout` layers, which are active in training only."""
+        return self.training_graph is not self.graph
 
     @property
     def gives_loss_raw_output(self) -> bool:

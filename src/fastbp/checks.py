@@ -11,7 +11,7 @@ from numbers import Integral
 import numpy as np
 from scipy.sparse import issparse
 
-from fastbp.activations import name_of
+from fastbp.activations import resolve
 from fastbp.data import check_weight_scale, dense, indicator_csr, real_array, summed_csr
 from fastbp.kernels._arguments import check_shape
 
@@ -77,16 +77,16 @@ def physical_memory():
 
 
 def hidden_activations(activation, n_hidden):
-    """(a name for each hidden layer, the name that decides the bound of the initial parameters or None)."""
+    """(the activation of each hidden layer, the first one or None), as `fastbp.activations.resolve` gives them."""
     if isinstance(activation, str) or not hasattr(activation, "__len__"):
-        name = name_of(activation)
-        return (name,) * n_hidden, name
+        found = resolve(activation)
+        return (found,) * n_hidden, found
     if len(activation) != n_hidden:
         raise ValueError(
             f"activation must be one name or {n_hidden} names, one for each hidden layer; got {list(activation)}"
         )
-    names = tuple(map(name_of, activation))
-    return names, names[0] if names else None
+    found = tuple(map(resolve, activation))
+    return found, found[0] if found else None
 
 
 def checked_array(name, array, shape, dtype):

@@ -8,9 +8,12 @@ fills in their first values. `fastbp.Network` and the estimators compile the gra
 layer           output                        parameters
 ==============  ============================  =========================================
 `Dense`         ``f(x W + b)``                W (fan_in, units), b (units,)
-`Activation`    ``f(x)``                      none
+`Activation`    ``f(x)``                      none, or one for each unit
 `Residual`      ``x + layers(x)``             those of its layers
 `Scale`         ``x * s``                     s (width,), a factor for each feature
+`LayerNorm`     ``(x - mean) / sd * g + s``   g, s (width,); mean and sd of the row
+`RMSNorm`       ``x / rms * g``               g (width,); rms of the row
+`Dropout`       ``x * mask / (1 - rate)``     none; active in training only
 ==============  ============================  =========================================
 
 A new layer is one class here; a new kind of operation is one file in ``kernels/kinds/`` besides.
@@ -20,14 +23,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 
-from fastbp.activations import name_of
+from fastbp.activations import Prelu, resolve
 from fastbp.kernels.dispatch import ACTIVATIONS
 from fastbp.kernels.graph import Group
 
-__all__ = ["Activation", "Dense", "Layer", "Residual", "Scale"]
+__all__ = ["Activation", "Dense", "Dropout", "Layer", "LayerNorm", "RMSNorm", "Residual", "Scale"]
 
 
 class Layer:
@@ -111,7 +115,7 @@ class Dense(Layer):
     def check(self):
         """See `Layer.check`."""
         check_integer("units", self.units)
-        name_of(self.activation)
+        resolve(self.activation)
         check_factor("learning_rate_factor", self.learning_rate_factor)
         check_factor("penalty_factor", self.penalty_factor)
 
@@ -133,8 +137,8 @@ class Dense(Layer):
         if self.use_bias:
             blocks.append(("b", (int(self.units),), Group(rate)))
         node = builder.emit("dense", node, self.units, blocks=blocks, layer=self)
-        name = name_of(self.activation)
-        return node if name == "identity" else emit_activation(builder, node, name, self)
+        activation = resolve(self.activation)
+        return node if activation == "identity" else emit_activation(builder, node, activation, self)
 
     def initialize(self, blocks, draw):
         """W and b as the network's initializer draws them.
@@ -156,13 +160,14 @@ class Activation(Layer):
     Parameters
     ----------
     activation : str or object of `fastbp.activations`
+        `Prelu` and `Blend` have a trained parameter for each unit.
     """
 
     activation: object
 
     def check(self):
         """See `Layer.check`."""
-        name_of(self.activation)
+        resolve(self.activation)
 
     def emit(self, builder, node):
         """Append f(x).
@@ -176,7 +181,17 @@ class Activation(Layer):
         -------
         int
         """
-        return emit_activation(builder, node, name_of(self.activation), self)
+        return emit_activation(builder, node, resolve(self.activation), self)
+
+    def initialize(self, blocks, draw):
+        """The same first value for all units.
+
+        Parameters
+        ----------
+        blocks, draw
+            As for `Layer.initialize`.
+        """
+        blocks[0][...] = resolve(self.activation).initial
 
 
 @dataclass(frozen=True)
@@ -270,6 +285,134 @@ class Scale(Layer):
         blocks[0][...] = self.initial
 
 
+@dataclass(frozen=True)
+class RowNorm(Layer):
+    """Base of `LayerNorm` and `RMSNorm`."""
+
+    epsilon: float = 1e-5
+    learning_rate_factor: float = 1.0
+
+    has_mean: ClassVar[bool]
+
+    def check(self):
+        """See `Layer.check`."""
+        check_positive("epsilon", self.epsilon)
+        check_factor("learning_rate_factor", self.learning_rate_factor)
+
+    def emit(self, builder, node):
+        """Append the normalized rows.
+
+        Parameters
+        ----------
+        builder, node
+            As for `Layer.emit`.
+
+        Returns
+        -------
+        int
+        """
+        width, group, has_mean = builder.widths[node], Group(float(self.learning_rate_factor)), int(self.has_mean)
+        blocks = [(name, (width,), group) for name in ("gain", "shift")[: 1 + has_mean]]
+        constants = (self.epsilon,)
+        return builder.emit("row_norm", node, width, blocks=blocks, argument=has_mean, constants=constants, layer=self)
+
+    def initialize(self, blocks, draw):
+        """Gains of 1, and shifts of 0.
+
+        Parameters
+        ----------
+        blocks, draw
+            As for `Layer.initialize`.
+        """
+        for block, value in zip(blocks, (1, 0), strict=False):
+            block[...] = value
+
+
+@dataclass(frozen=True)
+class LayerNorm(RowNorm):
+    """Each row, normalized by its own mean and variance: ``(x - mean) / sqrt(variance + epsilon) * gain + shift``.
+
+    Training and prediction are alike; rows do not depend on each other.
+
+    Parameters
+    ----------
+    epsilon : float, default=1e-5
+        Above 0.
+    learning_rate_factor : float, default=1.0
+        The learning rate of gain and shift is multiplied by it.
+
+    References
+    ----------
+    Ba, Kiros and Hinton (2016), Layer normalization, eq. 4.
+    """
+
+    has_mean = True
+
+
+@dataclass(frozen=True)
+class RMSNorm(RowNorm):
+    """Each row, normalized by its own root mean square: ``x / sqrt(mean(x^2) + epsilon) * gain``.
+
+    Training and prediction are alike; rows do not depend on each other.
+
+    Parameters
+    ----------
+    epsilon : float, default=1e-5
+        Above 0.
+    learning_rate_factor : float, default=1.0
+        The learning rate of the gain is multiplied by it.
+
+    References
+    ----------
+    Zhang and Sennrich (2019), Root mean square layer normalization, NeurIPS, eq. 4.
+    """
+
+    has_mean = False
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Random zeros in training: ``x * mask / (1 - rate)``, where each number of the mask is 0 with the probability
+    `rate`, else 1. Predictions, derivatives and the loss of held-out rows are computed without it.
+
+    The estimators draw a seed from `random_state` for each `fit`. A mask is a hash of the seed, the number of the step,
+    the layer, the row of the batch and the unit: the results do not depend on the number of threads.
+
+    Parameters
+    ----------
+    rate : float
+        In [0, 1).
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov (2014), Dropout: a simple way to prevent neural networks
+    from overfitting, Journal of Machine Learning Research 15. Inverted: the factor 1 / (1 - rate) in training takes
+    the place of a factor in prediction.
+    """
+
+    rate: float
+
+    def check(self):
+        """See `Layer.check`."""
+        check_rate("rate", self.rate)
+
+    def emit(self, builder, node):
+        """Append x * mask / (1 - rate), unless the rate is 0.
+
+        Parameters
+        ----------
+        builder, node
+            As for `Layer.emit`.
+
+        Returns
+        -------
+        int
+        """
+        if self.rate == 0:
+            return node
+        return builder.emit("dropout", node, builder.widths[node], constants=(self.rate,), layer=self)
+
+
 def check_layers(name, layers):
     """The layers as a list; TypeError unless each of them is a `Layer`.
 
@@ -292,15 +435,34 @@ def check_layers(name, layers):
     return layers
 
 
-def emit_activation(builder, node, name, layer):
-    """Append the activation with this name for a layer."""
-    return builder.emit("activation", node, builder.widths[node], argument=ACTIVATIONS[name], layer=layer)
+def emit_activation(builder, node, activation, layer):
+    """Append an activation, as `fastbp.activations.resolve` gives it, for a layer."""
+    width = builder.widths[node]
+    if isinstance(activation, str):
+        return builder.emit("activation", node, width, argument=ACTIVATIONS[activation], layer=layer)
+    owner = Activation(activation)  # which initializes the parameters
+    if isinstance(activation, Prelu):
+        return builder.emit("prelu", node, width, blocks=[("slope", (width,), Group())], layer=owner)
+    end = emit_activation(builder, node, resolve(activation.activation), layer)
+    return builder.emit("blend", node, width, input2=end, blocks=[("alpha", (width,), Group())], layer=owner)
 
 
 def check_integer(name, value):
     """ValueError unless the value is an integer of at least 1."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+
+
+def check_rate(name, value):
+    """ValueError unless the value is a number in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be a number >= 0 and < 1, got {value!r}")
+
+
+def check_positive(name, value):
+    """ValueError unless the value is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < inf:
+        raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
 
 
 def check_factor(name, value):

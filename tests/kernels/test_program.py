@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from fastbp.base_network import graph_of
 from fastbp.kernels import ACTIVATIONS
 from fastbp.kernels.data import Data
-from fastbp.kernels.dispatch import KINDS, KINDS_IN_PLACE, LOSSES, NEEDS_PREACTIVATION, table_facts
+from fastbp.kernels.dispatch import KINDS, KINDS_IN_PLACE, LOSSES, N_SAVED, NEEDS_PREACTIVATION, table_facts
 from fastbp.kernels.graph import GraphBuilder, Group
 from fastbp.kernels.linearization import Linearization
 from fastbp.kernels.plan import Plan
@@ -152,8 +152,12 @@ def test_every_operation_finds_its_numbers(purpose, raw):
             ("tangent", program.tangent_columns),
         ):
             placed = program.nodes[program.nodes[field] >= 0]
-            ends = placed[field] + placed["width"]
-            assert (ends.max() if len(ends) else 0) == columns
+            ends = [*(placed[field] + placed["width"])]
+            if field == "value":  # behind them, what operations save
+                for op in program.operations[program.operations["saved"] >= 0]:
+                    assert op["saved"] == max(ends)
+                    ends.append(op["saved"] + N_SAVED[list(KINDS)[op["kind"]]])
+            assert max(ends, default=0) == columns
 
 
 @pytest.mark.parametrize("purpose", [TRAINING, INSPECTION])

@@ -25,7 +25,7 @@ from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastbp.activations import name_of
+from fastbp.checks import hidden_activations
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.cloning import check_clones
@@ -134,6 +134,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = callbacks_of(self, state, attempt.observer)
         if self.solver == "lbfgs":
+            if network.has_dropout:
+                raise ValueError(
+                    "solver='lbfgs' cannot train with dropout: the loss would be another one at each evaluation; use a "
+                    "stochastic solver, such as 'adam', or no dropout"
+                )
             warn_if_not_converged = self._train_lbfgs(network, data, callbacks, attempt)
         else:
             history = history_of(self, first_pass, self.early_stopping or bool(given))
@@ -197,6 +202,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             network = network.astype(dtype_of(coefs))
         else:
             sizes = layer_sizes_of(coefs, intercepts, self.n_features_in_, self.n_layers_, self._n_units)
+            if not all(isinstance(f, str) for f in hidden_activations(self.activation, len(sizes) - 2)[0]):
+                raise ValueError(
+                    f"activation={self.activation!r} was set after fit, and has parameters that were not trained: fit "
+                    "anew, or set activation back"
+                )
             definition = dict(layer_sizes=sizes, activation=self.activation, output_activation=self.out_activation_)
             network = build_network(self, definition, dtype_of(coefs))
         fill(network, coefs, intercepts)
@@ -204,8 +214,10 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
 
     def _activations(self, network):
         """The activations that the parameters ask for, in a network with as many layers."""
-        activation = self.activation if isinstance(self.activation, str) else name_of(self.activation)
-        return (*[activation] * (len(network.layer_sizes) - 2), self.out_activation_)
+        n_hidden = len(network.layer_sizes) - 2
+        if isinstance(self.activation, str):
+            return (*[self.activation] * n_hidden, self.out_activation_)
+        return (*hidden_activations(self.activation, n_hidden)[0], self.out_activation_)
 
     def _missing_attributes(self):
         """What a fit notes of the layers, and is not there."""
@@ -261,6 +273,8 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     def _train_stochastic(self, network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt):
         """Epochs of gradient descent. Returns a function that warns if they were too few."""
         optimizer = optimizer_state_of(self, network, incremental)
+        if network.has_dropout and optimizer.dropout_seed is None:
+            optimizer.dropout_seed = int(rng.randint(np.iinfo(np.int64).max, dtype=np.int64))
         trainer = Trainer(
             network,
             optimizer,
@@ -378,7 +392,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         layers = self.layers if isinstance(self.layers, (list, tuple)) else ()
-        tags.input_tags.sparse = all(isinstance(layer, Dense) for layer in layers[:1])
+        tags.input_tags.sparse = all(isinstance(layer, Dense) for layer in layers[:1]) and not self.input_dropout
         return tags
 
     # Copies

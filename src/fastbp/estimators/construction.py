@@ -1,18 +1,86 @@
 """The network that the parameters of an estimator ask for."""
 
-from fastbp.activations import name_of
+import numpy as np
+
+from fastbp.activations import HIDDEN_ACTIVATIONS
+from fastbp.checks import hidden_activations
 from fastbp.estimators.inputs import checked_hidden_layer_sizes, checked_layers
 from fastbp.estimators.weights import with_settings
-from fastbp.layers import Dense
+from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm, check_rate
 from fastbp.network import Network
+
+#: name -> class of the layers that `normalization` puts between a fully connected layer and its activation
+NORMALIZATIONS = {"layer": LayerNorm, "rms": RMSNorm}
+#: parameter -> the class of layers that does the same
+CLASSES = {"input_dropout": "Dropout", "dropout": "Dropout", "residual": "Residual", "normalization": "LayerNorm"}
 
 
 def hidden_layers_of(estimator):
     """The hidden layers, checked: a list of `Layer`."""
     if estimator.layers is not None:
+        check_not_set(estimator)
         return checked_layers(estimator.layers)
-    sizes, activation = checked_hidden_layer_sizes(estimator.hidden_layer_sizes), name_of(estimator.activation)
-    return [Dense(n, activation) for n in sizes]
+    sizes = checked_hidden_layer_sizes(estimator.hidden_layer_sizes)
+    activations, rates = activations_of(estimator, len(sizes)), dropout_of(estimator, len(sizes))
+    residuals, norms = residuals_of(estimator, sizes), norms_of(estimator)
+    layers = [Dropout(estimator.input_dropout)] if estimator.input_dropout else []
+    for n, activation, rate, is_residual in zip(sizes, activations, rates, residuals, strict=True):
+        if norms and not is_residual:
+            own = [Dense(n), *norms, Activation(activation)]
+        else:
+            own = [*norms, Dense(n, activation)]
+        if rate:
+            own.append(Dropout(rate))
+        layers += [Residual(own)] if is_residual else own
+    return layers + norms if any(residuals[-1:]) else layers
+
+
+def norms_of(estimator):
+    """The layer that `normalization` asks for, in a list; an empty list without."""
+    return [] if estimator.normalization is None else [NORMALIZATIONS[estimator.normalization]()]
+
+
+def check_not_set(estimator):
+    """ValueError if a parameter is set that stands for layers, which were given themselves."""
+    for name, class_name in CLASSES.items():
+        value = getattr(estimator, name)
+        if np.any(np.asarray(value, object)):
+            raise ValueError(
+                f"{name}={value!r} cannot be combined with layers: use objects of fastbp.layers.{class_name} among the "
+                "layers"
+            )
+
+
+def activations_of(estimator, n_hidden):
+    """The activation of each hidden layer."""
+    activations, _ = hidden_activations(estimator.activation, n_hidden)
+    for activation in activations:
+        if isinstance(activation, str) and activation not in HIDDEN_ACTIVATIONS:
+            names = ", ".join(sorted(HIDDEN_ACTIVATIONS))
+            raise ValueError(f"activation of a hidden layer must be one of {names}; got {activation!r}")
+    return activations
+
+
+def dropout_of(estimator, n_hidden):
+    """The rate of dropout after each hidden layer."""
+    dropout = estimator.dropout
+    rates = list(dropout) if np.ndim(dropout) else [dropout] * n_hidden
+    for rate in dropout if np.ndim(dropout) else [dropout]:
+        check_rate("dropout", rate)
+    if len(rates) != n_hidden:
+        raise ValueError(f"dropout must be one number or {n_hidden}, one for each hidden layer; got {dropout!r}")
+    return [float(rate) for rate in rates]
+
+
+def residuals_of(estimator, sizes):
+    """Whether there is a connection past each hidden layer: those as wide as the one before it."""
+    residuals = [bool(estimator.residual) and i > 0 and n == sizes[i - 1] for i, n in enumerate(sizes)]
+    if estimator.residual and not any(residuals):
+        raise ValueError(
+            "residual=True needs two hidden layers of equal width one after the other, such as (64, 64); got "
+            f"hidden_layer_sizes={estimator.hidden_layer_sizes!r}"
+        )
+    return residuals
 
 
 def definition_of(estimator, hidden, n_features):
@@ -31,11 +99,13 @@ def definition_of(estimator, hidden, n_features):
     dict
     """
     output = estimator.out_activation_
-    if estimator.layers is not None:
+    is_plain = all(type(layer) is Dense and isinstance(layer.activation, str) for layer in hidden)
+    if estimator.layers is not None or not is_plain:
         layers = [*hidden, Dense(estimator._n_units)]
         return {"layers": layers, "n_features": n_features, "output_activation": output}
     sizes = (n_features, *(layer.units for layer in hidden), estimator._n_units)
-    activation = tuple(layer.activation for layer in hidden) or name_of(estimator.activation)
+    # without hidden layers, the activation decides the bound of the initial weights
+    activation = tuple(layer.activation for layer in hidden) or hidden_activations(estimator.activation, 0)[1] or ()
     return {"layer_sizes": sizes, "activation": activation, "output_activation": output}
 
 

@@ -68,13 +68,14 @@ class MLPParameters(CachedParamNames):
         "Units of each hidden layer; ``()`` for a linear model.",
     )
 
-    activation: str | Activation = parameter(
+    activation: str | Activation | Sequence[str | Activation] = parameter(
         "relu",
-        [NameOrObject(HIDDEN_ACTIVATIONS, Activation)],
-        None,
+        [NameOrObject(HIDDEN_ACTIVATIONS, Activation), "array-like"],
+        f"{NameOrObject(HIDDEN_ACTIVATIONS, Activation).type_text}, or a sequence of them",
         """
-        Activation of the hidden layers. It also decides the bound of all initial weights, even without hidden
-        layers.""",
+        Activation of the hidden layers: one for all, or one for each. The (first) one also decides the bound of all
+        initial weights, even without hidden layers. 'prelu' and 'blend' have trained parameters, which are in
+        ``network_.blocks``.""",
     )
 
     _: KW_ONLY
@@ -288,6 +289,46 @@ class MLPParameters(CachedParamNames):
         Strength of the L1 penalty ``l1 * sum of absolute weights``, on the weights that `alpha` penalizes and divided
         by the same sum. Its subgradient is ``l1 * sign(weights)``, so that weights come close to 0, but not to 0
         exactly; not for 'lbfgs', which needs a gradient that is continuous.""",
+    )
+
+    dropout: float | Sequence[float] = parameter(
+        0.0,
+        [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "float or sequence of float",
+        """
+        Rate of dropout after each hidden layer, in [0, 1): one for all, or one for each. In training, each output is
+        set to 0 with this probability, and else divided by 1 minus the rate; predictions are made without it. See
+        `fastbp.layers.Dropout`. Not for 'lbfgs', and not with `layers`, which take objects of this class. The losses
+        in `loss_curve_` are those with dropout.""",
+    )
+
+    input_dropout: float = parameter(
+        0.0,
+        [Interval(Real, 0, 1, closed="left")],
+        "float",
+        "Rate of dropout of the features, as `dropout`. Not for a sparse X.",
+    )
+
+    normalization: str | None = parameter(
+        None,
+        [None, StrOptions({"layer", "rms"})],
+        "{'layer', 'rms'} or None",
+        """
+        Normalization between each hidden layer and its activation. 'layer': each row by its mean and standard
+        deviation (`fastbp.layers.LayerNorm`). 'rms': by its root mean square (`fastbp.layers.RMSNorm`). See `residual`
+        for its place in connections past layers. Not with `layers`, which take objects of these classes.""",
+    )
+
+    residual: bool = parameter(
+        False,
+        ["boolean"],
+        "bool",
+        """
+        Whether to add a connection past each hidden layer that is as wide as the hidden layer before it:
+        ``x + layer(x)``. See `fastbp.layers.Residual`. With `normalization`, such a layer is ``x + f(norm(x) W + b)``,
+        and a last one is followed by another normalization (Xiong et al., 2020, On layer normalization in the
+        Transformer architecture, figure 1b): so 1,000 layers can be trained. ValueError if there is no such layer. Not
+        with `layers`.""",
     )
 
     n_threads: int | None = parameter(

@@ -170,6 +170,7 @@ class Differences:
         loss = (float(row_loss.sum()) + self.network.penalty()) / self.trace.weight_sum
         activations = [op for op in graph.operations if op.kind == "activation"]
         signs = [np.sign(kept.value(op.input)) for op in activations if op.argument in CORNERED_NUMBERS]
+        signs += [np.sign(kept.value(op.input)) for op in graph.operations if op.kind == "prelu"]
         signs.append(np.sign(delta if dA is None else dA))
         return Evaluation(np.array([loss]), [s.reshape(1, -1) for s in signs])
 

@@ -1,6 +1,6 @@
 """C declarations of program.h, for the Cython code of this package and of users."""
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 
 cdef extern from "program.h" nogil:
@@ -16,7 +16,8 @@ cdef extern from "program.h" nogil:
         int64_t operation, offset, rows, cols, mirror, group
 
     ctypedef struct operation_t:
-        int64_t kind, input, input2, output, adds, first_block, n_blocks, argument
+        int64_t kind, input, input2, output, adds, first_block, n_blocks, argument, saved
+        double constant[4]
 
     ctypedef struct group_t:
         double learning_rate, penalty, l1, decay
@@ -63,6 +64,8 @@ cdef extern from "program.h" nogil:
         const int64_t *rows
         int64_t start, n
         double weight_sum
+        uint64_t seed
+        int64_t step, batch_start
         int64_t capacity
         void *values
         void *grads

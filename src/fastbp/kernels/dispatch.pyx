@@ -28,6 +28,7 @@ cdef extern from "program.h" nogil:
     const char *const fastbp_kind_names[]
     const int fastbp_kind_by_rows[]
     const int fastbp_kind_in_place[]
+    const int fastbp_kind_saved[]
     const char *const fastbp_isa_names[]
     const char fastbp_version[]
     int fastbp_isa_supported(int isa)
@@ -104,6 +105,8 @@ KINDS = {name: i for i, name in enumerate(names(fastbp_kind_names))}
 KINDS_BY_ROWS = frozenset(name for name, i in KINDS.items() if fastbp_kind_by_rows[i])
 #: the kinds whose output may take the place of their input
 KINDS_IN_PLACE = frozenset(name for name, i in KINDS.items() if fastbp_kind_in_place[i])
+#: kind -> how many numbers of each row its forward pass saves for the backward pass
+N_SAVED = {name: fastbp_kind_saved[i] for name, i in KINDS.items()}
 #: instruction sets of this build, from the least to the most capable
 COMPILED_ISAS = tuple(names(fastbp_isa_names))
 #: those of them that this processor can run

@@ -10,7 +10,7 @@ scales)::
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, pairwise
 from math import inf, prod
@@ -19,6 +19,8 @@ from typing import NamedTuple
 from fastbp.kernels.dispatch import ACTIVATIONS
 
 NAMES = {number: name for name, number in ACTIVATIONS.items()}
+#: Constants of an operation, at most
+N_CONSTANTS = 4
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,9 @@ class Operation(NamedTuple):
     first_block, n_blocks : int
         Its blocks in ``Graph.blocks``.
     argument : int
-        activation: its number.
+        activation: its number. row_norm: 1 if the mean is subtracted, else 0.
+    constants : tuple of float
+        dropout: the rate. row_norm: epsilon.
     layer : object
         The layer that added it.
     """
@@ -114,6 +118,7 @@ class Operation(NamedTuple):
     first_block: int = 0
     n_blocks: int = 0
     argument: int = 0
+    constants: tuple = ()
     layer: object = None
 
 
@@ -224,10 +229,27 @@ class Graph:
         activation."""
         last = self.operations[-1]
         operations = [
-            (op.kind, op.input, op.input2, op.output, op.n_blocks, None if op is last else op.argument)
+            (op.kind, op.input, op.input2, op.output, op.n_blocks, None if op is last else op.argument, op.constants)
             for op in self.operations
         ]
         return self.widths, tuple(operations), tuple(block.shape for block in self.blocks)
+
+    @cached_property
+    def without_dropout(self):
+        """Graph: the same without dropout, which is for training only; the graph itself if it has none."""
+        if all(op.kind != "dropout" for op in self.operations):
+            return self
+        nodes, numbers, widths, operations = {-1: -1, 0: 0}, {}, [self.n_features], []
+        for number, op in enumerate(self.operations):
+            if op.kind == "dropout":
+                nodes[op.output] = nodes[op.input]
+                continue
+            numbers[number], nodes[op.output] = len(operations), len(widths)
+            places = {name: nodes[getattr(op, name)] for name in ("input", "input2", "output")}
+            operations.append(op._replace(**places))
+            widths.append(self.widths[op.output])
+        blocks = tuple(block._replace(operation=numbers[block.operation]) for block in self.blocks)
+        return replace(self, widths=tuple(widths), operations=tuple(operations), blocks=blocks)
 
     @cached_property
     def penalized(self):
@@ -244,29 +266,60 @@ class Graph:
         return parts
 
 
-def dense_fits(inputs, width, shapes, argument):
+def dense_fits(inputs, width, shapes, argument, constants):
     """W of shape (width of the input, width), and b of shape (width,) or none."""
     return inputs[1:] == [] and shapes in ([(inputs[0], width)], [(inputs[0], width), (width,)])
 
 
-def activation_fits(inputs, width, shapes, argument):
+def activation_fits(inputs, width, shapes, argument, constants):
     """An input as wide as the output, no blocks, and the number of an activation."""
     return inputs == [width] and shapes == [] and argument in NAMES
 
 
-def add_fits(inputs, width, shapes, argument):
+def add_fits(inputs, width, shapes, argument, constants):
     """Two inputs as wide as the output, and no blocks."""
     return inputs == [width, width] and shapes == []
 
 
-def scale_fits(inputs, width, shapes, argument):
+def scale_fits(inputs, width, shapes, argument, constants):
     """An input as wide as the output, and s of shape (width,)."""
     return inputs == [width] and shapes == [(width,)]
 
 
-#: kind -> whether widths of the inputs and of the output, shapes of the blocks and argument fit it. The kernels rely on
-#: it. `dense_sparse` is not here: a program puts it in the place of `dense`.
-FITS = {"dense": dense_fits, "activation": activation_fits, "add": add_fits, "scale": scale_fits}
+def dropout_fits(inputs, width, shapes, argument, constants):
+    """An input as wide as the output, no blocks, and a rate in [0, 1)."""
+    return inputs == [width] and shapes == [] and len(constants) == 1 and 0 <= constants[0] < 1
+
+
+def row_norm_fits(inputs, width, shapes, argument, constants):
+    """An input as wide as the output, the argument 1 with two blocks of shape (width,), or 0 with one, and a number
+    above 0."""
+    is_known = (argument, shapes) in ((1, [(width,)] * 2), (0, [(width,)]))
+    return inputs == [width] and is_known and len(constants) == 1 and 0 < constants[0] < inf
+
+
+def prelu_fits(inputs, width, shapes, argument, constants):
+    """An input as wide as the output, and a block of shape (width,)."""
+    return inputs == [width] and shapes == [(width,)]
+
+
+def blend_fits(inputs, width, shapes, argument, constants):
+    """Two inputs as wide as the output, and a block of shape (width,)."""
+    return inputs == [width, width] and shapes == [(width,)]
+
+
+#: kind -> whether widths of the inputs and of the output, shapes of the blocks, argument and constants fit it. The
+#: kernels rely on it. `dense_sparse` is not here: a program puts it in the place of `dense`.
+FITS = {
+    "dense": dense_fits,
+    "activation": activation_fits,
+    "add": add_fits,
+    "scale": scale_fits,
+    "dropout": dropout_fits,
+    "row_norm": row_norm_fits,
+    "prelu": prelu_fits,
+    "blend": blend_fits,
+}
 
 
 class GraphBuilder:
@@ -286,7 +339,7 @@ class GraphBuilder:
         self.kind_of_name = {}  # the kind whose operations have blocks of this name
         self.groups = {}
 
-    def emit(self, kind, input, width, *, input2=-1, blocks=(), argument=0, layer=None):
+    def emit(self, kind, input, width, *, input2=-1, blocks=(), argument=0, constants=(), layer=None):
         """Append an operation.
 
         Parameters
@@ -303,6 +356,8 @@ class GraphBuilder:
             Name, shape and group of the parameters that the operation owns; a dense operation has W and then b.
         argument : int
             Number of an activation.
+        constants : tuple of float
+            As the kind needs them.
         layer : object
             The layer that adds it.
 
@@ -314,7 +369,7 @@ class GraphBuilder:
         Raises
         ------
         ValueError
-            If nodes, widths, blocks or the argument do not fit the kind, or if the name of a block is taken.
+            If nodes, widths, blocks, argument or constants do not fit the kind, or if the name of a block is taken.
         """
         if kind not in FITS:
             raise ValueError(f"kind must be one of {', '.join(FITS)}; got {kind!r}")
@@ -327,10 +382,10 @@ class GraphBuilder:
         smallest = min([width, *chain.from_iterable(shapes)])
         if smallest < 1:
             raise ValueError(f"widths and shapes must be at least 1, got {smallest} in an operation {kind!r}")
-        if not FITS[kind](inputs, width, shapes, argument):
+        if not FITS[kind](inputs, width, shapes, argument, constants):
             raise ValueError(
                 f"an operation {kind!r} of {layer} needs this: {FITS[kind].__doc__} Got inputs of width {inputs}, an "
-                f"output of width {width}, blocks of shape {shapes} and the argument {argument}"
+                f"output of width {width}, blocks of shape {shapes}, the argument {argument}, the constants {constants}"
             )
         self.check_names(kind, [name for name, _, _ in blocks], layer)
         output = len(self.widths)
@@ -341,7 +396,8 @@ class GraphBuilder:
             number = self.groups.setdefault(group, len(self.groups))
             self.kind_of_name[name] = kind
             self.blocks.append((f"{name}_{self.counts[kind]}", len(self.operations), shape, number))
-        self.operations.append(Operation(kind, input, output, input2, first, len(blocks), argument, layer))
+        constants = tuple(map(float, constants))
+        self.operations.append(Operation(kind, input, output, input2, first, len(blocks), argument, constants, layer))
         return output
 
     def check_names(self, kind, names, layer):

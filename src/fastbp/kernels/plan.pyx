@@ -100,6 +100,15 @@ cdef class Plan(Task):
         """int: slots of gradients; 0 for a network that is not small."""
         return self.c.n_slots
 
+    @property
+    def seed(self):
+        """int: of the masks of dropout; from 0 to 2^64 - 1."""
+        return self.c.seed
+
+    @seed.setter
+    def seed(self, value):
+        self.c.seed = value
+
     cdef void *keep(self, array) except? NULL:
         """The address of an array that this plan keeps."""
         self.kept.append(array)

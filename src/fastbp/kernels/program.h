@@ -71,13 +71,17 @@
 
 /* name, whether the gradient of its blocks can be computed for a part of the rows, whether the output may overwrite the
  * input (not for a kind with blocks: their gradient is computed after the backward pass, which overwrites that of the
- * output then) */
-#define KINDS(X)          \
-    X(dense, 1, 0)        \
-    X(dense_sparse, 0, 0) \
-    X(activation, 1, 1)   \
-    X(add, 1, 0)          \
-    X(scale, 1, 0)
+ * output then), how many numbers of each row the forward pass saves for the backward pass */
+#define KINDS(X)             \
+    X(dense, 1, 0, 0)        \
+    X(dense_sparse, 0, 0, 0) \
+    X(activation, 1, 1, 0)   \
+    X(add, 1, 0, 0)          \
+    X(scale, 1, 0, 0)        \
+    X(dropout, 1, 1, 0)      \
+    X(row_norm, 1, 0, 2)     \
+    X(prelu, 1, 0, 0)        \
+    X(blend, 1, 0, 0)
 
 #define ENUM(name, ...) ACT_##name,
 enum { ACTIVATIONS(ENUM) N_ACTIVATIONS };
@@ -118,7 +122,9 @@ typedef struct {
     int64_t
         adds; /* bits: the backward pass adds to the gradient of input (1), of input2 (2), instead of overwriting it */
     int64_t first_block, n_blocks;
-    int64_t argument; /* activation: its number. dense: 1 if the forward pass reads the mirror */
+    int64_t argument;   /* activation: its number. dense: 1 if the forward pass reads the mirror. row_norm: see there */
+    int64_t saved;      /* offset of the saved numbers in the values; -1: they are not saved */
+    double constant[4]; /* dropout: the rate. row_norm: epsilon */
 } operation_t;
 
 /* Parameters with the same update. */
@@ -196,6 +202,10 @@ typedef struct {
     const int64_t *rows; /* row r of the batch is row rows[start + r] of the data; NULL: row start + r */
     int64_t start, n;
     double weight_sum; /* the batch length, or the sum of its sample weights */
+    /* what the masks of dropout depend on. Only training sets it. */
+    uint64_t seed;
+    int64_t step;        /* number of the step, from 1 */
+    int64_t batch_start; /* start of the batch, of which rows [start, start + n) may be a slice */
 
     /* the workspace */
     int64_t capacity;    /* rows of the buffers of the nodes */
@@ -342,7 +352,7 @@ extern const char *const fastbp_optimizer_names[];
 extern const int fastbp_optimizer_states[], fastbp_optimizer_forms[];
 extern const char *const fastbp_optimizer_constants[];
 extern const char *const fastbp_kind_names[];
-extern const int fastbp_kind_by_rows[], fastbp_kind_in_place[];
+extern const int fastbp_kind_by_rows[], fastbp_kind_in_place[], fastbp_kind_saved[];
 extern const char *const fastbp_isa_names[]; /* from the least to the most capable, then NULL */
 int fastbp_isa_supported(int isa);           /* whether this processor can run it */
 const kernels_t *fastbp_kernels(int isa, int is_double);

@@ -17,6 +17,7 @@ cdef class Program:
     cdef readonly int64_t grad_columns
     cdef readonly int64_t tangent_columns
     cdef readonly int64_t mirror_size
+    cdef dict saved_columns
     cdef readonly bint is_sparse
     cdef readonly bint is_raw
     cdef readonly bint is_indexed

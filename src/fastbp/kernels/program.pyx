@@ -29,7 +29,11 @@ from libc.stdint cimport int64_t
 from fastbp.kernels.data cimport address
 from fastbp.kernels.dispatch cimport block_t, kernels_for, kind_t, node_t, operation_t
 
-from fastbp.kernels.dispatch import ACTIVATIONS, KINDS, KINDS_BY_ROWS, KINDS_IN_PLACE, LINKS, NEEDS_PREACTIVATION
+from fastbp.kernels.dispatch import (
+    ACTIVATIONS, KINDS, KINDS_BY_ROWS, KINDS_IN_PLACE, LINKS, N_SAVED, NEEDS_PREACTIVATION
+)
+
+from fastbp.kernels.graph import N_CONSTANTS
 
 TRAINING, PREDICTION, DERIVATIVES, INSPECTION = "training", "prediction", "derivatives", "inspection"
 
@@ -37,7 +41,8 @@ NODE = np.dtype([(name, np.int64) for name in ("width", "value", "grad", "tangen
 BLOCK = np.dtype([(name, np.int64) for name in ("operation", "offset", "rows", "cols", "mirror", "group")])
 OPERATION = np.dtype(
     [(name, np.int64) for name in
-     ("kind", "input", "input2", "output", "adds", "first_block", "n_blocks", "argument")])
+     ("kind", "input", "input2", "output", "adds", "first_block", "n_blocks", "argument", "saved")]
+    + [("constant", np.float64, N_CONSTANTS)])
 assert (NODE.itemsize, BLOCK.itemsize, OPERATION.itemsize) == (sizeof(node_t), sizeof(block_t), sizeof(operation_t))
 
 cdef int64_t ALIGNMENT = 16  # elements: 64 bytes of float
@@ -135,6 +140,8 @@ cdef class Program:
             dropped = operations.pop()
             if dropped.kind != "activation":
                 raise ValueError("a raw output needs a graph whose last operation is an activation")
+        if purpose != TRAINING and graph.without_dropout is not graph:
+            raise ValueError(f"a program for {purpose} has no dropout: compile graph.without_dropout")
         output = operations[-1].output if operations else 0
         others = {op.kind for op in graph.readers_of_input} - {"dense"}
         if sparse and others:
@@ -174,6 +181,7 @@ cdef class Program:
         used = [op.output for op in operations]
         everything = {node: widths[node] for node in used}
         values, self.value_columns = self.place_values(operations, output, shares_value, indexed)
+        self.saved_columns = {number: values[number, "saved"] for number in self.saved_widths(operations)}
         grads = tangents = {}
         if self.purpose == TRAINING or self.purpose == INSPECTION:
             owned = {node: width for node, width in everything.items() if node not in shares_grad}
@@ -199,7 +207,8 @@ cdef class Program:
         if indexed:
             owned = {0: widths[0], **owned}
         if self.purpose != PREDICTION:
-            return place_all(owned)
+            saved = {(number, "saved"): width for number, width in self.saved_widths(operations).items()}
+            return place_all(owned | saved)
         needed = {node: (-1.0, -1.0) for node in owned}
         for moment, op in enumerate(operations):
             for node in (op.input, op.input2, op.output):
@@ -210,6 +219,12 @@ cdef class Program:
         if shares.get(output, output) in needed:
             needed[shares.get(output, output)] = (needed[shares.get(output, output)][0], np.inf)
         return place({node: (widths[node], *needed[node]) for node in owned})
+
+    def saved_widths(self, operations):
+        """How many numbers of a row are saved by each operation that saves any."""
+        if self.purpose == PREDICTION:
+            return {}
+        return {number: N_SAVED[op.kind] for number, op in enumerate(operations) if N_SAVED[op.kind]}
 
     def place_gradients(self, operations, output, shares):
         """Offsets of the gradients, in the order of the backward pass."""
@@ -255,7 +270,7 @@ cdef class Program:
     def place_operations(self, operations, output):
         """The operations. `adds` marks gradients that are added to those of other readers of the same node."""
         rows, written = [], {output}
-        for op in reversed(operations):
+        for number, op in reversed(list(enumerate(operations))):
             adds = 0
             for bit, node in ((1, op.input), (2, op.input2)):
                 if node in written:
@@ -266,7 +281,9 @@ cdef class Program:
             if kind == "dense":
                 kind = "dense_sparse" if self.is_dense_sparse(op) else kind
                 argument = int(self.forward_reads_mirror(op))
-            rows.append((KINDS[kind], op.input, op.input2, op.output, adds, op.first_block, op.n_blocks, argument))
+            saved, constants = self.saved_columns.get(number, -1), (*op.constants, *[0.0] * N_CONSTANTS)[:N_CONSTANTS]
+            rows.append((KINDS[kind], op.input, op.input2, op.output, adds, op.first_block, op.n_blocks, argument,
+                         saved, constants))
         self.operations = structs(rows[::-1], OPERATION)
 
     @property

@@ -30,8 +30,12 @@
 
 #include "kinds/activation.h"
 #include "kinds/add.h"
+#include "kinds/blend.h"
 #include "kinds/dense.h"
 #include "kinds/dense_sparse.h"
+#include "kinds/dropout.h"
+#include "kinds/prelu.h"
+#include "kinds/row_norm.h"
 #include "kinds/scale.h"
 #include "losses.h"
 #include "optimizers.h"

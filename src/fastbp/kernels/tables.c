@@ -33,8 +33,10 @@ const int fastbp_optimizer_forms[] = {OPTIMIZERS(FORM)};
 const char *const fastbp_optimizer_constants[] = {OPTIMIZERS(CONSTANT_NAMES)};
 const char *const fastbp_kind_names[] = {KINDS(NAME) NULL};
 const int fastbp_kind_by_rows[] = {KINDS(FACT)};
-#define IN_PLACE(name, by_rows, in_place) in_place,
+#define IN_PLACE(name, by_rows, in_place, saved) in_place,
 const int fastbp_kind_in_place[] = {KINDS(IN_PLACE)};
+#define SAVED(name, by_rows, in_place, saved) saved,
+const int fastbp_kind_saved[] = {KINDS(SAVED)};
 
 #define ISA_NAME(isa) #isa,
 const char *const fastbp_isa_names[] = {INSTRUCTION_SETS(ISA_NAME) NULL};

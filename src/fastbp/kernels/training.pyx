@@ -200,6 +200,7 @@ cdef class TrainingLoop:
                 size = min(batch_size, n_train - start)
                 if self.plan.set_batch(start, size):
                     self.plan.prepare_optimizer(rate, self.n_steps + 1)
+                    self.plan.c.step, self.plan.c.batch_start = self.n_steps + 1, start
                     if size <= self.plan.capacity:
                         is_whole = self.run_step()
                         batch_loss = self.plan.batch_loss()

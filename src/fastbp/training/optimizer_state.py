@@ -8,7 +8,7 @@ from fastbp.kernels.dispatch import N_MEMORY
 
 
 class OptimizerState:
-    """An optimizer in a run: its moments, the number of its steps, and its learning rate.
+    """An optimizer in a run: its moments, the number of its steps, its learning rate, and the seed of dropout.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ class OptimizerState:
         Of the next epoch; schedules change it.
     n_steps : int
         Steps taken.
+    dropout_seed : int or None
+        What the masks of dropout depend on, beside the number of the step; None if there is no dropout.
     state : list of ndarray of shape (n_params,)
         sgd: the velocity. adam: the averages of the gradient and of its square. muon: the average of the gradient, and
         that of its square for the parameters that adam updates. Others: see ``kernels/optimizers.h``. Laid out as the
@@ -36,6 +38,8 @@ class OptimizerState:
         Numbers that each kernel of the optimizer keeps from step to step. nadam: one minus the product of the momenta.
         schedule_free: the sum of the weights of all steps, and the largest learning rate.
     """
+
+    dropout_seed = None  # of states in older pickles
 
     def __init__(self, optimizer, n_params, dtype, learning_rate=0.001):
         self.optimizer = copy(optimizer)
@@ -77,6 +81,7 @@ class OptimizerState:
             weight_decay=optimizer.weight_decay if weight_decay is None else weight_decay,
             update_flops=optimizer.update_flops(graph),
         )
+        loop.plan.seed = self.dropout_seed or 0
 
     def copy(self):
         """The same with copies of the arrays."""

@@ -144,7 +144,9 @@ class Trainer:
     def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock):
         """`run`, whatever is raised."""
         update_flops = self.optimizer.optimizer.update_flops(self.network.graph)
-        loop = self.network.training_loop(data, batch_size, indexed=rows is not None, update_flops=update_flops)
+        loop = self.network.training_loop(
+            data, batch_size, indexed=rows is not None, update_flops=update_flops, dropout=True
+        )
         team = loop.team if loop.team.n_threads > 1 else None
         n_rows = data.n_rows if rows is None else len(rows)
         history, optimizer, stopping = self.history, self.optimizer, self.stopping

@@ -1,0 +1,287 @@
+"""The parameters of the estimators that make layers of `hidden_layer_sizes`; `estimators/construction.py`."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from estimator_layer_cases import SMALL, X, assert_same_model, both_estimators, labels
+from fastbp import MLPClassifier, MLPRegressor, slim
+from fastbp.activations import Blend, Gelu, Prelu
+from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def make(Estimator, **params):
+    return Estimator(**SMALL | dict(hidden_layer_sizes=(8, 8)) | params)
+
+
+def fitted(Estimator, **params):
+    return make(Estimator, **params).fit(X, labels(Estimator))
+
+
+#: parameters -> the layers that they stand for
+CASES = {
+    "dropout": (dict(dropout=0.3), [Dense(8, "relu"), Dropout(0.3), Dense(8, "relu"), Dropout(0.3)]),
+    "dropout of each": (dict(dropout=[0, 0.3]), [Dense(8, "relu"), Dense(8, "relu"), Dropout(0.3)]),
+    "input_dropout": (dict(input_dropout=0.2), [Dropout(0.2), Dense(8, "relu"), Dense(8, "relu")]),
+    "residual": (
+        dict(hidden_layer_sizes=(5, 8, 8, 8, 4), residual=True),
+        [Dense(5, "relu"), Dense(8, "relu"), *[Residual([Dense(8, "relu")])] * 2, Dense(4, "relu")],
+    ),
+    "layer": (dict(normalization="layer"), [*[Dense(8), LayerNorm(), Activation("relu")] * 2]),
+    "rms": (
+        dict(normalization="rms", activation=["identity", Blend("silu", initial=0.5)]),
+        [Dense(8), RMSNorm(), Activation("identity"), Dense(8), RMSNorm(), Activation(Blend("silu", initial=0.5))],
+    ),
+    "a residual in between": (
+        dict(hidden_layer_sizes=(8, 8, 3), residual=True, normalization="rms"),
+        [
+            *[Dense(8), RMSNorm(), Activation("relu"), Residual([RMSNorm(), Dense(8, "relu")])],
+            *[Dense(3), RMSNorm(), Activation("relu")],
+        ],
+    ),
+    "prelu": (dict(activation="prelu"), [Dense(8, Prelu()), Dense(8, Prelu(initial=0.25))]),
+    "all": (
+        dict(residual=True, dropout=(0.1, 0.3), input_dropout=0.2, activation=["tanh", Gelu()], normalization="layer"),
+        [
+            *[Dropout(0.2), Dense(8), LayerNorm(), Activation("tanh"), Dropout(0.1)],
+            *[Residual([LayerNorm(), Dense(8, "gelu"), Dropout(0.3)]), LayerNorm()],
+        ],
+    ),
+}
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+@both_estimators
+@every_case
+def test_parameters_and_the_layers_that_they_stand_for(Estimator, case):
+    params, layers = CASES[case]
+    model, by_layers = fitted(Estimator, **params), fitted(Estimator, layers=layers)
+    assert model.network_.layers == (*layers, Dense(model.n_outputs_))
+    assert_same_model(model, by_layers)
+    assert model.loss_ == by_layers.loss_
+    for _ in range(2):
+        model.partial_fit(X, labels(Estimator)), by_layers.partial_fit(X, labels(Estimator))
+    assert_same_model(model, by_layers)
+
+
+@both_estimators
+@every_case
+def test_copies_go_on(Estimator, case):
+    params, y = CASES[case][0], labels(Estimator)
+    model = fitted(Estimator, **params)
+    assert_same_model(model, clone(model).fit(X, y))
+    copies = [how(model) for how in (copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)))]
+    assert_same_model(model, slim(model))
+    model.partial_fit(X, y)
+    for other in copies:
+        assert_same_model(model, other.partial_fit(X, y))
+    model.set_params(warm_start=True).fit(X, y)
+    for other in copies:
+        assert_same_model(model, other.set_params(warm_start=True).fit(X, y))
+
+
+@every_case
+def test_grid_search(case):
+    params = CASES[case][0]
+    values = {name: [MLPRegressor().get_params()[name], value] for name, value in params.items() if name != "residual"}
+    search = GridSearchCV(make(MLPRegressor), values, cv=2, error_score="raise").fit(X, labels(MLPRegressor))
+    assert search.best_params_.keys() == values.keys()
+
+
+@both_estimators
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_number_of_threads_gives_the_same_bits(Estimator, dtype):
+    X_, y = np.tile(X, (20, 1)).astype(dtype), np.tile(labels(Estimator), 20)
+    params = dict(CASES["all"][0], hidden_layer_sizes=(64, 64), batch_size=400, early_stopping=True)
+    models = [make(Estimator, **params, n_threads=n).fit(X_, y) for n in (1, 2)]
+    assert_same_model(*models)
+
+
+# Dropout
+
+
+@both_estimators
+def test_the_random_numbers_of_other_fits_stay(Estimator):
+    # the seed is drawn behind the initial weights, and only with dropout
+    states, rates = [], (0.0, [0, 0], 0.5)
+    for rate in rates:
+        rng = np.random.RandomState(3)
+        fitted(Estimator, dropout=rate, random_state=rng, shuffle=False)
+        states.append(rng.randint(2**31))
+    assert states[0] == states[1] != states[2]
+
+
+def test_a_new_seed_for_each_fit():
+    rng = np.random.RandomState(3)
+    start = fitted(MLPRegressor, dropout=0.5, max_iter=1, random_state=rng)
+    seeds = [start._optimizer.dropout_seed]
+    start.partial_fit(X, labels(MLPRegressor))
+    assert start._optimizer.dropout_seed == seeds[0]
+    assert start._optimizer.n_steps == 8  # the masks differ in the number of the step
+    seeds.append(start.set_params(warm_start=True).fit(X, labels(MLPRegressor))._optimizer.dropout_seed)
+    assert len(set(seeds)) == 2
+    assert fitted(MLPRegressor)._optimizer.dropout_seed is None
+
+
+@both_estimators
+def test_predictions_are_without_dropout(Estimator):
+    model = fitted(Estimator, dropout=0.5, input_dropout=0.5)
+    plain = fitted(Estimator)
+    for mine, others in zip(plain.coefs_ + plain.intercepts_, model.coefs_ + model.intercepts_, strict=True):
+        mine[...] = others
+    assert_array_equal(plain.predict(X), model.predict(X))
+    assert plain.score(X, labels(Estimator)) == model.score(X, labels(Estimator))
+    y = labels(Estimator)
+    assert_array_equal(plain.network_.loss_and_gradient(X, y)[1], model.network_.loss_and_gradient(X, y)[1])
+
+
+def test_the_rate_may_change_between_fits():
+    y = labels(MLPRegressor)
+    model = fitted(MLPRegressor, dropout=0.5)
+    for rate in (0.2, [0.1, 0.3], 0.0, 0.4):
+        before = model.network_.params.copy()
+        model.set_params(dropout=rate).partial_fit(X, y)
+        assert model.network_.has_dropout == (rate != 0.0)
+        assert 0 < np.abs(model.network_.params - before).max() < 0.1
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes and the data ask for"):
+        model.set_params(residual=True).partial_fit(X, y)
+
+
+def test_dropout_regularizes():
+    # noise only: a net that learns it by heart has a training error near zero
+    rng = np.random.default_rng(0)
+    noise, y = rng.normal(size=(60, 10)), rng.normal(size=60)
+    model = MLPRegressor(hidden_layer_sizes=(64,), learning_rate_init=0.01, max_iter=400, tol=0, random_state=0)
+    errors = [np.mean((model.set_params(dropout=rate).fit(noise, y).predict(noise) - y) ** 2) for rate in (0.0, 0.5)]
+    assert errors[0] < 0.01 < 0.05 < errors[1]
+
+
+def test_sparse_rows():
+    y, sparse = labels(MLPRegressor), sp.csr_array(np.where(X > 0, X, 0))
+    model = fitted(MLPRegressor, dropout=0.5)
+    assert model.__sklearn_tags__().input_tags.sparse
+    model.fit(sparse, y)
+    with pytest.raises(ValueError, match="a sparse X can be read by Dense layers only, and here dropout reads it too"):
+        make(MLPRegressor, input_dropout=0.1).fit(sparse, y)
+    assert not make(MLPRegressor, input_dropout=0.1).__sklearn_tags__().input_tags.sparse
+
+
+# Activations
+
+
+@both_estimators
+def test_an_activation_of_each_layer(Estimator):
+    model = fitted(Estimator, activation=("tanh", Gelu()))
+    assert model.network_.activations == ("tanh", "gelu", model.out_activation_)
+    assert "layers" not in model.network_.definition
+    assert_same_model(model, fitted(Estimator, activation=["tanh", "gelu"]))
+    for name in ("relu", "tanh"):
+        assert_same_model(fitted(Estimator, activation=name), fitted(Estimator, activation=[name] * 2))
+    before = model.predict(X)
+    model.coefs_ = [W.copy() for W in model.coefs_]  # weights of one's own
+    assert_array_equal(model.predict(X), before)
+    assert model.set_params(activation=["gelu", "tanh"]).network_.activations[:2] == ("gelu", "tanh")
+
+
+@both_estimators
+def test_no_hidden_layers(Estimator):
+    y = labels(Estimator)
+    model = make(Estimator, hidden_layer_sizes=(), activation=[], dropout=[], input_dropout=0.1).fit(X, y)
+    assert model.network_.layers == (Dropout(0.1), Dense(model.n_outputs_))
+    assert make(Estimator, hidden_layer_sizes=(), activation=[]).fit(X, y).network_.layer_sizes[0] == 4
+
+
+@both_estimators
+def test_activations_with_parameters(Estimator):
+    model = fitted(Estimator, activation=["prelu", Blend(Prelu(), initial=0.5)])
+    blocks = model.network_.blocks
+    assert [name for name in blocks if name[0] in "as"] == ["slope_1", "slope_2", "alpha_1"]
+    for name, first in (("slope_1", 0.25), ("slope_2", 0.25), ("alpha_1", 0.5)):
+        assert blocks[name].shape == (8,)
+        assert len(set(blocks[name])) > 1  # they were trained
+        assert 0 < np.abs(blocks[name] - first).max() < 0.2
+    model.set_params(activation=Blend()).set_params(activation__initial=0.3)
+    assert model.activation == Blend(initial=0.3)
+
+
+def test_an_activation_with_parameters_that_were_not_trained():
+    model = fitted(MLPRegressor)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match="activation='prelu' was set after fit, and has parameters that were not trai"):
+        model.set_params(activation="prelu").predict(X)
+    assert_array_equal(model.set_params(activation="relu").predict(X), before)
+    # the layers of a network with such an activation are fixed
+    model = fitted(MLPRegressor, activation="prelu")
+    before = model.predict(X)
+    assert_array_equal(model.set_params(activation="relu").predict(X), before)
+
+
+# Normalization and residual connections
+
+
+@pytest.mark.parametrize("normalization", ["layer", "rms"])
+def test_a_deep_residual_net_trains(normalization):
+    # with neither of the two, training a net of 100 layers gets nowhere
+    y = labels(MLPRegressor)
+    params = dict(hidden_layer_sizes=(8,) * 100, activation="tanh", max_iter=80, learning_rate_init=0.003, tol=0)
+    deep = fitted(MLPRegressor, residual=True, normalization=normalization, **params)
+    assert deep.score(X, y) > 0.9
+    assert fitted(MLPRegressor, **params).score(X, y) < 0.1
+
+
+# Wrong values
+
+
+@both_estimators
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (dict(dropout=1.0), r"The 'dropout' parameter of \w+ must be a float in the range \[0.0, 1.0\)"),
+        (dict(dropout=-0.1), r"The 'dropout' parameter of \w+ must be a float in the range"),
+        (dict(dropout="0.5"), r"The 'dropout' parameter of \w+ must be a float in the range"),
+        (dict(dropout=[0.5]), r"dropout must be one number or 2, one for each hidden layer; got \[0.5\]"),
+        (dict(dropout=[0.5, 1.0]), "dropout must be a number >= 0 and < 1, got 1.0"),
+        (dict(dropout=[0.5, np.nan]), "dropout must be a number >= 0 and < 1, got nan"),
+        (dict(dropout=[0.5, None]), "dropout must be a number >= 0 and < 1, got None"),
+        (dict(input_dropout=[0.5]), r"The 'input_dropout' parameter of \w+ must be a float in the range"),
+        (dict(dropout=0.5, solver="lbfgs"), "solver='lbfgs' cannot train with dropout"),
+        (dict(layers=[Dropout(0.5)], solver="lbfgs"), "solver='lbfgs' cannot train with dropout"),
+        (dict(dropout=0.5, layers=[]), "dropout=0.5 cannot be combined with layers"),
+        (dict(dropout=[0, 0.1], layers=[]), r"dropout=\[0, 0.1\] cannot be combined with layers"),
+        (dict(input_dropout=0.5, layers=[]), "input_dropout=0.5 cannot be combined with layers"),
+        (dict(residual=True, layers=[]), "residual=True cannot be combined with layers"),
+        (dict(normalization="layer", layers=[]), "normalization='layer' cannot be combined with layers"),
+        (dict(normalization="group"), r"The 'normalization' parameter of \w+ must be None or a str among"),
+        (dict(activation=[Prelu(initial=np.nan), "relu"]), "The 'initial' parameter of Prelu must be a float"),
+        (dict(activation=Blend("sine")), "The 'activation' parameter of Blend must be a str among"),
+        (dict(residual=2), r"The 'residual' parameter of \w+ must be"),
+        (dict(residual=True, hidden_layer_sizes=(3, 4)), "residual=True needs two hidden layers of equal width"),
+        (dict(activation=["relu"]), r"activation must be one name or 2 names, one for each hidden layer; got \['relu'"),
+        (dict(activation=["relu", "sine"]), "activation must be one of .*; got 'sine'"),
+        (dict(activation=["relu", "softmax"]), "activation of a hidden layer must be one of .*; got 'softmax'"),
+    ],
+)
+def test_values_that_cannot_be(Estimator, params, message):
+    model = fitted(Estimator)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match=message):
+        model.set_params(**params).fit(X, labels(Estimator))
+    assert_array_equal(model.set_params(**make(Estimator).get_params()).predict(X), before)
+
+
+@pytest.mark.parametrize("rate", [1, -0.1, np.nan, "0.5", None, True])
+def test_a_rate_that_no_layer_can_have(rate):
+    with pytest.raises(ValueError, match="rate must be a number >= 0 and < 1, got"):
+        Dropout(rate)
+
+
+def test_a_rate_of_zero_is_no_layer():
+    assert_same_model(fitted(MLPClassifier), fitted(MLPClassifier, layers=[Dense(8, "relu"), Dropout(0.0)] * 2))

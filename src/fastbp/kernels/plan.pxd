@@ -40,6 +40,9 @@ cdef class Plan(Task):
     cdef int64_t update_scratch_size
     cdef char *update_scratch
     cdef double clip_norm
+    cdef double average_decay
+    cdef int64_t average_begin
+    cdef object average
     cdef void *stored_gradient
     cdef unsigned char *overflow
     cdef double flops

@@ -427,7 +427,9 @@ def hvp(coefs, intercepts, X, y, d_coefs, d_intercepts, *, activations, loss, al
 
 
 def train(coefs, intercepts, X, y, *, update, rates, batch_size, random_state=None, sample_weight=None, **objective):
-    """Mini-batch gradient descent, an epoch for each learning rate; coefs and intercepts are overwritten.
+    """Mini-batch gradient descent, an epoch for each entry of `rates`; coefs and intercepts are overwritten.
+
+    An entry is the learning rate of the epoch, or a sequence of the rates of its steps.
 
     `update` is ``(g, w, state, t, learning_rate=) -> (w, state)``.  Rows are shuffled in place from epoch to epoch; a
     batch whose weights are all zero has no mean and is left out.  Returns the mean loss of each epoch, and the steps.
@@ -446,7 +448,8 @@ def train(coefs, intercepts, X, y, *, update, rates, batch_size, random_state=No
             loss, dW, db = loss_and_gradient(coefs, intercepts, X[batch], y[batch], sample_weight=weight, **objective)
             t += 1
             for i, (w, g) in enumerate(zip(params, [*dW, *db], strict=True)):
-                w[...], states[i] = update(g, w, states[i], t, learning_rate=rate)
+                eta = rate if np.ndim(rate) == 0 else rate[start // batch_size]
+                w[...], states[i] = update(g, w, states[i], t, learning_rate=eta)
             total += len(batch) * loss
         losses.append(total / len(rows))
     return losses, t
@@ -460,3 +463,9 @@ def finite_difference(f, x, eps=1e-6):
         step[index] = eps
         gradient[index] = (f(x + step) - f(x - step)) / (2 * eps)
     return gradient
+
+
+def moving_average(vectors, decay):
+    """The exponential moving average of vectors, the last of which has the largest weight; the weights sum to 1."""
+    weights = float(decay) ** np.arange(len(vectors) - 1, -1, -1)
+    return weights @ np.array(vectors) / weights.sum()

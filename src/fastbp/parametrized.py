@@ -121,20 +121,27 @@ class NameOrObject(StrOptions):
     names : iterable of str
     base : type
         The class that such objects inherit from.
+    or_function : bool
+        Whether a function, or any other callable object but a class, will do too.
     """
 
-    def __init__(self, names, base):
+    def __init__(self, names, base, or_function=False):
         super().__init__(dict.fromkeys(names).keys())  # a set that keeps the order
-        self.base = base
+        self.base, self.or_function = base, or_function
 
     @property
     def type_text(self):
         """str: the type, in words, for a docstring."""
-        return f"{{{', '.join(map(repr, self.options))}}} or {self.base.__name__}"
+        kinds = [self.base.__name__, *["callable"] * self.or_function]
+        return ", ".join([f"{{{', '.join(map(repr, self.options))}}}", *kinds[:-1]]) + f" or {kinds[-1]}"
 
     def is_satisfied_by(self, val):
-        """Whether `val` is one of the names, or an object with one of them."""
-        return super().is_satisfied_by(val) or (isinstance(val, self.base) and val.name in self.options)
+        """Whether `val` is one of the names, or an object with one of them, or a function that will do."""
+        if isinstance(val, self.base):
+            return val.name in self.options
+        is_function = self.or_function and callable(val) and not isinstance(val, type)
+        return is_function or super().is_satisfied_by(val)
 
     def __str__(self):
-        return f"{super().__str__()} or an object of {self.base.__module__} with one of these names"
+        function = " or a function" if self.or_function else ""
+        return f"{super().__str__()} or an object of {self.base.__module__} with one of these names{function}"

@@ -93,6 +93,7 @@ def test_patience_can_be_pickled():
 
 SIZES, N, ALPHA = (6, 9, 5, 3), 50, 0.3
 RATES = np.array([0.05, 0.05, 0.02, 0.01])
+RATES_OF_STEPS = RATES[:, None] * np.linspace(0.2, 1, -(-N // 7))  # batches of 7 rows
 UPDATES = {
     "sgd": (reference.sgd_update, dict(momentum=0.0, nesterov=False)),
     "momentum": (reference.sgd_update, dict(momentum=0.8, nesterov=False)),
@@ -142,6 +143,46 @@ def train(network, X, Y, weight, update="sgd", batch_size=7, seed=None, patience
     done, status = loop.train(rows, random_state, 1.0, rates, losses, patience)
     optimizer.n_steps = loop.n_steps
     return done, status, losses, optimizer
+
+
+def test_rates_of_steps():
+    X, Y, weight, network = problem("identity", weighted=True)  # with batches that weigh nothing, which make no step
+    coefs, intercepts = ([w.copy() for w in arrays] for arrays in (network.coefs, network.intercepts))
+    expected, steps = reference.train(
+        coefs,
+        intercepts,
+        X,
+        Y,
+        update=functools.partial(reference.adam_update, **UPDATES["adam"][1]),
+        rates=RATES_OF_STEPS,
+        batch_size=7,
+        random_state=np.random.RandomState(3),
+        sample_weight=weight,
+        alpha=ALPHA,
+        activations=("tanh", "gelu", "identity"),
+        loss="squared_error",
+    )
+    done, status, losses, optimizer = train(network, X, Y, weight, "adam", seed=3, rates=RATES_OF_STEPS)
+    assert (done, status, optimizer.n_steps) == (len(RATES), COMPLETED, steps)
+    assert_allclose(losses, expected, rtol=1e-9)
+    for actual, twin in zip([*network.coefs, *network.intercepts], [*coefs, *intercepts], strict=True):
+        assert_allclose(actual, twin, rtol=1e-7, atol=1e-9)
+
+
+def test_equal_rates_of_steps_are_a_rate_of_the_epoch():
+    params = []
+    for rates in (RATES, np.repeat(RATES[:, None], len(RATES_OF_STEPS[0]), axis=1)):
+        X, Y, weight, network = problem("softmax")
+        train(network, X, Y, weight, seed=3, rates=rates)
+        params.append(network.params)
+    assert_array_equal(*params)
+
+
+@pytest.mark.parametrize("shape", [(4, 7), (4, 9), (4, 8, 1)])
+def test_a_wrong_number_of_rates(shape):
+    X, Y, weight, network = problem("softmax")
+    with pytest.raises(ValueError, match=r"broadcast|more dimensions"):
+        train(network, X, Y, weight, rates=np.full(shape, 0.1))
 
 
 @pytest.mark.parametrize("update", UPDATES)

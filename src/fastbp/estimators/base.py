@@ -16,6 +16,7 @@ with an int random_state go on with one generator.
 
 import warnings
 from functools import partial
+from math import ceil
 from numbers import Integral
 
 import numpy as np
@@ -33,8 +34,22 @@ from fastbp.estimators.construction import build_network, hidden_layers_of, netw
 from fastbp.estimators.inputs import needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, estimator_so_far
-from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of, update_options_of
-from fastbp.estimators.resumption import history_of, optimizer_state_of, patience_of, set_training_attributes
+from fastbp.estimators.parameters import (
+    MLPParameters,
+    check_has_no_end,
+    end_is_needed_by,
+    is_stochastic,
+    schedule_of,
+    update_options_of,
+)
+from fastbp.estimators.resumption import (
+    average_of,
+    history_of,
+    optimizer_state_of,
+    patience_of,
+    rate_factors_of,
+    set_training_attributes,
+)
 from fastbp.estimators.sklearn_callbacks import CallbackSupportMixin, sklearn_callbacks_of
 from fastbp.estimators.validation import GivenRows, stopping_rule
 from fastbp.estimators.weights import (
@@ -50,7 +65,7 @@ from fastbp.initializers import legacy_generator
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import Dense
 from fastbp.losses import as_loss
-from fastbp.training import Trainer, TrainingState, minimize_lbfgs
+from fastbp.training import NoAverage, Trainer, TrainingState, minimize_lbfgs
 from fastbp.versions import note_version, warn_if_other_version
 
 #: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
@@ -85,6 +100,8 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         """
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
+        if incremental:
+            check_has_no_end(self)
         given.check(self)
         hidden = hidden_layers_of(self)
         observer = None if incremental else sklearn_callbacks_of(self, y)
@@ -145,7 +162,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             patience = patience_of(self, incremental and not first_pass)
             rows, stopping = stopping_rule(self, network, patience, (X, y, targets, sample_weight), given, rng, attempt)
             warn_if_not_converged = self._train_stochastic(
-                network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt
+                network, data, rows, history, stopping, rng, lock, incremental, not first_pass, callbacks, attempt
             )
         if not np.isfinite(network.params).all():
             raise ValueError(
@@ -238,7 +255,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         """L-BFGS from the network's weights. Returns a function that warns if it did not converge."""
         progress = OptimizeResult(x=network.params.astype(np.float64), fun=np.nan, loss=np.nan, nit=0)
         attempt.history = callbacks.state.history
-        callbacks.state.make_estimator = partial(estimator_so_far, self, None)
+        callbacks.state.make_estimator = partial(estimator_so_far, self, None, NoAverage())
         stopped = False
         try:
             with callbacks:
@@ -255,7 +272,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                 )
         finally:
             self._adopt(network)
-            self.n_iter_, self.loss_ = min(progress.nit, self.max_iter), progress.loss
+            self.n_iter_, self.loss_, self._average = min(progress.nit, self.max_iter), progress.loss, None
         if not np.isfinite(progress.fun):
             raise ValueError(
                 f"The loss is {progress.fun} after {progress.nit} iterations of L-BFGS: too large a number for "
@@ -270,15 +287,20 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         data = make_data(X, np.asarray(y), sample_weight, network.n_targets, network.dtype)
         return network.objective(data, self._loss_scale)
 
-    def _train_stochastic(self, network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt):
+    def _train_stochastic(
+        self, network, data, rows, history, stopping, rng, lock, incremental, continues, callbacks, attempt
+    ):
         """Epochs of gradient descent. Returns a function that warns if they were too few."""
-        optimizer = optimizer_state_of(self, network, incremental)
+        optimizer, schedule, state = optimizer_state_of(self, network, incremental), schedule_of(self), callbacks.state
         if network.has_dropout and optimizer.dropout_seed is None:
             optimizer.dropout_seed = int(rng.randint(np.iinfo(np.int64).max, dtype=np.int64))
+        n_rows = data.n_rows if rows is None else len(rows)
+        average = average_of(self, network, incremental, continues)
+        batch_size = self._batch_size(n_rows, incremental, attempt)
         trainer = Trainer(
             network,
             optimizer,
-            schedule_of(self, optimizer.optimizer),
+            schedule,
             history,
             stopping,
             learning_rate_init=float(self.learning_rate_init),
@@ -286,11 +308,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             verbose=self.verbose in (True, 1),
             callbacks=callbacks,
             update_options=update_options_of(self),
+            average=average,
+            factors=rate_factors_of(self, schedule, state.max_iter, ceil(n_rows / batch_size)),
         )
-        batch_size = self._batch_size(data.n_rows if rows is None else len(rows), incremental, attempt)
-        state = callbacks.state
         state.history, state.optimizer, state.train_rows = history, optimizer, rows
-        state.make_estimator = partial(estimator_so_far, self, stopping)
+        state.make_estimator = partial(estimator_so_far, self, stopping, average)
         attempt.history = history
         stopped = False
         try:
@@ -305,7 +327,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                 )
         finally:
             self._adopt(network)
-            set_training_attributes(self, optimizer, history, stopping)
+            set_training_attributes(self, optimizer, history, stopping, average)
         choice = stopping.warning(stopped, self.max_iter)
         if choice:
             attempt.warn(choice, RuntimeWarning)
@@ -315,7 +337,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                 f"The loss of epoch {history.n_iter} is {self.loss_}: too large a number for {network.dtype}. Scale X "
                 "and y, or lower learning_rate_init."
             )
-        elif not stopped and not incremental and not choice:
+        elif not stopped and not incremental and not choice and end_is_needed_by(self) is None:
             message = (
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
                 "converged yet."
@@ -345,6 +367,17 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         check_is_fitted(self)
         self._check_layers_are_known()
         return with_settings(self._fitted_network(), self._network_loss, self.alpha, self.l1, self.n_threads)
+
+    @property
+    def raw_params_(self):
+        """ndarray of shape (n_params,) or None: the weights of which `coefs_` and `intercepts_` are averages, after the
+        last step, laid out as ``network_.params``. `partial_fit` and `warm_start` continue from them, unless `coefs_`
+        were edited. None without `ema_decay` and `swa_start`. With `early_stopping`, those of the last epoch: unless
+        it is the best one, training continues from `coefs_`.
+        """
+        check_is_fitted(self)
+        average = getattr(self, "_average", None)
+        return None if average is None else average.raw
 
     def _network_and_data(self, X, y=None):
         """(network, X, targets): the fitted network, and data as its methods take them."""

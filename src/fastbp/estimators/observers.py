@@ -33,7 +33,7 @@ def callbacks_of(estimator, state, of_sklearn=None):
     return callbacks
 
 
-def estimator_so_far(model, stopping, state):
+def estimator_so_far(model, stopping, average, state):
     """A copy of an estimator in training, as if training had ended now.
 
     Parameters
@@ -42,6 +42,7 @@ def estimator_so_far(model, stopping, state):
         The one in training.
     stopping : LossStopping, EarlyStopping or None
         None for L-BFGS.
+    average : NoAverage, MovingAverage or EpochAverage
     state : TrainingState
 
     Returns
@@ -53,7 +54,7 @@ def estimator_so_far(model, stopping, state):
     other._adopt(state.network.copy())
     other._random_state = deepcopy(model._random_state)
     if stopping is None:
-        other.n_iter_, other.loss_ = state.epoch, state.loss
+        other.n_iter_, other.loss_, other._average = state.epoch, state.loss, None
     else:
-        set_training_attributes(other, state.optimizer.copy(), deepcopy(state.history), stopping)
+        set_training_attributes(other, state.optimizer.copy(), deepcopy(state.history), stopping, average.copy())
     return other

@@ -5,7 +5,7 @@ constraints that scikit-learn checks, and the docstrings. Parameters that stand 
 take default and constraint from there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import KW_ONLY, fields
 from numbers import Integral, Real
@@ -19,7 +19,7 @@ from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
 from fastbp.layers import Layer
 from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from fastbp.parametrized import CachedParamNames, NameOrObject, Parametrized, parameter, parametrized
-from fastbp.schedules import SCHEDULES, InverseScaling, Schedule
+from fastbp.schedules import SCHEDULES, FunctionSchedule, InverseScaling, Schedule
 from fastbp.training.validation import LOSS
 
 #: What the updates of a stochastic solver do besides its formula; None where nothing is asked for
@@ -112,20 +112,32 @@ class MLPParameters(CachedParamNames):
         "Rows of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.",
     )
 
-    learning_rate: str | Schedule = parameter(
+    learning_rate: str | Schedule | Callable[[float], float] = parameter(
         "constant",
-        [NameOrObject(SCHEDULES, Schedule)],
+        [NameOrObject(SCHEDULES, Schedule, or_function=True)],
         None,
         """
-        Schedule. A name does not count for 'adam', as in scikit-learn; an object of `fastbp.schedules` always does.
-        Patience is `n_iter_no_change`.
+        Schedule of the learning rate, for every solver but 'lbfgs'. The names 'invscaling' and 'adaptive' count for
+        'sgd' only, as in scikit-learn; objects of `fastbp.schedules` and the other names count for all. Patience is
+        `n_iter_no_change`.
 
-        {names}""",
+        {names}
+        - or a function ``f(progress) -> factor`` of `learning_rate_init`, with the progress in [0, 1]
+
+        'cosine', 'warmup_cosine', 'one_cycle', 'coslog4' and functions change the rate in every step, by the steps done
+        as a share of those in `max_iter` epochs. So all `max_iter` epochs are trained, without a ConvergenceWarning at
+        the end: only `early_stopping` ends the training sooner. `partial_fit` does not know the end, and refuses them.
+        With `warm_start`, the schedule starts anew in each `fit`.""",
         names=SCHEDULES,
     )
 
     learning_rate_init: float = parameter(
-        0.001, [Interval(Real, 0, None, closed="neither")], "float", "Initial learning rate of all solvers but 'lbfgs'."
+        0.001,
+        [Interval(Real, 0, None, closed="neither")],
+        "float",
+        """
+        Initial learning rate of the stochastic solvers; with 'cosine', 'warmup_cosine', 'one_cycle' and 'coslog4' it is
+        the largest one.""",
     )
 
     power_t: float = parameter_of(InverseScaling, "power_t")
@@ -331,6 +343,43 @@ class MLPParameters(CachedParamNames):
         with `layers`.""",
     )
 
+    warmup: int | float = parameter(
+        0,
+        [Interval(Integral, 0, None, closed="left"), Interval(Real, 0, 1, closed="left")],
+        "int or float",
+        """
+        Linear warm-up of the learning rate, for any schedule: an int is a number of epochs, a float below 1 a share of
+        the `max_iter` epochs. The rate of the schedule is multiplied by ``min(1, t / T)`` in step t, counted from 1,
+        with T the number of steps in the warm-up. `partial_fit` counts each call as an epoch, and takes an int only.
+        Not used by 'lbfgs'. See Goyal et al. (2017), Accurate, large minibatch SGD, section 2.2.""",
+    )
+
+    ema_decay: float | None = parameter(
+        None,
+        [None, Interval(Real, 0, 1, closed="left")],
+        "float or None",
+        """
+        Decay rate of an exponential moving average of the weights, in [0, 1); None for no average. After n steps the
+        average is ``sum(ema_decay**(n - i) * w_i) / sum(ema_decay**(n - i))``, where w_i are the weights after step i:
+        about the last ``1 / (1 - ema_decay)`` steps count. Predictions, `coefs_`, the score of `early_stopping` and
+        callbacks use the average. Losses are those of the raw weights, `raw_params_`, from which `partial_fit` and
+        `warm_start` continue; `partial_fit` continues the average too, and `fit` begins a new one. See Polyak and
+        Juditsky (1992), Acceleration of stochastic approximation by averaging, and for the bias correction Kingma and
+        Ba (2015), section 3. Not used by 'lbfgs'.""",
+    )
+
+    swa_start: float | None = parameter(
+        None,
+        [None, Interval(Real, 0, 1, closed="left")],
+        "float or None",
+        """
+        Stochastic weight averaging: share of the `max_iter` epochs, in [0, 1), after which the weights at the end of
+        each epoch are averaged, all with the same weight; None for no average. The average is used as with
+        `ema_decay`; only one of the two may be set. All `max_iter` epochs are trained, unless `early_stopping` ends
+        the training. `partial_fit` does not know the number of epochs, and refuses it. See Izmailov et al. (2018),
+        Averaging weights leads to wider optima and better generalization. Not used by 'lbfgs'.""",
+    )
+
     n_threads: int | None = parameter(
         None,
         [None, Interval(Integral, 1, None, closed="left")],
@@ -435,12 +484,43 @@ def check_update_options(estimator):
             )
 
 
-def schedule_of(estimator, optimizer):
+def schedule_of(estimator):
     """The schedule that the parameter `learning_rate` asks for; an object is copied."""
     schedule = estimator.learning_rate
-    if not isinstance(schedule, str):
+    if isinstance(schedule, Schedule):
         return copy(schedule)
-    return from_name(SCHEDULES[schedule if optimizer.uses_named_schedules else "constant"], estimator)
+    if not isinstance(schedule, str):
+        return FunctionSchedule(schedule)
+    counts = not SCHEDULES[schedule].is_for_sgd or optimizer_of(estimator).uses_named_schedules
+    return from_name(SCHEDULES[schedule if counts else "constant"], estimator)
+
+
+def end_is_needed_by(estimator):
+    """What makes the training depend on the number of its epochs: a parameter and its value, in words, or None."""
+    schedule = estimator.learning_rate
+    # a function is one of the progress
+    if SCHEDULES[schedule].has_end if isinstance(schedule, str) else getattr(schedule, "has_end", True):
+        return f"learning_rate={estimator.learning_rate!r}"
+    if estimator.swa_start is not None:
+        return f"swa_start={estimator.swa_start!r}"
+    return None
+
+
+def check_has_no_end(estimator):
+    """ValueError where `partial_fit` is to do what depends on the number of epochs.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    """
+    what = end_is_needed_by(estimator)
+    if what is None and not isinstance(estimator.warmup, Integral) and estimator.warmup > 0:
+        what = f"warmup={estimator.warmup!r}"
+    if what is not None:
+        raise ValueError(
+            f"partial_fit does not support {what}, which depends on the number of epochs: it does not know how many "
+            "will come. Use fit; or a learning_rate such as 'constant' or 'plateau', an int as warmup, and ema_decay."
+        )
 
 
 def is_stochastic(solver):

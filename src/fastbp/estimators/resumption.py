@@ -1,8 +1,12 @@
 """The state that a run of training continues from the attributes of the last run, and the attributes that it sets."""
 
-from fastbp.estimators.parameters import optimizer_of
+from numbers import Integral
+
+import numpy as np
+
+from fastbp.estimators.parameters import end_is_needed_by, optimizer_of
 from fastbp.kernels.patience import Patience
-from fastbp.training import History, OptimizerState
+from fastbp.training import EpochAverage, History, MovingAverage, NoAverage, OptimizerState, RateFactors
 from fastbp.training.validation import LOSS
 
 
@@ -48,7 +52,9 @@ def patience_of(estimator, continues):
     -------
     Patience
     """
-    patience = Patience(estimator.tol, estimator.n_iter_no_change)
+    # the training loss does not stop a run that is planned to its end: it may rise on the way
+    runs_to_end = end_is_needed_by(estimator) is not None and not estimator.early_stopping
+    patience = Patience(estimator.tol, np.inf if runs_to_end else estimator.n_iter_no_change)
     best_loss = getattr(estimator, "best_loss_", None)  # None: the last run watched the score
     if continues and best_loss is not None:
         patience.best, patience.count = best_loss, getattr(estimator, "_no_improvement_count", 0)
@@ -75,7 +81,70 @@ def optimizer_state_of(estimator, network, incremental):
     return OptimizerState(optimizer, network.n_params, network.dtype, estimator.learning_rate_init)
 
 
-def set_training_attributes(estimator, optimizer, history, stopping):
+def rate_factors_of(estimator, schedule, n_epochs, n_steps):
+    """The factors of the learning rate in the steps of a run; None where all are 1.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    schedule : Schedule
+    n_epochs : int
+    n_steps : int
+        Of an epoch.
+
+    Returns
+    -------
+    RateFactors or None
+    """
+    warmup = estimator.warmup
+    if not schedule.has_end and warmup == 0:
+        return None
+    warmup_epochs = float(warmup if isinstance(warmup, Integral) else warmup * n_epochs)
+    return RateFactors(schedule, warmup_epochs, n_epochs, n_steps)
+
+
+def average_of(estimator, network, incremental, continues):
+    """The average of the weights of a run. The network gets the raw weights that the run is to continue from.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    network : Network
+        With the fitted weights, or new ones. Its parameters are overwritten if they are the average of the last run;
+        if they were edited or trained otherwise since, the run continues from them.
+    incremental : bool
+        Whether this is `partial_fit`, which continues the average too.
+    continues : bool
+        Whether the run goes on from fitted weights.
+
+    Returns
+    -------
+    NoAverage, MovingAverage or EpochAverage
+
+    Raises
+    ------
+    ValueError
+        If both averages are asked for.
+    """
+    decay, start = estimator.ema_decay, estimator.swa_start
+    if decay is not None and start is not None:
+        raise ValueError(
+            f"ema_decay={decay!r} and swa_start={start!r} are two ways to average the weights: set one of them to None"
+        )
+    last = getattr(estimator, "_average", None) if continues else None
+    if last is not None and last.is_in(network):
+        average = last.copy()
+        average.hide(network)
+        if incremental and isinstance(average, MovingAverage) and average.decay == decay:
+            return average
+    if decay is not None:
+        return MovingAverage(network.params, decay)
+    if start is None:
+        return NoAverage()
+    return EpochAverage(network.params, min(round(start * estimator.max_iter), estimator.max_iter - 1))
+
+
+def set_training_attributes(estimator, optimizer, history, stopping, average):
     """Set the attributes of a run that is over or was interrupted, except the weights.
 
     Parameters
@@ -84,8 +153,9 @@ def set_training_attributes(estimator, optimizer, history, stopping):
     optimizer : OptimizerState
     history : History
     stopping : LossStopping or EarlyStopping
+    average : NoAverage, MovingAverage or EpochAverage
     """
-    estimator._optimizer = optimizer
+    estimator._optimizer, estimator._average = optimizer, average if average.is_begun else None
     estimator._no_improvement_count = stopping.patience.count
     estimator.n_iter_, estimator.t_ = history.n_iter, history.rows_seen
     estimator.loss_curve_, estimator.history_ = history.loss_curve, history.as_dict()

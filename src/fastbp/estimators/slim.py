@@ -6,15 +6,15 @@ from fastbp.estimators.attempt import with_attributes
 from fastbp.estimators.base import BaseMLP
 
 #: Attributes that only `partial_fit` needs
-TRAINING_STATE = ("_optimizer", "_random_state", "_seed", "_no_improvement_count")
+TRAINING_STATE = ("_optimizer", "_average", "_random_state", "_seed", "_no_improvement_count")
 
 
 def slim(estimator):
     """A copy of a fitted estimator without what only further training needs, to be saved.
 
-    What is left out are the optimizer's moments, for 'adam' twice as many numbers as there are weights, and the
-    generator. Predictions are the same to the last bit. `fit` works as before, with `warm_start` too; `partial_fit`
-    begins with a new optimizer and generator, and warns of it.
+    What is left out are the optimizer's moments, for 'adam' twice as many numbers as there are weights, the raw weights
+    where `coefs_` are averages, and the generator. Predictions are the same to the last bit. `fit` works as before,
+    with `warm_start` too; `partial_fit` begins with a new optimizer and generator, and warns of it.
 
     Parameters
     ----------

@@ -86,6 +86,8 @@ cdef extern from "program.h" nogil:
         const int64_t *optimizer_of
         void *const *state
         int64_t n_states
+        void *average
+        double average_rate
         void *gradient
         int64_t adds_gradient
         int64_t n_slots, slot_rows

@@ -46,6 +46,9 @@ cdef class Plan(Task):
     cdef int64_t end_of_step
     cdef tile_t *limit_tiles
     cdef int64_t *limit_start
+    cdef double average_decay
+    cdef int64_t average_begin
+    cdef object average
     cdef void *stored_gradient
     cdef unsigned char *overflow
     cdef double flops

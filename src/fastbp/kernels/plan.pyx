@@ -12,7 +12,7 @@ of matrices whose norm is too large; it is divided by columns.
 
 import numpy as np
 
-from libc.math cimport isfinite, isinf, sqrt
+from libc.math cimport isfinite, isinf, pow, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
@@ -259,6 +259,30 @@ cdef class Plan(Task):
             self.limit_tiles, self.limit_start = <tile_t *> address(columns, True), <int64_t *> address(starts, True)
         self.sum_gradients(NULL)
 
+    def bind_average(self, average, double decay, int64_t begin):
+        """Have the parameters after each step averaged.
+
+        After step number ``begin + n`` the average is that of n steps, with the weights ``decay**(n - i)`` of step i,
+        divided by their sum: the exponential moving average with the bias correction of Kingma and Ba (2015).
+
+        Parameters
+        ----------
+        average : ndarray of shape (n_params,) or None
+            Kept, and overwritten by steps. None: no average.
+        decay : float
+            In [0, 1).
+        begin : int
+            Steps before the first one that counts.
+        """
+        if average is None:
+            self.average, self.c.average = None, NULL
+            return
+        check("average", average, self.params.dtype, self.params.shape)
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must be in [0, 1), got {decay}")
+        self.average, self.c.average = average, address(average, True)
+        self.average_decay, self.average_begin = decay, begin
+
     cdef list divide_updates(self, by_block, const optimizer_t *optimizers, optimizer_of):
         """Divide the updates from the stored gradient among the threads. Returns the arrays to be kept."""
         cdef int64_t size = 0
@@ -442,8 +466,11 @@ cdef class Plan(Task):
         return total
 
     cdef void prepare_optimizer(self, double learning_rate, int64_t step) noexcept nogil:
-        """Set the learning rate of step number `step`, counted from 1, and what the optimizers make of the number."""
+        """Set the learning rate of step number `step`, counted from 1, and what the optimizers and the average make of
+        the number."""
         cdef int64_t i
+        if self.c.average != NULL:
+            self.c.average_rate = (1 - self.average_decay) / (1 - pow(self.average_decay, step - self.average_begin))
         for i in range(self.n_optimizers):
             self.optimizers[i].learning_rate = learning_rate
             self.kernels.prepare_optimizer(&self.optimizers[i], step)

@@ -9,7 +9,7 @@
  *     phase 2, a tile of one block of parameters
  *         g  = gradient of the tile, the sum over the batch in row order
  *         g  = (g + alpha w + l1 sign(w)) / S             alpha, l1: the penalties of the block's group
- *         update of w, and of its transposed copy (mirror), which the next phase 1 reads
+ *         update of w, of its transposed copy (mirror), which the next phase 1 reads, and of the average of w
  *     --- barrier ---
  *
  * For a small network and a larger batch, the batch is divided into a fixed number of slots. Phase 1 stores the
@@ -301,6 +301,30 @@ INLINE void refresh_mirror(const plan_t *p, const block_t *block, const tile_t *
                   (real *)p->mirrors + block->mirror + tile->col_begin * block->rows + tile->row_begin, block->rows);
 }
 
+/* average += average_rate (w - average), for the parameters of a tile that was updated */
+static __attribute__((noinline)) void average_tile(const plan_t *p, const block_t *block, const tile_t *tile) {
+    const int whole_rows = tile->col_end - tile->col_begin == block->cols;
+    const ptrdiff_t rows = whole_rows ? (ptrdiff_t)(tile->row_end - tile->row_begin) : 1,
+                    n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
+    const real rate = (real)p->average_rate;
+    int64_t place = place_of(block, tile);
+    for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, place += block->cols) {
+        const real *w = (const real *)p->params + place;
+        real *average = (real *)p->average + place;
+        FOR_VECTORS(n, {
+            const vec old = LOAD(average);
+            STORE(average, old + (LOAD(w) - old) * rate);
+        });
+    }
+}
+
+/* What follows the update of a tile */
+INLINE void after_update(const plan_t *p, const block_t *block, const tile_t *tile) {
+    refresh_mirror(p, block, tile);
+    if (p->average)
+        average_tile(p, block, tile);
+}
+
 /* Update a tile by the gradient of the batch. The scratch has twice the size of the tile. Returns the norms of the
  * parameters before the update, for the penalty in the loss. */
 static norms_t update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
@@ -311,7 +335,7 @@ static norms_t update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     tile_gradient(p, block, tile, scratch);
     const norms_t norms = cols == block->cols ? finish_and_update(p, block, tile, place, scratch, rows, cols)
                                               : finish_and_update_rows(p, block, tile, place, scratch, rows, cols);
-    refresh_mirror(p, block, tile);
+    after_update(p, block, tile);
     return norms;
 }
 
@@ -364,7 +388,7 @@ static void update_from_gradient(const plan_t *p, const tile_t *tile, double fac
             FOR_VECTORS(rows * cols, { STORE(g, LOAD(g) * (real)factor); });
         update_run(p, block, tile->block, place, g, rows, cols, scratch);
     }
-    refresh_mirror(p, block, tile);
+    after_update(p, block, tile);
 }
 
 /* Scale the columns of a tile back to the norm max_norm where theirs is larger: the weights of each unit (Hinton et

@@ -28,5 +28,6 @@ cdef class TrainingLoop:
     cdef int check_interrupts(self) except -1 nogil
     cdef void look_ahead(self, double sign) noexcept nogil
     cdef double run_gradient(self) except? -1 nogil
-    cdef bint run_epoch(self, int64_t n_train, double rate, double loss_scale, double *loss) except -1 nogil
+    cdef bint run_epoch(self, int64_t n_train, const double[:, :] rates, int64_t epoch, double loss_scale,
+                        double *loss) except -1 nogil
     cdef bint run_step_in_slices(self, int64_t start, int64_t size, double *loss) except -1 nogil

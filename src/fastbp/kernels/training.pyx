@@ -16,6 +16,7 @@ from fastbp.kernels.team_tuner cimport TeamTuner
 
 from fastbp.kernels.data import check
 from fastbp.kernels.interrupts import check_signals
+from fastbp.kernels.partition import ceil_div
 from fastbp.kernels.slicing import units_between_checks
 
 # why `TrainingLoop.train` ended
@@ -188,9 +189,10 @@ cdef class TrainingLoop:
         finally:
             restore_denormals(self.denormal_mode)
 
-    cdef bint run_epoch(self, int64_t n_train, double rate, double loss_scale, double *loss) except -1 nogil:
+    cdef bint run_epoch(self, int64_t n_train, const double[:, :] rates, int64_t epoch, double loss_scale,
+                        double *loss) except -1 nogil:
         """One pass over the batches, whose mean loss is written. False when the last step was abandoned."""
-        cdef int64_t start = 0, size, batch_size = self.plan.batch_size
+        cdef int64_t start = 0, step = 0, size, batch_size = self.plan.batch_size
         cdef double total = 0, penalty, batch_loss = 0
         cdef bint is_whole = True
         self.denormal_mode = flush_denormals()
@@ -199,7 +201,7 @@ cdef class TrainingLoop:
             while start < n_train and is_whole:
                 size = min(batch_size, n_train - start)
                 if self.plan.set_batch(start, size):
-                    self.plan.prepare_optimizer(rate, self.n_steps + 1)
+                    self.plan.prepare_optimizer(rates[epoch, step], self.n_steps + 1)
                     self.plan.c.step, self.plan.c.batch_start = self.n_steps + 1, start
                     if size <= self.plan.capacity:
                         is_whole = self.run_step()
@@ -216,7 +218,7 @@ cdef class TrainingLoop:
                     if isnan(self.first_loss):
                         self.first_loss = batch_loss
                 self.check_interrupts()
-                start += batch_size
+                start, step = start + batch_size, step + 1
         finally:
             self.look_ahead(-1)
             restore_denormals(self.denormal_mode)
@@ -276,7 +278,17 @@ cdef class TrainingLoop:
         self.n_steps = n_steps
         self.check_interval = units_between_checks(self.plan.step_cost + update_flops)
 
-    def train(self, rows, random_state, double loss_scale, const double[::1] rates, double[::1] losses,
+    def set_average(self, average, double decay=0, int64_t begin=0):
+        """Have the parameters after each step of the coming calls of `train` averaged, or with None not.
+
+        Parameters
+        ----------
+        average, decay, begin
+            As for `Plan.bind_average`; `begin` counts the steps as `n_steps`.
+        """
+        self.plan.bind_average(average, decay, begin)
+
+    def train(self, rows, random_state, double loss_scale, rates, double[::1] losses,
               Patience patience=None, lock=None, double[::1] seconds=None):
         """Epochs of gradient descent, until all are done, patience is exhausted, or the loss is no longer finite.
 
@@ -288,8 +300,8 @@ cdef class TrainingLoop:
         random_state : RandomState or None
         loss_scale : float
             Factor of the data's share in the losses that are reported (never in the gradient).
-        rates : ndarray of shape (n_epochs,)
-            Learning rate of each epoch.
+        rates : ndarray of float64 of shape (n_epochs,) or (n_epochs, n_steps)
+            Learning rate of each epoch, or of each of its steps, which are as many as its batches.
         losses : ndarray of shape (n_epochs,)
             Overwritten: the mean loss of each epoch.
         patience : Patience or None
@@ -313,7 +325,8 @@ cdef class TrainingLoop:
             those of the last complete step, and `epochs_done` is the number of complete epochs.
         """
         cdef bitgen_t *generator = NULL
-        cdef int64_t n_train = self.plan.data.n_rows, n_epochs = rates.shape[0], epoch = 0
+        cdef int64_t n_train = self.plan.data.n_rows, n_epochs = len(rates), epoch = 0
+        cdef const double[:, :] rates_of_steps
         cdef int64_t *order
         cdef int status = COMPLETED
         cdef double begin = now()
@@ -329,6 +342,11 @@ cdef class TrainingLoop:
         order = <int64_t *> self.plan.c.rows
         if rows is not None:
             n_train = rows.shape[0]
+        # one rate for all steps of an epoch: a view with a stride of 0
+        rates = rates[:, np.newaxis] if rates.ndim == 1 else rates
+        rates_of_steps = np.broadcast_to(rates, (n_epochs, ceil_div(n_train, self.plan.batch_size)))
+        if losses.shape[0] < n_epochs:
+            raise ValueError(f"losses must have room for {n_epochs} epochs, got {losses.shape[0]}")
         if self.plan.c.optimizers == NULL:
             raise ValueError("train needs an optimizer: call set_optimizer before")
         try:
@@ -337,7 +355,7 @@ cdef class TrainingLoop:
                 while epoch < n_epochs and status == COMPLETED:
                     if generator != NULL:
                         shuffle_rows(generator, lock, order, n_train)
-                    if not self.run_epoch(n_train, rates[epoch], loss_scale, &losses[epoch]):
+                    if not self.run_epoch(n_train, rates_of_steps, epoch, loss_scale, &losses[epoch]):
                         status = DIVERGED
                     elif losses[epoch] > growth_limit * max(self.first_loss, SMALL_LOSS):
                         status = GREW

@@ -1,9 +1,11 @@
 """From a network and data to a trained network: epochs, schedules, stopping; and L-BFGS."""
 
+from fastbp.training.averaging import EpochAverage, MovingAverage, NoAverage
 from fastbp.training.callbacks import Callback, Callbacks, TrainingState
 from fastbp.training.history import History
 from fastbp.training.lbfgs import minimize_lbfgs
 from fastbp.training.optimizer_state import OptimizerState
+from fastbp.training.rate_factors import RateFactors
 from fastbp.training.stopping import EarlyStopping, LossStopping
 from fastbp.training.trainer import Trainer
 from fastbp.training.validation import Evaluation, ValidationSet
@@ -12,10 +14,14 @@ __all__ = [
     "Callback",
     "Callbacks",
     "EarlyStopping",
+    "EpochAverage",
     "Evaluation",
     "History",
     "LossStopping",
+    "MovingAverage",
+    "NoAverage",
     "OptimizerState",
+    "RateFactors",
     "Trainer",
     "TrainingState",
     "ValidationSet",

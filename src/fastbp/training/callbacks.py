@@ -28,6 +28,7 @@ from numbers import Real
 import numpy as np
 
 from fastbp.losses import FunctionLoss
+from fastbp.schedules import FunctionSchedule
 from fastbp.training.history import History
 from fastbp.training.validation import call_scorer
 
@@ -41,7 +42,9 @@ class TrainingState:
     Attributes
     ----------
     network : Network
-        The one in training; with early stopping, in on_fit_end the one with the best validation score.
+        The one in training; with early stopping, in on_fit_end the one with the best validation score. With `ema_decay`
+        or `swa_start` it has the averaged weights, as soon as there are any. Training goes on from the raw ones, unless
+        a callback edits the network's parameters: then from the edited ones, and the average begins anew.
     max_iter : int
         Most epochs of this run.
     X, targets, sample_weight : ndarray, sparse matrix or None
@@ -112,9 +115,11 @@ class TrainingState:
 
     @property
     def learning_rate(self):
-        """float or None: of the coming epoch; None for L-BFGS. It may be set: a 'constant' or 'adaptive' schedule goes
-        on from there, others compute the rates after that anew."""
-        return None if self.optimizer is None else self.optimizer.learning_rate
+        """float or None: of the coming step, the first one of an epoch; None for L-BFGS. It may be set: 'invscaling'
+        computes the rates after that anew, any other schedule goes on from there. Where schedule or warm-up give each
+        step a factor, the rates of all coming steps change in the same ratio; a factor of 0 leaves nothing to set.
+        """
+        return None if self.optimizer is None else self.optimizer.learning_rate * self.optimizer.factor
 
     @learning_rate.setter
     def learning_rate(self, rate):
@@ -122,7 +127,8 @@ class TrainingState:
             raise AttributeError("state.learning_rate cannot be set: solver='lbfgs' has no learning rate")
         if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < float("inf"):
             raise ValueError(f"state.learning_rate must be a finite number of at least 0, got {rate!r}")
-        self.optimizer.learning_rate = float(rate)
+        if self.optimizer.factor > 0:
+            self.optimizer.learning_rate = float(rate) / self.optimizer.factor
 
     @property
     def rows_seen(self):
@@ -295,4 +301,4 @@ def follow(latest, error, before):
 
 
 #: What calls code of the user's during training
-USERS_FUNCTIONS = (Callbacks.notify_one, FunctionLoss.checked, call_scorer)
+USERS_FUNCTIONS = (Callbacks.notify_one, FunctionLoss.checked, FunctionSchedule.checked, call_scorer)

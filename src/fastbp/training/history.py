@@ -14,7 +14,7 @@ class History:
     loss_curve : list of float
         The mean loss of each epoch.
     learning_rates : list of float
-        The learning rate of each epoch.
+        The learning rate of the first step of each epoch.
     seconds : list of float
         The training time up to the end of each epoch, added up over all runs.
     validation : dict of str to list of float

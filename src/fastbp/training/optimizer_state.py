@@ -25,11 +25,15 @@ class OptimizerState:
     ----------
     optimizer : Optimizer
     learning_rate : float
-        Of the next epoch; schedules change it.
+        Of the next epoch, without `factor`; schedules of epochs change it.
+    factor : float
+        Factor of the learning rate in the next step; schedules of progress and the warm-up change it.
     n_steps : int
         Steps taken.
     dropout_seed : int or None
         What the masks of dropout depend on, beside the number of the step; None if there is no dropout.
+    n_epochs : int
+        Whole epochs.
     state : list of ndarray of shape (n_params,)
         sgd: the velocity. adam: the averages of the gradient and of its square. muon: the average of the gradient, and
         that of its square for the parameters that adam updates. Others: see ``kernels/optimizers.h``. Laid out as the
@@ -44,7 +48,7 @@ class OptimizerState:
     def __init__(self, optimizer, n_params, dtype, learning_rate=0.001):
         self.optimizer = copy(optimizer)
         self.learning_rate = float(learning_rate)
-        self.n_steps = 0
+        self.factor, self.n_steps, self.n_epochs = 1.0, 0, 0
         self.state = [np.zeros(n_params, dtype) for _ in range(optimizer.n_states)]
         self.memory = np.zeros((len(optimizer.updates), N_MEMORY))
 
@@ -91,7 +95,7 @@ class OptimizerState:
         return other
 
     def __setstate__(self, state):
-        self.__dict__.update(state)
+        self.__dict__.update({"factor": 1.0, "n_epochs": 0} | state)  # a pickle of an older version lacks these
         # read-only where the pickle's buffers, or a memory map, are not to be written to: steps write
         self.state = [writeable(array) for array in self.state]
         self.memory = writeable(self.memory)

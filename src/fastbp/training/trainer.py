@@ -11,7 +11,10 @@ import numpy as np
 
 from fastbp.kernels.interrupts import is_interruption
 from fastbp.kernels.training import COMPLETED, DIVERGED, GREW, GROWTH
+from fastbp.training.averaging import NoAverage
 from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
+
+NO_AVERAGE = NoAverage()
 
 #: Epochs in one call of the compiled loop when no Python code runs between them; bounds the memory of their rates.
 EPOCHS_AT_ONCE = 256
@@ -71,6 +74,10 @@ class Trainer:
         Called after every epoch.
     update_options : dict or None
         What updates do besides the optimizer's formula: keyword arguments of `OptimizerState.attach`.
+    factors : RateFactors or None
+        Of the learning rate, from step to step; None: the rate changes between epochs only.
+    average : NoAverage, MovingAverage or EpochAverage
+        Of the weights; callbacks, scores and the result see it, the recorded losses are those of the raw weights.
 
     Attributes
     ----------
@@ -91,8 +98,11 @@ class Trainer:
         verbose=False,
         callbacks=None,
         update_options=None,
+        factors=None,
+        average=NO_AVERAGE,
     ):
-        self.network = network
+        self.network, self.factors, self.average = network, factors, average
+        optimizer.factor = 1.0 if factors is None else factors.of_first_step(optimizer.n_epochs)
         self.optimizer = optimizer
         self.schedule = schedule
         self.history = history
@@ -139,6 +149,7 @@ class Trainer:
             self.history.interrupted = is_interruption(error, USERS_FUNCTIONS)
             raise
         finally:
+            self.average.show(self.network)
             self.stopping.restore()
 
     def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock):
@@ -149,36 +160,43 @@ class Trainer:
         )
         team = loop.team if loop.team.n_threads > 1 else None
         n_rows = data.n_rows if rows is None else len(rows)
-        history, optimizer, stopping = self.history, self.optimizer, self.stopping
+        history, optimizer, stopping, average = self.history, self.optimizer, self.stopping, self.average
         watched = stopping.is_scored or self.verbose or self.callbacks
-        losses = np.empty(1 if watched else min(EPOCHS_AT_ONCE, max_iter))
-        self.clock = Clock(len(losses), history.seconds)
+        at_once = 1 if watched else min(EPOCHS_AT_ONCE, max_iter)
+        if self.factors is not None:
+            at_once = min(at_once, self.factors.epochs_at_once)
+        losses = np.empty(at_once)
+        self.clock = Clock(at_once, history.seconds)
         initial_params = self.network.params.copy()
         stopped = False
         with loop:  # its threads live for the whole run
             while history.n_iter < max_iter and not stopped:
                 self.callbacks.notify("on_epoch_begin")
-                rates = self.coming_rates(min(len(losses), max_iter - history.n_iter), n_rows)
+                rates = self.coming_rates(self.coming_epochs(at_once, max_iter), n_rows)
+                rates_of_steps = self.rates_of_steps(rates[:-1])
+                average.hide(self.network)
                 optimizer.attach(loop, self.network.alpha, l1=self.network.l1, **self.update_options)
+                average.attach(loop)
                 self.clock.note_call()
                 try:
                     done, status = loop.train(
                         rows,
                         random_state,
                         self.loss_scale,
-                        rates[:-1],
+                        rates_of_steps,
                         losses,
                         stopping.loop_patience,
                         lock,
                         self.clock.ends,
                     )
                 except BaseException:
-                    self.record(loop.epochs_done, n_rows, losses, rates)
+                    self.record(loop.epochs_done, n_rows, losses, rates, rates_of_steps)
                     raise
                 finally:
                     optimizer.n_steps = loop.n_steps
-                rate = rates[done - 1]
-                self.record(done, n_rows, losses, rates)
+                    average.after_steps(loop.n_steps)
+                rate = np.max(rates_of_steps[done - 1])
+                self.record(done, n_rows, losses, rates, rates_of_steps)
                 if self.verbose:
                     print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
                 if status == GREW and not self.has_grown(loop, team, data, initial_params):
@@ -188,6 +206,8 @@ class Trainer:
                 if status in (DIVERGED, GREW):
                     self.diverged(status, rate, loop.first_loss)
                     return True
+                average.after_epochs(self.network, history.n_iter)
+                average.show(self.network)
                 evaluation = stopping.after_epoch(team)
                 if evaluation is not None:
                     self.record_evaluation(*evaluation)
@@ -208,15 +228,19 @@ class Trainer:
         loop.first_loss = max(loop.first_loss, self.initial_loss)
         return not self.history.loss_curve[-1] <= GROWTH * loop.first_loss
 
-    def record(self, n_epochs, n_rows, losses, rates):
+    def record(self, n_epochs, n_rows, losses, rates, rates_of_steps):
         """Record epochs that are over."""
         history = self.history
         history.n_iter += n_epochs
         history.rows_seen += n_epochs * n_rows
         history.loss_curve.extend(losses[:n_epochs].tolist())
-        history.learning_rates.extend(rates[:n_epochs].tolist())
+        first = rates_of_steps if rates_of_steps.ndim == 1 else rates_of_steps[:, 0]
+        history.learning_rates.extend(first[:n_epochs].tolist())
         history.seconds.extend(self.clock.seconds(n_epochs))
-        self.optimizer.learning_rate = float(rates[n_epochs])
+        optimizer = self.optimizer
+        optimizer.learning_rate, optimizer.n_epochs = float(rates[n_epochs]), optimizer.n_epochs + n_epochs
+        if self.factors is not None:
+            optimizer.factor = self.factors.of_first_step(optimizer.n_epochs)
 
     def coming_rates(self, n_epochs, n_rows):
         """The learning rates of the next epochs, and of the one after them."""
@@ -226,6 +250,23 @@ class Trainer:
             rates[i] = rate
             rate = self.schedule.after_epoch(rate, self.history.rows_seen + (i + 1) * n_rows, self.learning_rate_init)
         return rates
+
+    def coming_epochs(self, at_once, max_iter):
+        """How many epochs the compiled loop is to run next, at most `at_once`."""
+        n_iter = self.history.n_iter
+        limits = [at_once, max_iter - n_iter, self.average.epochs_at_once(n_iter)]
+        return min(limit for limit in limits if limit is not None)
+
+    def rates_of_steps(self, rates):
+        """The learning rates of the steps of the next epochs, whose rates without factors these are.
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,) or (n_epochs, n_steps)
+        """
+        begin = self.optimizer.n_epochs
+        factors = None if self.factors is None else self.factors.of_epochs(begin, begin + len(rates))
+        return rates if factors is None else rates[:, None] * factors
 
     def record_evaluation(self, score, values):
         """Record what was computed on the validation set after an epoch."""

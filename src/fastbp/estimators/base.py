@@ -29,11 +29,11 @@ from fastbp.activations import name_of
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.cloning import check_clones
-from fastbp.estimators.construction import build_network, hidden_layers_of, network_to_train, new_network
+from fastbp.estimators.construction import adapt_to_data, build_network, hidden_layers_of, network_to_train, new_network
 from fastbp.estimators.inputs import needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, estimator_so_far
-from fastbp.estimators.parameters import MLPParameters, is_stochastic, schedule_of
+from fastbp.estimators.parameters import DATA_DEPENDENT, MLPParameters, is_stochastic, schedule_of
 from fastbp.estimators.resumption import history_of, optimizer_state_of, patience_of, set_training_attributes
 from fastbp.estimators.sklearn_callbacks import CallbackSupportMixin, sklearn_callbacks_of
 from fastbp.estimators.validation import GivenRows, stopping_rule
@@ -127,12 +127,17 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         data = make_data(X, targets, sample_weight, self.n_outputs_, network.dtype)
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = callbacks_of(self, state, attempt.observer)
+        needs_rows = first_pass and self.weight_init == DATA_DEPENDENT
         if self.solver == "lbfgs":
+            if needs_rows:
+                adapt_to_data(network, X, None, sample_weight)
             warn_if_not_converged = self._train_lbfgs(network, data, callbacks, attempt)
         else:
             history = history_of(self, first_pass, self.early_stopping or bool(given))
             patience = patience_of(self, incremental and not first_pass)
             rows, stopping = stopping_rule(self, network, patience, (X, y, targets, sample_weight), given, rng, attempt)
+            if needs_rows:
+                adapt_to_data(network, X, rows, sample_weight)
             warn_if_not_converged = self._train_stochastic(
                 network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt
             )

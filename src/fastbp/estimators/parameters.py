@@ -5,7 +5,7 @@ constraints that scikit-learn checks, and the docstrings. Parameters that stand 
 take default and constraint from there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import KW_ONLY, fields
 from numbers import Integral, Real
@@ -16,11 +16,15 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
+from fastbp.initializers import INITIALIZERS
 from fastbp.layers import Layer
 from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from fastbp.parametrized import CachedParamNames, NameOrObject, Parametrized, parameter, parametrized
 from fastbp.schedules import SCHEDULES, InverseScaling, Schedule
 from fastbp.training.validation import LOSS
+
+#: The value of `weight_init` that needs rows: no initializer of a network
+DATA_DEPENDENT = "data_dependent"
 
 
 def parameter_of(cls, name):
@@ -245,6 +249,30 @@ class MLPParameters(CachedParamNames):
         """
         Seconds: training ends after the first epoch (for 'lbfgs': iteration) that ends later. Not a limit within an
         epoch.""",
+    )
+
+    weight_init: str | Callable | None = parameter(
+        None,
+        [None, StrOptions({*INITIALIZERS, DATA_DEPENDENT}), callable],
+        "str, callable or None",
+        """
+        How the initial weights are drawn; for a layer with `fan_in` inputs and `fan_out` units:
+
+        - None or 'scikit_learn': scikit-learn's draw, as 'glorot_uniform', with ``sqrt(2 / ...)`` for the logistic
+          activation; biases are drawn in the same way. All others set the biases to 0.
+        - 'glorot_uniform': Uniform in [-b, b], ``b = sqrt(6 / (fan_in + fan_out))``; 'glorot_normal': normal with
+          variance ``2 / (fan_in + fan_out)`` (Glorot and Bengio, 2010).
+        - 'he_uniform': Uniform, ``b = sqrt(6 / fan_in)``; 'he_normal': normal with variance ``2 / fan_in``, for relu
+          and its relatives (He et al., 2015, Delving deep into rectifiers).
+        - 'lecun_uniform': Uniform, ``b = sqrt(3 / fan_in)``; 'lecun_normal': normal with variance ``1 / fan_in``, for
+          selu (LeCun et al., 1998, Efficient BackProp).
+        - 'orthogonal': Orthonormal columns, or rows where there are more columns than rows (Saxe et al., 2014).
+        - 'data_dependent': Orthogonal; then, from the first layer to the last, each unit is scaled and shifted so that
+          its pre-activation has mean 0 and variance 1 over at most 256 of the rows to train on, evenly spaced (Mishkin
+          and Matas, 2016, All you need is a good init; Krähenbühl et al., 2016).
+        - A function ``weight_init(fan_in, fan_out, random_state) -> W``, W of shape (fan_in, fan_out).
+
+        Further training with `warm_start` or `partial_fit` does not draw weights.""",
     )
 
     n_threads: int | None = parameter(

@@ -124,6 +124,8 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             self.n_layers_, self.t_ = len(network.layer_sizes), 0
         else:
             network = network_to_train(self, hidden)
+            if self.dtype is not None:
+                network = network.astype(self.dtype)
         data = make_data(X, targets, sample_weight, self.n_outputs_, network.dtype)
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = callbacks_of(self, state, attempt.observer)
@@ -348,7 +350,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             X = validated_X(self, X)
         network = self._fitted_network()
         network = with_settings(network, network.loss, network.alpha, self.n_threads)
-        if X.dtype == np.float64 != network.dtype:
+        if X.dtype == np.float64 != network.dtype and self.dtype is None:
             network = network.astype(np.float64)
         output = network.forward_unchecked(X, raw)
         if not all_finite(output):

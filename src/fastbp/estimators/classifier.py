@@ -14,12 +14,12 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
 
 from fastbp.activations import Activation, name_of
 from fastbp.data import check_sparse, indicator_csr
 from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
+from fastbp.estimators.inputs import validated
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.estimators.validation import GivenRows
@@ -64,7 +64,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Notes
     -----
     The output activation is softmax for more than two classes, else logistic; for multilabel targets one logistic
-    unit for each label. float64 input is computed in float64, float32 in float32.
+    unit for each label. float64 input is computed in float64, float32 in float32, unless `dtype` is given.
 
     References
     ----------
@@ -117,15 +117,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         check_sparse("X", X)
         check_sparse("y", y)
         check_numeric("X", X)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        X, y = validated(self, X, y, multi_output=True, reset=reset)
         if y.dtype == object and any(label is None for label in y.flat):
             raise ValueError("Input y contains None: drop the rows without a label")
         if y.ndim == 2 and y.shape[1] == 1:

@@ -1,7 +1,7 @@
 """fastbp: multi-layer perceptrons that train fast on a CPU, drop-in for scikit-learn's."""
 
 from fastbp.config import show_config
-from fastbp.estimators import MLPClassifier, MLPRegressor, slim
+from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor, hidden_activations, slim
 from fastbp.kernels.dispatch import VERSION as __version__
 from fastbp.network import Network
 from fastbp.training import Callback
@@ -10,10 +10,12 @@ from fastbp.versions import VersionWarning
 __all__ = [
     "Callback",
     "MLPClassifier",
+    "MLPEncoder",
     "MLPRegressor",
     "Network",
     "VersionWarning",
     "__version__",
+    "hidden_activations",
     "show_config",
     "slim",
 ]

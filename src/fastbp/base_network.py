@@ -269,6 +269,52 @@ class BaseNetwork:
             self.resolved_loss.check_targets(y)
         return make_data(X, y, checked_weight(sample_weight, n, self.dtype), self.n_targets, self.dtype)
 
+    def part(self, begin: int, end: int) -> Self:
+        """A network of some of the layers, with copies of their parameters.
+
+        Parameters
+        ----------
+        begin, end : int
+            The layers ``layers[begin:end]``. With the last layer comes the output activation.
+
+        Returns
+        -------
+        Network
+            Its loss is the squared error.
+
+        Raises
+        ------
+        ValueError
+            If these layers have no parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastbp import Network
+        >>> network = Network([4, 3, 2], "tanh", random_state=0)
+        >>> encoder, decoder = network.part(0, 1), network.part(1, 2)
+        >>> X = np.ones((5, 4))
+        >>> bool(np.allclose(decoder.forward(encoder.forward(X)), network.forward(X)))
+        True
+        """
+        begin, end, _ = slice(begin, end).indices(len(self.layers))
+        builder, node = GraphBuilder(self.graph.n_features), 0
+        for layer in self.layers[:begin]:
+            node = layer.emit(builder, node)
+        other = type(self)(
+            layers=self.layers[begin:end],
+            n_features=builder.widths[node],
+            output_activation=self.graph.output_activation if end == len(self.layers) else "identity",
+            dtype=self.dtype,
+            n_threads=self.n_threads,
+            initializer=None,
+        )
+        # the blocks of a graph are in the order of its layers
+        sources = self.graph.blocks[len(builder.blocks) :]
+        for block, source in zip(other.graph.blocks, sources, strict=False):
+            block.view(other._params)[...] = source.view(self._params)
+        return other
+
     def astype(self, dtype: DTypeLike) -> Self:
         """A copy with parameters and arithmetic of another dtype.
 

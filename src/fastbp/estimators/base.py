@@ -348,14 +348,18 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             check_is_fitted(self)
             self._check_layers_are_known()
             X = validated_X(self, X)
+        output = self._network_for(X).forward_unchecked(X, raw)
+        if not all_finite(output):
+            self._report_not_finite(output)
+        return output
+
+    def _network_for(self, X):
+        """The fitted network, in the dtype in which predictions for a validated X are computed."""
         network = self._fitted_network()
         network = with_settings(network, network.loss, network.alpha, self.n_threads)
         if X.dtype == np.float64 != network.dtype and self.dtype is None:
             network = network.astype(np.float64)
-        output = network.forward_unchecked(X, raw)
-        if not all_finite(output):
-            self._report_not_finite(output)
-        return output
+        return network
 
     def _check_solver(self):
         if not is_stochastic(self.solver):

@@ -30,11 +30,11 @@ from fastbp.checks import (
     checked_y,
     hidden_activations,
 )
-from fastbp.data import make_data, real_array
-from fastbp.initializers import INITIALIZERS, legacy_generator
-from fastbp.kernels._arguments import check_name, check_shape
+from fastbp.data import as_rows, make_data, real_array
+from fastbp.initializers import check_initializer, draw, legacy_generator, normalize_preactivations
+from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.graph import GraphBuilder
-from fastbp.kernels.program import Program, drops_link
+from fastbp.kernels.program import INSPECTION, Program, drops_link
 from fastbp.layers import Activation, Dense, check_layers
 from fastbp.losses import FunctionLoss, Loss, resolve
 from fastbp.versions import note_version, warn_if_other_version
@@ -163,26 +163,48 @@ class BaseNetwork:
     def initialize(
         self,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
-        initializer: str = "glorot_uniform",
+        initializer: str | Callable = "scikit_learn",
     ):
         """Draw new parameters.
 
         Parameters
         ----------
         random_state : int, RandomState, Generator or None
-        initializer : str
-            A name in ``fastbp.initializers.INITIALIZERS``.
+        initializer : str or callable
+            As for the constructor.
         """
+        check_initializer(initializer)
         rng = legacy_generator(random_state)
-        check_name("initializer", initializer, INITIALIZERS)
-        draw = INITIALIZERS[initializer]
         for op in self.graph.operations:
             own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
             if own:
                 op.layer.initialize(
                     [block.view(self._params) for block in own],
-                    lambda fan_in, fan_out: draw(fan_in, fan_out, self.hidden_activation, rng),
+                    lambda fan_in, fan_out: draw(initializer, fan_in, fan_out, self.hidden_activation, rng),
                 )
+
+    def normalize_preactivations(self, X: ArrayLike):
+        """Scale and shift each fully connected layer so that its pre-activations have mean 0 and variance 1 on X.
+
+        From the input to the output: with the mean m and the standard deviation s of a unit's pre-activation over the
+        rows of X, its weights become w / s and its bias (b - m) / s. Units with a constant pre-activation are not
+        changed; layers without biases are scaled only. The estimators' ``weight_init="data_dependent"`` does this with
+        orthogonal weights.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+            Some hundred rows: the values of all layers are kept meanwhile. A sparse matrix is made dense.
+
+        References
+        ----------
+        Krähenbühl, Doersch, Donahue and Darrell (2016), Data-dependent initializations of convolutional neural
+        networks, algorithm 1; Mishkin and Matas (2016), All you need is a good init.
+        """
+        X = self._check_X(X)
+        if X.shape[0]:
+            rows = as_rows(X.toarray() if issparse(X) else X, self.dtype)
+            normalize_preactivations(self.program(INSPECTION), self._params, rows)
 
     @property
     def params(self) -> NDArray:
@@ -258,6 +280,52 @@ class BaseNetwork:
         if not issparse(y) and y.ndim == 2:  # else they are indicators, zeros and ones
             self.resolved_loss.check_targets(y)
         return make_data(X, y, checked_weight(sample_weight, n, self.dtype), self.n_targets, self.dtype)
+
+    def part(self, begin: int, end: int) -> Self:
+        """A network of some of the layers, with copies of their parameters.
+
+        Parameters
+        ----------
+        begin, end : int
+            The layers ``layers[begin:end]``. With the last layer comes the output activation.
+
+        Returns
+        -------
+        Network
+            Its loss is the squared error.
+
+        Raises
+        ------
+        ValueError
+            If these layers have no parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastbp import Network
+        >>> network = Network([4, 3, 2], "tanh", random_state=0)
+        >>> encoder, decoder = network.part(0, 1), network.part(1, 2)
+        >>> X = np.ones((5, 4))
+        >>> bool(np.allclose(decoder.forward(encoder.forward(X)), network.forward(X)))
+        True
+        """
+        begin, end, _ = slice(begin, end).indices(len(self.layers))
+        builder, node = GraphBuilder(self.graph.n_features), 0
+        for layer in self.layers[:begin]:
+            node = layer.emit(builder, node)
+        other = type(self)(
+            layers=self.layers[begin:end],
+            n_features=builder.widths[node],
+            output_activation=self.graph.output_activation if end == len(self.layers) else "identity",
+            dtype=self.dtype,
+            n_threads=self.n_threads,
+            initializer=None,
+        )
+        # the blocks of a graph are in the order of its layers
+        sources = self.graph.blocks[len(builder.blocks) :]
+        for block, source in zip(other.graph.blocks, sources, strict=False):
+            block.view(other._params)[...] = source.view(self._params)
+        return other
 
     def astype(self, dtype: DTypeLike) -> Self:
         """A copy with parameters and arithmetic of another dtype.

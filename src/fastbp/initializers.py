@@ -1,15 +1,46 @@
 """Initial weights.
 
 A new initializer is one function here and one entry in ``INITIALIZERS``.
+
+==================  =====================================================================================
+name                weights (fan_in, fan_out); biases are 0, except for scikit_learn
+==================  =====================================================================================
+scikit_learn        as glorot_uniform, with sqrt(2 / ...) for the logistic activation; biases are drawn too
+glorot_uniform      uniform in [-b, b], b = sqrt(6 / (fan_in + fan_out))
+glorot_normal       normal, variance 2 / (fan_in + fan_out)
+he_uniform          uniform in [-b, b], b = sqrt(6 / fan_in)
+he_normal           normal, variance 2 / fan_in
+lecun_uniform       uniform in [-b, b], b = sqrt(3 / fan_in)
+lecun_normal        normal, variance 1 / fan_in
+orthogonal          orthonormal columns, or orthonormal rows where there are more columns than rows
+==================  =====================================================================================
+
+References
+----------
+Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward neural networks, eq. 12 and 16.
+
+He, Zhang, Ren and Sun (2015), Delving deep into rectifiers, eq. 10.
+
+LeCun, Bottou, Orr and Müller (1998), Efficient BackProp, eq. 16.
+
+Saxe, McClelland and Ganguli (2014), Exact solutions to the nonlinear dynamics of learning in deep linear neural
+networks.
 """
 
 import numpy as np
+from scipy.special import ndtri
 from sklearn.utils import check_random_state
 
+from fastbp.kernels._arguments import check_name
+from fastbp.kernels.data import Data
+from fastbp.kernels.linearization import Linearization, mirrors_of
 from fastbp.kernels.shuffling import uniform
 
+#: Standard deviations below so many rounding errors of the values count as 0
+ROUNDING_ERRORS = 100
 
-def glorot_uniform(fan_in, fan_out, activation, random_state):
+
+def scikit_learn(fan_in, fan_out, activation, random_state):
     """Uniform in [-b, b], b = sqrt(6 / (fan_in + fan_out)); sqrt(2 / ...) for the logistic activation.
 
     Parameters
@@ -34,7 +65,165 @@ def glorot_uniform(fan_in, fan_out, activation, random_state):
     return uniform(random_state, -bound, bound, (fan_in, fan_out)), uniform(random_state, -bound, bound, fan_out)
 
 
-INITIALIZERS = {"glorot_uniform": glorot_uniform}
+def normal(random_state, shape):
+    """Standard normal numbers: the inverse distribution function of uniform ones, drawn while no other thread runs."""
+    return ndtri(np.maximum(uniform(random_state, 0, 1, shape), 2.0**-54))
+
+
+def uniform_of_variance(variance):
+    """An initializer: uniform weights.
+
+    Parameters
+    ----------
+    variance : callable
+        ``variance(fan_in, fan_out)``: that of the weights; the bound is sqrt(3 variance).
+
+    Returns
+    -------
+    callable
+    """
+
+    def draw(fan_in, fan_out, activation, random_state):
+        bound = np.sqrt(3 * variance(fan_in, fan_out))
+        return uniform(random_state, -bound, bound, (fan_in, fan_out)), np.zeros(fan_out)
+
+    return draw
+
+
+def normal_of_variance(variance):
+    """An initializer: normal weights, not truncated; parameters and result as for `uniform_of_variance`."""
+
+    def draw(fan_in, fan_out, activation, random_state):
+        scale = np.sqrt(variance(fan_in, fan_out))
+        return scale * normal(random_state, (fan_in, fan_out)), np.zeros(fan_out)
+
+    return draw
+
+
+def orthogonal(fan_in, fan_out, activation, random_state):
+    """Orthonormal columns, or rows where there are more columns than rows: the Q of a normal matrix, uniform among all.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int
+    activation : str or None
+        Not used.
+    random_state : RandomState
+
+    Returns
+    -------
+    W : ndarray of shape (fan_in, fan_out), float64
+    b : ndarray of shape (fan_out,), float64
+        Zeros.
+    """
+    Q, R = np.linalg.qr(normal(random_state, (max(fan_in, fan_out), min(fan_in, fan_out))))
+    Q = Q * np.where(np.diag(R) < 0, -1, 1)  # else the signs would be those of the algorithm
+    return (Q if fan_in >= fan_out else Q.T), np.zeros(fan_out)
+
+
+def glorot(fan_in, fan_out):
+    """2 / (fan_in + fan_out)"""
+    return 2 / (fan_in + fan_out)
+
+
+def he(fan_in, fan_out):
+    """2 / fan_in"""
+    return 2 / fan_in
+
+
+def lecun(fan_in, fan_out):
+    """1 / fan_in"""
+    return 1 / fan_in
+
+
+INITIALIZERS = {
+    "scikit_learn": scikit_learn,
+    "glorot_uniform": uniform_of_variance(glorot),
+    "glorot_normal": normal_of_variance(glorot),
+    "he_uniform": uniform_of_variance(he),
+    "he_normal": normal_of_variance(he),
+    "lecun_uniform": uniform_of_variance(lecun),
+    "lecun_normal": normal_of_variance(lecun),
+    "orthogonal": orthogonal,
+}
+
+
+def check_initializer(initializer):
+    """ValueError unless it is callable or a name in ``INITIALIZERS``."""
+    if not callable(initializer):
+        check_name("initializer", initializer if isinstance(initializer, str) else repr(initializer), INITIALIZERS)
+
+
+def draw(initializer, fan_in, fan_out, activation, random_state):
+    """The initial parameters of a fully connected layer.
+
+    Parameters
+    ----------
+    initializer : str or callable
+        A name in ``INITIALIZERS``, or ``initializer(fan_in, fan_out, random_state) -> W``; biases are zero then.
+    fan_in, fan_out, activation, random_state
+        As for `scikit_learn`.
+
+    Returns
+    -------
+    W : ndarray of shape (fan_in, fan_out)
+    b : ndarray of shape (fan_out,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a function that returns anything but finite numbers of this shape.
+    """
+    if not callable(initializer):
+        return INITIALIZERS[initializer](fan_in, fan_out, activation, random_state)
+    W = np.asarray(initializer(fan_in, fan_out, random_state))
+    if W.dtype.kind not in "fiub":
+        raise TypeError(f"the initializer {initializer!r} must return real numbers, got dtype {W.dtype}")
+    if W.shape != (fan_in, fan_out):
+        raise ValueError(f"the initializer {initializer!r} must return shape {(fan_in, fan_out)}, got {W.shape}")
+    if not np.isfinite(W).all():
+        raise ValueError(f"the initializer {initializer!r} must return finite numbers, got {W[~np.isfinite(W)][0]}")
+    return W, np.zeros(fan_out)
+
+
+def normalize_preactivations(program, params, X):
+    """Scale and shift each fully connected layer so that its pre-activations have mean 0 and variance 1.
+
+    Layer by layer, from the input to the output: with the mean m and the standard deviation s of a unit's
+    pre-activation over the rows of X, its weights become w / s and its bias (b - m) / s. A unit whose pre-activation is
+    constant is left as it is. A layer without biases is scaled only.
+
+    Parameters
+    ----------
+    program : Program
+        Compiled for INSPECTION.
+    params : ndarray of shape (n_params,)
+        Overwritten.
+    X : ndarray of shape (n, n_features)
+        As the kernels read it.
+
+    References
+    ----------
+    Krähenbühl, Doersch, Donahue and Darrell (2016), Data-dependent initializations of convolutional neural networks,
+    algorithm 1; Mishkin and Matas (2016), All you need is a good init.
+    """
+    kept = Linearization(program, params, mirrors_of(program, params), Data(X))
+    graph = program.graph
+    for number, op in enumerate(graph.operations):
+        kept.forward(number)
+        if op.kind != "dense":
+            continue
+        z = kept.value(op.output)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = z.mean(axis=0, dtype=np.float64), z.std(axis=0, dtype=np.float64)
+            largest = np.abs(z).max(axis=0)
+        is_spread = np.isfinite(scale) & (scale > ROUNDING_ERRORS * np.finfo(z.dtype).eps * largest)
+        scale = np.where(is_spread, scale, 1)
+        W, *biases = (b.view(params) for b in graph.blocks[op.first_block : op.first_block + op.n_blocks])
+        W /= scale
+        for b in biases:
+            b[...] = (b - np.where(is_spread, mean, 0)) / scale
+        kept.forward(number)
 
 
 def legacy_generator(random_state):

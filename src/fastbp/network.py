@@ -53,8 +53,11 @@ class Network(BaseNetwork):
         Of the parameters and of all arithmetic.
     random_state : int, RandomState, Generator or None
         For the initial parameters. A Generator is drawn from through ``RandomState(generator.bit_generator)``.
-    initializer : str or None
-        A name in ``fastbp.initializers.INITIALIZERS``; None leaves the parameters to be filled in by you.
+    initializer : str, callable or None
+        scikit_learn, glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal or orthogonal
+        (see the parameter ``weight_init`` of the estimators), or a function
+        ``initializer(fan_in, fan_out, random_state) -> W`` with W of shape (fan_in, fan_out), and biases of zero. None
+        leaves the parameters to be filled in by you.
     n_threads : int or None
         At most so many threads; None for what the process may use, within the limits of ``OMP_NUM_THREADS``,
         threadpoolctl and joblib. Results do not depend on it.
@@ -117,7 +120,7 @@ class Network(BaseNetwork):
         alpha: float = 0.0,
         dtype: DTypeLike = np.float64,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
-        initializer: str | None = "glorot_uniform",
+        initializer: str | Callable | None = "scikit_learn",
         n_threads: int | None = None,
         layers: Sequence[Layer] | None = None,
         n_features: int | None = None,

@@ -7,11 +7,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
+from fastbp import Network
 from fastbp.kernels import ACTIVATIONS
 from fastbp.kernels.data import Data
 from fastbp.kernels.graph import GraphBuilder, Group
 from fastbp.kernels.linearization import Linearization, mirrors_of
-from fastbp.kernels.program import DERIVATIVES, Program
+from fastbp.kernels.program import DERIVATIVES, INSPECTION, Program
 
 every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -258,3 +259,22 @@ def test_a_forward_pass_over_arrays_that_do_not_fit():
         Linearization(problem.program, problem.params, problem.mirrors[1:], Data(problem.X))
     with pytest.raises(ValueError, match=r"params must be float64 of shape \(43,\), got float64 of \(42,\)"):
         Linearization(problem.program, problem.params[1:], problem.mirrors, Data(problem.X))
+
+
+@both_dtypes
+def test_forward_of_one_operation(dtype):
+    network = Network([3, 4, 2], "tanh", dtype=dtype, random_state=0)
+    program = network.program(INSPECTION)
+    X = np.random.default_rng(0).normal(size=(7, 3)).astype(dtype)
+    kept = Linearization(program, network.params, mirrors_of(program, network.params), Data(X))
+    before = [kept.value(op.output).copy() for op in network.graph.operations]
+    network.params *= 2
+    kept.forward(0)
+    assert_array_equal(kept.value(network.graph.operations[0].output), 2 * before[0])
+    assert_array_equal(kept.value(network.graph.operations[1].output), before[1])
+    for number in range(1, 4):
+        kept.forward(number)
+    assert_array_equal(kept.output, network.forward(X))
+    for number in (-1, 4):
+        with pytest.raises(IndexError, match=f"4 operations, got number {number}"):
+            kept.forward(number)

@@ -1,7 +1,18 @@
 """The estimators: what users of scikit-learn import."""
 
 from fastbp.estimators.classifier import MLPClassifier
+from fastbp.estimators.encoder import MLPEncoder
+from fastbp.estimators.hidden import hidden_activations
+from fastbp.estimators.many import expand_grid, fit_many
 from fastbp.estimators.regressor import MLPRegressor
 from fastbp.estimators.slim import slim
 
-__all__ = ["MLPClassifier", "MLPRegressor", "slim"]
+__all__ = [
+    "MLPClassifier",
+    "MLPEncoder",
+    "MLPRegressor",
+    "expand_grid",
+    "fit_many",
+    "hidden_activations",
+    "slim",
+]

@@ -30,11 +30,12 @@ from fastbp.checks import hidden_activations
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.cloning import check_clones
-from fastbp.estimators.construction import build_network, hidden_layers_of, network_to_train, new_network
+from fastbp.estimators.construction import adapt_to_data, build_network, hidden_layers_of, network_to_train, new_network
 from fastbp.estimators.inputs import needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, estimator_so_far
 from fastbp.estimators.parameters import (
+    DATA_DEPENDENT,
     MLPParameters,
     check_has_no_end,
     end_is_needed_by,
@@ -147,20 +148,27 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             self.n_layers_, self.t_ = len(network.layer_sizes), 0
         else:
             network = network_to_train(self, hidden)
+            if self.dtype is not None:
+                network = network.astype(self.dtype)
         data = make_data(X, targets, sample_weight, network.n_targets, network.dtype)
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = callbacks_of(self, state, attempt.observer)
+        needs_rows = first_pass and self.weight_init == DATA_DEPENDENT
         if self.solver == "lbfgs":
             if network.has_dropout:
                 raise ValueError(
                     "solver='lbfgs' cannot train with dropout: the loss would be another one at each evaluation; use a "
                     "stochastic solver, such as 'adam', or no dropout"
                 )
+            if needs_rows:
+                adapt_to_data(network, X, None, sample_weight)
             warn_if_not_converged = self._train_lbfgs(network, data, callbacks, attempt)
         else:
             history = history_of(self, first_pass, self.early_stopping or bool(given))
             patience = patience_of(self, incremental and not first_pass)
             rows, stopping = stopping_rule(self, network, patience, (X, y, targets, sample_weight), given, rng, attempt)
+            if needs_rows:
+                adapt_to_data(network, X, rows, sample_weight)
             warn_if_not_converged = self._train_stochastic(
                 network, data, rows, history, stopping, rng, lock, incremental, not first_pass, callbacks, attempt
             )
@@ -400,14 +408,18 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             check_is_fitted(self)
             self._check_layers_are_known()
             X = validated_X(self, X)
-        network = self._fitted_network()
-        network = with_settings(network, network.loss, network.alpha, network.l1, self.n_threads)
-        if X.dtype == np.float64 != network.dtype:
-            network = network.astype(np.float64)
-        output = network.forward_unchecked(X, raw)
+        output = self._network_for(X).forward_unchecked(X, raw)
         if not all_finite(output):
             self._report_not_finite(output)
         return output
+
+    def _network_for(self, X):
+        """The fitted network, in the dtype in which predictions for a validated X are computed."""
+        network = self._fitted_network()
+        network = with_settings(network, network.loss, network.alpha, network.l1, self.n_threads)
+        if X.dtype == np.float64 != network.dtype and self.dtype is None:
+            network = network.astype(np.float64)
+        return network
 
     def _check_solver(self):
         if not is_stochastic(self.solver):

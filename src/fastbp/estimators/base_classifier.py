@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
 
 from fastbp.data import check_sparse, indicator_csr
 from fastbp.estimators.base import BaseMLP
@@ -21,6 +20,7 @@ from fastbp.estimators.class_targets import (
     form_of,
     indicators_of_columns,
 )
+from fastbp.estimators.inputs import validated
 from fastbp.estimators.numeric import check_numeric
 
 
@@ -33,15 +33,7 @@ class BaseClassifier(BaseMLP):
         check_sparse("X", X)
         check_sparse("y", y)
         check_numeric("X", X)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        X, y = validated(self, X, y, multi_output=True, reset=reset)
         if y.dtype == object and any(label is None for label in y.flat):
             raise ValueError("Input y contains None: drop the rows without a label")
         if y.ndim == 2 and y.shape[1] == 1:

@@ -72,7 +72,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
     -----
     The output activation is softmax for more than two classes, else logistic; for multilabel targets one logistic
     unit for each label. For several columns of labels the output is raw, and softmax is part of the loss. float64 input
-    is computed in float64, float32 in float32.
+    is computed in float64, float32 in float32, unless `dtype` is given.
 
     References
     ----------

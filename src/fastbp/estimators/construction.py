@@ -5,6 +5,7 @@ import numpy as np
 from fastbp.activations import HIDDEN_ACTIVATIONS
 from fastbp.checks import hidden_activations
 from fastbp.estimators.inputs import checked_hidden_layer_sizes, checked_layers
+from fastbp.estimators.parameters import DATA_DEPENDENT
 from fastbp.estimators.weights import with_settings
 from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm, check_rate
 from fastbp.network import Network
@@ -13,6 +14,8 @@ from fastbp.network import Network
 NORMALIZATIONS = {"layer": LayerNorm, "rms": RMSNorm}
 #: parameter -> the class of layers that does the same
 CLASSES = {"input_dropout": "Dropout", "dropout": "Dropout", "residual": "Residual", "normalization": "LayerNorm"}
+#: Rows over which a data-dependent initialization takes mean and variance, at most; evenly spaced
+ROWS_OF_SAMPLE = 256
 
 
 def hidden_layers_of(estimator):
@@ -131,9 +134,36 @@ def build_network(estimator, definition, dtype, random_state=None):
         l1=estimator.l1,
         dtype=dtype,
         random_state=random_state,
-        initializer=None if random_state is None else "glorot_uniform",
+        initializer=None if random_state is None else initializer_of(estimator),
         n_threads=estimator.n_threads,
     )
+
+
+def initializer_of(estimator):
+    """The initializer that the parameter `weight_init` asks for; a name or a function."""
+    if estimator.weight_init == DATA_DEPENDENT:
+        return "orthogonal"
+    return estimator.weight_init or "scikit_learn"
+
+
+def adapt_to_data(network, X, rows, sample_weight):
+    """Normalize the pre-activations over a sample of rows: the data-dependent initialization.
+
+    Parameters
+    ----------
+    network : Network
+        Its parameters are overwritten.
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
+    rows : ndarray of int or None
+        The rows to train on; None for all.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Rows of weight zero have no part.
+    """
+    rows = np.arange(X.shape[0]) if rows is None else np.sort(rows)
+    if sample_weight is not None:
+        rows = rows[sample_weight[rows] > 0]
+    step = -(-len(rows) // ROWS_OF_SAMPLE)
+    network.normalize_preactivations(X[rows[::step]])
 
 
 def new_network(estimator, hidden, n_features, dtype, random_state=None):

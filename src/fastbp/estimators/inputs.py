@@ -10,12 +10,23 @@ from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import check_layers
 
+#: The parameter `dtype` -> dtypes of X that are not converted; others are converted to the first one
+INPUT_DTYPES = {None: (np.float64, np.float32), "float32": (np.float32,), "float64": (np.float64,)}
+
 
 def validated_X(estimator, X):
     """X as scikit-learn validates it: an array or a CSR or CSC matrix of real numbers, with the columns of `fit`."""
     check_sparse("X", X)
     check_numeric("X", X)
-    return validate_data(estimator, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+    return validated(estimator, X, reset=False)
+
+
+def validated(estimator, X, *y, **options):
+    """scikit-learn's `validate_data`, with X in the dtype that the parameter `dtype` asks for."""
+    with np.errstate(over="ignore"):  # what is too large for float32 has an error of its own
+        return validate_data(
+            estimator, X, *y, accept_sparse=["csr", "csc"], dtype=INPUT_DTYPES[estimator.dtype], **options
+        )
 
 
 def needs_no_validation(estimator, X):

@@ -16,6 +16,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
+from fastbp.initializers import INITIALIZERS
 from fastbp.layers import Layer
 from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from fastbp.parametrized import CachedParamNames, NameOrObject, Parametrized, parameter, parametrized
@@ -24,6 +25,8 @@ from fastbp.training.validation import LOSS
 
 #: What the updates of a stochastic solver do besides its formula; None where nothing is asked for
 UPDATE_OPTIONS = ("weight_decay", "clip_norm", "max_norm")
+#: The value of `weight_init` that needs rows: no initializer of a network
+DATA_DEPENDENT = "data_dependent"
 
 
 def parameter_of(cls, name):
@@ -378,6 +381,47 @@ class MLPParameters(CachedParamNames):
         `ema_decay`; only one of the two may be set. All `max_iter` epochs are trained, unless `early_stopping` ends
         the training. `partial_fit` does not know the number of epochs, and refuses it. See Izmailov et al. (2018),
         Averaging weights leads to wider optima and better generalization. Not used by 'lbfgs'.""",
+    )
+
+    weight_init: str | Callable | None = parameter(
+        None,
+        [None, StrOptions({*INITIALIZERS, DATA_DEPENDENT}), callable],
+        "str, callable or None",
+        """
+        How the initial weights are drawn; for a layer with `fan_in` inputs and `fan_out` units:
+
+        - None or 'scikit_learn': scikit-learn's draw, as 'glorot_uniform', with ``sqrt(2 / ...)`` for the logistic
+          activation; biases are drawn in the same way. All others set the biases to 0.
+        - 'glorot_uniform': Uniform in [-b, b], ``b = sqrt(6 / (fan_in + fan_out))``; 'glorot_normal': normal with
+          variance ``2 / (fan_in + fan_out)`` (Glorot and Bengio, 2010).
+        - 'he_uniform': Uniform, ``b = sqrt(6 / fan_in)``; 'he_normal': normal with variance ``2 / fan_in``, for relu
+          and its relatives (He et al., 2015, Delving deep into rectifiers).
+        - 'lecun_uniform': Uniform, ``b = sqrt(3 / fan_in)``; 'lecun_normal': normal with variance ``1 / fan_in``, for
+          selu (LeCun et al., 1998, Efficient BackProp).
+        - 'orthogonal': Orthonormal columns, or rows where there are more columns than rows (Saxe et al., 2014).
+        - 'data_dependent': Orthogonal; then, from the first layer to the last, each unit is scaled and shifted so that
+          its pre-activation has mean 0 and variance 1 over at most 256 of the rows to train on, evenly spaced (Mishkin
+          and Matas, 2016, All you need is a good init; Krähenbühl et al., 2016).
+        - A function ``weight_init(fan_in, fan_out, random_state) -> W``, W of shape (fan_in, fan_out).
+
+        Further training with `warm_start` or `partial_fit` does not draw weights.""",
+    )
+
+    dtype: str | None = parameter(
+        None,
+        [None, StrOptions({"float32", "float64"})],
+        "{'float32', 'float64'} or None",
+        """
+        Of the weights, and of the arithmetic of training. An X of another dtype is converted, into one copy that
+        training holds; the X that was given is not changed. Predictions are then computed, and returned, in the dtype
+        of the fitted weights, also for an X of another dtype. float32 takes half the memory and about half the time of
+        float64; its rounding errors, some 1e-7 of a value, seldom matter in training with mini-batches.
+
+        None: the dtype of X in the first call of `fit` or `partial_fit`, float64 unless X is float32; predictions for a
+        float64 X are computed in float64.
+
+        `fit` with `warm_start` and `partial_fit` convert the fitted weights if `dtype` was changed; `partial_fit`
+        begins with a new optimizer then. With None, they keep the dtype of the weights.""",
     )
 
     n_threads: int | None = parameter(

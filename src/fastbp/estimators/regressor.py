@@ -13,12 +13,12 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from fastbp.activations import ACTIVATIONS, Activation, name_of
 from fastbp.data import check_sparse
 from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
+from fastbp.estimators.inputs import validated
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.estimators.validation import GivenRows
@@ -126,16 +126,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             raise TypeError("y must be dense, got a sparse matrix; use y.toarray()")
         check_numeric("X", X)
         check_numeric("y", y)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        X, y = validated(self, X, y, multi_output=True, y_numeric=True, reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y

@@ -97,6 +97,22 @@ cdef class Linearization:
         with nogil:
             self.kernels.forward_rows(&self.c, 0, self.c.n)
 
+    def forward(self, int64_t number):
+        """Compute an operation again, after a change of its parameters or of its input.
+
+        Parameters
+        ----------
+        number : int
+            Its index among the operations. The values of those after it are not computed.
+        """
+        cdef plan_t one = self.c
+        if not 0 <= number < self.program.c.n_operations:
+            raise IndexError(f"the program has {self.program.c.n_operations} operations, got number {number}")
+        one.program.operations += number
+        one.program.n_operations = 1
+        with nogil:
+            self.kernels.forward_rows(&one, 0, one.n)
+
     cdef void *buffer(self, name, int64_t columns) except? NULL:
         """A buffer of `columns` numbers for every row, allocated at its first use."""
         if name not in self.buffers:

@@ -1,0 +1,150 @@
+"""An autoencoder as a transformer."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context, clone
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from fastbp.activations import name_of
+from fastbp.estimators.inputs import checked_hidden_layer_sizes
+from fastbp.estimators.regressor import MLPRegressor
+from fastbp.layers import Dense
+
+
+class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Autoencoder: a network that is trained to reproduce X from a code of a few numbers.
+
+    A `MLPRegressor` is trained on the targets X, by default with the squared error. The encoder has the layers
+    `hidden_layer_sizes` and then the code, of `n_components` linear units; the decoder has the same layers in reverse
+    order and ends with X. Scale X first, for instance with StandardScaler, because the squared error counts each
+    feature by its variance.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Units of the code.
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each layer between X and the code; ``()`` for a linear encoder, which finds the subspace of PCA.
+    regressor : MLPRegressor or None, default=None
+        With the settings of training: solver, activation of the hidden layers, random_state and so on. It is cloned.
+        A grid search reaches them as ``regressor__alpha``. Its `hidden_layer_sizes` are not used, and its `layers` must
+        be None. None: ``MLPRegressor()``.
+
+    Attributes
+    ----------
+    regressor_ : MLPRegressor
+        The fitted network, X -> X.
+    encoder_, decoder_ : Network
+        Its two halves, with copies of the parameters.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Where X had names that are all strings.
+
+    References
+    ----------
+    Hinton and Salakhutdinov (2006), Reducing the dimensionality of data with neural networks, Science 313.
+
+    Examples
+    --------
+    >>> from fastbp import MLPEncoder, MLPRegressor
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> regressor = MLPRegressor(activation="tanh", max_iter=500, tol=0.01, random_state=0)
+    >>> pipeline = make_pipeline(StandardScaler(), MLPEncoder(2, (10,), regressor)).fit(X)
+    >>> pipeline.transform(X).shape
+    (150, 2)
+    """
+
+    _parameter_constraints: ClassVar = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "regressor": [MLPRegressor, None],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        regressor: MLPRegressor | None = None,
+    ):
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.regressor = regressor
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Train the network to reproduce X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : object
+            Not used.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative.
+
+        Returns
+        -------
+        self : MLPEncoder
+        """
+        regressor = MLPRegressor() if self.regressor is None else clone(self.regressor)
+        if regressor.layers is not None:
+            raise ValueError(
+                f"the layers of the regressor must be None, got {regressor.layers!r}: an MLPEncoder makes them from "
+                "n_components and hidden_layer_sizes"
+            )
+        sizes, activation = checked_hidden_layer_sizes(self.hidden_layer_sizes), name_of(regressor.activation)
+        encoder = [*(Dense(n, activation) for n in sizes), Dense(self.n_components)]
+        regressor.layers = [*encoder, *(Dense(n, activation) for n in reversed(sizes))]
+        X = validate_data(self, X, dtype=(np.float64, np.float32))
+        self.regressor_ = regressor.fit(X, X.ravel() if X.shape[1] == 1 else X, sample_weight)
+        network = regressor.network_
+        self.encoder_ = network.part(0, len(encoder))
+        self.decoder_ = network.part(len(encoder), len(network.layers))
+        return self
+
+    @property
+    def _n_features_out(self):
+        """int: columns of the code."""
+        return self.encoder_.n_outputs
+
+    def transform(self, X: ArrayLike) -> NDArray:
+        """The code of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        code : ndarray of shape (n_samples, n_components)
+        """
+        check_is_fitted(self)
+        return self.encoder_.forward(validate_data(self, X, dtype=(np.float64, np.float32), reset=False))
+
+    def inverse_transform(self, X: ArrayLike) -> NDArray:
+        """The row that the network makes of each code.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            The codes.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        return self.decoder_.forward(check_array(X, dtype=(np.float64, np.float32)))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

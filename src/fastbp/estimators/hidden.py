@@ -1,0 +1,62 @@
+"""The values of the hidden layers of a fitted estimator."""
+
+from numbers import Integral
+
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import sparray, spmatrix
+
+from fastbp.estimators.base import BaseMLP
+
+
+def hidden_activations(
+    estimator: BaseMLP,
+    X: ArrayLike | sparray | spmatrix,
+    layer: int = -1,
+) -> NDArray:
+    """The output of a hidden layer, its activation included.
+
+    Parameters
+    ----------
+    estimator : fitted MLPClassifier or MLPRegressor
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+    layer : int, default=-1
+        Number of the hidden layer: 0 for the first one, -1 for the last. With the parameter `layers`, an index in
+        it.
+
+    Returns
+    -------
+    A : ndarray of shape (n_samples, units)
+        In the dtype of predictions.
+
+    Raises
+    ------
+    TypeError, IndexError
+        For another estimator, or a layer that there is not.
+    NotFittedError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastbp import MLPRegressor, hidden_activations
+    >>> X = np.random.default_rng(0).normal(size=(50, 3))
+    >>> model = MLPRegressor(hidden_layer_sizes=(8, 4), max_iter=500, tol=0.1, random_state=0).fit(X, X[:, 0])
+    >>> A = hidden_activations(model, X)
+    >>> A.shape
+    (50, 4)
+    >>> bool(np.allclose(A @ model.coefs_[-1] + model.intercepts_[-1], model.predict(X)[:, None]))
+    True
+    """
+    if not isinstance(estimator, BaseMLP):
+        raise TypeError(
+            f"estimator must be a MLPClassifier or MLPRegressor of fastbp, got {type(estimator).__name__}. Of a "
+            "pipeline, give the last step, and X as the steps before it leave it: pipeline[-1], "
+            "pipeline[:-1].transform(X)."
+        )
+    model = estimator._snapshot()
+    network, X, _ = model._network_and_data(X)
+    n_hidden = len(network.layers) - 1  # the last one is the output layer
+    if isinstance(layer, bool) or not isinstance(layer, Integral):
+        raise TypeError(f"layer must be an integer, got {layer!r}")
+    if not -n_hidden <= layer < n_hidden:
+        raise IndexError(f"layer must be the number of one of the {n_hidden} hidden layers, got {layer}")
+    return model._network_for(X).part(0, layer % n_hidden + 1).forward_unchecked(X)

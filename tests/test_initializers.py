@@ -1,0 +1,239 @@
+"""Initial weights: `initializers.py`, `weight_init` of the estimators, ``Network.normalize_preactivations``."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from estimator_layer_cases import SMALL, X, both_estimators, labels
+from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp.initializers import INITIALIZERS
+from fastbp.inspection import backprop_trace
+from fastbp.layers import Dense, Residual, Scale
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+VARIANCES = {"glorot": 2 / (300 + 200), "he": 2 / 300, "lecun": 1 / 300}
+
+
+def first_weights(weight_init, **params):
+    """The weights before any step, seen by a callback."""
+    seen = []
+
+    class Look:
+        def on_fit_begin(self, state):
+            seen.append(state.network.copy())
+
+    MLPRegressor(hidden_layer_sizes=(6, 5), weight_init=weight_init, callbacks=Look(), **SMALL | params).fit(X, X[:, 0])
+    return seen[0]
+
+
+@pytest.mark.parametrize("rule", VARIANCES)
+@pytest.mark.parametrize("shape", ["uniform", "normal"])
+def test_distribution(rule, shape):
+    network = Network([300, 200], initializer=f"{rule}_{shape}", random_state=0)
+    (W,), (b,) = network.coefs, network.intercepts
+    assert not b.any()
+    # 60,000 numbers: the standard errors of variance and kurtosis are 0.6 % and 0.02
+    assert_allclose(W.var(), VARIANCES[rule], rtol=0.03)
+    assert_allclose(W.mean(), 0, atol=5 * W.std() / np.sqrt(W.size))
+    assert_allclose((W**4).mean() / W.var() ** 2, 1.8 if shape == "uniform" else 3, atol=0.15)
+    if shape == "uniform":
+        bound = np.sqrt(3 * VARIANCES[rule])
+        assert np.abs(W).max() <= bound
+        assert np.abs(W).max() > 0.999 * bound
+
+
+@pytest.mark.parametrize("sizes", [[7, 4], [4, 7], [5, 5]])
+def test_orthogonal(sizes):
+    (W,) = Network(sizes, initializer="orthogonal", random_state=0).coefs
+    small = W if sizes[0] >= sizes[1] else W.T
+    assert_allclose(small.T @ small, np.eye(min(sizes)), atol=1e-14)
+    # uniform among all orthogonal matrices: the diagonal has both signs equally often
+    signs = [np.diag(Network([3, 3], initializer="orthogonal", random_state=i).coefs[0]) > 0 for i in range(100)]
+    assert 120 < np.sum(signs) < 180
+
+
+@pytest.mark.parametrize(
+    "initializer", [*INITIALIZERS, lambda fan_in, fan_out, rng: rng.normal(size=(fan_in, fan_out))]
+)
+def test_draws_depend_on_random_state_only(initializer):
+    one, same, other = (Network([4, 3, 2], initializer=initializer, random_state=i).params for i in (0, 0, 1))
+    assert_array_equal(one, same)
+    assert (one != other).any()
+    low = Network([4, 3, 2], initializer=initializer, random_state=0, dtype=np.float32).params
+    assert_array_equal(low, one.astype(np.float32))
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_the_estimators_draw_as_the_network_does(name):
+    network = first_weights(name)
+    assert_array_equal(network.params, Network([4, 6, 5, 1], initializer=name, random_state=0).params)
+    if name == "scikit_learn":
+        assert_array_equal(network.params, first_weights(None).params)
+
+
+def test_a_function():
+    calls = []
+
+    def ones(fan_in, fan_out, random_state):
+        calls.append((fan_in, fan_out, type(random_state)))
+        return np.ones((fan_in, fan_out))
+
+    network = first_weights(ones)
+    assert calls == [(*shape, np.random.RandomState) for shape in ((4, 6), (6, 5), (5, 1))]
+    assert all((W == 1).all() for W in network.coefs)
+    assert not any(b.any() for b in network.intercepts)
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "message"),
+    [
+        (np.ones((6, 4)), ValueError, r"must return shape \(4, 6\), got \(6, 4\)"),
+        (np.full((4, 6), np.nan), ValueError, "must return finite numbers, got nan"),
+        (np.full((4, 6), "1"), TypeError, "must return real numbers, got dtype <U1"),
+    ],
+)
+def test_a_function_that_returns_something_else(returned, error, message):
+    with pytest.raises(error, match=message):
+        first_weights(lambda fan_in, fan_out, random_state: returned)
+
+
+@both_estimators
+@pytest.mark.parametrize("value", ["glorot", 3, ["he_normal"]])
+def test_a_bad_value(Estimator, value):
+    with pytest.raises(ValueError, match=r"'weight_init' parameter .* must be .*'he_normal'.* callable"):
+        Estimator(weight_init=value).fit(X, labels(Estimator))
+    with pytest.raises((ValueError, TypeError), match=r"initializer must be one of .*he_normal"):
+        Network([2, 1], initializer=value)
+
+
+# Data-dependent
+
+
+def preactivations(network, X):
+    # of a graph with other operations, the values that the fully connected layers write
+    trace = backprop_trace(network, X, np.zeros((len(X), network.n_outputs)))
+    return [op.output for op in trace.operations if op.kind == "dense"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_preactivations_have_mean_0_and_variance_1(dtype, activation):
+    rng = np.random.default_rng(0)
+    rows = (5 + 3 * rng.normal(size=(120, 4))).astype(dtype)
+    residual = Residual([Dense(9, activation), Scale(3.0), Dense(8)])
+    layers = [Dense(8, activation), residual, residual, Dense(6, activation), Dense(2)]
+    network = Network(layers=layers, n_features=4, random_state=0, dtype=dtype)
+    network.normalize_preactivations(rows)
+    found = preactivations(network, rows)
+    assert len(found) == 7
+    for z in found:
+        # in float32 the sums of some ten products with inputs of mean 5 are exact to some 1e-6
+        assert_allclose(z.mean(axis=0), 0, atol=1e-5 if dtype == np.float32 else 1e-13)
+        assert_allclose(z.var(axis=0), 1, rtol=1e-4 if dtype == np.float32 else 1e-12)
+
+
+def test_constant_preactivations_and_missing_biases():
+    rows = np.ones((10, 3))
+    network = Network([3, 4, 1], random_state=0)
+    before = network.params.copy()
+    network.normalize_preactivations(rows)
+    assert_array_equal(network.params, before)
+    network.normalize_preactivations(np.empty((0, 3)))
+    assert_array_equal(network.params, before)
+
+    layers = [Dense(4, "tanh", use_bias=False), Dense(1)]
+    network = Network(layers=layers, n_features=4, random_state=0)
+    network.normalize_preactivations(sp.csr_array(X))
+    first, last = preactivations(network, X)
+    assert_allclose(first.var(axis=0), 1)
+    assert (np.abs(first.mean(axis=0)) > 1e-3).any()
+    assert_allclose(last.mean(axis=0), 0, atol=1e-13)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_data_dependent(container, solver):
+    weight = np.arange(len(X)) % 3.0
+    seen = []
+
+    class Look:
+        def on_fit_begin(self, state):
+            seen.append(state.network.copy())
+
+    for sample_weight, params in ((None, {}), (weight, {}), (None, dict(early_stopping=True))):
+        model = MLPRegressor(
+            hidden_layer_sizes=(6,), weight_init="data_dependent", solver=solver, callbacks=Look(), **SMALL | params
+        )
+        rows, given = X, container(X)
+        if params and solver == "adam":
+
+            class Rows:
+                def on_fit_begin(self, state):
+                    nonlocal rows
+                    rows = X[state.train_rows]
+
+            model.callbacks = [Look(), Rows()]
+        elif sample_weight is not None:
+            rows = X[weight > 0]
+        model.fit(given, X[:, 0], sample_weight)
+        for z in preactivations(seen[-1], rows):
+            assert_allclose(z.mean(axis=0), 0, atol=1e-13)
+            assert_allclose(z.var(axis=0), 1, rtol=1e-12)
+
+
+def test_a_sample_of_many_rows():
+    rng = np.random.default_rng(0)
+    many = rng.normal(size=(1000, 4))
+    seen = []
+
+    class Look:
+        def on_fit_begin(self, state):
+            seen.append(state.network.copy())
+
+    MLPRegressor(
+        hidden_layer_sizes=(6,),
+        weight_init="data_dependent",
+        shuffle=False,
+        callbacks=Look(),
+        **SMALL | {"max_iter": 1},
+    ).fit(many, many[:, 0])
+    for z in preactivations(seen[0], many[::4]):
+        assert_allclose(z.var(axis=0), 1, rtol=1e-12)
+
+
+# As a parameter
+
+
+def draw_for_pickle(fan_in, fan_out, random_state):
+    return random_state.uniform(size=(fan_in, fan_out))
+
+
+@both_estimators
+@pytest.mark.parametrize("value", ["he_normal", "data_dependent", draw_for_pickle])
+def test_a_parameter_like_others(Estimator, value):
+    y = labels(Estimator)
+    model = Estimator(weight_init=value, warm_start=True, **SMALL).fit(X, y)
+    assert (model.network_.params != Estimator(**SMALL).fit(X, y).network_.params).any()
+    assert clone(model).weight_init is value
+    copy = pickle.loads(pickle.dumps(model))
+    for one in (model, copy):
+        one.fit(X, y)
+        one.partial_fit(X, y)
+    assert_array_equal(model.network_.params, copy.network_.params)
+    # further training draws nothing
+    far = Estimator(weight_init=value, warm_start=True, **SMALL).fit(X, y)
+    before = far.network_.params.copy()
+    far.set_params(learning_rate_init=1e-12, weight_init="glorot_normal").fit(X, y)
+    assert_allclose(far.network_.params, before, atol=1e-9)
+
+
+def test_grid_search():
+    search = GridSearchCV(
+        MLPClassifier(**SMALL), {"weight_init": [None, "orthogonal", "data_dependent"]}, cv=2, error_score="raise"
+    ).fit(X, labels(MLPClassifier))
+    assert len(search.cv_results_["params"]) == 3

@@ -266,6 +266,15 @@ def test_a_warm_start_continues_from_the_raw_weights(average):
         assert_allclose(model.network_.params, np.mean(callback.seen[-4:], axis=0), rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64", "float32")])
+def test_a_change_of_the_dtype_continues_from_the_raw_weights(dtypes):
+    model, raw = (MLPRegressor(**SMALL | FAST, ema_decay=decay, dtype=dtypes[0]) for decay in (0.9, None))
+    for one in (model, raw):
+        one.partial_fit(X, Y).set_params(dtype=dtypes[1]).partial_fit(X, Y)
+    assert_array_equal(model.raw_params_, raw.network_.params)
+    assert model.raw_params_.dtype == dtypes[1]
+
+
 @averages
 def test_edited_weights_are_continued_from(average):
     model, other = fitted(**average, warm_start=True), fitted(**average, warm_start=True)

@@ -135,7 +135,8 @@ def average_of(estimator, network, incremental, continues):
     if last is not None and last.is_in(network):
         average = last.copy()
         average.hide(network)
-        if incremental and isinstance(average, MovingAverage) and average.decay == decay:
+        is_same = isinstance(average, MovingAverage) and average.decay == decay
+        if incremental and is_same and average.params.dtype == network.dtype:
             return average
     if decay is not None:
         return MovingAverage(network.params, decay)

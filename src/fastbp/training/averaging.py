@@ -84,8 +84,8 @@ class Average(NoAverage):
         return self.n > 0
 
     def is_in(self, network):
-        """Whether the network has exactly this average: nobody has edited or trained it since."""
-        return self.is_shown and np.array_equal(self.params, network.params)
+        """Whether the network has exactly this average, in its dtype: nobody has edited or trained it since."""
+        return self.is_shown and np.array_equal(self.params.astype(network.dtype, copy=False), network.params)
 
     def show(self, network):
         """Give the network the average, if there is one, and keep the raw weights."""

@@ -5,6 +5,7 @@ import numpy as np
 from fastbp.activations import name_of
 from fastbp.estimators.inputs import checked_hidden_layer_sizes, checked_layers
 from fastbp.estimators.parameters import DATA_DEPENDENT
+from fastbp.estimators.transfer import frozen, has_frozen
 from fastbp.estimators.weights import with_settings
 from fastbp.layers import Dense
 from fastbp.network import Network
@@ -37,8 +38,8 @@ def definition_of(estimator, hidden, n_features):
     dict
     """
     output = estimator.out_activation_
-    if estimator.layers is not None:
-        layers = [*hidden, Dense(estimator.n_outputs_)]
+    if estimator.layers is not None or has_frozen(estimator):
+        layers = frozen([*hidden, Dense(estimator.n_outputs_)], estimator.frozen_layers)
         return {"layers": layers, "n_features": n_features, "output_activation": output}
     sizes = (n_features, *(layer.units for layer in hidden), estimator.n_outputs_)
     activation = tuple(layer.activation for layer in hidden) or name_of(estimator.activation)

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from fastbp.kernels.data import Data, check_below, check_integers, check_starts, private_indices, private_starts
+from fastbp.kernels.predictor import all_finite
 
 #: Elements of a dense indicator matrix that are processed at once, so that no array of its whole size is allocated.
 BLOCK_ELEMENTS = 2**20
@@ -243,6 +244,8 @@ def lowered(name, array, dtype):
         return array
     with np.errstate(over="ignore"):
         low = array.astype(np.float32)
+    if low.flags.c_contiguous and all_finite(low):  # without the arrays of the comparison
+        return low
     if not np.array_equal(np.isfinite(low), np.isfinite(array)):
         raise ValueError(f"{name} holds values too large for float32; scale them, or use float64 throughout")
     return low

@@ -52,6 +52,7 @@ from fastbp.estimators.resumption import (
     set_training_attributes,
 )
 from fastbp.estimators.sklearn_callbacks import CallbackSupportMixin, sklearn_callbacks_of
+from fastbp.estimators.transfer import check_frozen_layers, take_over
 from fastbp.estimators.validation import GivenRows, stopping_rule
 from fastbp.estimators.weights import (
     OWN_WEIGHTS,
@@ -105,6 +106,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             check_has_no_end(self)
         given.check(self)
         hidden = hidden_layers_of(self)
+        check_frozen_layers(self)
         observer = None if incremental else sklearn_callbacks_of(self, y)
         with Attempt(self, incremental, observer) as attempt:
             warn_if_not_converged = attempt.model._train(
@@ -146,6 +148,8 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         if first_pass:
             network = new_network(self, hidden, X.shape[1], X.dtype, rng)
             self.n_layers_, self.t_ = len(network.layer_sizes), 0
+            if self.init_from is not None:
+                take_over(network, self.init_from)
         else:
             network = network_to_train(self, hidden)
             if self.dtype is not None:
@@ -153,7 +157,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         data = make_data(X, targets, sample_weight, network.n_targets, network.dtype)
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = callbacks_of(self, state, attempt.observer)
-        needs_rows = first_pass and self.weight_init == DATA_DEPENDENT
+        needs_rows = first_pass and self.weight_init == DATA_DEPENDENT and self.init_from is None
         if self.solver == "lbfgs":
             if network.has_dropout:
                 raise ValueError(
@@ -444,10 +448,12 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
 
     def __sklearn_clone__(self):
         try:
-            return super().__sklearn_clone__()
+            other = super().__sklearn_clone__()
         except Exception:
             check_clones(self.callbacks)
             raise
+        other.init_from = self.init_from  # a clone of it would not be fitted
+        return other
 
     def __getstate__(self):
         # the network's layers and its parameters as one array, in place of the network and the views into the array

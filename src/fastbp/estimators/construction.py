@@ -6,6 +6,7 @@ from fastbp.activations import HIDDEN_ACTIVATIONS
 from fastbp.checks import hidden_activations
 from fastbp.estimators.inputs import checked_hidden_layer_sizes, checked_layers
 from fastbp.estimators.parameters import DATA_DEPENDENT
+from fastbp.estimators.transfer import frozen, has_frozen
 from fastbp.estimators.weights import with_settings
 from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm, check_rate
 from fastbp.network import Network
@@ -103,8 +104,8 @@ def definition_of(estimator, hidden, n_features):
     """
     output = estimator.out_activation_
     is_plain = all(type(layer) is Dense and isinstance(layer.activation, str) for layer in hidden)
-    if estimator.layers is not None or not is_plain:
-        layers = [*hidden, Dense(estimator._n_units)]
+    if estimator.layers is not None or has_frozen(estimator) or not is_plain:
+        layers = frozen([*hidden, Dense(estimator._n_units)], estimator.frozen_layers)
         return {"layers": layers, "n_features": n_features, "output_activation": output}
     sizes = (n_features, *(layer.units for layer in hidden), estimator._n_units)
     # without hidden layers, the activation decides the bound of the initial weights

@@ -407,6 +407,28 @@ class MLPParameters(CachedParamNames):
         Further training with `warm_start` or `partial_fit` does not draw weights.""",
     )
 
+    init_from: Any = parameter(
+        None,
+        "no_validation",  # take_over does it
+        "fitted estimator, (coefs, intercepts) or None",
+        """
+        Initial parameters from another model, in place of drawn ones: an estimator of fastbp or scikit-learn, or two
+        lists of arrays. All layers must have the shapes of this network, except for the output layer: if its shape
+        differs, it is drawn. Arrays and estimators of scikit-learn give weights and biases; other parameters of
+        `layers` are drawn then. Further training with `warm_start` or `partial_fit` does not use it. Clones share the
+        object. In the grid of a search, wrap an estimator in ``sklearn.frozen.FrozenEstimator``.""",
+    )
+
+    frozen_layers: Sequence[int] | None = parameter(
+        None,
+        [None, "array-like"],
+        "sequence of int or None",
+        """
+        Indices in ``coefs_`` of layers whose weights and biases stay as they are: 0 is the first hidden layer, -1 the
+        output layer. Their learning rate is 0, and the penalty does not count their weights. It can be changed between
+        calls of `fit` with `warm_start`, or of `partial_fit`. Not with 'lbfgs'.""",
+    )
+
     dtype: str | None = parameter(
         None,
         [None, StrOptions({"float32", "float64"})],

@@ -342,6 +342,8 @@ def test_grid_search():
         (dict(swa_start=1.0), InvalidParameterError, "'swa_start' parameter"),
         (dict(swa_start="late"), InvalidParameterError, "'swa_start' parameter"),
         (dict(ema_decay=0.9, swa_start=0.5), ValueError, "two ways to average the weights: set one of them to None"),
+        (dict(ema_decay=0.9, solver="schedule_free"), ValueError, "gives an average of the weights already: set ema"),
+        (dict(swa_start=0.5, solver="schedule_free"), ValueError, "gives an average of the weights already: set ema"),
     ],
 )
 def test_bad_input(params, error, match):
@@ -370,3 +372,16 @@ def test_copies_have_arrays_of_their_own():
     other.params[...] = other.raw[...] = 1
     assert average.params.sum() == average.raw.sum() == 0
     assert other.begin == 2
+
+
+def test_the_average_is_that_of_weights_with_a_limited_norm():
+    # one step in each epoch, so that callbacks see the average of all steps; the raw weights come from a fit without it
+    params = dict(max_norm=0.4, batch_size=60, max_iter=5)
+    seen = []
+    for n_iter in range(1, 6):
+        seen.append(fitted(**params | dict(max_iter=n_iter)).network_.params)
+    average = fitted(**params, ema_decay=0.7).network_.params
+    weights = 0.7 ** np.arange(4, -1, -1)
+    # rounding of five steps
+    assert_allclose(average, np.average(seen, axis=0, weights=weights), rtol=0, atol=1e-14)
+    assert np.linalg.norm(fitted(**params).coefs_[0], axis=0).max() > 0.39

@@ -124,12 +124,17 @@ def average_of(estimator, network, incremental, continues):
     Raises
     ------
     ValueError
-        If both averages are asked for.
+        If both averages are asked for, or one beside a solver that averages.
     """
     decay, start = estimator.ema_decay, estimator.swa_start
     if decay is not None and start is not None:
         raise ValueError(
             f"ema_decay={decay!r} and swa_start={start!r} are two ways to average the weights: set one of them to None"
+        )
+    if optimizer_of(estimator).averages and (decay is not None or start is not None):
+        raise ValueError(
+            f"solver={estimator.solver!r} gives an average of the weights already: set ema_decay and swa_start to None, "
+            f"or choose another solver; got ema_decay={decay!r}, swa_start={start!r}"
         )
     last = getattr(estimator, "_average", None) if continues else None
     if last is not None and last.is_in(network):

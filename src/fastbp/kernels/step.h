@@ -412,7 +412,12 @@ static void limit_columns(const plan_t *p, const tile_t *tile, double max_norm, 
     if (!exceeded)
         return;
     for (int64_t r = 0; r < block->rows; r++) {
-        real *row = w + r * block->cols;
+        real *row = w + r * block->cols, *average = p->average ? (real *)p->average + (row - (real *)p->params) : NULL;
+        if (average) /* it was moved toward the weights before they are scaled */
+            FOR_VECTORS(cols, {
+                const vec change = LOAD(row) * (LOAD(factor) - (real)1);
+                STORE(average, LOAD(average) + change * (real)p->average_rate);
+            });
         FOR_VECTORS(cols, { STORE(row, LOAD(row) * LOAD(factor)); });
     }
     refresh_mirror(p, block, tile);

@@ -46,6 +46,21 @@ def differences(network, X, y, weight=None):
 # Layout
 
 
+def test_networks_of_the_same_layers_share_the_graph_only():
+    first = Network(SIZES, "tanh", "softmax", "log_loss", random_state=0)
+    again = Network(list(SIZES), ["tanh", "tanh"], "softmax", "log_loss", random_state=1, dtype=np.float32)
+    assert again.graph is first.graph
+    assert not np.shares_memory(again.params, first.params)
+    assert (again.params != first.params).all()
+    others = [
+        Network(SIZES, "relu", "softmax", "log_loss"),
+        Network(SIZES, "tanh", "logistic", "log_loss"),
+        Network(SIZES[1:], "tanh", "softmax", "log_loss"),
+        Network(layers=first.layers, n_features=SIZES[0], output_activation="softmax", loss="log_loss"),
+    ]
+    assert all(other.graph is not first.graph for other in others)
+
+
 def test_layout():
     network = Network(SIZES, random_state=0)
     assert network.layer_sizes == SIZES

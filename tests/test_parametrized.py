@@ -54,6 +54,16 @@ def test_signature():
         WiderSample(1, depth=2)
 
 
+def test_a_subclass_with_a_constructor_of_its_own_has_other_parameters():
+    class Narrow(Sample):
+        def __init__(self, height=1.0):
+            super().__init__(width=0.5)
+            self.height = height
+
+    assert sorted(Sample(1.0).get_params()) == ["activation", "width"]
+    assert Narrow().get_params() == {"height": 1.0}
+
+
 def test_docstring():
     expected = """A sample.
 

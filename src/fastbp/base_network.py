@@ -10,6 +10,7 @@ so that a copy of the weights is one copy, an average is one axpy, and L-BFGS ne
 
 from collections.abc import Callable
 from copy import copy, deepcopy
+from functools import lru_cache
 from inspect import signature
 from typing import Self
 
@@ -34,7 +35,7 @@ from fastbp.data import as_rows, make_data, real_array
 from fastbp.initializers import check_initializer, draw, legacy_generator, normalize_preactivations
 from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.graph import GraphBuilder
-from fastbp.kernels.program import INSPECTION, Program, drops_link
+from fastbp.kernels.program import INSPECTION, drops_link, program_of
 from fastbp.layers import Activation, Dense, check_layers
 from fastbp.losses import FunctionLoss, Loss, resolve
 from fastbp.versions import note_version, warn_if_other_version
@@ -67,15 +68,16 @@ class BaseNetwork:
             sizes = checked_layer_sizes(layer_sizes)
             n_features = sizes[0]
             hidden, first = hidden_activations(activation, len(sizes) - 2)
-            layers = [*(Dense(n, f) for n, f in zip(sizes[1:], hidden, strict=False)), Dense(sizes[-1])]
+            self.layers, self.training_graph = dense_stack(sizes, hidden, name_of(output_activation))
             self.definition = {"layer_sizes": sizes, "activation": hidden or first or ()}
         else:
             n_features = checked_n_features(n_features)
             layers = deepcopy(check_layers("layers", layers))  # a user's own layers may be mutable
+            self.layers = tuple(layers)
+            self.training_graph = graph_of(layers, n_features, name_of(output_activation))
             self.definition = {"layers": deepcopy(layers), "n_features": n_features}
         self.definition["output_activation"] = name_of(output_activation)
-        self.layers = tuple(layers)
-        self.training_graph = graph_of(self.layers, n_features, name_of(output_activation))
+        # dropout is active in training only
         self.graph = self.training_graph.without_dropout
         # what decides the bound of the initial parameters
         self.hidden_activation = first if isinstance(first, str) else self.graph.first_activation
@@ -89,7 +91,6 @@ class BaseNetwork:
         self._set_loss(loss)
         self.alpha, self.l1 = checked_penalty("alpha", alpha), checked_penalty("l1", l1)
         self.n_threads = checked_n_threads(n_threads)
-        self._programs = {}
 
     def _set_loss(self, loss):
         """The loss, and what the kernels need to know of it."""
@@ -128,7 +129,7 @@ class BaseNetwork:
         return {block.name: block.view(flat) for block in sorted(self.graph.blocks, key=lambda block: block.offset)}
 
     def program(self, purpose, raw=False, sparse=False, indexed=False, dropout=False):
-        """The network's graph compiled for a purpose; kept for later calls.
+        """The network's graph compiled for a purpose.
 
         Parameters
         ----------
@@ -142,12 +143,7 @@ class BaseNetwork:
         Program
         """
         graph = self.training_graph if dropout else self.graph
-        key = (purpose, raw, sparse, indexed, dropout)
-        found = self._programs.get(key)
-        if found is None:  # two threads may compile one each, which are alike
-            found = Program(graph, self.dtype, purpose, raw=raw, sparse=sparse, indexed=indexed)
-            self._programs[key] = found
-        return found
+        return program_of(graph, self.dtype, purpose, raw, sparse, indexed)
 
     @property
     def has_dropout(self) -> bool:
@@ -341,8 +337,6 @@ class BaseNetwork:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.dtype = checked_dtype(dtype)
-        if other.dtype != self.dtype:
-            other._programs = {}
         other._params = self._params.astype(other.dtype)
         other._bind()
         return other
@@ -383,6 +377,18 @@ class BaseNetwork:
         loss = getattr(self.loss, "__name__", self.loss)
         kinds = "" if self.graph.is_dense_stack else f" in {len(self.graph.operations)} operations"
         return f"<Network {sizes}{kinds}, {names}; {loss}; {self.n_params:,} parameters, {self.dtype}>"
+
+
+@lru_cache(maxsize=32)
+def dense_stack(layer_sizes, activations, output_activation):
+    """(layers, graph) of a stack of `Dense` layers.
+
+    They are immutable, and are kept together with the programs of the graph: a search or an ensemble makes many
+    networks of the same layers.
+    """
+    units = layer_sizes[1:]
+    layers = tuple(Dense(n, name) for n, name in zip(units, (*activations, "identity"), strict=True))
+    return layers, graph_of(layers, layer_sizes[0], output_activation)
 
 
 def graph_of(layers, n_features, output_activation):

@@ -21,6 +21,7 @@ from fastbp.kernels.program import (
     drops_link,
     place,
     place_all,
+    program_of,
 )
 from fastbp.kernels.training import TrainingLoop
 from fastbp.layers import Activation, Dense, Residual, Scale
@@ -360,6 +361,24 @@ def test_only_dense_layers_read_sparse_rows(layers, kinds, purpose):
 def test_an_unknown_purpose():
     with pytest.raises(ValueError, match=r"the purpose of the program must be training or .*, got 'guessing'"):
         compiled([Dense(2)], "guessing")
+
+
+def test_a_graph_is_compiled_once_for_each_purpose_dtype_and_option():
+    made, dtypes = graph([Dense(3, "tanh"), Dense(2)]), [np.dtype(np.float32), np.dtype(np.float64)]
+    keys = [
+        (dtype, purpose, *options)
+        for dtype in dtypes
+        for purpose in PURPOSES
+        for options in ((), (True,), (False, True), (False, False, True))
+    ]
+    programs = [program_of(made, *key) for key in keys]
+    assert len(set(map(id, programs))) == len(keys)
+    for key, program in zip(keys, programs, strict=True):
+        raw, sparse, indexed = (*key[2:], False, False, False)[:3]
+        assert program_of(made, *key) is program
+        assert (program.dtype, program.purpose) == key[:2]
+        assert (program.is_raw, program.is_sparse, program.is_indexed) == (raw, sparse, indexed)
+    assert program_of(graph([Dense(3, "tanh"), Dense(2)]), *keys[0]) is not programs[0]
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)

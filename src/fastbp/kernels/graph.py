@@ -10,7 +10,7 @@ scales)::
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, pairwise
 from math import inf, prod
@@ -138,6 +138,8 @@ class Graph:
         Length of the flat vector.
     n_coefs : int
         Number of parameters in matrices, which come first.
+    programs : dict
+        Programs that the graph was compiled to: see ``program_of``.
     """
 
     widths: tuple
@@ -146,6 +148,7 @@ class Graph:
     groups: tuple
     n_params: int
     n_coefs: int
+    programs: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def n_features(self):

@@ -104,6 +104,25 @@ def structs(rows, dtype):
     return np.frombuffer(np.array(rows, dtype).tobytes(), dtype)
 
 
+def program_of(graph, dtype, purpose, raw=False, sparse=False, indexed=False):
+    """A graph compiled for a purpose; kept in the graph for later calls.
+
+    Parameters
+    ----------
+    graph, dtype, purpose, raw, sparse, indexed
+        As for `Program`.
+
+    Returns
+    -------
+    Program
+    """
+    key = (dtype, purpose, raw, sparse, indexed)
+    found = graph.programs.get(key)
+    if found is None:  # two threads may compile one each, which are alike
+        found = graph.programs[key] = Program(graph, dtype, purpose, raw=raw, sparse=sparse, indexed=indexed)
+    return found
+
+
 cdef class Program:
     """A graph compiled for one purpose.
 

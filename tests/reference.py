@@ -121,7 +121,12 @@ def clip(p):
     return np.clip(p, eps, 1 - eps)
 
 
-#: name: (loss of each element, its derivative by a); the loss of a row is the sum over its elements
+def tweedie(y, a, p=1.5):
+    return y ** (2 - p) / ((1 - p) * (2 - p)) - y * a ** (1 - p) / (1 - p) + a ** (2 - p) / (2 - p)
+
+
+#: name: (loss of each element, its derivative by a); the loss of a row is the sum over its elements. Both take the
+#: loss's constants behind y and a.
 LOSSES = {
     "squared_error": (lambda y, a: (a - y) ** 2 / 2, lambda y, a: a - y),
     "log_loss": (lambda y, a: -y * np.log(clip(a)), lambda y, a: -y / clip(a)),
@@ -130,6 +135,17 @@ LOSSES = {
         lambda y, a: (clip(a) - y) / (clip(a) * (1 - clip(a))),
     ),
     "poisson": (lambda y, a: xlogy(y, y / a) - y + a, lambda y, a: 1 - y / a),
+    "absolute_error": (lambda y, a: np.abs(a - y), lambda y, a: np.sign(a - y)),
+    "huber": (
+        lambda y, a, d=1.0: np.where(abs(a - y) > d, d * (abs(a - y) - d / 2), (a - y) ** 2 / 2),
+        lambda y, a, d=1.0: np.clip(a - y, -d, d),
+    ),
+    "quantile": (
+        lambda y, a, q=0.5: np.maximum(q * (y - a), (1 - q) * (a - y)),
+        lambda y, a, q=0.5: np.where(a > y, 1 - q, -q),
+    ),
+    "gamma": (lambda y, a: y / a - np.log(y / a) - 1, lambda y, a: (a - y) / a**2),
+    "tweedie": (tweedie, lambda y, a, p=1.5: (a - y) * a**-p),
 }
 
 #: name: the second derivative by a of the loss of each element
@@ -138,7 +154,37 @@ CURVATURES = {
     "log_loss": lambda y, a: y / clip(a) ** 2,
     "binary_log_loss": lambda y, a: y / clip(a) ** 2 + (1 - y) / (1 - clip(a)) ** 2,
     "poisson": lambda y, a: y / a**2,
+    "absolute_error": lambda y, a: np.zeros_like(a),
+    "huber": lambda y, a, d=1.0: np.where(abs(a - y) > d, 0.0, 1.0),
+    "quantile": lambda y, a, q=0.5: np.zeros_like(a),
+    "gamma": lambda y, a: (2 * y - a) / a**3,
+    "tweedie": lambda y, a, p=1.5: a**-p - p * (a - y) * a ** (-p - 1),
 }
+
+
+def quantiles_of(z):
+    """Quantiles in order: the first output, and softplus steps from there on."""
+    return np.cumsum(np.hstack([z[:, :1], softplus(z[:, 1:])]), axis=1)
+
+
+def quantiles(y, z, *levels):
+    """The loss of each row, and its gradient: the suffix sums of the slopes by the quantiles, times those of a step."""
+    a, q = quantiles_of(z), np.array(levels)
+    slopes = np.where(a > y, 1 - q, -q)
+    steps = np.hstack([np.ones_like(z[:, :1]), expit(z[:, 1:])])
+    return np.maximum(q * (y - a), (1 - q) * (a - y)).sum(axis=1), steps * slopes[:, ::-1].cumsum(axis=1)[:, ::-1]
+
+
+def gaussian(y, z, epsilon=1e-6):
+    """The negative log-likelihood of each row, and its gradient."""
+    mean, s = np.hsplit(z, 2)
+    v = np.exp(s) + epsilon
+    rows = (np.log(2 * np.pi * v) + (y - mean) ** 2 / v).sum(axis=1) / 2
+    return rows, np.hstack([(mean - y) / v, (1 / v - (mean - y) ** 2 / v**2) * np.exp(s) / 2])
+
+
+#: name: (y, z, *constants) -> (loss of each row, gradient) of the losses that are no sums over the outputs
+ROW_LOSSES = {"quantiles": quantiles, "gaussian": gaussian}
 
 
 def dense_forward(X, W, b, activation="identity"):

@@ -3,6 +3,7 @@
 
 import copy
 import pickle
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -17,24 +18,33 @@ from fastbp.losses import (
     LOSSES,
     BinaryLogLoss,
     FunctionLoss,
+    Gamma,
+    Gaussian,
+    Huber,
     LogLoss,
     Loss,
     Poisson,
+    Quantile,
     SquaredError,
+    Tweedie,
     as_loss,
-    as_text,
     resolve,
 )
+from fastbp.losses.base import as_text
 
 every_class = pytest.mark.parametrize("cls", LOSSES.values())
 
 
 def test_every_loss_of_the_kernels_has_a_class():
-    assert LOSSES.keys() == dispatch.LOSSES.keys()
+    objects = [*(cls() for cls in LOSSES.values()), Quantile([0.1, 0.9])]
+    assert {loss.kernel for loss in objects} == dispatch.LOSSES.keys()
     assert all(cls.name == name for name, cls in LOSSES.items())
+    for loss in objects:
+        names = dispatch.LOSS_CONSTANTS[loss.kernel]
+        assert names == ("...",) or names == tuple(field.name for field in fields(loss))
 
 
-@every_class
+@pytest.mark.parametrize("cls", [SquaredError, LogLoss, BinaryLogLoss, Poisson])
 def test_the_link_cancels(cls):
     # by its pre-activation the derivative of the loss is a - y
     loss, rng = cls(), np.random.default_rng(0)
@@ -55,7 +65,8 @@ def test_outputs_that_a_loss_accepts():
         return {name for name in ACTIVATIONS if loss.accepts_output(name)}
 
     assert accepted(SquaredError()) == accepted(FunctionLoss(loss_functions.poisson)) == set(ACTIVATIONS)
-    assert accepted(Poisson()) == {"exp", "softplus", "logistic", "softmax"}
+    assert accepted(Quantile([0.1, 0.9])) == accepted(Gaussian()) == {"identity"}
+    assert accepted(Poisson()) == accepted(Gamma()) == accepted(Tweedie()) == {"exp", "softplus", "logistic", "softmax"}
     assert accepted(LogLoss()) == accepted(BinaryLogLoss()) == {"logistic", "softmax"}
 
 
@@ -86,7 +97,68 @@ def test_targets_of_a_log_loss(value, what):
 
 @every_class
 def test_target_width(cls):
-    assert cls().target_width(3) == 3
+    loss = cls()
+    assert loss.target_width(4) == (2 if cls is Gaussian else 4)
+    assert loss.n_units(loss.target_width(4)) == 4
+
+
+def test_widths_of_several_quantiles():
+    loss = Quantile([0.1, 0.5, 0.9])
+    assert (loss.target_width(3), loss.n_units(1)) == (1, 3)
+    with pytest.raises(ValueError, match="a loss with 3 quantiles needs a network with as many outputs, got 2"):
+        loss.target_width(2)
+    with pytest.raises(ValueError, match="several quantiles need a y of one column, got 2 columns"):
+        loss.n_units(2)
+
+
+def test_an_odd_number_of_outputs_of_the_gaussian():
+    with pytest.raises(ValueError, match="loss='gaussian' needs two outputs of the network for each target"):
+        Network([2, 3], loss="gaussian")
+
+
+def test_predictions():
+    output = np.random.default_rng(0).normal(size=(5, 4))
+    for cls in LOSSES.values():
+        if cls is not Gaussian:
+            assert cls().predictions(output) is output
+    np.testing.assert_array_equal(Gaussian().predictions(output), output[:, :2])
+    variances = np.exp(output[:, 2:]) + 0.5
+    np.testing.assert_allclose(Gaussian(epsilon=0.5).deviations(output) ** 2, variances, rtol=1e-14)
+    quantiles = Quantile([0.1, 0.2, 0.7, 0.9])
+    np.testing.assert_allclose(quantiles.predictions(output), reference.quantiles_of(output), rtol=1e-14)
+    np.testing.assert_array_equal(quantiles.point_predictions(output), output[:, 2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_quantiles_never_cross(dtype):
+    # large numbers, to which small steps are added: rounding must not take them below
+    output = (np.random.default_rng(0).normal(size=(500, 9)) * 1e4).astype(dtype)
+    quantiles = Quantile(np.linspace(0.1, 0.9, 9).tolist()).predictions(output)
+    assert quantiles.dtype == dtype
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (Huber(delta=0), "The 'delta' parameter of Huber must be a float in the range"),
+        (Tweedie(power=2), "The 'power' parameter of Tweedie must be a float in the range"),
+        (Gaussian(epsilon=0.0), "The 'epsilon' parameter of Gaussian must be a float in the range"),
+        (Quantile(1.0), "The 'quantile' parameter of Quantile must be a float in the range"),
+        (Quantile(np.array([0.1, 0.9])), "The 'quantile' parameter of Quantile must be .* 'list' or .* 'tuple'"),
+        (Quantile([0.5]), "quantile must have 2 to 100 entries where it is a list, got 1"),
+        (Quantile([0.9, 0.1]), r"quantile must hold numbers between 0 and 1 in increasing order, got \[0.9, 0.1\]"),
+        (Quantile([0.1, 0.1]), "in increasing order"),
+        (Quantile([0.1, 1.0]), "between 0 and 1"),
+        (Quantile([0.1, "0.9"]), "quantile must hold numbers"),
+    ],
+    ids=repr,
+)
+def test_bad_constants(loss, message):
+    with pytest.raises(ValueError, match=message):
+        as_loss(loss)
+    with pytest.raises(ValueError, match=message):
+        Network([2, 2], loss=loss)
 
 
 def test_recorded_scale():
@@ -122,7 +194,7 @@ def test_a_function_becomes_a_loss():
 
 @pytest.mark.parametrize("wrong", ["hinge", None, 3, SquaredError, Loss(), ["log_loss"]], ids=repr)
 def test_no_loss(wrong):
-    message = "loss must be one of binary_log_loss, log_loss, poisson, squared_error; got "
+    message = f"loss must be one of {', '.join(sorted(LOSSES))}; got "
     with pytest.raises(ValueError, match=message):
         as_loss(wrong)
     with pytest.raises(ValueError, match=message):

@@ -10,8 +10,7 @@ from numpy.testing import assert_array_equal
 
 from fastbp import Network
 from fastbp.inspection import backprop_trace
-from fastbp.kernels import LOSSES
-from fastbp.losses import BinaryLogLoss, Poisson
+from fastbp.losses import LOSSES, BinaryLogLoss, Poisson
 from loss_functions import squared_error
 
 SIZES = (4, 5, 3, 2)

@@ -17,8 +17,8 @@ FINITE_DIFFERENCE = dict(rtol=1e-7, atol=1e-8)
     [
         (reference.ACTIVATIONS, ACTIVATIONS),
         (reference.BACKWARD_TANGENTS, ACTIVATIONS),
-        (reference.LOSSES, LOSSES),
-        (reference.CURVATURES, LOSSES),
+        ({**reference.LOSSES, **reference.ROW_LOSSES}, LOSSES),
+        (reference.CURVATURES, LOSSES.keys() - reference.ROW_LOSSES.keys()),
         (reference.OPTIMIZERS, OPTIMIZERS),
     ],
     ids=["activations", "backward_tangents", "losses", "curvatures", "optimizers"],
@@ -36,12 +36,20 @@ def test_activation_derivative(name):
     assert_allclose(backward(z, forward(z), dA), expected, **FINITE_DIFFERENCE)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", reference.LOSSES)
 def test_loss_derivative(name):
     y, a = np.random.default_rng(0).uniform(0.2, 0.8, size=(2, 3, 4))
     loss, derivative = reference.LOSSES[name]
     expected = reference.finite_difference(lambda a: loss(y, a).sum(), a)
     assert_allclose(derivative(y, a), expected, **FINITE_DIFFERENCE)
+
+
+@pytest.mark.parametrize(("name", "constants"), [("quantiles", (0.1, 0.4, 0.5, 0.8)), ("gaussian", (0.01,))])
+def test_derivative_of_a_row_loss(name, constants):
+    z, y = np.random.default_rng(0).normal(size=(3, 4)), np.ones((3, 1 if name == "quantiles" else 2))
+    loss = reference.ROW_LOSSES[name]
+    expected = reference.finite_difference(lambda z: loss(y, z, *constants)[0].sum(), z)
+    assert_allclose(loss(y, z, *constants)[1], expected, **FINITE_DIFFERENCE)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -57,7 +65,7 @@ def test_backward_tangent(name):
     assert_allclose(reference.BACKWARD_TANGENTS[name](z, dz, dA, dA_tangent), expected, **FINITE_DIFFERENCE)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", reference.CURVATURES)
 def test_curvature(name):
     y, a = np.random.default_rng(0).uniform(0.2, 0.8, size=(2, 3, 4))
     derivative = reference.LOSSES[name][1]

@@ -92,7 +92,7 @@ class BaseNetwork:
         """The loss, and what the kernels need to know of it."""
         self.loss = copy(loss) if isinstance(loss, Loss) else loss
         resolved = self.resolved_loss = resolve(loss, self.graph.output_activation)
-        self.kernel_loss = resolved if isinstance(resolved, FunctionLoss) else resolved.name
+        self.kernel_loss = resolved if isinstance(resolved, FunctionLoss) else resolved.kernel
         self.loss_constants, self.n_targets = resolved.constants, resolved.target_width(self.n_outputs)
 
     def _bind(self):

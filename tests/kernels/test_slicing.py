@@ -48,14 +48,11 @@ def test_rows_of_a_prediction():
     assert slicing.rows_of_prediction(program(PREDICTION, 20, 30_000, 2)) == 32
 
 
-def test_rows_of_a_prediction_by_several_threads():
+def test_rows_that_a_team_shares():
     made = program(PREDICTION, 20, 100, 2)
-    assert slicing.rows_of_prediction(made, 100_000, 2) == 256
-    assert slicing.rows_of_prediction(made, 800, 2) == 100  # four slices for each thread
-    assert slicing.rows_of_prediction(made, 10, 2) == 32
-    assert slicing.rows_of_prediction(made, 10, 1) == 256
-    wide = program(PREDICTION, 20, 1500, 2)
-    assert slicing.rows_of_prediction(wide, 100_000, 2) == slicing.rows_of_prediction(wide)
+    assert slicing.rows_of_shared_prediction(made, 100_000, 2) == 256
+    assert slicing.rows_of_shared_prediction(made, 800, 2) == 100  # four chunks for each thread
+    assert slicing.rows_of_shared_prediction(made, 10, 2) == 32
 
 
 def test_rows_of_gradients_and_derivatives():

@@ -149,37 +149,6 @@ def work():
 both(work)
 """
 
-# between two windows of rows, first when the workers have arrived
-IN_A_PREDICTION = """
-import fastbp.kernels.predictor
-import fastbp.kernels.slicing
-
-fastbp.kernels.slicing.FLOPS_BETWEEN_CHECKS = 1.0
-fastbp.kernels.predictor.TEAM_SECONDS_BETWEEN_CHECKS = 0.0
-many = np.tile(X, (50, 1))
-checks = 0
-
-def check_signals():
-    global checks
-    checks += 1
-    if checks == 1:
-        time.sleep(0.2)
-    if checks in (3, 5) and not in_child:
-        fork()
-
-def work():
-    network = Network([6, 16, 3], random_state=0, n_threads=1)
-    expected = network.forward(many)
-    network.n_threads = 3
-    fastbp.kernels.predictor.check_signals = check_signals
-    assert (network.forward(many) == expected).all()
-    assert in_child or len(children) == 2
-    assert (network.forward(many) == expected).all()  # without a fork
-    assert (weights(MLPClassifier(**PARAMS).fit(X, y)) == weights(MLPClassifier(**PARAMS).fit(X, y))).all()
-
-both(work)
-"""
-
 # the generator that everybody shares must not be locked in a child
 WHILE_OTHERS_DRAW = """
 X = np.random.default_rng(0).normal(size=(100_000, 1))
@@ -235,10 +204,6 @@ def test_in_a_loss(solver):
 
 def test_in_a_signal_handler():
     run(IN_A_SIGNAL_HANDLER)
-
-
-def test_in_a_prediction():
-    run(IN_A_PREDICTION)
 
 
 def test_while_a_helper_is_at_work():

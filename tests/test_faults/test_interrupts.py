@@ -106,7 +106,7 @@ def test_denormals_count_for_python_code(solver, n_threads, shared):
     for params in (dict(loss=loss), {}):
         model = MLPRegressor(max_iter=3, solver=solver, n_threads=n_threads, random_state=0, **params).fit(X, y)
         checks = clock.checks
-        model.predict(np.tile(X, (10, 1)))
+        model.predict(X)
         assert clock.checks > checks > 0
     assert clock.modes == in_loss == {True}
     assert at_start == ({True} if n_threads > 1 else set())
@@ -119,7 +119,7 @@ def test_denormals_count_after_an_exception(where, shared):
         raise TimeoutError
 
     check_with(shared, Clock())
-    # one thread: two may predict all rows without a check
+    # one thread: of a prediction by two, the other may do all chunks
     model = MLPRegressor(max_iter=2, random_state=0, n_threads=1).fit(X, y)
     if where == "loss":
         model.set_params(loss=loss)

@@ -73,6 +73,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     # _untrained_classes(targets, train)                       the classes without a row in `train`
     # _score_is_constant(y)                                    whether no prediction changes the score on these targets
     # _decode(output)                                          predictions from the network's output
+    # _scored(predictions)                                     what of them is compared with the targets
     # _report_not_finite(output)                               error or warning for an output that is not finite
     # _score_function                                          (y, predictions, sample_weight=) -> float
 
@@ -116,7 +117,9 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             check_numeric("sample_weight", sample_weight)
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             check_weight_scale(sample_weight, X.dtype)
-        self.n_outputs_ = self._count_outputs(targets)
+        self._fitted_loss = as_loss(self.loss)
+        self._n_units = self._count_units(targets)
+        self.n_outputs_ = self._fitted_loss.predictions(np.empty((1, self._n_units))).shape[1]
         self.out_activation_ = self._output_activation()
         rng, lock = self._generator(incremental)
         if first_pass:
@@ -126,7 +129,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             network = network_to_train(self, hidden)
             if self.dtype is not None:
                 network = network.astype(self.dtype)
-        data = make_data(X, targets, sample_weight, self.n_outputs_, network.dtype)
+        data = make_data(X, targets, sample_weight, network.n_targets, network.dtype)
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = callbacks_of(self, state, attempt.observer)
         needs_rows = first_pass and self.weight_init == DATA_DEPENDENT
@@ -153,9 +156,9 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     @property
     def _loss_scale(self):
         """float: the factor of the data's share in the losses that are recorded."""
-        return as_loss(self.loss).recorded_scale(self.n_outputs_)
+        return as_loss(self.loss).recorded_scale(self._n_units)
 
-    def _count_outputs(self, targets):
+    def _count_units(self, targets):
         """Units of the output layer: a column each, or a class each."""
         return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
 
@@ -192,7 +195,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             check_shapes(network, coefs, intercepts)
             network = network.astype(dtype_of(coefs))
         else:
-            sizes = layer_sizes_of(coefs, intercepts, self.n_features_in_, self.n_layers_, self.n_outputs_)
+            sizes = layer_sizes_of(coefs, intercepts, self.n_features_in_, self.n_layers_, self._n_units)
             definition = dict(layer_sizes=sizes, activation=self.activation, output_activation=self.out_activation_)
             network = build_network(self, definition, dtype_of(coefs))
         fill(network, coefs, intercepts)
@@ -251,7 +254,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         """Loss and gradient at a flat parameter vector (scikit-learn's test suite calls this)."""
         network = self.network_.copy()
         network.params = packed_coef_inter
-        data = make_data(X, np.asarray(y), sample_weight, self.n_outputs_, network.dtype)
+        data = make_data(X, np.asarray(y), sample_weight, network.n_targets, network.dtype)
         return network.objective(data, self._loss_scale)
 
     def _train_stochastic(self, network, data, rows, history, stopping, rng, lock, incremental, callbacks, attempt):
@@ -407,4 +410,5 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             network.params = params
             self._adopt(network)
         elif hasattr(self, "coefs_") and not self._missing_attributes():  # a pickle of an older version
+            self._fitted_loss, self._n_units = as_loss(self.loss), self.n_outputs_
             self._adopt(self._fitted_network())

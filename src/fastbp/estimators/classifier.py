@@ -205,6 +205,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _score_is_constant(self, y):
         return False
 
+    def _scored(self, predictions):
+        return predictions
+
     def _decode(self, output):
         if self.n_outputs_ == 1:
             output = output.ravel()

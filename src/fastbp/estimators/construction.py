@@ -27,7 +27,7 @@ def definition_of(estimator, hidden, n_features):
     Parameters
     ----------
     estimator : BaseMLP
-        Its number of outputs and its output activation are known.
+        The units of its output layer and their activation are known.
     hidden : list of Layer
         From `hidden_layers_of`.
     n_features : int
@@ -38,9 +38,9 @@ def definition_of(estimator, hidden, n_features):
     """
     output = estimator.out_activation_
     if estimator.layers is not None:
-        layers = [*hidden, Dense(estimator.n_outputs_)]
+        layers = [*hidden, Dense(estimator._n_units)]
         return {"layers": layers, "n_features": n_features, "output_activation": output}
-    sizes = (n_features, *(layer.units for layer in hidden), estimator.n_outputs_)
+    sizes = (n_features, *(layer.units for layer in hidden), estimator._n_units)
     activation = tuple(layer.activation for layer in hidden) or name_of(estimator.activation)
     return {"layer_sizes": sizes, "activation": activation, "output_activation": output}
 

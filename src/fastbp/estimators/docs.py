@@ -56,7 +56,7 @@ n_layers_ : int
     Layers, input and output included; with `layers`, one more than there are `Dense` layers.
 
 n_outputs_ : int
-    Units of the output layer.
+    Units of the output layer; for `Gaussian`, half of them.
 
 out_activation_ : str
     Activation of the output layer.

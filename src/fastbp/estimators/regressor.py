@@ -23,7 +23,8 @@ from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.estimators.validation import GivenRows
 from fastbp.estimators.weights import why_not_finite
-from fastbp.losses import LOSSES, PROBABILITIES, Loss, as_loss, as_text
+from fastbp.losses import LOSSES, Gaussian, Loss, as_loss
+from fastbp.losses.base import PROBABILITIES, as_text
 from fastbp.parametrized import NameOrObject, parameter, parametrized
 
 #: The losses whose targets are no probabilities
@@ -48,7 +49,7 @@ class RegressionLoss:
 @documented(LOSS_CURVE_LIMIT)
 @parametrized(eq=False)
 class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
-    """Multi-layer perceptron regressor: least squares or Poisson, trained by Adam, gradient descent or L-BFGS.
+    """Multi-layer perceptron regressor, trained by Adam, gradient descent or L-BFGS.
 
     A drop-in replacement of ``sklearn.neural_network.MLPRegressor``: same parameters, same results, sooner.
 
@@ -62,9 +63,12 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
 
     Notes
     -----
-    With several outputs, the squared error in ``loss_`` and ``loss_curve_`` is the mean over the outputs, while the
-    gradient that training follows is that of the sum. This is scikit-learn's convention (its issue 8349), kept so
-    that curves compare.
+    ``loss_`` and ``loss_curve_`` are means over the rows of the loss summed over the outputs, the penalty included.
+    Only the squared error is the mean over the outputs besides, while the gradient that training follows is that of
+    the sum. This is scikit-learn's convention (its issue 8349), kept so that curves compare.
+
+    `score`, and the score of `early_stopping`, is R^2 for every loss. Early stopping for a quantile far from the median
+    should watch something else, for instance the loss, in a callback.
 
     References
     ----------
@@ -93,24 +97,28 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         [NameOrObject(OUTPUTS, Activation)],
         None,
         """
-        Activation of the output layer; 'auto' is the one that belongs to the loss. For the Poisson deviance it must be
-        positive.""",
+        Activation of the output layer; 'auto' is the one that belongs to the loss: 'exp' for 'poisson', 'gamma' and
+        'tweedie', whose means must be positive, 'identity' for all others. 'gaussian' and a list of quantiles accept
+        no other.""",
     )
 
     _score_function = staticmethod(r2_score)
 
     def _output_activation(self):
-        loss = as_loss(self.loss)
+        loss = self._fitted_loss
         if self.output_activation == "auto":
             return loss.link
         name = name_of(self.output_activation)
         if not loss.accepts_output(name):
             accepted = tuple(output for output in OUTPUTS[1:] if loss.accepts_output(output))
+            domain = "the link" if accepted == (loss.link,) else as_text(loss.mean_domain)
             raise ValueError(
-                f"output_activation must be {as_text(loss.mean_domain)} for loss={loss.name!r}: 'auto' or one of "
-                f"{accepted}; got {name!r}"
+                f"output_activation must be {domain} for loss={loss.name!r}: 'auto' or one of {accepted}; got {name!r}"
             )
         return name
+
+    def _count_units(self, targets):
+        return self._fitted_loss.n_units(targets.shape[1])
 
     def _check(self, X, y, reset):
         check_sparse("X", X)
@@ -155,7 +163,12 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             stacklevel=4,
         )
 
+    def _scored(self, predictions):
+        return self._fitted_loss.point_predictions(predictions)
+
     def _decode(self, output):
+        if output.shape[1] > 1:
+            output = self._fitted_loss.predictions(output)
         return output.ravel() if output.shape[1] == 1 else output
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -219,16 +232,53 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
-        """The network's output.
+    def predict(self, X: ArrayLike | sparray | spmatrix, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
+        """The prediction: what the loss makes of the network's output, of most losses this output itself.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Whether to return the standard deviation too, for a model that was fitted with ``loss="gaussian"``.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            A column for each target, or for each entry of a list of quantiles.
+        y_std : ndarray of the shape of `y`
+            Only if `return_std`.
+
+        Raises
+        ------
+        ValueError
+            If `return_std`, and the model was fitted with another loss.
         """
         model = self._snapshot()
-        return model._decode(model._forward(X))
+        output = model._forward(X)
+        mean = model._decode(output)
+        if not return_std:
+            return mean
+        loss = model._fitted_loss
+        if not isinstance(loss, Gaussian):
+            raise ValueError(
+                "return_std=True needs a model that was fitted with loss='gaussian', which predicts variances; this "
+                f"one was fitted with {loss!r}"
+            )
+        return mean, loss.deviations(output).reshape(mean.shape)
+
+    def score(self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The coefficient of determination R^2 of the predictions, whatever the loss.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+            Of several quantiles, that of the quantile nearest to the median. For other losses see the metrics of
+            scikit-learn, such as ``d2_pinball_score``.
+        """
+        return r2_score(y, self._scored(self.predict(X)), sample_weight=sample_weight)

@@ -147,7 +147,7 @@ class Scores:
 
     def own_score(self, output):
         """Accuracy or R^2."""
-        predictions = self.estimator._decode(output)
+        predictions = self.estimator._scored(self.estimator._decode(output))
         if predictions.dtype.kind == "f" and not np.isfinite(predictions).all():
             return math.nan
         with np.errstate(over="ignore"):

@@ -78,9 +78,9 @@ def checked_rows(estimator, given, dtype):
         X, y = estimator._check(given.X_val, given.y_val, reset=False)
         estimator._check_targets(y)
         targets = estimator._encode(y, dtype)
-        n_outputs = estimator._count_outputs(targets)
-        if n_outputs != estimator.n_outputs_:
-            raise ValueError(f"y_val has {n_outputs} columns, but y has {estimator.n_outputs_}")
+        n_targets = estimator._fitted_loss.target_width(estimator._n_units)
+        if targets.ndim == 2 and targets.shape[1] != n_targets:
+            raise ValueError(f"y_val has {targets.shape[1]} columns, but y has {n_targets}")
         if X.shape[0] < 2:
             raise ValueError(f"at least 2 rows are needed to score, got {X.shape[0]}")
     weight = given.sample_weight_val
@@ -144,7 +144,7 @@ def validation_set(estimator, network, rows, is_given):
     """
     X, y, targets, weight = rows
     with naming("X_val and y_val") if is_given else nullcontext():
-        data = make_data(X, targets, weight, estimator.n_outputs_, network.dtype)
+        data = make_data(X, targets, weight, network.n_targets, network.dtype)
     scorers = scorers_of(estimator.scoring)
     first = next(iter(scorers.values()))
     return ValidationSet(

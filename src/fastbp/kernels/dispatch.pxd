@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t, int64_t
 cdef extern from "program.h" nogil:
     enum: LOSS_GIVEN
     enum: MAX_STATES
-    enum: MAX_CONSTANTS
+    enum: MAX_CONSTANTS, MAX_LOSS_CONSTANTS
 
     ctypedef struct node_t:
         int64_t width, value, grad, tangent
@@ -40,7 +40,7 @@ cdef extern from "program.h" nogil:
 
     ctypedef struct loss_t:
         int64_t kind, is_raw, target_width
-        double constant[8]
+        double constant[100]
 
     ctypedef struct optimizer_t:
         int64_t kind

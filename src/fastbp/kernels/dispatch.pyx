@@ -61,8 +61,16 @@ def target_width(loss, int64_t n_outputs):
     Returns
     -------
     int
+
+    Raises
+    ------
+    ValueError
+        If there cannot be so many outputs.
     """
-    return fastbp_loss_target_width(LOSSES[loss], n_outputs)
+    width = fastbp_loss_target_width(LOSSES[loss], n_outputs)
+    if not width and n_outputs:
+        raise ValueError(f"the loss {loss} cannot have {n_outputs} outputs")
+    return width
 
 
 #: name -> number of every activation; the number is the index in the C tables
@@ -73,8 +81,10 @@ NEEDS_PREACTIVATION = frozenset(name for name, i in ACTIVATIONS.items() if fastb
 LOSSES = {name: i for i, name in enumerate(names(fastbp_loss_names))}
 #: loss -> its link: the output activation that the loss includes when it is computed from the raw output
 LINKS = {name: names(fastbp_activation_names)[fastbp_loss_links[i]] for name, i in LOSSES.items()}
-#: loss -> the names of its constants, in their order
+#: loss -> the names of its constants, in their order; "..." for up to LOSS_CONSTANT_LIMIT of them
 LOSS_CONSTANTS = {name: constants_of(fastbp_loss_constants[i]) for name, i in LOSSES.items()}
+#: the most constants of a loss
+LOSS_CONSTANT_LIMIT = MAX_LOSS_CONSTANTS
 #: name -> number of every optimizer
 OPTIMIZERS = {name: i for i, name in enumerate(names(fastbp_optimizer_names))}
 #: optimizer -> its number of state arrays of the size of the parameters

@@ -6,12 +6,12 @@
  *     name_on_raw_tangent    the change of delta when z changes by dz
  *
  * Macros write them. ELEMENTWISE writes the first two for a loss that is a sum over the outputs of a row, from the loss
- * of one output, l_name, and its first and second derivative. CANONICAL and DIRECT write the other two. A loss of
- * another form has functions of its own, which must also take targets of another width than the output's
+ * of one output, l_name, and its first and second derivative. CANONICAL, CHAINED and DIRECT write the other two. A loss
+ * of another form has functions of its own, which must also take targets of another width than the output's
  * (loss->target_width). All functions get the constants of the loss.
  *
- * Probabilities are clipped to [eps, 1 - eps] of their type, as in scikit-learn. A new loss needs its functions here,
- * one line in LOSSES (program.h) and a class in fastbp/losses.py.
+ * Probabilities are clipped to [eps, 1 - eps] of their type, as in scikit-learn. A new loss needs its functions in
+ * losses/, one line in LOSSES (program.h) and a class in fastbp/losses/.
  */
 #ifndef FASTBP_LOSSES_H
 #define FASTBP_LOSSES_H
@@ -95,49 +95,45 @@ INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t 
         }                                                                                                              \
     }
 
+/* Another loss whose link is not the identity: delta = l'(a) f'(z), with a = f(z) */
+#define CHAINED(name, link)                                                                                            \
+    static void name##_on_raw(const loss_t *loss, const real *y, const real *z, double *row_loss, real *delta,         \
+                              ptrdiff_t rows, ptrdiff_t m) {                                                           \
+        activation_forward(LINK_##name, z, delta, rows, m);                                                            \
+        name##_rows(loss, y, delta, row_loss, rows, m);                                                                \
+        FOR_VECTORS(rows * m, {                                                                                        \
+            const vec a = LOAD(delta);                                                                                 \
+            STORE(delta, dl_##name(loss, LOAD(y), a) * df_##link(LOAD(z), a));                                         \
+        });                                                                                                            \
+    }                                                                                                                  \
+    static void name##_on_raw_tangent(const loss_t *loss, const real *y, const real *z, const real *dz, real *tangent, \
+                                      real *scratch, ptrdiff_t rows, ptrdiff_t m) {                                    \
+        (void)scratch;                                                                                                 \
+        FOR_VECTORS(rows * m, {                                                                                        \
+            const vec zv = LOAD(z), yv = LOAD(y), a = f_##link(zv), slope = df_##link(zv, a);                          \
+            const vec bend = d2l_##name(loss, yv, a) * slope * slope + dl_##name(loss, yv, a) * d2f_##link(zv, a);     \
+            STORE(tangent, LOAD(dz) * bend);                                                                           \
+        });                                                                                                            \
+    }
+
+/* The link is the identity: the raw output is the output. */
+#define DIRECT(name)                                                                                                   \
+    static void name##_on_raw(const loss_t *loss, const real *y, const real *z, double *row_loss, real *delta,         \
+                              ptrdiff_t rows, ptrdiff_t m) {                                                           \
+        name##_on_mean(loss, y, z, row_loss, delta, rows, m);                                                          \
+    }                                                                                                                  \
+    static void name##_on_raw_tangent(const loss_t *loss, const real *y, const real *z, const real *dz, real *tangent, \
+                                      real *scratch, ptrdiff_t rows, ptrdiff_t m) {                                    \
+        name##_on_mean_tangent(loss, y, z, dz, tangent, scratch, rows, m);                                             \
+    }
+
+#define CONSTANT(i) ((real)loss->constant[i])
+
 /* Every formula takes the loss, y and a; some need only one of them. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-
-INLINE vec l_squared_error(const loss_t *loss, vec y, vec a) { return (a - y) * (a - y) * (real)0.5; }
-INLINE vec dl_squared_error(const loss_t *loss, vec y, vec a) { return a - y; }
-INLINE vec d2l_squared_error(const loss_t *loss, vec y, vec a) { return splat(1); }
-ELEMENTWISE(squared_error)
-CANONICAL(squared_error)
-
-INLINE vec l_log_loss(const loss_t *loss, vec y, vec a) { return -(y * vlog(clip_probability(a))); }
-INLINE vec dl_log_loss(const loss_t *loss, vec y, vec a) { return -(y / clip_probability(a)); }
-INLINE vec d2l_log_loss(const loss_t *loss, vec y, vec a) {
-    vec p = clip_probability(a);
-    return y / p / p;
-}
-ELEMENTWISE(log_loss)
-CANONICAL(log_loss)
-
-INLINE vec l_binary_log_loss(const loss_t *loss, vec y, vec a) {
-    vec p = clip_probability(a);
-    return -(y * vlog(p) + ((real)1 - y) * vlog((real)1 - p));
-}
-INLINE vec dl_binary_log_loss(const loss_t *loss, vec y, vec a) {
-    vec p = clip_probability(a);
-    return (p - y) / (p * ((real)1 - p));
-}
-INLINE vec d2l_binary_log_loss(const loss_t *loss, vec y, vec a) {
-    vec p = clip_probability(a), q = (real)1 - p;
-    return y / p / p + ((real)1 - y) / q / q;
-}
-ELEMENTWISE(binary_log_loss)
-CANONICAL(binary_log_loss)
-
-/* half the Poisson deviance: y log(y / a) - y + a */
-INLINE vec l_poisson(const loss_t *loss, vec y, vec a) {
-    return choose(greater(y, (vec){0}), y * vlog(y / a), (vec){0}) - y + a;
-}
-INLINE vec dl_poisson(const loss_t *loss, vec y, vec a) { return (real)1 - y / a; }
-INLINE vec d2l_poisson(const loss_t *loss, vec y, vec a) { return y / a / a; }
-ELEMENTWISE(poisson)
-CANONICAL(poisson)
-
+#include "losses/classification.h"
+#include "losses/regression.h"
 #pragma GCC diagnostic pop
 
 /* y (rows, target width); z, a, delta (rows, m). Second index: 0 for the loss of the mean, 1 for that of the raw

@@ -7,10 +7,17 @@ squared_error           (a - y)^2 / 2                                           
 log_loss                -y log a                                                  softmax
 binary_log_loss         -y log a - (1 - y) log(1 - a)                             logistic
 poisson                 y log(y / a) - y + a                                      exp
+absolute_error          abs(a - y)                                                identity
+huber                   r^2 / 2 up to r = abs(a - y) = delta, then linear         identity
+quantile                q (y - a) below y, (1 - q) (a - y) above                  identity
+quantiles               the same for several q, a_j = a_(j-1) + softplus(z_j)     identity
+gamma                   y / a - log(y / a) - 1                                    exp
+tweedie                 half the deviance of a power p, 1 < p < 2                 exp
+gaussian                (log(2 pi v) + (y - a)^2 / v) / 2, v = exp(s) + epsilon   identity
 ======================  ========================================================  =====================
 
-a is the network's output. Training gives a loss the raw output z, and the loss contains its link: a = link(z). For all
-four the derivative by z is then a - y.
+a is the network's output. Training gives a loss the raw output z, and the loss contains its link: a = link(z). For the
+first four the derivative by z is then a - y.
 
 The targets of a loss may have fewer columns than the output: see `fastbp.kernels.dispatch.target_width`.
 """
@@ -18,8 +25,9 @@ The targets of a loss may have fewer columns than the output: see `fastbp.kernel
 import numpy as np
 
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
-from fastbp.kernels.dispatch cimport LOSS_GIVEN, kernels_for, loss_t
+from fastbp.kernels.dispatch cimport LOSS_GIVEN, MAX_LOSS_CONSTANTS, kernels_for, loss_t
 
 from fastbp.kernels._arguments import as_input, check_name, check_shape
 from fastbp.kernels.dispatch import LOSS_CONSTANTS, LOSSES, target_width
@@ -31,12 +39,14 @@ ctypedef fused real:
 
 cdef int set_loss(loss_t *loss, name, constants, bint is_raw, int64_t n_outputs) except -1:
     """Write what the kernels need to know of a loss; of a custom loss, for which `name` is None, only the widths."""
+    memset(loss, 0, sizeof(loss_t))
     loss.is_raw = is_raw
     if name is None:
         loss.kind, loss.target_width = LOSS_GIVEN, n_outputs
         return 0
     loss.kind, loss.target_width = check_name("loss", name, LOSSES), target_width(name, n_outputs)
-    if len(constants) != len(LOSS_CONSTANTS[name]):
+    is_list = LOSS_CONSTANTS[name] == ("...",)
+    if not (1 <= len(constants) <= MAX_LOSS_CONSTANTS if is_list else len(constants) == len(LOSS_CONSTANTS[name])):
         raise ValueError(f"{name} has the constants {LOSS_CONSTANTS[name]}, got {tuple(constants)}")
     for i, constant in enumerate(constants):
         loss.constant[i] = constant

@@ -1,16 +1,6 @@
-"""Chunks of Python work, each done by the next free thread. Derivatives use it.
+"""Chunks of work. Each is done by the next free thread.
 
-There are two ways to share work, a `Team` and a `Pool`. Both start and end their threads by `Workers`.
-
-- A `Team` runs phases of compiled code, with barriers between them. No Python runs in a phase, so its leader can wait
-  until all workers have finished.
-- A `Pool` hands out chunks that run Python: for derivatives, a chunk slices arrays, makes a `Linearization` and calls
-  functions of it. Python delivers signals in such code, and a signal handler may raise, or fork. In the child of the
-  fork the workers are gone, and a leader that waited for them would never return. In a pool no thread waits for
-  another one before the end: the pool notes which chunks are done, stops early after an exception, and in a child the
-  calling thread does what is not done.
-
-The calling thread takes chunks like its workers, and does all of them if no worker arrives.
+The calling thread takes chunks like its workers, and finishes the work alone if none of them arrives.
 """
 
 from libc.stdint cimport int64_t
@@ -29,35 +19,46 @@ cdef class Pool:
     Parameters
     ----------
     n_chunks : int
-
-    Attributes
-    ----------
-    n_chunks : int
-    halted : bool
-        Whether to stop without finishing the current chunk.
     """
 
-    cdef readonly int64_t n_chunks
-    cdef int64_t next_chunk  # read and written under the GIL, as are the chunks that are done
-    cdef bytearray done
-    cdef Workers workers
-
     def __init__(self, int64_t n_chunks):
-        self.n_chunks, self.done, self.workers = n_chunks, bytearray(n_chunks), Workers()
+        pool_init(&self.c)
+        self.n_chunks = n_chunks
+        self.done_bytes = bytearray(n_chunks)
+        self.done = <unsigned char *> <char *> self.done_bytes
+        self.workers = Workers()
 
-    @property
-    def halted(self):
+    cdef int64_t take(self) noexcept nogil:
+        """The number of a chunk for the calling thread to do; -1 when there are no more."""
+        cdef int64_t chunk
+        while not self.workers.halted():
+            chunk = pool_take(&self.c)
+            if chunk >= self.n_chunks:
+                break
+            if not self.done[chunk]:
+                return chunk
+        return -1
+
+    cdef void finish(self, int64_t chunk) noexcept nogil:
+        """Note that a chunk is done."""
+        self.done[chunk] = 1
+
+    cdef bint is_halted(self) noexcept nogil:
+        """Whether to stop without finishing the current chunk."""
         return self.workers.halted()
 
     def __iter__(self):
         """The numbers of the chunks for the calling thread to do; each counts as done when the next is taken."""
-        cdef int64_t chunk
-        while self.next_chunk < self.n_chunks and not self.workers.halted():
-            chunk = self.next_chunk
-            self.next_chunk += 1
-            if not self.done[chunk]:
-                yield chunk
-                self.done[chunk] = True
+        cdef int64_t chunk = self.take()
+        while chunk >= 0:
+            yield chunk
+            self.finish(chunk)
+            chunk = self.take()
+
+    @property
+    def halted(self):
+        """bool: whether to stop without finishing the current chunk."""
+        return self.is_halted()
 
     def run(self, work, int64_t n_threads):
         """Do all chunks.
@@ -92,7 +93,8 @@ cdef class Pool:
                     own_error = error
                     self.workers.halt()
         if own_error is None and self.workers.in_child():
-            self.next_chunk = 0  # the chunks that workers had begun are finished in the parent, not here
+            # the chunks that workers had begun are finished in the parent, not here
+            pool_begin_again(&self.c)
             work(self)
         if own_error is not None:
             raise own_error

@@ -1,17 +1,14 @@
-"""The forward pass over any number of rows.
-
-Rows pass in windows, between which Python can deliver signals. A window is divided into slices, small enough for the
-cache, which are shared by the threads of a team.
-"""
+"""The forward pass over any number of rows."""
 
 import numpy as np
 
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 
 from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport kernels_for, kernels_t, plan_t
-from fastbp.kernels.processor cimport flush_denormals, now, restore_denormals
+from fastbp.kernels.pool cimport Pool, pool_init, pool_t, pool_take
+from fastbp.kernels.processor cimport flush_denormals, restore_denormals
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task, Team
 
@@ -20,15 +17,8 @@ from fastbp.kernels.interrupts import check_signals
 from fastbp.kernels.partition import ceil_div
 from fastbp.kernels.program import PREDICTION
 from fastbp.kernels.slicing import (
-    FEWEST_PREDICTION_ROWS, TEAM_SECONDS_BETWEEN_CHECKS, cost_of_row, rows_of_prediction, units_between_checks,
+    CHUNKS_PER_THREAD, cost_of_row, rows_of_prediction, rows_of_shared_prediction, units_between_checks,
 )
-
-
-cdef extern from "threads.h" nogil:
-    ctypedef struct queue_t:
-        pass
-    void queue_init(queue_t *queue)
-    int64_t queue_take(queue_t *queue)
 
 
 def all_finite(array):
@@ -43,43 +33,56 @@ def all_finite(array):
 
 
 cdef class ForwardPass(Task):
-    """The forward pass over a window of rows, slice by slice: a task of one phase for a team.
+    """The forward pass over the rows of one data set, slice by slice: a task of one phase for a team.
 
-    Each thread takes slices until there are no more. It has a copy of the plan, and its own part of the workspace.
+    Each thread has a workspace, and takes slices until there are no more.
     """
 
     cdef const kernels_t *kernels
-    cdef plan_t plan  # its `start` is the first row of the window
-    cdef char *values
-    cdef int64_t value_bytes  # of one thread
+    cdef plan_t *plans
+    cdef pool_t slices
+    cdef int64_t n_threads
+    cdef int64_t slice_rows
+    cdef int64_t start
     cdef int64_t end
-    cdef queue_t slices
+
+    def __cinit__(self, int64_t n_threads):
+        self.n_threads = n_threads
+        self.plans = <plan_t *> calloc(n_threads, sizeof(plan_t))
+        if self.plans == NULL:
+            raise MemoryError
 
     def __dealloc__(self):
-        free(self.values)
+        cdef int64_t thread
+        if self.plans != NULL:
+            for thread in range(self.n_threads):
+                free(self.plans[thread].values)
+            free(self.plans)
 
-    cdef int allocate(self, int64_t slice_rows, int64_t row_bytes, int64_t n_threads) except -1:
-        """Allocate the values of a slice for each thread."""
-        self.plan.capacity = self.plan.row_block = slice_rows
-        self.value_bytes = (slice_rows * row_bytes + 127) // 64 * 64  # threads do not write to the same cache line
-        self.values = <char *> malloc(self.value_bytes * n_threads)
-        if self.values == NULL:
-            raise MemoryError("no memory for the values of a slice of rows")
+    cdef int bind(self, const kernels_t *kernels, plan_t plan, int64_t slice_rows, int64_t row_bytes) except -1:
+        """Make the workspaces, for a plan without one."""
+        cdef int64_t thread
+        self.kernels, self.slice_rows = kernels, slice_rows
+        plan.capacity = plan.row_block = slice_rows
+        for thread in range(self.n_threads):
+            plan.values = malloc(max(slice_rows * row_bytes, <int64_t> 1))
+            if plan.values == NULL:
+                raise MemoryError("no memory for the values of a slice of rows")
+            self.plans[thread] = plan
         return 0
 
-    cdef void set_window(self, int64_t start, int64_t end) noexcept nogil:
-        """Set the rows [start, end) for the next order."""
-        self.plan.start, self.end = start, end
-        queue_init(&self.slices)
+    cdef void set_rows(self, int64_t start, int64_t end) noexcept nogil:
+        """Set the rows [start, end) of the next pass."""
+        self.start, self.end = start, end
+        pool_init(&self.slices)
 
     cdef bint work(self, int64_t phase, int64_t thread) noexcept nogil:
-        cdef plan_t plan = self.plan
-        plan.values = self.values + thread * self.value_bytes
+        cdef plan_t *plan = &self.plans[thread]
         while True:
-            plan.start = self.plan.start + queue_take(&self.slices) * plan.capacity
+            plan.start = self.start + pool_take(&self.slices) * self.slice_rows
             if plan.start >= self.end:
                 return True
-            self.kernels.forward_rows(&plan, 0, min(plan.capacity, self.end - plan.start))
+            self.kernels.forward_rows(plan, 0, min(self.slice_rows, self.end - plan.start))
 
 
 cdef class Predictor:
@@ -101,8 +104,7 @@ cdef class Predictor:
     cdef object params
     cdef int64_t slice_rows
     cdef int64_t row_bytes
-    cdef int64_t check_rows  # that one thread does between two checks for signals
-    cdef double team_seconds_between_checks
+    cdef int64_t check_interval
     cdef int64_t n_outputs
 
     def __init__(self, Program program, params):
@@ -112,8 +114,7 @@ cdef class Predictor:
         self.row_bytes = program.dtype.itemsize * program.value_columns
         self.slice_rows = rows_of_prediction(program)
         row_cost = cost_of_row(program, 1, program.graph.n_features)
-        self.check_rows = self.slice_rows * units_between_checks(self.slice_rows * row_cost)
-        self.team_seconds_between_checks = TEAM_SECONDS_BETWEEN_CHECKS
+        self.check_interval = units_between_checks(self.slice_rows * row_cost)
         self.n_outputs = program.nodes[program.c.output]["width"]
         self.c.program = program.c
         self.c.params = address(params)
@@ -127,9 +128,9 @@ cdef class Predictor:
         out : ndarray of shape (n, n_outputs), C-contiguous
             Overwritten.
         n_threads : int
-            At most so many threads. With 1, `team` is not used.
+            At most so many threads.
         team : Team or None
-            A running team, to be used in place of one that is started for this call.
+            A running team, to be used in place of threads that are started for this call.
         """
         dtype = self.program.dtype
         check("out", out, dtype, (data.n_rows, self.n_outputs))
@@ -138,53 +139,77 @@ cdef class Predictor:
             raise ValueError(f"the data have {data.n_features} features, the network {self.c.program.nodes[0].width}")
         if (data.c.indptr != NULL) != self.program.is_sparse:
             raise ValueError(f"the program is for {'sparse' if self.program.is_sparse else 'dense'} data")
+        cdef int64_t n = data.n_rows, n_slices
+        cdef Pool pool
         if n_threads <= 1:
-            self.run(data, out, None)
-        elif team is not None:
-            self.run(data, out, team)
-        else:  # no more threads than there are slices
-            with Team(min(n_threads, max(ceil_div(data.n_rows, FEWEST_PREDICTION_ROWS), 1))) as own_team:
-                self.run(data, out, own_team)
-
-    cdef int run(self, Data data, out, Team team) except -1:
-        """Write the output, a window of rows at a time. Python can deliver signals between two windows."""
-        cdef ForwardPass task = ForwardPass.__new__(ForwardPass)
-        cdef int64_t n = data.n_rows, n_threads = 1, rows = self.slice_rows, start = 0, end
-        cdef double begin, rate = 0  # rows per second
-        cdef unsigned long long mode
+            self.run(data, out, n, None)
+            return
         if team is not None:
-            n_threads = team.n_threads
-            rows = rows_of_prediction(self.program, n, n_threads)
-        task.kernels, task.plan = self.kernels, self.c
-        task.plan.data, task.plan.out = data.c, address(out, True)
-        task.allocate(min(rows, n), self.row_bytes, n_threads)
+            self.run_by_team(data, out, team)
+            return
+        n_slices = ceil_div(n, self.slice_rows)
+        chunk_rows = max(n_slices // (n_threads * CHUNKS_PER_THREAD), 1) * self.slice_rows
+        pool = Pool(ceil_div(n, chunk_rows))
+        pool.run(lambda pool: self.run(data, out, chunk_rows, pool), n_threads)
+
+    def run_by_team(self, Data data, out, Team team):
+        """Write the output, slices of rows shared by the threads of a team."""
+        cdef plan_t plan = self.c
+        cdef int64_t n = data.n_rows, start = 0, rows
+        cdef unsigned long long mode
+        cdef ForwardPass task = ForwardPass(team.n_threads)
+        plan.data, plan.out = data.c, address(out, True)
+        rows = rows_of_shared_prediction(self.program, n, team.n_threads)
+        task.bind(self.kernels, plan, rows, self.row_bytes)
+        rows = self.slice_rows * min(self.check_interval, n)  # between two checks for signals
         while start < n:
             with nogil:
-                end = min(start + self.rows_of_window(rows, team, rate), n)
-                task.set_window(start, end)
                 mode = flush_denormals()
-                if team is None:
-                    task.work(0, 0)
-                else:
-                    begin = now()
-                    team.run(task, 0, 1)
-                    rate = (end - start) / max(now() - begin, 1e-6)
+                task.set_rows(start, min(start + rows, n))
+                team.run(task, 0, 1)
                 restore_denormals(mode)
-            start = end
-            if start < n:
-                check_signals()
-                if team is not None:
-                    team.raise_error()
+            start += rows
+            check_signals()
 
-    cdef int64_t rows_of_window(self, int64_t slice_rows, Team team, double rate) noexcept nogil:
-        """How many rows are done before the next check for signals, at `rate` rows per second.
+    def run(self, Data data, out, int64_t chunk_rows, Pool pool):
+        """Write the output for the chunks of the pool; without a pool, for the first `chunk_rows` rows."""
+        cdef plan_t plan = self.c
+        plan.data = data.c
+        plan.out = address(out, True)
+        self.run_rows(plan, data.n_rows, chunk_rows, pool)
 
-        While workers of the team are missing, it is one slice: the leader does it alone, and workers that have arrived
-        meanwhile take part in the next window.
-        """
-        cdef int64_t rows = self.check_rows
-        if team is not None and not team.alone:
-            if not team.is_complete():
-                return slice_rows
-            rows = max(rows * team.n_threads, <int64_t> (rate * self.team_seconds_between_checks))
-        return rows // slice_rows * slice_rows
+    cdef int run_rows(self, plan_t plan, int64_t n, int64_t chunk_rows, Pool pool) except -1:
+        cdef int64_t chunk = 0, start, end, since_check = 0, rows = min(self.slice_rows, chunk_rows)
+        cdef bint alone = pool is None
+        cdef unsigned long long mode
+        plan.values = malloc(max(rows * self.row_bytes, <int64_t> 1))
+        if plan.values == NULL:
+            raise MemoryError("no memory for the values of a slice of rows")
+        plan.capacity = plan.row_block = rows
+        with nogil:
+            mode = flush_denormals()
+            try:
+                if not alone:
+                    chunk = pool.take()
+                while chunk >= 0:
+                    start = chunk * chunk_rows
+                    end = min(start + chunk_rows, n)
+                    while start < end and (alone or not pool.is_halted()):
+                        plan.start = start
+                        self.kernels.forward_rows(&plan, 0, min(rows, end - start))
+                        start += rows
+                        since_check += 1
+                        if since_check == self.check_interval:
+                            since_check = 0
+                            restore_denormals(mode)
+                            with gil:
+                                check_signals()
+                            flush_denormals()
+                    if alone:
+                        break
+                    pool.finish(chunk)
+                    chunk = pool.take()
+            finally:
+                restore_denormals(mode)
+                free(plan.values)
+        return 0

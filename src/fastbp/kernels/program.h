@@ -29,13 +29,22 @@
     X(exp, 0)
 #define ACTIVATIONS(X) X(identity, 0) ELEMENTWISE_BUT_IDENTITY(X) X(softmax, 0)
 
-/* name, link: the output activation that is part of the loss of the raw output, columns of the targets for m outputs,
- * and the names of the constants, if there are any: fields of the loss's dataclass, in the same order */
-#define LOSSES(X)                   \
-    X(squared_error, identity, m)   \
-    X(log_loss, softmax, m)         \
-    X(binary_log_loss, logistic, m) \
-    X(poisson, exp, m)
+/* name, link: the output activation that is part of the loss of the raw output, columns of the targets for m outputs
+ * (0: there cannot be m outputs), and the names of the constants, if there are any: fields of the loss's dataclass, in
+ * the same order. The constant `...` stands for up to MAX_LOSS_CONSTANTS of them. */
+#define LOSSES(X)                                                \
+    X(squared_error, identity, m)                                \
+    X(log_loss, softmax, m)                                      \
+    X(binary_log_loss, logistic, m)                              \
+    X(poisson, exp, m)                                           \
+    X(absolute_error, identity, m)                               \
+    X(huber, identity, m, delta)                                 \
+    X(quantile, identity, m, quantile)                           \
+    X(quantiles, identity, m <= MAX_LOSS_CONSTANTS ? 1 : 0, ...) \
+    X(gamma, exp, m)                                             \
+    X(tweedie, exp, m, power)                                    \
+    X(gaussian, identity, m % 2 ? 0 : m / 2, epsilon)
+#define MAX_LOSS_CONSTANTS 100
 
 /* name, number of state arrays, whether an update is of a whole block (1) or element by element (0), and the names of
  * the constants: the fields of the optimizer's dataclass, in the same order */
@@ -127,13 +136,13 @@ typedef struct {
 } data_t;
 
 typedef struct {
-    int64_t kind;                   /* LOSS_... */
-    int64_t is_raw;                 /* whether the output node is the raw output, and the link is part of the loss */
-    int64_t target_width;           /* columns of the targets, which may differ from the width of the output */
-    double constant[MAX_CONSTANTS]; /* in the order of LOSSES */
+    int64_t kind;         /* LOSS_... */
+    int64_t is_raw;       /* whether the output node is the raw output, and the link is part of the loss */
+    int64_t target_width; /* columns of the targets, which may differ from the width of the output */
+    double constant[MAX_LOSS_CONSTANTS]; /* in the order of LOSSES */
 } loss_t;
 
-/* An optimizer. Losses and optimizers with more constants need a larger MAX_CONSTANTS. */
+/* An optimizer. One with more constants needs a larger MAX_CONSTANTS. */
 typedef struct {
     int64_t kind;         /* OPTIMIZER_... */
     double learning_rate; /* of this step */

@@ -25,11 +25,8 @@ MOST_SLICE_ROWS = 4096
 PREDICTION_BYTES = 512 * 1024
 FEWEST_PREDICTION_ROWS = 32
 MOST_PREDICTION_ROWS = 256
-# Threads share at least so many slices each, if there are enough rows. A thread that starts early takes more of them.
-SLICES_PER_THREAD = 4
-# Between two checks for signals a team does at least FLOPS_BETWEEN_CHECKS in each thread, and as much as takes this
-# time: all threads meet at a check, and on a busy machine one of them may have to wait for a processor.
-TEAM_SECONDS_BETWEEN_CHECKS = 0.1
+# Rows are divided into so many chunks per thread. A thread that starts early takes more of them.
+CHUNKS_PER_THREAD = 4
 
 # Gradients of a whole data set, and derivatives: the activations of a slice of rows stay in the second-level cache, and
 # its rows are enough to make the adding up of gradients cheap.
@@ -100,26 +97,16 @@ def step_cost(program, row_cost, rows):
     return STEP_COST * len(graph.dense_operations) + rows * row_cost + UPDATE_COST * graph.n_params
 
 
-def rows_of_prediction(program, n_rows=None, n_threads=1):
-    """How many rows go through a forward pass at once.
-
-    Parameters
-    ----------
-    program : Program
-    n_rows : int or None
-        All rows; needed for more than one thread only.
-    n_threads : int
-        Threads that share the rows.
-
-    Returns
-    -------
-    int
-    """
+def rows_of_prediction(program):
+    """How many rows go through a forward pass at once."""
     row_bytes = program.dtype.itemsize * max(program.value_columns, 1)
-    rows = min(MOST_PREDICTION_ROWS, PREDICTION_BYTES // row_bytes)
-    if n_threads > 1:
-        rows = min(rows, -(-n_rows // (SLICES_PER_THREAD * n_threads)))
-    return max(FEWEST_PREDICTION_ROWS, rows)
+    return max(FEWEST_PREDICTION_ROWS, min(MOST_PREDICTION_ROWS, PREDICTION_BYTES // row_bytes))
+
+
+def rows_of_shared_prediction(program, n_rows, n_threads):
+    """The same where the threads of a team share the rows."""
+    chunk_rows = -(-n_rows // (CHUNKS_PER_THREAD * n_threads))
+    return min(rows_of_prediction(program), max(FEWEST_PREDICTION_ROWS, chunk_rows))
 
 
 def rows_of_gradient(n_rows):

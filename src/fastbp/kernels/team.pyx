@@ -8,10 +8,6 @@ parked at a lock.
 The team is complete when all workers have arrived. Before that, if they never arrive, and in the child of a fork, the
 leader works alone: it does the share of every thread, one after the other. The results of a task therefore do not
 depend on whether workers arrive.
-
-The phases are compiled code. No Python runs in them, so no signal handler can run there and fork, and the leader can
-wait for the workers: they are threads of this process, and finish. Between two orders Python may run, and fork. Work
-that runs Python itself is shared by a `Pool`.
 """
 
 from cpython.pythread cimport (

@@ -132,14 +132,15 @@ static inline int parking_end(parking_t *parking) {
            atomic_exchange_explicit(&parking->parked, 0, memory_order_seq_cst) != 0;
 }
 
-/* Numbers 0, 1, ..., each of which one thread takes. */
+/* Chunks of work. Each is done by the next free thread. */
 typedef struct {
-    _Atomic int64_t next;
-} queue_t;
+    _Atomic int64_t next; /* the first chunk that no thread has taken */
+} pool_t;
 
-static inline void queue_init(queue_t *queue) { atomic_init(&queue->next, 0); }
-static inline int64_t queue_take(queue_t *queue) {
-    return atomic_fetch_add_explicit(&queue->next, 1, memory_order_relaxed);
+static inline void pool_init(pool_t *pool) { atomic_init(&pool->next, 0); }
+static inline int64_t pool_take(pool_t *pool) {
+    return atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
 }
+static inline void pool_begin_again(pool_t *pool) { atomic_store_explicit(&pool->next, 0, memory_order_relaxed); }
 
 #endif

@@ -121,6 +121,25 @@ def clip(p):
     return np.clip(p, eps, 1 - eps)
 
 
+def smoothed(y, e, K):
+    """Label smoothing (Szegedy et al., 2016) over K classes."""
+    return (1 - e) * y + e / K
+
+
+def focal(p, g):
+    """The focal loss (Lin et al., 2017) of the probability p of what is the case."""
+    return -((1 - p) ** g) * np.log(p)
+
+
+def focal_derivative(p, g):
+    return g * (1 - p) ** (g - 1) * np.log(p) - (1 - p) ** g / p
+
+
+def focal_curvature(p, g):
+    q = 1 - p
+    return -g * (g - 1) * q ** (g - 2) * np.log(p) + 2 * g * q ** (g - 1) / p + q**g / p**2
+
+
 def tweedie(y, a, p=1.5):
     return y ** (2 - p) / ((1 - p) * (2 - p)) - y * a ** (1 - p) / (1 - p) + a ** (2 - p) / (2 - p)
 
@@ -146,7 +165,19 @@ LOSSES = {
     ),
     "gamma": (lambda y, a: y / a - np.log(y / a) - 1, lambda y, a: (a - y) / a**2),
     "tweedie": (tweedie, lambda y, a, p=1.5: (a - y) * a**-p),
+    "focal": (
+        lambda y, a, g=2.0: y * focal(clip(a), g),
+        lambda y, a, g=2.0: y * focal_derivative(clip(a), g),
+    ),
+    "binary_focal": (
+        lambda y, a, g=2.0: y * focal(clip(a), g) + (1 - y) * focal(1 - clip(a), g),
+        lambda y, a, g=2.0: y * focal_derivative(clip(a), g) - (1 - y) * focal_derivative(1 - clip(a), g),
+    ),
 }
+for name, n_classes in (("log_loss", None), ("binary_log_loss", 2)):  # None: as many as columns
+    LOSSES[f"smoothed_{name}"] = tuple(
+        lambda y, a, e=0.1, f=f, K=n_classes: f(smoothed(y, e, K or y.shape[1]), a) for f in LOSSES[name]
+    )
 
 #: name: the second derivative by a of the loss of each element
 CURVATURES = {
@@ -159,6 +190,10 @@ CURVATURES = {
     "quantile": lambda y, a, q=0.5: np.zeros_like(a),
     "gamma": lambda y, a: (2 * y - a) / a**3,
     "tweedie": lambda y, a, p=1.5: a**-p - p * (a - y) * a ** (-p - 1),
+    "focal": lambda y, a, g=2.0: y * focal_curvature(clip(a), g),
+    "binary_focal": lambda y, a, g=2.0: y * focal_curvature(clip(a), g) + (1 - y) * focal_curvature(1 - clip(a), g),
+    "smoothed_log_loss": lambda y, a, e=0.1: CURVATURES["log_loss"](smoothed(y, e, y.shape[1]), a),
+    "smoothed_binary_log_loss": lambda y, a, e=0.1: CURVATURES["binary_log_loss"](smoothed(y, e, 2), a),
 }
 
 
@@ -183,8 +218,18 @@ def gaussian(y, z, epsilon=1e-6):
     return rows, np.hstack([(mean - y) / v, (1 / v - (mean - y) ** 2 / v**2) * np.exp(s) / 2])
 
 
+def multioutput_log_loss(y, z, label_smoothing, *n_classes):
+    """The sum of the log-losses of several columns of classes, and its gradient."""
+    rows, parts = 0, []
+    for column, raw in zip(*(np.split(v, np.cumsum(n_classes)[:-1], axis=1) for v in (y, z)), strict=True):
+        a, target = softmax(raw), smoothed(column, label_smoothing, raw.shape[1])
+        rows = rows - (target * np.log(a)).sum(axis=1)
+        parts.append(a - target)
+    return rows, np.hstack(parts)
+
+
 #: name: (y, z, *constants) -> (loss of each row, gradient) of the losses that are no sums over the outputs
-ROW_LOSSES = {"quantiles": quantiles, "gaussian": gaussian}
+ROW_LOSSES = {"quantiles": quantiles, "gaussian": gaussian, "multioutput_log_loss": multioutput_log_loss}
 
 
 def dense_forward(X, W, b, activation="identity"):

@@ -16,13 +16,16 @@ from fastbp.activations import ACTIVATIONS
 from fastbp.kernels import dispatch
 from fastbp.losses import (
     LOSSES,
+    BinaryFocal,
     BinaryLogLoss,
+    Focal,
     FunctionLoss,
     Gamma,
     Gaussian,
     Huber,
     LogLoss,
     Loss,
+    MultiOutputLogLoss,
     Poisson,
     Quantile,
     SquaredError,
@@ -37,11 +40,15 @@ every_class = pytest.mark.parametrize("cls", LOSSES.values())
 
 def test_every_loss_of_the_kernels_has_a_class():
     objects = [*(cls() for cls in LOSSES.values()), Quantile([0.1, 0.9])]
+    objects += [LogLoss(label_smoothing=0.1), BinaryLogLoss(label_smoothing=0.1)]
     assert {loss.kernel for loss in objects} == dispatch.LOSSES.keys()
     assert all(cls.name == name for name, cls in LOSSES.items())
     for loss in objects:
         names = dispatch.LOSS_CONSTANTS[loss.kernel]
-        assert names == ("...",) or names == tuple(field.name for field in fields(loss))
+        if loss in (LogLoss(), BinaryLogLoss()):  # without smoothing, which has kernels of its own
+            assert names == loss.constants == ()
+            continue
+        assert names in (("...",), tuple(field.name for field in fields(loss)))
 
 
 @pytest.mark.parametrize("cls", [SquaredError, LogLoss, BinaryLogLoss, Poisson])
@@ -67,7 +74,8 @@ def test_outputs_that_a_loss_accepts():
     assert accepted(SquaredError()) == accepted(FunctionLoss(loss_functions.poisson)) == set(ACTIVATIONS)
     assert accepted(Quantile([0.1, 0.9])) == accepted(Gaussian()) == {"identity"}
     assert accepted(Poisson()) == accepted(Gamma()) == accepted(Tweedie()) == {"exp", "softplus", "logistic", "softmax"}
-    assert accepted(LogLoss()) == accepted(BinaryLogLoss()) == {"logistic", "softmax"}
+    assert accepted(LogLoss()) == accepted(BinaryLogLoss()) == accepted(Focal()) == {"logistic", "softmax"}
+    assert accepted(MultiOutputLogLoss()) == {"identity"}
 
 
 def test_domains_in_words():
@@ -95,7 +103,7 @@ def test_targets_of_a_log_loss(value, what):
         BinaryLogLoss().check_targets(np.array([0.5, value]))
 
 
-@every_class
+@pytest.mark.parametrize("cls", [cls for cls in LOSSES.values() if cls is not MultiOutputLogLoss])
 def test_target_width(cls):
     loss = cls()
     assert loss.target_width(4) == (2 if cls is Gaussian else 4)
@@ -119,11 +127,13 @@ def test_an_odd_number_of_outputs_of_the_gaussian():
 def test_predictions():
     output = np.random.default_rng(0).normal(size=(5, 4))
     for cls in LOSSES.values():
-        if cls is not Gaussian:
+        if cls not in (Gaussian, MultiOutputLogLoss):
             assert cls().predictions(output) is output
     np.testing.assert_array_equal(Gaussian().predictions(output), output[:, :2])
     variances = np.exp(output[:, 2:]) + 0.5
     np.testing.assert_allclose(Gaussian(epsilon=0.5).deviations(output) ** 2, variances, rtol=1e-14)
+    columns = MultiOutputLogLoss(n_classes=[3, 1]).predictions(output)
+    np.testing.assert_allclose(columns, np.hstack([reference.softmax(output[:, :3]), np.ones((5, 1))]), rtol=1e-14)
     quantiles = Quantile([0.1, 0.2, 0.7, 0.9])
     np.testing.assert_allclose(quantiles.predictions(output), reference.quantiles_of(output), rtol=1e-14)
     np.testing.assert_array_equal(quantiles.point_predictions(output), output[:, 2])
@@ -141,6 +151,11 @@ def test_quantiles_never_cross(dtype):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
+        (LogLoss(label_smoothing=1.0), "The 'label_smoothing' parameter of LogLoss must be a float in the range"),
+        (Focal(gamma=-1), "The 'gamma' parameter of Focal must be a float in the range"),
+        (MultiOutputLogLoss(n_classes=[2, 0]), r"n_classes must hold integers >= 1, got \[2, 0\]"),
+        (MultiOutputLogLoss(n_classes=[2] * 100), "n_classes must have 1 to 99 entries, one for each column of y"),
+        (MultiOutputLogLoss(n_classes=[2, 3]), "needs a network with 5 outputs, one for each class, got 2"),
         (Huber(delta=0), "The 'delta' parameter of Huber must be a float in the range"),
         (Tweedie(power=2), "The 'power' parameter of Tweedie must be a float in the range"),
         (Gaussian(epsilon=0.0), "The 'epsilon' parameter of Gaussian must be a float in the range"),
@@ -156,7 +171,7 @@ def test_quantiles_never_cross(dtype):
 )
 def test_bad_constants(loss, message):
     with pytest.raises(ValueError, match=message):
-        as_loss(loss)
+        as_loss(loss).target_width(2)
     with pytest.raises(ValueError, match=message):
         Network([2, 2], loss=loss)
 
@@ -205,6 +220,19 @@ def test_no_loss(wrong):
 def test_log_loss_is_the_binary_one_for_an_output_other_than_softmax(log_loss):
     assert resolve(log_loss, "softmax") == LogLoss()
     assert resolve(log_loss, "logistic") == resolve(log_loss, "identity") == BinaryLogLoss()
+
+
+@pytest.mark.parametrize(
+    ("loss", "binary"),
+    [
+        (LogLoss(label_smoothing=0.2), BinaryLogLoss(label_smoothing=0.2)),
+        ("focal", BinaryFocal()),
+        (Focal(gamma=1.0), BinaryFocal(gamma=1.0)),
+    ],
+)
+def test_binary_losses_keep_the_parameters(loss, binary):
+    assert resolve(loss, "softmax") == as_loss(loss)
+    assert resolve(loss, "logistic") == binary
 
 
 @pytest.mark.parametrize("loss", ["binary_log_loss", "squared_error", "poisson", loss_functions.squared_error])

@@ -44,9 +44,13 @@ def test_loss_derivative(name):
     assert_allclose(derivative(y, a), expected, **FINITE_DIFFERENCE)
 
 
-@pytest.mark.parametrize(("name", "constants"), [("quantiles", (0.1, 0.4, 0.5, 0.8)), ("gaussian", (0.01,))])
+@pytest.mark.parametrize(
+    ("name", "constants"),
+    [("quantiles", (0.1, 0.4, 0.5, 0.8)), ("gaussian", (0.01,)), ("multioutput_log_loss", (0.1, 3, 1))],
+)
 def test_derivative_of_a_row_loss(name, constants):
-    z, y = np.random.default_rng(0).normal(size=(3, 4)), np.ones((3, 1 if name == "quantiles" else 2))
+    width = {"quantiles": 1, "gaussian": 2, "multioutput_log_loss": 4}[name]
+    z, y = np.random.default_rng(0).normal(size=(3, 4)), np.tile(np.arange(width) % 3 == 0, (3, 1)) * 1.0
     loss = reference.ROW_LOSSES[name]
     expected = reference.finite_difference(lambda z: loss(y, z, *constants)[0].sum(), z)
     assert_allclose(loss(y, z, *constants)[1], expected, **FINITE_DIFFERENCE)

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from fastbp import Network
-from fastbp.losses import Gaussian, Huber
+from fastbp.losses import Gaussian, Huber, LogLoss
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
@@ -65,3 +65,31 @@ def test_gaussian(epsilon):
         return functional.gaussian_nll_loss(z[:, :2], y, variance, full=True, eps=0, reduction="sum") / len(Y)
 
     assert_same(network, Y, loss)
+
+
+LABELS = RNG.integers(3, size=50)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1, 0.7])
+def test_label_smoothing(label_smoothing):
+    network = Network([3, 5, 3], "tanh", "softmax", LogLoss(label_smoothing), random_state=0)
+    y = torch.tensor(LABELS)
+    assert_same(network, LABELS, lambda z: functional.cross_entropy(z, y, label_smoothing=label_smoothing))
+
+
+def test_soft_targets():
+    soft = RNG.dirichlet(np.ones(3), size=50)
+    network = Network([3, 5, 3], "tanh", "softmax", "log_loss", random_state=0)
+    assert_same(network, soft, lambda z: functional.cross_entropy(z, torch.tensor(soft)))
+
+
+def test_class_weights():
+    # PyTorch's mean divides by the sum of the weights of the rows too
+    weight = np.array([0.5, 2.0, 3.0])
+    network = Network([3, 5, 3], "tanh", "softmax", "log_loss", random_state=0)
+    raw, params = torch_copy(network)
+    expected = functional.cross_entropy(raw(X), torch.tensor(LABELS), weight=torch.tensor(weight))
+    expected.backward()
+    loss, gradient = network.loss_and_gradient(X, LABELS, weight[LABELS])
+    assert_allclose(loss, expected.item(), rtol=1e-12)
+    assert_allclose(gradient, np.concatenate([p.grad.numpy().ravel() for p in params]), rtol=1e-9, atol=1e-12)

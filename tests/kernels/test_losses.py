@@ -17,6 +17,15 @@ every_sum_over_outputs = pytest.mark.parametrize("name", reference.LOSSES)
 every_row_loss = pytest.mark.parametrize("name", reference.ROW_LOSSES)
 #: Losses whose outputs may be any numbers
 ANY_OUTPUT = ("squared_error", "absolute_error", "huber", "quantile", "quantiles", "gaussian")
+#: Losses of one class in each row, and of labels that are there or not
+ONE_CLASS, LABELS = (
+    ("log_loss", "smoothed_log_loss", "focal"),
+    (
+        "binary_log_loss",
+        "smoothed_binary_log_loss",
+        "binary_focal",
+    ),
+)
 #: Losses whose second derivative does not depend on the output, but for jumps
 PIECEWISE = ("squared_error", "absolute_error", "huber", "quantile")
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -26,7 +35,18 @@ def constants_of(name, m):
     """Constants of a loss of m outputs, other than the defaults."""
     if name == "quantiles":
         return tuple(np.arange(1, m + 1) / (m + 1))
-    return {"huber": (0.7,), "quantile": (0.3,), "tweedie": (1.4,), "gaussian": (0.01,)}.get(name, ())
+    if name == "multioutput_log_loss":
+        return (0.2, *([m // 2, m - m // 2] if m > 1 else [1]))
+    return {
+        "huber": (0.7,),
+        "quantile": (0.3,),
+        "tweedie": (1.4,),
+        "gaussian": (0.01,),
+        "smoothed_log_loss": (0.2,),
+        "smoothed_binary_log_loss": (0.2,),
+        "focal": (1.5,),
+        "binary_focal": (1.5,),
+    }.get(name, ())
 
 
 def targets_and_outputs(name, n, m, dtype):
@@ -34,9 +54,12 @@ def targets_and_outputs(name, n, m, dtype):
     rng = np.random.default_rng(n * 1000 + m)
     if name in ANY_OUTPUT:
         Y, A = rng.normal(size=(n, target_width(name, m))), rng.normal(size=(n, m))
-    elif name == "log_loss":
+    elif name == "multioutput_log_loss":
+        Y = np.hstack([np.eye(k)[rng.integers(k, size=n)] for k in constants_of(name, m)[1:]])
+        A = rng.normal(size=(n, m))
+    elif name in ONE_CLASS:
         Y, A = np.eye(m)[rng.integers(m, size=n)], rng.dirichlet(np.ones(m) * 2, size=n)
-    elif name == "binary_log_loss":
+    elif name in LABELS:
         Y, A = rng.integers(2, size=(n, m)), rng.uniform(0.01, 0.99, size=(n, m))
     elif name == "gamma":
         Y, A = rng.gamma(2, size=(n, m)), rng.uniform(0.1, 5, size=(n, m))
@@ -89,7 +112,7 @@ def test_twin(name, dtype, m):
         Y, A = targets_and_outputs(name, n, m, dtype)
         loss, derivative = reference.LOSSES[name]
         y, a, constants = Y.astype(np.float64), A.astype(np.float64), constants_of(name, m)
-        if m == 1 and name == "log_loss":
+        if m == 1 and name in ONE_CLASS:
             a[...] = np.clip(a, eps, 1 - eps)  # the only class has probability one
         elements = loss(y, a, *constants)
         rows = loss_rows(Y, A, name)
@@ -104,15 +127,17 @@ def test_twin(name, dtype, m):
         assert curvature.dtype == dtype
         # quotients of positive numbers; 1 - a of the binary log loss, above 0.01, is a difference of numbers near one
         # (of gamma and tweedie differences of numbers up to 2 y / a^3)
+        # (of the focal loss a power, exp(1.5 log q) with -35 < log q, and differences)
+        rtol = 32 * eps if "focal" in name else 8 * eps
         atol = 0 if name not in ("gamma", "tweedie") else 16 * eps * (y / a**3).max()
-        assert_allclose(curvature, reference.CURVATURES[name](y, a, *constants), rtol=8 * eps, atol=atol)
+        assert_allclose(curvature, reference.CURVATURES[name](y, a, *constants), rtol=rtol, atol=atol)
 
 
 @every_loss
 @both_dtypes
 def test_finite_differences(name, dtype):
     Y, A = targets_and_outputs(name, 5, 4, np.float64)
-    A = np.clip(A, 0.05, None) if name not in ANY_OUTPUT else A
+    A = np.clip(A, 0.05, None) if name not in (*ANY_OUTPUT, "multioutput_log_loss") else A
     expected = reference.finite_difference(lambda a: loss_rows(Y, a, name).sum(), A, 1e-6)
     # curvature y / a^3 up to 1e4 times eps^2 = 1e-12, and rounding 1e-15 / 1e-6; float32 rounds A
     rtol = 1e-7 if dtype == np.float64 else 1e-5
@@ -122,7 +147,7 @@ def test_finite_differences(name, dtype):
 @every_sum_over_outputs
 def test_curvature_by_finite_differences(name):
     Y, A = targets_and_outputs(name, 5, 4, np.float64)
-    A = np.clip(A, 0.05, 0.95) if name not in ANY_OUTPUT else A
+    A = np.clip(A, 0.05, 0.95) if name not in (*ANY_OUTPUT, "multioutput_log_loss") else A
     expected = (loss_gradient(Y, A + 1e-6, name) - loss_gradient(Y, A - 1e-6, name)) / 2e-6
     # third derivatives up to 2 / 0.05^3 = 1e4 of 1e-12 each, and rounding 20 * 1e-16 / 1e-6
     assert_allclose(loss_curvature(Y, A, name), expected, rtol=1e-7, atol=1e-7)
@@ -165,7 +190,7 @@ def test_poisson_of_zero_counts(dtype):
     assert_array_equal(loss_curvature(Y, A, "poisson"), np.zeros((2, 3)))
 
 
-@every_sum_over_outputs
+@pytest.mark.parametrize("name", [name for name in reference.LOSSES if not name.startswith("smoothed")])
 @both_dtypes
 def test_perfect_prediction(name, dtype):
     positive = name in ("poisson", "gamma", "tweedie")
@@ -208,7 +233,7 @@ def test_on_the_raw_output(name, dtype, m):
         constants = constants_of(name, m)
         rows, delta = on_raw(Y, Z, name)
         assert (rows.dtype, delta.dtype) == (np.float64, dtype)
-        if m > 1 or name != "log_loss":  # the only class has probability one, where the loss clips it
+        if m > 1 or name not in ONE_CLASS:  # the only class has probability one, where the loss clips it
             # each element within some eps of its terms (of order 1 to 10); the link has a few roundings more
             assert_allclose(rows, loss(y, a, *constants).sum(axis=1), rtol=(m + 16) * eps, atol=60 * eps * np.sqrt(m))
             # by the chain rule: the product with the Jacobian of the link
@@ -226,7 +251,7 @@ def test_finite_differences_by_the_raw_output(name):
 @every_loss
 def test_tangents_are_the_change_of_the_gradients(name):
     Y, A = targets_and_outputs(name, 5, 4, np.float64)
-    A = np.clip(A, 0.05, 0.95) if name not in ANY_OUTPUT else A
+    A = np.clip(A, 0.05, 0.95) if name not in (*ANY_OUTPUT, "multioutput_log_loss") else A
     rng = np.random.default_rng(0)
     Z, direction = rng.normal(size=(2, 5, 4))
     for function, tangent, at in ((on_mean, on_mean_tangent, A), (on_raw, on_raw_tangent, Z)):
@@ -239,7 +264,7 @@ def test_tangents_are_the_change_of_the_gradients(name):
 @pytest.mark.parametrize("function", [loss_on_mean, loss_on_raw])
 def test_constants_must_be_those_of_the_loss(name, function):
     Y, A = targets_and_outputs(name, 2, 4, np.float64)
-    wrong = () if name == "quantiles" else (1.0, 2.0, 3.0)
+    wrong = () if name in ("quantiles", "multioutput_log_loss") else (1.0, 2.0, 3.0)
     with pytest.raises(ValueError, match=rf"{name} has the constants \(.*\), got {re.escape(str(wrong))}"):
         function(Y, A, name, wrong)
 
@@ -306,3 +331,44 @@ def test_as_in_scikit_learn(name, constants, loss):
     expected += loss.constant_to_optimal_zero(y)  # what it leaves out of the loss: the terms without z
     assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
     assert_allclose(delta[:, 0], gradient, rtol=1e-12, atol=1e-14)
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", ["smoothed_log_loss", "smoothed_binary_log_loss"])
+def test_the_best_prediction_of_smoothed_targets(name, dtype):
+    eps, K = 0.3, 4 if name == "smoothed_log_loss" else 2
+    Y = np.eye(4, dtype=dtype)
+    best = (Y * dtype(1 - eps) + dtype(eps) / K).astype(dtype)
+    _, gradient = loss_on_mean(Y, best, name, (eps,))
+    if name == "smoothed_log_loss":  # whose outputs sum to one: all derivatives are alike
+        gradient += 1
+    assert_allclose(gradient, 0, atol=8 * np.finfo(dtype).eps)
+
+
+@both_dtypes
+@pytest.mark.parametrize(("focal", "plain"), [("focal", "log_loss"), ("binary_focal", "binary_log_loss")])
+def test_focal_loss_with_gamma_zero_is_the_log_loss(focal, plain, dtype):
+    Y, _ = targets_and_outputs(plain, 20, 3, dtype)
+    Z, dZ = np.random.default_rng(0).normal(size=(2, 20, 3)).astype(dtype)
+    tolerance = dict(rtol=1e-4 if dtype == np.float32 else 1e-12, atol=32 * np.finfo(dtype).eps)
+    for found, expected in zip(loss_on_raw(Y, Z, focal, (0.0,)), loss_on_raw(Y, Z, plain), strict=True):
+        assert_allclose(found, expected, **tolerance)
+    found, expected = loss_on_raw_tangent(Y, Z, dZ, focal, (0.0,)), loss_on_raw_tangent(Y, Z, dZ, plain)
+    assert_allclose(found, expected, **tolerance)
+
+
+def test_a_certain_mistake_has_a_gradient_under_the_focal_loss():
+    # the probability of the right class rounds to 0: the gradient is that of the log-loss, all the same
+    Z = np.array([[-200.0, 200.0]], np.float32)
+    _, delta = loss_on_raw(np.array([[1, 0]], np.float32), Z, "focal", (2.0,))
+    assert_allclose(delta, [[-1, 1]], rtol=1e-6)
+    _, delta = loss_on_raw(np.array([[1, 0]], np.float32), Z, "binary_focal", (2.0,))
+    assert_allclose(delta, [[-1, 1]], rtol=1e-6)
+
+
+def test_wrong_numbers_of_classes_stay_in_the_row():
+    Y, Z = np.eye(4), np.random.default_rng(0).normal(size=(4, 4))
+    whole = loss_on_raw(Y, Z, "log_loss")
+    for sizes in ((9,), (-1,), (4, 4), (0, 7, 7)):
+        for found, expected in zip(loss_on_raw(Y, Z, "multioutput_log_loss", (0, *sizes)), whole, strict=True):
+            assert_allclose(found, expected, rtol=1e-12)

@@ -314,9 +314,11 @@ def test_arrays_of_structs_are_read_only():
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_which_output_activation_a_loss_contains(loss):
-    contained = {"log_loss": "softmax", "binary_log_loss": "logistic"} | dict.fromkeys(
-        ("poisson", "gamma", "tweedie"), "exp"
-    )
+    contained = {
+        **dict.fromkeys(("log_loss", "smoothed_log_loss", "focal"), "softmax"),
+        **dict.fromkeys(("binary_log_loss", "smoothed_binary_log_loss", "binary_focal"), "logistic"),
+        **dict.fromkeys(("poisson", "gamma", "tweedie"), "exp"),
+    }
     for name in ACTIVATIONS:
         assert drops_link(graph([Dense(2)], 4, name), loss) == (contained.get(loss, "identity") == name)
         assert drops_link(graph([Dense(2)], 4, name), None)

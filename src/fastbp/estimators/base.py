@@ -65,6 +65,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     # What the two estimators differ in
     #
     # _check(X, y, reset) -> X, y                              checked input
+    # _weighted_by_class(y, sample_weight) -> sample_weight    times the weights of the classes
     # _learn_targets(y, incremental)                           note what the targets are
     # _encode(y, dtype) -> targets                             what the kernels take for them
     # _output_activation()                                     the name that 'auto' stands for
@@ -73,7 +74,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     # _untrained_classes(targets, train)                       the classes without a row in `train`
     # _score_is_constant(y)                                    whether no prediction changes the score on these targets
     # _decode(output)                                          predictions from the network's output
-    # _scored(predictions)                                     what of them is compared with the targets
+    # _scored(predictions), _true_values(y)                    what of them is compared for the score
     # _report_not_finite(output)                               error or warning for an output that is not finite
     # _score_function                                          (y, predictions, sample_weight=) -> float
 
@@ -116,10 +117,12 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         if sample_weight is not None:
             check_numeric("sample_weight", sample_weight)
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        sample_weight = self._weighted_by_class(y, sample_weight)
+        if sample_weight is not None:
             check_weight_scale(sample_weight, X.dtype)
-        self._fitted_loss = as_loss(self.loss)
+        self._fitted_loss = as_loss(self._network_loss)
         self._n_units = self._count_units(targets)
-        self.n_outputs_ = self._fitted_loss.predictions(np.empty((1, self._n_units))).shape[1]
+        self.n_outputs_ = self._fitted_loss.predictions(np.zeros((1, self._n_units))).shape[1]
         self.out_activation_ = self._output_activation()
         rng, lock = self._generator(incremental)
         if first_pass:
@@ -154,9 +157,14 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         return warn_if_not_converged
 
     @property
+    def _network_loss(self):
+        """The loss as `Network` takes it."""
+        return self.loss
+
+    @property
     def _loss_scale(self):
         """float: the factor of the data's share in the losses that are recorded."""
-        return as_loss(self.loss).recorded_scale(self._n_units)
+        return as_loss(self._network_loss).recorded_scale(self._n_units)
 
     def _count_units(self, targets):
         """Units of the output layer: a column each, or a class each."""
@@ -328,7 +336,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         """
         check_is_fitted(self)
         self._check_layers_are_known()
-        return with_settings(self._fitted_network(), self.loss, self.alpha, self.n_threads)
+        return with_settings(self._fitted_network(), self._network_loss, self.alpha, self.n_threads)
 
     def _network_and_data(self, X, y=None):
         """(network, X, targets): the fitted network, and data as its methods take them."""

@@ -6,27 +6,32 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import sparray, spmatrix
+from scipy.sparse import issparse, sparray, spmatrix
 from scipy.special import log_expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
-from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from fastbp.activations import Activation, name_of
-from fastbp.data import check_sparse, indicator_csr
-from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
+from fastbp.data import check_sparse
+from fastbp.estimators.base import LOSS_CURVE_LIMIT
+from fastbp.estimators.base_classifier import BaseClassifier
+from fastbp.estimators.class_targets import (
+    COLUMNS,
+    IN_WORDS,
+    PROBABILITIES,
+    check_probabilities,
+    weights_of_rows,
+)
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
-from fastbp.estimators.inputs import validated
-from fastbp.estimators.numeric import check_numeric
+from fastbp.estimators.parameters import parameter_of
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.estimators.validation import GivenRows
 from fastbp.estimators.weights import why_not_finite
 from fastbp.kernels.activations import activation_forward
 from fastbp.kernels.predictor import all_finite
-from fastbp.losses import Loss
+from fastbp.losses import LogLoss, Loss, MultiOutputLogLoss
 from fastbp.parametrized import NameOrObject, parameter, parametrized
 
 
@@ -37,15 +42,17 @@ def log_logistic(z):
 
 
 def accuracy(y, predictions, sample_weight=None):
-    """scikit-learn's `accuracy_score`; of class labels without its checks, which take longer than a short epoch."""
-    if y.ndim == 1:
-        return np.average(y == predictions, weights=sample_weight)
-    return accuracy_score(y, predictions, sample_weight=sample_weight)
+    """scikit-learn's `accuracy_score`; of class labels without its checks, which take longer than a short epoch. Of
+    several columns of labels, which it does not take, the share of rows in which all are right."""
+    if issparse(y) or issparse(predictions):
+        return accuracy_score(y, predictions, sample_weight=sample_weight)
+    right = y == predictions
+    return np.average(right if y.ndim == 1 else right.all(axis=1), weights=sample_weight)
 
 
 @documented(LOSS_CURVE_LIMIT)
 @parametrized(eq=False)
-class MLPClassifier(ClassifierMixin, BaseMLP):
+class MLPClassifier(ClassifierMixin, BaseClassifier):
     """Multi-layer perceptron classifier: log-loss, trained by Adam, gradient descent or L-BFGS.
 
     A drop-in replacement of ``sklearn.neural_network.MLPClassifier``: same parameters, same results, sooner.
@@ -56,15 +63,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The class labels.
+    classes_ : ndarray of shape (n_classes,), or list of them
+        The class labels; for several columns of labels those of each column.
 
     {attributes}
 
     Notes
     -----
     The output activation is softmax for more than two classes, else logistic; for multilabel targets one logistic
-    unit for each label. float64 input is computed in float64, float32 in float32, unless `dtype` is given.
+    unit for each label. For several columns of labels the output is raw, and softmax is part of the loss. float64 input
+    is computed in float64, float32 in float32, unless `dtype` is given.
 
     References
     ----------
@@ -90,9 +98,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     loss: str | Loss | Callable = parameter(
         "log_loss",
-        [NameOrObject(("log_loss",), Loss), callable],
-        "'log_loss', LogLoss or callable",
-        "The log-loss, or a function\n" + FUNCTION_LOSS,
+        [NameOrObject(("log_loss", "focal"), Loss), callable],
+        "{'log_loss', 'focal'}, LogLoss, Focal or callable",
+        "The log-loss; the focal loss, for which rows that are easy to classify count less; or a function\n"
+        + FUNCTION_LOSS,
     )
 
     output_activation: str | Activation = parameter(
@@ -102,116 +111,55 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "Activation of the output layer; 'auto' is the one that belongs to the targets, and no other is accepted.",
     )
 
+    label_smoothing: float = parameter_of(LogLoss, "label_smoothing")
+
+    class_weight: dict | list[dict] | str | None = parameter(
+        None,
+        [dict, list, StrOptions({"balanced"}), None],
+        "dict, list of dict, 'balanced' or None",
+        """
+        Weights of the classes, as ``{label: weight}``; a class that is not named has weight 1. The sample weights are
+        multiplied by them, those of the rows that `early_stopping` holds out too, but not `sample_weight_val`. 'balanced' is ``n_samples /
+        (n_classes * count of the class)``, which `partial_fit` cannot know and refuses. For several columns of labels
+        a list with a dict for each column; weights of a row are multiplied. Not for indicators of several labels, nor
+        for rows of probabilities. (King and Zeng, 2001, Logistic regression in rare events data, Political Analysis
+        9.)""",
+    )
+
     _score_function = staticmethod(accuracy)
 
+    @property
+    def _network_loss(self):
+        """The loss as `Network` takes it; ValueError where it does not fit the other parameters or the form of y."""
+        loss, smoothing = self.loss, self.label_smoothing
+        if smoothing and loss != LogLoss.name:
+            raise ValueError(
+                f"label_smoothing={smoothing!r} is for loss='log_loss', got loss={loss!r}. An object has its own: "
+                "loss=LogLoss(label_smoothing=0.1), with label_smoothing=0.0."
+            )
+        if self._form == COLUMNS:
+            if loss != LogLoss.name and not isinstance(loss, LogLoss):
+                raise ValueError(f"loss must be 'log_loss' for several columns of labels, got {loss!r}")
+            return MultiOutputLogLoss(getattr(loss, "label_smoothing", smoothing), [len(c) for c in self.classes_])
+        return LogLoss(smoothing) if smoothing else loss
+
+    def _weighted_by_class(self, y, sample_weight):
+        if self.class_weight is None:
+            return sample_weight
+        weights = weights_of_rows(self.class_weight, self._form, self.classes_, y)
+        return weights if sample_weight is None else sample_weight * weights
+
     def _output_activation(self):
-        y_type = self._label_binarizer.y_type_
-        name = "softmax" if y_type == "multiclass" else "logistic"
+        if self._form == COLUMNS:
+            y_type, name = IN_WORDS[COLUMNS], "identity"
+        else:
+            y_type = self._label_binarizer.y_type_
+            name = "softmax" if y_type == "multiclass" else "logistic"
         if self.output_activation != "auto" and name_of(self.output_activation) != name:
             raise ValueError(
                 f"output_activation must be 'auto' or {name!r} for {y_type} targets, got {self.output_activation!r}"
             )
         return name
-
-    def _check(self, X, y, reset):
-        check_sparse("X", X)
-        check_sparse("y", y)
-        check_numeric("X", X)
-        X, y = validated(self, X, y, multi_output=True, reset=reset)
-        if y.dtype == object and any(label is None for label in y.flat):
-            raise ValueError("Input y contains None: drop the rows without a label")
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
-
-    def _learn_targets(self, y, incremental):
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._label_binarizer.classes_
-        else:
-            classes = self._labels_in(y)
-            if self.warm_start and set(classes) != set(self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                    f"Previously got {self.classes_}, `y` has {classes}"
-                )
-            self._check_classes(classes)
-
-    def _labels_in(self, y):
-        """The labels that a validated y holds; ValueError for indicators of several labels where the model has learned
-        from labels, and the reverse."""
-        forms = ("one label for each row", "indicators of several labels for each row")
-        learned = self._label_binarizer.y_type_.startswith("multilabel")
-        came = y.ndim == 2
-        if came != learned:
-            raise ValueError(
-                f"y holds {forms[came]}, and the model has learned from {forms[learned]}. Bring y in the form that was "
-                "learned first, or fit a new estimator."
-            )
-        return unique_labels(y)
-
-    def _check_targets(self, y):
-        self._check_classes(self._labels_in(y))
-
-    def _check_classes(self, classes):
-        """ValueError for labels that the model does not know."""
-        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
-
-    def _learn_classes(self, y, classes):
-        """Note the classes that the first call of partial_fit announces."""
-        check_sparse("y", y)
-        if np.ndim(classes) > 1 and not type_of_target(y).startswith("multilabel"):
-            raise ValueError(
-                f"classes must have shape (n_classes,), got {np.shape(classes)}; give numpy.unique of all labels"
-            )
-        if _check_partial_fit_first_call(self, classes):
-            multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-            if multilabel and not np.array_equal(self.classes_, self._label_binarizer.classes_):
-                n_labels = len(self._label_binarizer.classes_)
-                raise ValueError(
-                    f"for indicators of {n_labels} labels, classes must be the columns of y, numpy.arange({n_labels}); "
-                    f"got {classes}"
-                )
-
-    def _encode(self, y, dtype):
-        """Class numbers of shape (n,) for a softmax output; for several labels, where the ones are; else indicators of
-        shape (n, 1)."""
-        if self._label_binarizer.y_type_ == "multiclass":
-            return np.searchsorted(self.classes_, y)
-        if self._label_binarizer.y_type_ == "multilabel-indicator":
-            if y.ndim != 2 or y.shape[1] != len(self.classes_):
-                raise ValueError(f"y must be an indicator matrix of {len(self.classes_)} labels, got shape {y.shape}")
-            return indicator_csr(y)
-        return self._label_binarizer.transform(y).astype(dtype)
-
-    def _stratified(self, targets):
-        # as bool: scikit-learn's messages about too small classes name True and False
-        return targets.astype(bool) if self.n_outputs_ == 1 else None
-
-    def _untrained_classes(self, targets, train):
-        if targets.ndim == 2 and self.n_outputs_ == 1:
-            targets = targets.ravel().astype(np.int64)
-        if targets.ndim == 1:
-            n_classes = len(self.classes_)
-            counts, trained = (np.bincount(t, minlength=n_classes) for t in (targets, targets[train]))
-        else:
-            counts, trained = np.asarray(targets.sum(axis=0)), np.asarray(targets[train].sum(axis=0))
-        return self.classes_[(counts > 0) & (trained == 0)]
-
-    def _score_is_constant(self, y):
-        return False
-
-    def _scored(self, predictions):
-        return predictions
-
-    def _decode(self, output):
-        if self.n_outputs_ == 1:
-            output = output.ravel()
-        return self._label_binarizer.inverse_transform(output)
 
     @_fit_context(prefer_skip_nested_validation=True)
     @hide_unexpected
@@ -224,6 +172,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X_val: ArrayLike | sparray | spmatrix | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        classes: ArrayLike | list[ArrayLike] | None = None,
         **others,
     ) -> Self:
         """Fit the model to X and y.
@@ -231,8 +180,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels, or an indicator matrix of several labels.
+        y : array-like of shape (n_samples,), (n_samples, n_labels), (n_samples, n_classes) or (n_samples, n_columns)
+            Class labels; or of two dimensions one of three forms, which follows from the values:
+
+            - only two different whole numbers: indicators of several labels for each row;
+            - some numbers are not whole: rows of probabilities, one for each class, in [0, 1] and with the sum 1;
+            - text, or more than two different whole numbers: several columns of labels, one softmax for each.
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative.
         X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
@@ -243,6 +196,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Their targets; a class that y does not have is an error.
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights; without, all count alike.
+        classes : array-like of shape (n_classes,) or list of them, default=None
+            For a y of two dimensions. Labels in sorted order: y has rows of probabilities of these classes, even where
+            all are 0 or 1. A list of lists: y has columns of labels, and these are the classes of each, even where y
+            has two different numbers only. None: the form follows from the values as above, and classes are numbered
+            from 0.
 
         Returns
         -------
@@ -250,7 +208,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         reject_unexpected(self, others)
         given = GivenRows(X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, incremental=False, given=given)
+        announce = None if classes is None else lambda model: setattr(model, "_announced_classes", classes)
+        return self._fit(X, y, sample_weight, incremental=False, prepare=announce, given=given)
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -270,10 +229,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+        y : array-like of shape (n_samples,), (n_samples, n_labels), (n_samples, n_classes) or (n_samples, n_columns)
+            In one of the forms of `fit`. The first call decides which it is.
         sample_weight : array-like of shape (n_samples,), default=None
-        classes : array-like of shape (n_classes,), default=None
-            All classes that any call will bring; needed on the first call.
+        classes : array-like of shape (n_classes,) or list of them, default=None
+            All classes that any call will bring; needed on the first call. For columns of labels a list for each.
 
         Returns
         -------
@@ -282,7 +242,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._partial_fit(X, y, sample_weight, lambda model: model._learn_classes(y, classes))
 
     def predict(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
-        """The most probable class of each row; for multilabel models, every label with probability above 1/2.
+        """The most probable class of each row, or of each column of labels; for multilabel models, every label with
+        probability above 1/2.
 
         Parameters
         ----------
@@ -290,12 +251,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+        y : ndarray of shape (n_samples,), (n_samples, n_labels) or (n_samples, n_columns)
         """
         model = self._snapshot()
         return model._decode(model._forward(X))
 
-    def predict_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
+    def predict_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray | list[NDArray]:
         """The probability of each class.
 
         Parameters
@@ -304,9 +265,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        probabilities : ndarray of shape (n_samples, n_classes)
+        probabilities : ndarray of shape (n_samples, n_classes), or list of them
             In the order of ``classes_``; rows sum to 1, but for multilabel models. Where training has met one class
-            only, one column of ones.
+            only, one column of ones. For several columns of labels a list, as scikit-learn's forests return it.
 
         Raises
         ------
@@ -315,11 +276,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         model = self._snapshot()
         output = model._forward(X)
+        if model._form == COLUMNS:
+            return model._fitted_loss.columns(model._fitted_loss.predictions(output))
         if output.shape[1] > 1:
             return output
         return np.ones_like(output) if len(model.classes_) == 1 else np.hstack([1 - output, output])
 
-    def predict_log_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
+    def predict_log_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray | list[NDArray]:
         """The logarithm of `predict_proba`, from the raw output: finite also where a probability rounds to 0.
 
         Parameters
@@ -328,10 +291,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        log_probabilities : ndarray of shape (n_samples, n_classes)
+        log_probabilities : ndarray of shape (n_samples, n_classes), or list of them
         """
         model = self._snapshot()
         raw = model._forward(X, raw=True)
+        if model._form == COLUMNS:
+            return [model._log_softmax(np.ascontiguousarray(part)) for part in model._fitted_loss.columns(raw)]
         if len(model.classes_) == 1:
             return np.zeros_like(raw)
         if model.out_activation_ == "softmax":
@@ -357,12 +322,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y: ArrayLike | sparray | spmatrix,
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """The accuracy on X and y; for multilabel models, the share of rows in which every label is right.
+        """The accuracy on X and y; for several labels or columns, the share of rows in which all are right.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-        y : array-like or sparse matrix of shape (n_samples,) or (n_samples, n_labels)
+        y : array-like or sparse matrix of shape (n_samples,), (n_samples, n_labels) or (n_samples, n_columns)
+            A model that was fitted to rows of probabilities also takes these: the most probable class counts.
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
@@ -370,6 +336,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         float
         """
         check_sparse("y", y)
+        if self._form == COLUMNS:
+            y = np.asarray(y)
+            if y.shape != (len(y), len(self.classes_)):
+                raise ValueError(f"y must have {len(self.classes_)} columns of labels, got shape {y.shape}")
+            return float(accuracy(y, self.predict(X), sample_weight))
+        if self._form == PROBABILITIES and np.ndim(y) == 2:
+            y = np.asarray(y)
+            check_probabilities(y, len(self.classes_))
+            y = self._true_values(y)
         return super().score(X, y, sample_weight)
 
     def __sklearn_tags__(self):

@@ -62,7 +62,7 @@ def build_network(estimator, definition, dtype, random_state=None):
     """
     return Network(
         **definition,
-        loss=estimator.loss,
+        loss=estimator._network_loss,
         alpha=estimator.alpha,
         dtype=dtype,
         random_state=random_state,
@@ -139,7 +139,7 @@ def network_to_train(estimator, hidden):
     """
     network = estimator._fitted_network()
     if network.definition == definition_of(estimator, hidden, estimator.n_features_in_):
-        return with_settings(network, estimator.loss, estimator.alpha, estimator.n_threads).copy()
+        return with_settings(network, estimator._network_loss, estimator.alpha, estimator.n_threads).copy()
     other = new_network(estimator, hidden, estimator.n_features_in_, network.dtype)
     if other.graph.structure != network.graph.structure:
         by_size = estimator.layers is None and "layers" not in network.definition

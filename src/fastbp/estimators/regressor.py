@@ -134,6 +134,9 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
     def _learn_targets(self, y, incremental):
         self._check_targets(y)
 
+    def _weighted_by_class(self, y, sample_weight):
+        return sample_weight
+
     def _check_targets(self, y):
         as_loss(self.loss).check_targets(y)
 
@@ -165,6 +168,9 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
 
     def _scored(self, predictions):
         return self._fitted_loss.point_predictions(predictions)
+
+    def _true_values(self, y):
+        return y
 
     def _decode(self, output):
         if output.shape[1] > 1:

@@ -149,7 +149,7 @@ def validation_set(estimator, network, rows, is_given):
     first = next(iter(scorers.values()))
     return ValidationSet(
         data,
-        Scores(estimator, network, scorers, X, y, weight),
+        Scores(estimator, network, scorers, X, estimator._true_values(y), weight),
         tuple(scorers),
         records_loss=is_given,
         loss_scale=estimator._loss_scale,

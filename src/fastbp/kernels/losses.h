@@ -73,8 +73,9 @@ INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t 
         FOR_VECTORS(rows * m, { STORE(tangent, LOAD(da) * d2l_##name(loss, LOAD(y), LOAD(a))); });              \
     }
 
-/* Loss and link are a canonical pair: delta = l'(a) link'(z) = a - y, so the tangent of delta is that of a. */
-#define CANONICAL(name)                                                                                                \
+/* Loss and link are a canonical pair: delta = l'(a) link'(z) = a - target(loss, y), so the tangent of delta is that
+ * of a. */
+#define CANONICAL_TO(name, target)                                                                                     \
     static void name##_on_raw(const loss_t *loss, const real *y, const real *z, double *row_loss, real *delta,         \
                               ptrdiff_t rows, ptrdiff_t m) {                                                           \
         const real *a = z;                                                                                             \
@@ -83,7 +84,7 @@ INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t 
             a = delta;                                                                                                 \
         }                                                                                                              \
         name##_rows(loss, y, a, row_loss, rows, m);                                                                    \
-        FOR_VECTORS(rows * m, { STORE(delta, LOAD(a) - LOAD(y)); });                                                   \
+        FOR_VECTORS(rows * m, { STORE(delta, LOAD(a) - target(loss, LOAD(y))); });                                     \
     }                                                                                                                  \
     static void name##_on_raw_tangent(const loss_t *loss, const real *y, const real *z, const real *dz, real *tangent, \
                                       real *scratch, ptrdiff_t rows, ptrdiff_t m) {                                    \
@@ -94,6 +95,11 @@ INLINE void sum_rows(const real *t, double *row_loss, ptrdiff_t rows, ptrdiff_t 
             activation_backward(LINK_##name, z, scratch, tangent, rows, m);                                            \
         }                                                                                                              \
     }
+#define CANONICAL(name) CANONICAL_TO(name, given_target)
+INLINE vec given_target(const loss_t *loss, vec y) {
+    (void)loss;
+    return y;
+}
 
 /* Another loss whose link is not the identity: delta = l'(a) f'(z), with a = f(z) */
 #define CHAINED(name, link)                                                                                            \

@@ -43,7 +43,12 @@
     X(quantiles, identity, m <= MAX_LOSS_CONSTANTS ? 1 : 0, ...) \
     X(gamma, exp, m)                                             \
     X(tweedie, exp, m, power)                                    \
-    X(gaussian, identity, m % 2 ? 0 : m / 2, epsilon)
+    X(gaussian, identity, m % 2 ? 0 : m / 2, epsilon)            \
+    X(smoothed_log_loss, softmax, m, label_smoothing)            \
+    X(smoothed_binary_log_loss, logistic, m, label_smoothing)    \
+    X(focal, softmax, m, gamma)                                  \
+    X(binary_focal, logistic, m, gamma)                          \
+    X(multioutput_log_loss, identity, m, ...)
 #define MAX_LOSS_CONSTANTS 100
 
 /* name, number of state arrays, whether an update is of a whole block (1) or element by element (0), and the names of

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from copy import copy
 
 from fastbp.losses.base import Loss
-from fastbp.losses.classification import BinaryLogLoss, LogLoss
+from fastbp.losses.classification import BinaryFocal, BinaryLogLoss, Focal, LogLoss, MultiOutputLogLoss
 from fastbp.losses.function import FunctionLoss
 from fastbp.losses.regression import (
     AbsoluteError,
@@ -24,13 +24,16 @@ from fastbp.losses.regression import (
 __all__ = [
     "LOSSES",
     "AbsoluteError",
+    "BinaryFocal",
     "BinaryLogLoss",
+    "Focal",
     "FunctionLoss",
     "Gamma",
     "Gaussian",
     "Huber",
     "LogLoss",
     "Loss",
+    "MultiOutputLogLoss",
     "Poisson",
     "Quantile",
     "SquaredError",
@@ -53,8 +56,14 @@ LOSSES = {
         Gamma,
         Tweedie,
         Gaussian,
+        Focal,
+        BinaryFocal,
+        MultiOutputLogLoss,
     )
 }
+
+#: What a loss of classes stands for where the output is not softmax, by its class
+BINARY = {LogLoss: BinaryLogLoss, Focal: BinaryFocal}
 
 
 def as_loss(loss: str | Loss | Callable) -> Loss:
@@ -96,7 +105,9 @@ def resolve(loss: str | Loss | Callable, output_activation: str) -> Loss:
     Returns
     -------
     Loss
-        For a log-loss whose output is not its link, softmax, the binary one, which is summed over the outputs.
+        For a log-loss or a focal loss whose output is not its link, softmax, the binary one with the same parameters,
+        which is summed over the outputs.
     """
     loss = as_loss(loss)
-    return BinaryLogLoss() if isinstance(loss, LogLoss) and output_activation != loss.link else loss
+    binary = BINARY.get(type(loss))
+    return loss if binary is None or output_activation == loss.link else binary(**loss.get_params())

@@ -1,0 +1,200 @@
+"""What the classifier makes of its y: forms, classes, and the way between labels and the network's targets."""
+
+import numpy as np
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+
+from fastbp.data import check_sparse, indicator_csr
+from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.class_targets import (
+    COLUMNS,
+    IN_WORDS,
+    INDICATORS,
+    LABELS,
+    PROBABILITIES,
+    check_class_weight,
+    check_columns,
+    check_probabilities,
+    classes_of_columns,
+    form_of,
+    indicators_of_columns,
+)
+from fastbp.estimators.inputs import validated
+from fastbp.estimators.numeric import check_numeric
+
+
+class BaseClassifier(BaseMLP):
+    """Base of MLPClassifier; not to be used itself."""
+
+    _form = LABELS  # of y, until `fit` learns another
+
+    def _check(self, X, y, reset):
+        check_sparse("X", X)
+        check_sparse("y", y)
+        check_numeric("X", X)
+        X, y = validated(self, X, y, multi_output=True, reset=reset)
+        if y.dtype == object and any(label is None for label in y.flat):
+            raise ValueError("Input y contains None: drop the rows without a label")
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _learn_targets(self, y, incremental):
+        announced = vars(self).pop("_announced_classes", None)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._learn_form(y, announced)
+        elif self._form in (PROBABILITIES, COLUMNS):
+            self._check_targets(y)
+        else:
+            classes = self._labels_in(y)
+            if self.warm_start and set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                    f"Previously got {self.classes_}, `y` has {classes}"
+                )
+            self._check_classes(classes)
+        check_class_weight(self.class_weight, self._form, incremental)
+
+    def _learn_form(self, y, classes):
+        """Note the form of y and its classes; `classes` are those that the user gave, or None."""
+        form = form_of(y, classes)
+        if classes is not None and form == LABELS:
+            raise ValueError("classes is for a y of two dimensions, got a y with one label for each row: leave it out")
+        self._form = PROBABILITIES if classes is not None and form == INDICATORS else form
+        if self._form == COLUMNS:
+            self.classes_ = classes_of_columns(y, classes)
+            check_columns(y, self.classes_)
+            return
+        if self._form == PROBABILITIES:
+            names = np.arange(y.shape[1]) if classes is None else np.asarray(classes)
+            check_probabilities(y, len(names))
+            if not np.array_equal(names, np.unique(names)):
+                raise ValueError(
+                    f"classes, the labels of the columns of y, must be different and in sorted order, got {names}; "
+                    "sort them together with the columns"
+                )
+        self._label_binarizer = LabelBinarizer().fit(names if self._form == PROBABILITIES else y)
+        self.classes_ = self._label_binarizer.classes_
+
+    def _labels_in(self, y):
+        """The labels that a validated y of labels or indicators holds."""
+        self._check_form(y)
+        return unique_labels(y)
+
+    def _check_form(self, y):
+        """ValueError for a y of another form than the one that the model has learned from."""
+        learned = self._form
+        came = LABELS if y.ndim == 1 else form_of(y) if learned == LABELS else learned
+        if came != learned:
+            raise ValueError(
+                f"y holds {IN_WORDS[came]}, and the model has learned from {IN_WORDS[learned]}. Bring y in the form "
+                "that was learned first, or fit a new estimator."
+            )
+
+    def _check_targets(self, y):
+        if self._form == PROBABILITIES:
+            self._check_form(y)
+            check_probabilities(y, len(self.classes_))
+        elif self._form == COLUMNS:
+            self._check_form(y)
+            check_columns(y, self.classes_)
+        else:
+            self._check_classes(self._labels_in(y))
+
+    def _check_classes(self, classes):
+        """ValueError for labels that the model does not know."""
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _learn_classes(self, y, classes):
+        """Note the classes that the first call of partial_fit announces."""
+        check_sparse("y", y)
+        if self._learn_classes_of_two_dimensions(y, classes):
+            return
+        if np.ndim(classes) > 1 and not type_of_target(y).startswith("multilabel"):
+            raise ValueError(
+                f"classes must have shape (n_classes,), got {np.shape(classes)}; give numpy.unique of all labels"
+            )
+        if _check_partial_fit_first_call(self, classes):
+            multilabel = type_of_target(y).startswith("multilabel")
+            self._form = INDICATORS if multilabel else LABELS
+            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+            if multilabel and not np.array_equal(self.classes_, self._label_binarizer.classes_):
+                n_labels = len(self._label_binarizer.classes_)
+                raise ValueError(
+                    f"for indicators of {n_labels} labels, classes must be the columns of y, numpy.arange({n_labels}); "
+                    f"got {classes}"
+                )
+
+    def _learn_classes_of_two_dimensions(self, y, classes):
+        """Note the classes of the first call of partial_fit, where y has probabilities or several columns. False where
+        it has not."""
+        y = y if hasattr(y, "ndim") else np.asarray(y)
+        is_fitted = hasattr(self, "classes_")
+        form = self._form if is_fitted else form_of(y, classes)
+        if form not in (PROBABILITIES, COLUMNS):
+            return False
+        if not is_fitted:
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            self._announced_classes = classes
+        elif classes is not None:
+            known = self.classes_ if form == COLUMNS else [self.classes_]
+            given = classes if form == COLUMNS else [classes]
+            if len(given) != len(known) or not all(map(np.array_equal, given, known)):
+                raise ValueError(
+                    f"`classes={classes}` is not the same as on last call to partial_fit, was: {self.classes_}"
+                )
+        return True
+
+    def _encode(self, y, dtype):
+        """Class numbers of shape (n,) for a softmax output; for several labels, where the ones are; else indicators of
+        shape (n, 1). Probabilities as they are, of two classes those of the second one."""
+        if self._form == COLUMNS:
+            return indicators_of_columns(y, self.classes_)
+        if self._form == PROBABILITIES:
+            return np.ascontiguousarray(y[:, 1:] if len(self.classes_) == 2 else y, dtype)
+        if self._label_binarizer.y_type_ == "multiclass":
+            return np.searchsorted(self.classes_, y)
+        if self._label_binarizer.y_type_ == "multilabel-indicator":
+            if y.ndim != 2 or y.shape[1] != len(self.classes_):
+                raise ValueError(f"y must be an indicator matrix of {len(self.classes_)} labels, got shape {y.shape}")
+            return indicator_csr(y)
+        return self._label_binarizer.transform(y).astype(dtype)
+
+    def _stratified(self, targets):
+        # as bool: scikit-learn's messages about too small classes name True and False
+        return targets.astype(bool) if self.n_outputs_ == 1 and self._form != PROBABILITIES else None
+
+    def _untrained_classes(self, targets, train):
+        if self._form == PROBABILITIES:
+            return ()
+        if targets.ndim == 2 and self.n_outputs_ == 1:
+            targets = targets.ravel().astype(np.int64)
+        if targets.ndim == 1:
+            n_classes = len(self.classes_)
+            counts, trained = (np.bincount(t, minlength=n_classes) for t in (targets, targets[train]))
+        else:
+            counts, trained = np.asarray(targets.sum(axis=0)), np.asarray(targets[train].sum(axis=0))
+        classes = np.concatenate(self.classes_) if self._form == COLUMNS else self.classes_
+        return classes[(counts > 0) & (trained == 0)]
+
+    def _score_is_constant(self, y):
+        return False
+
+    def _scored(self, predictions):
+        return predictions
+
+    def _true_values(self, y):
+        return self.classes_[np.argmax(y, axis=1)] if self._form == PROBABILITIES else y
+
+    def _decode(self, output):
+        if self._form == COLUMNS:
+            parts = self._fitted_loss.columns(output)
+            return np.stack([c[part.argmax(axis=1)] for c, part in zip(self.classes_, parts, strict=True)], axis=1)
+        if self.n_outputs_ == 1:
+            output = output.ravel()
+        return self._label_binarizer.inverse_transform(output)

@@ -1,0 +1,224 @@
+"""The forms of a classifier's y that scikit-learn's has not: rows of probabilities, and several columns of labels.
+
+A y of one dimension has labels. The form of a y of two dimensions follows from its values and from `classes`; see
+`form_of`. Once a model is fitted, the form is known, and `partial_fit`, `warm_start` and `score` ask for the same one.
+"""
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from sklearn.utils.multiclass import type_of_target
+
+LABELS, INDICATORS, PROBABILITIES, COLUMNS = "labels", "indicators", "probabilities", "columns"
+
+#: The forms in words, for messages
+IN_WORDS = {
+    LABELS: "one label for each row",
+    INDICATORS: "indicators of several labels for each row",
+    PROBABILITIES: "rows of probabilities",
+    COLUMNS: "several columns of labels",
+}
+
+
+def form_of(y, classes=None):
+    """The form of a classifier's y.
+
+    Parameters
+    ----------
+    y : ndarray or sparse matrix
+        Validated.
+    classes : array-like, list of array-like, or None
+        As given to `fit` or `partial_fit`.
+
+    Returns
+    -------
+    str
+        ``LABELS`` for one dimension. For two: ``COLUMNS`` if `classes` is a list of lists, or if y is of
+        scikit-learn's type "multiclass-multioutput": text, or more than two different whole numbers. ``PROBABILITIES``
+        if it is of the type "continuous-multioutput": some numbers are not whole. Else ``INDICATORS``.
+    """
+    if y.ndim == 1:
+        return LABELS
+    if sparse.issparse(y):
+        return INDICATORS
+    if is_list_of_lists(classes):
+        return COLUMNS
+    by_type = {"multiclass-multioutput": COLUMNS, "continuous-multioutput": PROBABILITIES}
+    return by_type.get(type_of_target(y), INDICATORS)
+
+
+def is_list_of_lists(classes):
+    """Whether `classes` has the classes of several columns."""
+    return isinstance(classes, (list, tuple)) and all(np.ndim(c) == 1 for c in classes) and len(classes) > 0
+
+
+def check_probabilities(y, n_classes):
+    """Check rows of probabilities.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, n_classes)
+    n_classes : int
+
+    Raises
+    ------
+    ValueError
+        Unless all are in [0, 1] and the rows sum to one, within 1e-6, or 1e-3 of float16 or float32.
+    """
+    if y.ndim != 2 or y.shape[1] != n_classes:
+        raise ValueError(
+            f"y as rows of probabilities must have a column for each of the {n_classes} classes, got shape {y.shape}"
+        )
+    if y.dtype.kind not in "fiub":
+        raise ValueError(f"y as rows of probabilities must hold real numbers, got dtype {y.dtype}")
+    if y.min() < 0 or y.max() > 1:
+        wrong = y.min() if y.min() < 0 else y.max()
+        raise ValueError(
+            "y of two dimensions with numbers that are not whole must be rows of probabilities, in [0, 1]; got "
+            f"{wrong:g}"
+        )
+    sums = y.sum(axis=1, dtype=np.float64)
+    furthest = int(np.argmax(np.abs(sums - 1)))
+    if abs(sums[furthest] - 1) > (1e-6 if y.dtype.itemsize >= 8 else 1e-3):
+        raise ValueError(
+            f"y of two dimensions with numbers that are not whole must be rows of probabilities, which sum to one; row "
+            f"{furthest} sums to {sums[furthest]:g}. For several labels in a row give zeros and ones."
+        )
+
+
+def classes_of_columns(y, classes=None):
+    """The classes of each column of y.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, n_columns)
+    classes : list of array-like, or None
+        All classes of each column; None for those that y has.
+
+    Returns
+    -------
+    list of ndarray
+
+    Raises
+    ------
+    ValueError
+        For another number of columns, or anything but a list of lists.
+    """
+    if classes is None:
+        return [np.unique(column) for column in y.T]
+    if not is_list_of_lists(classes):
+        raise ValueError(
+            f"classes must be a list with the classes of each column, for the {y.shape[1]} columns of labels in y, got "
+            f"{classes!r}"
+        )
+    if len(classes) != y.shape[1]:
+        raise ValueError(
+            f"classes must have a list for each of the {y.shape[1]} columns of y, got {len(classes)} lists"
+        )
+    return [np.unique(c) for c in classes]
+
+
+def check_columns(y, classes):
+    """Check that the labels in the columns of y are known.
+
+    Parameters
+    ----------
+    y : ndarray
+    classes : list of ndarray
+
+    Raises
+    ------
+    ValueError
+        Names the column.
+    """
+    if y.ndim != 2 or y.shape[1] != len(classes):
+        raise ValueError(f"y must have {len(classes)} columns of labels, got shape {y.shape}")
+    for number, (column, known) in enumerate(zip(y.T, classes, strict=True)):
+        unknown = np.setdiff1d(column, known)
+        if len(unknown):
+            raise ValueError(f"column {number} of y has classes {unknown} that are not in classes_[{number}], {known}")
+
+
+def indicators_of_columns(y, classes):
+    """The indicators of all columns, one after the other, as CSR.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, n_columns)
+    classes : list of ndarray
+
+    Returns
+    -------
+    csr_array of int8, of shape (n, number of all classes)
+    """
+    starts = np.cumsum([0, *map(len, classes)])
+    indices = np.column_stack(
+        [start + np.searchsorted(c, column) for start, c, column in zip(starts, classes, y.T, strict=False)]
+    ).ravel()
+    indptr = np.arange(0, y.size + 1, y.shape[1])
+    return sparse.csr_array((np.ones(y.size, np.int8), indices, indptr), shape=(len(y), starts[-1]))
+
+
+def check_class_weight(class_weight, form, incremental):
+    """Check that a `class_weight` fits the form of y.
+
+    Parameters
+    ----------
+    class_weight : dict, list of dict, "balanced" or None
+    form : str
+    incremental : bool
+        Whether this is `partial_fit`.
+
+    Raises
+    ------
+    ValueError
+    """
+    if class_weight is None:
+        return
+    if incremental and class_weight == "balanced":
+        raise ValueError(
+            "class_weight='balanced' is not supported by partial_fit, which does not know the classes of all rows. "
+            "Give a dict, for instance of what sklearn.utils.class_weight.compute_class_weight returns, or "
+            "sample_weight."
+        )
+    if form in (INDICATORS, PROBABILITIES):
+        raise ValueError(
+            f"class_weight is for rows with one class each, and y holds {IN_WORDS[form]}; give sample_weight, got "
+            f"class_weight={class_weight!r}"
+        )
+    if (form == COLUMNS) != isinstance(class_weight, list) and class_weight != "balanced":
+        wanted = "a list of dicts, one for each column," if form == COLUMNS else "a dict"
+        raise ValueError(
+            f"class_weight must be {wanted} or 'balanced' for a y with {IN_WORDS[form]}, got {class_weight!r}"
+        )
+
+
+def weights_of_rows(class_weight, form, classes, y):
+    """The weight that each row has by its class.
+
+    Parameters
+    ----------
+    class_weight : dict, list of dict or "balanced"
+        See `check_class_weight`.
+    form : str
+        ``LABELS`` or ``COLUMNS``.
+    classes : ndarray or list of ndarray
+        Known to the model.
+    y : ndarray of shape (n,) or (n, n_columns)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        For weights that are negative.
+    """
+    if form == COLUMNS:  # the product over the columns, as in scikit-learn's forests
+        weights = compute_sample_weight(class_weight, y)
+    else:
+        weights = compute_class_weight(class_weight, classes=classes, y=y)[np.searchsorted(classes, y)]
+    if (weights < 0).any() or not np.isfinite(weights).all():
+        raise ValueError(f"class_weight must hold finite numbers that are not negative, got {class_weight!r}")
+    return weights

@@ -41,8 +41,10 @@ class Network(BaseNetwork):
         decides the bound of the initial parameters of every layer, even where there is no hidden layer.
     output_activation : str or Activation
         identity, logistic, softmax, exp, or any other activation; it follows the last layer.
-    loss : {"squared_error", "log_loss", "poisson"}, Loss or callable
-        log_loss is the multiclass one for a softmax output, else the binary one summed over the outputs. A function
+    loss : str, Loss or callable
+        A name in ``fastbp.losses.LOSSES`` or an object of `fastbp.losses`. log_loss and focal are the multiclass ones
+        for a softmax output, else the binary ones summed over the outputs. gaussian, several quantiles and
+        multioutput_log_loss take outputs that are not yet predictions: ``loss.predictions`` makes them. A function
         ``loss(y_true, raw_prediction, sample_weight) -> (loss, gradient)`` gives the loss of each row and its
         derivative by the output before the output activation; see `fastbp.losses.FunctionLoss`.
     alpha : float
@@ -244,10 +246,11 @@ class Network(BaseNetwork):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, n_features)
-        y : array-like of shape (n,) or (n, n_outputs), or sparse matrix of shape (n, n_outputs)
-            For a softmax output, integers of shape (n,) are class numbers. For one output, shape (n,) is taken as
-            (n, 1). A sparse matrix holds zeros and ones, and is not made dense. ValueError for numbers outside of the
-            domain of the loss: [0, 1] for log_loss, zero or more for poisson.
+        y : array-like of shape (n,) or (n, n_targets), or sparse matrix of shape (n, n_targets)
+            As many targets as outputs, unless the loss has another ``target_width``. For a softmax output, integers of
+            shape (n,) are class numbers. For one target, shape (n,) is taken as (n, 1). A sparse matrix
+            holds zeros and ones, and is not made dense. ValueError for numbers outside of the domain of the loss: [0,
+            1] for log_loss, zero or more for poisson.
         sample_weight : array-like of shape (n,) or None
 
         Returns

@@ -119,10 +119,11 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         "dict, list of dict, 'balanced' or None",
         """
         Weights of the classes, as ``{label: weight}``; a class that is not named has weight 1. The sample weights are
-        multiplied by them, those of the rows that `early_stopping` holds out too, but not `sample_weight_val`. 'balanced' is ``n_samples /
-        (n_classes * count of the class)``, which `partial_fit` cannot know and refuses. For several columns of labels
-        a list with a dict for each column; weights of a row are multiplied. Not for indicators of several labels, nor
-        for rows of probabilities. (King and Zeng, 2001, Logistic regression in rare events data, Political Analysis
+        multiplied by them, those of the rows that `early_stopping` holds out too, but not `sample_weight_val`.
+        'balanced' is ``n_samples / (n_classes * count of the class)``, which `partial_fit` cannot know and refuses. For
+        several columns of labels a list with a dict for each column; weights of a row are multiplied. Not for
+        indicators of several labels, nor for rows of probabilities. (King and Zeng, 2001, Logistic regression in rare
+        events data, Political Analysis
         9.)""",
     )
 

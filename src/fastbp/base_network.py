@@ -68,7 +68,8 @@ class BaseNetwork:
             sizes = checked_layer_sizes(layer_sizes)
             n_features = sizes[0]
             hidden, first = hidden_activations(activation, len(sizes) - 2)
-            self.layers, self.training_graph = dense_stack(sizes, hidden, name_of(output_activation))
+            build = kept_dense_stack if all(isinstance(f, str) for f in hidden) else dense_stack
+            self.layers, self.training_graph = build(sizes, hidden, name_of(output_activation))
             self.definition = {"layer_sizes": sizes, "activation": hidden or first or ()}
         else:
             n_features = checked_n_features(n_features)
@@ -379,16 +380,16 @@ class BaseNetwork:
         return f"<Network {sizes}{kinds}, {names}; {loss}; {self.n_params:,} parameters, {self.dtype}>"
 
 
-@lru_cache(maxsize=32)
 def dense_stack(layer_sizes, activations, output_activation):
-    """(layers, graph) of a stack of `Dense` layers.
-
-    They are immutable, and are kept together with the programs of the graph: a search or an ensemble makes many
-    networks of the same layers.
-    """
+    """(layers, graph) of a stack of `Dense` layers, which are immutable."""
     units = layer_sizes[1:]
     layers = tuple(Dense(n, name) for n, name in zip(units, (*activations, "identity"), strict=True))
     return layers, graph_of(layers, layer_sizes[0], output_activation)
+
+
+#: The same for names of activations. Layers and graph are kept, together with the programs of the graph: a search or an
+#: ensemble makes many networks of the same layers.
+kept_dense_stack = lru_cache(maxsize=32)(dense_stack)
 
 
 def graph_of(layers, n_features, output_activation):

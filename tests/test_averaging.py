@@ -342,8 +342,8 @@ def test_grid_search():
         (dict(swa_start=1.0), InvalidParameterError, "'swa_start' parameter"),
         (dict(swa_start="late"), InvalidParameterError, "'swa_start' parameter"),
         (dict(ema_decay=0.9, swa_start=0.5), ValueError, "two ways to average the weights: set one of them to None"),
-        (dict(ema_decay=0.9, solver="schedule_free"), ValueError, "gives an average of the weights already: set ema"),
-        (dict(swa_start=0.5, solver="schedule_free"), ValueError, "gives an average of the weights already: set ema"),
+        (dict(ema_decay=0.9, solver="schedule_free"), ValueError, "gives an average of the weights already; got ema"),
+        (dict(swa_start=0.5, solver="schedule_free"), ValueError, "gives an average of the weights already; got ema"),
     ],
 )
 def test_bad_input(params, error, match):

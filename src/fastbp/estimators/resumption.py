@@ -133,8 +133,8 @@ def average_of(estimator, network, incremental, continues):
         )
     if optimizer_of(estimator).averages and (decay is not None or start is not None):
         raise ValueError(
-            f"solver={estimator.solver!r} gives an average of the weights already: set ema_decay and swa_start to None, "
-            f"or choose another solver; got ema_decay={decay!r}, swa_start={start!r}"
+            f"solver={estimator.solver!r} gives an average of the weights already; got ema_decay={decay!r} and "
+            f"swa_start={start!r}: set both to None, or choose another solver"
         )
     last = getattr(estimator, "_average", None) if continues else None
     if last is not None and last.is_in(network):

@@ -11,11 +11,11 @@ scales)::
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import chain, pairwise
 from math import inf, prod
 from typing import NamedTuple
 
+from fastbp.kernels.cached import cached_property
 from fastbp.kernels.dispatch import ACTIVATIONS
 
 NAMES = {number: name for name, number in ACTIVATIONS.items()}

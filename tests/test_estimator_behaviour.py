@@ -100,6 +100,10 @@ def test_tags(name, params):
     assert get_tags(ours) == get_tags(theirs)
 
 
+#: arguments of methods that scikit-learn's do not have
+OF_FASTBP = {"X_val", "y_val", "sample_weight_val", "classes", "return_std"}
+
+
 @both_estimators
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 def test_methods(name, solver):
@@ -109,8 +113,15 @@ def test_methods(name, solver):
         public.discard("partial_fit")  # which scikit-learn's regressor offers by mistake
         assert not hasattr(ours, "partial_fit")
     for method in public:
-        signature = inspect.signature(getattr(theirs, method))
-        assert list(inspect.signature(getattr(ours, method)).parameters) == list(signature.parameters)
+        of_sklearn = list(inspect.signature(getattr(theirs, method)).parameters)
+        parameters = inspect.signature(getattr(ours, method)).parameters
+        if method.startswith("set_"):  # keywords only, sorted by name
+            assert set(of_sklearn) <= set(parameters)
+        else:  # what fastbp adds comes after them, and may be left out
+            assert list(parameters)[: len(of_sklearn)] == of_sklearn
+        own = {p: parameters[p].default for p in parameters if p not in of_sklearn}
+        assert set(own) <= OF_FASTBP
+        assert inspect.Parameter.empty not in own.values()
 
 
 # --- fitted attributes ----------------------------------------------------------

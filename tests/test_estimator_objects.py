@@ -270,7 +270,9 @@ def test_neither_a_name_nor_an_object(Estimator, name, wrong):
     message = (
         rf"The '{name}' parameter of {Estimator.__name__} must be a str among \{{.*\}} or an object of fastbp\.\w+ "
     )
-    with pytest.raises(InvalidParameterError, match=message + r"with one of these names( or a function)?\. Got"):
+    with pytest.raises(
+        InvalidParameterError, match=message + r"with one of these names( or a function| or an array-like)?\. Got"
+    ):
         Estimator(**{name: wrong}).fit(X, targets(Estimator))
 
 

@@ -41,7 +41,7 @@ def test_on_a_terminal_the_line_is_written_over(without, capsys, monkeypatch):
     without(*NO_TQDM, *NO_RICH)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setattr(fastbp.progress, "UPDATE_INTERVAL", 0.0)
-    model = MLPRegressor(**SMALL, verbose=3, early_stopping=True).fit(X, SCORE)
+    model = MLPRegressor(**SMALL, verbose=2, early_stopping=True).fit(X, SCORE)
     lines = capsys.readouterr().err.split("\r\x1b[K")
     assert [line.partition("/")[0] for line in lines] == ["", "1", "2", "3", "4", "5", "6", "6"]
     for line, score in zip(lines[1:], model.validation_scores_, strict=False):
@@ -92,7 +92,7 @@ def test_without_packages_the_bar_is_plain(without):
     assert [as_time(seconds) for seconds in (0.2, 59.6, 3599, 3661)] == ["00:00", "01:00", "59:59", "1:01:01"]
 
 
-@pytest.mark.parametrize("verbose", [True, 1])
+@pytest.mark.parametrize("verbose", [True, 1, 3, 10])
 def test_one_prints_lines(verbose, capsys):
     MLPRegressor(**SMALL, verbose=verbose).fit(X, SCORE)
     out, err = capsys.readouterr()

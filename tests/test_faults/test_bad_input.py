@@ -278,7 +278,7 @@ def test_batch_size_is_clipped(Estimator):
         ("solver", "newton"),
         ("alpha", -1e-9),
         ("alpha", "0"),
-        ("learning_rate", "cosine"),
+        ("learning_rate", "sine"),
         ("learning_rate_init", 0.0),
         ("power_t", -1.0),
         ("max_iter", 0),
@@ -316,7 +316,7 @@ def test_parameter_out_of_range(Estimator, name, value):
 
 def test_regressor_loss_out_of_range():
     with pytest.raises(InvalidParameterError, match="'loss' parameter of MLPRegressor"):
-        MLPRegressor(loss="absolute_error").fit(*make_data())
+        MLPRegressor(loss="relative_error").fit(*make_data())
 
 
 @both_estimators

@@ -4,6 +4,7 @@ from copy import deepcopy
 
 from fastbp.callbacks import TimeLimit
 from fastbp.estimators.attempt import with_attributes
+from fastbp.estimators.parameters import PROGRESS_BAR
 from fastbp.estimators.resumption import set_training_attributes
 from fastbp.estimators.sklearn_callbacks import ATTRIBUTES as SKLEARN_ATTRIBUTES
 from fastbp.progress import ProgressBar
@@ -26,7 +27,7 @@ def callbacks_of(estimator, state, of_sklearn=None):
     callbacks = Callbacks(estimator.callbacks, state)
     if estimator.max_time is not None:
         callbacks.objects.append(TimeLimit(estimator.max_time))
-    if estimator.verbose > 1:
+    if estimator.verbose == PROGRESS_BAR:
         callbacks.objects.append(ProgressBar())
     if of_sklearn is not None:
         callbacks.objects.append(of_sklearn)

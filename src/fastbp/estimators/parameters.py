@@ -23,6 +23,8 @@ from fastbp.parametrized import CachedParamNames, NameOrObject, Parametrized, pa
 from fastbp.schedules import SCHEDULES, FunctionSchedule, InverseScaling, Schedule
 from fastbp.training.validation import LOSS
 
+#: The value of `verbose` for a progress bar; all other numbers mean what they mean in scikit-learn
+PROGRESS_BAR = 2
 #: What the updates of a stochastic solver do besides its formula; None where nothing is asked for
 UPDATE_OPTIONS = ("weight_decay", "clip_norm", "max_norm")
 #: The value of `weight_init` that needs rows: no initializer of a network
@@ -178,8 +180,9 @@ class MLPParameters(CachedParamNames):
         ["verbose"],
         "bool or int",
         """
-        True or 1 prints the loss (and the validation score) of every epoch. 2 shows a progress bar with loss, score,
-        rows per second and the time left to `max_iter`, by tqdm or rich if one of them is installed.""",
+        True, 1, or a number above 2 prints the loss (and the validation score) of every epoch, as in scikit-learn. 2
+        shows a progress bar with loss, score, rows per second and the time left to `max_iter`, by tqdm or rich if one
+        of them is installed.""",
     )
 
     warm_start: bool = parameter(

@@ -36,11 +36,11 @@ from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, estimator_so_far
 from fastbp.estimators.parameters import (
     DATA_DEPENDENT,
-    PROGRESS_BAR,
     MLPParameters,
     check_has_no_end,
     end_is_needed_by,
     is_stochastic,
+    prints_lines,
     schedule_of,
     update_options_of,
 )
@@ -280,9 +280,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                     max_iter=self.max_iter,
                     max_fun=self.max_fun,
                     tol=self.tol,
-                    options=_get_additional_lbfgs_options_dict(
-                        "iprint", 1 if self.verbose and self.verbose != PROGRESS_BAR else -1
-                    ),
+                    options=_get_additional_lbfgs_options_dict("iprint", 1 if prints_lines(self) else -1),
                     callbacks=callbacks,
                 )
         finally:
@@ -320,7 +318,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             stopping,
             learning_rate_init=float(self.learning_rate_init),
             loss_scale=self._loss_scale,
-            verbose=bool(self.verbose) and self.verbose != PROGRESS_BAR,
+            verbose=prints_lines(self),
             callbacks=callbacks,
             update_options=update_options_of(self),
             average=average,

@@ -592,6 +592,11 @@ def check_has_no_end(estimator):
         )
 
 
+def prints_lines(estimator):
+    """Whether `verbose` asks for a line in each epoch."""
+    return bool(estimator.verbose) and estimator.verbose != PROGRESS_BAR
+
+
 def is_stochastic(solver):
     """Whether the value of the parameter `solver` is one that trains in mini-batches."""
     return isinstance(solver, Optimizer) or (isinstance(solver, str) and solver in OPTIMIZERS)

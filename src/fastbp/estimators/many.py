@@ -202,24 +202,34 @@ class Fits:
 
     def run(self, n_threads):
         """Fit all estimators; an exception from outside stops the threads, and is raised when they have ended."""
-        threads = [threading.Thread(target=self.work, name=f"fit_many-{i}", daemon=True) for i in range(n_threads)]
+        ended = {}  # of each thread that was started
         try:
-            for thread in threads:
+            for i in range(n_threads):
+                event = threading.Event()
+                thread = threading.Thread(target=self.work, args=(event,), name=f"fit_many-{i}", daemon=True)
                 thread.start()
-            wait_for(threads)
+                ended[thread] = event
+            wait_for(ended)
         except BaseException:
             self.stopped = True
-            for thread in threads:
-                if thread.is_alive():
+            for thread, event in ended.items():
+                if not event.is_set():
                     # delivered between two steps of the training, as Ctrl-C is in the main thread
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(
                         ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt)
                     )
-            wait_for(threads)
+            wait_for(ended)
             raise
 
-    def work(self):
-        """What each thread does."""
+    def work(self, ended):
+        """What each thread does; `ended` is set at the end."""
+        try:
+            self.fit_next()
+        finally:
+            ended.set()
+
+    def fit_next(self):
+        """Fit one estimator after the other."""
         try:
             with config_context(**self.config):
                 while not self.stopped:
@@ -244,8 +254,17 @@ class Fits:
             estimator.__dict__ = vars(other) | {"n_threads": estimator.n_threads}
 
 
-def wait_for(threads):
-    """Wait until threads have ended, and let Python deliver signals meanwhile."""
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(SECONDS_BETWEEN_CHECKS)
+def wait_for(ended):
+    """Wait until threads have ended, and let Python deliver signals meanwhile.
+
+    Before Python 3.13, a thread whose ``join`` was interrupted by Ctrl-C is said not to be alive, whether it is or not.
+    So threads set events.
+
+    Parameters
+    ----------
+    ended : dict of Thread to Event
+    """
+    for thread, event in ended.items():
+        while not event.wait(SECONDS_BETWEEN_CHECKS):
+            pass
+        thread.join()

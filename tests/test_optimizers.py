@@ -41,25 +41,27 @@ BAD_VALUES = [
 
 
 def test_every_optimizer_of_the_kernels_has_a_class():
-    assert set(KERNEL_OPTIMIZERS) == {kernel for cls in OPTIMIZERS.values() for kernel, _ in cls().updates}
+    assert set(KERNEL_OPTIMIZERS) == {kernel for cls in OPTIMIZERS.values() for kernel, _ in cls().kernel_constants}
     for name, cls in OPTIMIZERS.items():
         assert cls.name == name
         optimizer = cls()
-        names = dict.fromkeys(constant for kernel, _ in optimizer.updates for constant in OPTIMIZER_CONSTANTS[kernel])
+        names = dict.fromkeys(
+            constant for kernel, _ in optimizer.kernel_constants for constant in OPTIMIZER_CONSTANTS[kernel]
+        )
         assert {f.name for f in fields(cls)} - {"weight_decay"} == set(names)
         assert optimizer.weight_decay == {"adamw": 0.01, "muon": 0.01}.get(name, 0.0)
-        for kernel, constants in optimizer.updates:
+        for kernel, constants in optimizer.kernel_constants:
             assert constants == tuple(float(getattr(optimizer, constant)) for constant in OPTIMIZER_CONSTANTS[kernel])
 
 
 def test_muon_uses_two_kernels():
     solver = Muon(momentum=0.5, beta_1=0.25)
-    assert solver.updates == [("muon", (0.5, 1.0, 5.0)), ("adamw", (0.25, 0.999, 1e-8))]
+    assert solver.kernel_constants == [("muon", (0.5, 1.0, 5.0)), ("adamw", (0.25, 0.999, 1e-8))]
     graph = Network([4, 5, 6, 2]).graph
-    assert dict(zip((b.name for b in graph.blocks), solver.update_of(graph), strict=True)) == {
+    assert dict(zip((b.name for b in graph.blocks), solver.kernel_of_blocks(graph), strict=True)) == {
         "W_1": 0, "b_1": 1, "W_2": 0, "b_2": 1, "W_3": 1, "b_3": 1
     }  # fmt: skip
-    assert Adam().update_of(graph) == [0] * 6
+    assert Adam().kernel_of_blocks(graph) == [0] * 6
     # five iterations with k = 4 and 5: 4 rows cols k + 2 k^3
     assert solver.update_flops(graph) == 5 * (4 * 20 * 4 + 2 * 64 + 4 * 30 * 5 + 2 * 125)
     assert Adam().update_flops(graph) == 0
@@ -127,7 +129,7 @@ def test_get_and_set_params():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_state(cls, dtype):
     state = OptimizerState(cls(), 7, dtype, 0.5)
-    n_states = max(N_STATES[kernel] for kernel, _ in cls().updates)
+    n_states = max(N_STATES[kernel] for kernel, _ in cls().kernel_constants)
     assert [(s.shape, s.dtype) for s in state.state] == [((7,), dtype)] * n_states
     assert not any(s.any() for s in state.state)
     assert (state.name, state.optimizer.constants, state.n_steps, state.learning_rate) == (

@@ -198,7 +198,7 @@ class Network(BaseNetwork):
         return self.forward_unchecked(self._check_X(X), raw=True)
 
     def forward_unchecked(self, X, raw=False):
-        """`forward`, or `raw_prediction`, for an X that was looked at already.
+        """`forward`, or `raw_prediction`, for an X that was checked before.
 
         Parameters
         ----------

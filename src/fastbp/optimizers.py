@@ -1,9 +1,9 @@
 """The stochastic optimizers: what they are called, their constants, and how a gradient becomes a step.
 
 An object holds the constants only. The learning rate is the estimator's `learning_rate_init`, which its schedule
-changes from epoch to epoch; moments and clock of a run are in a `fastbp.training.OptimizerState`. The arithmetic is in
-the kernels (``kernels/optimizers.h``). A new optimizer is one class here and its functions there. An optimizer may use
-several kernels, each for some of the blocks of parameters: see `Muon`.
+changes from epoch to epoch; the moments and the number of steps of a run are in a `fastbp.training.OptimizerState`. The
+arithmetic is in the kernels (``kernels/optimizers.h``). A new optimizer is one class here and its functions there. An
+optimizer may use several kernels, each for some of the blocks of parameters: see `Muon`.
 """
 
 from dataclasses import fields
@@ -59,7 +59,7 @@ def parameter_like(cls, name, default=None):
 class Optimizer(Parametrized):
     """Base class of the optimizers; not to be used itself."""
 
-    #: Whether the estimators' `learning_rate` counts where it is a name; an object counts with every optimizer.
+    #: Whether the schedules 'invscaling' and 'adaptive' of the estimators, given by name, are used.
     uses_named_schedules: ClassVar[bool] = True
 
     #: The decoupled weight decay of the optimizers that have no such parameter; see `AdamW`.
@@ -72,13 +72,13 @@ class Optimizer(Parametrized):
     kernels: ClassVar[tuple[str, ...] | None] = None
 
     @property
-    def updates(self) -> list[tuple[str, tuple[float, ...]]]:
+    def kernel_constants(self) -> list[tuple[str, tuple[float, ...]]]:
         """list of (str, tuple of float): name and constants of each kernel that makes updates."""
         names = self.kernels or (self.name,)
         return [(name, tuple(float(getattr(self, c)) for c in OPTIMIZER_CONSTANTS[name])) for name in names]
 
-    def update_of(self, graph) -> list[int]:
-        """The index in `updates` of the one that updates each block.
+    def kernel_of_blocks(self, graph) -> list[int]:
+        """The index in `kernel_constants` of the one that updates each block.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class Optimizer(Parametrized):
     @property
     def n_states(self) -> int:
         """int: arrays of the size of the parameters that a run keeps."""
-        return max(N_STATES[name] for name, _ in self.updates)
+        return max(N_STATES[name] for name, _ in self.kernel_constants)
 
 
 @parametrized
@@ -142,9 +142,7 @@ class SGD(Optimizer):
     momentum: float = parameter(
         0.9, [Interval(Real, 0, 1, closed="both")], "float", "Share of the velocity that a step keeps, in [0, 1]."
     )
-    nesterovs_momentum: bool = parameter(
-        True, ["boolean"], "bool", "Whether to take the gradient's step from where the velocity leads."
-    )
+    nesterovs_momentum: bool = parameter(True, ["boolean"], "bool", "Whether to use Nesterov's momentum.")
 
 
 @parametrized
@@ -493,7 +491,7 @@ class Muon(Optimizer):
     epsilon: float = parameter_like(AdamW, "epsilon")
     weight_decay: float = parameter_like(AdamW, "weight_decay")
 
-    def update_of(self, graph) -> list[int]:
+    def kernel_of_blocks(self, graph) -> list[int]:
         """0 for the matrices of all dense operations but the last, and 1 for all other blocks.
 
         Parameters

@@ -428,7 +428,7 @@ def trained_with(solver, dtype, n_threads, monkeypatch, *, clip_norm=np.inf, sli
     state, losses = OptimizerState(solver, network.n_params, network.dtype), np.empty(3)
     loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 45)
     assert (loop.plan.capacity < 45) == sliced
-    updates = solver.updates, solver.update_of(network.graph)
+    updates = solver.kernel_constants, solver.kernel_of_blocks(network.graph)
     loop.set_optimizer(*updates, state.state, state.memory, 0, 0.5, clip_norm=clip_norm)
     loop.train(None, None, 1.0, np.full(3, 1e-2), losses)
     return network.params, losses, *state.state
@@ -471,7 +471,13 @@ def test_clipping_and_muon_with_slots_do_not_depend_on_the_threads(solver, dtype
         loop = network.training_loop(make_data(X, Y, None, 2, network.dtype), 200)
         assert loop.plan.n_slots > 0
         loop.set_optimizer(
-            solver.updates, solver.update_of(network.graph), state.state, state.memory, 0, 0.5, clip_norm=0.1
+            solver.kernel_constants,
+            solver.kernel_of_blocks(network.graph),
+            state.state,
+            state.memory,
+            0,
+            0.5,
+            clip_norm=0.1,
         )
         loop.train(None, None, 1.0, np.full(3, 1e-2), np.empty(3))
         return network.params
@@ -489,7 +495,13 @@ def test_a_gradient_whose_square_overflows_is_clipped(dtype, size):
     solver = SGD(momentum=0.0)
     state = OptimizerState(solver, network.n_params, network.dtype)
     loop.set_optimizer(
-        solver.updates, solver.update_of(network.graph), state.state, state.memory, 0, 0.0, clip_norm=1.0
+        solver.kernel_constants,
+        solver.kernel_of_blocks(network.graph),
+        state.state,
+        state.memory,
+        0,
+        0.0,
+        clip_norm=1.0,
     )
     with np.errstate(over="ignore"):
         loop.train(None, None, 1.0, np.array([0.5]), np.empty(1))
@@ -507,12 +519,12 @@ def test_an_optimizer_that_is_refused_leaves_the_one_before():
         if is_disturbed:
             velocity, refused = [np.zeros_like(net.params)], []
             for optimizers, numbers, arrays, limits in (
-                (SGD().updates, [0] * 6, [], {}),
-                (SGD().updates, [1] * 6, velocity, {}),
-                (SGD().updates, [0] * 6, velocity, {"clip_norm": -1.0}),
-                (SGD().updates, [0] * 6, velocity, {"max_norm": 0.0}),
+                (SGD().kernel_constants, [0] * 6, [], {}),
+                (SGD().kernel_constants, [1] * 6, velocity, {}),
+                (SGD().kernel_constants, [0] * 6, velocity, {"clip_norm": -1.0}),
+                (SGD().kernel_constants, [0] * 6, velocity, {"max_norm": 0.0}),
                 ([("newton", ())], [0] * 6, velocity, {}),
-                (Muon().updates, [0] * 6, velocity, {}),
+                (Muon().kernel_constants, [0] * 6, velocity, {}),
             ):
                 with pytest.raises(ValueError, match=r"optimizer|clip_norm|max_norm"):
                     loop.set_optimizer(optimizers, numbers, arrays, NO_MEMORY, 0, 0.0, **limits)
@@ -588,7 +600,7 @@ def test_clip_norm_must_be_positive(clip_norm):
     loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7)
     with pytest.raises(ValueError, match="clip_norm must be positive, got"):
         loop.set_optimizer(
-            SGD().updates, [0] * 6, [np.zeros_like(network.params)], NO_MEMORY, 0, 0.0, clip_norm=clip_norm
+            SGD().kernel_constants, [0] * 6, [np.zeros_like(network.params)], NO_MEMORY, 0, 0.0, clip_norm=clip_norm
         )
 
 
@@ -596,10 +608,10 @@ def test_states_and_blocks_that_are_not_the_optimizers():
     X, Y, _, network = problem("identity")
     loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 7)
     with pytest.raises(ValueError, match=r"adam must have 2 arrays optimizer.state, got 1"):
-        loop.set_optimizer(Adam().updates, [0] * 6, [np.zeros_like(network.params)], NO_MEMORY, 0, 0.0)
+        loop.set_optimizer(Adam().kernel_constants, [0] * 6, [np.zeros_like(network.params)], NO_MEMORY, 0, 0.0)
     for numbers in ([0] * 5, [0, 0, 0, 0, 0, 1], [-1] * 6):
         with pytest.raises(ValueError, match=r"optimizer_of must be 6 numbers below 1, got"):
-            loop.set_optimizer(SGD().updates, numbers, [np.zeros_like(network.params)], NO_MEMORY, 0, 0.0)
+            loop.set_optimizer(SGD().kernel_constants, numbers, [np.zeros_like(network.params)], NO_MEMORY, 0, 0.0)
 
 
 def test_training_without_an_optimizer():

@@ -117,6 +117,6 @@ def check_large_integers(array):
 
 
 def refusal(name, column, what, kind):
-    """The error that says what is no number, and the way out."""
+    """The error that says what is no number, and what to do."""
     where = f"{column} of {name}" if column else name
     return TypeError(f"{name} must hold numbers, and {where} holds {what}. {WAYS_OUT[kind]}")

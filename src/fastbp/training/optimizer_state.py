@@ -50,7 +50,7 @@ class OptimizerState:
         self.learning_rate = float(learning_rate)
         self.factor, self.n_steps, self.n_epochs = 1.0, 0, 0
         self.state = [np.zeros(n_params, dtype) for _ in range(optimizer.n_states)]
-        self.memory = np.zeros((len(optimizer.updates), N_MEMORY))
+        self.memory = np.zeros((len(optimizer.kernel_constants), N_MEMORY))
 
     @property
     def name(self):
@@ -73,8 +73,8 @@ class OptimizerState:
         """
         optimizer, graph = self.optimizer, loop.plan.program.graph
         loop.set_optimizer(
-            optimizer.updates,
-            optimizer.update_of(graph),
+            optimizer.kernel_constants,
+            optimizer.kernel_of_blocks(graph),
             self.state,
             self.memory,
             self.n_steps,

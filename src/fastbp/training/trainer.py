@@ -153,7 +153,7 @@ class Trainer:
             self.stopping.restore()
 
     def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock):
-        """`run`, whatever is raised."""
+        """`run`, without what it does after an exception."""
         update_flops = self.optimizer.optimizer.update_flops(self.network.graph)
         loop = self.network.training_loop(
             data, batch_size, indexed=rows is not None, update_flops=update_flops, dropout=True
@@ -291,7 +291,7 @@ class Trainer:
         """The loss and its gradient are no longer finite, or the loss grew more than a million times: stop here, and
         say where and at which rate."""
         where = f"in epoch {self.history.n_iter} with learning rate {rate:g}"
-        way_out = "Scale the inputs, or lower learning_rate_init."
+        advice = "Scale the inputs, or lower learning_rate_init."
         if status == DIVERGED and not self.stopping.survives_divergence:
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -302,4 +302,4 @@ class Trainer:
             what = f"The loss grew from {first_loss:g} before training to {self.history.loss_curve[-1]:g} {where}"
         if self.stopping.is_scored:
             self.record_evaluation(np.nan, {})
-        self.warning = f"{what}; training stopped{self.stopping.kept_text}. {way_out}"
+        self.warning = f"{what}; training stopped{self.stopping.kept_text}. {advice}"

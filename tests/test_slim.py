@@ -1,5 +1,6 @@
 """`slim`: what it leaves out, and what does not work afterwards; `estimators/slim.py`. Versions of pickles."""
 
+import copy
 import pickle
 import warnings
 
@@ -12,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastbp
 from fastbp import MLPClassifier, MLPRegressor, VersionWarning, slim
+from fastbp.losses import Quantile
 from fault_cases import SMALL, both_estimators, make_data, output
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -105,3 +107,21 @@ def test_a_pickle_of_another_version_warns(Estimator, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pickle.loads(pickle.dumps(loaded))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [dict(loss="gaussian"), dict(loss=Quantile([0.1, 0.9])), dict(alpha=-1.0), dict(l1=-1.0), dict(loss="bogus")],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "way", [lambda m: pickle.loads(pickle.dumps(m)), copy.deepcopy, slim], ids=["pickle", "copy", "slim"]
+)
+def test_a_model_whose_parameters_were_changed_after_fit_is_not_lost(changed, way):
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0)
+    expected = model.fit(X, X[:, 0]).predict(X)
+    model.set_params(**changed)
+    assert_array_equal(way(model).predict(X), expected)
+    model.coefs_ = [W.copy() for W in model.coefs_]
+    assert_array_equal(model.predict(X), expected)

@@ -346,10 +346,14 @@ class BaseNetwork:
         """An independent network with the same parameters."""
         return self.astype(self.dtype)
 
+    @property
+    def settings(self) -> dict:
+        """dict: loss, alpha, l1 and n_threads, as arguments of the constructor."""
+        return {name: getattr(self, name) for name in ("loss", "alpha", "l1", "n_threads")}
+
     def __getstate__(self):
         # everything else follows from these: what a pickle tells is checked as what a user tells
-        settings = {name: getattr(self, name) for name in ("loss", "alpha", "l1", "dtype", "n_threads")}
-        return note_version({**self.definition, **settings, "params": self._params})
+        return note_version({**self.definition, **self.settings, "dtype": self.dtype, "params": self._params})
 
     def __setstate__(self, state):
         if not isinstance(state, dict):

@@ -68,6 +68,7 @@ from fastbp.initializers import legacy_generator
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import Dense
 from fastbp.losses import as_loss
+from fastbp.network import Network
 from fastbp.training import NoAverage, Trainer, TrainingState, minimize_lbfgs
 from fastbp.versions import note_version, warn_if_other_version
 
@@ -238,7 +239,10 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                     "anew, or set activation back"
                 )
             definition = dict(layer_sizes=sizes, activation=self.activation, output_activation=self.out_activation_)
-            network = build_network(self, definition, dtype_of(coefs))
+            if network is None:
+                network = build_network(self, definition, dtype_of(coefs))
+            else:
+                network = Network(**definition, **network.settings, dtype=dtype_of(coefs), initializer=None)
         fill(network, coefs, intercepts)
         return network
 
@@ -461,16 +465,17 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         model = with_attributes(self, dict(super().__getstate__()))
         if hasattr(model, "coefs_") and not model._missing_attributes():
             network = model._fitted_network()
-            model._definition_and_params = network.definition, network.params
+            # with the settings of the fit: those of the estimator may have been changed since, and not fit the layers
+            model._network_state = {**network.definition, **network.settings}, network.params
             del model.coefs_, model.intercepts_
             vars(model).pop("_network", None)
         return note_version(vars(model))
 
     def __setstate__(self, state):
         super().__setstate__(warn_if_other_version(state, type(self).__name__))
-        if "_definition_and_params" in vars(self):
-            definition, params = vars(self).pop("_definition_and_params")
-            network = build_network(self, definition, params.dtype)
+        if "_network_state" in vars(self):
+            arguments, params = vars(self).pop("_network_state")
+            network = Network(**arguments, dtype=params.dtype, initializer=None)
             network.params = params
             self._adopt(network)
         elif hasattr(self, "coefs_") and not self._missing_attributes():  # a pickle of an older version

@@ -1,6 +1,7 @@
 """The losses of classes and labels."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval
@@ -12,11 +13,45 @@ from fastbp.parametrized import parameter, parametrized
 
 
 @parametrized
-class SmoothedLoss(Loss):
-    """Base class of the log-losses, whose targets can be smoothed; not to be used itself."""
+class ClassLoss(Loss):
+    """Base class of the losses of classes and labels, whose outputs are probabilities; not to be used itself.
+
+    Attributes
+    ----------
+    is_binary : bool
+        Whether the outputs are those of labels that are there or not; else those of classes, of which one occurs.
+    """
 
     domain = PROBABILITIES
     mean_domain = PROBABILITIES
+    is_binary: ClassVar[bool] = False
+
+    @property
+    def is_smoothed(self) -> bool:
+        """bool: whether no class, and no label, has a target of 0 or 1."""
+        return False
+
+    def is_clipped(self, y: np.ndarray, a: np.ndarray) -> np.ndarray:
+        """Where the probability of what occurs is below eps, or that of a label that does not is above 1 - eps.
+
+        Parameters
+        ----------
+        y, a : ndarray of shape (n, n_outputs)
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+        """
+        eps = np.finfo(a.dtype).eps
+        clipped = ((y > 0) | self.is_smoothed) & (a <= eps)
+        if self.is_binary:
+            clipped |= ((y < 1) | self.is_smoothed) & (a >= 1 - eps)
+        return clipped.any(axis=1)
+
+
+@parametrized
+class SmoothedLoss(ClassLoss):
+    """Base class of the log-losses, whose targets can be smoothed; not to be used itself."""
 
     label_smoothing: float = parameter(
         0.0,
@@ -28,6 +63,11 @@ class SmoothedLoss(Loss):
         Rethinking the Inception architecture for computer vision, CVPR; PyTorch's ``cross_entropy`` has the same
         formula.)""",
     )
+
+    @property
+    def is_smoothed(self) -> bool:
+        """bool: whether no class, and no label, has a target of 0 or 1."""
+        return self.label_smoothing > 0
 
     @property
     def kernel(self) -> str:
@@ -63,20 +103,6 @@ class LogLoss(SmoothedLoss):
 
     name = "log_loss"
 
-    def is_clipped(self, y: np.ndarray, a: np.ndarray) -> np.ndarray:
-        """Where the probability of a class that occurs is below eps.
-
-        Parameters
-        ----------
-        y, a : ndarray of shape (n, n_outputs)
-
-        Returns
-        -------
-        ndarray of bool of shape (n,)
-        """
-        eps = np.finfo(a.dtype).eps
-        return (((y > 0) | (self.label_smoothing > 0)) & (a <= eps)).any(axis=1)
-
 
 @parametrized
 class BinaryLogLoss(SmoothedLoss):
@@ -98,25 +124,11 @@ class BinaryLogLoss(SmoothedLoss):
     """
 
     name = "binary_log_loss"
-
-    def is_clipped(self, y: np.ndarray, a: np.ndarray) -> np.ndarray:
-        """Where a label occurs with a probability below eps, or does not with one above 1 - eps.
-
-        Parameters
-        ----------
-        y, a : ndarray of shape (n, n_outputs)
-
-        Returns
-        -------
-        ndarray of bool of shape (n,)
-        """
-        eps = np.finfo(a.dtype).eps
-        smoothed = self.label_smoothing > 0
-        return ((((y > 0) | smoothed) & (a <= eps)) | (((y < 1) | smoothed) & (a >= 1 - eps))).any(axis=1)
+    is_binary = True
 
 
 @parametrized
-class Focal(Loss):
+class Focal(ClassLoss):
     """The focal loss of several classes, ``-sum_j y_j (1 - a_j)**gamma log(a_j)``: easy rows count less.
 
     With an output other than softmax it stands for `BinaryFocal`.
@@ -137,8 +149,6 @@ class Focal(Loss):
     """
 
     name = "focal"
-    domain = PROBABILITIES
-    mean_domain = PROBABILITIES
 
     gamma: float = parameter(
         2.0,
@@ -146,19 +156,6 @@ class Focal(Loss):
         "float",
         "How much less rows count whose class has a high probability; 0 is the log-loss.",
     )
-
-    def is_clipped(self, y: np.ndarray, a: np.ndarray) -> np.ndarray:
-        """Where the probability of a class that occurs is below eps.
-
-        Parameters
-        ----------
-        y, a : ndarray of shape (n, n_outputs)
-
-        Returns
-        -------
-        ndarray of bool of shape (n,)
-        """
-        return ((y > 0) & (a <= np.finfo(a.dtype).eps)).any(axis=1)
 
 
 @parametrized
@@ -182,20 +179,7 @@ class BinaryFocal(Focal):
     """
 
     name = "binary_focal"
-
-    def is_clipped(self, y: np.ndarray, a: np.ndarray) -> np.ndarray:
-        """Where a label occurs with a probability below eps, or does not with one above 1 - eps.
-
-        Parameters
-        ----------
-        y, a : ndarray of shape (n, n_outputs)
-
-        Returns
-        -------
-        ndarray of bool of shape (n,)
-        """
-        eps = np.finfo(a.dtype).eps
-        return (((y > 0) & (a <= eps)) | ((y < 1) & (a >= 1 - eps))).any(axis=1)
+    is_binary = True
 
 
 @parametrized
@@ -311,4 +295,4 @@ class MultiOutputLogLoss(SmoothedLoss):
         -------
         ndarray of bool of shape (n,)
         """
-        return LogLoss(self.label_smoothing).is_clipped(y, self.predictions(a))
+        return super().is_clipped(y, self.predictions(a))

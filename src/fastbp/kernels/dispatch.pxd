@@ -85,7 +85,6 @@ cdef extern from "program.h" nogil:
         const optimizer_t *optimizers
         const int64_t *optimizer_of
         void *const *state
-        int64_t n_states
         void *average
         double average_rate
         void *gradient

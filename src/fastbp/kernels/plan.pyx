@@ -252,7 +252,7 @@ cdef class Plan(Task):
         self.c.optimizers = self.optimizers = bound
         self.n_optimizers = len(names)
         self.c.groups, self.c.optimizer_of = <const group_t *> address(groups), <const int64_t *> address(numbers)
-        self.c.state, self.c.n_states, self.clip_norm = state, n_states, clip_norm
+        self.c.state, self.clip_norm = state, clip_norm
         self.averages = any(name in OPTIMIZERS_AVERAGING for name in names)
         self.max_norm, self.end_of_step = max_norm, END_OF_STEP if len(columns) else LIMIT
         if len(columns):

@@ -231,11 +231,10 @@ typedef struct {
     const optimizer_t *optimizers;
     const int64_t *optimizer_of; /* (n_blocks,) index of each block's optimizer */
     void *const *state;          /* state arrays of the optimizers, each laid out as params */
-    int64_t n_states;
-    void *average;         /* IN, OUT average of the parameters after each step, laid out as params; or NULL */
-    double average_rate;   /* of this step: average += average_rate (params - average) */
-    void *gradient;        /* OUT flat gradient, if it is stored; else NULL */
-    int64_t adds_gradient; /* whether gradients are added to it */
+    void *average;               /* IN, OUT average of the parameters after each step, laid out as params; or NULL */
+    double average_rate;         /* of this step: average += average_rate (params - average) */
+    void *gradient;              /* OUT flat gradient, if it is stored; else NULL */
+    int64_t adds_gradient;       /* whether gradients are added to it */
     /* Small networks: the batch is divided into n_slots parts of slot_rows rows, and the thread that has the rows of a
      * part stores the gradient of the part. n_slots is 0 for all other networks. */
     int64_t n_slots, slot_rows;

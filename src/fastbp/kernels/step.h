@@ -301,11 +301,14 @@ INLINE void refresh_mirror(const plan_t *p, const block_t *block, const tile_t *
                   (real *)p->mirrors + block->mirror + tile->col_begin * block->rows + tile->row_begin, block->rows);
 }
 
+/* How many rows of a tile are contiguous in the parameters: all, or one */
+INLINE ptrdiff_t run_rows(const block_t *block, const tile_t *tile) {
+    return tile->col_end - tile->col_begin == block->cols ? (ptrdiff_t)(tile->row_end - tile->row_begin) : 1;
+}
+
 /* average += average_rate (w - average), for the parameters of a tile that was updated */
 static __attribute__((noinline)) void average_tile(const plan_t *p, const block_t *block, const tile_t *tile) {
-    const int whole_rows = tile->col_end - tile->col_begin == block->cols;
-    const ptrdiff_t rows = whole_rows ? (ptrdiff_t)(tile->row_end - tile->row_begin) : 1,
-                    n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
+    const ptrdiff_t rows = run_rows(block, tile), n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
     const real rate = (real)p->average_rate;
     int64_t place = place_of(block, tile);
     for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, place += block->cols) {
@@ -341,11 +344,6 @@ static norms_t update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
 
 /* The stored gradient. These functions are for whole rows as well as for parts of rows: runs of contiguous parameters
  * are as long as possible. */
-
-/* Parameters of a tile that are contiguous: all, or one row */
-INLINE ptrdiff_t run_rows(const block_t *block, const tile_t *tile) {
-    return tile->col_end - tile->col_begin == block->cols ? (ptrdiff_t)(tile->row_end - tile->row_begin) : 1;
-}
 
 /* Write the gradient of a tile to the stored gradient, or add it. */
 static void store_tile(const plan_t *p, const tile_t *tile, void *scratch) {

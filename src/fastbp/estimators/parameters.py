@@ -541,7 +541,7 @@ def check_update_options(estimator):
                 f"solver={solver!r} has no {name}, got {name}={value!r}. Set {name}={off[name]}, or choose a "
                 "stochastic solver."
             )
-        if name == "max_norm" and (OPTIMIZERS[solver] if isinstance(solver, str) else solver).averages:
+        if name == "max_norm" and optimizer_of(estimator).averages:
             raise ValueError(
                 f"solver={solver!r} gives an average of weights, whose norm is not limited; got max_norm={value!r}. "
                 "Set max_norm=None, or choose another solver."

@@ -6,6 +6,8 @@ updates after each step; `EpochAverage`, which is updated here after each epoch.
 
 import numpy as np
 
+from fastbp.training.optimizer_state import writeable
+
 
 class NoAverage:
     """The weights are not averaged."""
@@ -115,7 +117,7 @@ class Average(NoAverage):
         self.__dict__.update(state)
         # read-only where the pickle's buffers, or a memory map, are not to be written to: training writes
         for name in ("params", "raw"):
-            setattr(self, name, np.require(getattr(self, name), requirements=["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"]))
+            setattr(self, name, writeable(getattr(self, name)))
 
 
 class MovingAverage(Average):

@@ -203,6 +203,8 @@ cdef class TrainingLoop:
                 if self.plan.set_batch(start, size):
                     self.plan.prepare_optimizer(rates[epoch, step], self.n_steps + 1)
                     self.plan.c.step, self.plan.c.batch_start = self.n_steps + 1, start
+                    if self.plan.mixup_alpha > 0:
+                        self.plan.kernels.draw_mixup(&self.plan.c, self.plan.mixup_alpha, size)
                     if size <= self.plan.capacity:
                         is_whole = self.run_step()
                         batch_loss = self.plan.batch_loss()

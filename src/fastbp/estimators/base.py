@@ -81,6 +81,8 @@ NO_VALIDATION = GivenRows()
 class BaseMLP(CallbackSupportMixin, MLPParameters):
     """Base of MLPClassifier and MLPRegressor; not to be used itself."""
 
+    _trainer = Trainer  # makes the steps of a stochastic solver; `find_learning_rate` has another
+
     # What the two estimators differ in
     #
     # _check(X, y, reset) -> X, y                              checked input
@@ -316,7 +318,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         n_rows = data.n_rows if rows is None else len(rows)
         average = average_of(self, network, incremental, continues)
         batch_size = self._batch_size(n_rows, incremental, attempt)
-        trainer = Trainer(
+        trainer = self._trainer(
             network,
             optimizer,
             schedule,

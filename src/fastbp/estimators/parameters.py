@@ -142,7 +142,7 @@ class MLPParameters(CachedParamNames):
         "float",
         """
         Initial learning rate of the stochastic solvers; with 'cosine', 'warmup_cosine', 'one_cycle' and 'coslog4' it is
-        the largest one.""",
+        the largest one. `fastbp.find_learning_rate` suggests a value.""",
     )
 
     power_t: float = parameter_of(InverseScaling, "power_t")

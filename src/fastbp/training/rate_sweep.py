@@ -29,14 +29,7 @@ class RateSweep(Trainer):
     def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock):
         """The steps; True, because the run has not to converge."""
         network, optimizer = self.network, self.optimizer
-        loop = network.training_loop(
-            data,
-            batch_size,
-            indexed=True,
-            update_flops=optimizer.optimizer.update_flops(network.graph),
-            dropout=True,
-        )
-        loop.plan.bind_mixup(self.mixup_alpha)
+        loop = self.training_loop(data, batch_size, indexed=True)
         optimizer.attach(loop, network.alpha, l1=network.l1, **self.update_options)
         initial_params, loss, growth = network.params.copy(), np.empty(1), Growth()
         try:

@@ -157,13 +157,9 @@ class Trainer:
 
     def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock):
         """`run`, without what it does after an exception."""
-        update_flops = self.optimizer.optimizer.update_flops(self.network.graph)
         if self.mixup_alpha > 0 and rows is None:
             rows = np.arange(data.n_rows)  # mixed rows are written to a buffer, as rows that are picked
-        loop = self.network.training_loop(
-            data, batch_size, indexed=rows is not None, update_flops=update_flops, dropout=True
-        )
-        loop.plan.bind_mixup(self.mixup_alpha)
+        loop = self.training_loop(data, batch_size, rows is not None)
         team = loop.team if loop.team.n_threads > 1 else None
         n_rows = data.n_rows if rows is None else len(rows)
         history, optimizer, stopping, average = self.history, self.optimizer, self.stopping, self.average
@@ -221,6 +217,13 @@ class Trainer:
                 exhausted = stopping.is_exhausted and not self.lower_rate()
                 stopped = self.callbacks.notify("on_epoch_end") or exhausted
         return stopped
+
+    def training_loop(self, data, batch_size, indexed):
+        """The loop over the batches, as `Network.training_loop` makes it, with all that is for training only."""
+        update_flops = self.optimizer.optimizer.update_flops(self.network.graph)
+        loop = self.network.training_loop(data, batch_size, indexed, update_flops=update_flops, dropout=True)
+        loop.plan.bind_mixup(self.mixup_alpha)
+        return loop
 
     def has_grown(self, loop, team, data, initial_params):
         """Whether the loss is also far larger than that of all rows at the initial parameters: the first batch may not

@@ -334,14 +334,14 @@ class MLPParameters(CachedParamNames):
         """
         Training on mixed rows, ``lambda * x_i + (1 - lambda) * x_j`` with the target ``lambda * y_i + (1 - lambda) *
         y_j`` and lambda from the distribution Beta(mixup_alpha, mixup_alpha) (Zhang et al., 2018, mixup: Beyond
-        empirical risk minimization); 0 for rows as they are. The authors use 0.1 to 0.4 for images; from 1 on, rows
-        lose much of their own. In each step one lambda is drawn, and each row of the batch is mixed with the one that
-        is a number of places further, a number that is drawn too. Targets of classes become rows of probabilities, in
-        which the losses of classes are linear. With sample weights, also by `class_weight`, lambda is multiplied by
-        the weight of row i, ``1 - lambda`` by that of row j, and their sum is the weight of the mixture: a row of
-        weight zero has no part in any. Predictions, scores and derivatives are those of rows as they are, the losses
-        in `loss_curve_` those of mixed rows. Mixed targets spread less: not with the losses 'gaussian' and 'quantile',
-        which estimate the spread. Not for a sparse X and not for 'lbfgs'.""",
+        empirical risk minimization); 0 for rows as they are. The authors use 0.1 to 0.4 for ImageNet and 1 for CIFAR;
+        with 1, lambda is uniform. In each step one lambda is drawn, and a number of places: each row of the batch is
+        mixed with the one that is so many places further. Targets of classes become rows of probabilities, in which the
+        losses of classes are linear. With sample weights w, also by `class_weight`, the shares are ``lambda * w_i`` and
+        ``(1 - lambda) * w_j``, divided by their sum, which is the weight of the mixture: a row of weight zero has no
+        part in any. Predictions, scores and derivatives are those of rows as they are, the losses in `loss_curve_`
+        those of mixed rows. Mixed targets spread less, so that it is refused with the losses 'gaussian' and 'quantile'
+        (but for 0.5), which estimate the spread. Not for a sparse X and not for 'lbfgs'.""",
     )
 
     normalization: str | None = parameter(

@@ -42,6 +42,8 @@ class Contender:
 
     Attributes
     ----------
+    key : str
+        What its figures are called: the peer's name, and with an option of training also the option's.
     busy_cores : float
         Cores that its process kept busy in the last run.
     facts : dict
@@ -50,6 +52,7 @@ class Contender:
 
     def __init__(self, peer, workload, dtype, n_threads):
         self.peer, self.n_threads = peer, n_threads
+        self.key = peer.name + (f"+{workload.option}" if workload.option else "")
         self.busy_cores, self.facts = 0.0, {}
         worker = Path(__file__).with_name("worker.py")
         length = "short" if workload.short else "full"

@@ -193,7 +193,7 @@ def calibrate_all(contenders, job, plan):
     timings : list of Timing
         Without the numbers of threads that make a peer clearly slower, and without the peers that failed.
     failures : dict of str to str
-        Name of each peer that failed with some number of threads -> message.
+        Key of each contender that failed with some number of threads -> message.
     """
     failures, timings = {}, []
 
@@ -201,19 +201,19 @@ def calibrate_all(contenders, job, plan):
         try:
             return function(*arguments)
         except ContenderError as error:
-            failures.setdefault(contender.peer.name, str(error))
+            failures.setdefault(contender.key, str(error))
 
     for contender in contenders:
         attempt(contender, contender.wait_until_ready)
     for contender in contenders:
-        if contender.peer.name not in failures:
+        if contender.key not in failures:
             timings.append(attempt(contender, calibrate, contender, job, plan))
-    timings = [timing for timing in timings if timing and timing.contender.peer.name not in failures]
+    timings = [timing for timing in timings if timing and timing.contender.key not in failures]
     best = {}
     for timing in timings:
-        name = timing.contender.peer.name
+        name = timing.contender.key
         best[name] = min(timing.estimate, best.get(name, math.inf))
-    return [t for t in timings if t.estimate <= CLEARLY_SLOWER * best[t.contender.peer.name]], failures
+    return [t for t in timings if t.estimate <= CLEARLY_SLOWER * best[t.contender.key]], failures
 
 
 def alternate(timings):
@@ -227,13 +227,13 @@ def alternate(timings):
     Returns
     -------
     dict of str to str
-        Name of each peer that failed -> message.
+        Key of each contender that failed -> message.
     """
     failures = {}
     for repeat in range(max((timing.repeats for timing in timings), default=0)):
         backwards = repeat % 2 == 1
         for timing in timings[::-1] if backwards else timings:
-            name = timing.contender.peer.name
+            name = timing.contender.key
             if name in failures or timing.is_complete:
                 continue
             try:
@@ -258,7 +258,7 @@ def best_of_each_peer(timings):
     """
     best = {}
     for timing in timings:
-        name = timing.contender.peer.name
+        name = timing.contender.key
         if name not in best or timing.seconds_per_unit < best[name].seconds_per_unit:
             best[name] = timing
     return list(best.values())

@@ -20,7 +20,7 @@ import time
 import warnings
 
 from peers import PEERS
-from workloads import WORKLOADS
+from workloads import find
 
 
 def answer_on_stdout():
@@ -41,7 +41,7 @@ def main(peer_name, workload_name, dtype, length="full"):
     # variable.
     warnings.simplefilter("ignore")
     os.environ["PYTHONWARNINGS"] = "ignore"
-    workload = WORKLOADS[workload_name]
+    workload = find(workload_name)
     try:
         run = PEERS[peer_name].prepare(workload.shortened() if length == "short" else workload, dtype)
         answer(ready=True)

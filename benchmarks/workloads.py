@@ -41,6 +41,8 @@ class Workload:
         Epochs or iterations of a fit, for the jobs whose unit is a whole fit.
     peers : tuple of str, default=()
         The peers that take part; by default all that offer the job.
+    option : str, default=""
+        An option of training, a name in `options.OPTIONS`; by default none.
     large : bool, default=False
         Whether it is run only on request, because it needs much memory or disk space.
     short : bool, default=False
@@ -60,6 +62,7 @@ class Workload:
     n_nonzeros: int = 0
     max_iter: int = 0
     peers: tuple = ()
+    option: str = ""
     large: bool = False
     short: bool = False
 
@@ -102,6 +105,21 @@ class Workload:
     def flops_per_unit(self):
         """FLOPs of one unit of the job, or None; see `jobs.Job`."""
         return self.kind.count_flops(self) if self.kind.count_flops else None
+
+    def with_option(self, option):
+        """Return the same work with an option of training.
+
+        Parameters
+        ----------
+        option : str
+            A name in `options.OPTIONS`.
+
+        Returns
+        -------
+        Workload
+            `find` knows its name.
+        """
+        return replace(self, name=f"{self.name}+{option}", option=option)
 
     def shortened(self):
         """Return the same work on a tenth of the rows or iterations.
@@ -239,3 +257,19 @@ WORKLOADS = {
         depth(128),
     )
 }
+
+
+def find(name):
+    """The workload with this name, which may be that of an entry of `WORKLOADS` with an option of training.
+
+    Parameters
+    ----------
+    name : str
+        For example "20-64-64-1" or "20-64-64-1+dropout".
+
+    Returns
+    -------
+    Workload
+    """
+    base, _, option = name.partition("+")
+    return WORKLOADS[base].with_option(option) if option else WORKLOADS[base]

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.optimize
 
 from data import make_data
+from options import parameters_of
 from peers import time_calls
 from probes import Sampler, resident_bytes, running_threads
 
@@ -75,16 +76,15 @@ def train(package, workload, dtype):
     X, y = make_data(workload, dtype)
 
     def run(epochs):
-        make_estimator(
-            package,
-            workload,
-            activation=workload.activation,
-            batch_size=workload.batch_size,
-            shuffle=not workload.is_full_batch,
-            max_iter=epochs,
-            tol=0.0,
-            n_iter_no_change=np.inf,
-        ).fit(X, y)
+        parameters = {
+            "activation": workload.activation,
+            "batch_size": workload.batch_size,
+            "shuffle": not workload.is_full_batch,
+            "max_iter": epochs,
+            "tol": 0.0,
+            "n_iter_no_change": np.inf,
+        }
+        make_estimator(package, workload, **parameters | parameters_of(workload)).fit(X, y)
 
     return run
 

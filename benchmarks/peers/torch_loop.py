@@ -4,15 +4,12 @@ The indices are permuted once an epoch and sliced into batches. There is no L2 p
 estimators compute: the peer has less work than they have.
 """
 
-import itertools
-
 import torch
 from torch import nn
 
 from data import initial_parameters, make_data
 from peers import time_calls
-
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+from peers.torch_options import ACTIVATIONS, OPTIONS, Residual
 
 
 def make_network(workload, dtype):
@@ -21,7 +18,7 @@ def make_network(workload, dtype):
     Parameters
     ----------
     workload : workloads.Workload
-        The layers and their activation.
+        The layers, their activation and an option of training.
     dtype : {"float32", "float64"}
         Type of the parameters.
 
@@ -29,23 +26,32 @@ def make_network(workload, dtype):
     -------
     torch.nn.Sequential
     """
-    modules = []
-    for W, b in initial_parameters(workload.trained_layer_sizes, dtype):
+    option, activation = OPTIONS[workload.option], ACTIVATIONS[workload.activation]
+    *hidden, n_outputs = workload.trained_layer_sizes
+    parameters = initial_parameters((*hidden, n_outputs * option.output_factor), dtype)
+    modules = list(option.first)
+    for number, (W, b) in enumerate(parameters):
         linear = nn.Linear(*W.shape, dtype=getattr(torch, dtype))
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(W.T))
             linear.bias.copy_(torch.from_numpy(b))
-        modules += [linear, ACTIVATIONS[workload.activation]()]
-    return nn.Sequential(*modules[:-1])
+        if number == len(parameters) - 1:
+            modules.append(linear)
+            break
+        layer = [linear, *option.hidden(len(b), activation)]
+        is_between_equals = number > 0 and len(b) == len(W)
+        modules += [Residual(layer)] if option.residual and is_between_equals else layer
+    return nn.Sequential(*modules).to(getattr(torch, dtype))
 
 
-def make_adam(parameters):
-    """Make the fused Adam if this build of PyTorch has it for the type, otherwise the plain one."""
-    parameters = list(parameters)
-    try:
-        return torch.optim.Adam(parameters, lr=1e-3, fused=True)
-    except (RuntimeError, TypeError):
-        return torch.optim.Adam(parameters, lr=1e-3)
+def make_loss(workload):
+    """The mean loss of a task, or that of the option of training."""
+    option = OPTIONS[workload.option]
+    if option.loss:
+        return option.loss
+    if workload.task == "regression":
+        return nn.MSELoss()
+    return nn.BCEWithLogitsLoss() if workload.is_binary else nn.CrossEntropyLoss()
 
 
 def train(package, workload, dtype):
@@ -56,7 +62,7 @@ def train(package, workload, dtype):
     package : str
         Not used.
     workload : workloads.Workload
-        Shapes and task.
+        Shapes, task and option of training.
     dtype : {"float32", "float64"}
         Type of the data and of the parameters.
 
@@ -67,11 +73,10 @@ def train(package, workload, dtype):
     """
     X, y = map(torch.from_numpy, make_data(workload, dtype))
     if workload.task == "regression":
-        loss_function, y = nn.MSELoss(), y.reshape(len(y), -1)
+        y = y.reshape(len(y), -1)
     elif workload.is_binary:
-        loss_function, y = nn.BCEWithLogitsLoss(), y.to(X.dtype).reshape(-1, 1)
-    else:
-        loss_function = nn.CrossEntropyLoss()
+        y = y.to(X.dtype).reshape(-1, 1)
+    option, loss_function = OPTIONS[workload.option], make_loss(workload)
     n, batch_size = workload.n_samples, workload.batch_size
 
     def batches():
@@ -85,12 +90,25 @@ def train(package, workload, dtype):
 
     def run(epochs):
         network = make_network(workload, dtype)
-        optimizer = make_adam(network.parameters())
-        for _ in itertools.repeat(None, epochs):
-            for X_batch, y_batch in batches():
-                optimizer.zero_grad()
-                loss_function(network(X_batch), y_batch).backward()
-                optimizer.step()
+        optimizers = option.optimizers(network)
+        n_steps = epochs * workload.steps_per_epoch
+        schedules = [option.schedule(optimizer, n_steps) for optimizer in optimizers] if option.schedule else []
+        after_step = option.after_step(network) if option.after_step else None
+        for _ in range(epochs):
+            for batch in batches():
+                X_batch, y_batch = option.mix(*batch) if option.mix else batch
+                for optimizer in optimizers:
+                    optimizer.zero_grad()
+                loss = loss_function(network(X_batch), y_batch)
+                if option.penalty:
+                    loss = loss + option.penalty(network)
+                loss.backward()
+                if option.before_step:
+                    option.before_step(network)
+                for step in (*optimizers, *schedules):
+                    step.step()
+                if after_step:
+                    after_step()
 
     return run
 

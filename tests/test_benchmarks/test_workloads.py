@@ -147,7 +147,7 @@ class FakeContender:
     """Answers with given times; `seconds` are popped from the front."""
 
     def __init__(self, name, seconds):
-        self.peer, self.n_threads = SimpleNamespace(name=name), 1
+        self.peer, self.key, self.n_threads = SimpleNamespace(name=name), name, 1
         self.busy_cores, self.facts = 1.0, {}
         self.answers, self.asked = list(seconds), []
 

@@ -58,7 +58,7 @@ OPTIONS = {
     "clip_norm": Option({"clip_norm": 1.0}, limited=True),
     "max_norm": Option({"max_norm": 3.0}),
     "l1": Option({"l1": 1e-4}),
-    # "mixup": Option({"mixup_alpha": 0.2}),
+    "mixup": Option({"mixup_alpha": 0.2}),
     "residual": Option({"residual": True}, needs_equal_widths=True),
     "prelu": Option({"activation": "prelu"}),
     "gelu": Option({"activation": "gelu"}),

@@ -42,7 +42,9 @@ def test_every_option_trains_where_it_applies(benchmarks, options, workloads):
                 continue
             applied += 1
             y = X[:, 0] if workload.task == "regression" else (X[:, 0] > 9).astype(int)
-            model = ESTIMATORS[workload.task](hidden_layer_sizes=(4, 4), batch_size=10, max_iter=2, tol=0, random_state=0)
+            model = ESTIMATORS[workload.task](
+                hidden_layer_sizes=(4, 4), batch_size=10, max_iter=2, tol=0, random_state=0
+            )
             plain = model.fit(X, y).coefs_[0]
             changed = model.set_params(n_iter_no_change=10, **option.parameters).fit(X, y).coefs_[0]
             assert np.array_equal(plain, changed) == (name in WITHOUT_EFFECT), name

@@ -188,10 +188,9 @@ def table(name, rows):
         reached = f"{row['seconds']:9.3f} s" if row["seconds"] else "not reached"
         if row["seconds"] and reference:
             reached += f" {reference / row['seconds']:7.1f}x"
-        lines.append(
-            f"  {row['contender']:24}{reached:20}  epoch {row['epochs']:<5g}"
-            f" in {row['reached']} of {row['rounds']} rounds  whole fit {row['whole_fit']:8.3f} s, {row['last_accuracy']:.4f}"
-        )
+        rounds = f"in {row['reached']} of {row['rounds']} rounds"
+        whole = f"whole fit {row['whole_fit']:8.3f} s, {row['last_accuracy']:.4f}"
+        lines.append(f"  {row['contender']:24}{reached:20}  epoch {row['epochs']:<5g} {rounds}  {whole}")
     seconds = [row["seconds"] for row in rows]
     if all(seconds):
         lines.append(f"  kernels {seconds[0] / seconds[1]:.1f} times, settings {seconds[1] / seconds[2]:.1f} times")

@@ -52,6 +52,46 @@ def is_list_of_lists(classes):
     return isinstance(classes, (list, tuple)) and all(np.ndim(c) == 1 for c in classes) and len(classes) > 0
 
 
+def check_sorted(names):
+    """Check the labels of the columns of probabilities.
+
+    Parameters
+    ----------
+    names : ndarray
+
+    Raises
+    ------
+    ValueError
+        Unless they are different and in sorted order.
+    """
+    if not np.array_equal(names, np.unique(names)):
+        raise ValueError(
+            f"classes, the labels of the columns of y, must be different and in sorted order, got {names}; sort them "
+            "together with the columns"
+        )
+
+
+def check_numbers_of_columns(classes, n_labels):
+    """Check the classes of indicators.
+
+    Parameters
+    ----------
+    classes : ndarray
+    n_labels : int
+        Number of columns.
+
+    Raises
+    ------
+    ValueError
+        Unless they are the numbers of the columns.
+    """
+    if not np.array_equal(classes, np.arange(n_labels)):
+        raise ValueError(
+            f"for indicators of {n_labels} labels, classes must be the columns of y, numpy.arange({n_labels}); got "
+            f"{np.asarray(classes).tolist()}"
+        )
+
+
 def check_probabilities(y, n_classes):
     """Check rows of probabilities.
 

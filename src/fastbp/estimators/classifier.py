@@ -234,11 +234,23 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             In one of the forms of `fit`. The first call decides which it is.
         sample_weight : array-like of shape (n_samples,), default=None
         classes : array-like of shape (n_classes,) or list of them, default=None
-            All classes that any call will bring; needed on the first call. For columns of labels a list for each.
+            All classes; needed on the first call. For columns of labels a list for each. A later call may add new ones,
+            and has to name the old ones too, in any order. For rows of probabilities they are sorted, and for
+            indicators the numbers of the columns.
 
         Returns
         -------
         self : MLPClassifier
+
+        Notes
+        -----
+        For new classes the output layer gets new units. Their weights are drawn as initial weights (`weight_init`;
+        those of 'data_dependent' are not adapted to data), and the optimizer's numbers for them are 0. All other
+        weights, their averages and the optimizer's numbers for them stay as they are, so that the ratios between the
+        probabilities of the old classes do too. Units are in the order of ``classes_``, which is sorted. Two classes
+        have one logistic unit with the raw output z, and its probabilities are softmax((0, z)): with more classes it
+        becomes the unit of the second class, and the unit of the first one begins with weights of 0. The unit of a
+        single class, which tells nothing, is drawn anew.
         """
         return self._partial_fit(X, y, sample_weight, lambda model: model._learn_classes(y, classes))
 

@@ -60,7 +60,7 @@ class Network(BaseNetwork):
         leaves the parameters to be filled in by you.
     n_threads : int or None
         At most so many threads; None for what the process may use, within the limits of ``OMP_NUM_THREADS``,
-        threadpoolctl and joblib. Results do not depend on it.
+        threadpoolctl and joblib, shared among the threads of joblib's 'threading' backend. Results do not depend on it.
     layers : sequence of objects of `fastbp.layers` or None
         In place of `layer_sizes` and `activation`: the layers from the input to the output. The first activation of
         them decides the bound of the initial parameters. An object that appears twice has two sets of parameters.

@@ -48,11 +48,16 @@ def check_not_set(estimator):
     """ValueError if a parameter is set that stands for layers, which were given themselves."""
     for name, class_name in CLASSES.items():
         value = getattr(estimator, name)
-        if np.any(np.asarray(value, object)):
+        if is_set(value):
             raise ValueError(
                 f"{name}={value!r} cannot be combined with layers: use objects of fastbp.layers.{class_name} among the "
                 "layers"
             )
+
+
+def is_set(value):
+    """Whether the value of a parameter that stands for layers asks for any."""
+    return bool(np.any(np.asarray(value, object)))
 
 
 def activations_of(estimator, n_hidden):

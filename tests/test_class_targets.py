@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.utils import get_tags
 from sklearn.utils.class_weight import compute_sample_weight
 
 import reference
@@ -29,6 +30,12 @@ def model(**params):
     return MLPClassifier(
         **(dict(hidden_layer_sizes=(8,), random_state=0, max_iter=10, learning_rate_init=0.01) | params)
     )
+
+
+def test_tags_tell_of_several_columns():
+    tags = get_tags(model())
+    assert tags.target_tags.multi_output
+    assert tags.classifier_tags.multi_label
 
 
 # rows of probabilities

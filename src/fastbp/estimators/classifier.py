@@ -363,4 +363,5 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        tags.target_tags.multi_output = True
         return tags

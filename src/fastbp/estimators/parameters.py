@@ -249,7 +249,8 @@ class MLPParameters(CachedParamNames):
         "str, callable, None, or list or dict of these",
         """
         What is computed on the validation set after each epoch: None for accuracy or R^2, by the name 'score'; 'loss';
-        the name of a scorer of scikit-learn, or a callable ``scorer(estimator, X, y)``. Of several, the first decides
+        the name of a scorer of scikit-learn (not where `predict` returns several numbers for a target, as for a list of
+        quantiles), or a callable ``scorer(estimator, X, y)``. Of several, the first decides
         when `early_stopping` stops and which weights are best; all are in ``history_``. Larger is better; of 'loss' the
         negative is taken. Sample weights are passed to scorers that take them.""",
     )

@@ -59,6 +59,35 @@ def scorers_of(scoring):
     return dict(zip(names, scorers, strict=True))
 
 
+def check_predictions(scorers, estimator, n_units, y):
+    """Check that scikit-learn's metrics can compare the predictions with y.
+
+    Parameters
+    ----------
+    scorers : dict of str to (callable or None)
+        From `scorers_of`.
+    estimator : BaseMLP
+    n_units : int
+        Of the network's output.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+    Raises
+    ------
+    ValueError
+        For a metric of scikit-learn, where `predict` returns more numbers for a row than y has.
+    """
+    predicted = estimator._decode(np.zeros((1, n_units))).shape[1:]
+    for name, scorer in scorers.items():
+        function = getattr(scorer, "_score_func", None)
+        is_of_sklearn = getattr(function, "__module__", "").startswith("sklearn.")
+        if predicted != y.shape[1:] and is_of_sklearn:
+            raise ValueError(
+                f"scoring={name!r} compares y with predictions of the same shape, but with loss={estimator.loss!r} "
+                f"predict returns {predicted[0]} numbers for each row. Use scoring='loss', scoring=None (R^2 of one of "
+                "them), or a callable scorer(estimator, X, y) that knows what they are."
+            )
+
+
 def name_of(scoring):
     """The name of one score: the scorer's, or that of its function."""
     if scoring is None:

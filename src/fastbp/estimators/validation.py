@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import is_stochastic
-from fastbp.estimators.scoring import Scores, largest_score, scorers_of
+from fastbp.estimators.scoring import Scores, check_predictions, largest_score, scorers_of
 from fastbp.estimators.split import split_rows
 from fastbp.training import EarlyStopping, LossStopping, ValidationSet
 
@@ -146,10 +146,12 @@ def validation_set(estimator, network, rows, is_given):
     with naming("X_val and y_val") if is_given else nullcontext():
         data = make_data(X, targets, weight, network.n_targets, network.dtype)
     scorers = scorers_of(estimator.scoring)
+    true_values = estimator._true_values(y)
+    check_predictions(scorers, estimator, network.n_outputs, true_values)
     first = next(iter(scorers.values()))
     return ValidationSet(
         data,
-        Scores(estimator, network, scorers, X, estimator._true_values(y), weight),
+        Scores(estimator, network, scorers, X, true_values, weight),
         tuple(scorers),
         records_loss=is_given,
         loss_scale=estimator._loss_scale,

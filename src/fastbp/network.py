@@ -83,6 +83,9 @@ class Network(BaseNetwork):
         `output_activation`.
     layer_sizes : tuple of int
         Width of the input and units of the fully connected layers.
+    activations : tuple of str
+        The activation that follows each fully connected layer, whether it has parameters or comes behind a
+        normalization; "identity" where none does.
     n_params : int
 
     Examples

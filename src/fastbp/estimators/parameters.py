@@ -80,7 +80,8 @@ class MLPParameters(CachedParamNames):
         """
         Activation of the hidden layers: one for all, or one for each. The (first) one also decides the bound of all
         initial weights, even without hidden layers. 'prelu' and 'blend' have trained parameters, which are in
-        ``network_.blocks``.""",
+        ``network_.blocks``. As in scikit-learn, a value that is set after `fit` counts for predictions and for further
+        training; to or from activations with trained parameters, that is an error.""",
     )
 
     _: KW_ONLY

@@ -85,7 +85,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     # What the two estimators differ in
     #
     # _check(X, y, reset) -> X, y                              checked input
-    # _weighted_by_class(y, sample_weight) -> sample_weight    times the weights of the classes
+    # _weighted_by_class(y, sample_weight, y_train)            sample_weight times the weights of the classes
     # _learn_targets(y, incremental)                           note what the targets are
     # _encode(y, dtype) -> targets                             what the kernels take for them
     # _output_activation()                                     the name that 'auto' stands for
@@ -140,7 +140,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         if sample_weight is not None:
             check_numeric("sample_weight", sample_weight)
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        sample_weight = self._weighted_by_class(y, sample_weight)
+        sample_weight = self._weighted_by_class(y, sample_weight, y)
         if sample_weight is not None:
             check_weight_scale(sample_weight, X.dtype)
         self._fitted_loss = as_loss(self._network_loss)

@@ -6,7 +6,7 @@ A y of one dimension has labels. The form of a y of two dimensions follows from 
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target
 
 LABELS, INDICATORS, PROBABILITIES, COLUMNS = "labels", "indicators", "probabilities", "columns"
@@ -233,7 +233,7 @@ def check_class_weight(class_weight, form, incremental):
         )
 
 
-def weights_of_rows(class_weight, form, classes, y):
+def weights_of_rows(class_weight, form, classes, y, y_train):
     """The weight that each row has by its class.
 
     Parameters
@@ -245,6 +245,8 @@ def weights_of_rows(class_weight, form, classes, y):
     classes : ndarray or list of ndarray
         Known to the model.
     y : ndarray of shape (n,) or (n, n_columns)
+    y_train : ndarray of shape (n_train,) or (n_train, n_columns)
+        The classes that "balanced" counts.
 
     Returns
     -------
@@ -253,12 +255,25 @@ def weights_of_rows(class_weight, form, classes, y):
     Raises
     ------
     ValueError
-        For weights that are negative.
+        For weights that are negative, or another number of dicts than columns.
     """
     if form == COLUMNS:  # the product over the columns, as in scikit-learn's forests
-        weights = compute_sample_weight(class_weight, y)
+        n = len(classes)
+        of_columns = class_weight if isinstance(class_weight, list) else [class_weight] * n
+        if len(of_columns) != n:
+            raise ValueError(f"class_weight must have a dict for each of the {n} columns of y, got {class_weight!r}")
+        columns = zip(of_columns, classes, y.T, y_train.T, strict=True)
+        weights = np.prod([weights_of_column(*column) for column in columns], axis=0)
     else:
-        weights = compute_class_weight(class_weight, classes=classes, y=y)[np.searchsorted(classes, y)]
+        weights = weights_of_column(class_weight, classes, y, y_train)
     if (weights < 0).any() or not np.isfinite(weights).all():
         raise ValueError(f"class_weight must hold finite numbers that are not negative, got {class_weight!r}")
     return weights
+
+
+def weights_of_column(class_weight, classes, y, y_train):
+    """The weight of each label in y; 1 of a class that "balanced" cannot count."""
+    weights = np.ones(len(classes))
+    counted = np.isin(classes, y_train) if class_weight == "balanced" else np.full(len(classes), True)
+    weights[counted] = compute_class_weight(class_weight, classes=classes[counted], y=y_train)
+    return weights[np.searchsorted(classes, y)]

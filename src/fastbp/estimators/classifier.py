@@ -119,12 +119,11 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         "dict, list of dict, 'balanced' or None",
         """
         Weights of the classes, as ``{label: weight}``; a class that is not named has weight 1. The sample weights are
-        multiplied by them, those of the rows that `early_stopping` holds out too, but not `sample_weight_val`.
-        'balanced' is ``n_samples / (n_classes * count of the class)``, which `partial_fit` cannot know and refuses. For
-        several columns of labels a list with a dict for each column; weights of a row are multiplied. Not for
-        indicators of several labels, nor for rows of probabilities. (King and Zeng, 2001, Logistic regression in rare
-        events data, Political Analysis
-        9.)""",
+        multiplied by them, also those of the rows to validate on, held out or given as `X_val`: their scores and losses
+        weigh the classes as the training loss does. 'balanced' is ``n_samples / (n_classes * count of the class)`` in
+        y, which `partial_fit` cannot know and refuses. For several columns of labels a list with a dict for each
+        column; weights of a row are multiplied. Not for indicators of several labels, nor for rows of probabilities.
+        (King and Zeng, 2001, Logistic regression in rare events data, Political Analysis 9.)""",
     )
 
     _score_function = staticmethod(accuracy)
@@ -144,10 +143,10 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             return MultiOutputLogLoss(getattr(loss, "label_smoothing", smoothing), [len(c) for c in self.classes_])
         return LogLoss(smoothing) if smoothing else loss
 
-    def _weighted_by_class(self, y, sample_weight):
+    def _weighted_by_class(self, y, sample_weight, y_train):
         if self.class_weight is None:
             return sample_weight
-        weights = weights_of_rows(self.class_weight, self._form, self.classes_, y)
+        weights = weights_of_rows(self.class_weight, self._form, self.classes_, y, y_train)
         return weights if sample_weight is None else sample_weight * weights
 
     def _output_activation(self):
@@ -196,7 +195,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         y_val : array-like of shape (n_val,) or (n_val, n_labels), default=None
             Their targets; a class that y does not have is an error.
         sample_weight_val : array-like of shape (n_val,), default=None
-            Their weights; without, all count alike.
+            Their weights, which `class_weight` multiplies; without, all count alike.
         classes : array-like of shape (n_classes,) or list of them, default=None
             For a y of two dimensions. Labels in sorted order: y has rows of probabilities of these classes, even where
             all are 0 or 1. A list of lists: y has columns of labels, and these are the classes of each, even where y

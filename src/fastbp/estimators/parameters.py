@@ -251,9 +251,9 @@ class MLPParameters(CachedParamNames):
         """
         What is computed on the validation set after each epoch: None for accuracy or R^2, by the name 'score'; 'loss';
         the name of a scorer of scikit-learn (not where `predict` returns several numbers for a target, as for a list of
-        quantiles), or a callable ``scorer(estimator, X, y)``. Of several, the first decides
-        when `early_stopping` stops and which weights are best; all are in ``history_``. Larger is better; of 'loss' the
-        negative is taken. Sample weights are passed to scorers that take them.""",
+        quantiles), or a callable ``scorer(estimator, X, y)``. Of several, the first decides when `early_stopping` stops
+        and which weights are best; all are in ``history_``. Larger is better; of 'loss' the negative is taken. Sample
+        weights are passed to scorers that take them.""",
     )
 
     restore_best: bool = parameter(
@@ -419,9 +419,10 @@ class MLPParameters(CachedParamNames):
         """
         Initial parameters from another model, in place of drawn ones: an estimator of fastbp or scikit-learn, or two
         lists of arrays. All layers must have the shapes of this network, except for the output layer: if its shape
-        differs, it is drawn. Arrays and estimators of scikit-learn give weights and biases; other parameters of
-        `layers` are drawn then. Further training with `warm_start` or `partial_fit` does not use it. Clones share the
-        object. In the grid of a search, wrap an estimator in ``sklearn.frozen.FrozenEstimator``.""",
+        differs, it is drawn. Arrays and estimators of scikit-learn give weights and biases only: the parameters of
+        normalizations, `Scale` layers and activations such as 'prelu' have their initial values then. Further training
+        with `warm_start` or `partial_fit` does not use it. Clones share the object. In the grid of a search, wrap an
+        estimator in ``sklearn.frozen.FrozenEstimator``.""",
     )
 
     frozen_layers: Sequence[int] | None = parameter(

@@ -50,7 +50,7 @@ def naming(what):
         raise kind(f"{what}: {error}") from error
 
 
-def checked_rows(estimator, given, dtype):
+def checked_rows(estimator, given, y_train, dtype):
     """The rows that `fit` is given, validated.
 
     Parameters
@@ -58,6 +58,8 @@ def checked_rows(estimator, given, dtype):
     estimator : BaseMLP
         The targets of training are known.
     given : GivenRows
+    y_train : ndarray
+        The targets of training.
     dtype : dtype
         Of the network.
 
@@ -88,6 +90,9 @@ def checked_rows(estimator, given, dtype):
         with naming("sample_weight_val"):
             check_numeric("sample_weight_val", weight)
             weight = _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
+    weight = estimator._weighted_by_class(y, weight, y_train)
+    if weight is not None:
+        with naming("class_weight of y_val" if given.sample_weight_val is None else "sample_weight_val"):
             check_weight_scale(weight, dtype)
     return X, y, targets, weight
 
@@ -184,7 +189,8 @@ def stopping_rule(estimator, network, patience, training_rows, given, random_sta
     X = training_rows[0]
     validation, rows = None, np.arange(X.shape[0], dtype=np.int64) if estimator.shuffle else None
     if given:
-        validation = validation_set(estimator, network, checked_rows(estimator, given, network.dtype), True)
+        chosen = checked_rows(estimator, given, training_rows[1], network.dtype)
+        validation = validation_set(estimator, network, chosen, True)
     elif estimator.early_stopping:
         rows, chosen = hold_out(estimator, *training_rows, random_state, attempt)
         validation = validation_set(estimator, network, chosen, False)

@@ -149,6 +149,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         self.out_activation_ = self._output_activation()
         rng, lock = self._generator(incremental)
         if first_pass:
+            vars(self).pop("_split_generator", None)
             network = new_network(self, hidden, X.shape[1], X.dtype, rng)
             self.n_layers_, self.t_ = len(network.layer_sizes), 0
             if self.init_from is not None:

@@ -98,7 +98,8 @@ class MLPParameters(CachedParamNames):
 
         'sgd' and 'adam' take the constants from this estimator's parameters, other names those of their class in
         `fastbp.optimizers` by default. An object has its own, which a grid search reaches as ``solver__beta_1``.
-        `partial_fit` goes on with the constants of its first call.""",
+        As in scikit-learn, `partial_fit` goes on with the constants of its first call: to set `beta_1` or
+        ``solver__beta_1`` afterwards has no effect until the next `fit`. Another solver counts at once.""",
         names=OPTIMIZERS,
     )
 
@@ -190,7 +191,9 @@ class MLPParameters(CachedParamNames):
         False,
         ["boolean"],
         "bool",
-        "Whether `fit` goes on from the weights of the last one. Optimizer and patience are new in every `fit`.",
+        """
+        Whether `fit` goes on from the weights of the last one. Optimizer and patience are new in every `fit`. With
+        `early_stopping`, each holds out the same rows of the same data as the first one.""",
     )
 
     momentum: float = parameter_of(SGD, "momentum")

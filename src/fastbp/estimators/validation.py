@@ -1,6 +1,7 @@
 """The validation set: what early stopping holds out, or what `fit` is given as `X_val` and `y_val`."""
 
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +108,8 @@ def hold_out(estimator, X, y, targets, sample_weight, random_state, attempt):
     X, y, targets, sample_weight
         As `checked_rows` returns them.
     random_state : RandomState
+        To draw the split from; where `warm_start` goes on, the split is drawn as in the first fit, so that rows which
+        were held out then are not trained on.
     attempt : Attempt
         Takes the warning of classes that are held out as a whole.
 
@@ -117,8 +120,13 @@ def hold_out(estimator, X, y, targets, sample_weight, random_state, attempt):
     held_out : tuple
         X, y, targets and sample weights of the other rows.
     """
+    generator = getattr(estimator, "_split_generator", None)
+    if generator is None:
+        estimator._split_generator, generator = deepcopy(random_state), random_state
+    else:
+        generator = deepcopy(generator)
     stratify = estimator._stratified(targets)
-    train, rows = split_rows(X.shape[0], sample_weight, estimator.validation_fraction, stratify, random_state)
+    train, rows = split_rows(X.shape[0], sample_weight, estimator.validation_fraction, stratify, generator)
     untrained = estimator._untrained_classes(targets, train)
     if len(untrained):
         attempt.warn(

@@ -76,16 +76,21 @@ def check_predictions(scorers, estimator, n_units, y):
     ValueError
         For a metric of scikit-learn, where `predict` returns more numbers for a row than y has.
     """
+    names = [name for name, scorer in scorers.items() if is_metric_of_sklearn(scorer)]
+    if not names:
+        return
     predicted = estimator._decode(np.zeros((1, n_units))).shape[1:]
-    for name, scorer in scorers.items():
-        function = getattr(scorer, "_score_func", None)
-        is_of_sklearn = getattr(function, "__module__", "").startswith("sklearn.")
-        if predicted != y.shape[1:] and is_of_sklearn:
-            raise ValueError(
-                f"scoring={name!r} compares y with predictions of the same shape, but with loss={estimator.loss!r} "
-                f"predict returns {predicted[0]} numbers for each row. Use scoring='loss', scoring=None (R^2 of one of "
-                "them), or a callable scorer(estimator, X, y) that knows what they are."
-            )
+    if predicted != y.shape[1:]:
+        raise ValueError(
+            f"scoring={names[0]!r} compares y with predictions of the same shape, but with loss={estimator.loss!r} "
+            f"predict returns {predicted[0]} numbers for each row. Use scoring='loss', scoring=None (R^2 of one of "
+            "them), or a callable scorer(estimator, X, y) that knows what they are."
+        )
+
+
+def is_metric_of_sklearn(scorer):
+    """Whether a scorer computes a metric of scikit-learn, and not one of the user's."""
+    return getattr(getattr(scorer, "_score_func", None), "__module__", "").startswith("sklearn.")
 
 
 def name_of(scoring):

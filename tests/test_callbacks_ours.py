@@ -164,6 +164,36 @@ def test_checkpoints(Estimator, solver, tmp_path):
         assert_array_equal(weights(third.partial_fit(X, y)), weights(expected.partial_fit(X, y)))
 
 
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        dict(solver="sgd", learning_rate="adaptive", n_iter_no_change=1, tol=0.1),
+        dict(solver="sgd", learning_rate="invscaling"),
+        dict(solver="schedule_free"),
+        dict(solver="nadam", warmup=3),
+        dict(learning_rate="plateau", n_iter_no_change=1, tol=0.1),
+        dict(ema_decay=0.9, dropout=0.2, dtype="float32"),
+    ],
+    ids=str,
+)
+def test_training_that_goes_on_from_a_checkpoint(params, tmp_path):
+    """As if it had not been interrupted, to the last bit. With shuffle=True the rows come in another order."""
+    y = TARGETS[MLPRegressor]
+    options = SMALL | dict(max_iter=6, shuffle=False, batch_size=20) | params
+    model = MLPRegressor(**options, callbacks=Checkpoint(tmp_path / "{epoch}")).fit(X, y)
+    loaded = pickle.loads((tmp_path / "3").read_bytes())
+    for _ in range(3, model.n_iter_):
+        loaded.partial_fit(X, y)
+    assert model.n_iter_ > 4
+    assert_array_equal(weights(loaded), weights(model))
+    for ours, theirs in zip(loaded._optimizer.state, model._optimizer.state, strict=True):
+        assert_array_equal(ours, theirs)
+    for name in ("loss_curve_", "best_loss_", "t_", "_no_improvement_count"):
+        assert getattr(loaded, name) == getattr(model, name)
+    assert loaded.history_["learning_rate"] == model.history_["learning_rate"]
+
+
 class Unpicklable:
     def on_epoch_end(self, state):
         return False

@@ -9,7 +9,8 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils import get_tags
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 import reference
 from fastbp import MLPClassifier, slim
@@ -29,6 +30,12 @@ def model(**params):
     return MLPClassifier(
         **(dict(hidden_layer_sizes=(8,), random_state=0, max_iter=10, learning_rate_init=0.01) | params)
     )
+
+
+def test_tags_tell_of_several_columns():
+    tags = get_tags(model())
+    assert tags.target_tags.multi_output
+    assert tags.classifier_tags.multi_label
 
 
 # rows of probabilities
@@ -239,6 +246,24 @@ def test_columns_with_options_copies_and_threads(params):
     for other in (pickle.loads(pickle.dumps(fitted)), slim(fitted), clone(fitted).fit(X, COLUMNS), two):
         assert_array_equal(other.predict_proba(X)[0], fitted.predict_proba(X)[0])
     assert gradient_check(fitted, X[:20], COLUMNS[:20]).passed
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", [{2: 2.0}, {0: 1, 5: 3.0}, {}]])
+def test_class_weights_of_columns_of_validation_rows(class_weight):
+    rows = slice(0, 20)
+    classes = [[1, 2, 3, 4], [0, 5], [7]]  # training has no 4
+    targets = COLUMNS[rows].copy()
+    targets[0, 0] = 4
+    fitted = model(class_weight=class_weight).fit(X, COLUMNS, X_val=X[rows], y_val=targets, classes=classes)
+    expected = np.ones(20)
+    for k, of_column in enumerate([class_weight] * 3 if class_weight == "balanced" else class_weight):
+        weight_of = dict.fromkeys(classes[k], 1.0)
+        known = np.unique(COLUMNS[:, k])
+        of_column = of_column if of_column == "balanced" else {c: of_column.get(c, 1.0) for c in known}
+        weight_of |= dict(zip(known, compute_class_weight(of_column, classes=known, y=COLUMNS[:, k]), strict=True))
+        expected *= [weight_of[label] for label in targets[:, k]]
+    right = (fitted.predict(X[rows]) == targets).all(axis=1)
+    assert_allclose(fitted.validation_scores_[-1], np.average(right, weights=expected), rtol=1e-12)
 
 
 def test_class_weights_of_columns_are_those_of_the_forests():

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 import reference
 from fastbp import MLPClassifier
@@ -192,6 +192,32 @@ def test_class_weights_are_sample_weights(target, solver, weighted):
         by_class = model(solver=solver, class_weight=class_weight).fit(X, y, own)
         by_row = model(solver=solver).fit(X, y, expected if own is None else own * expected)
         assert_array_equal(by_class.predict_proba(X), by_row.predict_proba(X))
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 0.5, 2: 3.0}])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_class_weights_of_validation_rows(class_weight, weighted):
+    """Rows given as X_val have them as rows that are held out do: those of the classes of y, not of y_val."""
+    y, rows = LABELS, np.arange(0, 60)
+    X_val, y_val = X[rows], np.where(rows < 50, 0, LABELS[rows])
+    own = np.linspace(0.5, 1.5, 60) if weighted else np.ones(60)
+    of_classes = compute_class_weight(class_weight, classes=np.unique(y), y=y)
+    options = dict(early_stopping=True, scoring=["accuracy", "loss"], max_iter=8)
+    fitted = model(class_weight=class_weight, **options).fit(
+        X, y, X_val=X_val, y_val=y_val, sample_weight_val=own if weighted else None
+    )
+    by_row = model(**options).fit(
+        X, y, of_classes[y], X_val=X_val, y_val=y_val, sample_weight_val=own * of_classes[y_val]
+    )
+    assert fitted.validation_scores_ == by_row.validation_scores_
+    assert fitted.validation_loss_curve_ == by_row.validation_loss_curve_
+    held_out = model(class_weight=class_weight, **options).fit(X, y)
+    assert held_out.validation_scores_ == model(**options).fit(X, y, of_classes[y]).validation_scores_
+
+
+def test_validation_rows_without_a_class_of_weight():
+    with pytest.raises(ValueError, match=r"class_weight of y_val: Sample weights must contain at least one non-zero"):
+        model(class_weight={0: 0}).fit(X, LABELS, X_val=X[:5], y_val=np.zeros(5, int))
 
 
 def test_balanced_weights_help_a_rare_class():

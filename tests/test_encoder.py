@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from estimator_layer_cases import SMALL, X, both_estimators, fitted, labels, mixed_layers
 from fastbp import MLPEncoder, MLPRegressor, Network, hidden_activations
-from fastbp.layers import Activation, Dense, Scale
+from fastbp.layers import Activation, Dense, Dropout, Scale
 from reference import ACTIVATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -141,9 +141,40 @@ def test_in_a_pipeline_with_names():
 
 def test_grid_search_reaches_the_settings():
     pipeline = make_pipeline(MLPEncoder(2, (4,), MLPRegressor(**SMALL)), MLPRegressor(**SMALL))
-    grid = {"mlpencoder__n_components": [1, 2], "mlpencoder__regressor__alpha": [0.0, 1.0]}
+    grid = {"mlpencoder__input_dropout": [0.0, 0.2], "mlpencoder__regressor__alpha": [0.0, 1.0]}
     search = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(PLANE, PLANE[:, 0])
     assert len(search.cv_results_["params"]) == 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_input_dropout_is_that_of_the_network_and_the_target_is_clean(dtype):
+    given = PLANE.astype(dtype)
+    regressor = MLPRegressor(max_iter=5, random_state=0)
+    encoder = MLPEncoder(3, (7,), regressor, input_dropout=0.25).fit(given)
+    layers = [Dropout(0.25), Dense(7, "relu"), Dense(3), Dense(7, "relu")]
+    network = clone(regressor).set_params(layers=layers).fit(given, given)
+    assert_array_equal(encoder.regressor_.network_.params, network.network_.params)
+    # codes are made without it
+    assert not encoder.encoder_.has_dropout
+    code = encoder.transform(given)
+    assert_array_equal(code, encoder.transform(given))
+    assert_allclose(encoder.inverse_transform(code), network.predict(given), rtol=1e-5, atol=1e-6)
+    plain = MLPEncoder(3, (7,), regressor).fit(given)
+    assert_array_equal(plain.transform(given), MLPEncoder(3, (7,), regressor, 0.0).fit(given).transform(given))
+    assert (plain.transform(given) != code).any()
+
+
+def test_a_denoising_autoencoder_fills_in_what_is_missing():
+    """The features of a plane tell each other: six numbers depend on two."""
+    rng = np.random.default_rng(0)
+    masked = np.where(rng.random(PLANE.shape) < 0.2, 0, PLANE)
+    regressor = MLPRegressor(activation="tanh", learning_rate_init=0.01, max_iter=300, tol=0, random_state=0)
+    errors = []
+    for rate in (0.0, 0.2):
+        encoder = MLPEncoder(4, (30,), regressor, input_dropout=rate).fit(PLANE)
+        filled = encoder.inverse_transform(encoder.transform(masked / (1 - rate)))
+        errors.append(((filled - PLANE) ** 2).mean())
+    assert errors[1] < 0.7 * errors[0]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +182,14 @@ def test_grid_search_reaches_the_settings():
     [
         (dict(n_components=0), "'n_components' parameter of MLPEncoder must be"),
         (dict(hidden_layer_sizes=(0,)), "hidden_layer_sizes must be > 0"),
-        (dict(regressor=MLPRegressor(layers=[Scale(), Activation("tanh")])), "layers of the regressor must be None"),
+        (dict(regressor=MLPRegressor(layers=[Scale(), Activation("tanh")])), "layers of the regressor must not be set"),
+        (
+            dict(regressor=MLPRegressor(normalization="rms")),
+            "normalization of the regressor must not be set, got 'rms'",
+        ),
+        (dict(regressor=MLPRegressor(input_dropout=0.1)), "set the input_dropout of the MLPEncoder"),
+        (dict(input_dropout=1.0), "'input_dropout' parameter of MLPEncoder must be a float in the range"),
+        (dict(input_dropout=0.1, regressor=QUICK), "solver='lbfgs' cannot train with dropout"),
         (dict(regressor=3), "'regressor' parameter of MLPEncoder must be an instance of .*MLPRegressor"),
     ],
 )

@@ -151,8 +151,34 @@ def test_the_rate_may_change_between_fits():
         model.set_params(dropout=rate).partial_fit(X, y)
         assert model.network_.has_dropout == (rate != 0.0)
         assert 0 < np.abs(model.network_.params - before).max() < 0.1
-    with pytest.raises(ValueError, match=r"hidden_layer_sizes and the data ask for"):
-        model.set_params(residual=True).partial_fit(X, y)
+
+
+@both_estimators
+@pytest.mark.parametrize("how", ["warm_start", "partial_fit"])
+@pytest.mark.parametrize(
+    ("before", "after", "reason", "way"),
+    [
+        ({}, dict(normalization="layer"), r"normalization='layer' asks for \[Dense", "Set normalization back to None"),
+        (dict(normalization="rms"), dict(normalization="layer"), "normalization='layer' asks", "back to 'rms'"),
+        ({}, dict(residual=True), "residual=True asks", "Set residual back to False"),
+        ({}, dict(hidden_layer_sizes=(8, 7)), r"hidden_layer_sizes=\(8, 7\) asks for \(4, 8, 7, ", r"back to \(8, 8\)"),
+        ({}, dict(layers=[Dense(3)]), r"layers=\[Dense.* asks for", "Set layers back to None"),
+        (
+            dict(dropout=0.1),
+            dict(hidden_layer_sizes=(7, 8), normalization="rms", dropout=0.2),
+            r"hidden_layer_sizes=\(7, 8\) and normalization='rms' ask for",
+            r"Set hidden_layer_sizes back to \(8, 8\) and set normalization back to None",
+        ),
+    ],
+)
+def test_the_message_names_the_parameter_that_changed(Estimator, how, before, after, reason, way):
+    y = labels(Estimator)
+    model = fitted(Estimator, warm_start=True, **before)
+    outputs = model.predict(X)
+    model.set_params(**after)
+    with pytest.raises(ValueError, match=rf"go on with the fitted layers .* but {reason}.*{way}.*, or fit anew"):
+        model.fit(X, y) if how == "warm_start" else model.partial_fit(X, y)
+    assert_array_equal(model.predict(X), outputs)
 
 
 def test_dropout_regularizes():
@@ -218,10 +244,61 @@ def test_an_activation_with_parameters_that_were_not_trained():
     with pytest.raises(ValueError, match="activation='prelu' was set after fit, and has parameters that were not trai"):
         model.set_params(activation="prelu").predict(X)
     assert_array_equal(model.set_params(activation="relu").predict(X), before)
-    # the layers of a network with such an activation are fixed
-    model = fitted(MLPRegressor, activation="prelu")
-    before = model.predict(X)
+    for trained, others in (("prelu", ["relu", Blend()]), (Blend("silu"), ["relu", Blend("tanh")])):
+        model = fitted(MLPRegressor, activation=trained)
+        before = model.predict(X)
+        for other in others:
+            with pytest.raises(ValueError, match="was set after fit, "):
+                model.set_params(activation=other).predict(X)
+        assert_array_equal(model.set_params(activation=trained).predict(X), before)
+
+
+@both_estimators
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        dict(dropout=0.2, input_dropout=0.1),
+        dict(normalization="layer"),
+        dict(residual=True),
+        dict(normalization="rms", residual=True, dropout=0.1),
+        dict(frozen_layers=[0]),
+    ],
+    ids=str,
+)
+def test_an_activation_set_after_fit_is_followed(Estimator, params):
+    """As scikit-learn does, whatever layers the other parameters ask for."""
+    y = labels(Estimator)
+    fitted_relu, fitted_tanh = (fitted(Estimator, activation=name, **params) for name in ("relu", "tanh"))
+    fitted_tanh.network_.params[:] = fitted_relu.network_.params
+    before = fitted_relu.predict(X)
+    model = pickle.loads(pickle.dumps(fitted_relu)).set_params(activation="tanh")
+    raw = model.network_.raw_prediction(X)
+    assert_array_equal(raw, fitted_tanh.network_.raw_prediction(X))
+    assert (raw != fitted_relu.network_.raw_prediction(X)).any()
+    assert model.network_.activations[:-1] == ("tanh", "tanh")
+    for copied in (pickle.loads(pickle.dumps(model)), slim(model)):
+        assert_array_equal(copied.network_.raw_prediction(X), raw)
+        assert_array_equal(copied.set_params(activation="relu").predict(X), before)
+    # a list of names, and weights of one's own
+    model.set_params(activation=["tanh", "relu"]).coefs_ = [W.copy() for W in model.coefs_]
+    assert model.network_.activations[:-1] == ("tanh", "relu")
     assert_array_equal(model.set_params(activation="relu").predict(X), before)
+    # training goes on with it
+    model = pickle.loads(pickle.dumps(fitted_relu)).set_params(activation="tanh").partial_fit(X, y)
+    assert model.network_.activations[:-1] == ("tanh", "tanh")
+
+
+def test_activations_of_a_network_tell_what_is_there():
+    for params, expected in (
+        (dict(activation="prelu"), ("prelu", "prelu")),
+        (dict(activation=["tanh", Blend("silu")]), ("tanh", "blend")),
+        (dict(normalization="layer"), ("relu", "relu")),
+        (dict(normalization="rms", dropout=0.1, residual=True, activation="gelu"), ("gelu", "gelu")),
+    ):
+        network = fitted(MLPRegressor, **params).network_
+        assert network.activations == (*expected, "identity")
+        assert ", ".join(expected) in repr(network)
 
 
 # Normalization and residual connections

@@ -7,11 +7,20 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, make_scorer, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    get_scorer,
+    make_scorer,
+    mean_pinball_loss,
+    roc_auc_score,
+)
 from sklearn.model_selection import GridSearchCV
 
 from callback_cases import ignore_max_iter, weights
 from fastbp import MLPClassifier, MLPRegressor
+from fastbp.callbacks import History
+from fastbp.losses import Quantile
 from fault_cases import SMALL, both_estimators, make_data
 
 X, Y = make_data(150)
@@ -290,3 +299,31 @@ def test_in_a_grid_search():
     grid = {"scoring": ["loss", "accuracy"], "restore_best": [True, False]}
     search = GridSearchCV(MLPClassifier(**FAST), grid, cv=2).fit(X, Y)
     assert search.best_estimator_.get_params()["scoring"] in ("loss", "accuracy")
+
+
+@ignore_max_iter
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize(
+    "scoring", ["neg_mean_absolute_error", "r2", get_scorer("r2"), ["loss", "r2"], make_scorer(mean_pinball_loss)]
+)
+def test_a_metric_for_predictions_of_another_shape(scoring, given):
+    """predict returns a column for each quantile, which no metric of scikit-learn compares with y."""
+    history = History()
+    model = MLPRegressor(Quantile([0.1, 0.9]), scoring=scoring, callbacks=history, **FAST)
+    message = r"compares y with predictions of the same shape, but with loss=Quantile.* 2 numbers .* scoring='loss'"
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, Y, **(ROWS if given else {}))
+    assert not history.fits  # before training begins
+    model.set_params(callbacks=None)
+    for way_out in (None, "loss", lambda m, X, y: -mean_pinball_loss(y, m.predict(X)[:, 0], alpha=0.1)):
+        assert model.set_params(scoring=way_out).fit(X, Y).n_iter_ > 0
+    # a metric of one's own may know what to do with them
+    width = make_scorer(lambda y, predictions: float(-np.ptp(predictions, axis=1).mean()))
+    assert model.set_params(scoring={"width": width}).fit(X, Y).best_validation_score_ < 0
+
+
+@ignore_max_iter
+def test_a_metric_where_y_has_another_shape_than_the_targets():
+    soft = np.eye(3)[Y] * 0.9 + np.full(3, 0.1 / 3)
+    model = MLPClassifier(scoring="accuracy", **FAST).fit(X, soft)
+    assert 0 < model.best_validation_score_ <= 1

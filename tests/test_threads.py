@@ -3,10 +3,18 @@
 import os
 import subprocess
 import sys
+from multiprocessing.dummy import DummyProcess
+from multiprocessing.pool import ThreadPool
 
+import numpy as np
 import pytest
+from joblib import Parallel, delayed, parallel_config
+from numpy.testing import assert_array_equal
+from sklearn.model_selection import GridSearchCV
 
 import fastbp.threads
+from fastbp import MLPClassifier
+from fastbp.network import Network
 from fastbp.threads import FLOPS_PER_THREAD, available_threads, thread_limits, threads_for
 
 AVAILABLE = "from fastbp.threads import available_threads as n; print(n(), n(3))"
@@ -87,3 +95,81 @@ def test_a_process_bound_to_one_processor():
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
     assert process.stdout.split() == ["1", "3"], process.stderr
+
+
+def limits_in_pool(n_jobs, backend="threading"):
+    return Parallel(n_jobs=n_jobs, backend=backend)(delayed(available_threads)() for _ in range(2 * n_jobs))
+
+
+@pytest.mark.parametrize(("n_jobs", "share"), [(1, 4), (2, 2), (3, 1), (4, 1), (9, 1)])
+def test_share_in_joblibs_threading_backend(n_jobs, share, four_cpus):
+    assert limits_in_pool(n_jobs) == [share] * 2 * n_jobs
+    assert available_threads() == 4
+
+
+def test_threads_of_a_pool_that_was_closed_do_not_count(four_cpus):
+    with ThreadPool(2) as pool:
+        pool.map(abs, range(4))
+        assert limits_in_pool(2) == [2] * 4  # while the other pool has threads
+
+
+def test_a_thread_that_is_in_no_pool(four_cpus):
+    limits = []
+    for arguments in [(), (None,)]:
+        thread = DummyProcess(target=lambda *_: limits.append(available_threads()), args=arguments)
+        thread.start()
+        thread.join()
+    assert limits == [4, 4]
+
+
+def test_share_in_nested_pools(four_cpus):
+    # the jobs of a job in a thread; joblib itself runs what is nested deeper one after the other
+    inner = Parallel(n_jobs=2, backend="threading")(delayed(limits_in_pool)(2) for _ in range(2))
+    assert inner == [[1] * 4] * 2
+    assert Parallel(n_jobs=2, backend="threading")(delayed(limits_in_pool)(1) for _ in range(2)) == [[2, 2]] * 2
+
+
+def test_explicit_number_and_name_of_the_limit_in_a_pool(four_cpus):
+    four_cpus.setenv("OMP_NUM_THREADS", "3")
+    jobs = [delayed(available_threads)(4), delayed(thread_limits)()]
+    explicit, limits = Parallel(n_jobs=2, backend="threading")(jobs)
+    assert explicit == 4
+    assert limits["share of a thread pool"] == 1  # of the three
+    assert "share of a thread pool" not in thread_limits()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("n_jobs", "n_threads", "expected"), [(2, None, 2), (4, None, 1), (2, 3, 3)])
+def test_fits_of_a_search_take_their_share(n_jobs, n_threads, expected, four_cpus):
+    X = np.random.default_rng(0).normal(size=(400, 64))
+    y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+    teams, training_loop = [], Network.training_loop
+
+    def recorded_loop(*args, **kwargs):
+        loop = training_loop(*args, **kwargs)
+        teams.append(loop.team.n_threads)
+        return loop
+
+    four_cpus.setattr(Network, "training_loop", recorded_loop)
+    # a step of 200 rows is worth more than four threads
+    model = MLPClassifier((128, 64), max_iter=2, random_state=0, n_threads=n_threads)
+    grid, folds = {"alpha": [0.0, 0.1]}, [(np.arange(400), np.arange(100))] * 2
+    with parallel_config(backend="threading"):
+        search = GridSearchCV(model, grid, cv=folds, n_jobs=n_jobs, refit=False).fit(X, y)
+    assert teams == [expected] * 4
+    teams.clear()
+    alone = GridSearchCV(model, grid, cv=folds, n_jobs=1, refit=False).fit(X, y)
+    assert teams == [n_threads or 4] * 4
+    for name in ("split0_test_score", "split1_test_score", "mean_test_score"):
+        assert_array_equal(search.cv_results_[name], alone.cv_results_[name])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_models_fitted_in_a_pool_are_the_same():
+    X = np.random.default_rng(0).normal(size=(400, 64))
+    y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+    models = [MLPClassifier((128, 64), max_iter=3, random_state=seed) for seed in range(4)]
+    fitted = Parallel(n_jobs=2, backend="threading")(delayed(model.fit)(X, y) for model in models)
+    for seed, model in enumerate(fitted):
+        alone = MLPClassifier((128, 64), max_iter=3, random_state=seed).fit(X, y)
+        assert_array_equal(model.network_.params, alone.network_.params)

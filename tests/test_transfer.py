@@ -81,12 +81,32 @@ def test_layers_with_other_parameters():
     assert (network.blocks["s_1"] == 0.5).all()
 
 
+@pytest.mark.parametrize("options", [dict(normalization="layer"), dict(activation="prelu")], ids=str)
+def test_arrays_have_weights_and_biases_only(options):
+    """What the message about a grid recommends gives all parameters; arrays leave others at their initial values."""
+    source = MLPRegressor(**SIZES | SMALL | {"random_state": 7} | options).fit(X, X[:, 0])
+    search = GridSearchCV(
+        MLPRegressor(**SIZES | SMALL | options | dict(learning_rate_init=1e-9, max_iter=1)),
+        {"init_from": [FrozenEstimator(source)]},
+        cv=2,
+    ).fit(X, X[:, 0])
+    assert_allclose(search.best_estimator_.network_.params, source.network_.params, atol=1e-7)  # one small step
+    network = start_of((source.coefs_, source.intercepts_), **options)
+    for name, block in network.blocks.items():
+        if name[0] in "Wb":
+            assert_array_equal(block, source.network_.blocks[name])
+        else:
+            first = {"gain": 1, "shift": 0, "slope": 0.25}[name.split("_")[0]]
+            assert (block == first).all()
+            assert (source.network_.blocks[name] != first).any()
+
+
 @pytest.mark.parametrize(
     ("init_from", "error", "message"),
     [
         (3, TypeError, "init_from must be None, a fitted estimator or .*, got int"),
         ((1, 2), TypeError, "must hold two lists of arrays"),
-        (MLPRegressor(), ValueError, "not a fitted perceptron.*FrozenEstimator"),
+        (MLPRegressor(), ValueError, r"not a fitted perceptron.*FrozenEstimator.*has no parameters of normalizations"),
         (([np.ones((4, 1))], [np.ones(1)]), ValueError, "init_from has 1 layers with weights, and this network has 3"),
         (
             ([np.ones((4, 6)), np.ones((6, 4)), np.ones((4, 1))], [np.ones(6), np.ones(4), np.ones(1)]),

@@ -237,10 +237,16 @@ class ReduceOnPlateau(Parametrized):
 class Checkpoint(Parametrized):
     """Saves the estimator during training.
 
-    The file is a pickle of the estimator with the weights of that epoch, without its callbacks: it predicts, and trains
-    on with `partial_fit`, for which the optimizer's state is included, or with ``warm_start``. Load it as any pickle,
+    The file is a pickle of the estimator with the weights of that epoch, without its callbacks. Load it as any pickle,
     from sources that you trust only. It is written to a file aside, flushed to the disk, and then renamed: at any time
     the file is a whole one.
+
+    The loaded estimator predicts, and trains on. It has the weights and their averages, the optimizer's state, learning
+    rate, patience, record and generator of that epoch. With ``shuffle=False``, one call of `partial_fit` for each epoch
+    that is left gives the model of the uninterrupted fit, to the last bit. Not in the file are the order of the rows,
+    which `fit` shuffles further in each epoch, while `partial_fit` shuffles the rows as they stand; and what
+    `early_stopping` has seen: its patience, and its best weights. `fit` with ``warm_start`` goes on from the weights,
+    with a new optimizer, patience and generator, as always.
 
     Parameters
     ----------

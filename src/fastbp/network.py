@@ -60,7 +60,7 @@ class Network(BaseNetwork):
         leaves the parameters to be filled in by you.
     n_threads : int or None
         At most so many threads; None for what the process may use, within the limits of ``OMP_NUM_THREADS``,
-        threadpoolctl and joblib. Results do not depend on it.
+        threadpoolctl and joblib, shared among the threads of joblib's 'threading' backend. Results do not depend on it.
     layers : sequence of objects of `fastbp.layers` or None
         In place of `layer_sizes` and `activation`: the layers from the input to the output. The first activation of
         them decides the bound of the initial parameters. An object that appears twice has two sets of parameters.
@@ -83,6 +83,9 @@ class Network(BaseNetwork):
         `output_activation`.
     layer_sizes : tuple of int
         Width of the input and units of the fully connected layers.
+    activations : tuple of str
+        The activation that follows each fully connected layer, whether it has parameters or comes behind a
+        normalization; "identity" where none does.
     n_params : int
 
     Examples

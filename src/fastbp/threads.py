@@ -1,7 +1,9 @@
 """The number of threads for a computation."""
 
 import os
+import threading
 from functools import lru_cache
+from multiprocessing.dummy import DummyProcess
 
 import joblib
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads, _openmp_parallelism_enabled
@@ -29,6 +31,28 @@ def _openmp_threads():
     return _openmp_effective_n_threads(only_physical_cores=False) if _openmp_parallelism_enabled() else None
 
 
+def _pool_workers():
+    """How many threads share the processors with this one: those of the thread pool that it works in, times those of
+    the pool that this one was made in, and so on.
+
+    A pool is a ``multiprocessing.pool.ThreadPool``: joblib's threading backend has one with `n_jobs` threads, and tells
+    its jobs nothing of `n_jobs`. The threads of a pool take their work from one queue; those of a pool that was closed
+    may live on for a moment.
+    """
+    thread, n = threading.current_thread(), 1
+    while isinstance(thread, DummyProcess):
+        queue = _queue_of(thread)
+        n *= max(1, sum(queue is not None and _queue_of(other) is queue for other in threading.enumerate()))
+        thread = thread._parent
+    return n
+
+
+def _queue_of(thread):
+    """The first argument of a thread of a pool, its queue; None if it has none."""
+    arguments = getattr(thread, "_args", ()) if isinstance(thread, DummyProcess) else ()
+    return arguments[0] if arguments else None
+
+
 def thread_limits():
     """The limits of the number of threads where `n_threads` is None.
 
@@ -37,7 +61,9 @@ def thread_limits():
     dict of str to int
         Those that apply of: processors; affinity mask, the processors that this process may run on; cgroup quota, or
         LOKY_MAX_CPU_COUNT where that is set, if it is below these; OMP_NUM_THREADS, which joblib sets for its workers;
-        OpenMP, the number of threads of scikit-learn's OpenMP code, which ``threadpoolctl`` sets, if it is below these.
+        OpenMP, the number of threads of scikit-learn's OpenMP code, which ``threadpoolctl`` sets, if it is below these;
+        share of a thread pool, in a thread of joblib's threading backend or of another
+        ``multiprocessing.pool.ThreadPool``: the smallest of these divided by the number of the pool's threads.
     """
     limits = {"processors": os.cpu_count() or 1}
     if hasattr(os, "sched_getaffinity"):
@@ -51,6 +77,9 @@ def thread_limits():
     openmp = _openmp_threads()
     if openmp is not None and openmp < min(limits.values()):
         limits["OpenMP"] = openmp
+    workers = _pool_workers()
+    if workers > 1:
+        limits["share of a thread pool"] = max(1, min(limits.values()) // workers)
     return limits
 
 

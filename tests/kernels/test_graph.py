@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from fastbp import Network
+from fastbp.activations import Blend
 from fastbp.kernels import ACTIVATIONS
 from fastbp.kernels.dispatch import KINDS
 from fastbp.kernels.graph import FITS, GraphBuilder, Group
-from fastbp.layers import Activation, Dense, Layer, Residual, Scale
+from fastbp.layers import Activation, Dense, Dropout, Layer, LayerNorm, Residual, RMSNorm, Scale
 from layer_cases import random_stack
 
 
@@ -93,12 +94,30 @@ class Gate(Layer):
 )
 def test_the_activation_of_a_dense_operation_is_the_one_that_alone_reads_it(layers, activations):
     found = graph(layers)
-    assert found.activations == activations
+    assert found.own_activations == activations
     for (dense, after), name in zip(found.dense_operations, activations, strict=True):
         assert dense.kind == "dense"
         assert (after is None) == (name == "identity")
         if after is not None:
             assert (after.kind, after.input, after.argument) == ("activation", dense.output, ACTIVATIONS[name])
+
+
+@pytest.mark.parametrize(
+    ("layers", "activations"),
+    [
+        ([Dense(4, "relu")], ("relu",)),
+        ([Dense(4, "prelu"), Dense(3, Blend("silu"))], ("prelu", "blend")),
+        ([Dense(4), LayerNorm(), Activation("gelu")], ("gelu",)),
+        ([Dense(4), RMSNorm(), Dropout(0.1), Activation("prelu"), Scale()], ("prelu",)),
+        ([Dense(4), Scale(), Dense(4), Scale()], ("identity", "identity")),
+        ([Dense(4), Residual([LayerNorm(), Dense(4, "tanh")])], ("identity", "tanh")),
+        ([Dense(4), Residual([Activation("tanh")])], ("identity",)),
+        ([Gate(), Dense(2, "gelu")], ("tanh", "identity", "gelu")),
+    ],
+    ids=str,
+)
+def test_the_activation_that_follows_a_dense_operation(layers, activations):
+    assert graph([*layers, Dense(1)]).activations == (*activations, "identity")
 
 
 @pytest.mark.parametrize(

@@ -53,13 +53,13 @@ def test_order_and_repetition_of_classes_do_not_count(classes):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda model, X, y: model.partial_fit(X, y, classes=[0, 1, 2, 3]),
+        lambda model, X, y: model.partial_fit(X, y, classes=[1, 2, 3, 4]),
         lambda model, X, y: model.partial_fit(X, y, classes=[0, 1]),
         lambda model, X, y: model.partial_fit(X, y.astype(str)),
         lambda model, X, y: model.partial_fit(X, y + 1),
         lambda model, X, y: model.partial_fit(X[:, :5], y),
     ],
-    ids=["a class more", "a class less", "strings", "other numbers", "other width"],
+    ids=["another class", "a class less", "strings", "other numbers", "other width"],
 )
 def test_a_refused_partial_fit_leaves_the_weights(start, call):
     X, y = make_data()

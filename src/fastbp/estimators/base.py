@@ -26,11 +26,17 @@ from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastbp.checks import hidden_activations
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.cloning import check_clones
-from fastbp.estimators.construction import adapt_to_data, build_network, hidden_layers_of, network_to_train, new_network
+from fastbp.estimators.construction import (
+    adapt_to_data,
+    hidden_layers_of,
+    layer_parameters,
+    network_to_train,
+    new_network,
+)
+from fastbp.estimators.fitted_network import fitted_network, note_activations
 from fastbp.estimators.inputs import check_mixup, needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, estimator_so_far
@@ -57,11 +63,6 @@ from fastbp.estimators.transfer import check_frozen_layers, take_over
 from fastbp.estimators.validation import GivenRows, stopping_rule
 from fastbp.estimators.weights import (
     OWN_WEIGHTS,
-    check_shapes,
-    dtype_of,
-    fill,
-    holds_views,
-    layer_sizes_of,
     with_settings,
 )
 from fastbp.initializers import legacy_generator
@@ -86,7 +87,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     # What the two estimators differ in
     #
     # _check(X, y, reset) -> X, y                              checked input
-    # _weighted_by_class(y, sample_weight) -> sample_weight    times the weights of the classes
+    # _weighted_by_class(y, sample_weight, y_train)            sample_weight times the weights of the classes
     # _learn_targets(y, incremental)                           note what the targets are
     # _encode(y, dtype) -> targets                             what the kernels take for them
     # _output_activation()                                     the name that 'auto' stands for
@@ -141,7 +142,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         if sample_weight is not None:
             check_numeric("sample_weight", sample_weight)
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        sample_weight = self._weighted_by_class(y, sample_weight)
+        sample_weight = self._weighted_by_class(y, sample_weight, y)
         if sample_weight is not None:
             check_weight_scale(sample_weight, X.dtype)
         self._fitted_loss = as_loss(self._network_loss)
@@ -152,6 +153,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         self.out_activation_ = self._output_activation()
         rng, lock = self._generator(incremental)
         if first_pass:
+            vars(self).pop("_split_generator", None)
             network = new_network(self, hidden, X.shape[1], X.dtype, rng)
             self.n_layers_, self.t_ = len(network.layer_sizes), 0
             if self.init_from is not None:
@@ -160,6 +162,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             network = network_to_train(self, hidden)
             if self.dtype is not None:
                 network = network.astype(self.dtype)
+        self._layer_parameters = layer_parameters(self)
         data = make_data(X, targets, sample_weight, network.n_targets, network.dtype)
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = callbacks_of(self, state, attempt.observer)
@@ -216,46 +219,12 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     def _adopt(self, network):
         """Make `network` the fitted one: coefs_ and intercepts_ are views into its parameters."""
         self._network = network
+        note_activations(self, network)
         self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
 
     def _fitted_network(self):
-        """The network with the weights that coefs_ and intercepts_ hold now.
-
-        The one that was trained, as long as these lists hold its views and `activation` is the same; else a new one
-        with copies of their values: the user has assigned some. The activations of a network that was made of `layers`
-        do not change.
-        """
-        network = self.__dict__.get("_network")
-        coefs, intercepts = self.coefs_, self.intercepts_
-        has_layers = network is not None and "layers" in network.definition
-        if holds_views(network, coefs, intercepts) and (
-            has_layers or network.activations == self._activations(network)
-        ):
-            return network
-        if has_layers:
-            check_shapes(network, coefs, intercepts)
-            network = network.astype(dtype_of(coefs))
-        else:
-            sizes = layer_sizes_of(coefs, intercepts, self.n_features_in_, self.n_layers_, self._n_units)
-            if not all(isinstance(f, str) for f in hidden_activations(self.activation, len(sizes) - 2)[0]):
-                raise ValueError(
-                    f"activation={self.activation!r} was set after fit, and has parameters that were not trained: fit "
-                    "anew, or set activation back"
-                )
-            definition = dict(layer_sizes=sizes, activation=self.activation, output_activation=self.out_activation_)
-            if network is None:
-                network = build_network(self, definition, dtype_of(coefs))
-            else:
-                network = Network(**definition, **network.settings, dtype=dtype_of(coefs), initializer=None)
-        fill(network, coefs, intercepts)
-        return network
-
-    def _activations(self, network):
-        """The activations that the parameters ask for, in a network with as many layers."""
-        n_hidden = len(network.layer_sizes) - 2
-        if isinstance(self.activation, str):
-            return (*[self.activation] * n_hidden, self.out_activation_)
-        return (*hidden_activations(self.activation, n_hidden)[0], self.out_activation_)
+        """The network with the weights that coefs_ and intercepts_ hold now, and the activation that is set now."""
+        return fitted_network(self)
 
     def _missing_attributes(self):
         """What a fit notes of the layers, and is not there."""

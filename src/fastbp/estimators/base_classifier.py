@@ -15,12 +15,16 @@ from fastbp.estimators.class_targets import (
     PROBABILITIES,
     check_class_weight,
     check_columns,
+    check_numbers_of_columns,
     check_probabilities,
+    check_sorted,
     classes_of_columns,
     form_of,
     indicators_of_columns,
+    is_list_of_lists,
 )
 from fastbp.estimators.inputs import validated
+from fastbp.estimators.more_classes import extend_output, extended_classes, sources_of_units
 from fastbp.estimators.numeric import check_numeric
 
 
@@ -69,11 +73,7 @@ class BaseClassifier(BaseMLP):
         if self._form == PROBABILITIES:
             names = np.arange(y.shape[1]) if classes is None else np.asarray(classes)
             check_probabilities(y, len(names))
-            if not np.array_equal(names, np.unique(names)):
-                raise ValueError(
-                    f"classes, the labels of the columns of y, must be different and in sorted order, got {names}; "
-                    "sort them together with the columns"
-                )
+            check_sorted(names)
         self._label_binarizer = LabelBinarizer().fit(names if self._form == PROBABILITIES else y)
         self.classes_ = self._label_binarizer.classes_
 
@@ -110,8 +110,10 @@ class BaseClassifier(BaseMLP):
             )
 
     def _learn_classes(self, y, classes):
-        """Note the classes that the first call of partial_fit announces."""
+        """Note the classes that partial_fit is given: all of them in the first call, and later ones that are new."""
         check_sparse("y", y)
+        if classes is not None and hasattr(self, "classes_"):
+            self._extend_classes(classes)
         if self._learn_classes_of_two_dimensions(y, classes):
             return
         if np.ndim(classes) > 1 and not type_of_target(y).startswith("multilabel"):
@@ -122,12 +124,21 @@ class BaseClassifier(BaseMLP):
             multilabel = type_of_target(y).startswith("multilabel")
             self._form = INDICATORS if multilabel else LABELS
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-            if multilabel and not np.array_equal(self.classes_, self._label_binarizer.classes_):
-                n_labels = len(self._label_binarizer.classes_)
-                raise ValueError(
-                    f"for indicators of {n_labels} labels, classes must be the columns of y, numpy.arange({n_labels}); "
-                    f"got {classes}"
-                )
+            if multilabel:
+                check_numbers_of_columns(self.classes_, len(self._label_binarizer.classes_))
+
+    def _extend_classes(self, classes):
+        """Give the fitted network units for the classes that are new. Where `classes` lack some that it knows, nothing
+        is done: an error follows."""
+        after = extended_classes(self._form, self.classes_, classes)
+        if after is None:
+            return
+        sources = sources_of_units(self._form, self.classes_, after)
+        self.classes_ = after
+        if self._form != COLUMNS:
+            labels = np.eye(len(after), dtype=int) if self._form == INDICATORS else after
+            self._label_binarizer = LabelBinarizer().fit(labels)
+        extend_output(self, sources)
 
     def _learn_classes_of_two_dimensions(self, y, classes):
         """Note the classes of the first call of partial_fit, where y has probabilities or several columns. False where
@@ -142,8 +153,9 @@ class BaseClassifier(BaseMLP):
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             self._announced_classes = classes
         elif classes is not None:
-            known = self.classes_ if form == COLUMNS else [self.classes_]
-            given = classes if form == COLUMNS else [classes]
+            known, given = [self.classes_], [classes]
+            if form == COLUMNS:
+                known, given = self.classes_, [np.unique(c) for c in classes] if is_list_of_lists(classes) else []
             if len(given) != len(known) or not all(map(np.array_equal, given, known)):
                 raise ValueError(
                     f"`classes={classes}` is not the same as on last call to partial_fit, was: {self.classes_}"

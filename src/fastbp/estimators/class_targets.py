@@ -6,7 +6,7 @@ A y of one dimension has labels. The form of a y of two dimensions follows from 
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target
 
 LABELS, INDICATORS, PROBABILITIES, COLUMNS = "labels", "indicators", "probabilities", "columns"
@@ -50,6 +50,46 @@ def form_of(y, classes=None):
 def is_list_of_lists(classes):
     """Whether `classes` has the classes of several columns."""
     return isinstance(classes, (list, tuple)) and all(np.ndim(c) == 1 for c in classes) and len(classes) > 0
+
+
+def check_sorted(names):
+    """Check the labels of the columns of probabilities.
+
+    Parameters
+    ----------
+    names : ndarray
+
+    Raises
+    ------
+    ValueError
+        Unless they are different and in sorted order.
+    """
+    if not np.array_equal(names, np.unique(names)):
+        raise ValueError(
+            f"classes, the labels of the columns of y, must be different and in sorted order, got {names}; sort them "
+            "together with the columns"
+        )
+
+
+def check_numbers_of_columns(classes, n_labels):
+    """Check the classes of indicators.
+
+    Parameters
+    ----------
+    classes : ndarray
+    n_labels : int
+        Number of columns.
+
+    Raises
+    ------
+    ValueError
+        Unless they are the numbers of the columns.
+    """
+    if not np.array_equal(classes, np.arange(n_labels)):
+        raise ValueError(
+            f"for indicators of {n_labels} labels, classes must be the columns of y, numpy.arange({n_labels}); got "
+            f"{np.asarray(classes).tolist()}"
+        )
 
 
 def check_probabilities(y, n_classes):
@@ -193,7 +233,7 @@ def check_class_weight(class_weight, form, incremental):
         )
 
 
-def weights_of_rows(class_weight, form, classes, y):
+def weights_of_rows(class_weight, form, classes, y, y_train):
     """The weight that each row has by its class.
 
     Parameters
@@ -205,6 +245,8 @@ def weights_of_rows(class_weight, form, classes, y):
     classes : ndarray or list of ndarray
         Known to the model.
     y : ndarray of shape (n,) or (n, n_columns)
+    y_train : ndarray of shape (n_train,) or (n_train, n_columns)
+        The classes that "balanced" counts.
 
     Returns
     -------
@@ -213,12 +255,25 @@ def weights_of_rows(class_weight, form, classes, y):
     Raises
     ------
     ValueError
-        For weights that are negative.
+        For weights that are negative, or another number of dicts than columns.
     """
     if form == COLUMNS:  # the product over the columns, as in scikit-learn's forests
-        weights = compute_sample_weight(class_weight, y)
+        n = len(classes)
+        of_columns = class_weight if isinstance(class_weight, list) else [class_weight] * n
+        if len(of_columns) != n:
+            raise ValueError(f"class_weight must have a dict for each of the {n} columns of y, got {class_weight!r}")
+        columns = zip(of_columns, classes, y.T, y_train.T, strict=True)
+        weights = np.prod([weights_of_column(*column) for column in columns], axis=0)
     else:
-        weights = compute_class_weight(class_weight, classes=classes, y=y)[np.searchsorted(classes, y)]
+        weights = weights_of_column(class_weight, classes, y, y_train)
     if (weights < 0).any() or not np.isfinite(weights).all():
         raise ValueError(f"class_weight must hold finite numbers that are not negative, got {class_weight!r}")
     return weights
+
+
+def weights_of_column(class_weight, classes, y, y_train):
+    """The weight of each label in y; 1 of a class that "balanced" cannot count."""
+    weights = np.ones(len(classes))
+    counted = np.isin(classes, y_train) if class_weight == "balanced" else np.full(len(classes), True)
+    weights[counted] = compute_class_weight(class_weight, classes=classes[counted], y=y_train)
+    return weights[np.searchsorted(classes, y)]

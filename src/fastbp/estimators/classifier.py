@@ -119,12 +119,11 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         "dict, list of dict, 'balanced' or None",
         """
         Weights of the classes, as ``{label: weight}``; a class that is not named has weight 1. The sample weights are
-        multiplied by them, those of the rows that `early_stopping` holds out too, but not `sample_weight_val`.
-        'balanced' is ``n_samples / (n_classes * count of the class)``, which `partial_fit` cannot know and refuses. For
-        several columns of labels a list with a dict for each column; weights of a row are multiplied. Not for
-        indicators of several labels, nor for rows of probabilities. (King and Zeng, 2001, Logistic regression in rare
-        events data, Political Analysis
-        9.)""",
+        multiplied by them, also those of the rows to validate on, held out or given as `X_val`: their scores and losses
+        weigh the classes as the training loss does. 'balanced' is ``n_samples / (n_classes * count of the class)`` in
+        y, which `partial_fit` cannot know and refuses. For several columns of labels a list with a dict for each
+        column; weights of a row are multiplied. Not for indicators of several labels, nor for rows of probabilities.
+        (King and Zeng, 2001, Logistic regression in rare events data, Political Analysis 9.)""",
     )
 
     _score_function = staticmethod(accuracy)
@@ -144,10 +143,10 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             return MultiOutputLogLoss(getattr(loss, "label_smoothing", smoothing), [len(c) for c in self.classes_])
         return LogLoss(smoothing) if smoothing else loss
 
-    def _weighted_by_class(self, y, sample_weight):
+    def _weighted_by_class(self, y, sample_weight, y_train):
         if self.class_weight is None:
             return sample_weight
-        weights = weights_of_rows(self.class_weight, self._form, self.classes_, y)
+        weights = weights_of_rows(self.class_weight, self._form, self.classes_, y, y_train)
         return weights if sample_weight is None else sample_weight * weights
 
     def _output_activation(self):
@@ -196,7 +195,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         y_val : array-like of shape (n_val,) or (n_val, n_labels), default=None
             Their targets; a class that y does not have is an error.
         sample_weight_val : array-like of shape (n_val,), default=None
-            Their weights; without, all count alike.
+            Their weights, which `class_weight` multiplies; without, all count alike.
         classes : array-like of shape (n_classes,) or list of them, default=None
             For a y of two dimensions. Labels in sorted order: y has rows of probabilities of these classes, even where
             all are 0 or 1. A list of lists: y has columns of labels, and these are the classes of each, even where y
@@ -234,11 +233,23 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             In one of the forms of `fit`. The first call decides which it is.
         sample_weight : array-like of shape (n_samples,), default=None
         classes : array-like of shape (n_classes,) or list of them, default=None
-            All classes that any call will bring; needed on the first call. For columns of labels a list for each.
+            All classes; needed on the first call. For columns of labels a list for each. A later call may add new ones,
+            and has to name the old ones too, in any order. For rows of probabilities they are sorted, and for
+            indicators the numbers of the columns.
 
         Returns
         -------
         self : MLPClassifier
+
+        Notes
+        -----
+        For new classes the output layer gets new units. Their weights are drawn as initial weights (`weight_init`;
+        those of 'data_dependent' are not adapted to data), and the optimizer's numbers for them are 0. All other
+        weights, their averages and the optimizer's numbers for them stay as they are, so that the ratios between the
+        probabilities of the old classes do too. Units are in the order of ``classes_``, which is sorted. Two classes
+        have one logistic unit with the raw output z, and its probabilities are softmax((0, z)): with more classes it
+        becomes the unit of the second class, and the unit of the first one begins with weights of 0. The unit of a
+        single class, which tells nothing, is drawn anew.
         """
         return self._partial_fit(X, y, sample_weight, lambda model: model._learn_classes(y, classes))
 
@@ -351,4 +362,5 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        tags.target_tags.multi_output = True
         return tags

@@ -1,5 +1,7 @@
 """The network that the parameters of an estimator ask for."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastbp.activations import HIDDEN_ACTIVATIONS
@@ -48,11 +50,16 @@ def check_not_set(estimator):
     """ValueError if a parameter is set that stands for layers, which were given themselves."""
     for name, class_name in CLASSES.items():
         value = getattr(estimator, name)
-        if np.any(np.asarray(value, object)):
+        if is_set(value):
             raise ValueError(
                 f"{name}={value!r} cannot be combined with layers: use objects of fastbp.layers.{class_name} among the "
                 "layers"
             )
+
+
+def is_set(value):
+    """Whether the value of a parameter that stands for layers asks for any."""
+    return bool(np.any(np.asarray(value, object)))
 
 
 def activations_of(estimator, n_hidden):
@@ -111,6 +118,30 @@ def definition_of(estimator, hidden, n_features):
     # without hidden layers, the activation decides the bound of the initial weights
     activation = tuple(layer.activation for layer in hidden) or hidden_activations(estimator.activation, 0)[1] or ()
     return {"layer_sizes": sizes, "activation": activation, "output_activation": output}
+
+
+def with_activations(layers, activations):
+    """Layers as `hidden_layers_of` makes them of parameters, with other activations.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Hidden layers.
+    activations : iterator of str
+        One for each fully connected layer.
+
+    Returns
+    -------
+    list of Layer
+    """
+    changed, has_own = [], any(isinstance(layer, Activation) for layer in layers)  # behind a normalization
+    for layer in layers:
+        if isinstance(layer, Residual):
+            layer = replace(layer, layers=with_activations(layer.layers, activations))
+        elif isinstance(layer, Activation if has_own else Dense):
+            layer = replace(layer, activation=next(activations))
+        changed.append(layer)
+    return changed
 
 
 def build_network(estimator, definition, dtype, random_state=None):
@@ -212,16 +243,49 @@ def network_to_train(estimator, hidden):
         return with_settings(network, loss, alpha, l1, estimator.n_threads).copy()
     other = new_network(estimator, hidden, estimator.n_features_in_, network.dtype)
     if other.graph.structure != network.graph.structure:
-        by_size = estimator.layers is None and "layers" not in network.definition
+        by_size = not any("layers" in net.definition for net in (network, other))
         fitted, wanted = (net.layer_sizes if by_size else list(net.layers) for net in (network, other))
-        name = parameter_name(estimator)
+        reasons, ways = what_changed(estimator, network, other)
         raise ValueError(
             f"warm_start and partial_fit go on with the fitted layers {fitted}{' (input to output)' * by_size}, but "
-            f"{name} and the data ask for {wanted}. Bring data with as many outputs and set {name} back, or fit anew "
-            "with warm_start=False."
+            f"{' and '.join(reasons)} {'ask' if len(reasons) > 1 else 'asks'} for {wanted}. {' and '.join(ways)}, or "
+            "fit anew with warm_start=False."
         )
     other.params = network.params
     return other
+
+
+def layer_parameters(estimator):
+    """dict: the parameters that decide which layers with parameters there are, and what connects them."""
+    return {name: getattr(estimator, name) for name in ("hidden_layer_sizes", "layers", "residual", "normalization")}
+
+
+def what_changed(estimator, network, other):
+    """Why other layers are asked for than the fitted ones, and what to do about it, in words.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    network, other : Network
+        The fitted one, and the one that is asked for.
+
+    Returns
+    -------
+    reasons, ways : list of str
+    """
+    before, reasons, ways = getattr(estimator, "_layer_parameters", {}), [], []
+    for name, value in layer_parameters(estimator).items():
+        is_used = estimator.layers is None or name != "hidden_layer_sizes"
+        if is_used and repr(before.get(name, value)) != repr(value):  # arrays have no plain ==
+            reasons.append(f"{name}={value!r}")
+            ways.append(f"set {name} back to {before[name]!r}")
+    if network.n_outputs != other.n_outputs:
+        reasons.append("y")
+        ways.append("bring data with as many outputs")
+    if not reasons:
+        name = parameter_name(estimator)
+        reasons, ways = [name], [f"set {name} back"]
+    return reasons, [ways[0][0].upper() + ways[0][1:], *ways[1:]]
 
 
 def parameter_name(estimator):

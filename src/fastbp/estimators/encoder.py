@@ -1,7 +1,7 @@
 """An autoencoder as a transformer."""
 
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import ClassVar, Self
 
 import numpy as np
@@ -11,9 +11,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from fastbp.activations import name_of
+from fastbp.estimators.construction import CLASSES, is_set
 from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.regressor import MLPRegressor
-from fastbp.layers import Dense
+from fastbp.layers import Dense, Dropout
 
 
 class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -32,8 +33,15 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Units of each layer between X and the code; ``()`` for a linear encoder, which finds the subspace of PCA.
     regressor : MLPRegressor or None, default=None
         With the settings of training: solver, activation of the hidden layers, random_state and so on. It is cloned.
-        A grid search reaches them as ``regressor__alpha``. Its `hidden_layer_sizes` are not used, and its `layers` must
-        be None. None: ``MLPRegressor()``.
+        A grid search reaches them as ``regressor__alpha``. Its `hidden_layer_sizes` are not used, and the parameters
+        that stand for layers (`layers`, `dropout`, `input_dropout`, `residual`, `normalization`) must not be set. None:
+        ``MLPRegressor()``.
+    input_dropout : float, default=0.0
+        For a denoising autoencoder: in training, each number that the network reads is set to 0 with this probability,
+        in [0, 1), and else divided by 1 minus it, while the target stays the X that was given. So the code must hold
+        what tells the missing features (Vincent et al., 2008). The loss is the squared error over all features, masked
+        or not. `transform` is made without it. In scaled data 0 is the mean. Not for a regressor with
+        ``solver="lbfgs"``.
 
     Attributes
     ----------
@@ -48,6 +56,9 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     References
     ----------
     Hinton and Salakhutdinov (2006), Reducing the dimensionality of data with neural networks, Science 313.
+
+    Vincent, Larochelle, Bengio and Manzagol (2008), Extracting and composing robust features with denoising
+    autoencoders, ICML, sections 2.2 and 2.3.
 
     Examples
     --------
@@ -66,6 +77,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "regressor": [MLPRegressor, None],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -73,10 +85,12 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         n_components: int = 2,
         hidden_layer_sizes: int | Sequence[int] = (100,),
         regressor: MLPRegressor | None = None,
+        input_dropout: float = 0.0,
     ):
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.regressor = regressor
+        self.input_dropout = input_dropout
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -95,19 +109,23 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         self : MLPEncoder
         """
         regressor = MLPRegressor() if self.regressor is None else clone(self.regressor)
-        if regressor.layers is not None:
-            raise ValueError(
-                f"the layers of the regressor must be None, got {regressor.layers!r}: an MLPEncoder makes them from "
-                "n_components and hidden_layer_sizes"
-            )
+        for name in ("layers", *CLASSES):
+            value = getattr(regressor, name)
+            if is_set(value):
+                own = "; set the input_dropout of the MLPEncoder" if name == "input_dropout" else ""
+                raise ValueError(
+                    f"{name} of the regressor must not be set, got {value!r}: an MLPEncoder makes the layers from "
+                    f"n_components and hidden_layer_sizes{own}"
+                )
         sizes, activation = checked_hidden_layer_sizes(self.hidden_layer_sizes), name_of(regressor.activation)
         encoder = [*(Dense(n, activation) for n in sizes), Dense(self.n_components)]
-        regressor.layers = [*encoder, *(Dense(n, activation) for n in reversed(sizes))]
+        noise = [Dropout(self.input_dropout)] if self.input_dropout else []
+        regressor.layers = [*noise, *encoder, *(Dense(n, activation) for n in reversed(sizes))]
         X = validate_data(self, X, dtype=(np.float64, np.float32))
         self.regressor_ = regressor.fit(X, X.ravel() if X.shape[1] == 1 else X, sample_weight)
-        network = regressor.network_
-        self.encoder_ = network.part(0, len(encoder))
-        self.decoder_ = network.part(len(encoder), len(network.layers))
+        network, begin = regressor.network_, len(noise)
+        self.encoder_ = network.part(begin, begin + len(encoder))
+        self.decoder_ = network.part(begin + len(encoder), len(network.layers))
         return self
 
     @property

@@ -80,7 +80,8 @@ class MLPParameters(CachedParamNames):
         """
         Activation of the hidden layers: one for all, or one for each. The (first) one also decides the bound of all
         initial weights, even without hidden layers. 'prelu' and 'blend' have trained parameters, which are in
-        ``network_.blocks``.""",
+        ``network_.blocks``. As in scikit-learn, a value that is set after `fit` counts for predictions and for further
+        training; to or from activations with trained parameters, that is an error.""",
     )
 
     _: KW_ONLY
@@ -97,7 +98,8 @@ class MLPParameters(CachedParamNames):
 
         'sgd' and 'adam' take the constants from this estimator's parameters, other names those of their class in
         `fastbp.optimizers` by default. An object has its own, which a grid search reaches as ``solver__beta_1``.
-        `partial_fit` goes on with the constants of its first call.""",
+        As in scikit-learn, `partial_fit` goes on with the constants of its first call: to set `beta_1` or
+        ``solver__beta_1`` afterwards has no effect until the next `fit`. Another solver counts at once.""",
         names=OPTIMIZERS,
     )
 
@@ -189,7 +191,9 @@ class MLPParameters(CachedParamNames):
         False,
         ["boolean"],
         "bool",
-        "Whether `fit` goes on from the weights of the last one. Optimizer and patience are new in every `fit`.",
+        """
+        Whether `fit` goes on from the weights of the last one. Optimizer and patience are new in every `fit`. With
+        `early_stopping`, each holds out the same rows of the same data as the first one.""",
     )
 
     momentum: float = parameter_of(SGD, "momentum")
@@ -249,9 +253,10 @@ class MLPParameters(CachedParamNames):
         "str, callable, None, or list or dict of these",
         """
         What is computed on the validation set after each epoch: None for accuracy or R^2, by the name 'score'; 'loss';
-        the name of a scorer of scikit-learn, or a callable ``scorer(estimator, X, y)``. Of several, the first decides
-        when `early_stopping` stops and which weights are best; all are in ``history_``. Larger is better; of 'loss' the
-        negative is taken. Sample weights are passed to scorers that take them.""",
+        the name of a scorer of scikit-learn (not where `predict` returns several numbers for a target, as for a list of
+        quantiles), or a callable ``scorer(estimator, X, y)``. Of several, the first decides when `early_stopping` stops
+        and which weights are best; all are in ``history_``. Larger is better; of 'loss' the negative is taken. Sample
+        weights are passed to scorers that take them.""",
     )
 
     restore_best: bool = parameter(
@@ -434,9 +439,10 @@ class MLPParameters(CachedParamNames):
         """
         Initial parameters from another model, in place of drawn ones: an estimator of fastbp or scikit-learn, or two
         lists of arrays. All layers must have the shapes of this network, except for the output layer: if its shape
-        differs, it is drawn. Arrays and estimators of scikit-learn give weights and biases; other parameters of
-        `layers` are drawn then. Further training with `warm_start` or `partial_fit` does not use it. Clones share the
-        object. In the grid of a search, wrap an estimator in ``sklearn.frozen.FrozenEstimator``.""",
+        differs, it is drawn. Arrays and estimators of scikit-learn give weights and biases only: the parameters of
+        normalizations, `Scale` layers and activations such as 'prelu' have their initial values then. Further training
+        with `warm_start` or `partial_fit` does not use it. Clones share the object. In the grid of a search, wrap an
+        estimator in ``sklearn.frozen.FrozenEstimator``.""",
     )
 
     frozen_layers: Sequence[int] | None = parameter(
@@ -472,8 +478,9 @@ class MLPParameters(CachedParamNames):
         "int or None",
         """
         At most so many threads; None for what the process may use, within ``OMP_NUM_THREADS`` and the limits that
-        ``threadpoolctl.threadpool_limits`` and joblib's ``inner_max_num_threads`` set. The model does not depend on it,
-        to the last bit.""",
+        ``threadpoolctl.threadpool_limits`` and joblib's ``inner_max_num_threads`` set. In a thread of joblib's
+        'threading' backend it is this number divided by the `n_jobs` threads. The model does not depend on it, to the
+        last bit.""",
     )
 
     callbacks: Any = parameter(

@@ -134,7 +134,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
     def _learn_targets(self, y, incremental):
         self._check_targets(y)
 
-    def _weighted_by_class(self, y, sample_weight):
+    def _weighted_by_class(self, y, sample_weight, y_train):
         return sample_weight
 
     def _check_targets(self, y):

@@ -59,6 +59,40 @@ def scorers_of(scoring):
     return dict(zip(names, scorers, strict=True))
 
 
+def check_predictions(scorers, estimator, n_units, y):
+    """Check that scikit-learn's metrics can compare the predictions with y.
+
+    Parameters
+    ----------
+    scorers : dict of str to (callable or None)
+        From `scorers_of`.
+    estimator : BaseMLP
+    n_units : int
+        Of the network's output.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+    Raises
+    ------
+    ValueError
+        For a metric of scikit-learn, where `predict` returns more numbers for a row than y has.
+    """
+    names = [name for name, scorer in scorers.items() if is_metric_of_sklearn(scorer)]
+    if not names:
+        return
+    predicted = estimator._decode(np.zeros((1, n_units))).shape[1:]
+    if predicted != y.shape[1:]:
+        raise ValueError(
+            f"scoring={names[0]!r} compares y with predictions of the same shape, but with loss={estimator.loss!r} "
+            f"predict returns {predicted[0]} numbers for each row. Use scoring='loss', scoring=None (R^2 of one of "
+            "them), or a callable scorer(estimator, X, y) that knows what they are."
+        )
+
+
+def is_metric_of_sklearn(scorer):
+    """Whether a scorer computes a metric of scikit-learn, and not one of the user's."""
+    return getattr(getattr(scorer, "_score_func", None), "__module__", "").startswith("sklearn.")
+
+
 def name_of(scoring):
     """The name of one score: the scorer's, or that of its function."""
     if scoring is None:

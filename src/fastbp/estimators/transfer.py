@@ -19,6 +19,8 @@ def take_over(network, init_from):
     network : Network
         Its parameters are overwritten. An output layer of another shape than the source's keeps its own.
     init_from : fitted estimator, or (coefs, intercepts)
+        From arrays, and from an estimator of scikit-learn, come weights and biases only; other parameters of the
+        network keep their initial values.
 
     Raises
     ------
@@ -58,7 +60,8 @@ def source_blocks(init_from):
         if not hasattr(init_from, "coefs_"):
             raise ValueError(
                 f"init_from={init_from!r} is not a fitted perceptron. A grid search clones the values of its grid: "
-                "give sklearn.frozen.FrozenEstimator(estimator), or (estimator.coefs_, estimator.intercepts_)."
+                "give sklearn.frozen.FrozenEstimator(estimator). (estimator.coefs_, estimator.intercepts_) is possible "
+                "too, but has no parameters of normalizations, scales and activations: these begin anew."
             )
         if hasattr(init_from, "network_"):
             return init_from.network_.blocks, True

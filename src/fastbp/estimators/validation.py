@@ -1,6 +1,7 @@
 """The validation set: what early stopping holds out, or what `fit` is given as `X_val` and `y_val`."""
 
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from sklearn.utils.validation import _check_sample_weight
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import is_stochastic
-from fastbp.estimators.scoring import Scores, largest_score, scorers_of
+from fastbp.estimators.scoring import Scores, check_predictions, largest_score, scorers_of
 from fastbp.estimators.split import split_rows
 from fastbp.training import EarlyStopping, LossStopping, ValidationSet
 
@@ -50,7 +51,7 @@ def naming(what):
         raise kind(f"{what}: {error}") from error
 
 
-def checked_rows(estimator, given, dtype):
+def checked_rows(estimator, given, y_train, dtype):
     """The rows that `fit` is given, validated.
 
     Parameters
@@ -58,6 +59,8 @@ def checked_rows(estimator, given, dtype):
     estimator : BaseMLP
         The targets of training are known.
     given : GivenRows
+    y_train : ndarray
+        The targets of training.
     dtype : dtype
         Of the network.
 
@@ -88,6 +91,9 @@ def checked_rows(estimator, given, dtype):
         with naming("sample_weight_val"):
             check_numeric("sample_weight_val", weight)
             weight = _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
+    weight = estimator._weighted_by_class(y, weight, y_train)
+    if weight is not None:
+        with naming("class_weight of y_val" if given.sample_weight_val is None else "sample_weight_val"):
             check_weight_scale(weight, dtype)
     return X, y, targets, weight
 
@@ -102,6 +108,8 @@ def hold_out(estimator, X, y, targets, sample_weight, random_state, attempt):
     X, y, targets, sample_weight
         As `checked_rows` returns them.
     random_state : RandomState
+        To draw the split from; where `warm_start` goes on, the split is drawn as in the first fit, so that rows which
+        were held out then are not trained on.
     attempt : Attempt
         Takes the warning of classes that are held out as a whole.
 
@@ -112,8 +120,13 @@ def hold_out(estimator, X, y, targets, sample_weight, random_state, attempt):
     held_out : tuple
         X, y, targets and sample weights of the other rows.
     """
+    generator = getattr(estimator, "_split_generator", None)
+    if generator is None:
+        estimator._split_generator, generator = deepcopy(random_state), random_state
+    else:
+        generator = deepcopy(generator)
     stratify = estimator._stratified(targets)
-    train, rows = split_rows(X.shape[0], sample_weight, estimator.validation_fraction, stratify, random_state)
+    train, rows = split_rows(X.shape[0], sample_weight, estimator.validation_fraction, stratify, generator)
     untrained = estimator._untrained_classes(targets, train)
     if len(untrained):
         attempt.warn(
@@ -146,10 +159,12 @@ def validation_set(estimator, network, rows, is_given):
     with naming("X_val and y_val") if is_given else nullcontext():
         data = make_data(X, targets, weight, network.n_targets, network.dtype)
     scorers = scorers_of(estimator.scoring)
+    true_values = estimator._true_values(y)
+    check_predictions(scorers, estimator, network.n_outputs, true_values)
     first = next(iter(scorers.values()))
     return ValidationSet(
         data,
-        Scores(estimator, network, scorers, X, estimator._true_values(y), weight),
+        Scores(estimator, network, scorers, X, true_values, weight),
         tuple(scorers),
         records_loss=is_given,
         loss_scale=estimator._loss_scale,
@@ -182,7 +197,8 @@ def stopping_rule(estimator, network, patience, training_rows, given, random_sta
     X = training_rows[0]
     validation, rows = None, np.arange(X.shape[0], dtype=np.int64) if estimator.shuffle else None
     if given:
-        validation = validation_set(estimator, network, checked_rows(estimator, given, network.dtype), True)
+        chosen = checked_rows(estimator, given, training_rows[1], network.dtype)
+        validation = validation_set(estimator, network, chosen, True)
     elif estimator.early_stopping:
         rows, chosen = hold_out(estimator, *training_rows, random_state, attempt)
         validation = validation_set(estimator, network, chosen, False)

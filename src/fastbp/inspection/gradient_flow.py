@@ -122,7 +122,7 @@ class GradientFlow:
         if self._params is not None and np.array_equal(self._params, network.params):
             self._epochs_before = self.epochs[-1]
         else:
-            self._begin(network.activations, network.layer_sizes)
+            self._begin(network.graph.own_activations, network.layer_sizes)
         given = (self.X, self.y, self.sample_weight)
         self._probe = probe(state) if self.X is None else given
         if not self.epochs:

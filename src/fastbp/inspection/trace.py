@@ -341,7 +341,7 @@ def layer_traces(network, operations, from_data):
     """
     graph, traces = network.graph, []
     trace_of = {op.output: trace for op, trace in zip(graph.operations, operations, strict=True)}
-    for (dense_op, after), activation in zip(graph.dense_operations, graph.activations, strict=True):
+    for (dense_op, after), activation in zip(graph.dense_operations, graph.own_activations, strict=True):
         op = trace_of[dense_op.output]
         last = op if after is None else trace_of[after.output]
         z, a = op.output, last.output

@@ -176,19 +176,24 @@ class Graph:
         return [op for op in self.operations if 0 in (op.input, op.input2)]
 
     @cached_property
+    def readers(self):
+        """dict of int to list of Operation: the operations that read each node."""
+        readers = defaultdict(list)
+        for op in self.operations:
+            for node in {op.input, op.input2}:
+                readers[node].append(op)
+        return readers
+
+    @cached_property
     def dense_operations(self):
         """tuple of (Operation, Operation or None): the dense operations, each with the activation that alone reads it.
 
         None if another kind of operation reads the output, or several do.
         """
-        readers = defaultdict(list)
-        for op in self.operations:
-            for node in {op.input, op.input2}:
-                readers[node].append(op)
         found = []
         for op in self.operations:
             if op.kind == "dense":
-                after = readers[op.output]
+                after = self.readers[op.output]
                 is_activation = [reader.kind for reader in after] == ["activation"]
                 found.append((op, after[0] if is_activation else None))
         return tuple(found)
@@ -209,10 +214,28 @@ class Graph:
         """int: weights of the dense operations that read the input."""
         return sum(self.blocks[op.first_block].size for op in self.readers_of_input if op.kind == "dense")
 
+    @property
+    def own_activations(self):
+        """tuple of str: the activation that alone reads each dense operation; "identity" if there is none."""
+        return tuple("identity" if after is None else NAMES[after.argument] for _, after in self.dense_operations)
+
     @cached_property
     def activations(self):
-        """tuple of str: the activation of each dense operation; "identity" if there is none."""
-        return tuple("identity" if after is None else NAMES[after.argument] for _, after in self.dense_operations)
+        """tuple of str: the activation that follows each dense operation, also one with trained parameters, or behind a
+        normalization, a scale or dropout; "identity" if there is none."""
+        return tuple(self.activation_behind(op.output) for op, _ in self.dense_operations)
+
+    def activation_behind(self, node):
+        """The name of the activation that follows a node; "identity" if there is none."""
+        kinds = [op.kind for op in self.readers[node]]
+        if kinds == ["activation", "blend"]:
+            return "blend"
+        if len(kinds) != 1:
+            return "identity"
+        (op,) = self.readers[node]
+        if op.kind in ("row_norm", "scale", "dropout"):
+            return self.activation_behind(op.output)
+        return {"activation": NAMES.get(op.argument), "prelu": "prelu"}.get(op.kind, "identity")
 
     @property
     def is_dense_stack(self):

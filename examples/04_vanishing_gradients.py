@@ -18,7 +18,7 @@ and its norm by sqrt(chi). After a thousand layers the factor is chi^500: close 
     tanh        Var(W) = 1/n, f' = 1 - a^2 <= 1          sqrt(chi) < 1, nearer to 1 where z is small
     selu        Var(W) = 1/n, f' on both sides of 1      sqrt(chi) about 1.035, if z is standard normal
 
-The package has one initializer, Glorot's uniform one, with the bounds and the random biases of scikit-learn. Selu was
+The default initial weights are Glorot's uniform ones, with the bounds and the random biases of scikit-learn. Selu was
 designed for LeCun's normal weights, Var(W) = 1/fan_in, and zero biases (Klambauer et al., 2017). Between layers of
 equal size Glorot's variance, 2/(fan_in + fan_out), equals LeCun's; the biases are the difference: they slow the growth
 of selu's gradient. Both are shown here; a callback sets LeCun's weights. It also sets random orthogonal W without

@@ -81,6 +81,26 @@ def test_hidden_activations_of_layers(Estimator):
     assert_allclose(values[3], np.tanh(values[2]), rtol=1e-14)
 
 
+@both_estimators
+def test_hidden_activations_with_layers_of_other_parameters(Estimator):
+    params = dict(dropout=0.1, input_dropout=0.1, normalization="rms", activation="tanh", **SMALL)
+    model = Estimator(hidden_layer_sizes=(6, 4), **params).fit(X, labels(Estimator))
+    blocks, a = model.network_.blocks, X
+    for number in (1, 2):
+        z = a @ blocks[f"W_{number}"] + blocks[f"b_{number}"]
+        a = np.tanh(z / np.sqrt((z**2).mean(axis=1, keepdims=True) + 1e-5) * blocks[f"gain_{number}"])
+        assert_allclose(hidden_activations(model, X, number - 1), a, rtol=1e-12)
+    # the sums of residual connections, and after the last one the activation
+    model = Estimator(hidden_layer_sizes=(4, 4, 4), residual=True, **params).fit(X, labels(Estimator))
+    values = [hidden_activations(model, X, layer) for layer in range(3)]
+    assert_allclose(values[0], X @ model.coefs_[0] + model.intercepts_[0], rtol=1e-12)
+    assert np.abs(values[1]).max() > 1 > np.abs(values[2]).max()
+    output = values[2] @ model.coefs_[-1] + model.intercepts_[-1]
+    assert_allclose(output, model.network_.raw_prediction(X), rtol=1e-12)
+    with pytest.raises(IndexError, match="one of the 3 hidden layers, got 3"):
+        hidden_activations(model, X, 3)
+
+
 def test_errors_of_hidden_activations():
     model = MLPRegressor(hidden_layer_sizes=(3,), **SMALL)
     with pytest.raises(NotFittedError):

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from math import sqrt
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from estimator_layer_cases import SMALL, X, assert_same_model, both_estimators, labels
 from fastbp import MLPClassifier, MLPRegressor, slim
 from fastbp.activations import Blend, Gelu, Prelu
-from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm
+from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -33,7 +34,11 @@ CASES = {
     "input_dropout": (dict(input_dropout=0.2), [Dropout(0.2), Dense(8, "relu"), Dense(8, "relu")]),
     "residual": (
         dict(hidden_layer_sizes=(5, 8, 8, 8, 4), residual=True),
-        [Dense(5, "relu"), Dense(8, "relu"), *[Residual([Dense(8, "relu")])] * 2, Dense(4, "relu")],
+        [
+            *[Dense(5), Activation("relu"), Dense(8)],
+            *[Residual([Activation("relu"), Dense(8), Scale(1 / sqrt(2), 1 / sqrt(2))])] * 2,
+            *[Activation("relu"), Dense(4), Activation("relu")],
+        ],
     ),
     "layer": (dict(normalization="layer"), [*[Dense(8), LayerNorm(), Activation("relu")] * 2]),
     "rms": (
@@ -43,16 +48,17 @@ CASES = {
     "a residual in between": (
         dict(hidden_layer_sizes=(8, 8, 3), residual=True, normalization="rms"),
         [
-            *[Dense(8), RMSNorm(), Activation("relu"), Residual([RMSNorm(), Dense(8, "relu")])],
-            *[Dense(3), RMSNorm(), Activation("relu")],
+            *[Dense(8), Residual([RMSNorm(), Activation("relu"), Dense(8), Scale(1.0)])],
+            *[RMSNorm(), Activation("relu"), Dense(3), RMSNorm(), Activation("relu")],
         ],
     ),
     "prelu": (dict(activation="prelu"), [Dense(8, Prelu()), Dense(8, Prelu(initial=0.25))]),
     "all": (
         dict(residual=True, dropout=(0.1, 0.3), input_dropout=0.2, activation=["tanh", Gelu()], normalization="layer"),
         [
-            *[Dropout(0.2), Dense(8), LayerNorm(), Activation("tanh"), Dropout(0.1)],
-            *[Residual([LayerNorm(), Dense(8, "gelu"), Dropout(0.3)]), LayerNorm()],
+            *[Dropout(0.2), Dense(8)],
+            Residual([LayerNorm(), Activation("tanh"), Dropout(0.1), Dense(8), Scale(1.0)]),
+            *[LayerNorm(), Activation("gelu"), Dropout(0.3)],
         ],
     ),
 }
@@ -304,14 +310,17 @@ def test_activations_of_a_network_tell_what_is_there():
 # Normalization and residual connections
 
 
-@pytest.mark.parametrize("normalization", ["layer", "rms"])
-def test_a_deep_residual_net_trains(normalization):
-    # with neither of the two, training a net of 100 layers gets nowhere
-    y = labels(MLPRegressor)
-    params = dict(hidden_layer_sizes=(8,) * 100, activation="tanh", max_iter=80, learning_rate_init=0.003, tol=0)
-    deep = fitted(MLPRegressor, residual=True, normalization=normalization, **params)
-    assert deep.score(X, y) > 0.9
-    assert fitted(MLPRegressor, **params).score(X, y) < 0.1
+@pytest.mark.parametrize("normalization", [None, "layer", "rms"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_1000_layers_train(activation, normalization):
+    X = np.random.default_rng(0).uniform(-1, 1, (40, 2))
+    y = X[:, 0] * X[:, 1] > 0
+    params = dict(activation=activation, batch_size=10, max_iter=40, n_iter_no_change=40, n_threads=1, random_state=0)
+    plain = MLPClassifier((16,) * 1000, **params)
+    deep = clone(plain).set_params(residual=True, normalization=normalization)
+    assert deep.fit(X, y).score(X, y) > 0.9
+    # without the connections, all rows have the same output
+    assert np.ptp(plain.fit(X, y).predict_proba(X), axis=0).max() < 1e-6
 
 
 # Wrong values

@@ -264,6 +264,7 @@ def test_set_params_does_not_change_a_fitted_model():
         ("activation", np.tanh),
         ("output_activation", Adam()),
         ("output_activation", "auto "),
+        ("loss", "mse"),
     ],
 )
 def test_neither_a_name_nor_an_object(Estimator, name, wrong):
@@ -271,7 +272,8 @@ def test_neither_a_name_nor_an_object(Estimator, name, wrong):
         rf"The '{name}' parameter of {Estimator.__name__} must be a str among \{{.*\}} or an object of fastbp\.\w+ "
     )
     with pytest.raises(
-        InvalidParameterError, match=message + r"with one of these names( or a function| or an array-like)?\. Got"
+        InvalidParameterError,
+        match=message + r"with one of these names( or a function| or an array-like| or a callable)?\. Got",
     ):
         Estimator(**{name: wrong}).fit(X, targets(Estimator))
 

@@ -144,4 +144,5 @@ class NameOrObject(StrOptions):
 
     def __str__(self):
         function = " or a function" if self.or_function else ""
-        return f"{super().__str__()} or an object of {self.base.__module__} with one of these names{function}"
+        module = self.base.__module__.removesuffix(".base")
+        return f"{super().__str__()} or an object of {module} with one of these names{function}"

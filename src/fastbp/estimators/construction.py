@@ -1,6 +1,7 @@
 """The network that the parameters of an estimator ask for."""
 
 from dataclasses import replace
+from math import sqrt
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from fastbp.estimators.inputs import checked_hidden_layer_sizes, checked_layers
 from fastbp.estimators.parameters import DATA_DEPENDENT
 from fastbp.estimators.transfer import frozen, has_frozen
 from fastbp.estimators.weights import with_settings
-from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm, check_rate
+from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale, check_rate
 from fastbp.network import Network
 
 #: name -> class of the layers that `normalization` puts between a fully connected layer and its activation
@@ -29,16 +30,16 @@ def hidden_layers_of(estimator):
     sizes = checked_hidden_layer_sizes(estimator.hidden_layer_sizes)
     activations, rates = activations_of(estimator, len(sizes)), dropout_of(estimator, len(sizes))
     residuals, norms = residuals_of(estimator, sizes), norms_of(estimator)
+    is_separate = bool(norms) or estimator.residual  # else the activation is a part of its Dense layer
+    scale = 1 / sqrt(max(sum(residuals), 1))
     layers = [Dropout(estimator.input_dropout)] if estimator.input_dropout else []
+    after = []  # what comes between a fully connected layer and the next one
     for n, activation, rate, is_residual in zip(sizes, activations, rates, residuals, strict=True):
-        if norms and not is_residual:
-            own = [Dense(n), *norms, Activation(activation)]
-        else:
-            own = [*norms, Dense(n, activation)]
-        if rate:
-            own.append(Dropout(rate))
-        layers += [Residual(own)] if is_residual else own
-    return layers + norms if any(residuals[-1:]) else layers
+        own = [*after, Dense(n) if is_separate else Dense(n, activation)]
+        layers += [Residual([*own, Scale(scale, scale)])] if is_residual else own
+        after = [*norms, Activation(activation)] if is_separate else []
+        after += [Dropout(rate)] if rate else []
+    return layers + after
 
 
 def norms_of(estimator):

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import sparray, spmatrix
 
 from fastbp.estimators.base import BaseMLP
+from fastbp.layers import Dense, Residual
 
 
 def hidden_activations(
@@ -13,15 +14,16 @@ def hidden_activations(
     X: ArrayLike | sparray | spmatrix,
     layer: int = -1,
 ) -> NDArray:
-    """The output of a hidden layer, its activation included.
+    """The output of a hidden layer, its normalization and activation included.
 
     Parameters
     ----------
     estimator : fitted MLPClassifier or MLPRegressor
     X : array-like or sparse matrix of shape (n_samples, n_features)
     layer : int, default=-1
-        Number of the hidden layer: 0 for the first one, -1 for the last. With the parameter `layers`, an index in
-        it.
+        Number of the hidden layer: 0 for the first one, -1 for the last. Where `residual` adds a connection past the
+        next layer, which begins with normalization and activation, the output is what comes before them. With the
+        parameter `layers`, an index in it.
 
     Returns
     -------
@@ -54,9 +56,17 @@ def hidden_activations(
         )
     model = estimator._snapshot()
     network, X, _ = model._network_and_data(X)
-    n_hidden = len(network.layers) - 1  # the last one is the output layer
+    ends = ends_of_hidden_layers(model, network)
     if isinstance(layer, bool) or not isinstance(layer, Integral):
         raise TypeError(f"layer must be an integer, got {layer!r}")
-    if not -n_hidden <= layer < n_hidden:
-        raise IndexError(f"layer must be the number of one of the {n_hidden} hidden layers, got {layer}")
-    return model._network_for(X).part(0, layer % n_hidden + 1).forward_unchecked(X)
+    if not -len(ends) <= layer < len(ends):
+        raise IndexError(f"layer must be the number of one of the {len(ends)} hidden layers, got {layer}")
+    return model._network_for(X).part(0, ends[layer]).forward_unchecked(X)
+
+
+def ends_of_hidden_layers(model, network):
+    """Where in ``network.layers`` each hidden layer ends: with `layers`, each of them is one; else each fully connected
+    one with all that follows it."""
+    if model.layers is not None:
+        return range(1, len(network.layers))
+    return [i for i, layer in enumerate(network.layers) if isinstance(layer, (Dense, Residual))][1:]

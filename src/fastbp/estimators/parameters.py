@@ -355,8 +355,8 @@ class MLPParameters(CachedParamNames):
         "{'layer', 'rms'} or None",
         """
         Normalization between each hidden layer and its activation. 'layer': each row by its mean and standard
-        deviation (`fastbp.layers.LayerNorm`). 'rms': by its root mean square (`fastbp.layers.RMSNorm`). See `residual`
-        for its place in connections past layers. Not with `layers`, which take objects of these classes.""",
+        deviation (`fastbp.layers.LayerNorm`). 'rms': by its root mean square (`fastbp.layers.RMSNorm`). Not with
+        `layers`, which take objects of these classes.""",
     )
 
     residual: bool = parameter(
@@ -364,11 +364,17 @@ class MLPParameters(CachedParamNames):
         ["boolean"],
         "bool",
         """
-        Whether to add a connection past each hidden layer that is as wide as the hidden layer before it:
-        ``x + layer(x)``. See `fastbp.layers.Residual`. With `normalization`, such a layer is ``x + f(norm(x) W + b)``,
-        and a last one is followed by another normalization (Xiong et al., 2020, On layer normalization in the
-        Transformer architecture, figure 1b): so 1,000 layers can be trained. ValueError if there is no such layer. Not
-        with `layers`.""",
+        Whether to add a connection past each hidden layer that is as wide as the hidden layer before it. The
+        pre-activations of hidden layer i are then
+        ``z_i = z_(i-1) + s_i * (f_(i-1)(norm(z_(i-1))) W_i + b_i)``, without norm if there is no `normalization`, in
+        place of ``z_i = f_(i-1)(norm(z_(i-1))) W_i + b_i``. The factors s_i, one for each unit, are trained. All begin
+        at ``1 / sqrt(n)`` for n connections, by which their learning rate is multiplied too. So the variance of z and
+        the effect of a step do not grow with n: 1,000 hidden layers can be trained, with `normalization` or without.
+        ValueError if no hidden layer is as wide as the one before it. Not
+        with `layers`, which take `fastbp.layers.Residual`. See He et al. (2016), Identity mappings in deep residual
+        networks, figure 4e, for the order of the operations; Marion et al. (2025), Scaling ResNets in the large-depth
+        regime, for ``1 / sqrt(n)``; Touvron et al. (2021), Going deeper with image transformers, for factors that are
+        trained.""",
     )
 
     warmup: int | float = parameter(

@@ -222,18 +222,19 @@ class Graph:
     @cached_property
     def activations(self):
         """tuple of str: the activation that follows each dense operation, also one with trained parameters, or behind a
-        normalization, a scale or dropout; "identity" if there is none."""
+        normalization, a scale, dropout or the end of a residual connection; "identity" if there is none."""
         return tuple(self.activation_behind(op.output) for op, _ in self.dense_operations)
 
     def activation_behind(self, node):
         """The name of the activation that follows a node; "identity" if there is none."""
-        kinds = [op.kind for op in self.readers[node]]
-        if kinds == ["activation", "blend"]:
+        # a residual connection that begins here is no second path to an activation
+        readers = [op for op in self.readers[node] if op.kind != "add"] or self.readers[node][:1]
+        if [op.kind for op in readers] == ["activation", "blend"]:
             return "blend"
-        if len(kinds) != 1:
+        if len(readers) != 1:
             return "identity"
-        (op,) = self.readers[node]
-        if op.kind in ("row_norm", "scale", "dropout"):
+        (op,) = readers
+        if op.kind in ("row_norm", "scale", "dropout", "add"):
             return self.activation_behind(op.output)
         return {"activation": NAMES.get(op.argument), "prelu": "prelu"}.get(op.kind, "identity")
 

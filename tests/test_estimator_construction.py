@@ -315,8 +315,8 @@ def test_activations_of_a_network_tell_what_is_there():
 def test_1000_layers_train(activation, normalization):
     X = np.random.default_rng(0).uniform(-1, 1, (40, 2))
     y = X[:, 0] * X[:, 1] > 0
-    params = dict(activation=activation, batch_size=10, max_iter=40, n_iter_no_change=40, n_threads=1, random_state=0)
-    plain = MLPClassifier((16,) * 1000, **params)
+    params = dict(batch_size=10, max_iter=40, learning_rate="cosine", dtype="float32", n_threads=1, random_state=0)
+    plain = MLPClassifier((16,) * 1000, activation, **params)
     deep = clone(plain).set_params(residual=True, normalization=normalization)
     assert deep.fit(X, y).score(X, y) > 0.9
     # without the connections, all rows have the same output

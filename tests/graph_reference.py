@@ -1,7 +1,7 @@
 """The twins of the kinds of operations, and a graph of operations walked in plain NumPy.
 
 A function of a kind is given the argument of the operation (activation: its number, dropout: the factors, row_norm:
-whether it subtracts the mean, and epsilon), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them
+whether it subtracts the mean, and epsilon, batch_norm and running_norm: their constants), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them
 along a direction, ``dxs`` and ``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change. A block of one
 row is a vector.
 """
@@ -197,6 +197,73 @@ def row_norm_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
     return [(dg * normalized(argument, xs[0])[0] + g * dn).sum(axis=0), dg.sum(axis=0)][: len(blocks)]
 
 
+# running_norm: y = gamma n + beta, with n = (x - mean) / sqrt(variance + epsilon); mean and variance are constants
+
+
+def by_running(constants, x, blocks):
+    """(n, scale)."""
+    _, _, mean, variance = blocks
+    scale = 1 / np.sqrt(variance + constants[0])
+    return (x - mean) * scale, scale
+
+
+def running_norm_forward(argument, xs, blocks):
+    return by_running(argument, xs[0], blocks)[0] * blocks[0] + blocks[1]
+
+
+def running_norm_backward(argument, xs, y, blocks, g):
+    return [g * blocks[0] * by_running(argument, xs[0], blocks)[1]]
+
+
+def running_norm_gradient(argument, xs, y, blocks, g):
+    return [(g * by_running(argument, xs[0], blocks)[0]).sum(axis=0), g.sum(axis=0), 0, 0]
+
+
+def running_norm_tangent(argument, xs, y, blocks, dxs, dblocks):
+    n, scale = by_running(argument, xs[0], blocks)
+    return dxs[0] * scale * blocks[0] + n * dblocks[0] + dblocks[1]
+
+
+def running_norm_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [(dg * blocks[0] + g * dblocks[0]) * by_running(argument, xs[0], blocks)[1]]
+
+
+def running_norm_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    n, scale = by_running(argument, xs[0], blocks)
+    return [(dg * n + g * dxs[0] * scale).sum(axis=0), dg.sum(axis=0), 0, 0]
+
+
+# batch_norm: the same with mean and variance of the batch; those of a batch of one row are the running ones. A column
+# is normalized as row_norm normalizes a row. In training only, so it has no tangents.
+
+
+def batch_norm_forward(argument, xs, blocks):
+    gamma, beta, *_ = blocks
+    if len(xs[0]) == 1:
+        return running_norm_forward(argument, xs, blocks)
+    return normalized((1, argument[0]), xs[0].T)[0].T * gamma + beta
+
+
+def batch_norm_backward(argument, xs, y, blocks, g):
+    if len(g) == 1:
+        return running_norm_backward(argument, xs, y, blocks, g)
+    return [np.einsum("cij,cj->ci", norm_jacobian((1, argument[0]), xs[0].T), (g * blocks[0]).T).T]
+
+
+def batch_norm_gradient(argument, xs, y, blocks, g):
+    if len(g) == 1:
+        return running_norm_gradient(argument, xs, y, blocks, g)
+    return [(g * normalized((1, argument[0]), xs[0].T)[0].T).sum(axis=0), g.sum(axis=0), 0, 0]
+
+
+def batch_norm_kept(argument, xs, blocks):
+    """The running mean and variance after a step."""
+    x, momentum, running = xs[0], argument[1], blocks[2:]
+    if len(x) == 1:
+        return running
+    return [(1 - momentum) * old + momentum * new for old, new in zip(running, (x.mean(0), x.var(0, ddof=1)), strict=True)]
+
+
 # prelu: y = x where x > 0, else a x
 
 
@@ -277,6 +344,15 @@ KINDS = {
         row_norm_backward_tangent,
         row_norm_gradient_tangent,
     ),
+    "batch_norm": Kind(batch_norm_forward, batch_norm_backward, batch_norm_gradient, None, None, None),
+    "running_norm": Kind(
+        running_norm_forward,
+        running_norm_backward,
+        running_norm_gradient,
+        running_norm_tangent,
+        running_norm_backward_tangent,
+        running_norm_gradient_tangent,
+    ),
     "prelu": Kind(
         prelu_forward, prelu_backward, prelu_gradient, prelu_tangent, prelu_backward_tangent, prelu_gradient_tangent
     ),
@@ -309,6 +385,8 @@ class GraphTwin:
         """What the functions of the kind of operation `number` take for its argument."""
         if op.kind == "row_norm":
             return op.argument, *op.constants
+        if op.kind in ("batch_norm", "running_norm"):
+            return op.constants
         if op.kind != "dropout":
             return op.argument
         units = self.graph.widths[op.output]
@@ -341,6 +419,16 @@ class GraphTwin:
 
     def output(self, X):
         return self.forward(X)[self.graph.operations[-1].output]
+
+    def kept(self, values):
+        """(block, value after a step) for the blocks that are not trained."""
+        found = []
+        for op in self.graph.operations:
+            if op.kind == "batch_norm":
+                running = batch_norm_kept(op.constants, [values[op.input]], self.blocks_of(op, self.params))
+                blocks = self.graph.blocks[op.first_block + 2 : op.first_block + 4]
+                found += [(block, value.copy()) for block, value in zip(blocks, running, strict=True)]
+        return found
 
     def push(self, values, dX, direction):
         """The change of every node along the changes of X and of the parameters."""
@@ -451,12 +539,15 @@ class GraphTwin:
                 value, gradient, _ = self.loss_and_gradient(
                     X[batch], y[batch], loss=loss, alpha=alpha, sample_weight=weight
                 )
+                kept = self.kept(self.forward(X[batch]))
                 for number, block in enumerate(self.graph.blocks):
                     group, place = self.graph.groups[block.group], slice(block.offset, block.offset + block.size)
                     w, eta = self.params[place], rate * group.learning_rate
                     state = states.get(number, [np.zeros_like(w)] * 3)
                     w = w - eta * weight_decay * group.decay * w
                     self.params[place], states[number] = update(gradient[place], w, state, t, learning_rate=eta)
+                for block, running in kept:
+                    block.view(self.params)[...] = running
                 total += len(batch) * value
             losses.append(total / len(rows))
         return losses

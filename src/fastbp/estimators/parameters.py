@@ -329,12 +329,15 @@ class MLPParameters(CachedParamNames):
 
     normalization: str | None = parameter(
         None,
-        [None, StrOptions({"layer", "rms"})],
-        "{'layer', 'rms'} or None",
+        [None, StrOptions({"batch", "layer", "rms"})],
+        "{'batch', 'layer', 'rms'} or None",
         """
-        Normalization between each hidden layer and its activation. 'layer': each row by its mean and standard
-        deviation (`fastbp.layers.LayerNorm`). 'rms': by its root mean square (`fastbp.layers.RMSNorm`). See `residual`
-        for its place in connections past layers. Not with `layers`, which take objects of these classes.""",
+        Normalization between each hidden layer and its activation. 'batch': each unit by its mean and standard
+        deviation over the batch, and in predictions by running averages of these (`fastbp.layers.BatchNorm`). 'layer':
+        each row by its mean and standard deviation (`fastbp.layers.LayerNorm`). 'rms': by its root mean square
+        (`fastbp.layers.RMSNorm`). See `residual` for its place in connections past layers. Not with `layers`, which
+        take objects of these classes. With 'batch', the losses in `loss_curve_` are those with the statistics of the
+        batches.""",
     )
 
     residual: bool = parameter(

@@ -156,7 +156,7 @@ class Trainer:
         """`run`, without what it does after an exception."""
         update_flops = self.optimizer.optimizer.update_flops(self.network.graph)
         loop = self.network.training_loop(
-            data, batch_size, indexed=rows is not None, update_flops=update_flops, dropout=True
+            data, batch_size, indexed=rows is not None, update_flops=update_flops, training=True
         )
         team = loop.team if loop.team.n_threads > 1 else None
         n_rows = data.n_rows if rows is None else len(rows)
@@ -208,6 +208,9 @@ class Trainer:
                     return True
                 average.after_epochs(self.network, history.n_iter)
                 average.show(self.network)
+                if average.needs_statistics or optimizer.optimizer.averages:
+                    loop.renew_statistics(rows)
+                    average.note_statistics(self.network)
                 evaluation = stopping.after_epoch(team)
                 if evaluation is not None:
                     self.record_evaluation(*evaluation)

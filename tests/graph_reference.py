@@ -1,9 +1,9 @@
 """The twins of the kinds of operations, and a graph of operations walked in plain NumPy.
 
 A function of a kind is given the argument of the operation (activation: its number, dropout: the factors, row_norm:
-whether it subtracts the mean, and epsilon, batch_norm and running_norm: their constants), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them
-along a direction, ``dxs`` and ``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change. A block of one
-row is a vector.
+whether it subtracts the mean, and epsilon, batch_norm and running_norm: their constants), its inputs ``xs``, its output
+``y`` and its ``blocks``, and changes of them along a direction, ``dxs`` and ``dblocks``; ``g`` is the gradient of the
+loss by y, ``dg`` its change. A block of one row is a vector.
 """
 
 from collections import namedtuple
@@ -261,7 +261,8 @@ def batch_norm_kept(argument, xs, blocks):
     x, momentum, running = xs[0], argument[1], blocks[2:]
     if len(x) == 1:
         return running
-    return [(1 - momentum) * old + momentum * new for old, new in zip(running, (x.mean(0), x.var(0, ddof=1)), strict=True)]
+    of_batch = x.mean(axis=0), x.var(axis=0, ddof=1)
+    return [(1 - momentum) * old + momentum * new for old, new in zip(running, of_batch, strict=True)]
 
 
 # prelu: y = x where x > 0, else a x

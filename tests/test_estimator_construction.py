@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from estimator_layer_cases import SMALL, X, assert_same_model, both_estimators, labels
 from fastbp import MLPClassifier, MLPRegressor, slim
 from fastbp.activations import Blend, Gelu, Prelu
-from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm
+from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -35,6 +35,7 @@ CASES = {
         dict(hidden_layer_sizes=(5, 8, 8, 8, 4), residual=True),
         [Dense(5, "relu"), Dense(8, "relu"), *[Residual([Dense(8, "relu")])] * 2, Dense(4, "relu")],
     ),
+    "batch": (dict(normalization="batch"), [*[Dense(8), BatchNorm(), Activation("relu")] * 2]),
     "layer": (dict(normalization="layer"), [*[Dense(8), LayerNorm(), Activation("relu")] * 2]),
     "rms": (
         dict(normalization="rms", activation=["identity", Blend("silu", initial=0.5)]),
@@ -227,7 +228,7 @@ def test_an_activation_with_parameters_that_were_not_trained():
 # Normalization and residual connections
 
 
-@pytest.mark.parametrize("normalization", ["layer", "rms"])
+@pytest.mark.parametrize("normalization", ["batch", "layer", "rms"])
 def test_a_deep_residual_net_trains(normalization):
     # with neither of the two, training a net of 100 layers gets nowhere
     y = labels(MLPRegressor)

@@ -13,7 +13,7 @@ layer           output                        parameters
 `Scale`         ``x * s``                     s (width,), a factor for each feature
 `LayerNorm`     ``(x - mean) / sd * g + s``   g, s (width,); mean and sd of the row
 `RMSNorm`       ``x / rms * g``               g (width,); rms of the row
-`BatchNorm`     ``(x - mean) / sd * g + s``   gamma, beta (width,); mean and sd of the column in the batch
+`BatchNorm`     ``(x - mean) / sd * g + b``   g, b (width,); mean and sd of the column over the batch
 `Dropout`       ``x * mask / (1 - rate)``     none; active in training only
 ==============  ============================  =========================================
 
@@ -378,15 +378,14 @@ class RMSNorm(RowNorm):
 class BatchNorm(Layer):
     """Each column, normalized by its mean and variance: ``(x - mean) / sqrt(variance + epsilon) * gamma + beta``.
 
-    In training these are the mean and the (biased) variance of the batch, whatever the sample weights of its rows.
-    Everywhere else (predictions, derivatives, the loss of held-out rows) they are the running statistics, which each
-    training step updates::
+    In training these are the mean and the variance (divided by n) of the batch. All rows count alike, whatever their
+    sample weights, as in Keras and PyTorch. Everywhere else (predictions, derivatives, the loss of held-out rows) they
+    are the running statistics, which each training step updates, with the unbiased variance (divided by n - 1)::
 
         running = (1 - momentum) * running + momentum * statistic of the batch
 
-    with the unbiased variance, ``n / (n - 1)`` times the biased one. Running statistics are parameters without a
-    gradient: they have a place in ``Network.params`` and in ``Network.blocks``, and copies, averages and pickles contain
-    them, but no penalty, decay or limit of the norm applies to them.
+    Running statistics are parameters without a gradient: ``Network.params`` and ``Network.blocks`` contain them, as do
+    copies, averages of the weights and pickles, but no optimizer, penalty or limit of a norm changes them.
 
     A batch of one row has no variance: it is normalized by the running statistics, and leaves them as they are.
 
@@ -402,9 +401,13 @@ class BatchNorm(Layer):
 
     Notes
     -----
-    A step needs the values of all rows of its batch at the same time. A batch is therefore not divided, and a signal
-    such as Ctrl-C waits until the step ends. With ``solver='lbfgs'`` the batch is all rows, and at the end the running
-    statistics are theirs.
+    A step needs the values of all rows of its batch at the same time. Other networks divide a batch whose step takes
+    seconds; with this layer, Ctrl-C waits until the step ends.
+
+    With ``solver='lbfgs'`` the batch is all rows, whose values in all layers are kept, and after each iteration the
+    running statistics are theirs. With `swa_start`, and after the epochs of 'schedule_free', the running statistics are
+    computed anew for the averaged weights, as the means over one pass of the batches; with `ema_decay` they are
+    averaged with the weights.
 
     References
     ----------

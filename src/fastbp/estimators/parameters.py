@@ -431,8 +431,9 @@ class MLPParameters(CachedParamNames):
         "sequence of int or None",
         """
         Indices in ``coefs_`` of layers whose weights and biases stay as they are: 0 is the first hidden layer, -1 the
-        output layer. Their learning rate is 0, and the penalty does not count their weights. It can be changed between
-        calls of `fit` with `warm_start`, or of `partial_fit`. Not with 'lbfgs'.""",
+        output layer. Their learning rate is 0, and the penalty does not count their weights; a normalization behind
+        them is trained nevertheless. It can be changed between calls of `fit` with `warm_start`, or of `partial_fit`.
+        Not with 'lbfgs'.""",
     )
 
     dtype: str | None = parameter(

@@ -9,8 +9,8 @@ from fastbp.kernels.team cimport Task
 
 
 # The phases of a training step. FORWARD is one of its own when the loss is a function of the user's, called after it;
-# FINISH and UPDATE when the gradient is stored; LIMIT when the norms of columns are limited. A program of n + 1 segments
-# has the phases [ROWS - 4 n, ROWS] in place of ROWS; the one in the middle contains the loss.
+# FINISH and UPDATE when the gradient is stored; LIMIT when the norms of columns are limited. A program of n + 1
+# segments has the phases [ROWS - 4 n, ROWS] in place of ROWS; the one in the middle contains the loss.
 cdef enum:
     ROWS
     TILES

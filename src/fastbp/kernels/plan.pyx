@@ -356,8 +356,8 @@ cdef class Plan(Task):
     cdef void forward_phase(self, int64_t thread) noexcept nogil:
         """The forward pass alone, or that of the last segment, where the loss is a function that is called before the
         backward pass."""
-        cdef int64_t lo = thread * self.row_chunk, hi = min(lo + self.row_chunk, self.c.n)
-        self.kernels.forward_segment(&self.c, self.reduction(self.n_reductions - 1), self.c.program.n_operations, lo, hi)
+        cdef int64_t lo = thread * self.row_chunk, hi = min(lo + self.row_chunk, self.c.n), last = self.n_reductions
+        self.kernels.forward_segment(&self.c, self.reduction(last - 1), self.reduction(last), lo, hi)
 
     cdef void rows_phase(self, int64_t thread) noexcept nogil:
         """Forward pass, loss and backward pass, and the gradients of the slots."""

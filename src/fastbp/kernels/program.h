@@ -69,8 +69,8 @@
 #define MAX_SCALARS 4
 #define MAX_MEMORY 2
 
-/* Rows of a batch whose statistics are taken together, and how many numbers of each column a kind that reduces has: 5 of
- * the whole batch, and 2 of each run of PART_ROWS rows */
+/* Rows of a batch whose statistics are taken together, and how many numbers of each column a kind that reduces has: 5
+ * of the whole batch, and 2 of each run of PART_ROWS rows */
 #define PART_ROWS 8
 #define BATCH_STATISTICS 5
 #define PART_STATISTICS 2

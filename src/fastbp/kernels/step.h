@@ -375,8 +375,8 @@ static __attribute__((noinline)) void average_tile(const plan_t *p, const block_
     }
 }
 
-/* What a complete step makes of the blocks that are not trained, and of their averages; `momentum`: see `keep` of kind_t.
- * With one, no step is made, and the averages stay. */
+/* What a complete step makes of the blocks that are not trained, and of their averages; `momentum`: see `keep` of
+ * kind_t. With one, no step is made, and the averages stay. */
 static void keep_statistics(const plan_t *p, double momentum) {
     for (int64_t i = 0; i < p->program.n_operations; i++) {
         const operation_t *op = &p->program.operations[i];

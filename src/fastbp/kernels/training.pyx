@@ -399,7 +399,12 @@ cdef class TrainingLoop:
         Parameters
         ----------
         rows : ndarray of int64 of shape (n_train,) or None
-            As for `train`; in batches in this order.
+            As for `train`; in batches in this order. A batch of one row has no part.
+
+        Raises
+        ------
+        BaseException
+            An exception that a signal handler raised or another thread sent. The statistics are those before.
         """
         cdef int64_t n_train = self.plan.data.n_rows
         if not self.plan.n_reductions:
@@ -407,9 +412,13 @@ cdef class TrainingLoop:
         if rows is not None:
             n_train = rows.shape[0]
         self.bind_rows(rows)
+        before = self.plan.params.copy()
         try:
             with self, nogil:
                 self.run_statistics(n_train)
+        except BaseException:
+            self.plan.params[...] = before
+            raise
         finally:
             self.plan.c.rows = NULL
 

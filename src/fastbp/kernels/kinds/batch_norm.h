@@ -1,5 +1,5 @@
-/* batch_norm: y = gamma * n + beta, where n = (x - mean) * scale is a column, normalized by the statistics of the batch:
- * scale = 1 / sqrt(variance + epsilon) (Ioffe and Szegedy, 2015, Batch normalization, algorithm 1).
+/* batch_norm: y = gamma * n + beta, where n = (x - mean) * scale is a column, normalized by the statistics of the
+ * batch: scale = 1 / sqrt(variance + epsilon) (Ioffe and Szegedy, 2015, Batch normalization, algorithm 1).
  *
  * The blocks are gamma, beta, and the running mean and variance, all (1, width); the last two are not trained, and have
  * no gradient. The constants are epsilon and the momentum of the running statistics.
@@ -27,17 +27,17 @@ INLINE real *part_of(const plan_t *p, const operation_t *op, int64_t r) {
 }
 
 /* Run the body for runs of rows [r, r + n) of [lo, hi), with n = PART_ROWS as a constant, and less in the last run */
-#define FOR_PARTS(lo, hi, ...)                                 \
-    do {                                                       \
-        int64_t r = (lo);                                      \
-        for (; r + PART_ROWS <= (hi); r += PART_ROWS) {        \
-            const ptrdiff_t n = PART_ROWS;                     \
-            __VA_ARGS__                                        \
-        }                                                      \
-        if (r < (hi)) {                                        \
-            const ptrdiff_t n = (ptrdiff_t)((hi)-r);           \
-            __VA_ARGS__                                        \
-        }                                                      \
+#define FOR_PARTS(lo, hi, ...)                          \
+    do {                                                \
+        int64_t r = (lo);                               \
+        for (; r + PART_ROWS <= (hi); r += PART_ROWS) { \
+            const ptrdiff_t n = PART_ROWS;              \
+            __VA_ARGS__                                 \
+        }                                               \
+        if (r < (hi)) {                                 \
+            const ptrdiff_t n = (ptrdiff_t)((hi) - r);  \
+            __VA_ARGS__                                 \
+        }                                               \
     } while (0)
 
 /* Mean and sum of squared distances from it, of n rows */
@@ -190,12 +190,12 @@ static void batch_norm_keep(const plan_t *p, const operation_t *op, double momen
     const block_t *blocks = blocks_of(p, op);
     const ptrdiff_t m = (ptrdiff_t)blocks->cols;
     const real *mean = statistics_of(p, op, BATCH_MEAN), *variance = statistics_of(p, op, BATCH_VARIANCE);
-    real *running_mean = (real *)p->params + blocks[FIRST_KEPT].offset, *running_variance = (real *)p->params + blocks[FIRST_KEPT + 1].offset;
-    const double rate = momentum > 0 ? momentum : op->constant[1];
-    const real old = (real)(1 - rate), new = (real)rate,
-               unbiased = (real)(rate * (double)p->n / (double)(p->n - 1));
+    real *running_mean = (real *)p->params + blocks[FIRST_KEPT].offset,
+         *running_variance = (real *)p->params + blocks[FIRST_KEPT + 1].offset;
     if (p->n == 1)
         return;
+    const double rate = momentum > 0 ? momentum : op->constant[1];
+    const real old = (real)(1 - rate), new = (real)rate, unbiased = (real)(rate * (double)p->n / (double)(p->n - 1));
     FOR_VECTORS(m, {
         STORE(running_mean, LOAD(running_mean) * old + LOAD(mean) * new);
         STORE(running_variance, LOAD(running_variance) * old + LOAD(variance) * unbiased);

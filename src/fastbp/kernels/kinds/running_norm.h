@@ -113,7 +113,8 @@ static void running_norm_backward_tangent(const plan_t *p, const operation_t *op
     scale_by_running(s, grad_of(p, op->output, lo), (const real *)p->direction + blocks->offset, 1, n, m, out);
 }
 
-/* d gamma = the sum of dy * n, so its tangent is the sum of dy' * n + dy * x' * scale; that of d beta is the sum of dy' */
+/* d gamma = the sum of dy * n, so its tangent is the sum of dy' * n + dy * x' * scale; d beta = the sum of dy, so its
+ * tangent is that of dy' */
 static void running_norm_gradient_tangent(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo,
                                           int64_t hi, void *g_) {
     const ptrdiff_t n = (ptrdiff_t)(hi - lo), m = (ptrdiff_t)blocks_of(p, op)->cols;

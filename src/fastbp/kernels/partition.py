@@ -97,8 +97,12 @@ def with_whole_blocks(tiles, program, is_whole):
     -------
     structured ndarray of TILE
     """
-    blocks = enumerate(program.graph.blocks)
-    whole = [(number, 0, block.rows, 0, block.cols) for number, block in blocks if is_whole[number]]
+    groups = program.graph.groups
+    whole = [
+        (number, 0, block.rows, 0, block.cols)
+        for number, block in enumerate(program.graph.blocks)
+        if is_whole[number] and groups[block.group].trained
+    ]
     return np.concatenate([np.array(whole, TILE), tiles[~np.array(is_whole)[tiles["block"]]]])
 
 

@@ -1,9 +1,9 @@
 """The twins of the kinds of operations, and a graph of operations walked in plain NumPy.
 
 A function of a kind is given the argument of the operation (activation: its number, dropout: the factors, row_norm:
-whether it subtracts the mean, and epsilon, batch_norm and running_norm: their constants), its inputs ``xs``, its output
-``y`` and its ``blocks``, and changes of them along a direction, ``dxs`` and ``dblocks``; ``g`` is the gradient of the
-loss by y, ``dg`` its change. A block of one row is a vector.
+whether it subtracts the mean, and epsilon, running_norm: its constant, batch_norm: its constants and the weights of the
+rows), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them along a direction, ``dxs`` and
+``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change. A block of one row is a vector.
 """
 
 from collections import namedtuple
@@ -233,36 +233,53 @@ def running_norm_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
     return [(dg * n + g * dxs[0] * scale).sum(axis=0), dg.sum(axis=0), 0, 0]
 
 
-# batch_norm: the same with mean and variance of the batch; those of a batch of one row are the running ones. A column
-# is normalized as row_norm normalizes a row. In training only, so it has no tangents.
+# batch_norm: the same with mean and variance of the batch, for rows with the weights w; if only one row counts, the
+# running ones. In training only, so it has no tangents.
+
+
+def by_batch(argument, x):
+    """(n, scale, the weights by their sum)."""
+    epsilon, _, w = argument
+    share = (w / w.sum())[:, None]
+    c = x - (share * x).sum(axis=0)
+    scale = 1 / np.sqrt((share * c**2).sum(axis=0) + epsilon)
+    return c * scale, scale, share
+
+
+def has_variance(argument):
+    return (argument[2] > 0).sum() > 1
 
 
 def batch_norm_forward(argument, xs, blocks):
-    gamma, beta, *_ = blocks
-    if len(xs[0]) == 1:
+    if not has_variance(argument):
         return running_norm_forward(argument, xs, blocks)
-    return normalized((1, argument[0]), xs[0].T)[0].T * gamma + beta
+    return by_batch(argument, xs[0])[0] * blocks[0] + blocks[1]
 
 
 def batch_norm_backward(argument, xs, y, blocks, g):
-    if len(g) == 1:
+    if not has_variance(argument):
         return running_norm_backward(argument, xs, y, blocks, g)
-    return [np.einsum("cij,cj->ci", norm_jacobian((1, argument[0]), xs[0].T), (g * blocks[0]).T).T]
+    # the Jacobian of a column, written out: dn_i / dx_j = scale (1 if i = j else 0, - share_j - n_i n_j share_j)
+    n, scale, share = by_batch(argument, xs[0])
+    J = np.eye(len(n))[:, :, None] - share[None] - n[:, None] * (n * share)[None]
+    return [scale * np.einsum("ijc,ic->jc", J, g * blocks[0])]
 
 
 def batch_norm_gradient(argument, xs, y, blocks, g):
-    if len(g) == 1:
+    if not has_variance(argument):
         return running_norm_gradient(argument, xs, y, blocks, g)
-    return [(g * normalized((1, argument[0]), xs[0].T)[0].T).sum(axis=0), g.sum(axis=0), 0, 0]
+    return [(g * by_batch(argument, xs[0])[0]).sum(axis=0), g.sum(axis=0), 0, 0]
 
 
 def batch_norm_kept(argument, xs, blocks):
     """The running mean and variance after a step."""
-    x, momentum, running = xs[0], argument[1], blocks[2:]
-    if len(x) == 1:
-        return running
-    of_batch = x.mean(axis=0), x.var(axis=0, ddof=1)
-    return [(1 - momentum) * old + momentum * new for old, new in zip(running, of_batch, strict=True)]
+    _, momentum, w = argument
+    if not has_variance(argument):
+        return blocks[2:]
+    mean = np.average(xs[0], axis=0, weights=w)
+    count = max(w.sum(), (w > 0).sum())
+    variance = np.average((xs[0] - mean) ** 2, axis=0, weights=w) * count / (count - 1)
+    return [(1 - momentum) * old + momentum * new for old, new in zip(blocks[2:], (mean, variance), strict=True)]
 
 
 # prelu: y = x where x > 0, else a x
@@ -377,17 +394,22 @@ class GraphTwin:
     ----------
     step : int
         The number of the training step, which the masks depend on too.
+    weight : ndarray of shape (n,) or None
+        Weights of the rows, which statistics of a batch depend on.
     """
 
     def __init__(self, graph, params, seed=0):
         self.graph, self.params, self.seed, self.step = graph, np.array(params, np.float64), seed, 0
+        self.weight = None
 
     def argument(self, number, op, n_rows):
         """What the functions of the kind of operation `number` take for its argument."""
         if op.kind == "row_norm":
             return op.argument, *op.constants
-        if op.kind in ("batch_norm", "running_norm"):
+        if op.kind == "running_norm":
             return op.constants
+        if op.kind == "batch_norm":
+            return *op.constants, np.ones(n_rows) if self.weight is None else self.weight
         if op.kind != "dropout":
             return op.argument
         units = self.graph.widths[op.output]
@@ -424,9 +446,10 @@ class GraphTwin:
     def kept(self, values):
         """(block, value after a step) for the blocks that are not trained."""
         found = []
-        for op in self.graph.operations:
+        for number, op in enumerate(self.graph.operations):
             if op.kind == "batch_norm":
-                running = batch_norm_kept(op.constants, [values[op.input]], self.blocks_of(op, self.params))
+                argument, xs, _, blocks = self.context(number, op, values)
+                running = batch_norm_kept(argument, xs, blocks)
                 blocks = self.graph.blocks[op.first_block + 2 : op.first_block + 4]
                 found += [(block, value.copy()) for block, value in zip(blocks, running, strict=True)]
         return found
@@ -534,7 +557,7 @@ class GraphTwin:
             total = 0.0
             for start in range(0, len(rows), batch_size):
                 batch = rows[start : start + batch_size]
-                weight = None if sample_weight is None else sample_weight[batch]
+                weight = self.weight = None if sample_weight is None else sample_weight[batch]
                 t += 1
                 self.step = t
                 value, gradient, _ = self.loss_and_gradient(

@@ -38,7 +38,10 @@ STACKS = {
         5,
         [Dense(6), LayerNorm(), Activation("tanh"), Residual([RMSNorm(0.1), Dense(6, "gelu")]), LayerNorm(), Dense(2)],
     ),
-    "batch norm": (5, [BatchNorm(), Dense(6), BatchNorm(0.2, 0.1), Residual([Dense(6, "gelu"), BatchNorm()]), Dense(2)]),
+    "batch norm": (
+        5,
+        [BatchNorm(), Dense(6), BatchNorm(0.2, 0.1), Residual([Dense(6, "gelu"), BatchNorm()]), Dense(2)],
+    ),
     "normalized input": (7, [RMSNorm(), Dense(9), LayerNorm(1e-3, 0.5), Activation("relu"), Dense(2)]),
     "trained activations": (
         4,

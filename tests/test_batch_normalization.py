@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
+from sklearn.utils.estimator_checks import check_sample_weight_equivalence_on_dense_data
 
 from fastbp import MLPClassifier, MLPRegressor, fit_many, hidden_activations, slim
 from fastbp.callbacks import Checkpoint
@@ -195,6 +196,12 @@ def test_one_row():
     model.set_params(batch_size=1).partial_fit(X[:1], Y[:1])
     for name, block in statistics(model).items():
         assert_array_equal(block, before[name])
+
+
+@pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
+def test_weights_are_numbers_of_rows(Estimator):
+    estimator = Estimator(normalization="batch", max_iter=20, random_state=0)
+    check_sample_weight_equivalence_on_dense_data(Estimator.__name__, estimator)
 
 
 def test_it_helps_where_layers_are_badly_scaled():

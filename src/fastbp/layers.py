@@ -378,16 +378,18 @@ class RMSNorm(RowNorm):
 class BatchNorm(Layer):
     """Each column, normalized by its mean and variance: ``(x - mean) / sqrt(variance + epsilon) * gamma + beta``.
 
-    In training these are the mean and the variance (divided by n) of the batch. All rows count alike, whatever their
-    sample weights, as in Keras and PyTorch. Everywhere else (predictions, derivatives, the loss of held-out rows) they
-    are the running statistics, which each training step updates, with the unbiased variance (divided by n - 1)::
+    In training these are the mean and the variance (divided by n) of the batch. Everywhere else (predictions,
+    derivatives, ``Network.loss_and_gradient``, the loss of held-out rows) they are the running statistics, which each
+    training step of an estimator updates, with the unbiased variance (divided by n - 1)::
 
         running = (1 - momentum) * running + momentum * statistic of the batch
 
     Running statistics are parameters without a gradient: ``Network.params`` and ``Network.blocks`` contain them, as do
     copies, averages of the weights and pickles, but no optimizer, penalty or limit of a norm changes them.
 
-    A batch of one row has no variance: it is normalized by the running statistics, and leaves them as they are.
+    Rows count by their sample weights: a row of weight 2 as two equal rows, one of weight 0 not at all. (In Keras and
+    PyTorch the weights do not matter here.) A batch in which only one row counts has no variance: it is normalized by
+    the running statistics, and leaves them as they are.
 
     Parameters
     ----------

@@ -275,6 +275,52 @@ def test_batches_of_weight_zero_are_left_out():
     assert_array_equal(network.params, expected.params)
 
 
+@both_dtypes
+@pytest.mark.parametrize("stack", ["wide", "of the input", "one after the other", "at the end"])
+def test_weights_are_numbers_of_rows(stack, dtype):
+    # batches in which rows have the weights 0, 1 and 2, and those in which they stand as often
+    network, repeated = (make(stack, dtype) for _ in range(2))
+    (X, y), weight = problem(network), np.random.default_rng(4).integers(0, 3, N_ROWS)
+    rows = np.repeat(np.arange(N_ROWS), weight)
+    by_weight, _ = epochs(network, N_ROWS, weight=weight.astype(np.float64))
+    by_rows, _ = epochs(repeated, len(rows), data=make_data(X[rows], y[rows], None, 2, dtype))
+    rtol = 1e-10 if dtype == np.float64 else 1e-3
+    assert_allclose(by_weight, by_rows, rtol=rtol)
+    assert_allclose(network.params, repeated.params, rtol=rtol, atol=rtol)
+
+
+def test_small_weights():
+    # which are no numbers of rows: their scale does not matter
+    found = []
+    for scale in (1e-3, 1e-6):
+        network = make("one after the other")
+        epochs(network, weight=np.full(N_ROWS, scale))
+        found.append(network.params.copy())
+    network = make("one after the other")
+    epochs(network)
+    for params in found:
+        assert_allclose(params, network.params, rtol=1e-10)
+
+
+def test_a_batch_in_which_one_row_counts():
+    network = make("one after the other")
+    X, y = problem(network)
+    weight = np.zeros(N_ROWS)
+    weight[[70, 130, 140]] = 0.5, 1, 2  # no row counts in the first batch, one in the second, two in the third
+    before = network.copy()
+    _, (loop, _) = epochs(network, n_epochs=1, weight=weight)
+    assert loop.n_steps == 2
+    twin = GraphTwin(before.training_graph, before.params)
+    for batch in (np.arange(64, 128), np.arange(128, 192)):
+        twin.weight = weight[batch]
+        _, gradient, _ = twin.loss_and_gradient(X[batch], y[batch], loss="squared_error", sample_weight=weight[batch])
+        kept = twin.kept(twin.forward(X[batch]))
+        twin.params -= 0.05 * gradient
+        for block, value in kept:
+            block.view(twin.params)[...] = value
+    assert_allclose(network.params, twin.params, rtol=1e-9, atol=1e-12)
+
+
 def test_a_batch_is_not_divided(monkeypatch):
     for name, value in (("LARGEST_STEP", 0), ("SLICE_COST", 0), ("FEWEST_SLICE_ROWS", 20)):
         monkeypatch.setattr(fastbp.kernels.slicing, name, value)
@@ -304,6 +350,20 @@ def test_renewed_statistics(n_threads, monkeypatch):
         assert_array_equal(blocks[name], before.blocks[name])
     plain = Network([6, 2], random_state=0)
     plain.training_loop(make_data(X, y, None, 2, np.float64), BATCH).renew_statistics()  # nothing to do
+
+
+def test_renewed_statistics_of_weighted_rows():
+    # batches without rows that count have no part; of a single one, neither
+    network = make("of the input")
+    X, y = problem(network)
+    weight = np.random.default_rng(4).integers(0, 3, N_ROWS).astype(np.float64)
+    weight[:64], weight[128:192] = 0, 0
+    weight[130] = 1
+    network.training_loop(make_data(X, y, weight, 2, np.float64), BATCH, training=True).renew_statistics()
+    batches = [np.repeat(X[rows], weight[rows].astype(int), axis=0) for rows in (slice(64, 128), slice(192, None))]
+    assert_allclose(network.blocks["mean_1"], np.mean([batch.mean(0) for batch in batches], axis=0), rtol=1e-12)
+    expected = np.mean([batch.var(0, ddof=1) for batch in batches], axis=0)
+    assert_allclose(network.blocks["variance_1"], expected, rtol=1e-12)
 
 
 def test_an_interrupted_renewal_changes_nothing(monkeypatch):

@@ -134,7 +134,7 @@ cdef extern from "program.h" nogil:
         void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*forward_segment)(const plan_t *, int64_t before, int64_t after, int64_t lo, int64_t hi) noexcept nogil
         void (*backward_segment)(const plan_t *, int64_t before, int64_t after, int64_t lo, int64_t hi) noexcept nogil
-        void (*keep_statistics)(const plan_t *, double momentum) noexcept nogil
+        int (*keep_statistics)(const plan_t *, double momentum) noexcept nogil
         void (*slot_gradient)(const plan_t *, int64_t slot, void *scratch) noexcept nogil
         void (*prepare_gradients)(const plan_t *) noexcept nogil
         norms_t (*update_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil

@@ -281,7 +281,7 @@ typedef struct {
  *     summarize_backward  statistics of the gradient of the output, as summarize
  *     reduce_backward     those of the whole batch, for the backward pass and the gradient of the blocks
  *     keep                blocks that are not trained = what they are after the batch; momentum > 0: in place of that
- *                         of the operation
+ *                         of the operation. Returns 0, and changes nothing, if the batch has no statistics.
  */
 typedef struct kind {
     void (*forward)(const plan_t *, const operation_t *, int64_t lo, int64_t hi);
@@ -296,7 +296,7 @@ typedef struct kind {
     void (*reduce)(const plan_t *, const operation_t *, int64_t left, int64_t right);
     void (*summarize_backward)(const plan_t *, const operation_t *, int64_t lo, int64_t hi);
     void (*reduce_backward)(const plan_t *, const operation_t *, int64_t left, int64_t right);
-    void (*keep)(const plan_t *, const operation_t *, double momentum);
+    int (*keep)(const plan_t *, const operation_t *, double momentum);
 } kind_t;
 
 /* A matrix of reals: element (i, j) is p[i * row + j * col]. row 0: one row, repeated; p NULL: all zero. */
@@ -335,7 +335,7 @@ typedef struct {
     void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi);
     void (*forward_segment)(const plan_t *, int64_t before, int64_t after, int64_t lo, int64_t hi);
     void (*backward_segment)(const plan_t *, int64_t before, int64_t after, int64_t lo, int64_t hi);
-    void (*keep_statistics)(const plan_t *, double momentum);
+    int (*keep_statistics)(const plan_t *, double momentum);
     void (*slot_gradient)(const plan_t *, int64_t slot, void *scratch);
     void (*prepare_gradients)(const plan_t *);
     norms_t (*update_tile)(const plan_t *, const tile_t *, void *scratch);

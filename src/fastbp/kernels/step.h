@@ -375,19 +375,21 @@ static __attribute__((noinline)) void average_tile(const plan_t *p, const block_
     }
 }
 
-/* What a complete step makes of the blocks that are not trained, and of their averages; `momentum`: see `keep` of
- * kind_t. With one, no step is made, and the averages stay. */
-static void keep_statistics(const plan_t *p, double momentum) {
+/* What a complete step makes of the blocks that are not trained, and of their averages; `momentum` and the result: see
+ * `keep` of kind_t. With a momentum, no step is made, and the averages stay. */
+static int keep_statistics(const plan_t *p, double momentum) {
+    int is_kept = 0;
     for (int64_t i = 0; i < p->program.n_operations; i++) {
         const operation_t *op = &p->program.operations[i];
         if (!kind_of(op)->keep)
             continue;
-        kind_of(op)->keep(p, op, momentum);
+        is_kept |= kind_of(op)->keep(p, op, momentum);
         for (int64_t k = FIRST_KEPT; p->average && momentum == 0 && k < op->n_blocks; k++) {
             const tile_t whole = whole_block(p, op->first_block + k);
             average_tile(p, blocks_of(p, op) + k, &whole);
         }
     }
+    return is_kept;
 }
 
 /* What follows the update of a tile */

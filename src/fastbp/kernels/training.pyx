@@ -183,9 +183,7 @@ cdef class TrainingLoop:
                 self.plan.set_batch(start, min(batch_size, n_train - start))
                 self.plan.c.step, self.plan.c.batch_start = n_batches + 1, start
                 self.team.run(self.plan, self.plan.first_phase, self.plan.middle_phase)
-                if self.plan.c.n > 1:
-                    n_batches += 1
-                    self.plan.kernels.keep_statistics(&self.plan.c, 1.0 / n_batches)
+                n_batches += self.plan.kernels.keep_statistics(&self.plan.c, 1.0 / (n_batches + 1))
                 self.check_interrupts()
                 start += batch_size
             return 0
@@ -399,7 +397,8 @@ cdef class TrainingLoop:
         Parameters
         ----------
         rows : ndarray of int64 of shape (n_train,) or None
-            As for `train`; in batches in this order. A batch of one row has no part.
+            As for `train`; in batches in this order. A batch in which less than two rows have a weight
+            above 0 has no part.
 
         Raises
         ------

@@ -531,6 +531,17 @@ class GraphTwin:
         product = self.pull_tangent(values, changes, direction, dA, dA_tangent)
         return (product + self.penalized(alpha) * direction) / weight.sum()
 
+    def mixed(self, X, y, weight, alpha):
+        """The rows of a batch, their targets and weights with mixup."""
+        if not alpha:
+            return X, y, weight
+        share, partner = reference.mixup(self.seed, self.step, len(X), alpha)
+        w = np.ones(len(X)) if weight is None else weight
+        both = share * w + (1 - share) * w[partner]
+        own = np.divide(share * w, both, out=np.ones_like(w), where=both > 0)[:, None]
+        X, y = (own * v + (1 - own) * v[partner] for v in (X, y))
+        return X, y, None if weight is None else both
+
     def train(
         self,
         X,
@@ -544,6 +555,7 @@ class GraphTwin:
         sample_weight=None,
         random_state=None,
         weight_decay=0.0,
+        mixup_alpha=0.0,
     ):
         """Mini-batch gradient descent, an epoch for each learning rate; the mean loss of each epoch.
 
@@ -557,13 +569,13 @@ class GraphTwin:
             total = 0.0
             for start in range(0, len(rows), batch_size):
                 batch = rows[start : start + batch_size]
-                weight = self.weight = None if sample_weight is None else sample_weight[batch]
+                weight = None if sample_weight is None else sample_weight[batch]
                 t += 1
                 self.step = t
-                value, gradient, _ = self.loss_and_gradient(
-                    X[batch], y[batch], loss=loss, alpha=alpha, sample_weight=weight
-                )
-                kept = self.kept(self.forward(X[batch]))
+                mixed = self.mixed(X[batch], y[batch], weight, mixup_alpha)
+                self.weight = mixed[2]
+                value, gradient, _ = self.loss_and_gradient(*mixed[:2], loss=loss, alpha=alpha, sample_weight=mixed[2])
+                kept = self.kept(self.forward(mixed[0]))
                 for number, block in enumerate(self.graph.blocks):
                     group, place = self.graph.groups[block.group], slice(block.offset, block.offset + block.size)
                     w, eta = self.params[place], rate * group.learning_rate

@@ -4,6 +4,8 @@ Tables by name stand beside the kernels' own; ``test_reference.py`` compares the
 activation, loss or update cannot go without its twin.  Z, A and dA have shape (n, m), one row for each sample.
 """
 
+from itertools import count
+
 import numpy as np
 from scipy.special import erfc, expit, xlogy
 
@@ -343,12 +345,44 @@ def mix_64(x):
     return x ^ (x >> np.uint64(31))
 
 
+GOLDEN_64 = np.uint64(0x9E3779B97F4A7C15)
+
+
+def step_key(seed, step, number):
+    """What the random numbers of an operation depend on in a step; of shape (1,)."""
+    key = mix_64(np.array([seed], np.uint64) + np.array([step], np.uint64) * GOLDEN_64)
+    return mix_64(key + np.array([number], np.uint64) * GOLDEN_64)
+
+
+def uniforms(key):
+    """Numbers in (0, 1): the generator SplitMix64."""
+    for i in count(1):
+        (x,) = mix_64(key + np.array([i], np.uint64) * GOLDEN_64)
+        yield (int(x >> np.uint64(11)) + 0.5) / 2**53
+
+
+def log_gamma(u, shape):
+    """The logarithm of a number of Gamma(shape + 1), up to a constant (Marsaglia and Tsang, 2000)."""
+    d = shape + 2 / 3
+    while True:
+        x = np.sqrt(-2 * np.log(next(u))) * np.cos(2 * np.pi * next(u))
+        root, y = 1 + x / np.sqrt(9 * d), next(u)
+        if root > 0 and np.log(y) < x**2 / 2 + d - d * root**3 + d * np.log(root**3):
+            return np.log(root**3)
+
+
+def mixup(seed, step, n, alpha):
+    """lambda of Beta(alpha, alpha), and the place of each row's partner in a batch of n rows."""
+    u = uniforms(step_key(seed, step, 0))
+    logs = [log_gamma(u, alpha) + np.log(next(u)) / alpha for _ in range(2)]
+    distance = 1 + int(next(u) * (n - 1))
+    return (expit(logs[0] - logs[1]), (np.arange(n) + distance) % n) if n > 1 else (1.0, np.zeros(1, int))
+
+
 def dropout_factors(seed, step, operation, n_rows, n_units, rate):
     """0 with the probability `rate`, else 1 / (1 - rate): a hash of the five numbers that name a unit of a batch."""
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    key = mix_64(np.array([seed], np.uint64) + np.array([step], np.uint64) * golden)
-    key = mix_64(key + np.array([operation + 1], np.uint64) * golden)
-    key = mix_64(key + np.arange(1, n_rows + 1, dtype=np.uint64)[:, None] * golden)
+    key = step_key(seed, step, operation + 1)
+    key = mix_64(key + np.arange(1, n_rows + 1, dtype=np.uint64)[:, None] * GOLDEN_64)
     low, high = key.astype(np.uint32), (key >> np.uint64(32)).astype(np.uint32)
     h = low + np.arange(n_units, dtype=np.uint32) * np.uint32(0x9E3779B9)
     h = (h ^ (h >> np.uint32(16))) * np.uint32(0x21F0AAAD)

@@ -123,13 +123,13 @@ def test_the_random_numbers_of_other_fits_stay(Estimator):
 def test_a_new_seed_for_each_fit():
     rng = np.random.RandomState(3)
     start = fitted(MLPRegressor, dropout=0.5, max_iter=1, random_state=rng)
-    seeds = [start._optimizer.dropout_seed]
+    seeds = [start._optimizer.seed]
     start.partial_fit(X, labels(MLPRegressor))
-    assert start._optimizer.dropout_seed == seeds[0]
+    assert start._optimizer.seed == seeds[0]
     assert start._optimizer.n_steps == 8  # the masks differ in the number of the step
-    seeds.append(start.set_params(warm_start=True).fit(X, labels(MLPRegressor))._optimizer.dropout_seed)
+    seeds.append(start.set_params(warm_start=True).fit(X, labels(MLPRegressor))._optimizer.seed)
     assert len(set(seeds)) == 2
-    assert fitted(MLPRegressor)._optimizer.dropout_seed is None
+    assert fitted(MLPRegressor)._optimizer.seed is None
 
 
 @both_estimators

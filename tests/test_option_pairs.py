@@ -21,6 +21,7 @@ OPTIONS = {
     "l1": [0.05],
     "dropout": [0.3],
     "input_dropout": [0.2],
+    "mixup_alpha": [0.4],
     "clip_norm": [0.1],
     "max_norm": [0.5],
     "weight_decay": [0.1],
@@ -38,6 +39,8 @@ OWN = {
     MLPClassifier: {"loss": ["focal"], "class_weight": [{0: 1, 1: 2, 2: 3}], "label_smoothing": [0.1]},
 }
 N_PAIRS = 60
+#: Pairs that are refused
+REFUSED = [{"mixup_alpha", f"loss={loss}"} for loss in ("gaussian", OWN[MLPRegressor]["loss"][-1])]
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5))
@@ -52,7 +55,9 @@ def pairs():
         Estimator = (MLPRegressor, MLPClassifier)[number % 2]
         options = OPTIONS | OWN[Estimator]
         names = rng.choice(sorted(options), 2, replace=False).tolist()
-        found.append((Estimator, {name: options[name][rng.integers(len(options[name]))] for name in names}))
+        params = {name: options[name][rng.integers(len(options[name]))] for name in names}
+        if not any(refused <= {*params, f"loss={params.get('loss')}"} for refused in REFUSED):
+            found.append((Estimator, params))
     return found
 
 

@@ -2,10 +2,12 @@
 
 from fastbp.config import show_config
 from fastbp.estimators import (
+    LearningRateSweep,
     MLPClassifier,
     MLPEncoder,
     MLPRegressor,
     expand_grid,
+    find_learning_rate,
     fit_many,
     hidden_activations,
     slim,
@@ -17,6 +19,7 @@ from fastbp.versions import VersionWarning
 
 __all__ = [
     "Callback",
+    "LearningRateSweep",
     "MLPClassifier",
     "MLPEncoder",
     "MLPRegressor",
@@ -24,6 +27,7 @@ __all__ = [
     "VersionWarning",
     "__version__",
     "expand_grid",
+    "find_learning_rate",
     "fit_many",
     "hidden_activations",
     "show_config",

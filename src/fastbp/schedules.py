@@ -3,7 +3,8 @@
 There are two types. A `Schedule` of epochs says which rate follows when an epoch ends, and what happens when patience
 runs out. A `ProgressSchedule` says by which factor the rate differs from the estimator's `learning_rate_init` in each
 step. It depends on the progress of the run: the number of steps done, divided by the number of steps in `max_iter`
-epochs. A new schedule is one class here, named in ``SCHEDULES``.
+epochs. `fastbp.find_learning_rate` looks for a `learning_rate_init` to begin with. A new schedule is one class here,
+named in ``SCHEDULES``.
 """
 
 from collections.abc import Callable
@@ -349,7 +350,8 @@ class OneCycle(ProgressSchedule):
     """The rate rises to its maximum and falls far below its beginning, along half a period of a cosine each.
 
     The factor goes from ``initial_factor * max_factor`` to `max_factor` at the progress `warmup`, and from there to
-    ``final_factor * max_factor`` at the end. With the default `max_factor` the largest rate is `learning_rate_init`.
+    ``final_factor * max_factor`` at the end. With the default `max_factor` the largest rate is `learning_rate_init`:
+    `fastbp.find_learning_rate` suggests one.
 
     Parameters
     ----------

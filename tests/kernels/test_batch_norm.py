@@ -64,7 +64,7 @@ def epochs(
     data = make_data(X, y, weight, 2, network.dtype) if data is None else data
     loop = network.training_loop(data, batch_size, rows is not None, n_threads, training=True)
     state, losses = OptimizerState(optimizer or SGD(momentum=0.0), network.n_params, network.dtype), np.empty(n_epochs)
-    state.dropout_seed = 7
+    state.seed = 7
     state.attach(loop, network.alpha, l1=network.l1, **options)
     _, status = loop.train(rows, None, 1.0, np.full(n_epochs, 0.05), losses)
     return losses, (loop, status)
@@ -268,7 +268,7 @@ def test_batches_of_weight_zero_are_left_out():
     _, (loop, _) = epochs(network, n_epochs=1, weight=weight)
     assert loop.n_steps == 3
     state = OptimizerState(SGD(momentum=0.0), network.n_params, network.dtype)
-    state.dropout_seed = 7
+    state.seed = 7
     loop = expected.training_loop(make_data(X[BATCH:], y[BATCH:], None, 2, np.float64), BATCH, training=True)
     state.attach(loop, 0.0)
     loop.train(None, None, 1.0, np.full(1, 0.05), np.empty(1))
@@ -364,6 +364,39 @@ def test_renewed_statistics_of_weighted_rows():
     assert_allclose(network.blocks["mean_1"], np.mean([batch.mean(0) for batch in batches], axis=0), rtol=1e-12)
     expected = np.mean([batch.var(0, ddof=1) for batch in batches], axis=0)
     assert_allclose(network.blocks["variance_1"], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("stack", ["wide", "of the input", "at the end"])
+def test_mixed_rows(stack, weighted):
+    # statistics are those of the mixed rows, which count by the weights of the pairs; renewed ones those of the rows
+    network, rows = make(stack), np.arange(N_ROWS)
+    X, y = problem(network)
+    weight = np.random.default_rng(4).integers(0, 3, N_ROWS).astype(np.float64) if weighted else None
+    loop = network.training_loop(make_data(X, y, weight, 2, np.float64), BATCH, True, training=True)
+    loop.plan.bind_mixup(0.4)
+    state, losses = OptimizerState(SGD(momentum=0.0), network.n_params, network.dtype), np.empty(2)
+    state.seed = 7
+    state.attach(loop, 0.0)
+    twin = GraphTwin(network.training_graph, network.params, loop.plan.seed)
+    loop.train(rows, None, 1.0, np.full(2, 0.05), losses)
+    expected = twin.train(
+        X,
+        y,
+        update=lambda g, w, state, t, learning_rate: (w - learning_rate * g, state),
+        rates=[0.05] * 2,
+        batch_size=BATCH,
+        loss="squared_error",
+        sample_weight=weight,
+        mixup_alpha=0.4,
+    )
+    assert_allclose(losses, expected, rtol=1e-10)
+    assert_allclose(network.params, twin.params, rtol=1e-10, atol=1e-10)
+    plain = network.copy()
+    loop.renew_statistics(rows)
+    data = make_data(X, y, weight, 2, np.float64)
+    plain.training_loop(data, BATCH, True, training=True).renew_statistics(rows)
+    assert_array_equal(network.params, plain.params)
 
 
 def test_an_interrupted_renewal_changes_nothing(monkeypatch):

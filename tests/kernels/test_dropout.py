@@ -52,7 +52,7 @@ def epochs(network, seed=7, batch_size=64, n_epochs=2, n_threads=1, n_steps=0):
     data = make_data(X, y, None, 2, network.dtype)
     loop = network.training_loop(data, batch_size, n_threads=n_threads, training=True)
     state, losses = OptimizerState(SGD(momentum=0.0), network.n_params, network.dtype), np.empty(n_epochs)
-    state.dropout_seed, state.n_steps = seed, n_steps
+    state.seed, state.n_steps = seed, n_steps
     state.attach(loop, network.alpha)
     loop.train(None, None, 1.0, np.full(n_epochs, 0.05), losses)
     return losses, loop

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from fastbp import MLPClassifier, Network
 from fastbp.inspection import (
     GradientFlowDisplay,
+    LearningRateDisplay,
     LossCurveDisplay,
     NetworkDisplay,
     WeightsDisplay,
@@ -25,6 +26,7 @@ MODEL.fit(X, X[:, 0] > 0)
 
 DISPLAYS = {
     "LossCurveDisplay": lambda **ax: LossCurveDisplay.from_estimator(MODEL, **ax),
+    "LearningRateDisplay": lambda **ax: LearningRateDisplay.from_estimator(MODEL, X, X[:, 0] > 0, **ax),
     "GradientFlowDisplay": lambda **ax: GradientFlowDisplay.from_flow(FLOW, **ax),
     "WeightsDisplay": lambda **ax: WeightsDisplay.from_estimator(MODEL, **ax),
     "NetworkDisplay": lambda **ax: NetworkDisplay.from_estimator(MODEL, **ax),

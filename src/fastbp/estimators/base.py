@@ -31,7 +31,7 @@ from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.cloning import check_clones
 from fastbp.estimators.construction import adapt_to_data, build_network, hidden_layers_of, network_to_train, new_network
-from fastbp.estimators.inputs import needs_no_validation, validated_X
+from fastbp.estimators.inputs import check_mixup, needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, estimator_so_far
 from fastbp.estimators.parameters import (
@@ -80,6 +80,8 @@ NO_VALIDATION = GivenRows()
 
 class BaseMLP(CallbackSupportMixin, MLPParameters):
     """Base of MLPClassifier and MLPRegressor; not to be used itself."""
+
+    _trainer = Trainer  # makes the steps of a stochastic solver; `find_learning_rate` has another
 
     # What the two estimators differ in
     #
@@ -143,6 +145,8 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         if sample_weight is not None:
             check_weight_scale(sample_weight, X.dtype)
         self._fitted_loss = as_loss(self._network_loss)
+        if self.mixup_alpha:
+            check_mixup(self, X)
         self._n_units = self._count_units(targets)
         self.n_outputs_ = self._fitted_loss.predictions(np.zeros((1, self._n_units))).shape[1]
         self.out_activation_ = self._output_activation()
@@ -309,12 +313,12 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     ):
         """Epochs of gradient descent. Returns a function that warns if they were too few."""
         optimizer, schedule, state = optimizer_state_of(self, network, incremental), schedule_of(self), callbacks.state
-        if network.has_dropout and optimizer.dropout_seed is None:
-            optimizer.dropout_seed = int(rng.randint(np.iinfo(np.int64).max, dtype=np.int64))
+        if (network.has_dropout or self.mixup_alpha) and optimizer.seed is None:
+            optimizer.seed = int(rng.randint(np.iinfo(np.int64).max, dtype=np.int64))
         n_rows = data.n_rows if rows is None else len(rows)
         average = average_of(self, network, incremental, continues)
         batch_size = self._batch_size(n_rows, incremental, attempt)
-        trainer = Trainer(
+        trainer = self._trainer(
             network,
             optimizer,
             schedule,
@@ -326,6 +330,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             callbacks=callbacks,
             update_options=update_options_of(self),
             average=average,
+            mixup_alpha=float(self.mixup_alpha),
             factors=rate_factors_of(self, schedule, state.max_iter, ceil(n_rows / batch_size)),
         )
         state.history, state.optimizer, state.train_rows = history, optimizer, rows
@@ -446,7 +451,8 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         layers = self.layers if isinstance(self.layers, (list, tuple)) else ()
-        tags.input_tags.sparse = all(isinstance(layer, Dense) for layer in layers[:1]) and not self.input_dropout
+        is_for_dense = self.input_dropout or self.mixup_alpha
+        tags.input_tags.sparse = all(isinstance(layer, Dense) for layer in layers[:1]) and not is_for_dense
         return tags
 
     # Copies

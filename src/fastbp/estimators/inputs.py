@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from fastbp.data import check_sparse
@@ -47,6 +48,28 @@ def needs_no_validation(estimator, X):
         and "feature_names_in_" not in attributes
         and all_finite(X)
     )
+
+
+def check_mixup(estimator, X):
+    """ValueError where rows are to be mixed, and X or the loss does not allow it.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Its loss is known.
+    X : ndarray or sparse matrix
+        Validated.
+    """
+    value = estimator.mixup_alpha
+    if issparse(X):
+        raise ValueError(
+            f"mixup_alpha={value!r} needs a dense X, got a sparse one: use X.toarray(), or set mixup_alpha=0"
+        )
+    if estimator._fitted_loss.estimates_spread:
+        raise ValueError(
+            f"mixup_alpha={value!r} makes targets spread less, and loss={estimator.loss!r} estimates how far they "
+            "spread: set mixup_alpha=0, or choose another loss, such as 'squared_error' or 'absolute_error'"
+        )
 
 
 def checked_hidden_layer_sizes(sizes):

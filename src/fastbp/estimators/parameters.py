@@ -142,7 +142,7 @@ class MLPParameters(CachedParamNames):
         "float",
         """
         Initial learning rate of the stochastic solvers; with 'cosine', 'warmup_cosine', 'one_cycle' and 'coslog4' it is
-        the largest one.""",
+        the largest one. `fastbp.find_learning_rate` suggests a value.""",
     )
 
     power_t: float = parameter_of(InverseScaling, "power_t")
@@ -325,6 +325,23 @@ class MLPParameters(CachedParamNames):
         [Interval(Real, 0, 1, closed="left")],
         "float",
         "Rate of dropout of the features, as `dropout`. Not for a sparse X.",
+    )
+
+    mixup_alpha: float = parameter(
+        0.0,
+        [Interval(Real, 0, None, closed="left")],
+        "float",
+        """
+        Training on mixed rows, ``lambda * x_i + (1 - lambda) * x_j`` with the target ``lambda * y_i + (1 - lambda) *
+        y_j`` and lambda from the distribution Beta(mixup_alpha, mixup_alpha) (Zhang et al., 2018, mixup: Beyond
+        empirical risk minimization); 0 for rows as they are. The authors use 0.1 to 0.4 for ImageNet and 1 for CIFAR;
+        with 1, lambda is uniform. In each step one lambda is drawn, and a number of places: each row of the batch is
+        mixed with the one that is so many places further. Targets of classes become rows of probabilities, in which the
+        losses of classes are linear. With sample weights w, also by `class_weight`, the shares are ``lambda * w_i`` and
+        ``(1 - lambda) * w_j``, divided by their sum, which is the weight of the mixture: a row of weight zero has no
+        part in any. Predictions, scores and derivatives are those of rows as they are, the losses in `loss_curve_`
+        those of mixed rows. Mixed targets spread less, so that it is refused with the losses 'gaussian' and 'quantile'
+        (but for 0.5), which estimate the spread. Not for a sparse X and not for 'lbfgs'.""",
     )
 
     normalization: str | None = parameter(
@@ -535,9 +552,9 @@ def update_options_of(estimator):
 
 
 def check_update_options(estimator):
-    """ValueError for parameters of the updates, and for an L1 penalty, that the solver cannot follow."""
+    """ValueError for parameters of the updates, an L1 penalty, and mixup, that the solver cannot follow."""
     solver = estimator.solver
-    off = {**dict.fromkeys(UPDATE_OPTIONS), "l1": 0}
+    off = {**dict.fromkeys(UPDATE_OPTIONS), "l1": 0, "mixup_alpha": 0}
     for name in [name for name, value in off.items() if getattr(estimator, name) != value]:
         value = getattr(estimator, name)
         if not is_stochastic(solver):

@@ -7,6 +7,7 @@ from fastbp.inspection.gradient_check import GradientCheck, gradient_check
 from fastbp.inspection.gradient_flow import GradientFlow, gradient_flow
 from fastbp.inspection.gradient_flow_display import GradientFlowDisplay
 from fastbp.inspection.graph_display import GraphDisplay
+from fastbp.inspection.learning_rate_display import LearningRateDisplay
 from fastbp.inspection.loss_curve_display import LossCurveDisplay
 from fastbp.inspection.network_display import NetworkDisplay
 from fastbp.inspection.trace import BackpropTrace, backprop_trace
@@ -18,6 +19,7 @@ __all__ = [
     "GradientFlow",
     "GradientFlowDisplay",
     "GraphDisplay",
+    "LearningRateDisplay",
     "LossCurveDisplay",
     "NetworkDisplay",
     "WeightsDisplay",

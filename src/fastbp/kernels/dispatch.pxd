@@ -57,6 +57,10 @@ cdef extern from "program.h" nogil:
         int32_t *row
         void *value
 
+    ctypedef struct mixup_t:
+        double share
+        int64_t distance, n
+
     ctypedef struct plan_t:
         program_t program
         data_t data
@@ -67,6 +71,7 @@ cdef extern from "program.h" nogil:
         double weight_sum
         uint64_t seed
         int64_t step, batch_start
+        mixup_t mixup
         int64_t capacity
         void *values
         void *grads
@@ -129,6 +134,7 @@ cdef extern from "program.h" nogil:
         const char *compiler
         const char *flags
         const kind_t *const *kinds
+        void (*draw_mixup)(plan_t *, double alpha, int64_t n) noexcept nogil
         void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil

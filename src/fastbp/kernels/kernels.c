@@ -48,6 +48,7 @@ const kernels_t FASTBP_TABLE = {
     .compiler = COMPILER,
     .flags = FASTBP_FLAGS,
     .kinds = kinds,
+    .draw_mixup = draw_mixup,
     .forward_rows = forward_rows,
     .backward_rows = backward_rows,
     .forward_backward_rows = forward_backward_rows,

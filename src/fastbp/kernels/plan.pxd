@@ -72,12 +72,15 @@ cdef class Plan(Task):
     cdef int64_t first_phase
     cdef int64_t middle_phase
     cdef object loss_function
+    cdef readonly double mixup_alpha
 
     cdef void *keep(self, array) except? NULL
     cdef list divide_updates(self, by_block, const optimizer_t *optimizers, optimizer_of)
     cdef void sum_gradients(self, void *gradient) noexcept nogil
     cdef int call_loss_function(self) except -1 nogil
+    cdef tuple batch_targets(self)
     cdef batch_rows(self)
+    cdef partner_rows(self)
     cdef void forward_phase(self, int64_t thread) noexcept nogil
     cdef void rows_phase(self, int64_t thread) noexcept nogil
     cdef void segment_phase(self, int64_t phase, int64_t thread) noexcept nogil

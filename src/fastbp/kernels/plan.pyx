@@ -13,7 +13,7 @@ of matrices whose norm is too large; it is divided by columns.
 
 import numpy as np
 
-from libc.math cimport isfinite, isinf, pow, sqrt
+from libc.math cimport INFINITY, isfinite, isinf, pow, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
@@ -31,6 +31,7 @@ from fastbp.kernels.data import check
 from fastbp.kernels.dispatch import (
     N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS, OPTIMIZERS_AVERAGING, OPTIMIZERS_BY_BLOCK,
 )
+from fastbp.kernels.mixing import mixed_targets
 from fastbp.kernels.partition import ceil_div, columns_of, n_slots_for, shares_of, sizes_of, tiles_of, with_whole_blocks
 from fastbp.kernels.program import TRAINING
 from fastbp.kernels.slicing import cost_of_row, rows_of_slice, step_cost
@@ -114,7 +115,7 @@ cdef class Plan(Task):
 
     @property
     def seed(self):
-        """int: of the masks of dropout; from 0 to 2^64 - 1."""
+        """int: of the masks of dropout, and of mixup; from 0 to 2^64 - 1."""
         return self.c.seed
 
     @seed.setter
@@ -304,6 +305,20 @@ cdef class Plan(Task):
         self.average, self.c.average = average, address(average, True)
         self.average_decay, self.average_begin = decay, begin
 
+    def bind_mixup(self, double alpha):
+        """Have the rows of the coming batches mixed: see mixup.h.
+
+        Parameters
+        ----------
+        alpha : float
+            Both parameters of the Beta distribution of the shares; 0: rows are not mixed.
+        """
+        if not 0 <= alpha < INFINITY:
+            raise ValueError(f"mixup_alpha must be a finite number >= 0, got {alpha}")
+        if alpha > 0 and (self.program.is_sparse or not self.program.is_indexed):
+            raise ValueError("mixup needs a program for a dense X whose rows are picked through an index")
+        self.mixup_alpha, self.c.mixup.share = alpha, 0
+
     cdef list divide_updates(self, by_block, const optimizer_t *optimizers, optimizer_of):
         """Divide the updates from the stored gradient among the threads. Returns the arrays to be kept."""
         cdef int64_t size = 0
@@ -482,9 +497,16 @@ cdef class Plan(Task):
     cdef int call_loss_function(self) except -1 nogil:
         """Have the user's function fill in the loss of each row, and its gradient by the raw output."""
         with gil:
-            self.loss_function(self.data, self.batch_rows(), self.batch_view("value", self.values),
+            self.loss_function(*self.batch_targets(), self.batch_view("value", self.values),
                                self.batch_view("grad", self.grads), self.row_loss[:self.c.n])
         return 0
+
+    cdef tuple batch_targets(self):
+        """The targets and the sample weights (or None) of the rows of the batch."""
+        rows, weight = self.batch_rows(), self.data.sample_weight
+        if self.c.mixup.share > 0:
+            return mixed_targets(self.data, rows, self.partner_rows(), self.c.mixup.share)
+        return self.data.targets(rows), None if weight is None else weight[rows]
 
     cdef batch_rows(self):
         """The rows of the batch, as an index into the data: a slice, or row numbers."""
@@ -493,6 +515,12 @@ cdef class Plan(Task):
             return slice(self.c.start, self.c.start + self.c.n)
         order = <int64_t[:self.c.n]> (<int64_t *> self.c.rows + self.c.start)
         return np.asarray(order)
+
+    cdef partner_rows(self):
+        """The row numbers of the partners of the rows of the batch, in mixup."""
+        cdef int64_t[::1] whole = <int64_t[:self.c.mixup.n]> (<int64_t *> self.c.rows + self.c.batch_start)
+        first = self.c.start - self.c.batch_start + self.c.mixup.distance
+        return np.take(whole, np.arange(first, first + self.c.n), mode="wrap")
 
     def batch_view(self, field, buffer):
         """A view of the output node's values or gradients for the rows of the batch."""

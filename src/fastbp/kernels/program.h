@@ -199,6 +199,13 @@ typedef struct {
     void *value;
 } columns_t;
 
+/* How the rows of a batch are mixed: see mixup.h */
+typedef struct {
+    double share;     /* of the partner of a row; 0: rows are not mixed */
+    int64_t distance; /* from a row to its partner */
+    int64_t n;        /* rows of the whole batch */
+} mixup_t;
+
 /* All arguments of a pass over a batch. From step to step, only `rows`, `start`, `n`, `weight_sum` and the scalars of
  * the optimizers change; the leading thread changes them between two steps. */
 typedef struct {
@@ -211,10 +218,11 @@ typedef struct {
     const int64_t *rows; /* row r of the batch is row rows[start + r] of the data; NULL: row start + r */
     int64_t start, n;
     double weight_sum; /* the batch length, or the sum of its sample weights */
-    /* what the masks of dropout depend on. Only training sets it. */
+    /* what the masks of dropout and mixup depend on. Only training sets it. */
     uint64_t seed;
     int64_t step;        /* number of the step, from 1 */
     int64_t batch_start; /* start of the batch, of which rows [start, start + n) may be a slice */
+    mixup_t mixup;
 
     /* the workspace */
     int64_t capacity;    /* rows of the buffers of the nodes */
@@ -329,6 +337,7 @@ typedef struct {
     int64_t block_vectors;
     const char *compiler, *flags; /* used to build this table */
     const kind_t *const *kinds;
+    void (*draw_mixup)(plan_t *, double alpha, int64_t n);
     /* loops over the operations: step.h, derivatives.h */
     void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi);
     void (*backward_rows)(const plan_t *, int64_t lo, int64_t hi);

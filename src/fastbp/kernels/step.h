@@ -1,7 +1,7 @@
 /* One training step (forward, loss, backward, update) in two phases, which are divided among threads.
  *
  *     phase 1, rows [lo, hi) of the batch       a row depends on no other row: no synchronization inside
- *         gather    x, y
+ *         gather    x, y; with mixup, mixtures of two rows: see mixup.h
  *         forward   every operation, first to last
  *         loss      of the output node, and its gradient
  *         backward  every operation, last to first
@@ -52,6 +52,7 @@
 #include "kinds/running_norm.h"
 #include "kinds/scale.h"
 #include "losses.h"
+#include "mixup.h"
 #include "optimizers.h"
 
 #define ENTRY(name, ...) &name##_kind,
@@ -70,8 +71,12 @@ INLINE const operation_t *operation_of(const plan_t *p, const block_t *block) {
 
 /* Phase 1 */
 
-/* Copy rows [lo, hi) of the batch from a matrix of the data to contiguous rows. */
+/* Copy rows [lo, hi) of the batch, which may be mixed, from a matrix of the data to contiguous rows. */
 static void gather(const plan_t *p, const real *from, ptrdiff_t width, ptrdiff_t lo, ptrdiff_t hi, real *to) {
+    if (p->mixup.share != 0) {
+        gather_mixed(p, from, width, lo, hi, to);
+        return;
+    }
     for (ptrdiff_t r = lo; r < hi; r++, to += width) {
         const real *row = from + data_row(p, r) * width;
         FOR_VECTORS(width, { STORE(to, LOAD(row)); });
@@ -80,6 +85,8 @@ static void gather(const plan_t *p, const real *from, ptrdiff_t width, ptrdiff_t
 
 /* The targets of rows [lo, hi): a pointer into the data if the batch is a slice of the data, else a copy */
 static const real *targets_of(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
+    if (p->mixup.share != 0)
+        return mixed_targets(p, lo, hi);
     const ptrdiff_t m = (ptrdiff_t)p->loss.target_width;
     real *y = (real *)p->targets + lo * m;
     if (!p->data.labels) {
@@ -127,7 +134,7 @@ static void loss_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
                                                  (ptrdiff_t)node_of(p, output)->width);
     if (p->data.sample_weight)
         for (ptrdiff_t r = lo; r < hi; r++)
-            p->row_loss[r] *= p->data.sample_weight[data_row(p, r)];
+            p->row_loss[r] *= weight_of(p, r);
 }
 
 /* Multiply the rows of g, the gradient with respect to the raw output, by their sample weights. A custom loss does this
@@ -137,7 +144,7 @@ static void weigh_rows(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi, real *g) {
     if (!p->data.sample_weight || p->loss.kind == LOSS_GIVEN)
         return;
     for (ptrdiff_t r = lo; r < hi; r++, g += m) {
-        const real weight = (real)p->data.sample_weight[data_row(p, r)];
+        const real weight = (real)weight_of(p, r);
         FOR_VECTORS(m, { STORE(g, LOAD(g) * weight); });
     }
 }

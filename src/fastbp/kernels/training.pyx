@@ -176,6 +176,7 @@ cdef class TrainingLoop:
     cdef int run_statistics(self, int64_t n_train) except -1 nogil:
         """The means of the statistics of the batches; see `renew_statistics`."""
         cdef int64_t start = 0, batch_size = self.plan.batch_size, n_batches = 0
+        self.plan.c.mixup.share = 0  # of the last step; these rows are not mixed
         self.denormal_mode = flush_denormals()
         try:
             self.plan.kernels.refresh_mirrors(&self.plan.c)
@@ -222,6 +223,8 @@ cdef class TrainingLoop:
                 if self.plan.set_batch(start, size):
                     self.plan.prepare_optimizer(rates[epoch, step], self.n_steps + 1)
                     self.plan.c.step, self.plan.c.batch_start = self.n_steps + 1, start
+                    if self.plan.mixup_alpha > 0:
+                        self.plan.kernels.draw_mixup(&self.plan.c, self.plan.mixup_alpha, size)
                     if size <= self.plan.capacity:
                         is_whole = self.run_step()
                         batch_loss = self.plan.batch_loss()

@@ -39,6 +39,11 @@ class Loss(Parametrized):
         return self.name
 
     @property
+    def estimates_spread(self) -> bool:
+        """bool: whether the predictions tell how far targets lie from their middle."""
+        return False
+
+    @property
     def link(self) -> str:
         """str: the output activation that belongs to the loss, which the kernels compute together with it."""
         return LINKS[self.kernel]

@@ -63,22 +63,20 @@ class FunctionLoss(Loss):
         """str: the loss, for messages."""
         return f"loss={getattr(self.function, '__name__', None) or repr(self.function)}"
 
-    def __call__(self, data, rows, raw, gradient, row_loss):
+    def __call__(self, y_true, sample_weight, raw, gradient, row_loss):
         """Fill in the loss and its gradient for a batch.
 
         Parameters
         ----------
-        data : Data
-        rows : slice, or ndarray of int64
-            The rows of the data in the batch.
+        y_true : ndarray of shape (n, n_outputs)
+        sample_weight : ndarray of shape (n,) or None
         raw : ndarray of shape (n, n_outputs)
         gradient : ndarray of shape (n, n_outputs)
             Overwritten.
         row_loss : ndarray of shape (n,)
             Overwritten; NaN when the gradient is not finite, so that the step is abandoned.
         """
-        weight = data.sample_weight
-        loss, slope = self.checked(data.targets(rows), raw, None if weight is None else weight[rows])
+        loss, slope = self.checked(y_true, raw, sample_weight)
         with np.errstate(over="ignore"):  # what does not fit the network's dtype is not finite, as below
             row_loss[...], gradient[...] = loss, slope
         if not np.isfinite(gradient).all():

@@ -156,6 +156,11 @@ class Quantile(Loss):
         """tuple of float: the quantiles."""
         return tuple(map(float, self.quantile)) if self._is_list else (float(self.quantile),)
 
+    @property
+    def estimates_spread(self) -> bool:
+        """bool: whether there is a quantile beside the median."""
+        return self._is_list or self.quantile != 0.5
+
     def _validate_params(self):
         super()._validate_params()
         if not self._is_list:
@@ -340,6 +345,11 @@ class Gaussian(Loss):
         "float",
         "Smallest variance, in the squared units of y.",
     )
+
+    @property
+    def estimates_spread(self) -> bool:
+        """bool: True, for the variances."""
+        return True
 
     def target_width(self, n_outputs: int) -> int:
         """Half as many columns as outputs.

@@ -6,6 +6,7 @@ from fastbp.training.history import History
 from fastbp.training.lbfgs import minimize_lbfgs
 from fastbp.training.optimizer_state import OptimizerState
 from fastbp.training.rate_factors import RateFactors
+from fastbp.training.rate_sweep import RateSweep
 from fastbp.training.stopping import EarlyStopping, LossStopping
 from fastbp.training.trainer import Trainer
 from fastbp.training.validation import Evaluation, ValidationSet
@@ -22,6 +23,7 @@ __all__ = [
     "NoAverage",
     "OptimizerState",
     "RateFactors",
+    "RateSweep",
     "Trainer",
     "TrainingState",
     "ValidationSet",

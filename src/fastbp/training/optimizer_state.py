@@ -8,7 +8,8 @@ from fastbp.kernels.dispatch import N_MEMORY
 
 
 class OptimizerState:
-    """An optimizer in a run: its moments, the number of its steps, its learning rate, and the seed of dropout.
+    """An optimizer in a run: its moments, the number of its steps, its learning rate, and the seed of its random
+    numbers.
 
     Parameters
     ----------
@@ -30,8 +31,9 @@ class OptimizerState:
         Factor of the learning rate in the next step; schedules of progress and the warm-up change it.
     n_steps : int
         Steps taken.
-    dropout_seed : int or None
-        What the masks of dropout depend on, beside the number of the step; None if there is no dropout.
+    seed : int or None
+        What the masks of dropout and the mixtures of mixup depend on, beside the number of the step; None if there is
+        neither.
     n_epochs : int
         Whole epochs.
     state : list of ndarray of shape (n_params,)
@@ -43,7 +45,7 @@ class OptimizerState:
         schedule_free: the sum of the weights of all steps, and the largest learning rate.
     """
 
-    dropout_seed = None  # of states in older pickles
+    seed = None  # of states in older pickles
 
     def __init__(self, optimizer, n_params, dtype, learning_rate=0.001):
         self.optimizer = copy(optimizer)
@@ -85,7 +87,7 @@ class OptimizerState:
             weight_decay=optimizer.weight_decay if weight_decay is None else weight_decay,
             update_flops=optimizer.update_flops(graph),
         )
-        loop.plan.seed = self.dropout_seed or 0
+        loop.plan.seed = self.seed or 0
 
     def copy(self):
         """The same with copies of the arrays."""

@@ -78,6 +78,8 @@ class Trainer:
         Of the learning rate, from step to step; None: the rate changes between epochs only.
     average : NoAverage, MovingAverage or EpochAverage
         Of the weights; callbacks, scores and the result see it, the recorded losses are those of the raw weights.
+    mixup_alpha : float
+        Both parameters of the distribution from which the shares of mixed rows are drawn; 0: rows are not mixed.
 
     Attributes
     ----------
@@ -100,8 +102,9 @@ class Trainer:
         update_options=None,
         factors=None,
         average=NO_AVERAGE,
+        mixup_alpha=0.0,
     ):
-        self.network, self.factors, self.average = network, factors, average
+        self.network, self.factors, self.average, self.mixup_alpha = network, factors, average, mixup_alpha
         optimizer.factor = 1.0 if factors is None else factors.of_first_step(optimizer.n_epochs)
         self.optimizer = optimizer
         self.schedule = schedule
@@ -154,10 +157,9 @@ class Trainer:
 
     def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock):
         """`run`, without what it does after an exception."""
-        update_flops = self.optimizer.optimizer.update_flops(self.network.graph)
-        loop = self.network.training_loop(
-            data, batch_size, indexed=rows is not None, update_flops=update_flops, training=True
-        )
+        if self.mixup_alpha > 0 and rows is None:
+            rows = np.arange(data.n_rows)  # mixed rows are written to a buffer, as rows that are picked
+        loop = self.training_loop(data, batch_size, rows is not None)
         team = loop.team if loop.team.n_threads > 1 else None
         n_rows = data.n_rows if rows is None else len(rows)
         history, optimizer, stopping, average = self.history, self.optimizer, self.stopping, self.average
@@ -218,6 +220,13 @@ class Trainer:
                 exhausted = stopping.is_exhausted and not self.lower_rate()
                 stopped = self.callbacks.notify("on_epoch_end") or exhausted
         return stopped
+
+    def training_loop(self, data, batch_size, indexed):
+        """The loop over the batches, as `Network.training_loop` makes it, with all that is for training only."""
+        update_flops = self.optimizer.optimizer.update_flops(self.network.graph)
+        loop = self.network.training_loop(data, batch_size, indexed, update_flops=update_flops, training=True)
+        loop.plan.bind_mixup(self.mixup_alpha)
+        return loop
 
     def has_grown(self, loop, team, data, initial_params):
         """Whether the loss is also far larger than that of all rows at the initial parameters: the first batch may not

@@ -16,6 +16,7 @@
 #ifndef FASTBP_KINDS_BATCH_NORM_H
 #define FASTBP_KINDS_BATCH_NORM_H
 
+#include "../mixup.h"
 #include "../nodes.h"
 
 /* Rows of the statistics: of the batch; mean and sum of squares, or d_gamma and d_beta, of the first run of rows */
@@ -48,7 +49,7 @@ INLINE real *part_of(const plan_t *p, const operation_t *op, int64_t r) {
 INLINE real weights_of(const plan_t *p, int64_t r, ptrdiff_t n, real *w) {
     real sum = 0;
     for (ptrdiff_t k = 0; k < n; k++)
-        sum += w[k] = (real)p->data.sample_weight[data_row(p, r + k)];
+        sum += w[k] = (real)weight_of(p, r + k);
     return sum;
 }
 /* The number of rows that count, or `most` if there are more */
@@ -57,7 +58,7 @@ INLINE int64_t rows_that_count(const plan_t *p, int64_t most) {
     if (!p->data.sample_weight)
         return p->n;
     for (int64_t r = 0; r < p->n && found < most; r++)
-        found += p->data.sample_weight[data_row(p, r)] > 0;
+        found += weight_of(p, r) > 0;
     return found;
 }
 

@@ -8,18 +8,10 @@
 #ifndef FASTBP_KINDS_DROPOUT_H
 #define FASTBP_KINDS_DROPOUT_H
 
+#include "../hash.h"
 #include "../nodes.h"
 
-#define GOLDEN_64 UINT64_C(0x9E3779B97F4A7C15) /* 2^64 divided by the golden ratio, odd */
-#define GOLDEN_32 UINT32_C(0x9E3779B9)
 #define FACTORS 64 /* computed at a time */
-
-/* The output function of SplitMix64 (Steele, Lea and Flood, 2014, Fast splittable pseudorandom number generators) */
-INLINE uint64_t mix_64(uint64_t x) {
-    x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
-    return x ^ x >> 31;
-}
 
 /* The factors of units [first, first + n) of the row with this key; n is rounded up to a multiple of 16. The hash of a
  * unit is the integer hash lowbias32 (Wellons, 2018, Prospecting for hash functions), with the second half of the key
@@ -44,8 +36,7 @@ INLINE void dropout_rows(const plan_t *p, const operation_t *op, int64_t lo, int
     const ptrdiff_t m = (ptrdiff_t)node_of(p, op->output)->width;
     const uint32_t threshold = (uint32_t)(op->constant[0] * 4294967296.0);
     const real scale = (real)(1 / (1 - op->constant[0]));
-    const uint64_t number = (uint64_t)(op - p->program.operations) + 1,
-                   key = mix_64(mix_64(p->seed + (uint64_t)p->step * GOLDEN_64) + number * GOLDEN_64);
+    const uint64_t key = step_key(p, (uint64_t)(op - p->program.operations) + 1);
     real factor[FACTORS];
     for (int64_t r = lo; r < hi; r++, from += m, to += m) {
         const uint64_t row_key = mix_64(key + (uint64_t)(p->start - p->batch_start + r + 1) * GOLDEN_64);

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from estimator_layer_cases import SMALL, X, assert_same_model, both_estimators, labels
 from fastbp import MLPClassifier, MLPRegressor, slim
 from fastbp.activations import Blend, Gelu, Prelu
-from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale
+from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -40,6 +40,7 @@ CASES = {
             *[Activation("relu"), Dense(4), Activation("relu")],
         ],
     ),
+    "batch": (dict(normalization="batch"), [*[Dense(8), BatchNorm(), Activation("relu")] * 2]),
     "layer": (dict(normalization="layer"), [*[Dense(8), LayerNorm(), Activation("relu")] * 2]),
     "rms": (
         dict(normalization="rms", activation=["identity", Blend("silu", initial=0.5)]),
@@ -310,12 +311,12 @@ def test_activations_of_a_network_tell_what_is_there():
 # Normalization and residual connections
 
 
-@pytest.mark.parametrize("normalization", [None, "layer", "rms"])
+@pytest.mark.parametrize("normalization", [None, "batch", "layer", "rms"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 def test_1000_layers_train(activation, normalization):
     X = np.random.default_rng(0).uniform(-1, 1, (40, 2))
     y = X[:, 0] * X[:, 1] > 0
-    params = dict(batch_size=10, max_iter=40, learning_rate="cosine", dtype="float32", n_threads=1, random_state=0)
+    params = dict(batch_size=40, max_iter=80, learning_rate="cosine", dtype="float32", n_threads=1, random_state=0)
     plain = MLPClassifier((16,) * 1000, activation, **params)
     deep = clone(plain).set_params(residual=True, normalization=normalization)
     assert deep.fit(X, y).score(X, y) > 0.9

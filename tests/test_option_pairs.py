@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 OPTIONS = {
     "activation": ["tanh", "gelu", "prelu", Blend("silu"), ["tanh", "silu"]],
-    "normalization": ["layer", "rms"],
+    "normalization": ["batch", "layer", "rms"],
     "residual": [True],
     "alpha": [0.1],
     "l1": [0.05],

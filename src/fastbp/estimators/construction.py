@@ -11,11 +11,11 @@ from fastbp.estimators.inputs import checked_hidden_layer_sizes, checked_layers
 from fastbp.estimators.parameters import DATA_DEPENDENT
 from fastbp.estimators.transfer import frozen, has_frozen
 from fastbp.estimators.weights import with_settings
-from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale, check_rate
+from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale, check_rate
 from fastbp.network import Network
 
 #: name -> class of the layers that `normalization` puts between a fully connected layer and its activation
-NORMALIZATIONS = {"layer": LayerNorm, "rms": RMSNorm}
+NORMALIZATIONS = {"batch": BatchNorm, "layer": LayerNorm, "rms": RMSNorm}
 #: parameter -> the class of layers that does the same
 CLASSES = {"input_dropout": "Dropout", "dropout": "Dropout", "residual": "Residual", "normalization": "LayerNorm"}
 #: Rows over which a data-dependent initialization takes mean and variance, at most; evenly spaced

@@ -3,12 +3,12 @@
 The step itself is in `step.h`. A `Plan` owns the workspace: values and gradients of the nodes, copies of W^T, slots. It
 uses the flat arrays of the parameters and the optimizer, which a step overwrites, and the data, which are not written.
 
-The phases FORWARD and ROWS are divided among the threads by rows of the batch (see `segment_phase` for a program in
-segments), TILES, FINISH and UPDATE by tiles of the
+The phases FORWARD and ROWS are divided among the threads by rows of the batch, TILES, FINISH and UPDATE by tiles of the
 parameters: see ``partition.py``. For most optimizers TILES computes the gradient of a tile and updates it. If an update
 needs a whole block of the gradient, or the norm of all of it, TILES stores the gradient, and UPDATE makes the updates
 after one more barrier. FINISH is for a batch in slices, whose gradients are added up first. LIMIT scales back columns
-of matrices whose norm is too large; it is divided by columns.
+of matrices whose norm is too large; it is divided by columns. Operations that need all rows of a batch cut the program
+into segments, and ROWS into several phases: see `segment_phase`.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ from fastbp.kernels.partition import ceil_div, columns_of, n_slots_for, shares_o
 from fastbp.kernels.program import TRAINING
 from fastbp.kernels.slicing import cost_of_row, rows_of_slice, step_cost
 
-cdef int64_t ROW_BLOCK = 64
+cdef int64_t ROW_BLOCK = 64  # a multiple of PART_ROWS
 # Parameters of more bytes than this are read once for all rows of a thread, operation by operation; fewer stay in the
 # cache while runs of rows go through the whole net.
 cdef int64_t LARGE_BYTES = 1024 * 1024

@@ -306,3 +306,23 @@ def test_score_of_columns_of_another_number():
 def test_grid_search_over_columns():
     search = GridSearchCV(model(), {"label_smoothing": [0.0, 0.2]}, cv=2).fit(X, COLUMNS)
     assert 0 <= search.best_score_ <= 1
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "others"),
+    [
+        (SOFT, ["a", "b", "c"], ["a", "b", "d"]),
+        (SOFT, ["a", "b", "c"], ["a", "b"]),
+        (COLUMNS, [[1, 2, 3], [0, 5], [7]], [[1, 2, 3], [0, 5], [7, 8]]),
+        (COLUMNS, [[1, 2, 3], [0, 5], [7]], [[1, 2, 3], [0, 5]]),
+        (NUMBERS, None, [0, 1, 2, 3]),
+    ],
+)
+def test_a_warm_start_with_other_classes(y, classes, others):
+    warm = model(warm_start=True, max_iter=1).fit(X, y, classes=classes)
+    before = warm.network_.params.copy()
+    with pytest.raises(ValueError, match="classes must be those of the fitted model, .*: leave it out, or fit anew"):
+        warm.fit(X, y, classes=others)
+    assert_array_equal(warm.network_.params, before)
+    again = pickle.loads(pickle.dumps(warm)).fit(X, y)
+    assert_array_equal(warm.fit(X, y, classes=classes).network_.params, again.network_.params)

@@ -149,6 +149,23 @@ def test_ctrl_c_ends_all_fits():
     assert not hasattr(models[2], "coefs_")
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_what_a_callback_raises_to_interrupt_ends_all_fits(kind, n_jobs):
+    class Interrupt:
+        def on_epoch_end(self, state):
+            if state.epoch == 3:
+                raise kind("enough")
+
+    threads = set(threading.enumerate())
+    long = SMALL | dict(max_iter=10**7, n_iter_no_change=np.inf)
+    models = [MLPRegressor(callbacks=Interrupt(), **SMALL), *(MLPRegressor(**long) for _ in range(3))]
+    with pytest.raises(kind, match="enough"):
+        fit_many(models, X, Y, n_jobs=n_jobs)
+    assert set(threading.enumerate()) == threads
+    assert [hasattr(model, "coefs_") for model in models[n_jobs:]] == [False] * (4 - n_jobs)
+
+
 # Grids
 
 

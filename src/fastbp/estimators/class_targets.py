@@ -52,6 +52,25 @@ def is_list_of_lists(classes):
     return isinstance(classes, (list, tuple)) and all(np.ndim(c) == 1 for c in classes) and len(classes) > 0
 
 
+def is_same_classes(classes, known):
+    """Whether `classes`, as a user gives them for a y of two dimensions, are those that a model knows.
+
+    Parameters
+    ----------
+    classes : array-like or list of array-like
+    known : ndarray or list of ndarray
+
+    Returns
+    -------
+    bool
+    """
+    if not isinstance(known, list):
+        return np.array_equal(classes, known)
+    if not is_list_of_lists(classes) or len(classes) != len(known):
+        return False
+    return all(np.array_equal(np.unique(c), k) for c, k in zip(classes, known, strict=True))
+
+
 def check_sorted(names):
     """Check the labels of the columns of probabilities.
 

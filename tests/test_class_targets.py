@@ -321,7 +321,7 @@ def test_grid_search_over_columns():
 def test_a_warm_start_with_other_classes(y, classes, others):
     warm = model(warm_start=True, max_iter=1).fit(X, y, classes=classes)
     before = warm.network_.params.copy()
-    with pytest.raises(ValueError, match="classes must be those of the fitted model, .*: leave it out, or fit anew"):
+    with pytest.raises(ValueError, match=r"classes must be those of the fitted model, .*: leave it out, or fit anew"):
         warm.fit(X, y, classes=others)
     assert_array_equal(warm.network_.params, before)
     again = pickle.loads(pickle.dumps(warm)).fit(X, y)

@@ -53,6 +53,29 @@ def test_on_a_terminal_the_line_is_written_over(without, capsys, monkeypatch):
     assert capsys.readouterr().err.count("\r") == 1
 
 
+class Stream:
+    """What a program may put in the place of the standard error."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def test_other_objects_than_files(without, monkeypatch):
+    without(*NO_TQDM, *NO_RICH)
+    stream = Stream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    MLPRegressor(**SMALL, verbose=2).fit(X, SCORE)
+    assert stream.text.startswith("6/6 epochs")
+    monkeypatch.setattr(sys, "stderr", None)  # as in a program without a console
+    assert MLPRegressor(**SMALL, verbose=2).fit(X, SCORE).n_iter_ == 6
+
+
 def test_a_fit_that_fails_closes_the_bar(without, capsys):
     without(*NO_TQDM, *NO_RICH)
 

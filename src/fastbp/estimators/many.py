@@ -61,7 +61,8 @@ def fit_many(
         The exception of the first of the estimators whose fit failed, with a note that names it and the others that
         failed. All others are fitted by then; those that failed are unchanged.
     KeyboardInterrupt
-        Ends all fits, also where a callback raises it; SystemExit does too. As after an interrupted `fit`, each estimator in work has the weights of its last complete step.
+        Ends all fits, also where a callback raises it; SystemExit does too. As after an interrupted `fit`, each
+        estimator in work has the weights of its last complete step.
 
     Examples
     --------

@@ -115,6 +115,18 @@ def test_without_packages_the_bar_is_plain(without):
     assert [as_time(seconds) for seconds in (0.2, 59.6, 3599, 3661)] == ["00:00", "01:00", "59:59", "1:01:01"]
 
 
+def test_a_bar_that_cannot_be_shown(without, monkeypatch, capfd):
+    """As by rich before 14.1 in a second fit at the same time."""
+
+    def fail(total, unit):
+        raise RuntimeError("Only one live display may be active at once")
+
+    without(*NO_TQDM)
+    monkeypatch.setattr(fastbp.progress, "RichBar", fail)
+    assert MLPRegressor(**SMALL, verbose=2).fit(X, SCORE).n_iter_ == 6
+    assert capfd.readouterr().err.startswith("6/6 epochs")
+
+
 @pytest.mark.parametrize("verbose", [True, 1, 3, 10])
 def test_one_prints_lines(verbose, capsys):
     MLPRegressor(**SMALL, verbose=verbose).fit(X, SCORE)

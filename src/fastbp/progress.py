@@ -25,7 +25,7 @@ def new_bar(total, unit):
     for kind in (TqdmBar, RichBar):
         try:
             return kind(total, unit)
-        except ImportError:
+        except Exception:  # not installed, or not to be shown: rich before 14.1 has one display at a time
             continue
     return PlainBar(total, unit)
 

@@ -326,3 +326,19 @@ def test_a_warm_start_with_other_classes(y, classes, others):
     assert_array_equal(warm.network_.params, before)
     again = pickle.loads(pickle.dumps(warm)).fit(X, y)
     assert_array_equal(warm.fit(X, y, classes=classes).network_.params, again.network_.params)
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", ["f1_macro", "loss"], ["loss", "neg_log_loss"]])
+def test_metrics_that_take_no_columns_of_labels(scoring):
+    stopping = model(early_stopping=True, scoring=scoring)
+    with pytest.raises(
+        ValueError, match=r"scoring='\w+' is a metric of scikit-learn, .* Use scoring='loss', scoring=None"
+    ):
+        stopping.fit(X, COLUMNS)
+    scored = stopping.set_params(scoring=[None, "loss", lambda estimator, X, y: estimator.score(X, y)]).fit(X, COLUMNS)
+    assert scored.history_["validation_score"] == scored.history_["validation_<lambda>"]
+    # two columns of two classes have the form of indicators, which the metrics take
+    binary = (COLUMNS[:, :2] > 1).astype(int)
+    classes = [[0, 1], [0, 1]]
+    fitted = model(early_stopping=True, scoring=["accuracy", None]).fit(X, binary, classes=classes)
+    assert fitted.history_["validation_accuracy"] == fitted.history_["validation_score"]

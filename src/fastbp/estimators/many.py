@@ -16,6 +16,7 @@ from fastbp.data import check_sparse
 from fastbp.estimators.attempt import with_attributes
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.numeric import check_numeric
+from fastbp.parametrized import Parametrized
 from fastbp.threads import available_threads
 
 #: How often the calling thread, which waits for the others, lets Python deliver signals
@@ -55,8 +56,8 @@ def fit_many(
     Raises
     ------
     TypeError, ValueError
-        If `estimators` holds anything else, an object twice, or objects that share a generator as `random_state`, whose
-        draws would depend on the order of the fits.
+        If `estimators` holds anything else, an object twice, or objects that share what changes during a fit: a
+        generator as `random_state`, or a callback of `fastbp.callbacks` other than `History`.
     Exception
         The exception of the first of the estimators whose fit failed, with a note that names it and the others that
         failed. All others are fitted by then; those that failed are unchanged.
@@ -119,7 +120,7 @@ def checked_estimators(estimators):
     if isinstance(estimators, BaseMLP) or not hasattr(estimators, "__iter__"):
         raise TypeError(f"estimators must be a list of MLPClassifier or MLPRegressor, got {estimators!r}")
     estimators = list(estimators)
-    seen, generators = {}, {}
+    seen, owners = {}, {}
     for number, estimator in enumerate(estimators):
         if not isinstance(estimator, BaseMLP):
             raise TypeError(
@@ -132,15 +133,27 @@ def checked_estimators(estimators):
                 "sklearn.base.clone to fit it twice"
             )
         seen[id(estimator)] = number
-        generator = estimator.random_state
-        if isinstance(generator, (np.random.RandomState, np.random.Generator)):
-            if id(generator) in generators:
+        for name, value, way_out in of_one_fit(estimator):
+            owner = owners.setdefault(id(value), number)
+            if owner != number:
                 raise ValueError(
-                    f"estimators[{generators[id(generator)]}] and estimators[{number}] share the random_state "
-                    f"{generator!r}: their results would depend on the order of the fits; use different integers"
+                    f"estimators[{owner}] and estimators[{number}] share the {name} {value!r}: their results would "
+                    f"depend on the order of the fits; {way_out}"
                 )
-            generators[id(generator)] = number
     return estimators
+
+
+def of_one_fit(estimator):
+    """What changes during a fit, so that no two estimators may share it: (name, value, what to do about it) for each.
+
+    Callbacks that are parametrized keep count of one fit; others, such as `History`, may be made for several.
+    """
+    if isinstance(estimator.random_state, (np.random.RandomState, np.random.Generator)):
+        yield "random_state", estimator.random_state, "use different integers"
+    callbacks = estimator.callbacks
+    for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
+        if isinstance(callback, Parametrized):
+            yield "callback", callback, "give each one of its own, as clones of one estimator have"
 
 
 def checked_n_jobs(n_jobs):

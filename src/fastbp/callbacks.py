@@ -320,9 +320,9 @@ class Checkpoint(Parametrized):
             self._best = sign * value
         estimator = state.estimator
         estimator.callbacks = None
-        write_atomically(self.path_of(state), pickled(estimator))
+        write_atomically(self._path(state), pickled(estimator))
 
-    def path_of(self, state):
+    def _path(self, state):
         """The file for this epoch; ValueError where the text cannot be formatted."""
         try:
             return os.fspath(self.path).format(epoch=state.epoch, loss=state.loss, score=state.validation_score)

@@ -342,3 +342,27 @@ def test_metrics_that_take_no_columns_of_labels(scoring):
     classes = [[0, 1], [0, 1]]
     fitted = model(early_stopping=True, scoring=["accuracy", None]).fit(X, binary, classes=classes)
     assert fitted.history_["validation_accuracy"] == fitted.history_["validation_score"]
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+@pytest.mark.parametrize("named", [False, True])
+def test_text_in_one_column_and_numbers_in_another(order, named):
+    """As in a data frame. The model is that of the numbers of the labels."""
+    names = np.array(["large", "medium", "small"])
+    numbers, labels = np.column_stack([NUMBERS, COLUMNS[:, 1]]), np.empty((200, 2), object)
+    labels[:, 0], labels[:, 1] = names[NUMBERS], COLUMNS[:, 1]
+    numbers, labels = numbers[:, order], labels[:, order]
+    classes = [[names, [0, 5]][i] for i in order] if named else None
+    fitted = model(early_stopping=True).fit(X, labels, classes=classes)
+    expected = model(early_stopping=True).fit(X, numbers)
+    assert_array_equal(fitted.network_.params, expected.network_.params)
+    predicted = fitted.predict(X)
+    assert {type(label) for label in predicted[:, order[0]]} == {str}
+    assert_array_equal(predicted[:, order[1]].astype(int), expected.predict(X)[:, order[1]])
+    assert fitted.score(X, labels) == expected.score(X, numbers) > 0.2
+    assert fitted.validation_scores_ == expected.validation_scores_
+    fitted.set_params(early_stopping=False).partial_fit(
+        X, labels, classes=[[[*names, "tiny"], [0, 5, 7]][i] for i in order]
+    )
+    assert [len(c) for c in fitted.classes_] == [[4, 3][i] for i in order]
+    assert fitted.score(X, labels) > 0.2

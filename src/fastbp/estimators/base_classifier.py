@@ -22,6 +22,7 @@ from fastbp.estimators.class_targets import (
     form_of,
     indicators_of_columns,
     is_same_classes,
+    labels_of_columns,
 )
 from fastbp.estimators.inputs import validated
 from fastbp.estimators.more_classes import extend_output, extended_classes, sources_of_units
@@ -208,7 +209,7 @@ class BaseClassifier(BaseMLP):
     def _decode(self, output):
         if self._form == COLUMNS:
             parts = self._fitted_loss.columns(output)
-            return np.stack([c[part.argmax(axis=1)] for c, part in zip(self.classes_, parts, strict=True)], axis=1)
+            return labels_of_columns([part.argmax(axis=1) for part in parts], self.classes_)
         if self.n_outputs_ == 1:
             output = output.ravel()
         return self._label_binarizer.inverse_transform(output)

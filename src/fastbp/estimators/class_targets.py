@@ -43,6 +43,9 @@ def form_of(y, classes=None):
         return INDICATORS
     if is_list_of_lists(classes):
         return COLUMNS
+    values = np.asarray(y)
+    if values.dtype == object and any(isinstance(label, str) for label in values.flat):
+        return COLUMNS  # perhaps with numbers in other columns, of which scikit-learn knows no type
     by_type = {"multiclass-multioutput": COLUMNS, "continuous-multioutput": PROBABILITIES}
     return by_type.get(type_of_target(y), INDICATORS)
 
@@ -175,6 +178,26 @@ def classes_of_columns(y, classes=None):
             f"classes must have a list for each of the {y.shape[1]} columns of y, got {len(classes)} lists"
         )
     return [np.unique(c) for c in classes]
+
+
+def labels_of_columns(numbers, classes):
+    """The labels of the columns.
+
+    Parameters
+    ----------
+    numbers : list of ndarray of int of shape (n,)
+        Those of the labels in `classes`.
+    classes : list of ndarray
+        Of each column.
+
+    Returns
+    -------
+    ndarray of shape (n, n_columns)
+        Of objects where some columns have text and others have numbers.
+    """
+    columns = [c[number] for number, c in zip(numbers, classes, strict=True)]
+    is_text = {c.dtype.kind in "US" for c in classes}
+    return np.stack([c.astype(object) for c in columns] if len(is_text) > 1 else columns, axis=1)
 
 
 def check_columns(y, classes):

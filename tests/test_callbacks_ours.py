@@ -236,10 +236,38 @@ def test_a_checkpoint_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["net.pickle"]
-    with pytest.raises(FileNotFoundError):
-        MLPRegressor(**SMALL, callbacks=Checkpoint(tmp_path / "no" / "net.pickle")).fit(X, SCORE)
+    history = History()  # nothing was trained, though the first epoch to be saved is the fourth
+    saves = Checkpoint(tmp_path / "no" / "net.pickle", every=4)
+    with pytest.raises(FileNotFoundError, match=r"path of Checkpoint: there is no folder .*no'; create it before fit"):
+        MLPRegressor(**SMALL, callbacks=[history, saves]).fit(X, SCORE)
+    assert history.last == {}
+    saves = Checkpoint(tmp_path / "{epoch}" / "net.pickle")
+    with pytest.raises(FileNotFoundError, match=r"1/net\.pickle"):
+        MLPRegressor(**SMALL, callbacks=saves).fit(X, SCORE)
     with pytest.raises(ValueError, match="The 'every' parameter of Checkpoint must be"):
         MLPRegressor(**SMALL, callbacks=Checkpoint(path, every=0)).fit(X, SCORE)
+
+
+@pytest.mark.parametrize("name", ["{net}", "{}", "{score:.3f}", "{epoch"])
+def test_a_path_that_cannot_be_formatted(name, tmp_path):
+    with pytest.raises(ValueError, match=r"path='.*' of Checkpoint cannot be formatted with epoch=1, .*score=None"):
+        MLPRegressor(**SMALL, callbacks=Checkpoint(tmp_path / name)).fit(X, SCORE)
+    MLPRegressor(**SMALL, callbacks=Checkpoint(tmp_path / "{{net}}")).fit(X, SCORE)
+    assert os.listdir(tmp_path) == ["{net}"]
+
+
+def test_an_estimator_that_cannot_be_pickled(tmp_path):
+    saves = Checkpoint(tmp_path / "net.pickle")
+    with pytest.raises(TypeError, match=r"Checkpoint cannot pickle the estimator: .*lambda"):
+        MLPRegressor(**SMALL, learning_rate=lambda progress: 1 - progress, callbacks=saves).fit(X, SCORE)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_the_permissions_are_those_of_a_new_file(tmp_path):
+    (tmp_path / "new").touch()
+    MLPRegressor(**SMALL, callbacks=Checkpoint(tmp_path / "net.pickle")).fit(X, SCORE)
+    assert (tmp_path / "net.pickle").stat().st_mode == (tmp_path / "new").stat().st_mode
 
 
 def test_the_estimator_in_the_state_is_a_copy():

@@ -306,3 +306,63 @@ def test_score_of_columns_of_another_number():
 def test_grid_search_over_columns():
     search = GridSearchCV(model(), {"label_smoothing": [0.0, 0.2]}, cv=2).fit(X, COLUMNS)
     assert 0 <= search.best_score_ <= 1
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "others"),
+    [
+        (SOFT, ["a", "b", "c"], ["a", "b", "d"]),
+        (SOFT, ["a", "b", "c"], ["a", "b"]),
+        (COLUMNS, [[1, 2, 3], [0, 5], [7]], [[1, 2, 3], [0, 5], [7, 8]]),
+        (COLUMNS, [[1, 2, 3], [0, 5], [7]], [[1, 2, 3], [0, 5]]),
+        (NUMBERS, None, [0, 1, 2, 3]),
+    ],
+)
+def test_a_warm_start_with_other_classes(y, classes, others):
+    warm = model(warm_start=True, max_iter=1).fit(X, y, classes=classes)
+    before = warm.network_.params.copy()
+    with pytest.raises(ValueError, match=r"classes must be those of the fitted model, .*: leave it out, or fit anew"):
+        warm.fit(X, y, classes=others)
+    assert_array_equal(warm.network_.params, before)
+    again = pickle.loads(pickle.dumps(warm)).fit(X, y)
+    assert_array_equal(warm.fit(X, y, classes=classes).network_.params, again.network_.params)
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", ["f1_macro", "loss"], ["loss", "neg_log_loss"]])
+def test_metrics_that_take_no_columns_of_labels(scoring):
+    stopping = model(early_stopping=True, scoring=scoring)
+    with pytest.raises(
+        ValueError, match=r"scoring='\w+' is a metric of scikit-learn, .* Use scoring='loss', scoring=None"
+    ):
+        stopping.fit(X, COLUMNS)
+    scored = stopping.set_params(scoring=[None, "loss", lambda estimator, X, y: estimator.score(X, y)]).fit(X, COLUMNS)
+    assert scored.history_["validation_score"] == scored.history_["validation_<lambda>"]
+    # two columns of two classes have the form of indicators, which the metrics take
+    binary = (COLUMNS[:, :2] > 1).astype(int)
+    classes = [[0, 1], [0, 1]]
+    fitted = model(early_stopping=True, scoring=["accuracy", None]).fit(X, binary, classes=classes)
+    assert fitted.history_["validation_accuracy"] == fitted.history_["validation_score"]
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+@pytest.mark.parametrize("named", [False, True])
+def test_text_in_one_column_and_numbers_in_another(order, named):
+    """As in a data frame. The model is that of the numbers of the labels."""
+    names = np.array(["large", "medium", "small"])
+    numbers, labels = np.column_stack([NUMBERS, COLUMNS[:, 1]]), np.empty((200, 2), object)
+    labels[:, 0], labels[:, 1] = names[NUMBERS], COLUMNS[:, 1]
+    numbers, labels = numbers[:, order], labels[:, order]
+    classes = [[names, [0, 5]][i] for i in order] if named else None
+    fitted = model(early_stopping=True).fit(X, labels, classes=classes)
+    expected = model(early_stopping=True).fit(X, numbers)
+    assert_array_equal(fitted.network_.params, expected.network_.params)
+    predicted = fitted.predict(X)
+    assert {type(label) for label in predicted[:, order[0]]} == {str}
+    assert_array_equal(predicted[:, order[1]].astype(int), expected.predict(X)[:, order[1]])
+    assert fitted.score(X, labels) == expected.score(X, numbers) > 0.2
+    assert fitted.validation_scores_ == expected.validation_scores_
+    fitted.set_params(early_stopping=False).partial_fit(
+        X, labels, classes=[[[*names, "tiny"], [0, 5, 7]][i] for i in order]
+    )
+    assert [len(c) for c in fitted.classes_] == [[4, 3][i] for i in order]
+    assert fitted.score(X, labels) > 0.2

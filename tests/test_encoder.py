@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from estimator_layer_cases import SMALL, X, both_estimators, fitted, labels, mixed_layers
 from fastbp import MLPEncoder, MLPRegressor, Network, hidden_activations
+from fastbp.activations import Blend
 from fastbp.layers import Activation, Dense, Dropout, Scale
 from reference import ACTIVATIONS
 
@@ -150,6 +151,29 @@ def test_code_and_reconstruction(dtype):
     assert (weighted.transform(given) != code).any()
 
 
+@pytest.mark.parametrize("activation", ["prelu", Blend("silu"), ["tanh", "relu"], ["prelu", "identity"]])
+def test_activations_of_the_regressor(activation):
+    regressor = MLPRegressor(activation=activation, max_iter=5, random_state=0)
+    encoder = MLPEncoder(3, (7, 5), regressor).fit(PLANE)
+    first, second = activation if isinstance(activation, list) else [activation] * 2
+    layers = [Dense(7, first), Dense(5, second), Dense(3), Dense(5, second), Dense(7, first)]
+    network = clone(regressor).set_params(activation="relu", layers=layers).fit(PLANE, PLANE)
+    assert_array_equal(encoder.regressor_.network_.params, network.network_.params)
+    code = encoder.transform(PLANE)
+    assert_array_equal(code, hidden_activations(network, PLANE, 2))
+    assert_allclose(encoder.inverse_transform(code), network.predict(PLANE), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_features", [1, 6])
+def test_the_reconstruction_of_a_gaussian_is_its_mean(n_features):
+    given = PLANE[:, :n_features]
+    encoder = MLPEncoder(2, (7,), MLPRegressor(loss="gaussian", max_iter=5, random_state=0)).fit(given)
+    reconstructed = encoder.inverse_transform(encoder.transform(given))
+    assert reconstructed.shape == given.shape
+    expected = encoder.regressor_.predict(given).reshape(given.shape)
+    assert_allclose(reconstructed, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_in_a_pipeline_with_names():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(PLANE, columns=list("abcdef"))
@@ -210,6 +234,7 @@ def test_a_denoising_autoencoder_fills_in_what_is_missing():
         (dict(regressor=MLPRegressor(input_dropout=0.1)), "set the input_dropout of the MLPEncoder"),
         (dict(input_dropout=1.0), "'input_dropout' parameter of MLPEncoder must be a float in the range"),
         (dict(input_dropout=0.1, regressor=QUICK), "solver='lbfgs' cannot train with dropout"),
+        (dict(regressor=MLPRegressor(activation=["tanh"] * 2)), "activation must be one name or 1 names"),
         (dict(regressor=3), "'regressor' parameter of MLPEncoder must be an instance of .*MLPRegressor"),
     ],
 )

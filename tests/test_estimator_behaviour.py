@@ -433,3 +433,19 @@ def test_the_accuracy_of_early_stopping_is_scikit_learns(kind, weighted):
     if kind == "multilabel":
         y, predictions = rng.integers(2, size=(2, 50, 2))
     assert accuracy(y, predictions, weight) == accuracy_score(y, predictions, sample_weight=weight)
+
+
+@both_estimators
+@ignore_max_iter
+def test_lbfgs_leaves_nothing_of_an_earlier_fit(name):
+    X, y = data(name)
+    Estimator = getattr(fastbp, name)
+    first = Estimator(**SMALL, solver="lbfgs").fit(X, y)
+    model = Estimator(**SMALL, early_stopping=True, ema_decay=0.9).fit(X, y)
+    model.set_params(early_stopping=False, ema_decay=None, solver="lbfgs").fit(X, y)
+    assert vars(model).keys() == vars(first).keys()
+    # nor does what follows use it
+    models = [model.set_params(solver="adam").partial_fit(X, y) for model in (model, first)]
+    assert_array_equal(models[0].network_.params, models[1].network_.params)
+    assert models[0].loss_curve_ == models[1].loss_curve_
+    assert len(model.loss_curve_) == 1

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from estimator_layer_cases import SMALL, X
 from fastbp import MLPClassifier, MLPRegressor, expand_grid, fit_many
+from fastbp.callbacks import History, OptunaPruner, ReduceOnPlateau
 from fastbp.optimizers import Adam
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -107,6 +108,17 @@ def test_one_error_does_not_stop_the_others():
     assert_array_equal(fitted.network_.params, before)
 
 
+def test_callbacks():
+    history, slower = History(), ReduceOnPlateau(patience=1, tol=10)
+    model = MLPRegressor(callbacks=[history, slower], **SMALL)
+    models = fit_many(expand_grid(model, {"alpha": [0.0, 1.0, 2.0]}), X, Y)
+    assert len(history.fits) == 3
+    for model in models:
+        rates = clone(model).set_params(callbacks=ReduceOnPlateau(patience=1, tol=10)).fit(X, Y).history_
+        assert model.history_["learning_rate"] == rates["learning_rate"]
+        assert rates["learning_rate"][-1] < rates["learning_rate"][0]
+
+
 def test_bad_arguments():
     model = MLPRegressor(random_state=0)
     with pytest.raises(TypeError, match=r"estimators must be a list of .*, got MLPRegressor"):
@@ -118,6 +130,9 @@ def test_bad_arguments():
     rng = np.random.RandomState(0)
     with pytest.raises(ValueError, match=r"estimators\[0\] and estimators\[1\] share the random_state"):
         fit_many([MLPRegressor(random_state=rng), MLPClassifier(random_state=rng)], X, Y)
+    for callback in (ReduceOnPlateau(), OptunaPruner()):
+        with pytest.raises(ValueError, match=r"estimators\[1\] and estimators\[2\] share the callback .*clones"):
+            fit_many([model, *(MLPRegressor(callbacks=[History(), callback]) for _ in range(2))], X, Y)
     for n_jobs in (0, -2, 1.5, True):
         with pytest.raises(ValueError, match="n_jobs must be None, -1 or an integer >= 1"):
             fit_many([model], X, Y, n_jobs=n_jobs)
@@ -147,6 +162,23 @@ def test_ctrl_c_ends_all_fits():
         assert model.n_iter_ >= 3
         assert np.isfinite(model.predict(X)).all()
     assert not hasattr(models[2], "coefs_")
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_what_a_callback_raises_to_interrupt_ends_all_fits(kind, n_jobs):
+    class Interrupt:
+        def on_epoch_end(self, state):
+            if state.epoch == 3:
+                raise kind("enough")
+
+    threads = set(threading.enumerate())
+    long = SMALL | dict(max_iter=10**7, n_iter_no_change=np.inf)
+    models = [MLPRegressor(callbacks=Interrupt(), **SMALL), *(MLPRegressor(**long) for _ in range(3))]
+    with pytest.raises(kind, match="enough"):
+        fit_many(models, X, Y, n_jobs=n_jobs)
+    assert set(threading.enumerate()) == threads
+    assert [hasattr(model, "coefs_") for model in models[n_jobs:]] == [False] * (4 - n_jobs)
 
 
 # Grids

@@ -53,6 +53,29 @@ def test_on_a_terminal_the_line_is_written_over(without, capsys, monkeypatch):
     assert capsys.readouterr().err.count("\r") == 1
 
 
+class Stream:
+    """What a program may put in the place of the standard error."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def test_other_objects_than_files(without, monkeypatch):
+    without(*NO_TQDM, *NO_RICH)
+    stream = Stream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    MLPRegressor(**SMALL, verbose=2).fit(X, SCORE)
+    assert stream.text.startswith("6/6 epochs")
+    monkeypatch.setattr(sys, "stderr", None)  # as in a program without a console
+    assert MLPRegressor(**SMALL, verbose=2).fit(X, SCORE).n_iter_ == 6
+
+
 def test_a_fit_that_fails_closes_the_bar(without, capsys):
     without(*NO_TQDM, *NO_RICH)
 
@@ -90,6 +113,18 @@ def test_without_packages_the_bar_is_plain(without):
     without(*NO_TQDM, *NO_RICH)
     assert type(new_bar(3, "epoch")) is PlainBar
     assert [as_time(seconds) for seconds in (0.2, 59.6, 3599, 3661)] == ["00:00", "01:00", "59:59", "1:01:01"]
+
+
+def test_a_bar_that_cannot_be_shown(without, monkeypatch, capfd):
+    """As by rich before 14.1 in a second fit at the same time."""
+
+    def fail(total, unit):
+        raise RuntimeError("Only one live display may be active at once")
+
+    without(*NO_TQDM)
+    monkeypatch.setattr(fastbp.progress, "RichBar", fail)
+    assert MLPRegressor(**SMALL, verbose=2).fit(X, SCORE).n_iter_ == 6
+    assert capfd.readouterr().err.startswith("6/6 epochs")
 
 
 @pytest.mark.parametrize("verbose", [True, 1, 3, 10])

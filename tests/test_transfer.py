@@ -114,9 +114,9 @@ def test_arrays_have_weights_and_biases_only(options):
             r"a block W_2 of shape \(6, 5\), as this network, and has one of shape \(6, 4\)",
         ),
         (
-            ([np.ones((4, 6)), np.ones((6, 5)), np.ones((5, 1))], [np.ones(6)]),
+            ([np.ones((4, 6)), np.ones((6, 5)), np.ones((5, 1))], [np.ones(6), np.ones(5)]),
             ValueError,
-            r"a block b_2 of shape \(5,\), as this network, and has none",
+            r"init_from=\(coefs, intercepts\) must hold two lists of one length, got 3 and 2",
         ),
         (
             ([np.ones((4, 6)), np.full((6, 5), np.nan), np.ones((5, 1))], [np.ones(6), np.ones(5), np.ones(1)]),
@@ -129,6 +129,15 @@ def test_arrays_have_weights_and_biases_only(options):
 def test_bad_sources(init_from, error, message):
     with pytest.raises(error, match=message):
         start_of(init_from)
+
+
+@pytest.mark.parametrize("options", [dict(normalization="layer"), dict(activation="prelu")], ids=str)
+def test_parameters_that_this_network_does_not_have(options):
+    source = MLPRegressor(**SIZES | SMALL | options).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match=r"init_from has a block \w+_1, and this network has none: .*coefs_"):
+        start_of(source)
+    network = start_of((source.coefs_, source.intercepts_))
+    assert_array_equal(network.coefs[0], source.coefs_[0])
 
 
 @both_estimators

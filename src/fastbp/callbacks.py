@@ -6,11 +6,12 @@ All but `History` and `OptunaPruner` are parametrized objects, of which each clo
 
 import os
 import pickle
-import tempfile
 from numbers import Integral, Real
 from os import PathLike
+from pathlib import Path
 from time import perf_counter
 from typing import Any
+from uuid import uuid4
 
 from sklearn.utils._param_validation import Interval
 
@@ -270,8 +271,9 @@ class Checkpoint(Parametrized):
         [str, PathLike],
         "str or path",
         """
-        The file; written over. ``{epoch}``, ``{loss}`` and ``{score}`` in it are replaced as by `str.format`, so that
-        several are kept: ``"model-{epoch:03}.pickle"``.""",
+        The file; written over. ``{epoch}``, ``{loss}`` and ``{score}``, which there is with a validation set, are
+        replaced as by `str.format`, so that several are kept: ``"model-{epoch:03}.pickle"``. Other braces are doubled.
+        Its folder must be there.""",
     )
 
     every: int = parameter(
@@ -290,8 +292,16 @@ class Checkpoint(Parametrized):
         Parameters
         ----------
         state : TrainingState
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no folder for the file: the training must not be lost when it is time to save.
         """
         self._validate_params()
+        folder = os.path.dirname(os.fspath(self.path))
+        if folder and "{" not in folder and not os.path.isdir(folder):
+            raise FileNotFoundError(f"path of Checkpoint: there is no folder {folder!r}; create it before fit")
         self._best = None
 
     def on_epoch_end(self, state):
@@ -308,10 +318,31 @@ class Checkpoint(Parametrized):
             if not (value == value and (self._best is None or sign * value > self._best)):  # NaN is never the best
                 return
             self._best = sign * value
-        path = os.fspath(self.path).format(epoch=state.epoch, loss=state.loss, score=state.validation_score)
         estimator = state.estimator
         estimator.callbacks = None
-        write_atomically(path, pickle.dumps(estimator))
+        write_atomically(self._path(state), pickled(estimator))
+
+    def _path(self, state):
+        """The file for this epoch; ValueError where the text cannot be formatted."""
+        try:
+            return os.fspath(self.path).format(epoch=state.epoch, loss=state.loss, score=state.validation_score)
+        except (LookupError, ValueError, TypeError) as error:
+            raise ValueError(
+                f"path={os.fspath(self.path)!r} of Checkpoint cannot be formatted with epoch={state.epoch}, "
+                f"loss={state.loss:g} and score={state.validation_score}: {error!r}. Double the braces that are to "
+                "stay; score needs a validation set."
+            ) from error
+
+
+def pickled(estimator):
+    """The pickle of an estimator; TypeError where it has parameters that cannot be pickled."""
+    try:
+        return pickle.dumps(estimator)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"Checkpoint cannot pickle the estimator: {error!r}. In its parameters, use functions and classes that a "
+            "module defines, in place of lambdas and local ones."
+        ) from error
 
 
 def write_atomically(path, content):
@@ -322,15 +353,15 @@ def write_atomically(path, content):
     path : str
     content : bytes
     """
-    handle, aside = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=os.path.basename(path), suffix=".tmp")
+    aside = f"{path}.{uuid4().hex}.tmp"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(aside, "xb") as file:  # the tempfile module would let the owner read it only
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
     except BaseException:
-        os.unlink(aside)
+        Path(aside).unlink(missing_ok=True)
         raise
 
 

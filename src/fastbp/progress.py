@@ -25,7 +25,7 @@ def new_bar(total, unit):
     for kind in (TqdmBar, RichBar):
         try:
             return kind(total, unit)
-        except ImportError:
+        except Exception:  # not installed, or not to be shown: rich before 14.1 has one display at a time
             continue
     return PlainBar(total, unit)
 
@@ -81,19 +81,26 @@ class PlainBar:
         now = perf_counter()
         left = (now - self.begin) / done * (self.total - done)
         self.line = f"{done}/{self.total} {self.unit}s, {text}, {as_time(left)} left"
-        if now - self.written >= UPDATE_INTERVAL and sys.stderr.isatty():
+        if now - self.written >= UPDATE_INTERVAL and is_terminal(sys.stderr):
             self.written = now
             self.write("\r\x1b[K")
 
     def close(self):
         """The last state stays on the screen."""
         if self.line:
-            self.write("\r\x1b[K" if sys.stderr.isatty() else "", "\n")
+            self.write("\r\x1b[K" if is_terminal(sys.stderr) else "", "\n")
 
     def write(self, before, after=""):
         """Write the line."""
-        sys.stderr.write(before + self.line + after)
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.write(before + self.line + after)
+            sys.stderr.flush()
+
+
+def is_terminal(stream):
+    """Whether a stream is a terminal; not one is what some programs put in its place: None, or an object without
+    ``isatty``."""
+    return hasattr(stream, "isatty") and stream.isatty()
 
 
 def as_time(seconds):

@@ -52,6 +52,7 @@ from fastbp.estimators.parameters import (
 )
 from fastbp.estimators.resumption import (
     average_of,
+    forget_training,
     history_of,
     optimizer_state_of,
     patience_of,
@@ -154,6 +155,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         rng, lock = self._generator(incremental)
         if first_pass:
             vars(self).pop("_split_generator", None)
+            forget_training(self)
             network = new_network(self, hidden, X.shape[1], X.dtype, rng)
             self.n_layers_, self.t_ = len(network.layer_sizes), 0
             if self.init_from is not None:

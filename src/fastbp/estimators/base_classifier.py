@@ -21,7 +21,8 @@ from fastbp.estimators.class_targets import (
     classes_of_columns,
     form_of,
     indicators_of_columns,
-    is_list_of_lists,
+    is_same_classes,
+    labels_of_columns,
 )
 from fastbp.estimators.inputs import validated
 from fastbp.estimators.more_classes import extend_output, extended_classes, sources_of_units
@@ -46,7 +47,13 @@ class BaseClassifier(BaseMLP):
 
     def _learn_targets(self, y, incremental):
         announced = vars(self).pop("_announced_classes", None)
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+        is_known = hasattr(self, "classes_") and (self.warm_start or incremental)
+        if is_known and announced is not None and not is_same_classes(announced, self.classes_):
+            raise ValueError(
+                f"classes must be those of the fitted model, {self.classes_}, got {announced!r}: leave it out, or fit "
+                "anew with warm_start=False"
+            )
+        if not is_known:
             self._learn_form(y, announced)
         elif self._form in (PROBABILITIES, COLUMNS):
             self._check_targets(y)
@@ -152,14 +159,10 @@ class BaseClassifier(BaseMLP):
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             self._announced_classes = classes
-        elif classes is not None:
-            known, given = [self.classes_], [classes]
-            if form == COLUMNS:
-                known, given = self.classes_, [np.unique(c) for c in classes] if is_list_of_lists(classes) else []
-            if len(given) != len(known) or not all(map(np.array_equal, given, known)):
-                raise ValueError(
-                    f"`classes={classes}` is not the same as on last call to partial_fit, was: {self.classes_}"
-                )
+        elif classes is not None and not is_same_classes(classes, self.classes_):
+            raise ValueError(
+                f"`classes={classes}` is not the same as on last call to partial_fit, was: {self.classes_}"
+            )
         return True
 
     def _encode(self, y, dtype):
@@ -206,7 +209,7 @@ class BaseClassifier(BaseMLP):
     def _decode(self, output):
         if self._form == COLUMNS:
             parts = self._fitted_loss.columns(output)
-            return np.stack([c[part.argmax(axis=1)] for c, part in zip(self.classes_, parts, strict=True)], axis=1)
+            return labels_of_columns([part.argmax(axis=1) for part in parts], self.classes_)
         if self.n_outputs_ == 1:
             output = output.ravel()
         return self._label_binarizer.inverse_transform(output)

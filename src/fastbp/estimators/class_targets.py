@@ -43,6 +43,9 @@ def form_of(y, classes=None):
         return INDICATORS
     if is_list_of_lists(classes):
         return COLUMNS
+    values = np.asarray(y)
+    if values.dtype == object and any(isinstance(label, str) for label in values.flat):
+        return COLUMNS  # perhaps with numbers in other columns, of which scikit-learn knows no type
     by_type = {"multiclass-multioutput": COLUMNS, "continuous-multioutput": PROBABILITIES}
     return by_type.get(type_of_target(y), INDICATORS)
 
@@ -50,6 +53,25 @@ def form_of(y, classes=None):
 def is_list_of_lists(classes):
     """Whether `classes` has the classes of several columns."""
     return isinstance(classes, (list, tuple)) and all(np.ndim(c) == 1 for c in classes) and len(classes) > 0
+
+
+def is_same_classes(classes, known):
+    """Whether `classes`, as a user gives them for a y of two dimensions, are those that a model knows.
+
+    Parameters
+    ----------
+    classes : array-like or list of array-like
+    known : ndarray or list of ndarray
+
+    Returns
+    -------
+    bool
+    """
+    if not isinstance(known, list):
+        return np.array_equal(classes, known)
+    if not is_list_of_lists(classes) or len(classes) != len(known):
+        return False
+    return all(np.array_equal(np.unique(c), k) for c, k in zip(classes, known, strict=True))
 
 
 def check_sorted(names):
@@ -156,6 +178,26 @@ def classes_of_columns(y, classes=None):
             f"classes must have a list for each of the {y.shape[1]} columns of y, got {len(classes)} lists"
         )
     return [np.unique(c) for c in classes]
+
+
+def labels_of_columns(numbers, classes):
+    """The labels of the columns.
+
+    Parameters
+    ----------
+    numbers : list of ndarray of int of shape (n,)
+        Those of the labels in `classes`.
+    classes : list of ndarray
+        Of each column.
+
+    Returns
+    -------
+    ndarray of shape (n, n_columns)
+        Of objects where some columns have text and others have numbers.
+    """
+    columns = [c[number] for number, c in zip(numbers, classes, strict=True)]
+    is_text = {c.dtype.kind in "US" for c in classes}
+    return np.stack([c.astype(object) for c in columns] if len(is_text) > 1 else columns, axis=1)
 
 
 def check_columns(y, classes):

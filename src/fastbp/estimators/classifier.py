@@ -118,9 +118,10 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         [dict, list, StrOptions({"balanced"}), None],
         "dict, list of dict, 'balanced' or None",
         """
-        Weights of the classes, as ``{label: weight}``; a class that is not named has weight 1. The sample weights are
-        multiplied by them, also those of the rows to validate on, held out or given as `X_val`: their scores and losses
-        weigh the classes as the training loss does. 'balanced' is ``n_samples / (n_classes * count of the class)`` in
+        Weights of the classes, as ``{label: weight}``; a class that is not named has weight 1. Where labels are named
+        that are no classes (yet, for `partial_fit`), all classes must be named. The sample weights are multiplied by
+        the weights, also those of the rows to validate on, held out or given as `X_val`: their scores and losses weigh
+        the classes as the training loss does. 'balanced' is ``n_samples / (n_classes * count of the class)`` in
         y, which `partial_fit` cannot know and refuses. For several columns of labels a list with a dict for each
         column; weights of a row are multiplied. Not for indicators of several labels, nor for rows of probabilities.
         (King and Zeng, 2001, Logistic regression in rare events data, Political Analysis 9.)""",

@@ -10,8 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from fastbp.activations import name_of
-from fastbp.estimators.construction import CLASSES, is_set
+from fastbp.estimators.construction import CLASSES, activations_of, is_set
 from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.regressor import MLPRegressor
 from fastbp.layers import Dense, Dropout
@@ -32,10 +31,10 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each layer between X and the code; ``()`` for a linear encoder, which finds the subspace of PCA.
     regressor : MLPRegressor or None, default=None
-        With the settings of training: solver, activation of the hidden layers, random_state and so on. It is cloned.
-        A grid search reaches them as ``regressor__alpha``. Its `hidden_layer_sizes` are not used, and the parameters
-        that stand for layers (`layers`, `dropout`, `input_dropout`, `residual`, `normalization`) must not be set. None:
-        ``MLPRegressor()``.
+        With the settings of training: solver, activation, random_state and so on. It is cloned. A grid search reaches
+        them as ``regressor__alpha``. Of several activations, there is one for each of `hidden_layer_sizes`, which the
+        decoder has in reverse order. Its `hidden_layer_sizes` are not used, and the parameters that stand for layers
+        (`layers`, `dropout`, `input_dropout`, `residual`, `normalization`) must not be set. None: ``MLPRegressor()``.
     input_dropout : float, default=0.0
         For a denoising autoencoder: in training, each number that the network reads is set to 0 with this probability,
         in [0, 1), and else divided by 1 minus it, while the target stays the X that was given. So the code must hold
@@ -117,10 +116,12 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
                     f"{name} of the regressor must not be set, got {value!r}: an MLPEncoder makes the layers from "
                     f"n_components and hidden_layer_sizes{own}"
                 )
-        sizes, activation = checked_hidden_layer_sizes(self.hidden_layer_sizes), name_of(regressor.activation)
-        encoder = [*(Dense(n, activation) for n in sizes), Dense(self.n_components)]
+        sizes = checked_hidden_layer_sizes(self.hidden_layer_sizes)
+        activations = activations_of(regressor, len(sizes))
+        hidden = [Dense(n, activation) for n, activation in zip(sizes, activations, strict=True)]
+        encoder = [*hidden, Dense(self.n_components)]
         noise = [Dropout(self.input_dropout)] if self.input_dropout else []
-        regressor.layers = [*noise, *encoder, *(Dense(n, activation) for n in reversed(sizes))]
+        regressor.layers = [*noise, *encoder, *reversed(hidden)]
         X = validate_data(self, X, dtype=(np.float64, np.float32))
         self.regressor_ = regressor.fit(X, X.ravel() if X.shape[1] == 1 else X, sample_weight)
         network, begin = regressor.network_, len(noise)
@@ -158,9 +159,11 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
+            With ``loss="gaussian"`` the means.
         """
         check_is_fitted(self)
-        return self.decoder_.forward(check_array(X, dtype=(np.float64, np.float32)))
+        output = self.decoder_.forward(check_array(X, dtype=(np.float64, np.float32)))
+        return self.regressor_._fitted_loss.predictions(output)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -16,6 +16,7 @@ from fastbp.data import check_sparse
 from fastbp.estimators.attempt import with_attributes
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.numeric import check_numeric
+from fastbp.parametrized import Parametrized
 from fastbp.threads import available_threads
 
 #: How often the calling thread, which waits for the others, lets Python deliver signals
@@ -55,13 +56,14 @@ def fit_many(
     Raises
     ------
     TypeError, ValueError
-        If `estimators` holds anything else, an object twice, or objects that share a generator as `random_state`, whose
-        draws would depend on the order of the fits.
+        If `estimators` holds anything else, an object twice, or objects that share what changes during a fit: a
+        generator as `random_state`, or a callback of `fastbp.callbacks` other than `History`.
     Exception
         The exception of the first of the estimators whose fit failed, with a note that names it and the others that
         failed. All others are fitted by then; those that failed are unchanged.
     KeyboardInterrupt
-        Ends all fits. As after an interrupted `fit`, each estimator in work has the weights of its last complete step.
+        Ends all fits, also where a callback raises it; SystemExit does too. As after an interrupted `fit`, each
+        estimator in work has the weights of its last complete step.
 
     Examples
     --------
@@ -118,7 +120,7 @@ def checked_estimators(estimators):
     if isinstance(estimators, BaseMLP) or not hasattr(estimators, "__iter__"):
         raise TypeError(f"estimators must be a list of MLPClassifier or MLPRegressor, got {estimators!r}")
     estimators = list(estimators)
-    seen, generators = {}, {}
+    seen, owners = {}, {}
     for number, estimator in enumerate(estimators):
         if not isinstance(estimator, BaseMLP):
             raise TypeError(
@@ -131,15 +133,27 @@ def checked_estimators(estimators):
                 "sklearn.base.clone to fit it twice"
             )
         seen[id(estimator)] = number
-        generator = estimator.random_state
-        if isinstance(generator, (np.random.RandomState, np.random.Generator)):
-            if id(generator) in generators:
+        for name, value, way_out in of_one_fit(estimator):
+            owner = owners.setdefault(id(value), number)
+            if owner != number:
                 raise ValueError(
-                    f"estimators[{generators[id(generator)]}] and estimators[{number}] share the random_state "
-                    f"{generator!r}: their results would depend on the order of the fits; use different integers"
+                    f"estimators[{owner}] and estimators[{number}] share the {name} {value!r}: their results would "
+                    f"depend on the order of the fits; {way_out}"
                 )
-            generators[id(generator)] = number
     return estimators
+
+
+def of_one_fit(estimator):
+    """What changes during a fit, so that no two estimators may share it: (name, value, what to do about it) for each.
+
+    Callbacks that are parametrized keep count of one fit; others, such as `History`, may be made for several.
+    """
+    if isinstance(estimator.random_state, (np.random.RandomState, np.random.Generator)):
+        yield "random_state", estimator.random_state, "use different integers"
+    callbacks = estimator.callbacks
+    for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
+        if isinstance(callback, Parametrized):
+            yield "callback", callback, "give each one of its own, as clones of one estimator have"
 
 
 def checked_n_jobs(n_jobs):
@@ -190,6 +204,8 @@ class Fits:
     ----------
     errors : list of Exception or None
         Of each fit that failed.
+    interruption : BaseException or None
+        What ended a fit and is no Exception, such as a KeyboardInterrupt of a callback. It ends all fits.
     """
 
     def __init__(self, estimators, rows, y, sample_weight):
@@ -198,7 +214,7 @@ class Fits:
         self.numbers = iter(range(len(estimators)))
         self.lock = threading.Lock()
         self.config = get_config()  # each thread has its own
-        self.stopped = False
+        self.stopped, self.interruption = False, None
 
     def run(self, n_threads):
         """Fit all estimators; an exception from outside stops the threads, and is raised when they have ended."""
@@ -209,7 +225,8 @@ class Fits:
                 thread = threading.Thread(target=self.work, args=(event,), name=f"fit_many-{i}", daemon=True)
                 thread.start()
                 ended[thread] = event
-            wait_for(ended)
+            wait_for(ended, self.check)
+            self.check()
         except BaseException:
             self.stopped = True
             for thread, event in ended.items():
@@ -221,28 +238,37 @@ class Fits:
             wait_for(ended)
             raise
 
+    def check(self):
+        """Raise what interrupted a fit, if anything did."""
+        if self.interruption is not None:
+            raise self.interruption
+
     def work(self, ended):
         """What each thread does; `ended` is set at the end."""
         try:
-            self.fit_next()
+            interruption = self.fit_next()
         finally:
             ended.set()
+        self.interruption = self.interruption or interruption  # now `run` sends nothing to this thread
 
     def fit_next(self):
-        """Fit one estimator after the other."""
+        """Fit one estimator after the other. Returns what interrupted a fit from inside, or None."""
         try:
             with config_context(**self.config):
                 while not self.stopped:
                     with self.lock:
                         number = next(self.numbers, None)
                     if number is None:
-                        return
+                        break
                     try:
                         self.fit(number)
                     except Exception as error:
                         self.errors[number] = error
-        except KeyboardInterrupt:  # sent by `run`
-            return
+        except BaseException as error:
+            if not self.stopped:  # else sent by `run`
+                self.stopped = True
+                return error
+        return None
 
     def fit(self, number):
         """Fit an estimator in one thread."""
@@ -254,7 +280,7 @@ class Fits:
             estimator.__dict__ = vars(other) | {"n_threads": estimator.n_threads}
 
 
-def wait_for(ended):
+def wait_for(ended, check=lambda: None):
     """Wait until threads have ended, and let Python deliver signals meanwhile.
 
     Before Python 3.13, a thread whose ``join`` was interrupted by Ctrl-C is said not to be alive, whether it is or not.
@@ -263,8 +289,10 @@ def wait_for(ended):
     Parameters
     ----------
     ended : dict of Thread to Event
+    check : callable
+        Called now and then; what it raises ends the waiting.
     """
     for thread, event in ended.items():
         while not event.wait(SECONDS_BETWEEN_CHECKS):
-            pass
+            check()
         thread.join()

@@ -9,6 +9,20 @@ from fastbp.kernels.patience import Patience
 from fastbp.training import EpochAverage, History, MovingAverage, NoAverage, OptimizerState, RateFactors
 from fastbp.training.validation import LOSS
 
+#: The attributes that `set_training_attributes` sets, but for those that every solver sets
+OF_STOCHASTIC_SOLVERS = (
+    "_optimizer",
+    "_average",
+    "_no_improvement_count",
+    "loss_curve_",
+    "history_",
+    "best_iteration_",
+    "validation_loss_curve_",
+    "validation_scores_",
+    "best_loss_",
+    "best_validation_score_",
+)
+
 
 def history_of(estimator, first_pass, scored):
     """The record to continue; a new one for new weights.
@@ -172,3 +186,14 @@ def set_training_attributes(estimator, optimizer, history, stopping, average):
     estimator.validation_scores_ = history.validation_scores
     estimator.best_loss_ = stopping.best_loss
     estimator.best_validation_score_ = stopping.best_score
+
+
+def forget_training(estimator):
+    """Delete what an earlier fit has left, and a fit of new weights by 'lbfgs' does not set.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    """
+    for name in OF_STOCHASTIC_SOLVERS:
+        vars(estimator).pop(name, None)

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from numbers import Real
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.metrics._scorer import _BaseScorer
+from sklearn.utils.multiclass import type_of_target
 
 from fastbp.estimators.attempt import with_attributes
 from fastbp.kernels.predictor import all_finite
@@ -74,11 +76,18 @@ def check_predictions(scorers, estimator, n_units, y):
     Raises
     ------
     ValueError
-        For a metric of scikit-learn, where `predict` returns more numbers for a row than y has.
+        For a metric of scikit-learn, where `predict` returns more numbers for a row than y has, or y has several
+        columns of labels.
     """
     names = [name for name, scorer in scorers.items() if is_metric_of_sklearn(scorer)]
     if not names:
         return
+    if is_classifier(estimator) and type_of_target(y) == "multiclass-multioutput":
+        raise ValueError(
+            f"scoring={names[0]!r} is a metric of scikit-learn, which takes no y with several columns of labels. Use "
+            "scoring='loss', scoring=None (the share of rows in which all are right), or a callable "
+            "scorer(estimator, X, y)."
+        )
     predicted = estimator._decode(np.zeros((1, n_units))).shape[1:]
     if predicted != y.shape[1:]:
         raise ValueError(

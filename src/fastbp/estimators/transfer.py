@@ -32,10 +32,21 @@ def take_over(network, init_from):
     values, is_complete = source_blocks(init_from)
     blocks = network.blocks
     n_dense = len(network.coefs)
-    n_source = sum(name.startswith("W_") for name in values)
+    n_source, n_biases = (sum(name.startswith(letter) for name in values) for letter in ("W_", "b_"))
+    if not is_complete and n_source != n_biases:
+        raise ValueError(
+            f"init_from=(coefs, intercepts) must hold two lists of one length, got {n_source} and {n_biases}; a layer "
+            "without biases takes zeros"
+        )
     if n_source != n_dense:
         raise ValueError(f"init_from has {n_source} layers with weights, and this network has {n_dense}")
     output = {f"W_{n_dense}", f"b_{n_dense}"}
+    unknown = values.keys() - blocks.keys() - output
+    if is_complete and unknown:
+        raise ValueError(
+            f"init_from has a block {min(unknown)}, and this network has none: give it the same layers, or take the "
+            "weights and biases only, init_from=(estimator.coefs_, estimator.intercepts_)"
+        )
     fits = {name: name in values and values[name].shape == block.shape for name, block in blocks.items()}
     keeps_output = not all(fits[name] for name in output & blocks.keys())
     for name, block in blocks.items():
@@ -59,9 +70,10 @@ def source_blocks(init_from):
     if hasattr(init_from, "get_params"):
         if not hasattr(init_from, "coefs_"):
             raise ValueError(
-                f"init_from={init_from!r} is not a fitted perceptron. A grid search clones the values of its grid: "
-                "give sklearn.frozen.FrozenEstimator(estimator). (estimator.coefs_, estimator.intercepts_) is possible "
-                "too, but has no parameters of normalizations, scales and activations: these begin anew."
+                f"init_from={init_from!r} is not a fitted perceptron. Of a pipeline, give the last step, pipeline[-1]. "
+                "A grid search clones the values of its grid: give sklearn.frozen.FrozenEstimator(estimator). "
+                "(estimator.coefs_, estimator.intercepts_) is possible too, but has no parameters of normalizations, "
+                "scales and activations: these begin anew."
             )
         if hasattr(init_from, "network_"):
             return init_from.network_.blocks, True

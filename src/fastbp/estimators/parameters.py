@@ -290,8 +290,9 @@ class MLPParameters(CachedParamNames):
         [None, Interval(Real, 0, None, closed="neither")],
         "float or None",
         """
-        Largest norm of the gradient of a batch, by all parameters together and with the penalties: a longer gradient is
-        scaled back to it before the step (Pascanu, Mikolov and Bengio, 2013). None for no limit; not for 'lbfgs'.""",
+        Largest norm of the gradient of a batch, by all parameters together that are trained, and with the penalties: a
+        longer gradient is scaled back to it before the step (Pascanu, Mikolov and Bengio, 2013). None for no limit; not
+        for 'lbfgs'.""",
     )
 
     max_norm: float | None = parameter(
@@ -458,7 +459,8 @@ class MLPParameters(CachedParamNames):
         """
         Indices in ``coefs_`` of layers whose weights and biases stay as they are: 0 is the first hidden layer, -1 the
         output layer. Their learning rate is 0, and the penalty does not count their weights. It can be changed between
-        calls of `fit` with `warm_start`, or of `partial_fit`. Not with 'lbfgs'.""",
+        calls of `fit` with `warm_start`, or of `partial_fit`; of averaged weights (`ema_decay`, `swa_start`) the
+        averages stay. Not with 'lbfgs'.""",
     )
 
     dtype: str | None = parameter(

@@ -111,7 +111,7 @@ def average_of(estimator, network, incremental, continues):
     estimator : BaseMLP
     network : Network
         With the fitted weights, or new ones. Its parameters are overwritten if they are the average of the last run;
-        if they were edited or trained otherwise since, the run continues from them.
+        if they were edited or trained otherwise since, the run continues from them. So do frozen layers.
     incremental : bool
         Whether this is `partial_fit`, which continues the average too.
     continues : bool
@@ -138,8 +138,9 @@ def average_of(estimator, network, incremental, continues):
         )
     last = getattr(estimator, "_average", None) if continues else None
     if last is not None and last.is_in(network):
-        average = last.copy()
+        average, fitted = last.copy(), network.params.copy()
         average.hide(network)
+        keep_frozen(network, fitted)
         is_same = isinstance(average, MovingAverage) and average.decay == decay
         if incremental and is_same and average.params.dtype == network.dtype:
             return average
@@ -148,6 +149,13 @@ def average_of(estimator, network, incremental, continues):
     if start is None:
         return NoAverage()
     return EpochAverage(network.params, min(round(start * estimator.max_iter), estimator.max_iter - 1))
+
+
+def keep_frozen(network, params):
+    """Give the frozen blocks of the network, whose learning rate is 0, their values in `params`."""
+    for block in network.graph.blocks:
+        if network.graph.groups[block.group].learning_rate == 0:
+            block.view(network.params)[...] = block.view(params)
 
 
 def set_training_attributes(estimator, optimizer, history, stopping, average):

@@ -411,7 +411,8 @@ class MLPParameters(CachedParamNames):
         Stochastic weight averaging: share of the `max_iter` epochs, in [0, 1), after which the weights at the end of
         each epoch are averaged, all with the same weight; None for no average. The average is used as with
         `ema_decay`; only one of the two may be set. All `max_iter` epochs are trained, unless `early_stopping` ends
-        the training. `partial_fit` does not know the number of epochs, and refuses it. See Izmailov et al. (2018),
+        the training: without it, the schedules 'plateau' and 'adaptive', which wait for patience to run out, are
+        refused. `partial_fit` does not know the number of epochs, and refuses `swa_start`. See Izmailov et al. (2018),
         Averaging weights leads to wider optima and better generalization. Not used by 'lbfgs'.""",
     )
 

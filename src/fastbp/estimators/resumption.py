@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from fastbp.estimators.parameters import end_is_needed_by, optimizer_of
+from fastbp.estimators.parameters import end_is_needed_by, optimizer_of, schedule_of
 from fastbp.kernels.patience import Patience
 from fastbp.training import EpochAverage, History, MovingAverage, NoAverage, OptimizerState, RateFactors
 from fastbp.training.validation import LOSS
@@ -124,7 +124,8 @@ def average_of(estimator, network, incremental, continues):
     Raises
     ------
     ValueError
-        If both averages are asked for, or one beside a solver that averages.
+        If both averages are asked for, one beside a solver that averages, or `swa_start` beside a schedule that waits
+        for patience to run out.
     """
     decay, start = estimator.ema_decay, estimator.swa_start
     if decay is not None and start is not None:
@@ -135,6 +136,11 @@ def average_of(estimator, network, incremental, continues):
         raise ValueError(
             f"solver={estimator.solver!r} gives an average of the weights already; got ema_decay={decay!r} and "
             f"swa_start={start!r}: set both to None, or choose another solver"
+        )
+    if start is not None and not estimator.early_stopping and schedule_of(estimator).waits_for_plateau:
+        raise ValueError(
+            f"learning_rate={estimator.learning_rate!r} falls when patience runs out, and swa_start={start!r} has all "
+            "max_iter epochs trained without patience: choose another learning_rate, or early_stopping=True"
         )
     last = getattr(estimator, "_average", None) if continues else None
     if last is not None and last.is_in(network):

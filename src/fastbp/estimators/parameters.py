@@ -124,8 +124,8 @@ class MLPParameters(CachedParamNames):
         [NameOrObject(SCHEDULES, Schedule, or_function=True)],
         None,
         """
-        Schedule of the learning rate, for every solver but 'lbfgs'. The names 'invscaling' and 'adaptive' count for
-        'sgd' only, as in scikit-learn; objects of `fastbp.schedules` and the other names count for all. Patience is
+        Schedule of the learning rate, for every solver but 'lbfgs'. The names 'invscaling' and 'adaptive' have no
+        effect on 'adam', as in scikit-learn; objects of `fastbp.schedules` and the other names have. Patience is
         `n_iter_no_change`.
 
         {names}

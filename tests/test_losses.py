@@ -132,6 +132,10 @@ def test_predictions():
     np.testing.assert_array_equal(Gaussian().predictions(output), output[:, :2])
     variances = np.exp(output[:, 2:]) + 0.5
     np.testing.assert_allclose(Gaussian(epsilon=0.5).deviations(output) ** 2, variances, rtol=1e-14)
+    # a variance of e^100 is too large for float32, its root is not
+    deviations = Gaussian().deviations(np.array([[0, 100]], np.float32))
+    assert deviations.dtype == np.float32
+    np.testing.assert_allclose(deviations, np.exp(50.0), rtol=1e-5)
     columns = MultiOutputLogLoss(n_classes=[3, 1]).predictions(output)
     np.testing.assert_allclose(columns, np.hstack([reference.softmax(output[:, :3]), np.ones((5, 1))]), rtol=1e-14)
     quantiles = Quantile([0.1, 0.2, 0.7, 0.9])

@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from estimator_layer_cases import SMALL, X, both_estimators, fitted, labels, mixed_layers
 from fastbp import MLPEncoder, MLPRegressor, Network, hidden_activations
+from fastbp.activations import Blend
 from fastbp.layers import Activation, Dense, Dropout, Scale
 from reference import ACTIVATIONS
 
@@ -148,6 +149,14 @@ def test_code_and_reconstruction(dtype):
     weight[:20] = 1
     weighted = MLPEncoder(3, (7, 5), encoder.regressor).fit(given, sample_weight=weight)
     assert (weighted.transform(given) != code).any()
+
+
+@pytest.mark.parametrize("settings", [dict(activation="prelu"), dict(activation=Blend("silu")), dict(loss="gaussian")])
+def test_the_reconstruction_is_the_prediction(settings):
+    # the decoder of 'gaussian' has the variances beside the means
+    encoder = MLPEncoder(2, (5,), MLPRegressor(**SMALL, **settings)).fit(X)
+    found = encoder.inverse_transform(encoder.transform(X))
+    assert_allclose(found, encoder.regressor_.predict(X), rtol=1e-12, atol=1e-14)
 
 
 def test_in_a_pipeline_with_names():

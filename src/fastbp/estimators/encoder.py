@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from fastbp.activations import name_of
+from fastbp.activations import resolve
 from fastbp.estimators.construction import CLASSES, is_set
 from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.regressor import MLPRegressor
@@ -117,7 +117,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
                     f"{name} of the regressor must not be set, got {value!r}: an MLPEncoder makes the layers from "
                     f"n_components and hidden_layer_sizes{own}"
                 )
-        sizes, activation = checked_hidden_layer_sizes(self.hidden_layer_sizes), name_of(regressor.activation)
+        sizes, activation = checked_hidden_layer_sizes(self.hidden_layer_sizes), resolve(regressor.activation)
         encoder = [*(Dense(n, activation) for n in sizes), Dense(self.n_components)]
         noise = [Dropout(self.input_dropout)] if self.input_dropout else []
         regressor.layers = [*noise, *encoder, *(Dense(n, activation) for n in reversed(sizes))]
@@ -160,7 +160,8 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         X_original : ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        return self.decoder_.forward(check_array(X, dtype=(np.float64, np.float32)))
+        output = self.decoder_.forward(check_array(X, dtype=(np.float64, np.float32)))
+        return self.regressor_._fitted_loss.predictions(output)  # of 'gaussian' the means
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -158,7 +158,10 @@ def test_quantiles_never_cross(dtype):
         (LogLoss(label_smoothing=1.0), "The 'label_smoothing' parameter of LogLoss must be a float in the range"),
         (Focal(gamma=-1), "The 'gamma' parameter of Focal must be a float in the range"),
         (MultiOutputLogLoss(n_classes=[2, 0]), r"n_classes must hold integers >= 1, got \[2, 0\]"),
-        (MultiOutputLogLoss(n_classes=[2] * 100), "n_classes must have 1 to 99 entries, one for each column of y"),
+        (
+            MultiOutputLogLoss(n_classes=[2] * 100),
+            "n_classes must have 1 to 99 .*, got 100; for more columns, fit several models",
+        ),
         (MultiOutputLogLoss(n_classes=[2, 3]), "needs a network with 5 outputs, one for each class, got 2"),
         (Huber(delta=0), "The 'delta' parameter of Huber must be a float in the range"),
         (Tweedie(power=2), "The 'power' parameter of Tweedie must be a float in the range"),

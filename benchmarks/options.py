@@ -51,7 +51,7 @@ REGRESSION, CLASSIFICATION = ("regression",), ("classification",)
 OPTIONS = {
     "dropout": Option({"dropout": 0.2}, limited=True),
     "input_dropout": Option({"input_dropout": 0.1}),
-    # "batch_norm": Option({"normalization": "batch"}, limited=True),
+    "batch_norm": Option({"normalization": "batch"}, limited=True),
     "layer_norm": Option({"normalization": "layer"}, limited=True),
     "rms_norm": Option({"normalization": "rms"}, limited=True),
     "ema": Option({"ema_decay": 0.99}, limited=True),

@@ -1,9 +1,9 @@
 """The twins of the kinds of operations, and a graph of operations walked in plain NumPy.
 
 A function of a kind is given the argument of the operation (activation: its number, dropout: the factors, row_norm:
-whether it subtracts the mean, and epsilon), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them
-along a direction, ``dxs`` and ``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change. A block of one
-row is a vector.
+whether it subtracts the mean, and epsilon, running_norm: its constant, batch_norm: its constants and the weights of the
+rows), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them along a direction, ``dxs`` and
+``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change. A block of one row is a vector.
 """
 
 from collections import namedtuple
@@ -197,6 +197,91 @@ def row_norm_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
     return [(dg * normalized(argument, xs[0])[0] + g * dn).sum(axis=0), dg.sum(axis=0)][: len(blocks)]
 
 
+# running_norm: y = gamma n + beta, with n = (x - mean) / sqrt(variance + epsilon); mean and variance are constants
+
+
+def by_running(constants, x, blocks):
+    """(n, scale)."""
+    _, _, mean, variance = blocks
+    scale = 1 / np.sqrt(variance + constants[0])
+    return (x - mean) * scale, scale
+
+
+def running_norm_forward(argument, xs, blocks):
+    return by_running(argument, xs[0], blocks)[0] * blocks[0] + blocks[1]
+
+
+def running_norm_backward(argument, xs, y, blocks, g):
+    return [g * blocks[0] * by_running(argument, xs[0], blocks)[1]]
+
+
+def running_norm_gradient(argument, xs, y, blocks, g):
+    return [(g * by_running(argument, xs[0], blocks)[0]).sum(axis=0), g.sum(axis=0), 0, 0]
+
+
+def running_norm_tangent(argument, xs, y, blocks, dxs, dblocks):
+    n, scale = by_running(argument, xs[0], blocks)
+    return dxs[0] * scale * blocks[0] + n * dblocks[0] + dblocks[1]
+
+
+def running_norm_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [(dg * blocks[0] + g * dblocks[0]) * by_running(argument, xs[0], blocks)[1]]
+
+
+def running_norm_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    n, scale = by_running(argument, xs[0], blocks)
+    return [(dg * n + g * dxs[0] * scale).sum(axis=0), dg.sum(axis=0), 0, 0]
+
+
+# batch_norm: the same with mean and variance of the batch, for rows with the weights w; if only one row counts, the
+# running ones. In training only, so it has no tangents.
+
+
+def by_batch(argument, x):
+    """(n, scale, the weights by their sum)."""
+    epsilon, _, w = argument
+    share = (w / w.sum())[:, None]
+    c = x - (share * x).sum(axis=0)
+    scale = 1 / np.sqrt((share * c**2).sum(axis=0) + epsilon)
+    return c * scale, scale, share
+
+
+def has_variance(argument):
+    return (argument[2] > 0).sum() > 1
+
+
+def batch_norm_forward(argument, xs, blocks):
+    if not has_variance(argument):
+        return running_norm_forward(argument, xs, blocks)
+    return by_batch(argument, xs[0])[0] * blocks[0] + blocks[1]
+
+
+def batch_norm_backward(argument, xs, y, blocks, g):
+    if not has_variance(argument):
+        return running_norm_backward(argument, xs, y, blocks, g)
+    # the Jacobian of a column, written out: dn_i / dx_j = scale (1 if i = j else 0, - share_j - n_i n_j share_j)
+    n, scale, share = by_batch(argument, xs[0])
+    J = np.eye(len(n))[:, :, None] - share[None] - n[:, None] * (n * share)[None]
+    return [scale * np.einsum("ijc,ic->jc", J, g * blocks[0])]
+
+
+def batch_norm_gradient(argument, xs, y, blocks, g):
+    if not has_variance(argument):
+        return running_norm_gradient(argument, xs, y, blocks, g)
+    return [(g * by_batch(argument, xs[0])[0]).sum(axis=0), g.sum(axis=0), 0, 0]
+
+
+def batch_norm_kept(argument, xs, blocks):
+    """The running mean and variance after a step."""
+    _, momentum, w = argument
+    if not has_variance(argument):
+        return blocks[2:]
+    mean = np.average(xs[0], axis=0, weights=w)
+    count = max(w.sum(), (w > 0).sum())
+    variance = np.average((xs[0] - mean) ** 2, axis=0, weights=w) * count / (count - 1)
+    return [(1 - momentum) * old + momentum * new for old, new in zip(blocks[2:], (mean, variance), strict=True)]
+
+
 # prelu: y = x where x > 0, else a x
 
 
@@ -277,6 +362,15 @@ KINDS = {
         row_norm_backward_tangent,
         row_norm_gradient_tangent,
     ),
+    "batch_norm": Kind(batch_norm_forward, batch_norm_backward, batch_norm_gradient, None, None, None),
+    "running_norm": Kind(
+        running_norm_forward,
+        running_norm_backward,
+        running_norm_gradient,
+        running_norm_tangent,
+        running_norm_backward_tangent,
+        running_norm_gradient_tangent,
+    ),
     "prelu": Kind(
         prelu_forward, prelu_backward, prelu_gradient, prelu_tangent, prelu_backward_tangent, prelu_gradient_tangent
     ),
@@ -300,15 +394,22 @@ class GraphTwin:
     ----------
     step : int
         The number of the training step, which the masks depend on too.
+    weight : ndarray of shape (n,) or None
+        Weights of the rows, which statistics of a batch depend on.
     """
 
     def __init__(self, graph, params, seed=0):
         self.graph, self.params, self.seed, self.step = graph, np.array(params, np.float64), seed, 0
+        self.weight = None
 
     def argument(self, number, op, n_rows):
         """What the functions of the kind of operation `number` take for its argument."""
         if op.kind == "row_norm":
             return op.argument, *op.constants
+        if op.kind == "running_norm":
+            return op.constants
+        if op.kind == "batch_norm":
+            return *op.constants, np.ones(n_rows) if self.weight is None else self.weight
         if op.kind != "dropout":
             return op.argument
         units = self.graph.widths[op.output]
@@ -341,6 +442,17 @@ class GraphTwin:
 
     def output(self, X):
         return self.forward(X)[self.graph.operations[-1].output]
+
+    def kept(self, values):
+        """(block, value after a step) for the blocks that are not trained."""
+        found = []
+        for number, op in enumerate(self.graph.operations):
+            if op.kind == "batch_norm":
+                argument, xs, _, blocks = self.context(number, op, values)
+                running = batch_norm_kept(argument, xs, blocks)
+                blocks = self.graph.blocks[op.first_block + 2 : op.first_block + 4]
+                found += [(block, value.copy()) for block, value in zip(blocks, running, strict=True)]
+        return found
 
     def push(self, values, dX, direction):
         """The change of every node along the changes of X and of the parameters."""
@@ -461,13 +573,17 @@ class GraphTwin:
                 t += 1
                 self.step = t
                 mixed = self.mixed(X[batch], y[batch], weight, mixup_alpha)
+                self.weight = mixed[2]
                 value, gradient, _ = self.loss_and_gradient(*mixed[:2], loss=loss, alpha=alpha, sample_weight=mixed[2])
+                kept = self.kept(self.forward(mixed[0]))
                 for number, block in enumerate(self.graph.blocks):
                     group, place = self.graph.groups[block.group], slice(block.offset, block.offset + block.size)
                     w, eta = self.params[place], rate * group.learning_rate
                     state = states.get(number, [np.zeros_like(w)] * 3)
                     w = w - eta * weight_decay * group.decay * w
                     self.params[place], states[number] = update(gradient[place], w, state, t, learning_rate=eta)
+                for block, running in kept:
+                    block.view(self.params)[...] = running
                 total += len(batch) * value
             losses.append(total / len(rows))
         return losses

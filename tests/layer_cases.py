@@ -4,7 +4,7 @@ import numpy as np
 
 from fastbp.activations import Blend, Prelu
 from fastbp.kernels import ACTIVATIONS
-from fastbp.layers import Activation, Dense, LayerNorm, Residual, RMSNorm, Scale
+from fastbp.layers import Activation, BatchNorm, Dense, LayerNorm, Residual, RMSNorm, Scale
 
 # No exp: e^z of a sum soon leaves the range of numbers.
 NAMES = [name for name in ACTIVATIONS if name != "exp"]
@@ -37,6 +37,10 @@ STACKS = {
     "normalized": (
         5,
         [Dense(6), LayerNorm(), Activation("tanh"), Residual([RMSNorm(0.1), Dense(6, "gelu")]), LayerNorm(), Dense(2)],
+    ),
+    "batch norm": (
+        5,
+        [BatchNorm(), Dense(6), BatchNorm(0.2, 0.1), Residual([Dense(6, "gelu"), BatchNorm()]), Dense(2)],
     ),
     "normalized input": (7, [RMSNorm(), Dense(9), LayerNorm(1e-3, 0.5), Activation("relu"), Dense(2)]),
     "trained activations": (

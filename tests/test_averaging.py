@@ -272,6 +272,12 @@ def test_a_warm_start_continues_from_the_raw_weights(average):
         assert_allclose(model.network_.params, np.mean(callback.seen[-4:], axis=0), rtol=0, atol=1e-14)
 
 
+@averages
+def test_a_warm_start_continues_from_the_raw_running_statistics(average):
+    model, raw = (fitted(normalization="batch", warm_start=True, **params).fit(X, Y) for params in (average, {}))
+    assert_array_equal(model.raw_params_, raw.network_.params)
+
+
 @pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64", "float32")])
 def test_a_change_of_the_dtype_continues_from_the_raw_weights(dtypes):
     model, raw = (MLPRegressor(**SMALL | FAST, ema_decay=decay, dtype=dtypes[0]) for decay in (0.9, None))

@@ -96,8 +96,11 @@ def test_repr(name):
 @both_estimators
 @pytest.mark.parametrize("params", [{}, {"solver": "lbfgs"}, {"early_stopping": True}], ids=str)
 def test_tags(name, params):
-    ours, theirs = ours_and_theirs(name, **params)
-    assert get_tags(ours) == get_tags(theirs)
+    ours, theirs = map(get_tags, ours_and_theirs(name, **params))
+    if name == "MLPClassifier":  # several columns of labels are fastbp's only
+        assert not theirs.target_tags.multi_output
+        theirs.target_tags.multi_output = True
+    assert ours == theirs
 
 
 #: arguments of methods that scikit-learn's do not have

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from estimator_layer_cases import SMALL, X, assert_same_model, both_estimators, labels
 from fastbp import MLPClassifier, MLPRegressor, slim
 from fastbp.activations import Blend, Gelu, Prelu
-from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale
+from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -40,6 +40,7 @@ CASES = {
             *[Activation("relu"), Dense(4), Activation("relu")],
         ],
     ),
+    "batch": (dict(normalization="batch"), [*[Dense(8), BatchNorm(), Activation("relu")] * 2]),
     "layer": (dict(normalization="layer"), [*[Dense(8), LayerNorm(), Activation("relu")] * 2]),
     "rms": (
         dict(normalization="rms", activation=["identity", Blend("silu", initial=0.5)]),
@@ -310,13 +311,13 @@ def test_activations_of_a_network_tell_what_is_there():
 # Normalization and residual connections
 
 
-@pytest.mark.parametrize("normalization", [None, "layer", "rms"])
+@pytest.mark.parametrize("normalization", [None, "batch", "layer", "rms"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 def test_1000_layers_train(activation, normalization):
     X = np.random.default_rng(0).uniform(-1, 1, (40, 2))
     y = X[:, 0] * X[:, 1] > 0
-    params = dict(activation=activation, batch_size=10, max_iter=40, n_iter_no_change=40, n_threads=1, random_state=0)
-    plain = MLPClassifier((16,) * 1000, **params)
+    params = dict(batch_size=40, max_iter=80, learning_rate="cosine", dtype="float32", n_threads=1, random_state=0)
+    plain = MLPClassifier((16,) * 1000, activation, **params)
     deep = clone(plain).set_params(residual=True, normalization=normalization)
     assert deep.fit(X, y).score(X, y) > 0.9
     # without the connections, all rows have the same output
@@ -344,7 +345,8 @@ def test_1000_layers_train(activation, normalization):
         (dict(dropout=[0, 0.1], layers=[]), r"dropout=\[0, 0.1\] cannot be combined with layers"),
         (dict(input_dropout=0.5, layers=[]), "input_dropout=0.5 cannot be combined with layers"),
         (dict(residual=True, layers=[]), "residual=True cannot be combined with layers"),
-        (dict(normalization="layer", layers=[]), "normalization='layer' cannot be combined with layers"),
+        (dict(normalization="batch", layers=[]), "normalization='batch' cannot be combined with .*layers.BatchNorm"),
+        (dict(normalization="layer", layers=[]), "normalization='layer' cannot be combined with .*layers.LayerNorm"),
         (dict(normalization="group"), r"The 'normalization' parameter of \w+ must be None or a str among"),
         (dict(activation=[Prelu(initial=np.nan), "relu"]), "The 'initial' parameter of Prelu must be a float"),
         (dict(activation=Blend("sine")), "The 'activation' parameter of Blend must be a str among"),

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 OPTIONS = {
     "activation": ["tanh", "gelu", "prelu", Blend("silu"), ["tanh", "silu"]],
-    "normalization": ["layer", "rms"],
+    "normalization": ["batch", "layer", "rms"],
     "residual": [True],
     "alpha": [0.1],
     "l1": [0.05],
@@ -38,9 +38,9 @@ OWN = {
     },
     MLPClassifier: {"loss": ["focal"], "class_weight": [{0: 1, 1: 2, 2: 3}], "label_smoothing": [0.1]},
 }
-#: Only one of the two can be set, for some values: schedule_free has an average of its own, focal no smoothing, and
-#: mixup is not for losses that estimate the spread
-EXCLUSIVE = [{"ema_decay", "solver"}, {"loss", "label_smoothing"}, {"loss", "mixup_alpha"}]
+#: Only one of the two can be set, for some values: schedule_free has an average of its own, whose norm is not limited,
+#: focal has no smoothing, and mixup is not for losses that estimate the spread
+EXCLUSIVE = [{"ema_decay", "solver"}, {"max_norm", "solver"}, {"loss", "label_smoothing"}, {"loss", "mixup_alpha"}]
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5))

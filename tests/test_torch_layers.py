@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from fastbp import Network
 from fastbp.data import make_data
-from fastbp.layers import Activation, Dense, LayerNorm, RMSNorm
+from fastbp.layers import Activation, BatchNorm, Dense, LayerNorm, RMSNorm
 from fastbp.optimizers import SGD
 from fastbp.training import OptimizerState
 
@@ -31,6 +31,13 @@ def rms_norm(blocks):
     return module
 
 
+def batch_norm(blocks):
+    module = torch.nn.BatchNorm1d(WIDTH, eps=1e-3, momentum=0.3, dtype=torch.float64)
+    module.weight, module.bias = parameter(blocks["gamma_1"]), parameter(blocks["beta_1"])
+    module.running_mean, module.running_var = (torch.tensor(blocks[name]) for name in ("mean_1", "variance_1"))
+    return module
+
+
 def prelu(blocks):
     module = torch.nn.PReLU(WIDTH)
     module.weight = parameter(blocks["slope_1"])
@@ -41,6 +48,7 @@ def prelu(blocks):
 CASES = {
     "layer norm": (LayerNorm(1e-3), layer_norm),
     "rms norm": (RMSNorm(1e-3), rms_norm),
+    "batch norm": (BatchNorm(0.3, 1e-3), batch_norm),
     "prelu": (Activation("prelu"), prelu),
     "gelu": (Activation("gelu"), lambda blocks: torch.nn.GELU()),
 }
@@ -52,7 +60,7 @@ def test_ten_steps(case):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, N_FEATURES)), rng.normal(size=(40, 2))
     network = Network(layers=[Dense(WIDTH), layer, Activation("tanh"), Dense(2)], n_features=N_FEATURES, random_state=0)
-    network.params += 0.1 * rng.normal(size=network.n_params)  # the blocks are not all alike
+    network.params += 0.1 * rng.random(network.n_params)  # the blocks are not all alike
     blocks = {name: block.copy() for name, block in network.blocks.items()}
     first, last = (torch.nn.Linear(*reversed(W.shape)) for W in (blocks["W_1"].T, blocks["W_2"].T))
     for linear, number in ((first, 1), (last, 2)):
@@ -65,7 +73,7 @@ def test_ten_steps(case):
         loss = ((theirs(torch.tensor(X)) - torch.tensor(y)) ** 2).sum(axis=1).mean() / 2
         loss.backward()
         optimizer.step()
-    loop = network.training_loop(make_data(X, y, None, 2, network.dtype), 40)
+    loop = network.training_loop(make_data(X, y, None, 2, network.dtype), 40, training=True)
     OptimizerState(SGD(momentum=0.0), network.n_params, network.dtype).attach(loop, 0.0)
     losses = np.empty(10)
     loop.train(None, None, 1.0, np.full(10, 0.1), losses)
@@ -73,6 +81,9 @@ def test_ten_steps(case):
     # roundings, over ten steps
     assert_allclose(network.blocks["W_1"], first.weight.detach().numpy().T, rtol=1e-9, atol=1e-12)
     assert_allclose(network.blocks["b_2"], last.bias.detach().numpy(), rtol=1e-9, atol=1e-12)
-    own = [network.blocks[name] for name in network.blocks if name[0] not in "Wb"]
-    for block, values in zip(own, module.parameters(), strict=True):
-        assert_allclose(block, values.detach().numpy(), rtol=1e-9, atol=1e-12)
+    own = [network.blocks[name] for name in network.blocks if name[:2] not in ("W_", "b_")]
+    values = [*module.parameters(), *(buffer for buffer in module.buffers() if buffer.ndim)]
+    for block, value in zip(own, values, strict=True):
+        assert_allclose(block, value.detach().numpy(), rtol=1e-9, atol=1e-12)
+    theirs.eval()  # with running statistics, if there are any
+    assert_allclose(network.forward(X), theirs(torch.tensor(X)).detach().numpy(), rtol=1e-9, atol=1e-12)

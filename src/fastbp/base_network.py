@@ -78,8 +78,8 @@ class BaseNetwork:
             self.training_graph = graph_of(layers, n_features, name_of(output_activation))
             self.definition = {"layers": deepcopy(layers), "n_features": n_features}
         self.definition["output_activation"] = name_of(output_activation)
-        # dropout is active in training only
-        self.graph = self.training_graph.without_dropout
+        # dropout, and statistics of a batch, are for training only
+        self.graph = self.training_graph.for_prediction
         # what decides the bound of the initial parameters
         self.hidden_activation = first if isinstance(first, str) else self.graph.first_activation
         self.dtype = checked_dtype(dtype)
@@ -110,8 +110,9 @@ class BaseNetwork:
         """dict of str to ndarray: every block of parameters by its name, as a view into `params`.
 
         W_1, W_2, ... are the weights of the fully connected layers, b_1, ... their biases, s_1, ... the factors of
-        `Scale` layers, gain_1, ... and shift_1, ... those of `LayerNorm` and `RMSNorm`, slope_1, ... and alpha_1, ...
-        those of the activations `Prelu` and `Blend`; in the order of `params`.
+        `Scale` layers, gain_1, ... and shift_1, ... those of `LayerNorm` and `RMSNorm`, gamma_1, beta_1, mean_1,
+        variance_1, ... those of `BatchNorm`, slope_1, ... and alpha_1, ... those of the activations `Prelu` and
+        `Blend`; in the order of `params`.
         """
         return self.split_blocks(self._params)
 
@@ -129,27 +130,32 @@ class BaseNetwork:
         flat = check_shape("flat", np.asarray(flat), (self.n_params,))
         return {block.name: block.view(flat) for block in sorted(self.graph.blocks, key=lambda block: block.offset)}
 
-    def program(self, purpose, raw=False, sparse=False, indexed=False, dropout=False):
+    def program(self, purpose, raw=False, sparse=False, indexed=False, training=False):
         """The network's graph compiled for a purpose.
 
         Parameters
         ----------
         purpose, raw, sparse, indexed
             As for `fastbp.kernels.program.Program`.
-        dropout : bool
-            Whether it contains the `Dropout` layers.
+        training : bool
+            Whether `Dropout` layers are active, and `BatchNorm` layers use the statistics of the batch.
 
         Returns
         -------
         Program
         """
-        graph = self.training_graph if dropout else self.graph
+        graph = self.training_graph if training else self.graph
         return program_of(graph, self.dtype, purpose, raw, sparse, indexed)
 
     @property
     def has_dropout(self) -> bool:
         """bool: whether there are `Dropout` layers, which are active in training only."""
-        return self.training_graph is not self.graph
+        return any(op.kind == "dropout" for op in self.training_graph.operations)
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """bool: whether there are `BatchNorm` layers, which use the statistics of a batch in training only."""
+        return any(op.kind == "batch_norm" for op in self.training_graph.operations)
 
     @property
     def gives_loss_raw_output(self) -> bool:

@@ -136,7 +136,7 @@ class Network(BaseNetwork):
             self.initialize(random_state, initializer)
 
     def training_loop(
-        self, data, batch_size, indexed=False, n_threads=None, team=None, update_flops=0.0, dropout=False
+        self, data, batch_size, indexed=False, n_threads=None, team=None, update_flops=0.0, training=False
     ):
         """The training loop of the network on a data set, which also gives the full-batch gradient.
 
@@ -153,8 +153,8 @@ class Network(BaseNetwork):
             A running team, to be used where the work is worth more than one thread. None: one of its own.
         update_flops : float
             Operations of the updates of a step, beyond some for each parameter.
-        dropout : bool
-            Whether `Dropout` layers are active.
+        training : bool
+            Whether `Dropout` layers are active, and `BatchNorm` layers use the statistics of the batch.
 
         Returns
         -------
@@ -169,7 +169,7 @@ class Network(BaseNetwork):
             n_threads = team.n_threads
         if callable(self.loss):
             self.kernel_loss.check_weights(data)
-        program = self.program(TRAINING, self.gives_loss_raw_output, data.is_sparse, indexed, dropout)
+        program = self.program(TRAINING, self.gives_loss_raw_output, data.is_sparse, indexed, training)
         plan = Plan(program, self._params, self.kernel_loss, data, batch_size, n_threads, self.loss_constants)
         return TrainingLoop(plan, team)
 

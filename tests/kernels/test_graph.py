@@ -111,7 +111,12 @@ def test_the_activation_of_a_dense_operation_is_the_one_that_alone_reads_it(laye
         ([Dense(4), RMSNorm(), Dropout(0.1), Activation("prelu"), Scale()], ("prelu",)),
         ([Dense(4), Scale(), Dense(4), Scale()], ("identity", "identity")),
         ([Dense(4), Residual([LayerNorm(), Dense(4, "tanh")])], ("identity", "tanh")),
-        ([Dense(4), Residual([Activation("tanh")])], ("identity",)),
+        ([Dense(4), Residual([Activation("tanh")])], ("tanh",)),
+        (
+            [Dense(4), Residual([RMSNorm(), Activation("tanh"), Dense(4), Scale()]), Activation("relu")],
+            ("tanh", "relu"),
+        ),
+        ([Dense(4), Residual([Dense(4)])], ("identity", "identity")),
         ([Gate(), Dense(2, "gelu")], ("tanh", "identity", "gelu")),
     ],
     ids=str,

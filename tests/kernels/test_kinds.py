@@ -54,6 +54,16 @@ EMITTERS = {
     "rms norm": lambda builder, node: builder.emit(
         "row_norm", node, builder.widths[node], blocks=vectors(builder, node, "gain"), constants=(0.1,)
     ),
+    "running norm": lambda builder, node: builder.emit(
+        "running_norm",
+        node,
+        builder.widths[node],
+        blocks=[
+            *vectors(builder, node, "gamma", "beta"),
+            *((name, (builder.widths[node],), Group(trained=False)) for name in ("mean", "variance")),
+        ],
+        constants=(0.1,),
+    ),
     "prelu": lambda builder, node: builder.emit(
         "prelu", node, builder.widths[node], blocks=vectors(builder, node, "slope")
     ),
@@ -70,8 +80,8 @@ EMITTERS = {
 }
 #: kinds that the compiler of a program puts in the place of another
 REPLACED = {"dense_sparse"}
-#: kinds of training only, which no program for derivatives contains: test_dropout.py
-TRAINING_ONLY = {"dropout"}
+#: kinds of training only, which no program for derivatives contains: test_dropout.py, test_batch_norm.py
+TRAINING_ONLY = {"dropout", "batch_norm"}
 every_kind = pytest.mark.parametrize("kind", EMITTERS)
 
 
@@ -91,6 +101,10 @@ class Problem:
         self.graph, self.dtype = builder.finish(), dtype
         rng = np.random.default_rng(0)
         self.params, self.direction = rng.normal(size=(2, self.graph.n_params)).astype(dtype)
+        for block in self.graph.blocks:
+            if not self.graph.groups[block.group].trained:  # a constant; a variance must not be negative
+                block.view(self.direction)[...] = 0
+                block.view(self.params)[...] **= 2
         self.X, self.dX = rng.normal(size=(2, N_ROWS, width)).astype(dtype)
         self.dA, self.dA_tangent = rng.normal(size=(2, N_ROWS, self.graph.n_outputs)).astype(dtype)
         self.program = Program(self.graph, dtype, DERIVATIVES)

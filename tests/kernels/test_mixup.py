@@ -60,7 +60,7 @@ def epochs(
     network, data, alpha=0.4, seed=7, batch_size=64, n_epochs=2, n_threads=1, n_steps=0, random_state=None, rate=0.05
 ):
     """The losses of some epochs of gradient descent, and the loop."""
-    loop = network.training_loop(data, batch_size, indexed=True, n_threads=n_threads, dropout=True)
+    loop = network.training_loop(data, batch_size, indexed=True, n_threads=n_threads, training=True)
     state, losses = OptimizerState(SGD(momentum=0.0), network.n_params, network.dtype), np.empty(n_epochs)
     state.seed, state.n_steps = seed, n_steps
     state.attach(loop, network.alpha)

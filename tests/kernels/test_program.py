@@ -38,7 +38,8 @@ def graph(layers, n_features=4, output_activation="identity"):
 
 
 def compiled(layers, purpose=TRAINING, n_features=4, dtype=np.float64, **options):
-    return Program(graph(layers, n_features), dtype, purpose, **options)
+    wanted = graph(layers, n_features)
+    return Program(wanted if purpose == TRAINING else wanted.for_prediction, dtype, purpose, **options)
 
 
 # Places of buffers
@@ -155,10 +156,24 @@ def test_every_operation_finds_its_numbers(purpose, raw):
             placed = program.nodes[program.nodes[field] >= 0]
             ends = [*(placed[field] + placed["width"])]
             if field == "value":  # behind them, what operations save
-                for op in program.operations[program.operations["saved"] >= 0]:
+                saving = program.operations["saved"] >= 0
+                saving[program.reductions] = False  # see test_statistics
+                for op in program.operations[saving]:
                     assert op["saved"] == max(ends)
                     ends.append(op["saved"] + N_SAVED[list(KINDS)[op["kind"]]])
             assert max(ends, default=0) == columns
+
+
+@every_purpose
+def test_statistics(purpose):
+    # operations that need all rows of a batch have columns of their own
+    n_features, layers = STACKS["batch norm"]
+    program = compiled(layers, purpose, n_features)
+    kinds = [list(KINDS)[kind] for kind in program.operations["kind"]]
+    assert program.reductions == [i for i, kind in enumerate(kinds) if kind == "batch_norm"]
+    assert program.operations["saved"][program.reductions].tolist() == ([0, 5, 11] if purpose == TRAINING else [])
+    assert program.statistics_width == (17 if purpose == TRAINING else 0)
+    assert kinds.count("running_norm") == (0 if purpose == TRAINING else 3)
 
 
 @pytest.mark.parametrize("purpose", [TRAINING, INSPECTION])

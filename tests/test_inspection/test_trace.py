@@ -279,7 +279,7 @@ def test_the_delta_of_every_layer_is_that_of_its_own_activation(branch):
     network = Network(layers=layers, n_features=3, random_state=0)
     rng = np.random.default_rng(0)
     trace = backprop_trace(network, rng.normal(size=(7, 3)), rng.normal(size=(7, 2)))
-    assert [layer.activation for layer in trace.layers] == list(network.activations)
+    assert [layer.activation for layer in trace.layers] == list(network.graph.own_activations)
     for layer in trace.layers:
         assert_allclose(layer.z, layer.inputs @ layer.W + layer.b, rtol=1e-12, atol=1e-15)
         assert_allclose(layer.a, activation_forward(layer.z, layer.activation), rtol=1e-12)

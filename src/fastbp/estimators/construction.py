@@ -11,13 +11,13 @@ from fastbp.estimators.inputs import checked_hidden_layer_sizes, checked_layers
 from fastbp.estimators.parameters import DATA_DEPENDENT
 from fastbp.estimators.transfer import frozen, has_frozen
 from fastbp.estimators.weights import with_settings
-from fastbp.layers import Activation, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale, check_rate
+from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale, check_rate
 from fastbp.network import Network
 
 #: name -> class of the layers that `normalization` puts between a fully connected layer and its activation
-NORMALIZATIONS = {"layer": LayerNorm, "rms": RMSNorm}
-#: parameter -> the class of layers that does the same
-CLASSES = {"input_dropout": "Dropout", "dropout": "Dropout", "residual": "Residual", "normalization": "LayerNorm"}
+NORMALIZATIONS = {"batch": BatchNorm, "layer": LayerNorm, "rms": RMSNorm}
+#: parameter -> the class of layers that does the same; for normalization see above
+CLASSES = {"input_dropout": "Dropout", "dropout": "Dropout", "residual": "Residual", "normalization": None}
 #: Rows over which a data-dependent initialization takes mean and variance, at most; evenly spaced
 ROWS_OF_SAMPLE = 256
 
@@ -52,6 +52,7 @@ def check_not_set(estimator):
     for name, class_name in CLASSES.items():
         value = getattr(estimator, name)
         if is_set(value):
+            class_name = class_name or NORMALIZATIONS[value].__name__
             raise ValueError(
                 f"{name}={value!r} cannot be combined with layers: use objects of fastbp.layers.{class_name} among the "
                 "layers"

@@ -352,12 +352,14 @@ class MLPParameters(CachedParamNames):
 
     normalization: str | None = parameter(
         None,
-        [None, StrOptions({"layer", "rms"})],
-        "{'layer', 'rms'} or None",
+        [None, StrOptions({"batch", "layer", "rms"})],
+        "{'batch', 'layer', 'rms'} or None",
         """
-        Normalization between each hidden layer and its activation. 'layer': each row by its mean and standard
-        deviation (`fastbp.layers.LayerNorm`). 'rms': by its root mean square (`fastbp.layers.RMSNorm`). Not with
-        `layers`, which take objects of these classes.""",
+        Normalization between each hidden layer and its activation. 'batch': each unit by its mean and standard
+        deviation over the batch, and in predictions by running averages of these (`fastbp.layers.BatchNorm`). 'layer':
+        each row by its mean and standard deviation (`fastbp.layers.LayerNorm`). 'rms': by its root mean square
+        (`fastbp.layers.RMSNorm`). Not with `layers`, which take objects of these classes. With 'batch', the losses in
+        `loss_curve_` are those with the statistics of the batches.""",
     )
 
     residual: bool = parameter(
@@ -459,9 +461,9 @@ class MLPParameters(CachedParamNames):
         "sequence of int or None",
         """
         Indices in ``coefs_`` of layers whose weights and biases stay as they are: 0 is the first hidden layer, -1 the
-        output layer. Their learning rate is 0, and the penalty does not count their weights. It can be changed between
-        calls of `fit` with `warm_start`, or of `partial_fit`; of averaged weights (`ema_decay`, `swa_start`) the
-        averages stay. Not with 'lbfgs'.""",
+        output layer. Their learning rate is 0, and the penalty does not count their weights; a normalization behind
+        them is trained nevertheless. It can be changed between calls of `fit` with `warm_start`, or of `partial_fit`;
+        of averaged weights (`ema_decay`, `swa_start`) the averages stay. Not with 'lbfgs'.""",
     )
 
     dtype: str | None = parameter(

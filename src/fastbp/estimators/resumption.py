@@ -160,7 +160,8 @@ def average_of(estimator, network, incremental, continues):
 def keep_frozen(network, params):
     """Give the frozen blocks of the network, whose learning rate is 0, their values in `params`."""
     for block in network.graph.blocks:
-        if network.graph.groups[block.group].learning_rate == 0:
+        group = network.graph.groups[block.group]
+        if group.learning_rate == 0 and group.trained:  # running statistics are not trained, and go on
             block.view(network.params)[...] = block.view(params)
 
 

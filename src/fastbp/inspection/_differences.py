@@ -119,10 +119,14 @@ class Differences:
         comparisons : Comparisons
         """
         blocks, gradients = self.network.blocks, self.network.split_blocks(self.gradient)
+        graph = self.network.graph
+        trained = {block.name for block in graph.blocks if graph.groups[block.group].trained}
         for operation in self.trace.operations:
             # the distance over which the loss curves: the change that moves the output by one
             reach = 1 / np.maximum(1, np.abs(operation.inputs[0]).max(axis=0))
             for number, name in enumerate(operation.parameters):
+                if name not in trained:
+                    continue
                 array, gradient = blocks[name], gradients[name]
                 is_bias = operation.kind == "dense" and number > 0
                 step = np.full(len(array), self.step) if is_bias else self.step * reach

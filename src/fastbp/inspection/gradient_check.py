@@ -224,6 +224,9 @@ def gradient_check(
     The loss includes the penalty, and the weights are those that the network has. The gradient of the loss by the raw
     prediction is checked first, so that a mistake in a custom ``loss=`` is distinguished from one in the network.
 
+    The network is that of predictions: `Dropout` layers are left out, and `BatchNorm` layers use the running statistics
+    as constants. (The gradients of training are compared with differences of its loss in the tests of this package.)
+
     Parameters
     ----------
     net_or_estimator : Network, or fitted MLPClassifier or MLPRegressor

@@ -8,6 +8,7 @@ cdef extern from "program.h" nogil:
     enum: MAX_STATES
     enum: MAX_CONSTANTS, MAX_LOSS_CONSTANTS
     enum: MAX_MEMORY
+    enum: PART_ROWS, BATCH_STATISTICS, PART_STATISTICS
 
     ctypedef struct node_t:
         int64_t width, value, grad, tangent
@@ -81,6 +82,8 @@ cdef extern from "program.h" nogil:
         double *row_loss
         int64_t row_block
         columns_t columns
+        void *statistics
+        int64_t statistics_width
         const void *input_tangent
         void *input_grad
         void *out
@@ -121,6 +124,8 @@ cdef extern from "program.h" nogil:
         void (*backward_tangent)(const plan_t *, const operation_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*gradient_tangent)(const plan_t *, const operation_t *, const tile_t *, int64_t lo, int64_t hi,
                                  void *g) noexcept nogil
+        void (*reduce)(const plan_t *, const operation_t *, int64_t left, int64_t right) noexcept nogil
+        void (*reduce_backward)(const plan_t *, const operation_t *, int64_t left, int64_t right) noexcept nogil
 
     ctypedef struct kernels_t:
         int64_t vector_bytes
@@ -133,6 +138,9 @@ cdef extern from "program.h" nogil:
         void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
         void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi) noexcept nogil
+        void (*forward_segment)(const plan_t *, int64_t before, int64_t after, int64_t lo, int64_t hi) noexcept nogil
+        void (*backward_segment)(const plan_t *, int64_t before, int64_t after, int64_t lo, int64_t hi) noexcept nogil
+        int (*keep_statistics)(const plan_t *, double momentum) noexcept nogil
         void (*slot_gradient)(const plan_t *, int64_t slot, void *scratch) noexcept nogil
         void (*prepare_gradients)(const plan_t *) noexcept nogil
         norms_t (*update_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil

@@ -19,6 +19,8 @@ from fastbp.kernels.cached import cached_property
 from fastbp.kernels.dispatch import ACTIVATIONS
 
 NAMES = {number: name for name, number in ACTIVATIONS.items()}
+#: Kinds between a dense operation and the activation that follows it
+BETWEEN = ("batch_norm", "running_norm", "row_norm", "scale", "dropout", "add")
 #: Constants of an operation, at most
 N_CONSTANTS = 4
 
@@ -35,11 +37,14 @@ class Group:
         Factor of the penalties alpha and l1.
     decay : float
         Factor of the decoupled weight decay.
+    trained : bool
+        Whether they have a gradient. If not, an operation writes them, such as running statistics.
     """
 
     learning_rate: float = 1.0
     penalty: float = 0.0
     decay: float = 0.0
+    trained: bool = True
 
     def __post_init__(self):
         for name, value in vars(self).items():
@@ -106,7 +111,7 @@ class Operation(NamedTuple):
     argument : int
         activation: its number. row_norm: 1 if the mean is subtracted, else 0.
     constants : tuple of float
-        dropout: the rate. row_norm: epsilon.
+        dropout: the rate. row_norm, running_norm: epsilon. batch_norm: epsilon and momentum.
     layer : object
         The layer that added it.
     """
@@ -234,7 +239,7 @@ class Graph:
         if len(readers) != 1:
             return "identity"
         (op,) = readers
-        if op.kind in ("row_norm", "scale", "dropout", "add"):
+        if op.kind in BETWEEN:
             return self.activation_behind(op.output)
         return {"activation": NAMES.get(op.argument), "prelu": "prelu"}.get(op.kind, "identity")
 
@@ -262,15 +267,18 @@ class Graph:
         return self.widths, tuple(operations), tuple(block.shape for block in self.blocks)
 
     @cached_property
-    def without_dropout(self):
-        """Graph: the same without dropout, which is for training only; the graph itself if it has none."""
-        if all(op.kind != "dropout" for op in self.operations):
+    def for_prediction(self):
+        """Graph: the same as predictions and derivatives need it, without dropout, and with running statistics in place
+        of those of a batch; the graph itself if it has neither."""
+        if all(op.kind not in ("dropout", "batch_norm") for op in self.operations):
             return self
         nodes, numbers, widths, operations = {-1: -1, 0: 0}, {}, [self.n_features], []
         for number, op in enumerate(self.operations):
             if op.kind == "dropout":
                 nodes[op.output] = nodes[op.input]
                 continue
+            if op.kind == "batch_norm":
+                op = op._replace(kind="running_norm", constants=op.constants[:1])
             numbers[number], nodes[op.output] = len(operations), len(widths)
             places = {name: nodes[getattr(op, name)] for name in ("input", "input2", "output")}
             operations.append(op._replace(**places))
@@ -325,6 +333,17 @@ def row_norm_fits(inputs, width, shapes, argument, constants):
     return inputs == [width] and is_known and len(constants) == 1 and 0 < constants[0] < inf
 
 
+def running_norm_fits(inputs, width, shapes, argument, constants):
+    """An input as wide as the output, four blocks of shape (width,), and a number above 0."""
+    return inputs == [width] and shapes == [(width,)] * 4 and len(constants) == 1 and 0 < constants[0] < inf
+
+
+def batch_norm_fits(inputs, width, shapes, argument, constants):
+    """An input as wide as the output, four blocks of shape (width,), a number above 0, and one above 0 and up to 1."""
+    fits = running_norm_fits(inputs, width, shapes, argument, constants[:1])
+    return fits and len(constants) == 2 and 0 < constants[1] <= 1
+
+
 def prelu_fits(inputs, width, shapes, argument, constants):
     """An input as wide as the output, and a block of shape (width,)."""
     return inputs == [width] and shapes == [(width,)]
@@ -344,6 +363,8 @@ FITS = {
     "scale": scale_fits,
     "dropout": dropout_fits,
     "row_norm": row_norm_fits,
+    "batch_norm": batch_norm_fits,
+    "running_norm": running_norm_fits,
     "prelu": prelu_fits,
     "blend": blend_fits,
 }

@@ -78,6 +78,11 @@ INLINE pair_t pair_of(const plan_t *p, ptrdiff_t r) {
     return pair;
 }
 
+/* The sample weight of a row of the batch, mixed or not, where the data have weights */
+INLINE double weight_of(const plan_t *p, ptrdiff_t r) {
+    return p->mixup.share != 0 ? pair_of(p, r).weight : p->data.sample_weight[data_row(p, r)];
+}
+
 /* Rows [lo, hi) of the batch, of a matrix of the data, mixed */
 static void gather_mixed(const plan_t *p, const real *from, ptrdiff_t width, ptrdiff_t lo, ptrdiff_t hi, real *to) {
     for (ptrdiff_t r = lo; r < hi; r++, to += width) {

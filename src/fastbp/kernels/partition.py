@@ -55,7 +55,7 @@ def n_slots_for(program, capacity, block_rows):
 
 
 def tiles_of(program, has_slots):
-    """The tiles of all blocks.
+    """The tiles of all blocks that are trained.
 
     Parameters
     ----------
@@ -69,9 +69,11 @@ def tiles_of(program, has_slots):
     """
     tiles = []
     for number, block in enumerate(program.graph.blocks):
+        if not program.graph.groups[block.group].trained:
+            continue
         n_rows, n_columns = block.rows, block.cols
         rows, columns = TILE_ROWS * ceil_div(TILE_PARAMETERS, TILE_ROWS * n_columns), n_columns
-        if n_rows >= LARGE_ROWS and n_columns > LARGE_COLUMNS and program.is_by_rows and not has_slots:
+        if n_rows >= LARGE_ROWS and n_columns > LARGE_COLUMNS and not program.is_sparse and not has_slots:
             rows, columns = LARGE_ROWS, LARGE_COLUMNS
         tiles += [
             (number, row, min(row + rows, n_rows), column, min(column + columns, n_columns))
@@ -95,8 +97,12 @@ def with_whole_blocks(tiles, program, is_whole):
     -------
     structured ndarray of TILE
     """
-    blocks = enumerate(program.graph.blocks)
-    whole = [(number, 0, block.rows, 0, block.cols) for number, block in blocks if is_whole[number]]
+    groups = program.graph.groups
+    whole = [
+        (number, 0, block.rows, 0, block.cols)
+        for number, block in enumerate(program.graph.blocks)
+        if is_whole[number] and groups[block.group].trained
+    ]
     return np.concatenate([np.array(whole, TILE), tiles[~np.array(is_whole)[tiles["block"]]]])
 
 

@@ -9,15 +9,16 @@ from fastbp.kernels.team cimport Task
 
 
 # The phases of a training step. FORWARD is one of its own when the loss is a function of the user's, called after it;
-# FINISH and UPDATE when the gradient is stored; LIMIT when the norms of columns are limited.
+# FINISH and UPDATE when the gradient is stored; LIMIT when the norms of columns are limited. A program of n + 1
+# segments has the phases [ROWS - 4 n, ROWS] in place of ROWS; the one in the middle contains the loss.
 cdef enum:
-    FORWARD
     ROWS
     TILES
     FINISH
     UPDATE
     LIMIT
     END_OF_STEP
+    FORWARD
 
 
 cdef class Plan(Task):
@@ -66,6 +67,10 @@ cdef class Plan(Task):
     cdef int64_t *tile_group
     cdef norms_t *group_norms
     cdef bint prepares
+    cdef int64_t n_reductions
+    cdef int64_t *reductions
+    cdef int64_t first_phase
+    cdef int64_t middle_phase
     cdef object loss_function
     cdef readonly double mixup_alpha
 
@@ -78,6 +83,10 @@ cdef class Plan(Task):
     cdef partner_rows(self)
     cdef void forward_phase(self, int64_t thread) noexcept nogil
     cdef void rows_phase(self, int64_t thread) noexcept nogil
+    cdef void segment_phase(self, int64_t phase, int64_t thread) noexcept nogil
+    cdef void reduce_columns(self, int64_t operation, bint backward, int64_t thread) noexcept nogil
+    cdef void note_overflow(self, int64_t thread, int64_t lo, int64_t hi) noexcept nogil
+    cdef int64_t reduction(self, int64_t number) noexcept nogil
     cdef void tiles_phase(self, int64_t thread) noexcept nogil
     cdef void finish_phase(self, int64_t thread) noexcept nogil
     cdef void update_phase(self, int64_t thread) noexcept nogil
@@ -88,4 +97,4 @@ cdef class Plan(Task):
     cdef double batch_loss(self) noexcept nogil
     cdef double penalty(self) noexcept nogil
     cdef void prepare_optimizer(self, double learning_rate, int64_t step) noexcept nogil
-    cdef void keep_memory(self) noexcept nogil
+    cdef void complete_step(self) noexcept nogil

@@ -7,7 +7,8 @@ The phases FORWARD and ROWS are divided among the threads by rows of the batch, 
 parameters: see ``partition.py``. For most optimizers TILES computes the gradient of a tile and updates it. If an update
 needs a whole block of the gradient, or the norm of all of it, TILES stores the gradient, and UPDATE makes the updates
 after one more barrier. FINISH is for a batch in slices, whose gradients are added up first. LIMIT scales back columns
-of matrices whose norm is too large; it is divided by columns.
+of matrices whose norm is too large; it is divided by columns. Operations that need all rows of a batch cut the program
+into segments, and ROWS into several phases: see `segment_phase`.
 """
 
 import numpy as np
@@ -17,7 +18,10 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from fastbp.kernels.data cimport Data, address
-from fastbp.kernels.dispatch cimport LOSS_GIVEN, MAX_MEMORY, group_t, kernels_for, norms_t, optimizer_t, tile_t
+from fastbp.kernels.dispatch cimport (
+    BATCH_STATISTICS, LOSS_GIVEN, MAX_MEMORY, PART_ROWS, PART_STATISTICS, group_t, kernels_for, norms_t,
+    operation_t, optimizer_t, tile_t,
+)
 from fastbp.kernels.losses cimport set_loss
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
@@ -32,10 +36,12 @@ from fastbp.kernels.partition import ceil_div, columns_of, n_slots_for, shares_o
 from fastbp.kernels.program import TRAINING
 from fastbp.kernels.slicing import cost_of_row, rows_of_slice, step_cost
 
-cdef int64_t ROW_BLOCK = 64
+cdef int64_t ROW_BLOCK = 64  # a multiple of PART_ROWS
 # Parameters of more bytes than this are read once for all rows of a thread, operation by operation; fewer stay in the
 # cache while runs of rows go through the whole net.
 cdef int64_t LARGE_BYTES = 1024 * 1024
+# Threads reduce so many columns, or a multiple, each: a cache line of numbers at least
+cdef int64_t COLUMN_BLOCK = 16
 
 GROUP = np.dtype([(name, np.float64) for name in ("learning_rate", "penalty", "l1", "decay")])
 assert GROUP.itemsize == sizeof(group_t)
@@ -56,7 +62,7 @@ cdef class Plan(Task):
     data : Data
     batch_size : int
         The largest batch. The workspace is for `capacity` rows, which are fewer where a step of the whole batch would
-        take long: see `TrainingLoop`.
+        take long: see `TrainingLoop`. If an operation needs the whole batch, it is for all rows.
     n_threads : int
         Threads that share each step.
     loss_constants : sequence of float
@@ -84,11 +90,17 @@ cdef class Plan(Task):
         self.params, self.data = params, data
         self.batch_size, self.n_threads, self.kept = batch_size, n_threads, []
         row_cost = cost_of_row(program, 3, data.nonzeros_per_row)
-        self.capacity = rows_of_slice(row_cost, batch_size, self.kernels.block_rows)
+        self.n_reductions = len(program.reductions)
+        self.first_phase, self.middle_phase = ROWS - 4 * self.n_reductions, ROWS - 2 * self.n_reductions
+        self.capacity = batch_size
+        if not self.n_reductions:
+            self.capacity = rows_of_slice(row_cost, batch_size, self.kernels.block_rows)
         self.step_cost = step_cost(program, row_cost, self.capacity)
         self.flops = 6 * self.capacity * program.graph.n_coefs
         self.c.program, self.c.data, self.c.params = program.c, data.c, address(params, True)
         self.make_workspace()
+        if self.n_reductions:
+            self.make_statistics()
         self.divide_rows()
         self.divide_tiles()
         if program.is_sparse:
@@ -128,9 +140,17 @@ cdef class Plan(Task):
         self.c.row_loss = <double *> self.keep(self.row_loss)
         self.c.row_block = ROW_BLOCK if self.params.nbytes < LARGE_BYTES else capacity
 
+    def make_statistics(self):
+        """Allocate the statistics of columns, for operations that need the whole batch."""
+        n_rows = BATCH_STATISTICS + PART_STATISTICS * ceil_div(self.capacity, PART_ROWS)
+        self.reductions = <int64_t *> self.keep(np.array(self.program.reductions, np.int64))
+        self.c.statistics_width = self.program.statistics_width
+        self.c.statistics = self.keep(np.empty(n_rows * self.c.statistics_width, self.program.dtype))
+
     def divide_rows(self):
         """Choose the number of slots by the shapes only, and divide the rows among the threads."""
-        cdef int64_t block = self.kernels.block_rows, n_slots = n_slots_for(self.program, self.capacity, block)
+        cdef int64_t block = PART_ROWS if self.n_reductions else self.kernels.block_rows
+        cdef int64_t n_slots = n_slots_for(self.program, self.capacity, block)
         self.c.n_slots = n_slots
         if n_slots:
             # a multiple of half a register block, so that few rows are left over at the end of a slot
@@ -243,7 +263,8 @@ cdef class Plan(Task):
         kept = [states, memory, pointers, groups, structs, numbers]
         by_block = [names[number] in OPTIMIZERS_BY_BLOCK for number in numbers]
         if any(by_block) or clip_norm < np.inf:
-            kept += [gradient := np.empty_like(self.params), *self.divide_updates(by_block, bound, numbers)]
+            # blocks that are not trained have no gradient
+            kept += [gradient := np.zeros_like(self.params), *self.divide_updates(by_block, bound, numbers)]
             stored_gradient = address(gradient, True)
         columns = self.columns_to_limit() if max_norm < np.inf else []
         starts = shares_of(columns, self.n_threads) if len(columns) else np.empty(0, np.int64)
@@ -327,12 +348,10 @@ cdef class Plan(Task):
     cdef bint work(self, int64_t phase, int64_t thread) noexcept nogil:
         """One thread's share of a phase. False when the step is abandoned: the loss and its derivative are not finite,
         and the parameters stay as they are."""
-        if phase == FORWARD:
-            self.forward_phase(thread)
+        if phase < ROWS or (phase == ROWS and self.n_reductions):
+            self.segment_phase(phase, thread)
         elif phase == ROWS:
             self.rows_phase(thread)
-            if self.prepares and thread == self.n_threads - 1:
-                self.kernels.prepare_gradients(&self.c)
         elif phase == TILES:
             if self.has_diverged():
                 return False
@@ -341,20 +360,25 @@ cdef class Plan(Task):
             self.finish_phase(thread)
         elif phase == UPDATE:
             self.update_phase(thread)
-        else:
+        elif phase == LIMIT:
             self.limit_phase(thread)
+        else:
+            self.forward_phase(thread)
+        if phase == ROWS and self.prepares and thread == self.n_threads - 1:
+            self.kernels.prepare_gradients(&self.c)
         return True
 
     cdef void forward_phase(self, int64_t thread) noexcept nogil:
-        """The forward pass alone, where the loss is a function that is called before the backward pass."""
-        cdef int64_t lo = thread * self.row_chunk
-        self.kernels.forward_rows(&self.c, lo, min(lo + self.row_chunk, self.c.n))
+        """The forward pass alone, or that of the last segment, where the loss is a function that is called before the
+        backward pass."""
+        cdef int64_t lo = thread * self.row_chunk, hi = min(lo + self.row_chunk, self.c.n), last = self.n_reductions
+        self.kernels.forward_segment(&self.c, self.reduction(last - 1), self.reduction(last), lo, hi)
 
     cdef void rows_phase(self, int64_t thread) noexcept nogil:
         """Forward pass, loss and backward pass, and the gradients of the slots."""
-        cdef int64_t lo = thread * self.row_chunk, hi = min(lo + self.row_chunk, self.c.n), r, slot
-        self.overflow[thread] = False
+        cdef int64_t lo = thread * self.row_chunk, hi = min(lo + self.row_chunk, self.c.n), slot
         if lo >= hi:
+            self.overflow[thread] = False
             return
         if self.c.loss.kind == LOSS_GIVEN:
             self.kernels.backward_rows(&self.c, lo, hi)
@@ -363,9 +387,55 @@ cdef class Plan(Task):
         if self.c.n_slots:
             for slot in range(lo // self.c.slot_rows, (hi - 1) // self.c.slot_rows + 1):
                 self.kernels.slot_gradient(&self.c, slot, self.scratch + thread * self.scratch_size)
+        self.note_overflow(thread, lo, hi)
+
+    cdef void note_overflow(self, int64_t thread, int64_t lo, int64_t hi) noexcept nogil:
+        """Note whether the loss of a row is not finite."""
+        cdef int64_t r
+        self.overflow[thread] = False
         for r in range(lo, hi):
             if not isfinite(self.c.row_loss[r]):
                 self.overflow[thread] = True
+
+    cdef int64_t reduction(self, int64_t number) noexcept nogil:
+        """The operation that ends segment `number`, and begins the next one; -1 before the first segment, and the
+        number of operations after the last."""
+        if number < 0:
+            return -1
+        return self.reductions[number] if number < self.n_reductions else self.c.program.n_operations
+
+    cdef void segment_phase(self, int64_t phase, int64_t thread) noexcept nogil:
+        """The phases of a program of n + 1 segments: even ones by rows, odd ones by columns.
+
+        Phase 0, 2, ..., 2 n - 2, counted from the first one, is the forward pass of segment 0, 1, ..., n - 1; phase 2 n
+        that of segment n, loss and backward pass; phase 2 n + 2, ..., 4 n the backward pass of segment n - 1, ..., 0.
+        """
+        cdef int64_t place = phase - self.first_phase, last = 2 * self.n_reductions
+        cdef int64_t number = min(place, 2 * last - place) // 2
+        cdef int64_t lo = thread * self.row_chunk, hi = min(lo + self.row_chunk, self.c.n)
+        cdef int64_t before = self.reduction(number - 1), after = self.reduction(number)
+        if place % 2 == 1:
+            self.reduce_columns(after, place > last, thread)
+            return
+        if place < last or (place == last and self.c.loss.kind != LOSS_GIVEN):
+            self.kernels.forward_segment(&self.c, before, after, lo, hi)
+        if place >= last:
+            self.kernels.backward_segment(&self.c, before, after, lo, hi)
+        if place == last:
+            self.note_overflow(thread, lo, hi)
+
+    cdef void reduce_columns(self, int64_t operation, bint backward, int64_t thread) noexcept nogil:
+        """The statistics of the whole batch, for the columns of this thread."""
+        cdef const operation_t *op = &self.c.program.operations[operation]
+        cdef int64_t width = self.c.program.nodes[op.input].width
+        cdef int64_t chunk = ((width - 1) // (self.n_threads * COLUMN_BLOCK) + 1) * COLUMN_BLOCK
+        cdef int64_t left = thread * chunk, right = min(left + chunk, width)
+        if left >= right:
+            return
+        if backward:
+            self.kernels.kinds[op.kind].reduce_backward(&self.c, op, left, right)
+        else:
+            self.kernels.kinds[op.kind].reduce(&self.c, op, left, right)
 
     cdef void tiles_phase(self, int64_t thread) noexcept nogil:
         """The gradients of the tiles: the update, or the stored gradient, which is finished unless it is a sum."""
@@ -503,9 +573,11 @@ cdef class Plan(Task):
             self.optimizers[i].learning_rate = learning_rate
             self.kernels.prepare_optimizer(&self.optimizers[i], step)
 
-    cdef void keep_memory(self) noexcept nogil:
-        """A step is complete: from now on the optimizers' memory is that after it."""
+    cdef void complete_step(self) noexcept nogil:
+        """A step is complete: from now on the optimizers' memory is that after it, and so are running statistics."""
         cdef int64_t i, k
         for i in range(self.n_optimizers):
             for k in range(MAX_MEMORY):
                 self.optimizers[i].memory[k] = self.optimizers[i].next_memory[k]
+        if self.n_reductions:
+            self.kernels.keep_statistics(&self.c, 0)

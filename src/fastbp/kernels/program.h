@@ -69,6 +69,12 @@
 #define MAX_SCALARS 4
 #define MAX_MEMORY 2
 
+/* Rows of a batch whose statistics are taken together, and how many numbers of each column a kind that reduces has: 5
+ * of the whole batch, and 2 of each run of PART_ROWS rows */
+#define PART_ROWS 8
+#define BATCH_STATISTICS 5
+#define PART_STATISTICS 2
+
 /* name, whether the gradient of its blocks can be computed for a part of the rows, whether the output may overwrite the
  * input (not for a kind with blocks: their gradient is computed after the backward pass, which overwrites that of the
  * output then), how many numbers of each row the forward pass saves for the backward pass */
@@ -81,7 +87,9 @@
     X(dropout, 1, 1, 0)      \
     X(row_norm, 1, 0, 2)     \
     X(prelu, 1, 0, 0)        \
-    X(blend, 1, 0, 0)
+    X(blend, 1, 0, 0)        \
+    X(batch_norm, 0, 0, 0)   \
+    X(running_norm, 1, 0, 0)
 
 #define ENUM(name, ...) ACT_##name,
 enum { ACTIVATIONS(ENUM) N_ACTIVATIONS };
@@ -123,8 +131,9 @@ typedef struct {
         adds; /* bits: the backward pass adds to the gradient of input (1), of input2 (2), instead of overwriting it */
     int64_t first_block, n_blocks;
     int64_t argument;   /* activation: its number. dense: 1 if the forward pass reads the mirror. row_norm: see there */
-    int64_t saved;      /* offset of the saved numbers in the values; -1: they are not saved */
-    double constant[4]; /* dropout: the rate. row_norm: epsilon */
+    int64_t saved;      /* offset of the saved numbers in the values; -1: they are not saved. A kind that reduces: its
+                           first column in the statistics */
+    double constant[4]; /* dropout: the rate. row_norm, running_norm: epsilon. batch_norm: epsilon, momentum */
 } operation_t;
 
 /* Parameters with the same update. */
@@ -226,6 +235,8 @@ typedef struct {
     double *row_loss;    /* (batch,) loss of each row, times its sample weight */
     int64_t row_block;   /* rows that pass through all operations together */
     columns_t columns;   /* sparse X only */
+    void *statistics;    /* (rows, statistics_width) statistics of the columns of the batch: kinds/batch_norm.h */
+    int64_t statistics_width;
 
     /* in place of buffers of node 0, the input */
     const void *input_tangent; /* IN (n, n_features) or NULL: the input does not change */
@@ -269,6 +280,16 @@ typedef struct {
  *     tangent           tangent of the output, from that of the input and the direction of the parameters
  *     backward_tangent  tangent of the gradient of the input; runs before backward
  *     gradient_tangent  g += tangent of d loss / d block
+ *
+ * A kind whose rows depend on each other has the following functions too. All rows are summarized, then all columns are
+ * reduced, and then the rows go on: see step.h. Such a kind is for training only.
+ *
+ *     summarize           statistics of the input, of each run of PART_ROWS rows; lo is a multiple of PART_ROWS
+ *     reduce              those of columns [left, right) of the whole batch, for the forward pass
+ *     summarize_backward  statistics of the gradient of the output, as summarize
+ *     reduce_backward     those of the whole batch, for the backward pass and the gradient of the blocks
+ *     keep                blocks that are not trained = what they are after the batch; momentum > 0: in place of that
+ *                         of the operation. Returns 0, and changes nothing, if the batch has no statistics.
  */
 typedef struct kind {
     void (*forward)(const plan_t *, const operation_t *, int64_t lo, int64_t hi);
@@ -279,6 +300,11 @@ typedef struct kind {
     void (*tangent)(const plan_t *, const operation_t *, int64_t lo, int64_t hi);
     void (*backward_tangent)(const plan_t *, const operation_t *, int64_t lo, int64_t hi);
     void (*gradient_tangent)(const plan_t *, const operation_t *, const tile_t *, int64_t lo, int64_t hi, void *g);
+    void (*summarize)(const plan_t *, const operation_t *, int64_t lo, int64_t hi);
+    void (*reduce)(const plan_t *, const operation_t *, int64_t left, int64_t right);
+    void (*summarize_backward)(const plan_t *, const operation_t *, int64_t lo, int64_t hi);
+    void (*reduce_backward)(const plan_t *, const operation_t *, int64_t left, int64_t right);
+    int (*keep)(const plan_t *, const operation_t *, double momentum);
 } kind_t;
 
 /* A matrix of reals: element (i, j) is p[i * row + j * col]. row 0: one row, repeated; p NULL: all zero. */
@@ -316,6 +342,9 @@ typedef struct {
     void (*forward_rows)(const plan_t *, int64_t lo, int64_t hi);
     void (*backward_rows)(const plan_t *, int64_t lo, int64_t hi);
     void (*forward_backward_rows)(const plan_t *, int64_t lo, int64_t hi);
+    void (*forward_segment)(const plan_t *, int64_t before, int64_t after, int64_t lo, int64_t hi);
+    void (*backward_segment)(const plan_t *, int64_t before, int64_t after, int64_t lo, int64_t hi);
+    int (*keep_statistics)(const plan_t *, double momentum);
     void (*slot_gradient)(const plan_t *, int64_t slot, void *scratch);
     void (*prepare_gradients)(const plan_t *);
     norms_t (*update_tile)(const plan_t *, const tile_t *, void *scratch);

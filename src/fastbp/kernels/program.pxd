@@ -18,6 +18,8 @@ cdef class Program:
     cdef readonly int64_t tangent_columns
     cdef readonly int64_t mirror_size
     cdef dict saved_columns
+    cdef readonly list reductions
+    cdef readonly int64_t statistics_width
     cdef readonly bint is_sparse
     cdef readonly bint is_raw
     cdef readonly bint is_indexed

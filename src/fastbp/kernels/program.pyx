@@ -147,6 +147,10 @@ cdef class Program:
         Columns of the workspace: numbers per row.
     mirror_size : int
         Numbers in the copies of W^T.
+    reductions : list of int
+        The operations that need all rows of a batch.
+    statistics_width : int
+        Columns of their statistics.
     """
 
     def __init__(self, graph, dtype, purpose, *, bint raw=False, bint sparse=False, bint indexed=False):
@@ -159,8 +163,10 @@ cdef class Program:
             dropped = operations.pop()
             if dropped.kind != "activation":
                 raise ValueError("a raw output needs a graph whose last operation is an activation")
-        if purpose != TRAINING and graph.without_dropout is not graph:
-            raise ValueError(f"a program for {purpose} has no dropout: compile graph.without_dropout")
+        if purpose != TRAINING and graph.for_prediction is not graph:
+            raise ValueError(
+                f"a program for {purpose} has neither dropout nor statistics of a batch: compile graph.for_prediction"
+            )
         output = operations[-1].output if operations else 0
         others = {op.kind if op.layer is None else type(op.layer).__name__
                   for op in graph.readers_of_input if op.kind != "dense"}
@@ -169,6 +175,7 @@ cdef class Program:
                 f"a sparse X can be read by Dense layers only, and here {', '.join(sorted(others))} reads it too; "
                 "use X.toarray()"
             )
+        self.place_statistics(operations)
         nodes = self.place_nodes(operations, output, indexed and not sparse)
         self.place_blocks()
         self.place_operations(operations, output)
@@ -186,6 +193,16 @@ cdef class Program:
         if self.purpose not in purposes:
             raise ValueError(f"the purpose of the program must be {' or '.join(purposes)}, got {self.purpose!r}")
 
+    def place_statistics(self, operations):
+        """Columns of the statistics for the operations that need all rows of a batch: they cut the program into
+        segments."""
+        self.reductions, self.saved_columns, self.statistics_width = [], {}, 0
+        for number, op in enumerate(operations):
+            if self.kernels.kinds[<int64_t> KINDS[op.kind]].reduce != NULL:
+                self.reductions.append(number)
+                self.saved_columns[number] = self.statistics_width
+                self.statistics_width += self.graph.widths[op.input]
+
     def place_nodes(self, operations, output, indexed):
         """Rows of NODE."""
         widths = dict(enumerate(self.graph.widths))
@@ -201,7 +218,7 @@ cdef class Program:
         used = [op.output for op in operations]
         everything = {node: widths[node] for node in used}
         values, self.value_columns = self.place_values(operations, output, shares_value, indexed)
-        self.saved_columns = {number: values[number, "saved"] for number in self.saved_widths(operations)}
+        self.saved_columns |= {number: values[number, "saved"] for number in self.saved_widths(operations)}
         grads = tangents = {}
         if self.purpose == TRAINING or self.purpose == INSPECTION:
             owned = {node: width for node, width in everything.items() if node not in shares_grad}

@@ -22,6 +22,18 @@
  * A batch whose step would take so long that signals wait is divided into slices. Their gradients are added
  * (store_tile), and one update from the sum follows (finish_tile, update_from_gradient).
  *
+ * An operation whose rows depend on each other (batch normalization) cuts the program into segments, and phase 1 into
+ * more phases, with a barrier after each:
+ *
+ *     rows      forward through a segment, and statistics of runs of rows of what the next segment reads
+ *     columns   the statistics of the whole batch (reduce)
+ *     ... for every segment but the last
+ *     rows      forward through the last segment, loss, backward, and statistics of runs of rows of the gradient
+ *     columns   those of the whole batch (reduce_backward)
+ *     rows      backward through the segment before, ...
+ *
+ * A batch is not divided into slices then.
+ *
  * All products with W precede all updates, so the result is that of the usual order. Only one tile of the gradient per
  * thread exists at a time, in a scratch array that fits into the caches.
  */
@@ -30,12 +42,14 @@
 
 #include "kinds/activation.h"
 #include "kinds/add.h"
+#include "kinds/batch_norm.h"
 #include "kinds/blend.h"
 #include "kinds/dense.h"
 #include "kinds/dense_sparse.h"
 #include "kinds/dropout.h"
 #include "kinds/prelu.h"
 #include "kinds/row_norm.h"
+#include "kinds/running_norm.h"
 #include "kinds/scale.h"
 #include "losses.h"
 #include "mixup.h"
@@ -94,18 +108,22 @@ static const real *targets_of(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
     return y;
 }
 
-static void forward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
-    const operation_t *end = p->program.operations + p->program.n_operations;
+static void gather_input(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
     const node_t *input = p->program.nodes;
     if (p->rows && input->value >= 0)
         gather(p, p->data.X, (ptrdiff_t)input->width, lo, hi, out_of(p, 0, lo));
-    for (const operation_t *op = p->program.operations; op < end; op++)
+}
+
+/* Operations [begin, end), first to last, for rows [lo, hi) */
+INLINE void forward_operations(const plan_t *p, int64_t begin, int64_t end, ptrdiff_t lo, ptrdiff_t hi) {
+    const operation_t *last = p->program.operations + end;
+    for (const operation_t *op = p->program.operations + begin; op < last; op++)
         kind_of(op)->forward(p, op, lo, hi);
 }
 
-/* The sample weight of a row of the batch */
-INLINE double weight_of(const plan_t *p, ptrdiff_t r) {
-    return p->mixup.share != 0 ? pair_of(p, r).weight : p->data.sample_weight[data_row(p, r)];
+static void forward_block(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
+    gather_input(p, lo, hi);
+    forward_operations(p, 0, p->program.n_operations, lo, hi);
 }
 
 /* Compute row_loss, and the gradient of the output node without sample weights. */
@@ -139,7 +157,7 @@ INLINE void backward_operations(const plan_t *p, int64_t begin, int64_t end, ptr
     for (int64_t i = end; i-- > begin;) {
         const operation_t *op = &p->program.operations[i];
         const kind_t *kind = kind_of(op);
-        if (op->output == p->program.raw_output) {
+        if (op->output == p->program.raw_output && !kind->reduce) { /* else see backward_segment */
             weigh_rows(p, lo, hi, grad_of(p, op->output, lo));
             if (tangents)
                 weigh_rows(p, lo, hi, grad_tangent_of(p, op->output, lo));
@@ -184,6 +202,37 @@ static void forward_backward_rows(const plan_t *p, int64_t lo, int64_t hi) {
         const int64_t end = r + p->row_block < hi ? r + p->row_block : hi;
         forward_block(p, r, end);
         backward_block(p, r, end);
+    }
+}
+
+/* A segment lies between two operations that reduce, `before` and `after`; for the first and the last segment these are
+ * -1 and the number of operations. `before` belongs to the forward pass of the segment, and `after` to its backward
+ * pass, because each needs the statistics of the batch. */
+static void forward_segment(const plan_t *p, int64_t before, int64_t after, int64_t lo, int64_t hi) {
+    const operation_t *next = p->program.operations + after;
+    for (int64_t r = lo; r < hi; r += p->row_block) {
+        const int64_t end = r + p->row_block < hi ? r + p->row_block : hi;
+        if (before < 0)
+            gather_input(p, r, end);
+        forward_operations(p, before < 0 ? 0 : before, after, r, end);
+        if (after < p->program.n_operations)
+            kind_of(next)->summarize(p, next, r, end);
+    }
+}
+
+static void backward_segment(const plan_t *p, int64_t before, int64_t after, int64_t lo, int64_t hi) {
+    const int64_t n = p->program.n_operations;
+    const operation_t *previous = p->program.operations + before;
+    for (int64_t r = lo; r < hi; r += p->row_block) {
+        const int64_t end = r + p->row_block < hi ? r + p->row_block : hi;
+        if (after == n && p->loss.kind != LOSS_GIVEN)
+            loss_block(p, r, end);
+        backward_operations(p, before + 1, after < n ? after + 1 : n, r, end, NULL, 0);
+        if (before < 0)
+            continue;
+        if (previous->output == p->program.raw_output)
+            weigh_rows(p, r, end, grad_of(p, previous->output, r));
+        kind_of(previous)->summarize_backward(p, previous, r, end);
     }
 }
 
@@ -331,6 +380,23 @@ static __attribute__((noinline)) void average_tile(const plan_t *p, const block_
             STORE(average, old + (LOAD(w) - old) * rate);
         });
     }
+}
+
+/* What a complete step makes of the blocks that are not trained, and of their averages; `momentum` and the result: see
+ * `keep` of kind_t. With a momentum, no step is made, and the averages stay. */
+static int keep_statistics(const plan_t *p, double momentum) {
+    int is_kept = 0;
+    for (int64_t i = 0; i < p->program.n_operations; i++) {
+        const operation_t *op = &p->program.operations[i];
+        if (!kind_of(op)->keep)
+            continue;
+        is_kept |= kind_of(op)->keep(p, op, momentum);
+        for (int64_t k = FIRST_KEPT; p->average && momentum == 0 && k < op->n_blocks; k++) {
+            const tile_t whole = whole_block(p, op->first_block + k);
+            average_tile(p, blocks_of(p, op) + k, &whole);
+        }
+    }
+    return is_kept;
 }
 
 /* What follows the update of a tile */

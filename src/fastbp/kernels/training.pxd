@@ -27,6 +27,7 @@ cdef class TrainingLoop:
     cdef int call_loss(self) except -1 nogil
     cdef int check_interrupts(self) except -1 nogil
     cdef void look_ahead(self, double sign) noexcept nogil
+    cdef int run_statistics(self, int64_t n_train) except -1 nogil
     cdef double run_gradient(self) except? -1 nogil
     cdef bint run_epoch(self, int64_t n_train, const double[:, :] rates, int64_t epoch, double loss_scale,
                         double *loss) except -1 nogil

@@ -8,7 +8,7 @@ from libc.string cimport memset
 
 from fastbp.kernels.data cimport address
 from fastbp.kernels.patience cimport Patience
-from fastbp.kernels.plan cimport FINISH, FORWARD, LIMIT, ROWS, UPDATE, Plan
+from fastbp.kernels.plan cimport FINISH, FORWARD, LIMIT, UPDATE, Plan
 from fastbp.kernels.processor cimport flush_denormals, now, restore_denormals
 from fastbp.kernels.shuffling cimport bit_generator, bitgen_t, shuffle_rows
 from fastbp.kernels.team cimport Team
@@ -109,11 +109,13 @@ cdef class TrainingLoop:
 
     cdef bint run_phases(self) except -1 nogil:
         """The phases of a step; where gradients are added up, without the update."""
-        cdef int64_t first
+        cdef int64_t first = self.plan.first_phase
         if self.plan.loss_function is not None:
-            self.team.run(self.plan, FORWARD, ROWS)
+            self.team.run(self.plan, first, self.plan.middle_phase)
+            self.team.run(self.plan, FORWARD, FORWARD + 1)
             self.call_loss()
-        if not self.team.run(self.plan, ROWS, FINISH):
+            first = self.plan.middle_phase
+        if not self.team.run(self.plan, first, FINISH):
             return False
         first = LIMIT if self.plan.c.gradient == NULL else UPDATE
         if first < self.plan.end_of_step and not self.plan.c.adds_gradient:
@@ -171,6 +173,24 @@ cdef class TrainingLoop:
 
     # Many steps
 
+    cdef int run_statistics(self, int64_t n_train) except -1 nogil:
+        """The means of the statistics of the batches; see `renew_statistics`."""
+        cdef int64_t start = 0, batch_size = self.plan.batch_size, n_batches = 0
+        self.plan.c.mixup.share = 0  # of the last step; these rows are not mixed
+        self.denormal_mode = flush_denormals()
+        try:
+            self.plan.kernels.refresh_mirrors(&self.plan.c)
+            while start < n_train:
+                self.plan.set_batch(start, min(batch_size, n_train - start))
+                self.plan.c.step, self.plan.c.batch_start = n_batches + 1, start
+                self.team.run(self.plan, self.plan.first_phase, self.plan.middle_phase)
+                n_batches += self.plan.kernels.keep_statistics(&self.plan.c, 1.0 / (n_batches + 1))
+                self.check_interrupts()
+                start += batch_size
+            return 0
+        finally:
+            restore_denormals(self.denormal_mode)
+
     cdef double run_gradient(self) except? -1 nogil:
         """The summed loss, the gradients accumulated; NaN, and no more gradients, when these are not finite."""
         cdef int64_t start = 0, n_rows = self.plan.data.n_rows, capacity = self.plan.capacity
@@ -213,7 +233,7 @@ cdef class TrainingLoop:
                     penalty = 0
                     if is_whole:
                         self.n_steps += 1
-                        self.plan.keep_memory()
+                        self.plan.complete_step()
                         penalty = self.plan.penalty()
                     batch_loss = (loss_scale * batch_loss + penalty) / self.plan.c.weight_sum
                     total += size * batch_loss
@@ -372,6 +392,37 @@ cdef class TrainingLoop:
             self.epochs_done = epoch
             self.plan.c.rows = NULL  # the array may not live on
         return epoch, status
+
+    def renew_statistics(self, rows=None):
+        """Set the running statistics of batch normalization to the means over batches of all rows, at the parameters as
+        they are now. Does nothing for a program without it.
+
+        Parameters
+        ----------
+        rows : ndarray of int64 of shape (n_train,) or None
+            As for `train`; in batches in this order. A batch in which less than two rows have a weight
+            above 0 has no part.
+
+        Raises
+        ------
+        BaseException
+            An exception that a signal handler raised or another thread sent. The statistics are those before.
+        """
+        cdef int64_t n_train = self.plan.data.n_rows
+        if not self.plan.n_reductions:
+            return
+        if rows is not None:
+            n_train = rows.shape[0]
+        self.bind_rows(rows)
+        before = self.plan.params.copy()
+        try:
+            with self, nogil:
+                self.run_statistics(n_train)
+        except BaseException:
+            self.plan.params[...] = before
+            raise
+        finally:
+            self.plan.c.rows = NULL
 
     def bind_rows(self, rows):
         """Have batches picked by these row numbers, or, with None, taken as they stand; ValueError for wrong ones."""

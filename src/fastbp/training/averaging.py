@@ -14,6 +14,8 @@ class NoAverage:
 
     #: Whether there are weights in the average.
     is_begun = False
+    #: Whether the running statistics of batch normalization have to be computed anew for the average.
+    needs_statistics = False
 
     def attach(self, loop):
         """Have a training loop update the average.
@@ -45,6 +47,10 @@ class NoAverage:
 
     def show(self, network):
         """Give the network the average, if there is one."""
+        return None
+
+    def note_statistics(self, network):
+        """Note that the network, which has the average, got new running statistics."""
         return None
 
     def hide(self, network):
@@ -167,6 +173,22 @@ class EpochAverage(Average):
     def __init__(self, params, begin):
         super().__init__(params)
         self.begin = begin
+
+    @property
+    def needs_statistics(self):
+        """bool: whether the network has the average, whose activations have other statistics than those of the weights
+        that were averaged (Izmailov et al., 2018, section 3.2)."""
+        return self.is_shown
+
+    def note_statistics(self, network):
+        """Note that the network, which has the average, got new running statistics.
+
+        Parameters
+        ----------
+        network : Network
+        """
+        if self.is_shown:
+            self.params[...] = network.params
 
     def epochs_at_once(self, n_iter):
         """All epochs that do not count, and one at a time of the others.

@@ -44,7 +44,9 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     callbacks = Callbacks() if callbacks is None else callbacks
     blas = OneBlasThread()
     stopped = False
-    loop = network.training_loop(data, rows_of_gradient(data.n_rows))
+    # the statistics of batch normalization are those of all rows
+    n_rows = data.n_rows if network.has_batch_norm else rows_of_gradient(data.n_rows)
+    loop = network.training_loop(data, n_rows, training=True)
 
     def value_and_gradient(packed):
         network.params = packed
@@ -54,6 +56,7 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     def record_loss():
         """Set the network's parameters to those of the last iteration, and scale the data's share of their loss."""
         network.params = progress.x
+        loop.renew_statistics()
         penalty = network.penalty() / data.weight_sum
         progress.loss = float(loss_scale * (progress.fun - penalty) + penalty)
 

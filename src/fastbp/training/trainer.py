@@ -210,6 +210,9 @@ class Trainer:
                     return True
                 average.after_epochs(self.network, history.n_iter)
                 average.show(self.network)
+                if average.needs_statistics or optimizer.optimizer.averages:
+                    loop.renew_statistics(rows)
+                    average.note_statistics(self.network)
                 evaluation = stopping.after_epoch(team)
                 if evaluation is not None:
                     self.record_evaluation(*evaluation)
@@ -221,7 +224,7 @@ class Trainer:
     def training_loop(self, data, batch_size, indexed):
         """The loop over the batches, as `Network.training_loop` makes it, with all that is for training only."""
         update_flops = self.optimizer.optimizer.update_flops(self.network.graph)
-        loop = self.network.training_loop(data, batch_size, indexed, update_flops=update_flops, dropout=True)
+        loop = self.network.training_loop(data, batch_size, indexed, update_flops=update_flops, training=True)
         loop.plan.bind_mixup(self.mixup_alpha)
         return loop
 

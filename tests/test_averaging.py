@@ -223,6 +223,12 @@ def test_an_average_of_epochs_runs_to_its_end():
     assert fitted(ema_decay=0.75, tol=10.0, n_iter_no_change=1, max_iter=20).n_iter_ < 20
 
 
+@pytest.mark.parametrize("params", [dict(solver="adam"), dict(solver="sgd", early_stopping=True)], ids=str)
+def test_an_average_beside_a_schedule_that_waits(params):
+    # 'adaptive' is 'constant' for adam, and early stopping has patience
+    assert fitted(learning_rate="adaptive", swa_start=0.5, **params).raw_params_ is not None
+
+
 def test_lbfgs_has_no_average():
     model = fitted(solver="lbfgs", ema_decay=0.9)
     assert model.raw_params_ is None
@@ -264,6 +270,12 @@ def test_a_warm_start_continues_from_the_raw_weights(average):
     raw.set_params(callbacks=callback).fit(X, Y)
     if "swa_start" in average:
         assert_allclose(model.network_.params, np.mean(callback.seen[-4:], axis=0), rtol=0, atol=1e-14)
+
+
+@averages
+def test_a_warm_start_continues_from_the_raw_running_statistics(average):
+    model, raw = (fitted(normalization="batch", warm_start=True, **params).fit(X, Y) for params in (average, {}))
+    assert_array_equal(model.raw_params_, raw.network_.params)
 
 
 @pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64", "float32")])
@@ -344,6 +356,8 @@ def test_grid_search():
         (dict(ema_decay=0.9, swa_start=0.5), ValueError, "two ways to average the weights: set one of them to None"),
         (dict(ema_decay=0.9, solver="schedule_free"), ValueError, "gives an average of the weights already; got ema"),
         (dict(swa_start=0.5, solver="schedule_free"), ValueError, "gives an average of the weights already; got ema"),
+        (dict(swa_start=0.5, learning_rate="plateau"), ValueError, "learning_rate='plateau' falls when patience runs"),
+        (dict(swa_start=0.5, learning_rate="adaptive", solver="sgd"), ValueError, "choose another learning_rate, or"),
     ],
 )
 def test_bad_input(params, error, match):

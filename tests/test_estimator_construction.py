@@ -202,7 +202,7 @@ def test_sparse_rows():
     model = fitted(MLPRegressor, dropout=0.5)
     assert model.__sklearn_tags__().input_tags.sparse
     model.fit(sparse, y)
-    with pytest.raises(ValueError, match="a sparse X can be read by Dense layers only, and here dropout reads it too"):
+    with pytest.raises(ValueError, match="a sparse X can be read by Dense layers only, and here Dropout reads it too"):
         make(MLPRegressor, input_dropout=0.1).fit(sparse, y)
     assert not make(MLPRegressor, input_dropout=0.1).__sklearn_tags__().input_tags.sparse
 

@@ -186,13 +186,14 @@ def test_early_stopping_and_callbacks():
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-@pytest.mark.parametrize(("first", "kind"), [(Scale(), "scale"), (Residual([Dense(4)]), "add")])
-def test_sparse_rows_for_another_layer_than_dense(solver, first, kind):
+@pytest.mark.parametrize("first", [Scale(), Residual([Dense(4)])], ids=str)
+def test_sparse_rows_for_another_layer_than_dense(solver, first):
     y = labels(MLPRegressor)
     model = MLPRegressor(layers=[first, Dense(3, "relu")], solver=solver, **SMALL).fit(X, y)
     assert not model.__sklearn_tags__().input_tags.sparse
     before = model.predict(X)
-    message = f"a sparse X can be read by Dense layers only, and here {kind} reads it too; use X.toarray"
+    name = type(first).__name__
+    message = f"a sparse X can be read by Dense layers only, and here {name} reads it too; use X.toarray"
     for call in (model.predict, lambda X: model.fit(X, y), lambda X: model.score(X, y)):
         with pytest.raises(ValueError, match=message):
             call(sp.csr_array(X))

@@ -164,6 +164,17 @@ def test_frozen_layers_are_not_scaled():
     assert np.linalg.norm(model.coefs_[1], axis=0).max() <= 0.1 * (1 + 1e-15)
 
 
+def test_frozen_layers_do_not_count_in_the_norm_of_the_gradient():
+    # one step of plain gradient descent: its length is that of the clipped gradient
+    params = dict(solver="sgd", momentum=0.0, batch_size=60, max_iter=1, learning_rate_init=1.0, frozen_layers=[0])
+    free = regressor(**params).fit(X, Y)
+    start = Network((3, 9, 7, 2), "tanh", random_state=0)
+    steps = free.network_.params - start.params
+    model = regressor(clip_norm=0.05, **params).fit(X, Y)
+    clipped = 0.05 / np.linalg.norm(steps) * steps
+    assert_allclose(model.network_.params - start.params, clipped, rtol=1e-10, atol=1e-15)
+
+
 @every_option
 def test_off_is_the_model_without(options):
     off = {name: 0.0 if name == "l1" else None for name in options}

@@ -14,12 +14,13 @@ import reference
 from fastbp import Network, activations
 from fastbp.data import make_data
 from fastbp.initializers import INITIALIZERS
+from fastbp.inspection import gradient_check
 from fastbp.kernels.data import Data
 from fastbp.kernels.graph import GraphBuilder, Group
 from fastbp.kernels.plan import Plan
 from fastbp.kernels.program import TRAINING, Program
 from fastbp.kernels.training import TrainingLoop
-from fastbp.layers import Activation, Dense, Layer, Residual, Scale
+from fastbp.layers import Activation, Dense, Dropout, Layer, Residual, Scale
 from fastbp.optimizers import SGD, Adam
 from fastbp.training import OptimizerState
 from graph_reference import GraphTwin
@@ -162,6 +163,16 @@ def test_what_is_no_list_of_layers(owner, layers, message):
 def test_layers_that_make_no_network(params, message):
     with pytest.raises(ValueError, match=message):
         Network(**params)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_a_connection_past_dropout_alone(rate):
+    # outside of training it is x + x; a rate of 0 makes no operation
+    network = Network(layers=[Dense(5, "tanh"), Residual([Dropout(rate)]), Dense(2)], n_features=4, random_state=0)
+    X = np.random.default_rng(0).normal(size=(6, 4))
+    (W, V), (b, c) = network.coefs, network.intercepts
+    assert_allclose(network.forward(X), 2 * np.tanh(X @ W + b) @ V + c, rtol=0, atol=1e-14)
+    assert gradient_check(network, X, X[:, :2]).passed
 
 
 def test_a_layer_without_emit():

@@ -132,6 +132,10 @@ def test_predictions():
     np.testing.assert_array_equal(Gaussian().predictions(output), output[:, :2])
     variances = np.exp(output[:, 2:]) + 0.5
     np.testing.assert_allclose(Gaussian(epsilon=0.5).deviations(output) ** 2, variances, rtol=1e-14)
+    # a variance of e^100 is too large for float32, its root is not
+    deviations = Gaussian().deviations(np.array([[0, 100]], np.float32))
+    assert deviations.dtype == np.float32
+    np.testing.assert_allclose(deviations, np.exp(50.0), rtol=1e-5)
     columns = MultiOutputLogLoss(n_classes=[3, 1]).predictions(output)
     np.testing.assert_allclose(columns, np.hstack([reference.softmax(output[:, :3]), np.ones((5, 1))]), rtol=1e-14)
     quantiles = Quantile([0.1, 0.2, 0.7, 0.9])
@@ -154,7 +158,10 @@ def test_quantiles_never_cross(dtype):
         (LogLoss(label_smoothing=1.0), "The 'label_smoothing' parameter of LogLoss must be a float in the range"),
         (Focal(gamma=-1), "The 'gamma' parameter of Focal must be a float in the range"),
         (MultiOutputLogLoss(n_classes=[2, 0]), r"n_classes must hold integers >= 1, got \[2, 0\]"),
-        (MultiOutputLogLoss(n_classes=[2] * 100), "n_classes must have 1 to 99 entries, one for each column of y"),
+        (
+            MultiOutputLogLoss(n_classes=[2] * 100),
+            "n_classes must have 1 to 99 .*, got 100; for more columns, fit several models",
+        ),
         (MultiOutputLogLoss(n_classes=[2, 3]), "needs a network with 5 outputs, one for each class, got 2"),
         (Huber(delta=0), "The 'delta' parameter of Huber must be a float in the range"),
         (Tweedie(power=2), "The 'power' parameter of Tweedie must be a float in the range"),

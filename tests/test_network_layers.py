@@ -210,11 +210,11 @@ def test_a_sparse_X_gives_what_a_dense_one_gives(stack, dtype):
 
 
 @pytest.mark.parametrize("work", ["forward", "loss_and_gradient"])
-@pytest.mark.parametrize(("stack", "kinds"), [("residual of the input", "add"), ("scale of the input", "scale")])
-def test_a_sparse_X_that_other_kinds_read(stack, kinds, work):
+@pytest.mark.parametrize(("stack", "layer"), [("residual of the input", "Residual"), ("scale of the input", "Scale")])
+def test_a_sparse_X_that_other_layers_read(stack, layer, work):
     network = make(stack)
     X, y, _ = problem(network)
-    match = rf"a sparse X can be read by Dense layers only, and here {kinds} reads it too; use X\.toarray\(\)"
+    match = rf"a sparse X can be read by Dense layers only, and here {layer} reads it too; use X\.toarray\(\)"
     with pytest.raises(ValueError, match=match):
         getattr(network, work)(sp.csr_array(X), *([] if work == "forward" else [y]))
 

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 
 from estimator_layer_cases import SMALL, X, both_estimators, fitted, labels, mixed_layers
 from fastbp import MLPClassifier, MLPRegressor
+from fastbp.optimizers import OPTIMIZERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SIZES = dict(hidden_layer_sizes=(6, 5), activation="tanh")
@@ -194,6 +195,33 @@ def test_layers_are_frozen_and_thawed_in_turn(Estimator, further):
         getattr(model.set_params(frozen_layers=frozen), further)(X, y)
         same = [i for i, (W, old) in enumerate(zip(model.coefs_, before, strict=True)) if (old == W).all()]
         assert same == (frozen or [])
+
+
+@pytest.mark.parametrize("solver", OPTIMIZERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_the_optimizer_gathered_does_not_move_frozen_layers(solver, dtype):
+    model = MLPRegressor(solver=solver, dtype=dtype, **SIZES | SMALL)
+    for _ in range(3):
+        model.partial_fit(X, X[:, 0])
+    before = [array.copy() for array in (*model.coefs_, *model.intercepts_)]
+    model.set_params(frozen_layers=[0])
+    for _ in range(3):
+        model.partial_fit(X, X[:, 0])
+    same = [(array == old).all() for array, old in zip((*model.coefs_, *model.intercepts_), before, strict=True)]
+    assert same == [True, False, False] * 2
+
+
+@pytest.mark.parametrize("further", ["fit", "partial_fit"])
+@pytest.mark.parametrize("average", [dict(ema_decay=0.9), dict(swa_start=0.5)], ids=["ema", "swa"])
+def test_the_averages_of_frozen_layers_stay(further, average):
+    model = MLPRegressor(warm_start=True, **average, **SIZES | SMALL).fit(X, X[:, 0])
+    before = [array.copy() for array in (*model.coefs_, *model.intercepts_)]
+    if further == "partial_fit":
+        model.set_params(swa_start=None)
+    for _ in range(2):
+        getattr(model.set_params(frozen_layers=[0]), further)(X, X[:, 0])
+        same = [(array == old).all() for array, old in zip((*model.coefs_, *model.intercepts_), before, strict=True)]
+        assert same == [True, False, False] * 2
 
 
 def test_layers_in_residual_connections():

@@ -227,16 +227,16 @@ class Residual(Layer):
         -------
         int
         """
+        if not self.layers:
+            raise ValueError("a Residual needs at least one layer")
         end = node
         for layer in self.layers:
             end = layer.emit(builder, end)
         width = builder.widths[node]
-        if end == node or builder.widths[end] != width:
+        if builder.widths[end] != width:
             raise ValueError(
                 f"the layers of a Residual must end with the width that they begin with, {width}; got "
                 f"{builder.widths[end]} from {list(self.layers)}"
-                if end != node
-                else "a Residual needs at least one layer"
             )
         return builder.emit("add", node, width, input2=end, layer=self)
 

@@ -43,6 +43,9 @@ class Schedule(Parametrized):
     #: Whether the rates depend on the number of epochs.
     has_end: ClassVar[bool] = False
 
+    #: Whether the rate falls when patience runs out.
+    waits_for_plateau: ClassVar[bool] = False
+
     def after_epoch(self, rate: float, rows_seen: int, learning_rate_init: float) -> float:
         """The rate for the next epoch; here the same again.
 
@@ -152,6 +155,7 @@ class Adaptive(Schedule):
 
     name = "adaptive"
     is_for_sgd = True
+    waits_for_plateau = True
 
     def on_plateau(self, rate: float) -> tuple[float | None, str]:
         """A fifth of the rate, or None when it is small enough already.
@@ -194,6 +198,7 @@ class Plateau(Schedule):
     """
 
     name = "plateau"
+    waits_for_plateau = True
 
     factor: float = parameter(
         0.1, [Interval(Real, 0, 1, closed="neither")], "float", "What the rate is multiplied by, in (0, 1)."

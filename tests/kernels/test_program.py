@@ -360,16 +360,16 @@ def test_a_raw_output_needs_an_activation():
 
 @every_purpose
 @pytest.mark.parametrize(
-    ("layers", "kinds"),
+    ("layers", "names"),
     [
-        ([Scale(), Dense(2)], "scale"),
-        ([Activation("tanh"), Dense(2)], "activation"),
-        ([Residual([Dense(4)]), Dense(2)], "add"),
-        ([Residual([Scale(), Dense(4)]), Dense(2)], "add, scale"),
+        ([Scale(), Dense(2)], "Scale"),
+        ([Activation("tanh"), Dense(2)], "Activation"),
+        ([Residual([Dense(4)]), Dense(2)], "Residual"),
+        ([Residual([Scale(), Dense(4)]), Dense(2)], "Residual, Scale"),
     ],
 )
-def test_only_dense_layers_read_sparse_rows(layers, kinds, purpose):
-    with pytest.raises(ValueError, match=f"a sparse X can be read by Dense layers only, and here {kinds} reads it too"):
+def test_only_dense_layers_read_sparse_rows(layers, names, purpose):
+    with pytest.raises(ValueError, match=f"a sparse X can be read by Dense layers only, and here {names} reads it too"):
         compiled(layers, purpose, sparse=True)
 
 

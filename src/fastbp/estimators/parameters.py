@@ -124,8 +124,8 @@ class MLPParameters(CachedParamNames):
         [NameOrObject(SCHEDULES, Schedule, or_function=True)],
         None,
         """
-        Schedule of the learning rate, for every solver but 'lbfgs'. The names 'invscaling' and 'adaptive' count for
-        'sgd' only, as in scikit-learn; objects of `fastbp.schedules` and the other names count for all. Patience is
+        Schedule of the learning rate, for every solver but 'lbfgs'. The names 'invscaling' and 'adaptive' have no
+        effect on 'adam', as in scikit-learn; objects of `fastbp.schedules` and the other names have. Patience is
         `n_iter_no_change`.
 
         {names}
@@ -290,8 +290,9 @@ class MLPParameters(CachedParamNames):
         [None, Interval(Real, 0, None, closed="neither")],
         "float or None",
         """
-        Largest norm of the gradient of a batch, by all parameters together and with the penalties: a longer gradient is
-        scaled back to it before the step (Pascanu, Mikolov and Bengio, 2013). None for no limit; not for 'lbfgs'.""",
+        Largest norm of the gradient of a batch, by all parameters together that are trained, and with the penalties: a
+        longer gradient is scaled back to it before the step (Pascanu, Mikolov and Bengio, 2013). None for no limit; not
+        for 'lbfgs'.""",
     )
 
     max_norm: float | None = parameter(
@@ -412,7 +413,8 @@ class MLPParameters(CachedParamNames):
         Stochastic weight averaging: share of the `max_iter` epochs, in [0, 1), after which the weights at the end of
         each epoch are averaged, all with the same weight; None for no average. The average is used as with
         `ema_decay`; only one of the two may be set. All `max_iter` epochs are trained, unless `early_stopping` ends
-        the training. `partial_fit` does not know the number of epochs, and refuses it. See Izmailov et al. (2018),
+        the training: without it, the schedules 'plateau' and 'adaptive', which wait for patience to run out, are
+        refused. `partial_fit` does not know the number of epochs, and refuses `swa_start`. See Izmailov et al. (2018),
         Averaging weights leads to wider optima and better generalization. Not used by 'lbfgs'.""",
     )
 
@@ -460,8 +462,8 @@ class MLPParameters(CachedParamNames):
         """
         Indices in ``coefs_`` of layers whose weights and biases stay as they are: 0 is the first hidden layer, -1 the
         output layer. Their learning rate is 0, and the penalty does not count their weights; a normalization behind
-        them is trained nevertheless. It can be changed between calls of `fit` with `warm_start`, or of `partial_fit`.
-        Not with 'lbfgs'.""",
+        them is trained nevertheless. It can be changed between calls of `fit` with `warm_start`, or of `partial_fit`;
+        of averaged weights (`ema_decay`, `swa_start`) the averages stay. Not with 'lbfgs'.""",
     )
 
     dtype: str | None = parameter(

@@ -67,8 +67,8 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
     Only the squared error is the mean over the outputs besides, while the gradient that training follows is that of
     the sum. This is scikit-learn's convention (its issue 8349), kept so that curves compare.
 
-    `score`, and the score of `early_stopping`, is R^2 for every loss. Early stopping for a quantile far from the median
-    should watch something else, for instance the loss, in a callback.
+    `score`, and by default the score of `early_stopping`, is R^2 for every loss. Early stopping for a quantile far from
+    the median, or for 'gaussian', should watch the loss: ``scoring="loss"``.
 
     References
     ----------

@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from fastbp.estimators.parameters import end_is_needed_by, optimizer_of
+from fastbp.estimators.parameters import end_is_needed_by, optimizer_of, schedule_of
 from fastbp.kernels.patience import Patience
 from fastbp.training import EpochAverage, History, MovingAverage, NoAverage, OptimizerState, RateFactors
 from fastbp.training.validation import LOSS
@@ -125,7 +125,7 @@ def average_of(estimator, network, incremental, continues):
     estimator : BaseMLP
     network : Network
         With the fitted weights, or new ones. Its parameters are overwritten if they are the average of the last run;
-        if they were edited or trained otherwise since, the run continues from them.
+        if they were edited or trained otherwise since, the run continues from them. So do frozen layers.
     incremental : bool
         Whether this is `partial_fit`, which continues the average too.
     continues : bool
@@ -138,7 +138,8 @@ def average_of(estimator, network, incremental, continues):
     Raises
     ------
     ValueError
-        If both averages are asked for, or one beside a solver that averages.
+        If both averages are asked for, one beside a solver that averages, or `swa_start` beside a schedule that waits
+        for patience to run out.
     """
     decay, start = estimator.ema_decay, estimator.swa_start
     if decay is not None and start is not None:
@@ -150,10 +151,16 @@ def average_of(estimator, network, incremental, continues):
             f"solver={estimator.solver!r} gives an average of the weights already; got ema_decay={decay!r} and "
             f"swa_start={start!r}: set both to None, or choose another solver"
         )
+    if start is not None and not estimator.early_stopping and schedule_of(estimator).waits_for_plateau:
+        raise ValueError(
+            f"learning_rate={estimator.learning_rate!r} falls when patience runs out, and swa_start={start!r} has all "
+            "max_iter epochs trained without patience: choose another learning_rate, or early_stopping=True"
+        )
     last = getattr(estimator, "_average", None) if continues else None
     if last is not None and last.is_in(network):
-        average = last.copy()
+        average, fitted = last.copy(), network.params.copy()
         average.hide(network)
+        keep_frozen(network, fitted)
         is_same = isinstance(average, MovingAverage) and average.decay == decay
         if incremental and is_same and average.params.dtype == network.dtype:
             return average
@@ -162,6 +169,14 @@ def average_of(estimator, network, incremental, continues):
     if start is None:
         return NoAverage()
     return EpochAverage(network.params, min(round(start * estimator.max_iter), estimator.max_iter - 1))
+
+
+def keep_frozen(network, params):
+    """Give the frozen blocks of the network, whose learning rate is 0, their values in `params`."""
+    for block in network.graph.blocks:
+        group = network.graph.groups[block.group]
+        if group.learning_rate == 0 and group.trained:  # running statistics are not trained, and go on
+            block.view(network.params)[...] = block.view(params)
 
 
 def set_training_attributes(estimator, optimizer, history, stopping, average):

@@ -328,11 +328,14 @@ static __attribute__((noinline)) void shrink(real *w, ptrdiff_t n, double by) {
     FOR_VECTORS(n, { STORE(w, LOAD(w) * keep); });
 }
 
-/* factor, decay: of the group */
+/* factor, decay: of the group. With the factor 0 weights and state stay as they are: what they gathered before, such as
+ * a velocity, would move the weights otherwise. */
 static void apply_update(const optimizer_t *o, double factor, double decay, const real *g, real *w, void *const *state,
                          ptrdiff_t place, ptrdiff_t rows, ptrdiff_t cols, real *scratch) {
     const double rate = o->learning_rate * factor * o->correction;
     const ptrdiff_t n = rows * cols;
+    if (factor == 0)
+        return;
     if (decay != 0 && optimizer_forms[o->kind] != FORM_averaging)
         shrink(w, n, o->learning_rate * factor * decay);
     switch (o->kind) {

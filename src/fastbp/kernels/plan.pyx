@@ -213,7 +213,7 @@ cdef class Plan(Task):
             Decoupled weight decay; each group has a factor of it.
         clip_norm : float
             If the norm of the gradient of a step is larger, the gradient is scaled to this norm. It is the gradient of
-            the mean loss with the penalty, by all parameters together. inf: no limit.
+            the mean loss with the penalty, by all parameters together whose learning rate is not 0. inf: no limit.
         max_norm : float
             Columns of the matrices of dense operations whose norm exceeds this after an update are scaled back to it,
             unless their learning rate is 0. inf: no limit.

@@ -168,7 +168,8 @@ cdef class Program:
                 f"a program for {purpose} has neither dropout nor statistics of a batch: compile graph.for_prediction"
             )
         output = operations[-1].output if operations else 0
-        others = {op.kind for op in graph.readers_of_input} - {"dense"}
+        others = {op.kind if op.layer is None else type(op.layer).__name__
+                  for op in graph.readers_of_input if op.kind != "dense"}
         if sparse and others:
             raise ValueError(
                 f"a sparse X can be read by Dense layers only, and here {', '.join(sorted(others))} reads it too; "

@@ -435,7 +435,8 @@ static void store_tile(const plan_t *p, const tile_t *tile, void *scratch) {
 }
 
 /* Finish a tile of the stored gradient. Returns the norms of its parameters, as update_tile does; gradient_squares: OUT
- * the sum of squares of its gradient. */
+ * the sum of squares of its gradient. The gradient of parameters with the learning rate 0 becomes 0: it does not count
+ * in the norm of a step. */
 static norms_t finish_tile(const plan_t *p, const tile_t *tile, double *gradient_squares) {
     const block_t *block = &p->program.blocks[tile->block];
     const ptrdiff_t rows = run_rows(block, tile), n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
@@ -446,6 +447,8 @@ static norms_t finish_tile(const plan_t *p, const tile_t *tile, double *gradient
         real *g = (real *)p->gradient + place;
         vec total = {0};
         add_norms(&norms, finish_gradient(p, &p->groups[block->group], place, g, n));
+        if (p->groups[block->group].learning_rate == 0)
+            memset(g, 0, (size_t)n * sizeof(real));
         FOR_VECTORS(n, { total += LOAD(g) * LOAD(g); });
         *gradient_squares += (double)sum_lanes(total);
     }
@@ -516,7 +519,7 @@ static void look_ahead(const plan_t *p, double sign) {
         const block_t *block = &p->program.blocks[i];
         const real by = (real)(sign * lookahead(&p->optimizers[p->optimizer_of[i]]));
         real *w = (real *)p->params + block->offset;
-        if (by != 0) {
+        if (by != 0 && p->groups[block->group].learning_rate != 0) { /* else rounding may change frozen weights */
             const real *d = (const real *)p->state[0] + block->offset;
             FOR_VECTORS(block->rows * block->cols, { STORE(w, LOAD(w) + LOAD(d) * by); });
         }

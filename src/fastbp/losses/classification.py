@@ -224,7 +224,7 @@ class MultiOutputLogLoss(SmoothedLoss):
         if not 1 <= len(self.n_classes) < LOSS_CONSTANT_LIMIT:
             raise ValueError(
                 f"n_classes must have 1 to {LOSS_CONSTANT_LIMIT - 1} entries, one for each column of y, got "
-                f"{len(self.n_classes)}"
+                f"{len(self.n_classes)}; for more columns, fit several models, each on some of them"
             )
 
     def target_width(self, n_outputs: int) -> int:

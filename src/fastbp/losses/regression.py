@@ -419,4 +419,5 @@ class Gaussian(Loss):
         -------
         ndarray of shape (n, n_targets)
         """
-        return np.sqrt(np.exp(output[:, output.shape[1] // 2 :]) + output.dtype.type(self.epsilon))
+        roots = np.exp(output[:, output.shape[1] // 2 :] / 2)  # exp(s) may be too large a number, and its root not
+        return np.hypot(roots, output.dtype.type(np.sqrt(self.epsilon)))

@@ -7,7 +7,8 @@
 For each option of `options.OPTIONS` three contenders take turns: fastbp without the option, fastbp with it, and PyTorch
 with it (`peers.torch_options`). Printed are the time of a step, what the option adds to the step without it, and how
 many times slower PyTorch's step is. The last line is for `fastbp.fit_many`: several networks at once, one thread each,
-against one after the other, with all threads each.
+against one after the other, with all threads each, and with one thread each. The second ratio is at most the number of
+cores; the first one is this divided by what all threads gain in one fit.
 
 The cost of dropout, normalization, averaging and clipping should be at most 25 % of a step of the large network, and
 40 % of one of the small network. That is marked in the table.
@@ -80,6 +81,7 @@ def measure_option(workload, name, dtype, peers, n_cores, plan):
         each contender, and for a peer that finished ``{peer}_us`` and ``{peer}_ratio``.
     """
     chosen = workload.with_option(name)
+    peers = peers if OPTIONS[name].in_torch else []
     contenders = [
         Contender(PEERS["fastbp"], workload, dtype, None),
         *open_contenders([PEERS["fastbp"], *peers], chosen, dtype, n_cores, plan),
@@ -133,7 +135,7 @@ def measure_fit_many(workload, dtype, n_epochs, repeats):
     Returns
     -------
     dict
-        The seconds of each repeat, and `ratio`, that of the medians.
+        The seconds of each repeat, and `ratio` and `ratio_to_one_thread`, those of the medians.
     """
     from sklearn.base import clone
 
@@ -146,12 +148,16 @@ def measure_fit_many(workload, dtype, n_epochs, repeats):
     for seed, model in enumerate(models):
         model.random_state = seed
 
-    def one_by_one(models):
+    def one_by_one(models, n_threads=None):
         for model in models:
-            model.fit(X, y)
+            model.set_params(n_threads=n_threads).fit(X, y)
 
-    seconds = {"one_by_one": [], "fit_many": []}
-    ways = {"one_by_one": one_by_one, "fit_many": lambda models: fit_many(models, X, y)}
+    ways = {
+        "one_by_one": one_by_one,
+        "one_thread": lambda models: one_by_one(models, 1),
+        "fit_many": lambda models: fit_many(models, X, y),
+    }
+    seconds = {name: [] for name in ways}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit of a fixed number of epochs warns that it did not converge
         for repeat in range(repeats + 1):  # the first is not counted
@@ -161,8 +167,9 @@ def measure_fit_many(workload, dtype, n_epochs, repeats):
                 way(fresh)
                 if repeat:
                     seconds[name].append(time.perf_counter() - begin)
-    ratio = statistics.median(seconds["one_by_one"]) / statistics.median(seconds["fit_many"])
-    return {"option": "fit_many", "network": workload.name, "dtype": dtype, "seconds": seconds, "ratio": ratio}
+    both, one, many = (statistics.median(seconds[name]) for name in ways)
+    row = {"option": "fit_many", "network": workload.name, "dtype": dtype, "seconds": seconds}
+    return row | {"ratio": both / many, "ratio_to_one_thread": one / many}
 
 
 def main(arguments=None):
@@ -191,7 +198,9 @@ def main(arguments=None):
     if not options.only or "fit_many" in options.only:
         workload, repeats = (WORKLOADS["20-64-64-1"], 1 if options.quick else 5)
         rows.append(measure_fit_many(workload, options.dtype, 2 if options.quick else 20, repeats))
-        print(f"\nfit_many, {N_MODELS} networks {workload.name}: {rows[-1]['ratio']:.2f} times as fast as one by one")
+        ratios = rows[-1]["ratio"], rows[-1]["ratio_to_one_thread"]
+        print(f"\nfit_many, {N_MODELS} networks {workload.name}, against one after the other:")
+        print("  {:.2f} times as fast as with all threads, {:.2f} times as fast as with one thread".format(*ratios))
     if options.json:
         document = {"machine": facts, "fma_peak_flops": peaks, "results": rows}
         Path(options.json).write_text(json.dumps(document, indent=1) + "\n")

@@ -23,12 +23,15 @@ class Option:
         The tasks that have it.
     needs_equal_widths : bool, default=False
         Whether it has an effect only between hidden layers of equal width.
+    in_torch : bool, default=True
+        Whether PyTorch has it, or it is written with PyTorch in a few lines.
     """
 
     parameters: dict
     limited: bool = False
     tasks: tuple = BOTH
     needs_equal_widths: bool = False
+    in_torch: bool = True
 
     def applies_to(self, workload):
         """Whether a workload can have it.
@@ -68,7 +71,7 @@ OPTIONS = {
     "adagrad": Option({"solver": "adagrad"}),
     "lion": Option({"solver": "lion"}),
     "muon": Option({"solver": "muon"}),
-    "schedule_free": Option({"solver": "schedule_free"}),
+    "schedule_free": Option({"solver": "schedule_free"}, in_torch=False),
     "one_cycle": Option({"learning_rate": "one_cycle"}),
     "huber": Option({"loss": "huber"}, tasks=REGRESSION),
     "absolute_error": Option({"loss": "absolute_error"}, tasks=REGRESSION),

@@ -163,7 +163,7 @@ def test_indexed_rows_and_sparse_rows(dtype):
 def test_sparse_rows_cannot_be_normalized():
     network = Network(layers=[BatchNorm(), Dense(2)], n_features=6, random_state=0)
     data = make_data(sp.eye(6, format="csr"), np.zeros((6, 2)), None, 2, np.float64)
-    with pytest.raises(ValueError, match="and here batch_norm reads it too"):
+    with pytest.raises(ValueError, match="and here BatchNorm reads it too"):
         network.training_loop(data, 6, training=True)
 
 

@@ -24,7 +24,7 @@ from fastbp.kernels.program import (
     program_of,
 )
 from fastbp.kernels.training import TrainingLoop
-from fastbp.layers import Activation, Dense, Residual, Scale
+from fastbp.layers import Activation, Dense, Dropout, Residual, Scale
 from graph_reference import GraphTwin
 from layer_cases import STACKS, random_stack
 
@@ -40,6 +40,28 @@ def graph(layers, n_features=4, output_activation="identity"):
 def compiled(layers, purpose=TRAINING, n_features=4, dtype=np.float64, **options):
     wanted = graph(layers, n_features)
     return Program(wanted if purpose == TRAINING else wanted.for_prediction, dtype, purpose, **options)
+
+
+# Gradients that are needed
+
+
+def test_no_gradient_is_computed_where_no_parameters_come_before():
+    layers = [Dropout(0.5), Activation("tanh"), Residual([Activation("gelu")]), Dense(9), Dense(2)]
+    found = compiled(layers)
+    is_dense = found.operations["kind"] == KINDS["dense"]
+    first = found.operations["output"][is_dense][0]
+    assert first == 5
+    assert (found.nodes["grad"][:first] == -1).all()
+    assert (found.nodes["grad"][first:] >= 0).all()
+    # W^T is for the gradient of the input
+    weights = found.operations["first_block"][is_dense]
+    assert (found.blocks["mirror"][weights] >= 0).tolist() == [False, True]
+    # a layer with parameters in front
+    with_scale = compiled([Scale(), *layers])
+    assert (with_scale.nodes["grad"][1:] >= 0).all()
+    assert (with_scale.blocks["mirror"] >= 0).sum() == 2
+    # the derivatives by the input need all
+    assert (compiled(layers, DERIVATIVES).nodes["grad"][1:] >= 0).all()
 
 
 # Places of buffers
@@ -77,6 +99,7 @@ class Memory:
 
     def __init__(self, program, field):
         self.nodes, self.field, self.columns = program.nodes, field, {}
+        self.absent = made_of_the_input(program) if field == "grad" and program.purpose == TRAINING else {0}
 
     def span(self, node):
         begin = int(self.nodes[node][self.field])
@@ -88,12 +111,21 @@ class Memory:
 
     def holds(self, node, what):
         if self.nodes[node][self.field] < 0:
-            return node == 0
+            return node in self.absent
         return all(self.columns.get(column) == what for column in self.span(node))
 
 
 def inputs(op):
     return [int(node) for node in (op["input"], op["input2"]) if node >= 0]
+
+
+def made_of_the_input(program):
+    """The nodes that depend on no parameters."""
+    found = {0}
+    for op in program.operations:
+        if op["n_blocks"] == 0 and found.issuperset(inputs(op)):
+            found.add(int(op["output"]))
+    return found
 
 
 def run_forward(program):
@@ -183,8 +215,9 @@ def test_all_gradients_are_kept_for_those_of_the_parameters(purpose):
         program = compiled(layers, purpose, n_features)
         made_by = {int(op["output"]): op for op in program.operations}
         spans = {}
-        for node in made_by:
-            spans.setdefault(tuple(Memory(program, "grad").span(node)), []).append(node)
+        grads = Memory(program, "grad")
+        for node in made_by.keys() - grads.absent:
+            spans.setdefault(tuple(grads.span(node)), []).append(node)
         columns = [column for span in spans for column in span]
         assert len(columns) == len(set(columns))
         for nodes in spans.values():

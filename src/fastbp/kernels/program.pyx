@@ -176,6 +176,7 @@ cdef class Program:
                 "use X.toarray()"
             )
         self.place_statistics(operations)
+        self.differentiated = self.nodes_with_gradient(operations)
         nodes = self.place_nodes(operations, output, indexed and not sparse)
         self.place_blocks()
         self.place_operations(operations, output)
@@ -203,6 +204,15 @@ cdef class Program:
                 self.saved_columns[number] = self.statistics_width
                 self.statistics_width += self.graph.widths[op.input]
 
+    def nodes_with_gradient(self, operations):
+        """set of int: the nodes whose gradients are computed. Training needs those of nodes that depend on parameters
+        only: behind dropout of the input, the first layer computes no gradient of its input."""
+        everything, dependent = {op.output for op in operations}, set()
+        for op in operations:
+            if op.n_blocks or op.input in dependent or op.input2 in dependent:
+                dependent.add(op.output)
+        return dependent if self.purpose == TRAINING and dependent else everything
+
     def place_nodes(self, operations, output, indexed):
         """Rows of NODE."""
         widths = dict(enumerate(self.graph.widths))
@@ -221,8 +231,10 @@ cdef class Program:
         self.saved_columns |= {number: values[number, "saved"] for number in self.saved_widths(operations)}
         grads = tangents = {}
         if self.purpose == TRAINING or self.purpose == INSPECTION:
-            owned = {node: width for node, width in everything.items() if node not in shares_grad}
-            grads, self.grad_columns = place_all(owned)
+            grads, self.grad_columns = place_all(
+                {node: width for node, width in everything.items()
+                 if node not in shares_grad and node in self.differentiated}
+            )
         elif self.purpose == DERIVATIVES:
             grads, self.grad_columns = self.place_gradients(operations, output, shares_grad)
         if self.purpose == DERIVATIVES:
@@ -284,7 +296,7 @@ cdef class Program:
             is_weight = op.kind == "dense" and op.first_block == len(rows)
             if is_weight and (
                 self.purpose in (DERIVATIVES, INSPECTION)
-                or (self.purpose == TRAINING and op.input > 0)
+                or (self.purpose == TRAINING and op.input in self.differentiated)
                 or self.forward_reads_mirror(op)
             ):
                 mirror = place

@@ -216,7 +216,10 @@ def test_class_weights_of_validation_rows(class_weight, weighted):
 
 
 def test_validation_rows_without_a_class_of_weight():
-    with pytest.raises(ValueError, match=r"class_weight of y_val: Sample weights must contain at least one non-zero"):
+    message = (
+        r"X_val and y_val: class_weight=\{0: 0\} gives every row a weight of zero: give a class that y has a weight"
+    )
+    with pytest.raises(ValueError, match=message):
         model(class_weight={0: 0}).fit(X, LABELS, X_val=X[:5], y_val=np.zeros(5, int))
 
 
@@ -243,7 +246,9 @@ def test_weights_of_classes_that_a_batch_has_not():
     [
         ({0: -1.0}, r"class_weight must hold finite numbers that are not negative, got \{0: -1.0\}"),
         ({0: np.nan}, "class_weight must hold finite numbers"),
-        ({0: 0, 1: 0, 2: 0}, "Sample weights must contain at least one non-zero number"),
+        ({0: "a"}, "class_weight must hold numbers, got 'a' for the class 0"),
+        ({0: None, 1: 2.0}, "class_weight must hold numbers, got None for the class 0"),
+        ({0: 0, 1: 0.0, 2: 0}, r"^class_weight=\{0: 0, 1: 0.0, 2: 0\} gives every row a weight of zero: give a class"),
         ({7: 2.0}, r"The classes, \[0, 1, 2\], are not in class_weight"),
         ([{0: 1}], r"class_weight must be a dict or 'balanced' for a y with one label for each row, got \[\{0: 1\}\]"),
         ("equal", "The 'class_weight' parameter of MLPClassifier must be"),
@@ -258,6 +263,18 @@ def test_bad_class_weights(class_weight, message):
 def test_balanced_weights_are_refused_where_not_all_rows_are_known():
     with pytest.raises(ValueError, match="class_weight='balanced' is not supported by partial_fit"):
         model(class_weight="balanced").partial_fit(X, LABELS, classes=[0, 1, 2])
+
+
+def test_class_weights_of_zero_for_all_rows_that_count():
+    first = (LABELS == 0).astype(float)
+    message = r"^class_weight=\{0: 0\} gives every row with a sample weight above zero a weight of zero"
+    with pytest.raises(ValueError, match=message):
+        model(class_weight={0: 0}).fit(X, LABELS, first)
+    with pytest.raises(ValueError, match="Sample weights must contain at least one non-zero number"):
+        model(class_weight={0: 0}).fit(X, LABELS, 0 * first)
+    fitted = model(class_weight={0: 0}).partial_fit(X, LABELS, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="gives every row a weight of zero"):
+        fitted.partial_fit(X[LABELS == 0], LABELS[LABELS == 0])
 
 
 def test_class_weights_of_multilabel_targets():

@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from estimator_layer_cases import SMALL, X, both_estimators, fitted, labels, mixed_layers
 from fastbp import MLPEncoder, MLPRegressor, Network, hidden_activations
 from fastbp.activations import Blend
-from fastbp.layers import Activation, Dense, Dropout, Scale
+from fastbp.layers import Activation, Dense, Dropout, Residual, Scale
 from reference import ACTIVATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -80,6 +80,23 @@ def test_hidden_activations_of_layers(Estimator):
     assert [a.shape[1] for a in values] == [5, 5, 5, 5]
     assert_allclose(values[1], values[0] * model.network_.blocks["s_1"], rtol=1e-14)
     assert_allclose(values[3], np.tanh(values[2]), rtol=1e-14)
+
+
+@both_estimators
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_hidden_activations_of_layers_that_begin_without_parameters(Estimator, dtype):
+    rows = X.astype(dtype)
+    layers = [Dropout(0.1), Activation("tanh"), Residual([Dropout(0.2)]), Dense(3, "relu")]
+    model = Estimator(layers=layers, **SMALL).fit(rows, labels(Estimator))
+    tanh = ACTIVATIONS["tanh"][0](rows)
+    for layer, expected in enumerate([rows, tanh, 2 * tanh]):
+        for given in (rows, sp.csr_array(rows)):
+            for number in (layer, layer - 4):
+                found = hidden_activations(model, given, number)
+                assert found.dtype == dtype
+                assert_allclose(found, expected, rtol=1e-5 if dtype == np.float32 else 1e-13)
+    hidden = np.maximum(0, 2 * tanh @ model.coefs_[0] + model.intercepts_[0])
+    assert_allclose(hidden_activations(model, rows, 3), hidden, rtol=1e-4, atol=1e-6)
 
 
 @both_estimators

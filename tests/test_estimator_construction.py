@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 from estimator_layer_cases import SMALL, X, assert_same_model, both_estimators, labels
 from fastbp import MLPClassifier, MLPRegressor, slim
-from fastbp.activations import Blend, Gelu, Prelu
+from fastbp.activations import Blend, Gelu, Prelu, Softmax
 from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -202,7 +202,8 @@ def test_sparse_rows():
     model = fitted(MLPRegressor, dropout=0.5)
     assert model.__sklearn_tags__().input_tags.sparse
     model.fit(sparse, y)
-    with pytest.raises(ValueError, match="a sparse X can be read by Dense layers only, and here Dropout reads it too"):
+    message = r"input_dropout=0.1 needs a dense X, got a sparse one: use X.toarray\(\), or set input_dropout=0"
+    with pytest.raises(ValueError, match=message):
         make(MLPRegressor, input_dropout=0.1).fit(sparse, y)
     assert not make(MLPRegressor, input_dropout=0.1).__sklearn_tags__().input_tags.sparse
 
@@ -353,7 +354,9 @@ def test_1000_layers_train(activation, normalization):
         (dict(residual=2), r"The 'residual' parameter of \w+ must be"),
         (dict(residual=True, hidden_layer_sizes=(3, 4)), "residual=True needs two hidden layers of equal width"),
         (dict(activation=["relu"]), r"activation must be one name or 2 names, one for each hidden layer; got \['relu'"),
-        (dict(activation=["relu", "sine"]), "activation must be one of .*; got 'sine'"),
+        (dict(activation=["relu", "sine"]), "activation of a hidden layer must be one of .*; got 'sine'"),
+        (dict(activation=["relu", 3]), "activation of a hidden layer must be one of ((?!softmax|exp).)*; got 3$"),
+        (dict(activation=["relu", Softmax()]), r"activation of a hidden layer must be one of .*; got Softmax\(\)"),
         (dict(activation=["relu", "softmax"]), "activation of a hidden layer must be one of .*; got 'softmax'"),
     ],
 )

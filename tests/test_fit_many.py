@@ -1,5 +1,6 @@
 """`fit_many` and `expand_grid`: many estimators on the same data; `estimators/many.py`."""
 
+import pickle
 import signal
 import threading
 
@@ -12,8 +13,8 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from estimator_layer_cases import SMALL, X
-from fastbp import MLPClassifier, MLPRegressor, expand_grid, fit_many
-from fastbp.callbacks import History, OptunaPruner, ReduceOnPlateau
+from fastbp import MLPClassifier, MLPRegressor, Network, expand_grid, fit_many
+from fastbp.callbacks import Checkpoint, History, OptunaPruner, ReduceOnPlateau
 from fastbp.optimizers import Adam
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -68,6 +69,31 @@ def test_the_data_are_shared():
     assert all(np.shares_memory(seen[0], other) for other in seen[1:])
 
 
+def test_one_thread_each_whatever_n_threads_is(monkeypatch, tmp_path):
+    monkeypatch.setattr("fastbp.threads.FLOPS_PER_THREAD", 1)
+    seen, used = [], []
+
+    class Look:
+        def on_epoch_end(self, state):
+            seen.append((state.estimator.n_threads, state.network.n_threads))
+
+    def watched(self, *arguments, **options):
+        loop = training_loop(self, *arguments, **options)
+        used.append(loop.team.n_threads)
+        return loop
+
+    training_loop = Network.training_loop
+    monkeypatch.setattr(Network, "training_loop", watched)
+    callbacks = [Look(), Checkpoint(tmp_path / "model.pickle")]
+    model = MLPRegressor(n_threads=3, callbacks=callbacks, **SMALL)
+    fit_many([model], X, Y)
+    assert set(seen) == {(3, 3)}
+    assert set(used) == {1}
+    assert pickle.loads((tmp_path / "model.pickle").read_bytes()).n_threads == model.n_threads == 3
+    clone(model).set_params(callbacks=None).fit(X, Y)
+    assert used[-1] > 1
+
+
 def test_names_of_columns():
     pd = pytest.importorskip("pandas")
     (model,) = fit_many([MLPRegressor(**SMALL)], pd.DataFrame(X, columns=list("abcd")), Y)
@@ -106,6 +132,19 @@ def test_one_error_does_not_stop_the_others():
         assert_array_equal(model.network_.params, clone(model).fit(X, Y).network_.params)
     assert not hasattr(bad, "coefs_")
     assert_array_equal(fitted.network_.params, before)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [dict(n_threads=0), dict(dtype=np.array(["float32", "float64"])), dict(dtype=["float32"]), dict(activation=[3])],
+    ids=repr,
+)
+def test_the_estimator_with_a_bad_parameter_is_named(params):
+    models = [MLPRegressor(**SMALL), MLPRegressor(**params)]
+    with pytest.raises(ValueError, match=next(iter(params))) as caught:
+        fit_many(models, X, Y)
+    assert f"estimators[1] of fit_many, MLPRegressor({next(iter(params))}=" in caught.value.__notes__[0]
+    assert hasattr(models[0], "coefs_")
 
 
 def test_callbacks():

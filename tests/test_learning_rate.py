@@ -181,6 +181,26 @@ def test_nothing_is_suggested_where_the_loss_does_not_fall():
     assert sweep.suggestion is None
 
 
+@both_estimators
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_errors_are_no_fall(Estimator, dtype, seed):
+    """Of the same rows in another order the loss is another one only by its rounding errors."""
+    model = make(Estimator, frozen_layers=[0, 1], batch_size=90, dtype=dtype, random_state=seed)
+    with pytest.warns(UserWarning, match="none is suggested"):
+        sweep = find_learning_rate(model, X, TARGETS[Estimator])
+    assert sweep.suggestion is None
+    assert np.ptp(sweep.losses) < 1e-6 * sweep.losses[0]
+
+
+def test_a_fall_of_rounding_errors():
+    step, rates = np.arange(200), np.geomspace(1e-6, 10, 200)
+    for fall, is_none in ((1e-12, True), (1e-4, False)):
+        for level in (1.0, -1.0, 1e9):
+            losses = level * (1 - np.sign(level) * fall * np.clip(step - 50, 0, 100) / 100)
+            assert (sweep_of(rates, losses, 200).suggestion is None) == is_none
+
+
 def test_a_loss_that_still_falls():
     with pytest.warns(UserWarning, match=r"still falls at max_learning_rate=0.01: raise it for a better suggestion"):
         sweep = find_learning_rate(make(batch_size=90), X, Y, max_learning_rate=0.01)

@@ -226,9 +226,23 @@ def test_more_classes_in_a_column():
     # products of wider matrices may sum in another order
     assert_allclose(start.network.forward(X)[:, [0, 1, 2, 5, 6]], was, rtol=1e-12)
     assert [p.shape for p in fitted.predict_proba(X)] == [(120, 4), (120, 4)]
-    for classes in ([[0, 1, 2, 3, 4]], [[0, 1, 2, 9], [4, 5, 6, 7]]):
-        with pytest.raises(ValueError, match="is not the same as on last call to partial_fit"):
+    for classes, message in (
+        ([[0, 1, 2, 3, 4]], r", was: .*\]$"),
+        ([[0, 1, 2, 9], [4, 5, 6, 7]], ", was: .*New classes may be added, but the old ones must be named too"),
+    ):
+        with pytest.raises(ValueError, match="is not the same as on last call to partial_fit" + message):
             fitted.partial_fit(X, y, classes=classes)
+
+
+def test_old_classes_of_two_dimensions_must_be_named():
+    soft = RNG.dirichlet(np.ones(3), 120)
+    for y, classes, wrong in (
+        (soft, ["a", "b", "c"], ["a", "b", "d"]),
+        ((soft > 0.4).astype(int), [0, 1, 2], [0, 1]),
+    ):
+        fitted = model().partial_fit(X, y, classes=classes)
+        with pytest.raises(ValueError, match="the old ones must be named too"):
+            fitted.partial_fit(X, y, classes=wrong)
 
 
 # errors
@@ -238,8 +252,8 @@ def test_more_classes_in_a_column():
     ("y", "classes", "params", "message"),
     [
         (Y, "abcde", {}, r"`y` has classes not in `self.classes_`"),
-        (Y, "bez", {}, "is not the same as on last call to partial_fit"),
-        (Y, "b", {}, "is not the same as on last call to partial_fit"),
+        (Y, "bez", {}, "is not the same as on last call to partial_fit.*the old ones must be named too"),
+        (Y, "b", {}, "is not the same as on last call to partial_fit.*the old ones must be named too"),
         (Y, "abcdef", {"frozen_layers": [-1]}, r"frozen_layers=\[-1\] keeps the output layer as it is"),
         (Y, "abcdef", {"frozen_layers": [0, 1]}, "keeps the output layer as it is"),
         (Y, "abcdef", {"output_activation": "logistic"}, "output_activation must be 'auto' or 'softmax'"),

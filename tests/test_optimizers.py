@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 
-from fastbp import Network
+from fastbp import MLPRegressor, Network
 from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS
 from fastbp.kernels.dispatch import OPTIMIZERS as KERNEL_OPTIMIZERS
 from fastbp.optimizers import OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Lion, Muon, NAdam, RMSprop, ScheduleFree
@@ -91,6 +91,54 @@ def test_defaults_are_valid(cls):
 def test_a_bad_value_is_named(optimizer, name):
     with pytest.raises(InvalidParameterError, match=rf"The '{name}' parameter of {type(optimizer).__name__} must be"):
         optimizer._validate_params()
+
+
+WITH_EPSILON = [cls for cls in OPTIMIZERS.values() if "epsilon" in cls._parameter_constraints]
+
+
+@pytest.mark.parametrize("cls", WITH_EPSILON)
+def test_an_epsilon_that_would_be_zero(cls):
+    for dtype, epsilon, smallest in (
+        ("float32", 1e-60, "1e-31"),
+        ("float32", 1e-39, "1e-31"),
+        ("float64", 1e-300, "1e-291"),
+    ):
+        match = f"epsilon={epsilon} of the solver '{cls.name}' is too small for {dtype}, in which .* least {smallest}"
+        with pytest.raises(ValueError, match=match):
+            OptimizerState(cls(epsilon=epsilon), 7, dtype)
+    OptimizerState(cls(epsilon=1e-60), 7, np.float64)
+
+
+@pytest.mark.parametrize("cls", WITH_EPSILON)
+@pytest.mark.parametrize(("dtype", "epsilon"), [("float32", 1e-31), ("float64", 1e-291)])
+def test_the_smallest_epsilon(cls, dtype, epsilon):
+    """Parameters without a gradient: those of a feature that is always zero. The bias correction is small."""
+    X = np.random.default_rng(0).normal(size=(20, 3)) * [0, 1, 1]
+    solver = cls(epsilon=epsilon, **{"beta_2": 1 - 1e-12} if "beta_2" in cls._parameter_constraints else {})
+    model = MLPRegressor(
+        hidden_layer_sizes=(4,),
+        solver=solver,
+        dtype=dtype,
+        learning_rate_init=1e-3,
+        max_iter=3,
+        alpha=0,
+        random_state=0,
+    )
+    with pytest.warns(match="Maximum iterations"):
+        assert np.isfinite(model.fit(X, X[:, 1]).network_.params).all()
+
+
+@pytest.mark.parametrize("params", [dict(epsilon=1e-60), dict(solver=AdamW(epsilon=1e-60))])
+def test_an_epsilon_of_an_estimator_that_would_be_zero(params):
+    X, y = np.zeros((9, 2)), np.zeros(9)
+    model = MLPRegressor(dtype="float32", **params)
+    with pytest.raises(ValueError, match=r"is too small for float32, .*: use a larger one, such as 1e-8, or dtype='fl"):
+        model.fit(X, y)
+    assert not hasattr(model, "coefs_")
+    with pytest.raises(ValueError, match="is too small for float32"):
+        model.partial_fit(X, y)
+    with pytest.warns(match="Maximum iterations"):  # 'sgd' has none
+        model.set_params(solver="sgd", max_iter=1).fit(X, y)
 
 
 @pytest.mark.parametrize("optimizer", CHANGED, ids=repr)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from multiprocessing.dummy import DummyProcess
 from multiprocessing.pool import ThreadPool
 
@@ -15,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 import fastbp.threads
 from fastbp import MLPClassifier
 from fastbp.network import Network
-from fastbp.threads import FLOPS_PER_THREAD, available_threads, thread_limits, threads_for
+from fastbp.threads import FLOPS_PER_THREAD, available_threads, no_more_threads, thread_limits, threads_for
 
 AVAILABLE = "from fastbp.threads import available_threads as n; print(n(), n(3))"
 
@@ -136,6 +137,23 @@ def test_explicit_number_and_name_of_the_limit_in_a_pool(four_cpus):
     assert explicit == 4
     assert limits["share of a thread pool"] == 1  # of the three
     assert "share of a thread pool" not in thread_limits()
+
+
+def test_no_more_threads(four_cpus):
+    others = []
+    with no_more_threads():
+        assert available_threads() == available_threads(3) == threads_for(1e12, 3) == 1
+        assert min(thread_limits().values()) == thread_limits()["one thread of fit_many"] == 1
+        with no_more_threads():
+            pass
+        assert available_threads() == 1
+        thread = threading.Thread(target=lambda: others.append(available_threads()))
+        thread.start()
+        thread.join()
+    assert others == [4]
+    assert available_threads() == 4
+    assert available_threads(3) == 3
+    assert "one thread of fit_many" not in thread_limits()
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

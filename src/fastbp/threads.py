@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import contextmanager
 from functools import lru_cache
 from multiprocessing.dummy import DummyProcess
 
@@ -15,6 +16,25 @@ FLOPS_PER_THREAD = 500_000
 
 #: The same for a single pass, which has to start its threads: 0.1 ms each.
 STARTED_FLOPS_PER_THREAD = 20_000_000
+
+
+class _ThisThread(threading.local):
+    """What holds for the calls of one thread."""
+
+    is_the_only_one = False
+
+
+_this_thread = _ThisThread()
+
+
+@contextmanager
+def no_more_threads():
+    """Within it, calls of this thread use no other threads, whatever `n_threads` they are given."""
+    before, _this_thread.is_the_only_one = _this_thread.is_the_only_one, True
+    try:
+        yield
+    finally:
+        _this_thread.is_the_only_one = before
 
 
 @lru_cache(maxsize=1)
@@ -62,6 +82,7 @@ def thread_limits():
         Those that apply of: processors; affinity mask, the processors that this process may run on; cgroup quota, or
         LOKY_MAX_CPU_COUNT where that is set, if it is below these; OMP_NUM_THREADS, which joblib sets for its workers;
         OpenMP, the number of threads of scikit-learn's OpenMP code, which ``threadpoolctl`` sets, if it is below these;
+        one thread of fit_many, in its fits;
         share of a thread pool, in a thread of joblib's threading backend or of another
         ``multiprocessing.pool.ThreadPool``: the smallest of these divided by the number of the pool's threads.
     """
@@ -77,6 +98,8 @@ def thread_limits():
     openmp = _openmp_threads()
     if openmp is not None and openmp < min(limits.values()):
         limits["OpenMP"] = openmp
+    if _this_thread.is_the_only_one:
+        limits["one thread of fit_many"] = 1
     workers = _pool_workers()
     if workers > 1:
         limits["share of a thread pool"] = max(1, min(limits.values()) // workers)
@@ -94,8 +117,10 @@ def available_threads(n_threads=None):
     Returns
     -------
     int
-        At least 1.
+        At least 1; in a fit of `fit_many` exactly 1.
     """
+    if _this_thread.is_the_only_one:
+        return 1
     return max(1, int(n_threads)) if n_threads is not None else min(thread_limits().values())
 
 

@@ -37,7 +37,7 @@ from fastbp.estimators.construction import (
     new_network,
 )
 from fastbp.estimators.fitted_network import fitted_network, note_activations
-from fastbp.estimators.inputs import check_mixup, needs_no_validation, validated_X
+from fastbp.estimators.inputs import check_input_dropout, check_mixup, needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, estimator_so_far
 from fastbp.estimators.parameters import (
@@ -149,6 +149,8 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         self._fitted_loss = as_loss(self._network_loss)
         if self.mixup_alpha:
             check_mixup(self, X)
+        if self.input_dropout:
+            check_input_dropout(self, X)
         self._n_units = self._count_units(targets)
         self.n_outputs_ = self._fitted_loss.predictions(np.zeros((1, self._n_units))).shape[1]
         self.out_activation_ = self._output_activation()

@@ -25,7 +25,7 @@ from fastbp.estimators.class_targets import (
     labels_of_columns,
 )
 from fastbp.estimators.inputs import validated
-from fastbp.estimators.more_classes import extend_output, extended_classes, sources_of_units
+from fastbp.estimators.more_classes import extend_output, extended_classes, lacks_known, sources_of_units
 from fastbp.estimators.numeric import check_numeric
 
 
@@ -135,8 +135,13 @@ class BaseClassifier(BaseMLP):
                 check_numbers_of_columns(self.classes_, len(self._label_binarizer.classes_))
 
     def _extend_classes(self, classes):
-        """Give the fitted network units for the classes that are new. Where `classes` lack some that it knows, nothing
-        is done: an error follows."""
+        """Give the fitted network units for the classes that are new. ValueError where `classes` lack some that it
+        knows; where they are of another form, nothing is done: an error follows."""
+        if lacks_known(self._form, self.classes_, classes):
+            raise ValueError(
+                f"`classes={classes}` is not the same as on last call to partial_fit, was: {self.classes_}. New "
+                "classes may be added, but the old ones must be named too."
+            )
         after = extended_classes(self._form, self.classes_, classes)
         if after is None:
             return

@@ -4,6 +4,8 @@ A y of one dimension has labels. The form of a y of two dimensions follows from 
 `form_of`. Once a model is fitted, the form is known, and `partial_fit`, `warm_start` and `score` ask for the same one.
 """
 
+from numbers import Real
+
 import numpy as np
 from scipy import sparse
 from sklearn.utils.class_weight import compute_class_weight
@@ -297,7 +299,7 @@ def weights_of_rows(class_weight, form, classes, y, y_train):
     Raises
     ------
     ValueError
-        For weights that are negative, or another number of dicts than columns.
+        For weights that are negative or no numbers, or another number of dicts than columns.
     """
     if form == COLUMNS:  # the product over the columns, as in scikit-learn's forests
         n = len(classes)
@@ -315,6 +317,9 @@ def weights_of_rows(class_weight, form, classes, y, y_train):
 
 def weights_of_column(class_weight, classes, y, y_train):
     """The weight of each label in y; 1 of a class that "balanced" cannot count."""
+    for label, weight in class_weight.items() if isinstance(class_weight, dict) else ():
+        if not isinstance(weight, Real):
+            raise ValueError(f"class_weight must hold numbers, got {weight!r} for the class {label!r}")
     weights = np.ones(len(classes))
     counted = np.isin(classes, y_train) if class_weight == "balanced" else np.full(len(classes), True)
     weights[counted] = compute_class_weight(class_weight, classes=classes[counted], y=y_train)

@@ -148,6 +148,13 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         if self.class_weight is None:
             return sample_weight
         weights = weights_of_rows(self.class_weight, self._form, self.classes_, y, y_train)
+        counted = weights if sample_weight is None else weights[sample_weight > 0]
+        if len(counted) and not counted.any():
+            rows = "every row" if sample_weight is None else "every row with a sample weight above zero"
+            raise ValueError(
+                f"class_weight={self.class_weight!r} gives {rows} a weight of zero: give a class that y has a weight "
+                "above zero"
+            )
         return weights if sample_weight is None else sample_weight * weights
 
     def _output_activation(self):

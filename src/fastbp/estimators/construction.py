@@ -8,7 +8,7 @@ import numpy as np
 from fastbp.activations import HIDDEN_ACTIVATIONS
 from fastbp.checks import hidden_activations
 from fastbp.estimators.inputs import checked_hidden_layer_sizes, checked_layers
-from fastbp.estimators.parameters import DATA_DEPENDENT
+from fastbp.estimators.parameters import DATA_DEPENDENT, HIDDEN_ACTIVATION
 from fastbp.estimators.transfer import frozen, has_frozen
 from fastbp.estimators.weights import with_settings
 from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale, check_rate
@@ -66,12 +66,13 @@ def is_set(value):
 
 def activations_of(estimator, n_hidden):
     """The activation of each hidden layer."""
-    activations, _ = hidden_activations(estimator.activation, n_hidden)
-    for activation in activations:
-        if isinstance(activation, str) and activation not in HIDDEN_ACTIVATIONS:
+    given = estimator.activation
+    is_one = isinstance(given, str) or not hasattr(given, "__len__")
+    for activation in [given] if is_one else given:
+        if not HIDDEN_ACTIVATION.is_satisfied_by(activation):
             names = ", ".join(sorted(HIDDEN_ACTIVATIONS))
             raise ValueError(f"activation of a hidden layer must be one of {names}; got {activation!r}")
-    return activations
+    return hidden_activations(given, n_hidden)[0]
 
 
 def dropout_of(estimator, n_hidden):

@@ -3,10 +3,12 @@
 from numbers import Integral
 
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import sparray, spmatrix
+from scipy.sparse import issparse, sparray, spmatrix
 
 from fastbp.estimators.base import BaseMLP
-from fastbp.layers import Dense, Residual
+from fastbp.kernels.graph import GraphBuilder
+from fastbp.layers import Dense, Residual, Scale
+from fastbp.network import Network
 
 
 def hidden_activations(
@@ -61,7 +63,20 @@ def hidden_activations(
         raise TypeError(f"layer must be an integer, got {layer!r}")
     if not -len(ends) <= layer < len(ends):
         raise IndexError(f"layer must be the number of one of the {len(ends)} hidden layers, got {layer}")
-    return model._network_for(X).part(0, ends[layer]).forward_unchecked(X)
+    network, end = model._network_for(X), ends[layer]
+    if has_parameters(network.layers[:end], X.shape[1]):
+        return network.part(0, end).forward_unchecked(X)
+    # a network must have parameters: factors of 1
+    part = Network(layers=[*network.layers[:end], Scale()], n_features=X.shape[1], dtype=network.dtype)
+    return part.forward_unchecked(X.toarray() if issparse(X) else X)
+
+
+def has_parameters(layers, n_features):
+    """Whether there are parameters in some layers, the first of a network."""
+    builder, node = GraphBuilder(n_features), 0
+    for layer in layers:
+        node = layer.emit(builder, node)
+    return bool(builder.blocks)
 
 
 def ends_of_hidden_layers(model, network):

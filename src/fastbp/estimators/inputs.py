@@ -50,6 +50,15 @@ def needs_no_validation(estimator, X):
     )
 
 
+def check_input_dropout(estimator, X):
+    """ValueError where inputs are to be dropped, and X is sparse."""
+    if issparse(X):
+        raise ValueError(
+            f"input_dropout={estimator.input_dropout!r} needs a dense X, got a sparse one: use X.toarray(), or set "
+            "input_dropout=0"
+        )
+
+
 def check_mixup(estimator, X):
     """ValueError where rows are to be mixed, and X or the loss does not allow it.
 

@@ -34,6 +34,8 @@ FEWEST_STEPS = 20
 SMOOTHING = 50
 #: A larger rise of the smoothed losses, as a share of their fall before, is where they begin to grow
 LARGEST_RISE = 0.1
+#: A smaller fall, as a share of the losses themselves, is one of their rounding errors
+SMALLEST_FALL = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,8 @@ class LearningRateSweep:
         The learning rates at which `smoothed` falls most, by the logarithm of the rate, and at which it is smallest
         before it grows for the first time.
     suggestion : float or None
-        The geometric mean of these two; None where the loss does not fall by more than its noise.
+        The geometric mean of these two; None where the loss does not fall by more than its noise, and by more than a
+        millionth.
     """
 
     learning_rates: NDArray
@@ -230,7 +233,8 @@ def lowest_point(losses, smoothed):
     -------
     step : int
     falls : bool
-        Whether they fall up to there by more than the standard deviation of the losses around them.
+        Whether they fall up to there by more than the standard deviation of the losses around them, and by more than
+        rounding errors.
     """
     low = int(np.argmin(smoothed))
     noise = np.std((losses - smoothed)[: low + 1])
@@ -239,4 +243,5 @@ def lowest_point(losses, smoothed):
     grown = (fall > fall[-1] / 2) & (rise > np.maximum(LARGEST_RISE * fall, noise / 2))
     if grown.any():
         low = int(np.argmin(smoothed[: np.argmax(grown)]))
-    return low, bool(fall[low] > noise)
+    rounding = SMALLEST_FALL * np.abs(smoothed[: low + 1]).max()
+    return low, bool(fall[low] > max(noise, rounding))

@@ -13,11 +13,10 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
 from fastbp.data import check_sparse
-from fastbp.estimators.attempt import with_attributes
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.numeric import check_numeric
 from fastbp.parametrized import Parametrized
-from fastbp.threads import available_threads
+from fastbp.threads import available_threads, no_more_threads
 
 #: How often the calling thread, which waits for the others, lets Python deliver signals
 SECONDS_BETWEEN_CHECKS = 0.05
@@ -38,7 +37,7 @@ def fit_many(
     Parameters
     ----------
     estimators : sequence of MLPClassifier or MLPRegressor
-        Fitted in place. Their `n_threads` is not used. See `expand_grid` for a grid of parameters.
+        Fitted in place. Their `n_threads` has no effect on these fits. See `expand_grid` for a grid of parameters.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         If it must be converted, for instance to float64, all estimators share one copy for each dtype. Data frames are
         converted by each estimator itself.
@@ -181,7 +180,8 @@ def shared_rows(estimators, X):
     if rows.dtype.kind not in "fiub":
         return [X] * len(estimators)
     own = "float32" if rows.dtype == np.float32 else "float64"
-    dtypes = [estimator.dtype if estimator.dtype in ("float32", "float64") else own for estimator in estimators]
+    wanted = [estimator.dtype for estimator in estimators]  # anything: `fit` checks it
+    dtypes = [dtype if isinstance(dtype, str) and dtype in ("float32", "float64") else own for dtype in wanted]
     with np.errstate(over="ignore"):  # the estimator says that values are too large
         if issparse(rows):
             copies = {dtype: rows.astype(dtype, copy=False) for dtype in set(dtypes)}
@@ -272,12 +272,8 @@ class Fits:
 
     def fit(self, number):
         """Fit an estimator in one thread."""
-        estimator = self.estimators[number]
-        other = with_attributes(estimator, vars(estimator) | {"n_threads": 1})
-        try:
-            other.fit(self.rows[number], self.y, self.sample_weight)
-        finally:  # as `fit` leaves the estimator after an error, and after an interruption
-            estimator.__dict__ = vars(other) | {"n_threads": estimator.n_threads}
+        with no_more_threads():
+            self.estimators[number].fit(self.rows[number], self.y, self.sample_weight)
 
 
 def wait_for(ended, check=lambda: None):

@@ -61,6 +61,25 @@ def extended_classes(form, known, classes):
     return after
 
 
+def lacks_known(form, known, classes):
+    """Whether `classes`, in the form that belongs to that of y, does not name all classes that a classifier has.
+
+    Parameters
+    ----------
+    form, known, classes
+        As for `extended_classes`.
+
+    Returns
+    -------
+    bool
+    """
+    if form == COLUMNS:
+        if not is_list_of_lists(classes) or len(classes) != len(known):
+            return False
+        return not all(np.isin(before, np.unique(c)).all() for before, c in zip(known, classes, strict=True))
+    return np.ndim(classes) == 1 and not np.isin(known, unique_labels(classes)).all()
+
+
 def are_more(pairs):
     """Whether the second of each pair of arrays has all of the first, and of some pair more."""
     return all(np.isin(b, a).all() for b, a in pairs) and any(len(a) > len(b) for b, a in pairs)

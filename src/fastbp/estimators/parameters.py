@@ -27,6 +27,8 @@ from fastbp.training.validation import LOSS
 PROGRESS_BAR = 2
 #: What the updates of a stochastic solver do besides its formula; None where nothing is asked for
 UPDATE_OPTIONS = ("weight_decay", "clip_norm", "max_norm")
+#: What the activation of a hidden layer may be
+HIDDEN_ACTIVATION = NameOrObject(HIDDEN_ACTIVATIONS, Activation)
 #: The value of `weight_init` that needs rows: no initializer of a network
 DATA_DEPENDENT = "data_dependent"
 
@@ -75,8 +77,8 @@ class MLPParameters(CachedParamNames):
 
     activation: str | Activation | Sequence[str | Activation] = parameter(
         "relu",
-        [NameOrObject(HIDDEN_ACTIVATIONS, Activation), "array-like"],
-        f"{NameOrObject(HIDDEN_ACTIVATIONS, Activation).type_text}, or a sequence of them",
+        [HIDDEN_ACTIVATION, "array-like"],
+        f"{HIDDEN_ACTIVATION.type_text}, or a sequence of them",
         """
         Activation of the hidden layers: one for all, or one for each. The (first) one also decides the bound of all
         initial weights, even without hidden layers. 'prelu' and 'blend' have trained parameters, which are in

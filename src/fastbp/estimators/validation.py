@@ -91,7 +91,8 @@ def checked_rows(estimator, given, y_train, dtype):
         with naming("sample_weight_val"):
             check_numeric("sample_weight_val", weight)
             weight = _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
-    weight = estimator._weighted_by_class(y, weight, y_train)
+    with naming("X_val and y_val"):
+        weight = estimator._weighted_by_class(y, weight, y_train)
     if weight is not None:
         with naming("class_weight of y_val" if given.sample_weight_val is None else "sample_weight_val"):
             check_weight_scale(weight, dtype)

@@ -6,6 +6,10 @@ import numpy as np
 
 from fastbp.kernels.dispatch import N_MEMORY
 
+#: The smallest `epsilon` of an optimizer: above the smallest normal number, below which the kernels flush to zero, by a
+#: factor of 1 / eps, because some of them multiply epsilon by sqrt(1 - beta_2**t)
+SMALLEST_EPSILON = {"float32": 1e-31, "float64": 1e-291}
+
 
 class OptimizerState:
     """An optimizer in a run: its moments, the number of its steps, its learning rate, and the seed of its random
@@ -21,6 +25,11 @@ class OptimizerState:
         Of the parameters.
     learning_rate : float
         Of the first epoch.
+
+    Raises
+    ------
+    ValueError
+        If the optimizer's `epsilon` is too small for the dtype.
 
     Attributes
     ----------
@@ -48,6 +57,7 @@ class OptimizerState:
     seed = None  # of states in older pickles
 
     def __init__(self, optimizer, n_params, dtype, learning_rate=0.001):
+        check_epsilon(optimizer, dtype)
         self.optimizer = copy(optimizer)
         self.learning_rate = float(learning_rate)
         self.factor, self.n_steps, self.n_epochs = 1.0, 0, 0
@@ -106,6 +116,19 @@ class OptimizerState:
         """Whether this is the state of the optimizer `name`, for such parameters."""
         is_same = name == self.name
         return is_same and all(s.shape == params.shape and s.dtype == params.dtype for s in self.state)
+
+
+def check_epsilon(optimizer, dtype):
+    """ValueError where the `epsilon` of an optimizer may be zero in the arithmetic of `dtype`: a step of a parameter
+    without a gradient would be 0 / 0."""
+    epsilon, dtype = getattr(optimizer, "epsilon", None), np.dtype(dtype)
+    smallest = SMALLEST_EPSILON[dtype.name]
+    if epsilon is not None and epsilon < smallest:
+        other = ", or dtype='float64'" if dtype == np.float32 else ""
+        raise ValueError(
+            f"epsilon={epsilon!r} of the solver {optimizer.name!r} is too small for {dtype}, in which it must be at "
+            f"least {smallest}: use a larger one, such as 1e-8{other}"
+        )
 
 
 def writeable(array):

@@ -221,7 +221,7 @@ def test_sparse_rows_and_parts():
     network = fitted(normalization=None, layers=layers).network_
     assert_allclose(network.part(3, 4).forward(network.part(0, 3).forward(X)), network.forward(X), rtol=1e-12)
     assert_allclose(network.part(1, 4).blocks["mean_1"], network.blocks["mean_2"])
-    with pytest.raises(ValueError, match="batch_norm reads it too"):
+    with pytest.raises(ValueError, match="BatchNorm reads it too"):
         make(layers=layers, normalization=None).fit(sparse, Y)
 
 

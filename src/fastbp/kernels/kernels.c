@@ -24,10 +24,13 @@ static void loss_tangent_entry(const loss_t *loss, const void *y, const void *z,
                                void *scratch, int64_t rows, int64_t m) {
     loss_tangents[loss->kind][loss->is_raw](loss, y, z, dz, tangent, scratch, rows, m);
 }
-static int64_t transform_entry(const optimizer_t *o, int64_t phase, void *g, void *const *state, int64_t rows,
-                               int64_t cols, void *scratch) {
-    const share_t whole = {0, 1};
-    return transform(o, phase, g, state, 0, rows, cols, scratch, whole);
+static void transform_entry(const optimizer_t *o, int64_t phase, void *g, void *const *state, int64_t rows,
+                            int64_t cols, void *scratch) {
+    pool_t pool;
+    share_t all;
+    pool_init(&pool);
+    share_init(&all, &pool);
+    transform(o, phase, g, state, 0, rows, cols, scratch, &all);
 }
 static void apply_update_entry(const optimizer_t *o, const void *g, void *w, void *const *state, int64_t n) {
     apply_update(o, 1, 0, g, w, state, 0, n);

@@ -11,8 +11,8 @@
  *
  * An update that depends on a whole block, a matrix of (rows, cols) weights, is made in two steps. First transform_name
  * makes the direction of the update of the gradient, in phases_name phases with a barrier after each, and with
- * scratch_name numbers of scratch; threads share the parts of a phase, which the shapes determine. Then update_name has
- * the direction as g.
+ * scratch_name numbers of scratch. All threads call it; they share the parts of a phase, which depend on the shape only
+ * (share_takes in pool.h). Then update_name has the direction as g.
  *
  * An optimizer is these functions here, prepare_name and update_name for most, one line in OPTIMIZERS (program.h) and a
  * dataclass in fastbp/optimizers.py. Scalars are computed in double and rounded once to the real type.
@@ -21,6 +21,7 @@
 #define FASTBP_OPTIMIZERS_H
 
 #include "orthogonalize.h"
+#include "pool.h"
 #include "program.h"
 #include "simd.h"
 
@@ -224,19 +225,21 @@ static double norm(const void *x_, int64_t n) {
 static void prepare_muon(optimizer_t *o, int64_t step) { (void)o, (void)step; }
 static int64_t scratch_muon(int64_t rows, int64_t cols) { return orthogonalize_scratch(rows, cols); }
 static int64_t phases_muon(const optimizer_t *o) { return 1 + orthogonalize_phases((int)o->muon.n_iterations); }
-static int64_t transform_muon(const optimizer_t *o, int64_t phase, real *g, void *const *state, ptrdiff_t place,
-                              ptrdiff_t rows, ptrdiff_t cols, real *scratch, share_t share) {
+static void transform_muon(const optimizer_t *o, int64_t phase, real *g, void *const *state, ptrdiff_t place,
+                           ptrdiff_t rows, ptrdiff_t cols, real *scratch, share_t *share) {
     const orthogonal_t matrix = orthogonal_of(rows, cols, scratch);
     const int looks_ahead = o->muon.nesterovs_momentum != 0;
     const real mu = (real)o->muon.momentum, c1 = (real)(1 - o->muon.momentum);
     const real of_m = looks_ahead ? mu : 1, of_g = looks_ahead ? c1 : 0;
     const double size = 0.2 * sqrt((double)(rows > cols ? rows : cols));
     if (phase > 0)
-        return orthogonalize(&matrix, phase - 1, (int)o->muon.n_iterations, size, g, share);
-    for (ptrdiff_t r = share.first * EDGE; r < rows; r += share.stride * EDGE) {
+        orthogonalize(&matrix, phase - 1, (int)o->muon.n_iterations, size, g, share);
+    for (ptrdiff_t r = 0; phase == 0 && r < rows; r += EDGE) {
         const ptrdiff_t n = (rows - r < EDGE ? rows - r : EDGE) * cols;
         const real *from = g + r * cols;
         real *s = (real *)state[0] + place + r * cols, *x = rows_to_set(&matrix, r);
+        if (!share_takes(share))
+            continue;
         FOR_VECTORS(n, {
             vec grad = LOAD(from);
             vec m = LOAD(s) * mu + grad * c1;
@@ -245,7 +248,6 @@ static int64_t transform_muon(const optimizer_t *o, int64_t phase, real *g, void
         });
         set_rows(&matrix, r);
     }
-    return (rows + EDGE - 1) / EDGE;
 }
 static void update_muon(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
                         ptrdiff_t n) {
@@ -277,7 +279,7 @@ static void prepare_optimizer(optimizer_t *o, int64_t step) {
 }
 
 /* The transform of the gradient of a whole block, where there is one: how many phases and numbers of scratch it needs,
- * and a share of the work of a phase. Returns the number of parts of the phase. */
+ * and a share of the work of a phase. */
 static int64_t transform_phases(const optimizer_t *o) {
     switch (o->kind) {
 #define PHASES_elementwise(name) 0
@@ -302,18 +304,17 @@ static int64_t transform_scratch(const optimizer_t *o, int64_t rows, int64_t col
     }
     return 0;
 }
-static int64_t transform(const optimizer_t *o, int64_t phase, real *g, void *const *state, ptrdiff_t place,
-                         ptrdiff_t rows, ptrdiff_t cols, real *scratch, share_t share) {
+static void transform(const optimizer_t *o, int64_t phase, real *g, void *const *state, ptrdiff_t place, ptrdiff_t rows,
+                      ptrdiff_t cols, real *scratch, share_t *share) {
     switch (o->kind) {
-#define TRANSFORM_elementwise(name) 0
-#define TRANSFORM_averaging(name) 0
+#define TRANSFORM_elementwise(name) (void)0
+#define TRANSFORM_averaging(name) (void)0
 #define TRANSFORM_blockwise(name) transform_##name(o, phase, g, state, place, rows, cols, scratch, share)
 #define CASE(name, n_states, form, ...) \
-    case OPTIMIZER_##name: return TRANSFORM_##form(name);
+    case OPTIMIZER_##name: TRANSFORM_##form(name); break;
         OPTIMIZERS(CASE)
 #undef CASE
     }
-    return 0;
 }
 
 /* What the gradient is computed at is the result plus so many times the first state array. */

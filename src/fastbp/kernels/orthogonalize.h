@@ -5,13 +5,14 @@
  *
  *     A = x^T x;  F = a I + b A + c A^2;  x = x F
  *
- * Threads share each product, in tiles whose results do not depend on which thread computes them; each line above is a
- * phase, with a barrier after it. A and F are symmetric: only tiles on and above the diagonal are computed.
+ * Threads share each product, in tiles whose results do not depend on which thread computes them; each formula above is
+ * a phase, with a barrier after it. A and F are symmetric: only tiles on and above the diagonal are computed.
  */
 #ifndef FASTBP_ORTHOGONALIZE_H
 #define FASTBP_ORTHOGONALIZE_H
 
 #include "gemm.h"
+#include "pool.h"
 #include "program.h"
 #include "simd.h"
 
@@ -58,15 +59,16 @@ static void set_rows(const orthogonal_t *o, ptrdiff_t r) {
 }
 
 /* x / its largest magnitude, so that no square overflows. x stays as it is if it is 0. */
-static int64_t divide_by_largest(const orthogonal_t *o, share_t share) {
+static void divide_by_largest(const orthogonal_t *o, share_t *share) {
     real largest = 0;
     for (ptrdiff_t i = 0; i < N_TILES(o->rows); i++)
         largest = larger(o->largest[i], largest);
     const real by = largest > 0 ? largest : 1;
-    for (ptrdiff_t tile = share.first; tile < N_TILES(o->n); tile += share.stride) {
-        const ptrdiff_t begin = tile * EDGE, end = begin + TILE_SIZE(begin, o->n);
+    for (ptrdiff_t begin = 0; begin < o->n; begin += EDGE) {
         double total = 0;
-        for (ptrdiff_t r = begin; r < end; r++) {
+        if (!share_takes(share))
+            continue;
+        for (ptrdiff_t r = begin; r < begin + TILE_SIZE(begin, o->n); r++) {
             real *x = o->x + r * o->k;
             vec squares = {0};
             FOR_VECTORS(o->k, {
@@ -76,39 +78,37 @@ static int64_t divide_by_largest(const orthogonal_t *o, share_t share) {
             });
             total += (double)sum_lanes(squares);
         }
-        o->squares[tile] = (real)total;
+        o->squares[begin / EDGE] = (real)total;
     }
-    return N_TILES(o->n);
 }
 
 /* x / its norm */
-static int64_t divide_by_norm(const orthogonal_t *o, share_t share) {
+static void divide_by_norm(const orthogonal_t *o, share_t *share) {
     double total = 0;
     for (ptrdiff_t i = 0; i < N_TILES(o->n); i++)
         total += (double)o->squares[i];
     const real by = total == 0 ? 1 : (real)sqrt(total);
-    for (ptrdiff_t r = share.first * EDGE; r < o->n; r += share.stride * EDGE) {
-        const ptrdiff_t n = TILE_SIZE(r, o->n) * o->k;
-        real *x = o->x + r * o->k;
-        FOR_VECTORS(n, { STORE(x, LOAD(x) / by); });
+    for (ptrdiff_t begin = 0; begin < o->n; begin += EDGE) {
+        const ptrdiff_t size = TILE_SIZE(begin, o->n) * o->k;
+        real *x = o->x + begin * o->k;
+        if (share_takes(share))
+            FOR_VECTORS(size, { STORE(x, LOAD(x) / by); });
     }
-    return N_TILES(o->n);
 }
 
 /* out = left right, symmetric (k, k), with the inner dimension `inner`. With `gram`, then
  * out = size (a I + b gram + c out).
  * cold: else the compiler specializes the products of a step less, which then take 2 % more instructions. */
-static __attribute__((noinline, cold)) int64_t symmetric_product(ptrdiff_t k, ptrdiff_t inner, matrix_t left,
-                                                                 const real *right, const real *gram, double size,
-                                                                 real *out, share_t share) {
+static __attribute__((noinline, cold)) void symmetric_product(ptrdiff_t k, ptrdiff_t inner, matrix_t left,
+                                                              const real *right, const real *gram, double size,
+                                                              real *out, share_t *share) {
     const real a = (real)(3.4445 * size), b = (real)(-4.7750 * size), c = (real)(2.0315 * size);
-    ptrdiff_t part = 0;
     for (ptrdiff_t row = 0; row < k; row += EDGE)
-        for (ptrdiff_t col = row; col < k; col += EDGE, part++) {
+        for (ptrdiff_t col = row; col < k; col += EDGE) {
             const ptrdiff_t rows = TILE_SIZE(row, k), cols = TILE_SIZE(col, k);
             const matrix_t from = {(const real *)left.p + row * left.row, left.row, left.col};
             real *tile = out + row * k + col;
-            if (part % share.stride != share.first)
+            if (!share_takes(share))
                 continue;
             matmul(rows, cols, inner, from, by_rows(right + col, k), zero_matrix(), tile, k);
             for (ptrdiff_t r = 0; gram && r < rows; r++) {
@@ -121,45 +121,47 @@ static __attribute__((noinline, cold)) int64_t symmetric_product(ptrdiff_t k, pt
             if (row != col)
                 transpose(tile, k, rows, cols, out + col * k + row, k);
         }
-    return part;
 }
 
 /* next = x factor; with `out`, it is written there, laid out as the matrix */
-static __attribute__((noinline, cold)) int64_t apply_factor(const orthogonal_t *o, const real *x, real *next, real *out,
-                                                            share_t share) {
+static __attribute__((noinline, cold)) void apply_factor(const orthogonal_t *o, const real *x, real *next, real *out,
+                                                         share_t *share) {
     const ptrdiff_t n = o->n, k = o->k;
-    ptrdiff_t part = 0;
+    real *to = out && o->rows >= o->cols ? out : next;
     for (ptrdiff_t row = 0; row < n; row += EDGE)
-        for (ptrdiff_t col = 0; col < k; col += EDGE, part++) {
+        for (ptrdiff_t col = 0; col < k; col += EDGE) {
             const ptrdiff_t rows = TILE_SIZE(row, n), cols = TILE_SIZE(col, k);
-            real *tile = (out && o->rows >= o->cols ? out : next) + row * k + col;
-            if (part % share.stride != share.first)
+            real *tile = to + row * k + col;
+            if (!share_takes(share))
                 continue;
             matmul(rows, cols, k, by_rows(x + row * k, k), by_rows(o->factor + col, k), zero_matrix(), tile, k);
-            if (out && o->rows < o->cols)
+            if (out && to != out)
                 transpose(tile, k, rows, cols, out + col * n + row, n);
         }
-    return part;
 }
 
-/* Phase `phase`, from 0, after set_rows of all rows. The last one writes the result times `size`. Returns the number of
- * parts of the phase. */
+/* Phase `phase`, from 0, after set_rows of all rows. The last one writes the result times `size`. */
 static int64_t orthogonalize_phases(int n_iterations) { return 2 + 3 * (int64_t)n_iterations; }
-static int64_t orthogonalize(const orthogonal_t *o, int64_t phase, int n_iterations, double size, real *out,
-                             share_t share) {
+static void orthogonalize(const orthogonal_t *o, int64_t phase, int n_iterations, double size, real *out,
+                          share_t *share) {
+    if (phase == 0) {
+        divide_by_largest(o, share);
+        return;
+    }
+    if (phase == 1) {
+        divide_by_norm(o, share);
+        return;
+    }
     const int64_t iteration = (phase - 2) / 3;
     const int is_last = iteration == n_iterations - 1;
     real *x = iteration % 2 ? o->next : o->x, *next = iteration % 2 ? o->x : o->next;
-    if (phase == 0)
-        return divide_by_largest(o, share);
-    if (phase == 1)
-        return divide_by_norm(o, share);
-    if ((phase - 2) % 3 == 0)
-        return symmetric_product(o->k, o->n, transposed(x, o->k), x, NULL, 1, o->gram, share);
-    if ((phase - 2) % 3 == 1)
-        return symmetric_product(o->k, o->k, by_rows(o->gram, o->k), o->gram, o->gram, is_last ? size : 1, o->factor,
-                                 share);
-    return apply_factor(o, x, next, is_last ? out : NULL, share);
+    switch ((phase - 2) % 3) {
+    case 0: symmetric_product(o->k, o->n, transposed(x, o->k), x, NULL, 1, o->gram, share); break;
+    case 1:
+        symmetric_product(o->k, o->k, by_rows(o->gram, o->k), o->gram, o->gram, is_last ? size : 1, o->factor, share);
+        break;
+    case 2: apply_factor(o, x, next, is_last ? out : NULL, share); break;
+    }
 }
 
 #undef N_TILES

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 
 from fastbp.kernels.data cimport Data
 from fastbp.kernels.dispatch cimport kernels_t, norms_t, optimizer_t, plan_t, tile_t
+from fastbp.kernels.pool cimport pool_t
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
@@ -39,6 +40,7 @@ cdef class Plan(Task):
     cdef norms_t *norms
     cdef double *gradient_squares
     cdef int64_t first_update
+    cdef pool_t *transform_pools
     cdef int64_t n_transformed
     cdef int64_t *transformed
     cdef int64_t *transform_place
@@ -91,7 +93,7 @@ cdef class Plan(Task):
     cdef int64_t reduction(self, int64_t number) noexcept nogil
     cdef void tiles_phase(self, int64_t thread) noexcept nogil
     cdef void finish_phase(self, int64_t thread) noexcept nogil
-    cdef void transform_phase(self, int64_t phase, int64_t thread) noexcept nogil
+    cdef void transform_phase(self, int64_t phase) noexcept nogil
     cdef void update_phase(self, int64_t phase, int64_t thread) noexcept nogil
     cdef void limit_phase(self, int64_t thread) noexcept nogil
     cdef double clip_factor(self) noexcept nogil

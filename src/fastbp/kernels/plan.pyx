@@ -24,6 +24,7 @@ from fastbp.kernels.dispatch cimport (
     operation_t, optimizer_t, share_t, tile_t,
 )
 from fastbp.kernels.losses cimport set_loss
+from fastbp.kernels.pool cimport pool_begin_again, pool_t, share_init
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
@@ -273,12 +274,14 @@ cdef class Plan(Task):
         kept += [columns, starts]
         n_phases = max([self.kernels.transform_phases(&bound[<int64_t> numbers[block]]) for block in transformed],
                        default=-1)
+        kept.append(pools := np.zeros((max(n_phases, 1), sizeof(pool_t)), np.uint8))
         # nothing raises any more
         self.bound, self.stored_gradient = kept, stored_gradient
         self.first_update, self.n_transformed = UPDATE - n_phases - 1, len(transformed)
         if len(transformed):
             self.transformed, self.transform_place = <int64_t *> address(transformed), <int64_t *> address(places)
             self.transform_scratch = <char *> address(scratch, True)
+            self.transform_pools = <pool_t *> address(pools, True)
         self.c.optimizers = self.optimizers = bound
         self.n_optimizers = len(names)
         self.c.groups, self.c.optimizer_of = <const group_t *> address(groups), <const int64_t *> address(numbers)
@@ -375,7 +378,7 @@ cdef class Plan(Task):
         elif phase == self.first_update or phase == UPDATE:
             self.update_phase(phase, thread)
         else:
-            self.transform_phase(phase - self.first_update - 1, thread)
+            self.transform_phase(phase - self.first_update - 1)
         if phase == ROWS and self.prepares and thread == self.n_threads - 1:
             self.kernels.prepare_gradients(&self.c)
         return True
@@ -467,22 +470,24 @@ cdef class Plan(Task):
         for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
             self.norms[i] = self.kernels.finish_tile(&self.c, &self.tiles[i], &self.gradient_squares[i])
 
-    cdef void transform_phase(self, int64_t phase, int64_t thread) noexcept nogil:
-        """Phase `phase`, from 0, of the transforms of the gradients of whole blocks. Each is divided into parts by its
-        shape, and the parts of all blocks are dealt out to the threads in turn."""
-        cdef int64_t i, n_parts = 0
+    cdef void transform_phase(self, int64_t phase) noexcept nogil:
+        """Phase `phase`, from 0, of the transforms of the gradients of whole blocks. The blocks are divided into parts
+        by their shapes, and a thread that is free takes the next part of all."""
+        cdef int64_t i
         cdef share_t share
-        share.stride = self.n_threads
+        share_init(&share, &self.transform_pools[phase])
         for i in range(self.n_transformed):
-            share.first = (thread - n_parts) % self.n_threads
-            n_parts += self.kernels.transform_gradient(&self.c, self.transformed[i], phase,
-                                                       self.transform_scratch + self.transform_place[i], share)
+            self.kernels.transform_gradient(&self.c, self.transformed[i], phase,
+                                            self.transform_scratch + self.transform_place[i], &share)
 
     cdef void update_phase(self, int64_t phase, int64_t thread) noexcept nogil:
         """UPDATE: the updates from the stored gradient. The first phase after FINISH, which is UPDATE if no gradients
         are transformed, limits the norm of the gradient before."""
         cdef int64_t i
         cdef double factor = self.clip_factor() if phase == self.first_update else 1
+        if phase < UPDATE and thread == 0:
+            for i in range(UPDATE - phase - 1):
+                pool_begin_again(&self.transform_pools[i])
         for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
             if factor != 1:
                 self.kernels.limit_gradient(&self.c, &self.tiles[i], factor)

@@ -271,10 +271,8 @@ typedef struct {
     int64_t block, row_begin, row_end, col_begin, col_end;
 } tile_t;
 
-/* The parts of some work that one thread does: first, first + stride, first + 2 stride, ... */
-typedef struct {
-    int64_t first, stride;
-} share_t;
+/* One thread's share of some work: pool.h */
+typedef struct share share_t;
 
 /* The functions of a kind of operation, for rows [lo, hi) of a batch. NULL: there is nothing to do, or, for the
  * tangents, the derivative is not implemented.
@@ -357,7 +355,7 @@ typedef struct {
     void (*store_tile)(const plan_t *, const tile_t *, void *scratch);
     norms_t (*finish_tile)(const plan_t *, const tile_t *, double *gradient_squares);
     void (*limit_gradient)(const plan_t *, const tile_t *, double factor);
-    int64_t (*transform_gradient)(const plan_t *, int64_t block, int64_t phase, void *scratch, share_t share);
+    void (*transform_gradient)(const plan_t *, int64_t block, int64_t phase, void *scratch, share_t *share);
     void (*update_from_gradient)(const plan_t *, const tile_t *);
     void (*limit_columns)(const plan_t *, const tile_t *, double max_norm, void *scratch);
     void (*refresh_mirrors)(const plan_t *);
@@ -382,8 +380,8 @@ typedef struct {
     void (*prepare_optimizer)(optimizer_t *, int64_t step);
     int64_t (*transform_phases)(const optimizer_t *);
     int64_t (*transform_scratch)(const optimizer_t *, int64_t rows, int64_t cols);
-    int64_t (*transform)(const optimizer_t *, int64_t phase, void *g, void *const *state, int64_t rows, int64_t cols,
-                         void *scratch);
+    void (*transform)(const optimizer_t *, int64_t phase, void *g, void *const *state, int64_t rows, int64_t cols,
+                      void *scratch);
     void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t n);
     double (*norm)(const void *x, int64_t n);
     int (*all_finite)(const void *x, int64_t n);

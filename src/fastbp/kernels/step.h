@@ -464,15 +464,14 @@ static void limit_gradient(const plan_t *p, const tile_t *tile, double factor) {
         FOR_VECTORS(n, { STORE(g, LOAD(g) * (real)factor); });
 }
 
-/* A share of a phase of the transform of the stored gradient of a block, which was finished. Returns the number of
- * parts of the phase; 0 if its optimizer has no such phase. */
-static int64_t transform_gradient(const plan_t *p, int64_t number, int64_t phase, void *scratch, share_t share) {
+/* A share of a phase of the transform of the stored gradient of a block, which was finished. Does nothing if its
+ * optimizer has no such phase. */
+static void transform_gradient(const plan_t *p, int64_t number, int64_t phase, void *scratch, share_t *share) {
     const block_t *block = &p->program.blocks[number];
     const optimizer_t *optimizer = &p->optimizers[p->optimizer_of[number]];
-    if (p->groups[block->group].learning_rate == 0 || phase >= transform_phases(optimizer))
-        return 0;
-    return transform(optimizer, phase, (real *)p->gradient + block->offset, p->state, block->offset, block->rows,
-                     block->cols, scratch, share);
+    if (p->groups[block->group].learning_rate != 0 && phase < transform_phases(optimizer))
+        transform(optimizer, phase, (real *)p->gradient + block->offset, p->state, block->offset, block->rows,
+                  block->cols, scratch, share);
 }
 
 /* Update a tile by the stored gradient, which was finished and transformed. */

@@ -62,8 +62,8 @@ def test_muon_uses_two_kernels():
         "W_1": 0, "b_1": 1, "W_2": 0, "b_2": 1, "W_3": 1, "b_3": 1
     }  # fmt: skip
     assert Adam().kernel_of_blocks(graph) == [0] * 6
-    # five iterations with k = 4 and 5: 4 rows cols k + 2 k^3
-    assert solver.update_flops(graph) == 5 * (4 * 20 * 4 + 2 * 64 + 4 * 30 * 5 + 2 * 125)
+    # five iterations with k = 4 and 5: 3 rows cols k + k^3
+    assert solver.update_flops(graph) == 5 * (3 * 20 * 4 + 64 + 3 * 30 * 5 + 125)
     assert Adam().update_flops(graph) == 0
 
 

@@ -506,7 +506,9 @@ class Muon(Optimizer):
         return [0 if block in hidden else 1 for block in graph.blocks]
 
     def update_flops(self, graph) -> float:
-        """Of the iterations: with k the smaller of rows and columns, ``4 rows cols k + 2 k**3`` each.
+        """Of the iterations: with k the smaller of rows and columns, ``3 rows cols k + k**3`` each.
+
+        Two of the three products are symmetric, and only half of them is computed.
 
         Parameters
         ----------
@@ -517,7 +519,7 @@ class Muon(Optimizer):
         float
         """
         shapes = [sorted(W.shape) for W, _ in graph.dense_blocks[:-1]]
-        return float(self.n_iterations * sum(4 * m * k * k + 2 * k**3 for k, m in shapes))
+        return float(self.n_iterations * sum(3 * m * k * k + k**3 for k, m in shapes))
 
 
 #: name -> class of every optimizer

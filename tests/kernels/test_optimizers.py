@@ -121,6 +121,7 @@ CONSTANTS = {
 }
 SWITCHES = {"nesterovs_momentum", "centered"}
 MATRICES = [(1, 1), (1, 7), (5, 5), (9, 3), (3, 40), (40, 17), (65, 130)]
+LARGE_MATRICES = [(230, 200), (97, 300)]  # more than one tile of the products of muon
 
 
 def twin_of(name, constants):
@@ -149,6 +150,12 @@ def test_twin_of_a_matrix(name, shape, switch, dtype):
     assert_allclose(w, w_twin, rtol=tolerance, atol=tolerance)
     for state, expected in zip(states, states_twin, strict=True):
         assert_allclose(state, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("shape", LARGE_MATRICES, ids=str)
+@both_dtypes
+def test_twin_of_muon_of_a_large_matrix(shape, dtype):
+    test_twin_of_a_matrix("muon", shape, True, dtype)
 
 
 @both_dtypes

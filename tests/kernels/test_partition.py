@@ -19,7 +19,6 @@ from fastbp.kernels.partition import (
     shares_of,
     sizes_of,
     tiles_of,
-    with_whole_blocks,
 )
 from fastbp.kernels.program import TRAINING
 from fastbp.layers import Dense, Residual, Scale
@@ -97,20 +96,6 @@ def test_the_columns_of_sparse_data_are_not_cut():
     tiles = tiles_of(compiled, False)
     assert (counts(tiles, compiled) == 1).all()
     assert (tiles["col_begin"] == 0).all()
-
-
-@every_case
-def test_with_whole_blocks(case):
-    compiled = program(case)
-    tiles, n_blocks = tiles_of(compiled, False), len(compiled.blocks)
-    numbers, expected = trained(compiled)
-    whole = with_whole_blocks(tiles, compiled, [True] * n_blocks)
-    assert whole["block"].tolist() == numbers
-    assert_array_equal(counts(whole, compiled), expected)
-    some = with_whole_blocks(tiles, compiled, [number % 2 == 0 for number in range(n_blocks)])
-    assert_array_equal(counts(some, compiled), expected)
-    for number in numbers:
-        assert len(some[some["block"] == number]) == (1 if number % 2 == 0 else len(tiles[tiles["block"] == number]))
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 8, 50])

@@ -486,6 +486,29 @@ def test_clipping_and_muon_with_slots_do_not_depend_on_the_threads(solver, dtype
         assert_array_equal(trained(n_threads), trained(1))
 
 
+@both_dtypes
+@pytest.mark.parametrize("clip_norm", [np.inf, 0.1])
+def test_threads_share_the_updates_of_blocks(clip_norm, dtype, monkeypatch):
+    """Matrices with more rows or more columns, whose products have one tile or several."""
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    rng = np.random.RandomState(0)
+    X, Y = rng.normal(size=(40, 230)).astype(dtype), rng.normal(size=(40, 2)).astype(dtype)
+
+    def trained(n_threads):
+        network = Network([230, 200, 30, 110, 2], "tanh", dtype=dtype, random_state=0, n_threads=n_threads)
+        solver = Muon(n_iterations=3)
+        state = OptimizerState(solver, network.n_params, network.dtype)
+        with network.training_loop(make_data(X, Y, None, 2, network.dtype), 20) as loop:
+            state.attach(loop, 0.0, clip_norm=clip_norm)
+            loop.train(None, None, 1.0, np.full(10, 1e-2), np.empty(10))
+        return network.params, *state.state
+
+    one = trained(1)
+    for n_threads in (2, 3, 5):
+        for array, expected in zip(trained(n_threads), one, strict=True):
+            assert_array_equal(array, expected)
+
+
 @pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e20), (np.float64, 1e160)], ids=["float32", "float64"])
 def test_a_gradient_whose_square_overflows_is_clipped(dtype, size):
     network = Network([2, 1], dtype=dtype, random_state=0)

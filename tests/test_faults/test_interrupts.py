@@ -297,7 +297,7 @@ def test_checks_are_frequent_in_steps_and_rows(monkeypatch):
 
 
 def test_checks_are_frequent_in_updates_of_whole_blocks(monkeypatch):
-    # 0.5e9 operations for the update of W_2 in each step; hardly any for the rows
+    # 0.3e9 operations for the update of W_2 in each step; hardly any for the rows
     network = Network([4, 256, 256, 1], dtype=np.float32, random_state=0)
     data = make_data(np.ones((10, 4), np.float32), np.ones((10, 1), np.float32), None, 1, network.dtype)
 

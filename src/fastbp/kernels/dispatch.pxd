@@ -106,6 +106,9 @@ cdef extern from "program.h" nogil:
     ctypedef struct tile_t:
         int64_t block, row_begin, row_end, col_begin, col_end
 
+    ctypedef struct share_t:
+        pass
+
     ctypedef struct matrix_t:
         const void *p
         int64_t row, col
@@ -146,7 +149,10 @@ cdef extern from "program.h" nogil:
         norms_t (*update_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil
         void (*store_tile)(const plan_t *, const tile_t *, void *scratch) noexcept nogil
         norms_t (*finish_tile)(const plan_t *, const tile_t *, double *gradient_squares) noexcept nogil
-        void (*update_from_gradient)(const plan_t *, const tile_t *, double factor, void *scratch) noexcept nogil
+        void (*limit_gradient)(const plan_t *, const tile_t *, double factor) noexcept nogil
+        void (*transform_gradient)(const plan_t *, int64_t block, int64_t phase, void *scratch,
+                                   share_t *share) noexcept nogil
+        void (*update_from_gradient)(const plan_t *, const tile_t *) noexcept nogil
         void (*limit_columns)(const plan_t *, const tile_t *, double max_norm, void *scratch) noexcept nogil
         void (*refresh_mirrors)(const plan_t *) noexcept nogil
         void (*look_ahead)(const plan_t *, double sign) noexcept nogil
@@ -171,9 +177,12 @@ cdef extern from "program.h" nogil:
         void (*loss_tangent)(const loss_t *, const void *y, const void *z, const void *dz, void *tangent, void *scratch,
                              int64_t rows, int64_t m) noexcept nogil
         void (*prepare_optimizer)(optimizer_t *, int64_t step) noexcept nogil
-        int64_t (*update_scratch)(const optimizer_t *, int64_t rows, int64_t cols) noexcept nogil
-        void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t rows,
-                             int64_t cols, void *scratch) noexcept nogil
+        int64_t (*transform_phases)(const optimizer_t *) noexcept nogil
+        int64_t (*transform_scratch)(const optimizer_t *, int64_t rows, int64_t cols) noexcept nogil
+        void (*transform)(const optimizer_t *, int64_t phase, void *g, void *const *state, int64_t rows, int64_t cols,
+                          void *scratch) noexcept nogil
+        void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state,
+                             int64_t n) noexcept nogil
         double (*norm)(const void *x, int64_t n) noexcept nogil
         int (*all_finite)(const void *x, int64_t n) noexcept nogil
 

@@ -91,7 +91,7 @@ LOSS_CONSTANT_LIMIT = MAX_LOSS_CONSTANTS
 OPTIMIZERS = {name: i for i, name in enumerate(names(fastbp_optimizer_names))}
 #: optimizer -> its number of state arrays of the size of the parameters
 N_STATES = {name: fastbp_optimizer_states[i] for name, i in OPTIMIZERS.items()}
-#: the optimizers whose updates need the gradient of a whole block
+#: the optimizers that transform the gradient of a whole block
 OPTIMIZERS_BY_BLOCK = frozenset(name for name, i in OPTIMIZERS.items() if fastbp_optimizer_forms[i] == FORM_blockwise)
 #: the optimizers whose result is an average, and not the point where gradients are computed
 OPTIMIZERS_AVERAGING = frozenset(name for name, i in OPTIMIZERS.items() if fastbp_optimizer_forms[i] == FORM_averaging)

@@ -24,9 +24,16 @@ static void loss_tangent_entry(const loss_t *loss, const void *y, const void *z,
                                void *scratch, int64_t rows, int64_t m) {
     loss_tangents[loss->kind][loss->is_raw](loss, y, z, dz, tangent, scratch, rows, m);
 }
-static void apply_update_entry(const optimizer_t *o, const void *g, void *w, void *const *state, int64_t rows,
-                               int64_t cols, void *scratch) {
-    apply_update(o, 1, 0, g, w, state, 0, rows, cols, scratch);
+static void transform_entry(const optimizer_t *o, int64_t phase, void *g, void *const *state, int64_t rows,
+                            int64_t cols, void *scratch) {
+    pool_t pool;
+    share_t all;
+    pool_init(&pool);
+    share_init(&all, &pool);
+    transform(o, phase, g, state, 0, rows, cols, scratch, &all);
+}
+static void apply_update_entry(const optimizer_t *o, const void *g, void *w, void *const *state, int64_t n) {
+    apply_update(o, 1, 0, g, w, state, 0, n);
 }
 
 /* numbers only: __VERSION__ also has text that distributors add */
@@ -60,6 +67,8 @@ const kernels_t FASTBP_TABLE = {
     .update_tile = update_tile,
     .store_tile = store_tile,
     .finish_tile = finish_tile,
+    .limit_gradient = limit_gradient,
+    .transform_gradient = transform_gradient,
     .update_from_gradient = update_from_gradient,
     .limit_columns = limit_columns,
     .refresh_mirrors = refresh_mirrors,
@@ -79,7 +88,9 @@ const kernels_t FASTBP_TABLE = {
     .loss = loss_entry,
     .loss_tangent = loss_tangent_entry,
     .prepare_optimizer = prepare_optimizer,
-    .update_scratch = update_scratch,
+    .transform_phases = transform_phases,
+    .transform_scratch = transform_scratch,
+    .transform = transform_entry,
     .apply_update = apply_update_entry,
     .norm = norm,
     .all_finite = all_finite,

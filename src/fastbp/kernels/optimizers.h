@@ -1,23 +1,27 @@
 /* The optimizers: updates of the weights by their gradient.
  *
- *     g       gradient of the batch loss            (n,), or (rows, cols) for an update of a whole block
- *     w       weights, overwritten                  the same
+ *     g       gradient of the batch loss            (n,)
+ *     w       weights, overwritten                  (n,)
  *     state   arrays laid out as all parameters; those of the weights begin at `place`, and are overwritten
  *     rate    learning rate of this step, times the group's factor and the correction
- *     scratch of update_scratch numbers, only for an update of a whole block
  *
  * Before the updates of a step, prepare_name computes what they all have in common from the number of the step, counted
  * from 1: the correction, a factor of the learning rate, which is 1 otherwise; further scalars; and the memory after
  * this step, from that before it.
  *
- * An optimizer is two functions here (three, if it updates whole blocks or averages), one line in OPTIMIZERS
- * (program.h) and a dataclass in fastbp/optimizers.py. Scalars are computed in double and rounded once to the real
- * type.
+ * An update that depends on a whole block, a matrix of (rows, cols) weights, is made in two steps. First transform_name
+ * makes the direction of the update of the gradient, in phases_name phases with a barrier after each, and with
+ * scratch_name numbers of scratch. All threads call it; they share the parts of a phase, which depend on the shape only
+ * (share_takes in pool.h). Then update_name has the direction as g.
+ *
+ * An optimizer is these functions here, prepare_name and update_name for most, one line in OPTIMIZERS (program.h) and a
+ * dataclass in fastbp/optimizers.py. Scalars are computed in double and rounded once to the real type.
  */
 #ifndef FASTBP_OPTIMIZERS_H
 #define FASTBP_OPTIMIZERS_H
 
-#include "gemm.h"
+#include "orthogonalize.h"
+#include "pool.h"
 #include "program.h"
 #include "simd.h"
 
@@ -215,61 +219,41 @@ static double norm(const void *x_, int64_t n) {
     return largest * sqrt(total);
 }
 
-/* Move x near the orthogonal matrix closest to it: U V^T of its singular value decomposition U S V^T. The iteration
- * x = a x + b x (x^T x) + c x (x^T x)^2 brings all singular values between 0 and 1 near 1 (Newton and Schulz, with the
- * coefficients of Jordan et al., 2024, Muon: an optimizer for hidden layers in neural networks).
- * x (rows, cols) with rows >= cols; scratch: 2 cols^2 + rows * cols
- * cold: else the compiler specializes the products of a step less, which then take 2 % more instructions. */
-static __attribute__((noinline, cold)) void orthogonalize(real *x, ptrdiff_t rows, ptrdiff_t cols, int n_iterations,
-                                                          real *scratch) {
-    const real a = (real)3.4445, b = (real)-4.7750, c = (real)2.0315;
-    const ptrdiff_t n = rows * cols, n_gram = cols * cols;
-    real *gram = scratch, *factor = gram + n_gram, *next = factor + n_gram;
-    const double length = norm(x, n);
-    if (length == 0)
-        return;
-    for (ptrdiff_t i = 0; i < n; i++)
-        x[i] = (real)((double)x[i] / length);
-    for (int iteration = 0; iteration < n_iterations; iteration++) {
-        matmul(cols, cols, rows, transposed(x, cols), by_rows(x, cols), zero_matrix(), gram, cols);
-        matmul(cols, cols, cols, by_rows(gram, cols), by_rows(gram, cols), zero_matrix(), factor, cols);
-        FOR_VECTORS(n_gram, { STORE(factor, LOAD(gram) * b + LOAD(factor) * c); });
-        matmul(rows, cols, cols, by_rows(x, cols), by_rows(factor, cols), zero_matrix(), next, cols);
-        FOR_VECTORS(n, { STORE(x, LOAD(x) * a + LOAD(next)); });
-    }
-}
-
 /* m = mu m + (1 - mu) g; w -= eta 0.2 sqrt(max(rows, cols)) orthogonalized(m), or with Nesterov's momentum of
  * mu m + (1 - mu) g. The factor gives updates the size of Adam's (Liu et al., 2025, Muon is scalable for LLM training,
  * section 2.2), so that both have the same learning rate. */
 static void prepare_muon(optimizer_t *o, int64_t step) { (void)o, (void)step; }
-static int64_t scratch_muon(int64_t rows, int64_t cols) {
-    const int64_t k = rows < cols ? rows : cols;
-    return 2 * k * k + 3 * rows * cols;
-}
-static __attribute__((noinline)) void update_muon(const optimizer_t *o, double rate, const real *g, real *w,
-                                                  void *const *state, ptrdiff_t place, ptrdiff_t rows, ptrdiff_t cols,
-                                                  real *scratch) {
-    const ptrdiff_t n = rows * cols;
-    const int looks_ahead = o->muon.nesterovs_momentum != 0, n_iterations = (int)o->muon.n_iterations;
+static int64_t scratch_muon(int64_t rows, int64_t cols) { return orthogonalize_scratch(rows, cols); }
+static int64_t phases_muon(const optimizer_t *o) { return 1 + orthogonalize_phases((int)o->muon.n_iterations); }
+static void transform_muon(const optimizer_t *o, int64_t phase, real *g, void *const *state, ptrdiff_t place,
+                           ptrdiff_t rows, ptrdiff_t cols, real *scratch, share_t *share) {
+    const orthogonal_t matrix = orthogonal_of(rows, cols, scratch);
+    const int looks_ahead = o->muon.nesterovs_momentum != 0;
     const real mu = (real)o->muon.momentum, c1 = (real)(1 - o->muon.momentum);
     const real of_m = looks_ahead ? mu : 1, of_g = looks_ahead ? c1 : 0;
-    const real eta = (real)(rate * 0.2 * sqrt((double)(rows > cols ? rows : cols)));
-    real *s = (real *)state[0] + place, *x = scratch, *tall = x + n;
-    FOR_VECTORS(n, {
-        vec grad = LOAD(g);
-        vec m = LOAD(s) * mu + grad * c1;
-        STORE(s, m);
-        STORE(x, m * of_m + grad * of_g);
-    });
-    if (rows >= cols) {
-        orthogonalize(x, rows, cols, n_iterations, tall);
-    } else {
-        transpose(x, cols, rows, cols, tall, rows);
-        orthogonalize(tall, cols, rows, n_iterations, tall + n);
-        transpose(tall, rows, cols, rows, x, cols);
+    const double size = 0.2 * sqrt((double)(rows > cols ? rows : cols));
+    if (phase > 0)
+        orthogonalize(&matrix, phase - 1, (int)o->muon.n_iterations, size, g, share);
+    for (ptrdiff_t r = 0; phase == 0 && r < rows; r += EDGE) {
+        const ptrdiff_t n = (rows - r < EDGE ? rows - r : EDGE) * cols;
+        const real *from = g + r * cols;
+        real *s = (real *)state[0] + place + r * cols, *x = rows_to_set(&matrix, r);
+        if (!share_takes(share))
+            continue;
+        FOR_VECTORS(n, {
+            vec grad = LOAD(from);
+            vec m = LOAD(s) * mu + grad * c1;
+            STORE(s, m);
+            STORE(x, m * of_m + grad * of_g);
+        });
+        set_rows(&matrix, r);
     }
-    FOR_VECTORS(n, { STORE(w, LOAD(w) - LOAD(x) * eta); });
+}
+static void update_muon(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
+                        ptrdiff_t n) {
+    const real eta = (real)rate;
+    (void)o, (void)state, (void)place;
+    FOR_VECTORS(n, { STORE(w, LOAD(w) - LOAD(g) * eta); });
 }
 
 #define FORM(name, n_states, form, ...) FORM_##form,
@@ -294,8 +278,21 @@ static void prepare_optimizer(optimizer_t *o, int64_t step) {
     }
 }
 
-/* Numbers of scratch for an update of (rows, cols) weights */
-static int64_t update_scratch(const optimizer_t *o, int64_t rows, int64_t cols) {
+/* The transform of the gradient of a whole block, where there is one: how many phases and numbers of scratch it needs,
+ * and a share of the work of a phase. */
+static int64_t transform_phases(const optimizer_t *o) {
+    switch (o->kind) {
+#define PHASES_elementwise(name) 0
+#define PHASES_averaging(name) 0
+#define PHASES_blockwise(name) phases_##name(o)
+#define CASE(name, n_states, form, ...) \
+    case OPTIMIZER_##name: return PHASES_##form(name);
+        OPTIMIZERS(CASE)
+#undef CASE
+    }
+    return 0;
+}
+static int64_t transform_scratch(const optimizer_t *o, int64_t rows, int64_t cols) {
     switch (o->kind) {
 #define SCRATCH_elementwise(name) 0
 #define SCRATCH_averaging(name) 0
@@ -306,6 +303,18 @@ static int64_t update_scratch(const optimizer_t *o, int64_t rows, int64_t cols) 
 #undef CASE
     }
     return 0;
+}
+static void transform(const optimizer_t *o, int64_t phase, real *g, void *const *state, ptrdiff_t place, ptrdiff_t rows,
+                      ptrdiff_t cols, real *scratch, share_t *share) {
+    switch (o->kind) {
+#define TRANSFORM_elementwise(name) (void)0
+#define TRANSFORM_averaging(name) (void)0
+#define TRANSFORM_blockwise(name) transform_##name(o, phase, g, state, place, rows, cols, scratch, share)
+#define CASE(name, n_states, form, ...) \
+    case OPTIMIZER_##name: TRANSFORM_##form(name); break;
+        OPTIMIZERS(CASE)
+#undef CASE
+    }
 }
 
 /* What the gradient is computed at is the result plus so many times the first state array. */
@@ -331,16 +340,15 @@ static __attribute__((noinline)) void shrink(real *w, ptrdiff_t n, double by) {
 /* factor, decay: of the group. With the factor 0 weights and state stay as they are: what they gathered before, such as
  * a velocity, would move the weights otherwise. */
 static void apply_update(const optimizer_t *o, double factor, double decay, const real *g, real *w, void *const *state,
-                         ptrdiff_t place, ptrdiff_t rows, ptrdiff_t cols, real *scratch) {
+                         ptrdiff_t place, ptrdiff_t n) {
     const double rate = o->learning_rate * factor * o->correction;
-    const ptrdiff_t n = rows * cols;
     if (factor == 0)
         return;
     if (decay != 0 && optimizer_forms[o->kind] != FORM_averaging)
         shrink(w, n, o->learning_rate * factor * decay);
     switch (o->kind) {
 #define UPDATE_elementwise(name) update_##name(o, rate, g, w, state, place, n)
-#define UPDATE_blockwise(name) update_##name(o, rate, g, w, state, place, rows, cols, scratch)
+#define UPDATE_blockwise(name) update_##name(o, rate, g, w, state, place, n)
 #define UPDATE_averaging(name) update_##name(o, rate, decay, g, w, state, place, n)
 #define CASE(name, n_states, form, ...) \
     case OPTIMIZER_##name: UPDATE_##form(name); break;

@@ -24,6 +24,8 @@ ctypedef fused real:
 def _apply(name, constants, double learning_rate, long long step, const real[:, ::1] g, real[:, ::1] w, states,
            double[::1] memory):
     """Step number `step`, counted from 1, of an optimizer."""
+    cdef long long phase, rows = g.shape[0], cols = g.shape[1]
+    cdef real[:, ::1] direction
     cdef optimizer_t optimizer
     cdef const kernels_t *kernels = kernels_for(real is double)
     cdef void *pointers[MAX_STATES]
@@ -39,10 +41,13 @@ def _apply(name, constants, double learning_rate, long long step, const real[:, 
         for i, array in enumerate(states):
             state = array
             pointers[i] = &state[0, 0]
-        scratch = np.empty(max(kernels.update_scratch(&optimizer, g.shape[0], g.shape[1]), 1), g.base.dtype)
+        scratch = np.empty(max(kernels.transform_scratch(&optimizer, rows, cols), 1), g.base.dtype)
+        direction = np.array(g)
         with nogil:
             kernels.prepare_optimizer(&optimizer, step)
-            kernels.apply_update(&optimizer, &g[0, 0], &w[0, 0], pointers, g.shape[0], g.shape[1], &scratch[0])
+            for phase in range(kernels.transform_phases(&optimizer)):
+                kernels.transform(&optimizer, phase, &direction[0, 0], pointers, rows, cols, &scratch[0])
+            kernels.apply_update(&optimizer, &direction[0, 0], &w[0, 0], pointers, rows * cols)
         for i in range(MAX_MEMORY):
             memory[i] = optimizer.next_memory[i]
 

@@ -83,29 +83,6 @@ def tiles_of(program, has_slots):
     return np.array(tiles, TILE)
 
 
-def with_whole_blocks(tiles, program, is_whole):
-    """The tiles, with some blocks as one tile each, for optimizers that update a whole block.
-
-    Parameters
-    ----------
-    tiles : structured ndarray of TILE
-    program : Program
-    is_whole : sequence of bool
-        Whether each block is one tile.
-
-    Returns
-    -------
-    structured ndarray of TILE
-    """
-    groups = program.graph.groups
-    whole = [
-        (number, 0, block.rows, 0, block.cols)
-        for number, block in enumerate(program.graph.blocks)
-        if is_whole[number] and groups[block.group].trained
-    ]
-    return np.concatenate([np.array(whole, TILE), tiles[~np.array(is_whole)[tiles["block"]]]])
-
-
 def columns_of(program, blocks):
     """Tiles of whole columns.
 

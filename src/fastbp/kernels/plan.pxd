@@ -4,18 +4,20 @@ from libc.stdint cimport int64_t
 
 from fastbp.kernels.data cimport Data
 from fastbp.kernels.dispatch cimport kernels_t, norms_t, optimizer_t, plan_t, tile_t
+from fastbp.kernels.pool cimport pool_t
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
 
 # The phases of a training step. FORWARD is one of its own when the loss is a function of the user's, called after it;
 # FINISH and UPDATE when the gradient is stored; LIMIT when the norms of columns are limited. A program of n + 1
-# segments has the phases [ROWS - 4 n, ROWS] in place of ROWS; the one in the middle contains the loss.
+# segments has the phases [ROWS - 4 n, ROWS] in place of ROWS; the one in the middle contains the loss. If optimizers
+# transform gradients in n phases, the phases [UPDATE - n - 1, UPDATE] take the place of UPDATE.
 cdef enum:
     ROWS
     TILES
     FINISH
-    UPDATE
+    UPDATE = 1 << 30  # leaves room for them
     LIMIT
     END_OF_STEP
     FORWARD
@@ -37,10 +39,12 @@ cdef class Plan(Task):
     cdef int64_t n_tiles
     cdef norms_t *norms
     cdef double *gradient_squares
-    cdef tile_t *update_tiles
-    cdef int64_t *update_start
-    cdef int64_t update_scratch_size
-    cdef char *update_scratch
+    cdef int64_t first_update
+    cdef pool_t *transform_pools
+    cdef int64_t n_transformed
+    cdef int64_t *transformed
+    cdef int64_t *transform_place
+    cdef char *transform_scratch
     cdef double clip_norm
     cdef bint averages
     cdef double max_norm
@@ -75,7 +79,7 @@ cdef class Plan(Task):
     cdef readonly double mixup_alpha
 
     cdef void *keep(self, array) except? NULL
-    cdef list divide_updates(self, by_block, const optimizer_t *optimizers, optimizer_of)
+    cdef list transforms_of(self, const optimizer_t *optimizers, optimizer_of)
     cdef void sum_gradients(self, void *gradient) noexcept nogil
     cdef int call_loss_function(self) except -1 nogil
     cdef tuple batch_targets(self)
@@ -89,7 +93,8 @@ cdef class Plan(Task):
     cdef int64_t reduction(self, int64_t number) noexcept nogil
     cdef void tiles_phase(self, int64_t thread) noexcept nogil
     cdef void finish_phase(self, int64_t thread) noexcept nogil
-    cdef void update_phase(self, int64_t thread) noexcept nogil
+    cdef void transform_phase(self, int64_t phase) noexcept nogil
+    cdef void update_phase(self, int64_t phase, int64_t thread) noexcept nogil
     cdef void limit_phase(self, int64_t thread) noexcept nogil
     cdef double clip_factor(self) noexcept nogil
     cdef bint has_diverged(self) noexcept nogil

@@ -6,9 +6,10 @@ uses the flat arrays of the parameters and the optimizer, which a step overwrite
 The phases FORWARD and ROWS are divided among the threads by rows of the batch, TILES, FINISH and UPDATE by tiles of the
 parameters: see ``partition.py``. For most optimizers TILES computes the gradient of a tile and updates it. If an update
 needs a whole block of the gradient, or the norm of all of it, TILES stores the gradient, and UPDATE makes the updates
-after one more barrier. FINISH is for a batch in slices, whose gradients are added up first. LIMIT scales back columns
-of matrices whose norm is too large; it is divided by columns. Operations that need all rows of a batch cut the program
-into segments, and ROWS into several phases: see `segment_phase`.
+after one more barrier. What is made of whole blocks before that has phases of its own: see `transform_phase`. FINISH is
+for a batch in slices, whose gradients are added up first. LIMIT scales back columns of matrices whose norm is too
+large; it is divided by columns. Operations that need all rows of a batch cut the program into segments, and ROWS into
+several phases: see `segment_phase`.
 """
 
 import numpy as np
@@ -20,9 +21,10 @@ from libc.string cimport memset
 from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport (
     BATCH_STATISTICS, LOSS_GIVEN, MAX_MEMORY, PART_ROWS, PART_STATISTICS, group_t, kernels_for, norms_t,
-    operation_t, optimizer_t, tile_t,
+    operation_t, optimizer_t, share_t, tile_t,
 )
 from fastbp.kernels.losses cimport set_loss
+from fastbp.kernels.pool cimport pool_begin_again, pool_t, share_init
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
@@ -32,7 +34,7 @@ from fastbp.kernels.dispatch import (
     N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS, OPTIMIZERS_AVERAGING, OPTIMIZERS_BY_BLOCK,
 )
 from fastbp.kernels.mixing import mixed_targets
-from fastbp.kernels.partition import ceil_div, columns_of, n_slots_for, shares_of, sizes_of, tiles_of, with_whole_blocks
+from fastbp.kernels.partition import ceil_div, columns_of, n_slots_for, shares_of, sizes_of, tiles_of
 from fastbp.kernels.program import TRAINING
 from fastbp.kernels.slicing import cost_of_row, rows_of_slice, step_cost
 
@@ -261,16 +263,25 @@ cdef class Plan(Task):
         groups = np.array([(group.learning_rate, group.penalty * alpha, group.penalty * l1, group.decay * weight_decay)
                            for group in self.program.graph.groups], GROUP)
         kept = [states, memory, pointers, groups, structs, numbers]
-        by_block = [names[number] in OPTIMIZERS_BY_BLOCK for number in numbers]
-        if any(by_block) or clip_norm < np.inf:
+        if clip_norm < np.inf or any(names[number] in OPTIMIZERS_BY_BLOCK for number in numbers):
             # blocks that are not trained have no gradient
-            kept += [gradient := np.zeros_like(self.params), *self.divide_updates(by_block, bound, numbers)]
+            kept.append(gradient := np.zeros_like(self.params))
             stored_gradient = address(gradient, True)
+        transformed, places, scratch = transforms = self.transforms_of(bound, numbers)
+        kept += transforms
         columns = self.columns_to_limit() if max_norm < np.inf else []
         starts = shares_of(columns, self.n_threads) if len(columns) else np.empty(0, np.int64)
         kept += [columns, starts]
+        n_phases = max([self.kernels.transform_phases(&bound[<int64_t> numbers[block]]) for block in transformed],
+                       default=-1)
+        kept.append(pools := np.zeros((max(n_phases, 1), sizeof(pool_t)), np.uint8))
         # nothing raises any more
         self.bound, self.stored_gradient = kept, stored_gradient
+        self.first_update, self.n_transformed = UPDATE - n_phases - 1, len(transformed)
+        if len(transformed):
+            self.transformed, self.transform_place = <int64_t *> address(transformed), <int64_t *> address(places)
+            self.transform_scratch = <char *> address(scratch, True)
+            self.transform_pools = <pool_t *> address(pools, True)
         self.c.optimizers = self.optimizers = bound
         self.n_optimizers = len(names)
         self.c.groups, self.c.optimizer_of = <const group_t *> address(groups), <const int64_t *> address(numbers)
@@ -319,17 +330,19 @@ cdef class Plan(Task):
             raise ValueError("mixup needs a program for a dense X whose rows are picked through an index")
         self.mixup_alpha, self.c.mixup.share = alpha, 0
 
-    cdef list divide_updates(self, by_block, const optimizer_t *optimizers, optimizer_of):
-        """Divide the updates from the stored gradient among the threads. Returns the arrays to be kept."""
-        cdef int64_t size = 0
-        tiles = with_whole_blocks(self.tile_array, self.program, by_block)
-        for block, number in zip(self.program.graph.blocks, optimizer_of.tolist(), strict=True):
-            size = max(size, self.kernels.update_scratch(&optimizers[<int64_t> number], block.rows, block.cols))
-        size = (size * self.program.dtype.itemsize + 127) // 64 * 64
-        starts, scratch = shares_of(tiles, self.n_threads), np.empty(size * self.n_threads, np.uint8)
-        self.update_tiles, self.update_start = <tile_t *> address(tiles, True), <int64_t *> address(starts, True)
-        self.update_scratch, self.update_scratch_size = <char *> address(scratch, True), size
-        return [tiles, starts, scratch]
+    cdef list transforms_of(self, const optimizer_t *optimizers, optimizer_of):
+        """The blocks whose gradients are transformed, the place of the scratch of each, in bytes, and the scratch."""
+        cdef int64_t number
+        blocks, sizes = [], []
+        for block in np.unique(self.tile_array["block"]).tolist():
+            number = optimizer_of[block]
+            if self.kernels.transform_phases(&optimizers[number]):
+                rows, cols = self.program.graph.blocks[block].shape
+                size = self.kernels.transform_scratch(&optimizers[number], rows, cols) * self.program.dtype.itemsize
+                blocks.append(block)
+                sizes.append(ceil_div(size, 64) * 64)
+        ends = np.cumsum(sizes, dtype=np.int64)
+        return [np.array(blocks, np.int64), ends - sizes, np.empty(sum(sizes), np.uint8)]
 
     def columns_to_limit(self):
         """Tiles of whole columns, of the dense operations whose learning rate is not 0."""
@@ -358,12 +371,14 @@ cdef class Plan(Task):
             self.tiles_phase(thread)
         elif phase == FINISH:
             self.finish_phase(thread)
-        elif phase == UPDATE:
-            self.update_phase(thread)
         elif phase == LIMIT:
             self.limit_phase(thread)
-        else:
+        elif phase == FORWARD:
             self.forward_phase(thread)
+        elif phase == self.first_update or phase == UPDATE:
+            self.update_phase(phase, thread)
+        else:
+            self.transform_phase(phase - self.first_update - 1)
         if phase == ROWS and self.prepares and thread == self.n_threads - 1:
             self.kernels.prepare_gradients(&self.c)
         return True
@@ -455,15 +470,29 @@ cdef class Plan(Task):
         for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
             self.norms[i] = self.kernels.finish_tile(&self.c, &self.tiles[i], &self.gradient_squares[i])
 
-    cdef void update_phase(self, int64_t thread) noexcept nogil:
-        """The updates from the stored gradient."""
+    cdef void transform_phase(self, int64_t phase) noexcept nogil:
+        """Phase `phase`, from 0, of the transforms of the gradients of whole blocks. The blocks are divided into parts
+        by their shapes, and a thread that is free takes the next part of all."""
         cdef int64_t i
-        cdef double factor = self.clip_factor()
-        cdef void *scratch = self.update_scratch + thread * self.update_scratch_size
-        cdef tile_t *tiles = self.tiles if self.stored_gradient == NULL else self.update_tiles
-        cdef int64_t *starts = self.tile_start if self.stored_gradient == NULL else self.update_start
-        for i in range(starts[thread], starts[thread + 1]):
-            self.kernels.update_from_gradient(&self.c, &tiles[i], factor, scratch)
+        cdef share_t share
+        share_init(&share, &self.transform_pools[phase])
+        for i in range(self.n_transformed):
+            self.kernels.transform_gradient(&self.c, self.transformed[i], phase,
+                                            self.transform_scratch + self.transform_place[i], &share)
+
+    cdef void update_phase(self, int64_t phase, int64_t thread) noexcept nogil:
+        """UPDATE: the updates from the stored gradient. The first phase after FINISH, which is UPDATE if no gradients
+        are transformed, limits the norm of the gradient before."""
+        cdef int64_t i
+        cdef double factor = self.clip_factor() if phase == self.first_update else 1
+        if phase < UPDATE and thread == 0:
+            for i in range(UPDATE - phase - 1):
+                pool_begin_again(&self.transform_pools[i])
+        for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
+            if factor != 1:
+                self.kernels.limit_gradient(&self.c, &self.tiles[i], factor)
+            if phase == UPDATE:
+                self.kernels.update_from_gradient(&self.c, &self.tiles[i])
 
     cdef void limit_phase(self, int64_t thread) noexcept nogil:
         """The columns that are too long."""

@@ -2,15 +2,17 @@
 
 from libc.stdint cimport int64_t
 
+from fastbp.kernels.dispatch cimport share_t
 from fastbp.kernels.workers cimport Workers
 
 
-cdef extern from "threads.h" nogil:
+cdef extern from "pool.h" nogil:
     ctypedef struct pool_t:
         pass
     void pool_init(pool_t *pool)
     int64_t pool_take(pool_t *pool)
     void pool_begin_again(pool_t *pool)
+    void share_init(share_t *share, pool_t *pool)
 
 
 cdef class Pool:

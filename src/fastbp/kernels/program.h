@@ -52,8 +52,9 @@
 #define MAX_LOSS_CONSTANTS 100
 
 /* name, number of state arrays, the form of an update, and the names of the constants: the fields of the optimizer's
- * dataclass, in the same order. Forms: elementwise; blockwise, for a whole block; averaging, element by element, where
- * gradients are computed at one point, which the parameters are during an epoch, and the result is another */
+ * dataclass, in the same order. Forms: elementwise; blockwise, where the gradient of a whole block is transformed
+ * first; averaging, element by element, where gradients are computed at one point, which the parameters are during an
+ * epoch, and the result is another */
 #define OPTIMIZERS(X)                                                     \
     X(sgd, 1, elementwise, momentum, nesterovs_momentum)                  \
     X(adam, 2, elementwise, beta_1, beta_2, epsilon)                      \
@@ -270,6 +271,9 @@ typedef struct {
     int64_t block, row_begin, row_end, col_begin, col_end;
 } tile_t;
 
+/* One thread's share of some work: pool.h */
+typedef struct share share_t;
+
 /* The functions of a kind of operation, for rows [lo, hi) of a batch. NULL: there is nothing to do, or, for the
  * tangents, the derivative is not implemented.
  *
@@ -350,7 +354,9 @@ typedef struct {
     norms_t (*update_tile)(const plan_t *, const tile_t *, void *scratch);
     void (*store_tile)(const plan_t *, const tile_t *, void *scratch);
     norms_t (*finish_tile)(const plan_t *, const tile_t *, double *gradient_squares);
-    void (*update_from_gradient)(const plan_t *, const tile_t *, double factor, void *scratch);
+    void (*limit_gradient)(const plan_t *, const tile_t *, double factor);
+    void (*transform_gradient)(const plan_t *, int64_t block, int64_t phase, void *scratch, share_t *share);
+    void (*update_from_gradient)(const plan_t *, const tile_t *);
     void (*limit_columns)(const plan_t *, const tile_t *, double max_norm, void *scratch);
     void (*refresh_mirrors)(const plan_t *);
     void (*look_ahead)(const plan_t *, double sign);
@@ -372,9 +378,11 @@ typedef struct {
     void (*loss_tangent)(const loss_t *, const void *y, const void *z, const void *dz, void *tangent, void *scratch,
                          int64_t rows, int64_t m);
     void (*prepare_optimizer)(optimizer_t *, int64_t step);
-    int64_t (*update_scratch)(const optimizer_t *, int64_t rows, int64_t cols);
-    void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t rows, int64_t cols,
-                         void *scratch);
+    int64_t (*transform_phases)(const optimizer_t *);
+    int64_t (*transform_scratch)(const optimizer_t *, int64_t rows, int64_t cols);
+    void (*transform)(const optimizer_t *, int64_t phase, void *g, void *const *state, int64_t rows, int64_t cols,
+                      void *scratch);
+    void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t n);
     double (*norm)(const void *x, int64_t n);
     int (*all_finite)(const void *x, int64_t n);
 } kernels_t;

@@ -327,13 +327,13 @@ INLINE void add_norms(norms_t *total, norms_t more) {
     total->magnitudes += more.magnitudes;
 }
 
-/* Update (rows, cols) contiguous parameters of a block at `place` by their finished gradient g. */
+/* Update n contiguous parameters of a block at `place` by their finished gradient g. */
 INLINE void update_run(const plan_t *p, const block_t *block, int64_t number, int64_t place, const real *g,
-                       ptrdiff_t rows, ptrdiff_t cols, real *scratch) {
+                       ptrdiff_t n) {
     const group_t *group = &p->groups[block->group];
     const optimizer_t *optimizer = &p->optimizers[p->optimizer_of[number]];
     real *w = (real *)p->params + place;
-    apply_update(optimizer, group->learning_rate, group->decay, g, w, p->state, place, rows, cols, scratch);
+    apply_update(optimizer, group->learning_rate, group->decay, g, w, p->state, place, n);
 }
 
 /* Update the parameters of a tile by their summed gradient g, whose rows are contiguous. Returns the norms of the
@@ -341,7 +341,7 @@ INLINE void update_run(const plan_t *p, const block_t *block, int64_t number, in
 INLINE norms_t finish_and_update(const plan_t *p, const block_t *block, const tile_t *tile, int64_t place, real *g,
                                  ptrdiff_t rows, ptrdiff_t cols) {
     const norms_t norms = finish_gradient(p, &p->groups[block->group], place, g, rows * cols);
-    update_run(p, block, tile->block, place, g, rows, cols, NULL);
+    update_run(p, block, tile->block, place, g, rows * cols);
     return norms;
 }
 /* The same for a tile that has parts of rows, which are not contiguous in the parameters */
@@ -455,18 +455,32 @@ static norms_t finish_tile(const plan_t *p, const tile_t *tile, double *gradient
     return norms;
 }
 
-/* Update a tile by the stored gradient, which was finished, times a factor. The tile is the whole block if its
- * optimizer demands that, which then has the scratch. */
-static void update_from_gradient(const plan_t *p, const tile_t *tile, double factor, void *scratch) {
+/* Multiply a tile of the stored gradient by a factor. */
+static void limit_gradient(const plan_t *p, const tile_t *tile, double factor) {
     const block_t *block = &p->program.blocks[tile->block];
-    const ptrdiff_t rows = run_rows(block, tile), cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
+    const ptrdiff_t rows = run_rows(block, tile), n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
+    real *g = (real *)p->gradient + place_of(block, tile);
+    for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, g += block->cols)
+        FOR_VECTORS(n, { STORE(g, LOAD(g) * (real)factor); });
+}
+
+/* A share of a phase of the transform of the stored gradient of a block, which was finished. Does nothing if its
+ * optimizer has no such phase. */
+static void transform_gradient(const plan_t *p, int64_t number, int64_t phase, void *scratch, share_t *share) {
+    const block_t *block = &p->program.blocks[number];
+    const optimizer_t *optimizer = &p->optimizers[p->optimizer_of[number]];
+    if (p->groups[block->group].learning_rate != 0 && phase < transform_phases(optimizer))
+        transform(optimizer, phase, (real *)p->gradient + block->offset, p->state, block->offset, block->rows,
+                  block->cols, scratch, share);
+}
+
+/* Update a tile by the stored gradient, which was finished and transformed. */
+static void update_from_gradient(const plan_t *p, const tile_t *tile) {
+    const block_t *block = &p->program.blocks[tile->block];
+    const ptrdiff_t rows = run_rows(block, tile), n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
     int64_t place = place_of(block, tile);
-    for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, place += block->cols) {
-        real *g = (real *)p->gradient + place;
-        if (factor != 1)
-            FOR_VECTORS(rows * cols, { STORE(g, LOAD(g) * (real)factor); });
-        update_run(p, block, tile->block, place, g, rows, cols, scratch);
-    }
+    for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, place += block->cols)
+        update_run(p, block, tile->block, place, (const real *)p->gradient + place, n);
     after_update(p, block, tile);
 }
 

@@ -132,15 +132,4 @@ static inline int parking_end(parking_t *parking) {
            atomic_exchange_explicit(&parking->parked, 0, memory_order_seq_cst) != 0;
 }
 
-/* Chunks of work. Each is done by the next free thread. */
-typedef struct {
-    _Atomic int64_t next; /* the first chunk that no thread has taken */
-} pool_t;
-
-static inline void pool_init(pool_t *pool) { atomic_init(&pool->next, 0); }
-static inline int64_t pool_take(pool_t *pool) {
-    return atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-}
-static inline void pool_begin_again(pool_t *pool) { atomic_store_explicit(&pool->next, 0, memory_order_relaxed); }
-
 #endif

@@ -8,7 +8,7 @@ from libc.string cimport memset
 
 from fastbp.kernels.data cimport address
 from fastbp.kernels.patience cimport Patience
-from fastbp.kernels.plan cimport FINISH, FORWARD, LIMIT, UPDATE, Plan
+from fastbp.kernels.plan cimport FINISH, FORWARD, LIMIT, Plan
 from fastbp.kernels.processor cimport flush_denormals, now, restore_denormals
 from fastbp.kernels.shuffling cimport bit_generator, bitgen_t, shuffle_rows
 from fastbp.kernels.team cimport Team
@@ -117,7 +117,7 @@ cdef class TrainingLoop:
             first = self.plan.middle_phase
         if not self.team.run(self.plan, first, FINISH):
             return False
-        first = LIMIT if self.plan.c.gradient == NULL else UPDATE
+        first = LIMIT if self.plan.c.gradient == NULL else self.plan.first_update
         if first < self.plan.end_of_step and not self.plan.c.adds_gradient:
             self.team.run(self.plan, first, self.plan.end_of_step)
         return True
@@ -159,7 +159,8 @@ cdef class TrainingLoop:
                 start += self.plan.capacity
             self.plan.c.weight_sum = weight_sum
             if is_whole:
-                self.team.run(self.plan, FINISH, self.plan.end_of_step)
+                self.team.run(self.plan, FINISH, FINISH + 1)
+                self.team.run(self.plan, self.plan.first_update, self.plan.end_of_step)
         finally:
             self.plan.sum_gradients(NULL)
         return is_whole

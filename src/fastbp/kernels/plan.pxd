@@ -46,6 +46,7 @@ cdef class Plan(Task):
     cdef int64_t *transform_place
     cdef char *transform_scratch
     cdef double clip_norm
+    cdef double clip_factor
     cdef bint averages
     cdef double max_norm
     cdef int64_t end_of_step
@@ -96,7 +97,7 @@ cdef class Plan(Task):
     cdef void transform_phase(self, int64_t phase) noexcept nogil
     cdef void update_phase(self, int64_t phase, int64_t thread) noexcept nogil
     cdef void limit_phase(self, int64_t thread) noexcept nogil
-    cdef double clip_factor(self) noexcept nogil
+    cdef void prepare_update(self) noexcept nogil
     cdef bint has_diverged(self) noexcept nogil
     cdef bint set_batch(self, int64_t start, int64_t n) noexcept nogil
     cdef double batch_loss(self) noexcept nogil

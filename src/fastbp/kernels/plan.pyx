@@ -484,7 +484,7 @@ cdef class Plan(Task):
         """UPDATE: the updates from the stored gradient. The first phase after FINISH, which is UPDATE if no gradients
         are transformed, limits the norm of the gradient before."""
         cdef int64_t i
-        cdef double factor = self.clip_factor() if phase == self.first_update else 1
+        cdef double factor = self.clip_factor if phase == self.first_update else 1
         if phase < UPDATE and thread == 0:
             for i in range(UPDATE - phase - 1):
                 pool_begin_again(&self.transform_pools[i])
@@ -501,17 +501,21 @@ cdef class Plan(Task):
         for i in range(self.limit_start[thread], self.limit_start[thread + 1]):
             self.kernels.limit_columns(&self.c, &self.limit_tiles[i], self.max_norm, scratch)
 
-    cdef double clip_factor(self) noexcept nogil:
-        """The factor that brings the norm of the stored gradient to `clip_norm`, if it is larger. Every thread adds up
-        the squares of the tiles in the same order."""
+    cdef void prepare_update(self) noexcept nogil:
+        """Called by one thread before the updates from the stored gradient: the factor that brings its norm to
+        `clip_norm`, if it is larger. The squares of the tiles are added up in their order."""
         cdef double total = 0, norm
         cdef int64_t i
+        self.clip_factor = 1
+        if isinf(self.clip_norm):
+            return
         for i in range(self.n_tiles):
             total += self.gradient_squares[i]
         norm = sqrt(total)
         if isinf(total):  # squares too large for the type, of numbers that need not be
             norm = self.kernels.norm(self.c.gradient, self.c.program.n_params)
-        return self.clip_norm / norm if norm > self.clip_norm else 1
+        if norm > self.clip_norm:
+            self.clip_factor = self.clip_norm / norm
 
     cdef bint has_diverged(self) noexcept nogil:
         """Whether a loss and the gradient are not finite. The parameters are then not updated."""

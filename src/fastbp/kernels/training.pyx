@@ -119,6 +119,8 @@ cdef class TrainingLoop:
             return False
         first = LIMIT if self.plan.c.gradient == NULL else self.plan.first_update
         if first < self.plan.end_of_step and not self.plan.c.adds_gradient:
+            if first != LIMIT:
+                self.plan.prepare_update()
             self.team.run(self.plan, first, self.plan.end_of_step)
         return True
 
@@ -160,6 +162,7 @@ cdef class TrainingLoop:
             self.plan.c.weight_sum = weight_sum
             if is_whole:
                 self.team.run(self.plan, FINISH, FINISH + 1)
+                self.plan.prepare_update()
                 self.team.run(self.plan, self.plan.first_update, self.plan.end_of_step)
         finally:
             self.plan.sum_gradients(NULL)

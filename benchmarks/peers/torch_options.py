@@ -89,11 +89,11 @@ class Lion(torch.optim.Optimizer):
 
 
 def muon(network):
-    """Muon for the hidden matrices, AdamW for the rest."""
-    hidden = {id(p): p for p in list(network.parameters())[2:-2] if p.ndim == 2}
-    others = [p for p in network.parameters() if id(p) not in hidden]
-    optimizers = [fastest(torch.optim.AdamW, others, lr=1e-3)]
-    return [torch.optim.Muon(list(hidden.values()), lr=1e-3), *optimizers] if hidden else optimizers
+    """Muon for the matrices of all layers but the last, as in fastbp, and AdamW for the rest."""
+    parameters = list(network.parameters())
+    matrices = [p for p in parameters[:-2] if p.ndim == 2]
+    others = [p for p in parameters if all(p is not matrix for matrix in matrices)]
+    return [torch.optim.Muon(matrices, lr=1e-3), fastest(torch.optim.AdamW, others, lr=1e-3)]
 
 
 def average(network):

@@ -37,7 +37,7 @@ from fastbp.estimators.construction import (
     new_network,
 )
 from fastbp.estimators.fitted_network import fitted_network, note_activations
-from fastbp.estimators.inputs import check_input_dropout, check_mixup, needs_no_validation, validated_X
+from fastbp.estimators.inputs import check_dense, check_mixup, needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, estimator_so_far
 from fastbp.estimators.parameters import (
@@ -150,7 +150,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         if self.mixup_alpha:
             check_mixup(self, X)
         if self.input_dropout:
-            check_input_dropout(self, X)
+            check_dense("input_dropout", self.input_dropout, X)
         self._n_units = self._count_units(targets)
         self.n_outputs_ = self._fitted_loss.predictions(np.zeros((1, self._n_units))).shape[1]
         self.out_activation_ = self._output_activation()

@@ -50,13 +50,10 @@ def needs_no_validation(estimator, X):
     )
 
 
-def check_input_dropout(estimator, X):
-    """ValueError where inputs are to be dropped, and X is sparse."""
+def check_dense(name, value, X):
+    """ValueError where a parameter is set that needs a dense X, and X is sparse; 0 is no effect."""
     if issparse(X):
-        raise ValueError(
-            f"input_dropout={estimator.input_dropout!r} needs a dense X, got a sparse one: use X.toarray(), or set "
-            "input_dropout=0"
-        )
+        raise ValueError(f"{name}={value!r} needs a dense X, got a sparse one: use X.toarray(), or set {name}=0")
 
 
 def check_mixup(estimator, X):
@@ -70,10 +67,7 @@ def check_mixup(estimator, X):
         Validated.
     """
     value = estimator.mixup_alpha
-    if issparse(X):
-        raise ValueError(
-            f"mixup_alpha={value!r} needs a dense X, got a sparse one: use X.toarray(), or set mixup_alpha=0"
-        )
+    check_dense("mixup_alpha", value, X)
     if estimator._fitted_loss.estimates_spread:
         raise ValueError(
             f"mixup_alpha={value!r} makes targets spread less, and loss={estimator.loss!r} estimates how far they "

@@ -62,6 +62,27 @@ def axes_of(ax, what, size):
     return pyplot.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 
+def legend_above(ax, handles):
+    """Draw the legend above the axes, where it covers no curve.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    handles : list of Artist
+        What it names; three in a row.
+    """
+    ax.legend(
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=3,
+        frameon=False,
+        fontsize="small",
+        columnspacing=1.2,
+        borderaxespad=0.2,
+    )
+
+
 def inches_of(ax):
     """Width and height of axes in inches, after the layout of their figure.
 

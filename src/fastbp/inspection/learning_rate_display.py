@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastbp.estimators import find_learning_rate
-from fastbp.inspection._plotting import BLUE, GREY, VERMILLION, axes_of
+from fastbp.inspection._plotting import BLUE, GREY, VERMILLION, axes_of, legend_above
 
 #: Share of the range of the smoothed losses that is drawn above and below it
 MARGIN = 0.15
@@ -157,17 +157,7 @@ class LearningRateDisplay:
             self.suggestion_line_ = ax.axvline(self.suggestion, color=VERMILLION, linestyle="--", label=label)
             handles.append(self.suggestion_line_)
         ax.set(xscale="log", xlabel="learning rate", ylabel="training loss", ylim=self.limits())
-        # above the axes, where it covers no curve
-        ax.legend(
-            handles=handles,
-            loc="lower center",
-            bbox_to_anchor=(0.5, 1),
-            ncols=3,
-            frameon=False,
-            fontsize="small",
-            columnspacing=1.2,
-            borderaxespad=0.2,
-        )
+        legend_above(ax, handles)
         return self
 
     def limits(self):

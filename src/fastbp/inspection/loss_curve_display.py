@@ -3,7 +3,16 @@
 import numpy as np
 from sklearn.base import is_classifier
 
-from fastbp.inspection._plotting import BLUE, FEW_EPOCHS, GREY, VERMILLION, axes_of, fitted, whole_epochs
+from fastbp.inspection._plotting import (
+    BLUE,
+    FEW_EPOCHS,
+    GREY,
+    VERMILLION,
+    axes_of,
+    fitted,
+    legend_above,
+    whole_epochs,
+)
 
 
 class LossCurveDisplay:
@@ -138,15 +147,5 @@ class LossCurveDisplay:
         if self.validation_scores is not None:
             best = f"best score: epoch {self.best_epoch}"
         self.best_line_ = ax.axvline(self.best_epoch, color=GREY, linestyle=":", zorder=0, label=best)
-        # above the axes, where it covers no curve
-        ax.legend(
-            handles=[*lines, self.best_line_],
-            loc="lower center",
-            bbox_to_anchor=(0.5, 1),
-            ncols=3,
-            frameon=False,
-            fontsize="small",
-            columnspacing=1.2,
-            borderaxespad=0.2,
-        )
+        legend_above(ax, [*lines, self.best_line_])
         return self

@@ -15,8 +15,9 @@
  * For a small network and a larger batch, the batch is divided into a fixed number of slots. Phase 1 stores the
  * gradient of each slot, and phase 2 adds them in order: see slot_gradient.
  *
- * If an optimizer updates whole blocks, or the norm of the gradient is limited, phase 2 stores the gradient
- * (store_tile, finish_tile), and a third phase makes the updates (update_from_gradient). If the norms of the columns of
+ * If an optimizer transforms the gradient of whole blocks, or the norm of the gradient is limited, phase 2 stores the
+ * gradient (store_tile, finish_tile). Further phases scale it (limit_gradient), transform it (transform_gradient, in as
+ * many phases as the optimizer needs) and make the updates (update_from_gradient). If the norms of the columns of
  * matrices are limited, a last phase scales them back (limit_columns).
  *
  * A batch whose step would take so long that signals wait is divided into slices. Their gradients are added

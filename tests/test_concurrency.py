@@ -100,11 +100,13 @@ def run_script(tmp_path, code, *arguments):
     assert process.returncode == 0, process.stderr
 
 
+@pytest.mark.fault(22)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_fit_in_a_forked_child_after_a_fit_in_the_parent(tmp_path):
     run_script(tmp_path, FORK)
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_pools_of_processes(method, tmp_path):
     if method not in multiprocessing.get_all_start_methods():
@@ -115,6 +117,7 @@ def test_pools_of_processes(method, tmp_path):
 # Threads
 
 
+@pytest.mark.fault(21)
 def test_no_thread_outlives_a_call(several_threads):
     before = count_threads()
     X, y = problem()
@@ -123,6 +126,7 @@ def test_no_thread_outlives_a_call(several_threads):
     assert wait_for_threads(before) <= before
 
 
+@pytest.mark.fault(24)
 def test_sixteen_threads_predict_with_one_estimator(several_threads):
     X, y = problem(2_000)
     model = MLPClassifier(**PARAMS, n_threads=2).fit(X, y)
@@ -134,6 +138,7 @@ def test_sixteen_threads_predict_with_one_estimator(several_threads):
             assert_array_equal(actual, serial)
 
 
+@pytest.mark.fault(26)
 def test_threads_that_fit_different_estimators(several_threads):
     problems = [problem(seed=seed) for seed in range(6)]
     models = [
@@ -160,6 +165,7 @@ def test_threads_that_share_a_generator(several_threads):
     assert len({weights(model).tobytes() for model in models}) == 8
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_fit_and_predict_at_once(method, several_threads):
     X, y = problem()
@@ -195,6 +201,7 @@ def resident_bytes():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.fault(40)
 @pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
 def test_memory_is_given_back(Estimator, several_threads):
     X, y = problem()

@@ -95,6 +95,7 @@ def test_booleans():
     assert_array_equal(network.forward(table() > 0), network.forward((table() > 0).astype(float)))
 
 
+@pytest.mark.fault(18)
 def test_a_repeated_row_through_a_stride_of_zero():
     # the kernels want rows one after the other, so that such a view is written out
     network = Network([7, 5, 2], "tanh", random_state=0)
@@ -102,6 +103,7 @@ def test_a_repeated_row_through_a_stride_of_zero():
     assert_array_equal(network.forward(X), np.repeat(network.forward(X[:1]), 500, axis=0))
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("form", [np.asarray, csr_of_misaligned_parts], ids=["dense", "csr"])
 def test_what_the_kernels_point_into_is_aligned(form):
     X, labels = table(), np.arange(23) % 2
@@ -297,6 +299,7 @@ def trained(data, rows, n_features):
     return network.params
 
 
+@pytest.mark.fault(18)
 def test_offsets_beyond_32_bits(tmp_path):
     # A file with a hole: nine gigabytes of which some pages exist. The last rows begin beyond 2^31 elements.
     n, m = 2**20 + 5, 2**11 + 1
@@ -315,6 +318,7 @@ def test_offsets_beyond_32_bits(tmp_path):
     assert_array_equal(trained(data, last, m), trained(few, np.arange(5), m))
 
 
+@pytest.mark.fault(18)
 def test_a_sparse_table_of_more_than_32_bits():
     # few entries, but a row number times the number of columns exceeds 2^32
     n = m = 70_000

@@ -180,6 +180,7 @@ def test_predict_log_proba():
     assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-13)
 
 
+@pytest.mark.fault(9)
 @both_estimators
 def test_not_fitted(name):
     model = getattr(fastbp, name)()
@@ -206,6 +207,7 @@ def through_joblib(model):
     return joblib.load(file)
 
 
+@pytest.mark.fault(34)
 @both_estimators
 @ignore_max_iter
 @pytest.mark.parametrize("duplicate", [through_pickle, through_joblib, copy.deepcopy])
@@ -235,6 +237,7 @@ def test_a_copy_goes_on_where_the_original_was(name, solver, start, duplicate):
 # --- weights in the user's hands --------------------------------------
 
 
+@pytest.mark.fault(41)
 @both_estimators
 @ignore_max_iter
 @pytest.mark.parametrize("how", ["in place", "one layer", "whole list"])
@@ -263,6 +266,7 @@ def test_edited_weights_are_used(name, how):
     assert_allclose(weights(ours), weights(theirs), **tolerance)
 
 
+@pytest.mark.fault(41)
 @both_estimators
 @ignore_max_iter
 @pytest.mark.parametrize("method", ["predict", "partial_fit"])

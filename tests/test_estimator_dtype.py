@@ -115,6 +115,7 @@ def test_a_bad_value(value):
         MLPRegressor(dtype=value).fit(X, X[:, 0])
 
 
+@pytest.mark.fault(2)
 @both_estimators
 def test_values_too_large_for_float32(Estimator):
     y, large = labels(Estimator), X.copy()

@@ -91,6 +91,7 @@ def test_a_state_that_lacks_something():
         object.__new__(Network).__setstate__(state)
 
 
+@pytest.mark.fault(36)
 def test_the_version():
     with pytest.warns(VersionWarning, match="Network was pickled with fastbp 0.0.7"):
         from_state(_fastbp_version="0.0.7")
@@ -133,6 +134,7 @@ def memory_map(thing, path):
 both_ways = pytest.mark.parametrize("way", [read_only_buffers, memory_map])
 
 
+@pytest.mark.fault(58)
 @both_ways
 def test_a_network_goes_on(way, tmp_path):
     network = way(make_network(), tmp_path)
@@ -149,6 +151,8 @@ def test_an_optimizer_goes_on(way, tmp_path):
     assert optimizer.matches("adam", np.zeros(50))
 
 
+@pytest.mark.fault(34)
+@pytest.mark.fault(58)
 @both_ways
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
@@ -164,6 +168,7 @@ def test_partial_fit_goes_on(Estimator, solver, way, tmp_path):
         assert_array_equal(W, expected)
 
 
+@pytest.mark.fault(58)
 @both_ways
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
@@ -220,6 +225,7 @@ print("worked", worked)
 """
 
 
+@pytest.mark.fault(46)
 @pytest.mark.skipif(sys.platform == "win32", reason="memory cannot be limited there")
 @pytest.mark.parametrize("definition", ["layer_sizes", "layers"])
 def test_single_bytes_changed(definition):

@@ -22,6 +22,7 @@ def problem(n=60):
     return X, (X[:, 0] > 0).astype(float)
 
 
+@pytest.mark.fault(20)
 @ignore_max_iter
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_interrupted_fit_keeps_its_record(early_stopping):
@@ -39,6 +40,7 @@ def test_interrupted_fit_keeps_its_record(early_stopping):
         assert model.best_loss_ == min(model.loss_curve_)
 
 
+@pytest.mark.fault(20)
 @ignore_max_iter
 def test_interrupt_while_the_input_is_checked_restores_the_old_model(monkeypatch):
     X, y = problem()
@@ -78,6 +80,7 @@ def test_the_convergence_warning_points_at_the_caller():
     assert [warning.filename for warning in caught] == [__file__]
 
 
+@pytest.mark.fault(19)
 @pytest.mark.filterwarnings("ignore:lbfgs failed:sklearn.exceptions.ConvergenceWarning")
 def test_lbfgs_without_memory(monkeypatch):
     X, y = problem()

@@ -52,12 +52,14 @@ def test_environment(text, expected, four_cpus):
     assert available_threads() == expected
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize("affinity", [{2}, {0, 3}])
 def test_affinity(affinity, four_cpus):
     four_cpus.setattr(os, "sched_getaffinity", lambda pid: affinity)
     assert available_threads() == len(affinity)
 
 
+@pytest.mark.fault(29)
 def test_quota_below_the_affinity(four_cpus):
     # a container may see every processor and be allowed the time of one
     four_cpus.setattr(fastbp.threads, "_cpu_count", lambda: 1)
@@ -89,6 +91,7 @@ def test_work_decides(four_cpus):
     assert threads_for(0, n_threads=3) == 1
 
 
+@pytest.mark.fault(29)
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity masks")
 def test_a_process_bound_to_one_processor():
     cpu = min(os.sched_getaffinity(0))
@@ -102,6 +105,7 @@ def limits_in_pool(n_jobs, backend="threading"):
     return Parallel(n_jobs=n_jobs, backend=backend)(delayed(available_threads)() for _ in range(2 * n_jobs))
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize(("n_jobs", "share"), [(1, 4), (2, 2), (3, 1), (4, 1), (9, 1)])
 def test_share_in_joblibs_threading_backend(n_jobs, share, four_cpus):
     assert limits_in_pool(n_jobs) == [share] * 2 * n_jobs
@@ -156,6 +160,7 @@ def test_no_more_threads(four_cpus):
     assert "one thread of fit_many" not in thread_limits()
 
 
+@pytest.mark.fault(28)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("n_jobs", "n_threads", "expected"), [(2, None, 2), (4, None, 1), (2, 3, 3)])
 def test_fits_of_a_search_take_their_share(n_jobs, n_threads, expected, four_cpus):

@@ -179,6 +179,7 @@ BAD = {
 }
 
 
+@pytest.mark.fault(15)
 @both_estimators
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("case", BAD)
@@ -190,6 +191,7 @@ def test_bad_rows(Estimator, early_stopping, case):
     assert not hasattr(model, "coefs_")
 
 
+@pytest.mark.fault(15)
 def test_other_errors():
     with pytest.raises(ValueError, match=r"X_val and y_val: `y` has classes not in .*'y' has \[0 1 7\]"):
         MLPClassifier(**SMALL).fit(X, Y, X_val=X_VAL, y_val=np.where(Y_VAL > 1, 7, Y_VAL))

@@ -19,6 +19,7 @@ def test_the_same_version_is_silent():
     assert "_fastbp_version" in noted
 
 
+@pytest.mark.fault(36)
 @pytest.mark.parametrize(
     ("state", "told"),
     [

@@ -26,6 +26,8 @@ def with_value(array, value):
 # --- values ---------------------------------------------------------------------
 
 
+@pytest.mark.fault(1)
+@pytest.mark.fault(2)
 @both_estimators
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csc_array])
 @pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")])
@@ -42,6 +44,7 @@ def test_non_finite_X(Estimator, container, value, word):
             call()
 
 
+@pytest.mark.fault(3)
 @both_estimators
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_non_finite_y(Estimator, value):
@@ -50,6 +53,7 @@ def test_non_finite_y(Estimator, value):
         Estimator(**SMALL).fit(X, with_value(y, value))
 
 
+@pytest.mark.fault(4)
 @both_estimators
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize(
@@ -71,6 +75,7 @@ def test_sample_weight(Estimator, solver, weights, message):
         Estimator(**SMALL, solver=solver).fit(X, y, sample_weight=sample_weight)
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
@@ -89,6 +94,7 @@ def test_unsuitable_kinds_of_data(X, y, message):
         MLPClassifier(**SMALL).fit(X, y)
 
 
+@pytest.mark.fault(5)
 @both_estimators
 def test_no_rows_no_columns(Estimator):
     with pytest.raises(ValueError, match=r"0 sample\(s\)"):
@@ -100,6 +106,8 @@ def test_no_rows_no_columns(Estimator):
         model.predict(np.empty((0, 6)))
 
 
+@pytest.mark.fault(5)
+@pytest.mark.fault(6)
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1:UserWarning")
 def test_one_row_and_one_class(solver):
@@ -111,6 +119,7 @@ def test_one_row_and_one_class(solver):
     assert np.isfinite(one_class.predict_proba(X)).all()
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("labels", [str, bool, "a thousand"])
 def test_labels_with_early_stopping(labels):
     X, y = make_data(2000)
@@ -127,6 +136,8 @@ def test_labels_with_early_stopping(labels):
 # --- shapes and order of calls ----------------------------------------------------
 
 
+@pytest.mark.fault(8)
+@pytest.mark.fault(37)
 @both_estimators
 def test_other_width(Estimator):
     X, y = make_data()
@@ -136,6 +147,7 @@ def test_other_width(Estimator):
             call()
 
 
+@pytest.mark.fault(9)
 @both_estimators
 def test_predict_before_fit_and_after_a_failed_fit(Estimator):
     X, y = make_data()
@@ -148,6 +160,7 @@ def test_predict_before_fit_and_after_a_failed_fit(Estimator):
         model.predict(X)
 
 
+@pytest.mark.fault(37)
 def test_partial_fit_classes():
     X, y = make_data()
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
@@ -159,6 +172,7 @@ def test_partial_fit_classes():
         model.partial_fit(X, np.where(y == 0, 7, y))
 
 
+@pytest.mark.fault(38)
 @both_estimators
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize("layers", [(6, 5), (6,), (6, 4, 2)])
@@ -171,6 +185,7 @@ def test_warm_start_with_other_layers(Estimator, solver, layers):
     assert_array_equal(output(model, X), before)
 
 
+@pytest.mark.fault(38)
 def test_warm_start_with_other_classes_or_outputs():
     X, y = make_data()
     model = MLPClassifier(**SMALL, warm_start=True).fit(X, y)
@@ -203,6 +218,10 @@ FAILING_CALLS = {
 }
 
 
+@pytest.mark.fault(1)
+@pytest.mark.fault(4)
+@pytest.mark.fault(8)
+@pytest.mark.fault(37)
 @both_estimators
 @pytest.mark.parametrize("failure", FAILING_CALLS)
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
@@ -237,6 +256,7 @@ def test_a_failed_call_leaves_the_fitted_model_alone(Estimator, method, failure)
 # --- validation split -------------------------------------------------------------
 
 
+@pytest.mark.fault(15)
 @both_estimators
 def test_validation_split_too_small(Estimator):
     X, y = make_data()
@@ -245,6 +265,7 @@ def test_validation_split_too_small(Estimator):
         model.fit(X, y)
 
 
+@pytest.mark.fault(15)
 def test_validation_split_lacks_a_class():
     X, _ = make_data()
     with pytest.raises(ValueError, match=r"least populated class.*only 1 member"):
@@ -254,6 +275,7 @@ def test_validation_split_lacks_a_class():
 # --- parameters -------------------------------------------------------------------
 
 
+@pytest.mark.fault(16)
 @both_estimators
 def test_batch_size_is_clipped(Estimator):
     X, y = make_data()
@@ -263,6 +285,8 @@ def test_batch_size_is_clipped(Estimator):
     assert_array_equal(output(clipped, X), output(whole, X))
 
 
+@pytest.mark.fault(16)
+@pytest.mark.fault(17)
 @both_estimators
 @pytest.mark.parametrize(
     ("name", "value"),
@@ -319,6 +343,7 @@ def test_regressor_loss_out_of_range():
         MLPRegressor(loss="relative_error").fit(*make_data())
 
 
+@pytest.mark.fault(17)
 @both_estimators
 @pytest.mark.parametrize("sizes", [(0,), (-1,), (5, 0, 5), (2.5,), (10**12,), (1e12,), (10**30,)])
 def test_impossible_layers(Estimator, sizes):

@@ -137,6 +137,7 @@ def test_a_batch_of_zero_weights_is_skipped(Estimator, solver):
     assert np.isfinite(model.loss_curve_).all()
 
 
+@pytest.mark.fault(4)
 @both_estimators
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
@@ -192,6 +193,7 @@ def reported(message):
     return int(epoch[1]), float(rate[1].rstrip("."))
 
 
+@pytest.mark.fault(13)
 @diverging
 def test_divergence_is_an_error_that_names_epoch_and_rate():
     X, y = make_data()
@@ -208,6 +210,7 @@ def test_divergence_is_an_error_that_names_epoch_and_rate():
     assert rate == 1e6
 
 
+@pytest.mark.fault(13)
 @diverging
 def test_divergence_under_partial_fit():
     X, y = make_data()
@@ -218,6 +221,7 @@ def test_divergence_under_partial_fit():
     assert reported(str(caught.value))[1] == 1e6
 
 
+@pytest.mark.fault(13)
 @diverging
 @pytest.mark.parametrize("learning_rate", [1.0, 1e6])
 def test_divergence_with_early_stopping_restores_finite_weights(learning_rate):
@@ -317,6 +321,8 @@ CASES = {
 }
 
 
+@pytest.mark.fault(20)
+@pytest.mark.fault(50)
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process")
 @pytest.mark.parametrize("case", CASES)
 def test_keyboard_interrupt_reaches_the_caller(case):
@@ -408,6 +414,7 @@ def test_validation_split_is_stratified_for_binary_targets_only():
 # --- threads ------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(27)
 @ignore_max_iter
 @both_estimators
 @pytest.mark.parametrize("sparse", [False, True])

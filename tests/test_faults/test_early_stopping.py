@@ -17,6 +17,7 @@ STUCK = "The score of the held-out rows was .* the loss on these rows decided"
 # --- a score that cannot move -------------------------------------------------------
 
 
+@pytest.mark.fault(57)
 def test_a_constant_target_is_learned():
     X, _ = make_data(300)
     with pytest.warns(RuntimeWarning, match=STUCK):
@@ -27,6 +28,7 @@ def test_a_constant_target_is_learned():
     assert model.validation_scores_ == [0.0] * model.n_iter_
 
 
+@pytest.mark.fault(57)
 @ignore_max_iter
 def test_the_epoch_of_the_smallest_loss_is_kept():
     # max_iter comes long before patience runs out
@@ -74,6 +76,7 @@ def stuck_accuracy(**params):
     return model, X, y
 
 
+@pytest.mark.fault(57)
 @ignore_max_iter
 def test_an_accuracy_that_stays_alike_gives_way_to_the_loss():
     model, X, y = stuck_accuracy(n_iter_no_change=4, max_iter=40, tol=1e-9)
@@ -196,6 +199,8 @@ def test_scores_that_stay_alike_to_the_last_epoch(n_iter_no_change):
     assert any((W != W1).any() for W, W1 in zip(model.coefs_, first.coefs_, strict=True))
 
 
+@pytest.mark.fault(5)
+@pytest.mark.fault(15)
 def test_one_row_to_split():
     weight = np.zeros(30)
     weight[3] = 1

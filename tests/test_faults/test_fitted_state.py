@@ -19,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 # Classes
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
@@ -49,6 +50,7 @@ def test_order_and_repetition_of_classes_do_not_count(classes):
     assert_array_equal(output(model, X), output(plain, X))
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize("start", ["fit", "partial_fit"])
 @pytest.mark.parametrize(
     "call",
@@ -82,6 +84,7 @@ def test_one_of_the_classes_in_partial_fit():
 # Columns
 
 
+@pytest.mark.fault(8)
 @both_estimators
 @pytest.mark.parametrize("method", ["predict", "partial_fit", "score"])
 def test_columns_renamed_or_in_another_order(Estimator, method):
@@ -99,6 +102,7 @@ def test_columns_renamed_or_in_another_order(Estimator, method):
 # Assigned weights
 
 
+@pytest.mark.fault(41)
 @pytest.mark.parametrize(
     ("layer", "value", "message"),
     [
@@ -125,6 +129,7 @@ def test_weights_of_another_kind(layer, value, message, method):
     assert_array_equal(output(model, X), before)
 
 
+@pytest.mark.fault(41)
 @pytest.mark.parametrize(
     "change",
     [np.ndarray.tolist, np.asfortranarray, lambda a: a.astype(">f8"), lambda a: a.astype(object).astype(float)],
@@ -147,6 +152,7 @@ class Failing:
         raise ZeroDivisionError("mine")
 
 
+@pytest.mark.fault(21)
 @both_estimators
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 def test_a_fit_after_a_callback_that_raised(Estimator, solver):
@@ -163,6 +169,7 @@ def fitted_there(estimator, X, y):
     return output(estimator.fit(X, y), X)
 
 
+@pytest.mark.fault(23)
 def test_loky():
     X, y = make_data()
     models = [Estimator(**SMALL).fit(X, y) for Estimator in (MLPClassifier, MLPRegressor)]
@@ -174,6 +181,7 @@ def test_loky():
         assert_array_equal(refitted, output(model, X))
 
 
+@pytest.mark.fault(41)
 @both_estimators
 @pytest.mark.parametrize("name", ["coefs_", "intercepts_"])
 def test_assigned_weights_that_are_no_list(Estimator, name):

@@ -190,6 +190,8 @@ def run(code):
     assert process.returncode == 0, process.stderr
 
 
+@pytest.mark.fault(22)
+@pytest.mark.fault(47)
 @pytest.mark.parametrize(
     ("solver", "early_stopping"), [("adam", False), ("sgd", False), ("adam", True), ("lbfgs", False)]
 )
@@ -197,18 +199,25 @@ def test_in_a_callback(solver, early_stopping):
     run(IN_A_CALLBACK.replace("{solver}", solver).replace("{early_stopping}", str(early_stopping)))
 
 
+@pytest.mark.fault(22)
+@pytest.mark.fault(47)
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_in_a_loss(solver):
     run(IN_A_LOSS.replace("{solver}", solver))
 
 
+@pytest.mark.fault(22)
+@pytest.mark.fault(47)
 def test_in_a_signal_handler():
     run(IN_A_SIGNAL_HANDLER)
 
 
+@pytest.mark.fault(22)
+@pytest.mark.fault(47)
 def test_while_a_helper_is_at_work():
     run(IN_A_POOL)
 
 
+@pytest.mark.fault(47)
 def test_while_other_threads_fit_with_the_shared_generator():
     run(WHILE_OTHERS_DRAW)

@@ -11,6 +11,7 @@ from fastbp import MLPClassifier, MLPRegressor
 from fault_cases import SMALL, both_estimators, make_data
 
 
+@pytest.mark.fault(13)
 @both_estimators
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_an_absurd_learning_rate_ends_training_in_the_first_epoch(Estimator, early_stopping):
@@ -24,6 +25,7 @@ def test_an_absurd_learning_rate_ends_training_in_the_first_epoch(Estimator, ear
     assert np.isfinite(model.predict(X)).all()
 
 
+@pytest.mark.fault(13)
 @both_estimators
 def test_partial_fit_with_an_absurd_learning_rate(Estimator):
     X, y = make_data(300)
@@ -52,6 +54,7 @@ def test_a_perfect_fit_may_be_lost():
     assert model.score(X, X[:, 1]) > 0.99
 
 
+@pytest.mark.fault(54)
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_a_loss_that_overflows_is_told_of():
     X, _ = make_data(100)
@@ -60,6 +63,7 @@ def test_a_loss_that_overflows_is_told_of():
     assert model.loss_ == np.inf
 
 
+@pytest.mark.fault(54)
 def test_lbfgs_on_inputs_that_overflow_raises():
     X, _ = make_data(100)
     model = MLPRegressor(**SMALL | dict(solver="lbfgs", max_iter=500)).fit(X, X[:, 0])

@@ -86,6 +86,7 @@ def time_out():
 # What Python code sees of the floating-point unit
 
 
+@pytest.mark.fault(56)
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_denormals_count_for_python_code(solver, n_threads, shared):
@@ -113,6 +114,7 @@ def test_denormals_count_for_python_code(solver, n_threads, shared):
     assert denormals_count()
 
 
+@pytest.mark.fault(56)
 @pytest.mark.parametrize("where", ["fit", "predict", "lbfgs", "loss"])
 def test_denormals_count_after_an_exception(where, shared):
     def loss(y_true, raw_prediction, sample_weight=None):
@@ -131,6 +133,7 @@ def test_denormals_count_after_an_exception(where, shared):
     assert denormals_count()
 
 
+@pytest.mark.fault(56)
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that send signals")
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_denormals_count_in_a_signal_handler(n_threads):
@@ -180,6 +183,7 @@ def test_is_interruption():
             signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.fault(60)
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize(
     "params",
@@ -225,6 +229,7 @@ def slow_loss(y_true, raw_prediction, sample_weight=None):
 slow_loss.calls = count()
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_a_time_out_keeps_the_last_whole_step(solver, n_threads, shared):
@@ -267,6 +272,7 @@ def n_checks(work, patch):
     return clock.checks
 
 
+@pytest.mark.fault(50)
 def test_checks_are_frequent_in_steps_and_rows(monkeypatch):
     # 2 million steps of 12 operations; 3 million rows
     n = 2_000_000
@@ -296,6 +302,7 @@ def test_checks_are_frequent_in_steps_and_rows(monkeypatch):
     assert data.n_rows == n
 
 
+@pytest.mark.fault(50)
 def test_checks_are_frequent_in_updates_of_whole_blocks(monkeypatch):
     # 0.3e9 operations for the update of W_2 in each step; hardly any for the rows
     network = Network([4, 256, 256, 1], dtype=np.float32, random_state=0)
@@ -321,6 +328,7 @@ def test_shuffles_of_many_rows_are_numpys():
 # Steps that are cut into slices
 
 
+@pytest.mark.fault(50)
 def test_which_steps_are_cut():
     def rows(layer_sizes, batch_size, sparse=False):
         network = Network(layer_sizes, dtype=np.float32, n_threads=1, initializer=None)
@@ -398,6 +406,7 @@ def test_a_step_in_slices_is_the_step(case, update, dtype, slices, monkeypatch):
     assert_allclose(network.params, whole.params, rtol=rtol, atol=rtol)
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_a_slice_that_diverges_abandons_the_step(n_threads, slices):
     network, _ = sliced_problem("dense", np.float64)
@@ -414,6 +423,8 @@ def test_a_slice_that_diverges_abandons_the_step(n_threads, slices):
     assert not optimizer.state[0].any()
 
 
+@pytest.mark.fault(20)
+@pytest.mark.fault(50)
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_an_exception_between_two_slices_leaves_the_weights(n_threads, slices):
     network, data = sliced_problem("weights", np.float64)

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 # Assigned weights
 
 
+@pytest.mark.fault(41)
 @both_estimators
 @pytest.mark.parametrize(
     "change", [np.ndarray.tolist, np.asfortranarray, lambda a: a.astype(np.float32)], ids=["list", "fortran", "float32"]
@@ -50,6 +51,7 @@ def test_assigned_weights(Estimator, change):
         assert_same_model(model.partial_fit(X, y), other.partial_fit(X, y))
 
 
+@pytest.mark.fault(41)
 @pytest.mark.parametrize(
     ("name", "value", "error", "message"),
     [
@@ -81,6 +83,7 @@ def test_factors_that_are_not_finite():
 # Further training
 
 
+@pytest.mark.fault(38)
 @both_estimators
 @pytest.mark.parametrize("how", ["warm_start", "partial_fit"])
 def test_further_training_with_changed_layers(Estimator, how):
@@ -150,6 +153,7 @@ class WithoutEmit(Layer):
     pass
 
 
+@pytest.mark.fault(17)
 @both_estimators
 @pytest.mark.parametrize(
     ("layers", "error", "message"),

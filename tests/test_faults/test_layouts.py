@@ -30,6 +30,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.fault(11)
 @both_estimators
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layout_of_the_input(Estimator, layout):
@@ -43,6 +44,7 @@ def test_layout_of_the_input(Estimator, layout):
     assert_allclose(output(plain, change(X)), output(plain, X), rtol=1e-9)
 
 
+@pytest.mark.fault(11)
 @both_estimators
 def test_boolean_X(Estimator):
     X, y = make_data()
@@ -51,6 +53,7 @@ def test_boolean_X(Estimator):
     assert_array_equal(output(model, X > 0), output(plain, (X > 0).astype(float)))
 
 
+@pytest.mark.fault(10)
 @both_estimators
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
@@ -93,6 +96,7 @@ def awkward_sparse(X, kind):
     return matrix
 
 
+@pytest.mark.fault(12)
 @both_estimators
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize(

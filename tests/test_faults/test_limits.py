@@ -54,6 +54,7 @@ needs_two_blas_threads = pytest.mark.usefixtures("two_blas_threads")
 # Limits of others
 
 
+@pytest.mark.fault(55)
 @needs_openmp
 def test_threadpool_limits(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -94,6 +95,8 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.fault(28)
+@pytest.mark.fault(55)
 def test_inner_max_num_threads(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(INNER_MAX_NUM_THREADS)
@@ -134,6 +137,7 @@ def fit(**params):
     return MLPRegressor(**params).fit(X, y)
 
 
+@pytest.mark.fault(55)
 @needs_two_blas_threads
 def test_callbacks_see_the_threads_that_there_are_without_a_fit():
     inside, callback = set(), Sees()
@@ -142,6 +146,7 @@ def test_callbacks_see_the_threads_that_there_are_without_a_fit():
     assert callback.begin == callback.epoch == callback.end == {2}
 
 
+@pytest.mark.fault(55)
 @needs_two_blas_threads
 @pytest.mark.parametrize("where", ["callback", "loss"])
 def test_an_exception_puts_the_limit_back(where):
@@ -157,6 +162,7 @@ def test_an_exception_puts_the_limit_back(where):
     assert set(blas_threads()) == {2}
 
 
+@pytest.mark.fault(55)
 @needs_two_blas_threads
 @pytest.mark.parametrize("first_to_end", [0, 1])
 def test_overlapping_fits(first_to_end):
@@ -186,6 +192,7 @@ def test_overlapping_fits(first_to_end):
     assert set(blas_threads()) == {2}
 
 
+@pytest.mark.fault(55)
 @needs_two_blas_threads
 @pytest.mark.parametrize("first_to_end", [0, 1])
 def test_overlapping_blocks(first_to_end):

@@ -39,6 +39,7 @@ def array_with(column):
     return X
 
 
+@pytest.mark.fault(59)
 @both_estimators
 @every_column
 def test_a_column_of_an_array(Estimator, column):
@@ -54,6 +55,8 @@ def test_a_column_of_an_array(Estimator, column):
             model.predict(bad)
 
 
+@pytest.mark.fault(7)
+@pytest.mark.fault(59)
 @both_estimators
 @every_column
 def test_an_array_of_them(Estimator, column):
@@ -62,6 +65,7 @@ def test_an_array_of_them(Estimator, column):
         Estimator(**SMALL).fit(np.c_[values, values], make_data(N)[1])
 
 
+@pytest.mark.fault(59)
 @both_estimators
 @every_column
 def test_a_column_of_a_frame(Estimator, column):
@@ -73,6 +77,7 @@ def test_a_column_of_a_frame(Estimator, column):
         Estimator(**SMALL).fit(X, y)
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("dtype", ["datetime64[ns, UTC]", "category", "string"])
 def test_dtypes_of_pandas(dtype):
     X = pd.DataFrame({"a": np.ones(N), "when": pd.Series(DATES.astype("datetime64[ns]")).dt.tz_localize("UTC")})
@@ -90,6 +95,7 @@ def test_a_frame_of_polars():
     MLPRegressor(**SMALL | dict(max_iter=1, batch_size="auto")).partial_fit(X.select("a"), np.ones(N))
 
 
+@pytest.mark.fault(59)
 @every_column
 def test_targets_of_a_regressor(column):
     values, _ = COLUMNS[column]
@@ -104,6 +110,7 @@ def test_targets_of_a_regressor(column):
         model.fit(X, array_with(values))
 
 
+@pytest.mark.fault(59)
 @both_estimators
 @every_column
 def test_sample_weight(Estimator, column):
@@ -166,6 +173,7 @@ def test_integers_beyond_float64_are_refused():
     assert MLPRegressor(**SMALL).fit(X, [2**60 * int(c > 0) for c in y]).loss_ > 1e30
 
 
+@pytest.mark.fault(3)
 def test_missing_targets_are_named():
     X, _ = make_data(N)
     with pytest.raises(ValueError, match="Input y contains NaN"):

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 # Values of float64 that float32 cannot hold
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csc_array])
 def test_X_beyond_float32_in_partial_fit(container):
     X, y = make_data()
@@ -55,6 +56,7 @@ def test_a_number_beyond_64_bits(Estimator, name):
     assert_array_equal(output(huge, X), output(plain, X))
 
 
+@pytest.mark.fault(17)
 @both_estimators
 @pytest.mark.parametrize("sizes", [(2**62, 2**62), (2**32, 2**32), (2**31, 2**33, 2**1), (2**60,)])
 def test_layers_whose_product_wraps_around(Estimator, sizes):
@@ -63,6 +65,7 @@ def test_layers_whose_product_wraps_around(Estimator, sizes):
         Estimator(**SMALL | dict(hidden_layer_sizes=sizes)).fit(X, y)
 
 
+@pytest.mark.fault(17)
 @both_estimators
 @pytest.mark.parametrize("sizes", [((3,),), np.ones((2, 2), int), True, [3, True], [3, None], {"a": 3}])
 def test_layers_of_another_kind(Estimator, sizes):
@@ -109,6 +112,7 @@ OUT_OF_MEMORY = """
 """
 
 
+@pytest.mark.fault(19)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="address space is limited on Linux only")
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])

@@ -33,6 +33,7 @@ def classifier(target, dtype=np.float64):
 # Log-probabilities
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("target", TARGETS)
 def test_log_probabilities_of_far_out_rows(target, dtype):
@@ -71,6 +72,7 @@ BREAK = {
 METHODS = ("predict", "predict_proba", "predict_log_proba")
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("rows", [1, 50])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("target", TARGETS)
@@ -86,6 +88,7 @@ def test_a_classifier_whose_weights_are_not_finite(target, how, method, rows):
         getattr(model, method)(X)
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_classifier_whose_sums_overflow(method, dtype):
@@ -108,6 +111,7 @@ def test_an_infinite_raw_prediction_of_a_certain_class_is_fine():
     assert_array_equal(model.predict_log_proba(X), [[-np.inf, 0], [0, -np.inf]])
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("rows", [1, 50])
 def test_a_regressor_warns(rows):
     X, y = make_data()
@@ -126,6 +130,7 @@ def test_a_regressor_warns(rows):
 # One class only
 
 
+@pytest.mark.fault(6)
 @ignore_max_iter
 @ignore_constant_score
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -153,6 +158,7 @@ def test_one_class(solver, weighted, early_stopping, label, dtype):
 # Labels after indicators, indicators after labels
 
 
+@pytest.mark.fault(53)
 @ignore_max_iter
 @pytest.mark.parametrize("first", ["multiclass", "binary", "multilabel"])
 def test_another_form_of_targets(first):
@@ -234,6 +240,7 @@ def test_the_way_that_the_message_names():
 # A batch size that is clipped
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
 def test_partial_fit_warns_once_of_a_clipped_batch(Estimator):
     X, y = make_data()

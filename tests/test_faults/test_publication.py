@@ -33,6 +33,7 @@ class Do(Callback):
 SOLVERS = pytest.mark.parametrize("params", [{}, {"solver": "lbfgs"}, {"early_stopping": True, "n_iter_no_change": 99}])
 
 
+@pytest.mark.fault(51)
 @SOLVERS
 def test_a_callback_sees_the_old_model_during_a_refit_with_other_labels(params):
     X, y = make_data(100)
@@ -59,6 +60,8 @@ def test_a_callback_sees_the_old_model_during_a_refit_with_other_labels(params):
     assert_array_equal(copy.predict_proba(X), expected)
 
 
+@pytest.mark.fault(9)
+@pytest.mark.fault(51)
 @both_estimators
 @SOLVERS
 def test_a_first_fit_is_not_fitted_until_it_is_over(Estimator, params):
@@ -77,6 +80,7 @@ def test_a_first_fit_is_not_fitted_until_it_is_over(Estimator, params):
     model.predict(X)
 
 
+@pytest.mark.fault(51)
 @both_estimators
 def test_the_old_model_answers_during_partial_fit(Estimator):
     X, y = make_data(100)
@@ -91,6 +95,8 @@ def test_the_old_model_answers_during_partial_fit(Estimator):
         assert (now != W).any()
 
 
+@pytest.mark.fault(25)
+@pytest.mark.fault(51)
 def test_a_thread_that_predicts_beside_refits_sees_one_model_or_the_other():
     X, _ = make_data(60)
     first = np.array(["a", "b", "c"])[np.arange(60) % 3]
@@ -159,6 +165,7 @@ class Interruption(Exception):
     """Raised by the training itself."""
 
 
+@pytest.mark.fault(21)
 @SOLVERS
 def test_a_failing_refit_leaves_every_attribute(params):
     X, y = make_data(100)

@@ -20,6 +20,7 @@ def weights(model):
     return np.concatenate([w.ravel() for w in [*model.coefs_, *model.intercepts_]])
 
 
+@pytest.mark.fault(58)
 def test_partial_fit_in_workers():
     model, serial = (MultiOutputRegressor(MLPRegressor(**LARGE), n_jobs=n_jobs) for n_jobs in (2, None))
     for _ in range(2):
@@ -29,6 +30,7 @@ def test_partial_fit_in_workers():
         assert_array_equal(weights(one), weights(other))
 
 
+@pytest.mark.fault(58)
 def test_a_large_model_in_workers():
     model = MLPRegressor(**LARGE).fit(X, Y)
     expected = MLPRegressor(**LARGE).fit(X, Y).partial_fit(X, Y)
@@ -41,6 +43,7 @@ class Failing:
         raise ZeroDivisionError("the first error")
 
 
+@pytest.mark.fault(58)
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_a_model_from_a_mapped_file(solver, tmp_path):
     model = MLPRegressor(**LARGE, solver=solver).fit(X, Y)

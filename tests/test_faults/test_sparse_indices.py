@@ -99,6 +99,7 @@ BAD |= {
 }  # fmt: skip
 
 
+@pytest.mark.fault(44)
 @pytest.mark.parametrize("kind", ["array", "matrix"])
 @pytest.mark.parametrize(("form", "what"), BAD, ids=[" ".join(key) for key in BAD])
 def test_what_does_not_fit_is_named(form, what, kind):
@@ -111,6 +112,7 @@ def test_what_does_not_fit_is_named(form, what, kind):
     assert "X" in str(caught.value)
 
 
+@pytest.mark.fault(44)
 @pytest.mark.parametrize(("form", "what"), [key for key in BAD if key[0] == "csr"], ids=lambda key: key)
 def test_the_copy_is_checked_too(form, what):
     # make_data does not look at CSR before it copies
@@ -120,6 +122,7 @@ def test_the_copy_is_checked_too(form, what):
         make_data(X, None, None, 1, np.dtype(float))
 
 
+@pytest.mark.fault(45)
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_checked_copy_cannot_be_written_to_by_others(form):
     X = matrix(form)
@@ -274,6 +277,7 @@ print("done", wrong)
 """
 
 
+@pytest.mark.fault(44)
 def test_every_entrance():
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FUNCTIONS], capture_output=True, text=True, timeout=300
@@ -356,6 +360,7 @@ print("done")
 """
 
 
+@pytest.mark.fault(45)
 def test_arrays_changed_while_it_runs():
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WHILE_IT_RUNS], capture_output=True, text=True, timeout=300

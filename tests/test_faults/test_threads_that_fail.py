@@ -68,6 +68,7 @@ def fitted(n_threads, **params):
     return np.concatenate([w.ravel() for w in model.coefs_ + model.intercepts_])
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_fit(solver, kind, shared):
@@ -80,6 +81,7 @@ def test_fit(solver, kind, shared):
     assert_array_equal(fitted(3, solver=solver), expected)
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize("kind", KINDS)
 def test_prediction_and_derivatives(kind, shared):
     network = Network([6, 16, 2], output_activation="softmax", loss="log_loss", random_state=0, n_threads=1)
@@ -227,6 +229,7 @@ def run(code, count=1):
     assert process.returncode == 0, process.stderr
 
 
+@pytest.mark.fault(48)
 @pytest.mark.skipif(
     not hasattr(os, "setuid") or os.getuid() != 0, reason="needs root, to become a user that has no threads yet"
 )
@@ -234,11 +237,14 @@ def test_no_more_threads_for_this_user():
     run(NO_MORE_THREADS)
 
 
+@pytest.mark.fault(19)
+@pytest.mark.fault(48)
 @pytest.mark.skipif(sys.platform != "linux", reason="the address space is limited on Linux")
 def test_threads_close_to_the_limit_of_memory():
     run(NO_MORE_MEMORY, 32)
 
 
+@pytest.mark.fault(49)
 @pytest.mark.parametrize("code", [AT_EXIT, IN_DEL, IN_DEL_OF_A_CYCLE], ids=["atexit", "del", "cycle"])
 def test_at_exit_of_the_interpreter(code):
     run(code)

@@ -15,6 +15,7 @@ from fault_cases import SMALL, both_estimators, make_data
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
+@pytest.mark.fault(57)
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_warm_start_learns_new_targets(early_stopping):
     X, _ = make_data(300)
@@ -28,6 +29,7 @@ def test_warm_start_learns_new_targets(early_stopping):
     assert model.score(X, X[:, 1]) > 0.9
 
 
+@pytest.mark.fault(57)
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("change", ["alpha", "weights", "partial_fit"])
 def test_warm_start_trains_after_a_change(early_stopping, change):

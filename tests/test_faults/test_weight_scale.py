@@ -20,6 +20,7 @@ UNBEARABLE = [
 ]
 
 
+@pytest.mark.fault(52)
 @both_estimators
 @pytest.mark.parametrize(("dtype", "value"), UNBEARABLE)
 @pytest.mark.parametrize("scalar", [True, False])
@@ -35,6 +36,7 @@ def test_weights_out_of_range_are_refused(Estimator, dtype, value, scalar):
     assert_allclose(output(model, X), before, rtol=0, atol=0)
 
 
+@pytest.mark.fault(52)
 @pytest.mark.parametrize(("dtype", "value"), UNBEARABLE)
 def test_a_network_refuses_them_too(dtype, value):
     X, y = make_data()
@@ -58,6 +60,7 @@ def test_what_is_accepted_trains_like_weights_around_one(dtype, scale):
         assert_allclose(W, expected, rtol=1e-4 if dtype == np.float32 else 1e-9)
 
 
+@pytest.mark.fault(4)
 @both_estimators
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_one_weight_that_is_not_finite(Estimator, solver):

@@ -90,6 +90,7 @@ def test_what_cannot_be_slimmed():
         slim(MLPClassifier())
 
 
+@pytest.mark.fault(36)
 @both_estimators
 def test_a_pickle_of_another_version_warns(Estimator, monkeypatch):
     X, y = make_data()

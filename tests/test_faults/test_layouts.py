@@ -21,11 +21,14 @@ LAYOUTS = {
     "fortran": np.asfortranarray,
     "strided": lambda a: np.repeat(a, 3, axis=0)[::3],
     "reversed": lambda a: a[::-1].copy()[::-1],
+    "reversed columns": lambda a: a[..., ::-1].copy()[..., ::-1],
+    "strided columns": lambda a: np.repeat(a, 3, axis=-1)[..., ::3],
     "misaligned": misaligned,
     "big endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
     "nested lists": lambda a: a.tolist(),
     "int8": lambda a: a.astype(np.int8),
     "int64": lambda a: a.astype(np.int64),
+    "big endian int32": lambda a: a.astype(">i4"),
     "float16": lambda a: a.astype(np.float16),
 }
 
@@ -42,6 +45,8 @@ def test_layout_of_the_input(Estimator, layout):
     # The same numbers; a copy may be skipped and with it the order of a sum change.
     assert_allclose(output(other, X), output(plain, X), rtol=1e-9)
     assert_allclose(output(plain, change(X)), output(plain, X), rtol=1e-9)
+    one_by_one = np.concatenate([output(plain, change(X[i : i + 1])) for i in range(5)])
+    assert_allclose(one_by_one, output(plain, X[:5]), rtol=1e-9)
 
 
 @pytest.mark.fault(11)

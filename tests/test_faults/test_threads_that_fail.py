@@ -217,6 +217,21 @@ last = Last()
 last.itself = last
 """
 
+# scikit-learn's part of fit imports a module, which Python refuses at exit: then it raises
+FIT_IN_DEL = """
+class Last:
+    def __del__(self, work=work, X=X, y=y, print=print):
+        for call in (lambda: work.fit(3), lambda: work.model.fit(X, y), lambda: work.model.predict(X)):
+            try:
+                call()
+            except Exception:
+                pass
+        print("done", flush=True)
+
+last = Last()
+"""
+FIT_IN_DEL_OF_A_CYCLE = FIT_IN_DEL + "last.itself = last"
+
 
 def run(code, count=1):
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "3"}
@@ -245,6 +260,10 @@ def test_threads_close_to_the_limit_of_memory():
 
 
 @pytest.mark.fault(49)
-@pytest.mark.parametrize("code", [AT_EXIT, IN_DEL, IN_DEL_OF_A_CYCLE], ids=["atexit", "del", "cycle"])
+@pytest.mark.parametrize(
+    "code",
+    [AT_EXIT, IN_DEL, IN_DEL_OF_A_CYCLE, FIT_IN_DEL, FIT_IN_DEL_OF_A_CYCLE],
+    ids=["atexit", "del", "cycle", "fit in del", "fit in del of a cycle"],
+)
 def test_at_exit_of_the_interpreter(code):
     run(code)

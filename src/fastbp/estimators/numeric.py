@@ -5,6 +5,7 @@ NumPy converts NaT to -9.2e18, dates to nanoseconds since 1970, and text to the 
 
 import datetime
 import sys
+from collections.abc import Iterator, Mapping, Set
 
 import numpy as np
 
@@ -20,9 +21,13 @@ WAYS_OUT = {
 WAYS_OUT["V"] = "Make columns of the fields, for instance with numpy.lib.recfunctions.structured_to_unstructured."
 WAYS_OUT["U"] = WAYS_OUT["T"] = WAYS_OUT["S"]
 
+#: Python types that are not sequences of rows or of numbers
+NO_ARRAYS = (str, bytes, Iterator, Mapping, Set)
+
 
 def check_numeric(name, values):
-    """Raise a TypeError where `values` hold dates, durations or text; look at dtypes only, where there are any.
+    """Raise a TypeError where `values` hold dates, durations or text, or are no array; look at dtypes only, where there
+    are any.
 
     Parameters
     ----------
@@ -34,7 +39,8 @@ def check_numeric(name, values):
     Raises
     ------
     TypeError
-        Names the column, by its name in a data frame, else by its number.
+        Names the column, by its name in a data frame, else by its number. Also for iterators, dictionaries, sets and
+        single strings.
     ValueError
         For Python integers beyond float64.
     """
@@ -47,6 +53,11 @@ def check_numeric(name, values):
         check_list(name, values)
     elif dtype is not None and not hasattr(values, "tocsr"):  # an array, or a series
         check_array(name, values)
+    elif isinstance(values, NO_ARRAYS) and not hasattr(values, "__array__"):
+        raise TypeError(
+            f"{name} must be an array, a sparse matrix, a data frame or a list of rows, got {type(values).__name__}; "
+            "batches are given to partial_fit one by one"
+        )
 
 
 def check_frame(name, frame):

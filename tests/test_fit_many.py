@@ -1,5 +1,6 @@
 """`fit_many` and `expand_grid`: many estimators on the same data; `estimators/many.py`."""
 
+import _thread
 import pickle
 import signal
 import threading
@@ -59,7 +60,7 @@ def test_the_data_are_shared():
         def on_fit_begin(self, state):
             seen.append(state.X)
             threads.add(threading.get_ident())
-            meeting.wait(timeout=60)  # which two threads reach only if they work at the same time
+            meeting.wait(timeout=300)  # which two threads reach only if they work at the same time
 
     meeting = threading.Barrier(2)
     estimators = [MLPRegressor(callbacks=Look(), **SMALL) for _ in range(4)]
@@ -182,14 +183,14 @@ def test_bad_arguments():
     assert fit_many([], X, Y) == []
 
 
-def test_ctrl_c_ends_all_fits():
+@pytest.mark.parametrize("sender", [0, 1])
+def test_ctrl_c_ends_all_fits(sender):
     begun, threads = threading.Barrier(2), set(threading.enumerate())
 
     class Interrupt:
         def on_epoch_end(self, state):
-            if state.epoch == 3:
-                begun.wait(timeout=60)
-                signal.raise_signal(signal.SIGINT)  # delivered in the main thread, which waits
+            if state.epoch == 3 and begun.wait(timeout=300) == sender:
+                signal.raise_signal(signal.SIGINT)  # delivered in the main thread, which fits too
 
     models = [
         MLPRegressor(callbacks=Interrupt(), **SMALL | dict(max_iter=10**7, n_iter_no_change=np.inf)) for _ in range(3)
@@ -201,6 +202,37 @@ def test_ctrl_c_ends_all_fits():
         assert model.n_iter_ >= 3
         assert np.isfinite(model.predict(X)).all()
     assert not hasattr(models[2], "coefs_")
+
+
+def test_ctrl_c_while_the_calling_thread_waits_for_another():
+    # its own fit is over: it waits in the pool
+    here, other_has_begun = threading.get_ident(), threading.Event()
+
+    class Interrupt:
+        def on_epoch_end(self, state):
+            if threading.get_ident() == here:
+                other_has_begun.wait(timeout=300)
+                return True  # the end of this fit
+            other_has_begun.set()
+            if state.epoch == 500:
+                signal.raise_signal(signal.SIGINT)
+
+    endless = SMALL | dict(max_iter=10**7, n_iter_no_change=np.inf)
+    models = [MLPRegressor(callbacks=Interrupt(), **endless) for _ in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        fit_many(models, X, Y, n_jobs=2)
+    assert max(model.n_iter_ for model in models) >= 500
+
+
+@pytest.mark.fault(48)
+def test_no_further_thread_can_be_started(monkeypatch):
+    def refused(*arguments):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", refused)
+    models = fit_many([clone(model) for model in some_estimators()[:3]], X, Y, n_jobs=3)
+    for model, other in zip(models, some_estimators(), strict=False):
+        assert_array_equal(model.network_.params, other.fit(X, Y).network_.params)
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])

@@ -1,7 +1,5 @@
 """Many estimators fitted on the same data at the same time."""
 
-import ctypes
-import threading
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 
@@ -15,11 +13,10 @@ from sklearn.model_selection import ParameterGrid
 from fastbp.data import check_sparse
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.numeric import check_numeric
+from fastbp.kernels.interrupts import stopped_when
+from fastbp.kernels.pool import Pool
 from fastbp.parametrized import Parametrized
 from fastbp.threads import available_threads, no_more_threads
-
-#: How often the calling thread, which waits for the others, lets Python deliver signals
-SECONDS_BETWEEN_CHECKS = 0.05
 
 
 def fit_many(
@@ -74,13 +71,13 @@ def fit_many(
     >>> best = max(models, key=lambda model: model.score(X, y))
     """
     estimators = checked_estimators(estimators)
-    shared = shared_rows(estimators, X)
-    run = Fits(estimators, shared, y, sample_weight)
-    run.run(min(checked_n_jobs(n_jobs), len(estimators)))
-    errors = {number: error for number, error in enumerate(run.errors) if error is not None}
+    errors = fit_all(estimators, shared_rows(estimators, X), y, sample_weight, checked_n_jobs(n_jobs))
     if errors:
-        first, error = next(iter(errors.items()))
-        others = "" if len(errors) == 1 else f" Also failed: {', '.join(f'estimators[{i}]' for i in list(errors)[1:])}."
+        first = min(errors)
+        error = errors[first]
+        others = (
+            "" if len(errors) == 1 else f" Also failed: {', '.join(f'estimators[{i}]' for i in sorted(errors)[1:])}."
+        )
         error.add_note(f"This is the error of estimators[{first}] of fit_many, {estimators[first]!r}.{others}")
         raise error
     return estimators
@@ -190,8 +187,8 @@ def shared_rows(estimators, X):
     return [copies[dtype] for dtype in dtypes]
 
 
-class Fits:
-    """Fits in threads, each of which takes the next estimator until there are no more.
+def fit_all(estimators, rows, y, sample_weight, n_threads):
+    """Fit in threads, of which the calling one is the first; each takes the next estimator until there are no more.
 
     Parameters
     ----------
@@ -199,96 +196,32 @@ class Fits:
     rows : list of array-like
         X for each of them.
     y, sample_weight : array-like
+    n_threads : int
+        At most.
 
-    Attributes
-    ----------
-    errors : list of Exception or None
-        Of each fit that failed.
-    interruption : BaseException or None
-        What ended a fit and is no Exception, such as a KeyboardInterrupt of a callback. It ends all fits.
+    Returns
+    -------
+    dict of int to Exception
+        The errors of the fits that failed.
+
+    Raises
+    ------
+    BaseException
+        What is no Exception, such as Ctrl-C or a KeyboardInterrupt of a callback; all fits have ended then.
     """
+    errors, config = {}, get_config()  # each thread has a configuration of its own
 
-    def __init__(self, estimators, rows, y, sample_weight):
-        self.estimators, self.rows, self.y, self.sample_weight = estimators, rows, y, sample_weight
-        self.errors = [None] * len(estimators)
-        self.numbers = iter(range(len(estimators)))
-        self.lock = threading.Lock()
-        self.config = get_config()  # each thread has its own
-        self.stopped, self.interruption = False, None
+    def work(pool):
+        with config_context(**config), no_more_threads(), stopped_when(lambda: pool.halted):
+            for number in pool:
+                try:
+                    estimators[number].fit(rows[number], y, sample_weight)
+                except Exception as error:
+                    errors[number] = error
+                except BaseException:
+                    if pool.halted:  # by another thread, whose exception the pool raises
+                        return
+                    raise
 
-    def run(self, n_threads):
-        """Fit all estimators; an exception from outside stops the threads, and is raised when they have ended."""
-        ended = {}  # of each thread that was started
-        try:
-            for i in range(n_threads):
-                event = threading.Event()
-                thread = threading.Thread(target=self.work, args=(event,), name=f"fit_many-{i}", daemon=True)
-                thread.start()
-                ended[thread] = event
-            wait_for(ended, self.check)
-            self.check()
-        except BaseException:
-            self.stopped = True
-            for thread, event in ended.items():
-                if not event.is_set():
-                    # delivered between two steps of the training, as Ctrl-C is in the main thread
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt)
-                    )
-            wait_for(ended)
-            raise
-
-    def check(self):
-        """Raise what interrupted a fit, if anything did."""
-        if self.interruption is not None:
-            raise self.interruption
-
-    def work(self, ended):
-        """What each thread does; `ended` is set at the end."""
-        try:
-            interruption = self.fit_next()
-        finally:
-            ended.set()
-        self.interruption = self.interruption or interruption  # now `run` sends nothing to this thread
-
-    def fit_next(self):
-        """Fit one estimator after the other. Returns what interrupted a fit from inside, or None."""
-        try:
-            with config_context(**self.config):
-                while not self.stopped:
-                    with self.lock:
-                        number = next(self.numbers, None)
-                    if number is None:
-                        break
-                    try:
-                        self.fit(number)
-                    except Exception as error:
-                        self.errors[number] = error
-        except BaseException as error:
-            if not self.stopped:  # else sent by `run`
-                self.stopped = True
-                return error
-        return None
-
-    def fit(self, number):
-        """Fit an estimator in one thread."""
-        with no_more_threads():
-            self.estimators[number].fit(self.rows[number], self.y, self.sample_weight)
-
-
-def wait_for(ended, check=lambda: None):
-    """Wait until threads have ended, and let Python deliver signals meanwhile.
-
-    Before Python 3.13, a thread whose ``join`` was interrupted by Ctrl-C is said not to be alive, whether it is or not.
-    So threads set events.
-
-    Parameters
-    ----------
-    ended : dict of Thread to Event
-    check : callable
-        Called now and then; what it raises ends the waiting.
-    """
-    for thread, event in ended.items():
-        while not event.wait(SECONDS_BETWEEN_CHECKS):
-            check()
-        thread.join()
+    Pool(len(estimators)).run(work, n_threads)
+    return errors

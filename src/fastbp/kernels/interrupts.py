@@ -1,16 +1,47 @@
 """Interruptions while the kernels run: Ctrl-C, signal handlers that raise, exceptions that another thread sends."""
 
 import signal
+import threading
+from contextlib import contextmanager
+
+
+class Stopping(threading.local):
+    """What each thread asks at its checks for signals: a function, or None."""
+
+    is_wanted = None
+
+
+STOPPING = Stopping()
 
 
 def check_signals():
-    """Let Python deliver signals, in the main thread, and exceptions that another thread has sent to this one.
+    """Let Python deliver signals, in the main thread, and exceptions that another thread has sent to this one; raise
+    KeyboardInterrupt if this thread is to stop: see `stopped_when`.
 
-    The function is empty: the interpreter delivers both whenever it begins to run a function written in Python. The
-    function of Python's C interface for this purpose, ``PyErr_CheckSignals``, delivers signals only, and not exceptions
-    sent by another thread (``PyThreadState_SetAsyncExc``, which time-out helpers use).
+    The interpreter delivers both whenever it begins to run a function written in Python. The function of Python's C
+    interface for this purpose, ``PyErr_CheckSignals``, delivers signals only, and not exceptions sent by another thread
+    (``PyThreadState_SetAsyncExc``, which time-out helpers use).
     """
-    return
+    if STOPPING.is_wanted is not None and STOPPING.is_wanted():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def stopped_when(is_wanted):
+    """Within this block, have `check_signals` raise KeyboardInterrupt in this thread as soon as a function says so.
+
+    Unlike an exception that another thread sends, this one comes at the checks only, never where a thread cleans up.
+
+    Parameters
+    ----------
+    is_wanted : callable
+        Returns a bool.
+    """
+    before, STOPPING.is_wanted = STOPPING.is_wanted, is_wanted
+    try:
+        yield
+    finally:
+        STOPPING.is_wanted = before
 
 
 #: Exceptions that computations raise when they fail

@@ -118,8 +118,10 @@ def assert_same_model(resumed, uninterrupted):
     """All attributes have the same bits, but for times."""
     states = [model.__getstate__() for model in (resumed, uninterrupted)]
     for state in states:
-        for name in ("callbacks", "random_state", "n_threads", "max_time", "warm_start"):
-            state.pop(name)
+        for name in ("callbacks", "random_state", "n_threads", "max_time", "warm_start", "_metadata_request"):
+            state.pop(name, None)
+        settings, params = state["_network_state"]
+        state["_network_state"] = settings | {"n_threads": None}, params
         for name in ("history_", "_optimizer"):
             if name in state:
                 state[name] = dict(state[name]) if name == "history_" else vars(state[name])

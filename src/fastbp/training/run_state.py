@@ -110,7 +110,7 @@ class DataChecksums:
 
     @cached_property
     def checksums(self):
-        """dict of str to (dict or None): shape, dtype and CRC-32 of each array."""
+        """dict of str to (dict or None): format, shape, dtype and CRC-32 of each array."""
         return {name: checksum(array) for name, array in self.arrays.items()}
 
     def state_dict(self):
@@ -135,16 +135,15 @@ class DataChecksums:
             if ours is None or theirs is None:
                 what = f"{name} is {'not ' * (ours is None)}given, and was {'not ' * (theirs is None)}given to the run"
             else:
-                key = next(key for key in ours if ours[key] != theirs[key])  # the shape comes first
+                key = next(key for key in ours if ours[key] != theirs[key])  # the values come last
                 what = f"{name} has other values than in the run"
-                if key in ("shape", "dtype"):
-                    values = [tuple(s[key]) if key == "shape" else s[key] for s in (ours, theirs)]
-                    what = f"{name} has the {key} {values[0]}, and had {values[1]} in the run"
+                if key != "crc32":
+                    what = f"{name} has the {key} {ours[key]}, and had {theirs[key]} in the run"
             raise ValueError(f"resume_from: {what} of the checkpoint; give fit the same data, in the same order")
 
 
 def checksum(array):
-    """Shape, dtype and CRC-32 of an array or a sparse matrix; None for None.
+    """Format, shape, dtype and CRC-32 of an array or a sparse matrix; None for None.
 
     Parameters
     ----------
@@ -156,14 +155,20 @@ def checksum(array):
     """
     if array is None:
         return None
-    if issparse(array):
-        parts = [checksum(part)["crc32"] for part in (array.indptr, array.indices, array.data)]
-        return {"shape": list(array.shape), "dtype": array.dtype.str, "crc32": parts}
+    parts = (array.indptr, array.indices, array.data) if issparse(array) else (array,)
+    return {
+        "format": array.format if issparse(array) else "dense",
+        "shape": str(array.shape),
+        "dtype": array.dtype.str,
+        "crc32": [crc32_of(part) for part in parts],
+    }
+
+
+def crc32_of(array):
+    """The CRC-32 of the values of an array, in their order."""
     if array.dtype.hasobject:
-        text = "\n".join(map(repr, array.ravel())).encode()
-        return {"shape": list(array.shape), "dtype": array.dtype.str, "crc32": crc32(text)}
-    total, array_1d = 0, np.atleast_1d(array)
-    step = max(1, CHUNK // max(1, array_1d[:1].nbytes))
-    for start in range(0, len(array_1d), step):
-        total = crc32(np.ascontiguousarray(array_1d[start : start + step]).view(np.uint8), total)
-    return {"shape": list(array.shape), "dtype": array.dtype.str, "crc32": total}
+        return crc32("\n".join(map(repr, array.ravel())).encode())
+    total, step = 0, max(1, CHUNK // max(1, array[:1].nbytes))
+    for start in range(0, len(array), step):
+        total = crc32(np.ascontiguousarray(array[start : start + step]).view(np.uint8), total)
+    return total

@@ -104,7 +104,7 @@ def test_tags(name, params):
 
 
 #: arguments of methods that scikit-learn's do not have
-OF_FASTBP = {"X_val", "y_val", "sample_weight_val", "classes", "return_std"}
+OF_FASTBP = {"X_val", "y_val", "sample_weight_val", "classes", "resume_from", "return_std"}
 
 
 @both_estimators

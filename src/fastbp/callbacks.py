@@ -164,6 +164,24 @@ class TimeLimit(Parametrized):
         """
         return perf_counter() - self._begin >= self.seconds
 
+    def state_dict(self):
+        """The time that is over, for a resumed run: it counts on.
+
+        Returns
+        -------
+        dict
+        """
+        return {"elapsed": perf_counter() - self._begin}
+
+    def load_state_dict(self, state):
+        """Go on from the time of the saved run.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        self._begin = perf_counter() - state["elapsed"]
+
 
 @parametrized(eq=False)
 class ReduceOnPlateau(Parametrized):
@@ -233,21 +251,47 @@ class ReduceOnPlateau(Parametrized):
             self._patience.renew()
             state.learning_rate = min(state.learning_rate, max(self.factor * state.learning_rate, self.min_rate))
 
+    def state_dict(self):
+        """What has been counted, for a resumed run.
+
+        Returns
+        -------
+        dict
+        """
+        return {"best": self._patience.best, "count": self._patience.count}
+
+    def load_state_dict(self, state):
+        """Count on.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        self._patience.best, self._patience.count = state["best"], state["count"]
+
 
 @parametrized(eq=False)
 class Checkpoint(Parametrized):
-    """Saves the estimator during training.
+    """Saves the estimator during training, so that a run that ends before its time can be resumed.
 
     The file is a pickle of the estimator with the weights of that epoch, without its callbacks. Load it as any pickle,
     from sources that you trust only. It is written to a file aside, flushed to the disk, and then renamed: at any time
     the file is a whole one.
 
-    The loaded estimator predicts, and trains on. It has the weights and their averages, the optimizer's state, learning
-    rate, patience, record and generator of that epoch. With ``shuffle=False``, one call of `partial_fit` for each epoch
-    that is left gives the model of the uninterrupted fit, to the last bit. Not in the file are the order of the rows,
-    which `fit` shuffles further in each epoch, while `partial_fit` shuffles the rows as they stand; and what
-    `early_stopping` has seen: its patience, and its best weights. `fit` with ``warm_start`` goes on from the weights,
-    with a new optimizer, patience and generator, as always.
+    ``fit(X, y, ..., resume_from=path)`` of an estimator with the same parameters, on the same data, goes on with the
+    run from that epoch, and gives the model of the uninterrupted run to the last bit: the file has all that changes in
+    a run, such as the weights and their averages, the optimizer's state, the generator, the order of the rows, the
+    record, patience and the best weights, and the state of callbacks. The estimator's `fit` tells which parameters may
+    differ. The data are not in the file, but checksums of them. It is saved when all callbacks have seen the end of the
+    epoch, wherever the `Checkpoint` stands among them.
+
+    The loaded estimator is also one like any other: it predicts, and `partial_fit` trains it on, with the optimizer's
+    state, learning rate and generator of that epoch, after which it has no run to resume. `fit` with ``warm_start``
+    goes on from the weights, with a new optimizer, patience and generator, as always.
+
+    For 'lbfgs', whose state scipy does not give away, all losses and gradients since the beginning are kept and saved,
+    and the optimizer is led along them when the run is resumed. They take one number for each weight, of the dtype of
+    the network, for each evaluation: in memory as long as the fit lasts, and in each file.
 
     Parameters
     ----------
@@ -264,6 +308,13 @@ class Checkpoint(Parametrized):
     ...     model = MLPRegressor(tol=0.1, n_iter_no_change=30, callbacks=saves).fit([[0.0], [1.0]], [0.0, 1.0])
     ...     pickle.loads((Path(folder) / "model-020.pickle").read_bytes()).n_iter_
     20
+
+    A fit that goes on where it was interrupted, however often:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "run.pickle"
+    ...     model = MLPRegressor(tol=0.1, random_state=0, callbacks=Checkpoint(path, every=None, seconds=60))
+    ...     model = model.fit([[0.0], [1.0]], [0.0, 1.0], resume_from=path if path.exists() else None)
     """
 
     path: str | PathLike = parameter(
@@ -276,8 +327,11 @@ class Checkpoint(Parametrized):
         Its folder must be there.""",
     )
 
-    every: int = parameter(
-        1, [Interval(Integral, 1, None, closed="left")], "int", "Save after every so many epochs or iterations."
+    every: int | None = parameter(
+        1,
+        [Interval(Integral, 1, None, closed="left"), None],
+        "int or None",
+        "Save after every so many epochs or iterations; None: by time only.",
     )
 
     best_only: bool = parameter(
@@ -285,6 +339,18 @@ class Checkpoint(Parametrized):
     )
 
     monitor: str | None = parameter(None, [str, None], "str or None", MONITOR)
+
+    seconds: float | None = parameter(
+        None,
+        [Interval(Real, 0, None, closed="neither"), None],
+        "float or None",
+        """
+        Save at the end of the first epoch that ends so many seconds after the last save, or after the beginning of the
+        fit; None: by epochs only. Beside `every`, whichever comes first.""",
+    )
+
+    #: Has 'lbfgs' keep what a resumed run needs
+    saves_run = True
 
     def on_fit_begin(self, state):
         """Forget the best value of an earlier fit.
@@ -295,32 +361,61 @@ class Checkpoint(Parametrized):
 
         Raises
         ------
+        ValueError
+            If neither `every` nor `seconds` tells when to save.
         FileNotFoundError
             If there is no folder for the file: the training must not be lost when it is time to save.
         """
         self._validate_params()
+        if self.every is None and self.seconds is None:
+            raise ValueError("Checkpoint never saves with every=None and seconds=None: set one of them")
         folder = os.path.dirname(os.fspath(self.path))
         if folder and "{" not in folder and not os.path.isdir(folder):
             raise FileNotFoundError(f"path of Checkpoint: there is no folder {folder!r}; create it before fit")
-        self._best = None
+        self._best, self._is_due, self._last_save = None, False, perf_counter()
 
     def on_epoch_end(self, state):
-        """Save, if it is time.
+        """Find out whether it is time to save.
 
         Parameters
         ----------
         state : TrainingState
         """
-        if state.epoch % self.every:
-            return
-        if self.best_only:
+        is_late = self.seconds is not None and perf_counter() - self._last_save >= self.seconds
+        self._is_due = is_late or (self.every is not None and state.epoch % self.every == 0)
+        if self._is_due and self.best_only:
             value, sign = monitored(state, self.monitor)
-            if not (value == value and (self._best is None or sign * value > self._best)):  # NaN is never the best
-                return
-            self._best = sign * value
-        estimator = state.estimator
-        estimator.callbacks = None
-        write_atomically(self._path(state), pickled(estimator))
+            is_best = value == value and (self._best is None or sign * value > self._best)  # NaN is never the best
+            self._is_due, self._best = is_best, sign * value if is_best else self._best
+
+    def on_epoch_complete(self, state):
+        """Save, if it is time: now all callbacks have the state from which the run goes on.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        if self._is_due:
+            state.checkpoint._save_checkpoint(self._path(state))
+            self._last_save = perf_counter()
+
+    def state_dict(self):
+        """The best value, for a resumed run.
+
+        Returns
+        -------
+        dict
+        """
+        return {"best": self._best}
+
+    def load_state_dict(self, state):
+        """Compare with the best value of the saved run.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        self._best = state["best"]
 
     def _path(self, state):
         """The file for this epoch; ValueError where the text cannot be formatted."""

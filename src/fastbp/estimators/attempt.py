@@ -39,6 +39,8 @@ class Attempt:
         The copy to train.
     history : History or None
         The record of the run; None until training begins.
+    run : dict or None
+        The state of the run to go on with, from a checkpoint; None for a new one.
     warnings : list of (str, type)
         Warnings to give after the attributes are stored: if warnings are errors, they must not undo the fit.
     """
@@ -47,7 +49,7 @@ class Attempt:
         self.estimator, self.observer = estimator, observer
         self.before = vars(estimator).copy()
         self.model = with_attributes(estimator, self.before.copy())
-        self.history = None
+        self.history = self.run = None
         self.warnings = []
         owns_generator = incremental and isinstance(estimator.random_state, Integral)
         self.generator = self.before.get("_random_state") if owns_generator else None

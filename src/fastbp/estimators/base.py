@@ -28,6 +28,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
+from fastbp.estimators.checkpoints import checksums_of, continue_run, write_checkpoint
 from fastbp.estimators.cloning import check_clones
 from fastbp.estimators.construction import (
     adapt_to_data,
@@ -39,7 +40,7 @@ from fastbp.estimators.construction import (
 from fastbp.estimators.fitted_network import fitted_network, note_activations
 from fastbp.estimators.inputs import check_dense, check_mixup, needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
-from fastbp.estimators.observers import callbacks_of, estimator_so_far
+from fastbp.estimators.observers import callbacks_of, checkpoint_so_far, estimator_so_far
 from fastbp.estimators.parameters import (
     DATA_DEPENDENT,
     MLPParameters,
@@ -71,7 +72,7 @@ from fastbp.kernels.predictor import all_finite
 from fastbp.layers import Dense
 from fastbp.losses import as_loss
 from fastbp.network import Network
-from fastbp.training import NoAverage, Trainer, TrainingState, minimize_lbfgs
+from fastbp.training import Evaluations, Run, Trainer, TrainingState, minimize_lbfgs
 from fastbp.versions import note_version, warn_if_other_version
 
 #: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
@@ -89,7 +90,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     #
     # _check(X, y, reset) -> X, y                              checked input
     # _weighted_by_class(y, sample_weight, y_train)            sample_weight times the weights of the classes
-    # _learn_targets(y, incremental)                           note what the targets are
+    # _learn_targets(y, incremental, continues)                note what the targets are
     # _encode(y, dtype) -> targets                             what the kernels take for them
     # _output_activation()                                     the name that 'auto' stands for
     # _check_targets(y)                                        ValueError where a fitted model cannot encode them
@@ -101,10 +102,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     # _report_not_finite(output)                               error or warning for an output that is not finite
     # _score_function                                          (y, predictions, sample_weight=) -> float
 
-    def _fit(self, X, y, sample_weight, incremental, prepare=None, given=NO_VALIDATION):
+    def _fit(self, X, y, sample_weight, incremental, prepare=None, given=NO_VALIDATION, resume_from=None):
         """Train on X and y; `incremental`: one epoch, going on with the optimizer's state.
 
-        `prepare` is called first, where a failure undoes what it does. `given` is a validation set.
+        `prepare` is called first, where a failure undoes what it does. `given` is a validation set. `resume_from` is
+        a checkpoint, or its path.
         """
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it has no rows to hold out")
@@ -115,6 +117,8 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         check_frozen_layers(self)
         observer = None if incremental else sklearn_callbacks_of(self, y)
         with Attempt(self, incremental, observer) as attempt:
+            if resume_from is not None:
+                attempt.run = continue_run(attempt.model, resume_from)
             warn_if_not_converged = attempt.model._train(
                 attempt, X, y, sample_weight, hidden, incremental, prepare, given
             )
@@ -128,7 +132,9 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     def _train(self, attempt, X, y, sample_weight, hidden, incremental, prepare, given):
         """`_fit` on the copy of the estimator that `attempt` holds. Returns what is left to do: to warn if training
         did not converge."""
-        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        vars(self).pop("_run", None)
+        continues = self.warm_start or incremental or attempt.run is not None
+        first_pass = not (hasattr(self, "coefs_") and continues)
         if not first_pass:
             self._check_layers_are_known()
         if vars(self).pop("_is_slim", False) and incremental:
@@ -138,7 +144,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         if prepare is not None:
             prepare(self)
         X, y = self._check(X, y, reset=first_pass)
-        self._learn_targets(y, incremental)
+        self._learn_targets(y, incremental, continues)
         targets = self._encode(y, X.dtype)
         if sample_weight is not None:
             check_numeric("sample_weight", sample_weight)
@@ -154,7 +160,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         self._n_units = self._count_units(targets)
         self.n_outputs_ = self._fitted_loss.predictions(np.zeros((1, self._n_units))).shape[1]
         self.out_activation_ = self._output_activation()
-        rng, lock = self._generator(incremental)
+        rng, lock = self._generator(incremental, attempt.run is not None)
         if first_pass:
             vars(self).pop("_split_generator", None)
             forget_training(self)
@@ -179,7 +185,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                 )
             if needs_rows:
                 adapt_to_data(network, X, None, sample_weight)
-            warn_if_not_converged = self._train_lbfgs(network, data, callbacks, attempt)
+            warn_if_not_converged = self._train_lbfgs(network, data, rng, callbacks, attempt)
         else:
             history = history_of(self, first_pass, self.early_stopping or bool(given))
             patience = patience_of(self, incremental and not first_pass)
@@ -210,8 +216,10 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         """Units of the output layer: a column each, or a class each."""
         return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
 
-    def _generator(self, incremental):
+    def _generator(self, incremental, resumes):
         """The RandomState to draw from, and its lock if others may draw from it at the same time."""
+        if resumes and self.random_state is None:
+            return self._random_state, None  # that of the checkpoint; NumPy's global one is left alone
         private = isinstance(self.random_state, Integral)
         if not (private and incremental and getattr(self, "_seed", None) == self.random_state):
             self._random_state = legacy_generator(self.random_state)
@@ -245,11 +253,15 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
 
     # Training
 
-    def _train_lbfgs(self, network, data, callbacks, attempt):
+    def _train_lbfgs(self, network, data, rng, callbacks, attempt):
         """L-BFGS from the network's weights. Returns a function that warns if it did not converge."""
-        progress = OptimizeResult(x=network.params.astype(np.float64), fun=np.nan, loss=np.nan, nit=0)
-        attempt.history = callbacks.state.history
-        callbacks.state.make_estimator = partial(estimator_so_far, self, None, NoAverage())
+        state = callbacks.state
+        is_logged = callbacks.save_run or attempt.run is not None
+        evaluations = Evaluations(network.params.astype(np.float64)) if is_logged else None
+        run = Run(network, rng, checksums_of(state), state.history, callbacks, evaluations=evaluations)
+        self._begin(run, state, attempt)
+        start = network.params.astype(np.float64) if evaluations is None else evaluations.start
+        progress = OptimizeResult(x=start, fun=np.nan, loss=np.nan, nit=0)
         stopped = False
         try:
             with callbacks:
@@ -263,6 +275,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                     tol=self.tol,
                     options=_get_additional_lbfgs_options_dict("iprint", 1 if prints_lines(self) else -1),
                     callbacks=callbacks,
+                    evaluations=evaluations,
                 )
         finally:
             self._adopt(network)
@@ -273,6 +286,14 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                 f"{network.dtype}. Scale X and y."
             )
         return lambda: stopped or _check_optimize_result("lbfgs", progress, self.max_iter)
+
+    def _begin(self, run, state, attempt):
+        """Have the callbacks see a run, and go on with the one that is resumed."""
+        if attempt.run is not None:
+            run.load_state_dict(attempt.run)
+        state.make_estimator = partial(estimator_so_far, self, run)
+        state.make_checkpoint = partial(checkpoint_so_far, self, run)
+        attempt.history = run.history
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight=None, *buffers):
         """Loss and gradient at a flat parameter vector (scikit-learn's test suite calls this)."""
@@ -307,8 +328,9 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             factors=rate_factors_of(self, schedule, state.max_iter, ceil(n_rows / batch_size)),
         )
         state.history, state.optimizer, state.train_rows = history, optimizer, rows
-        state.make_estimator = partial(estimator_so_far, self, stopping, average)
-        attempt.history = history
+        checksums = checksums_of(state, stopping.validation)
+        run = Run(network, rng, checksums, history, callbacks, rows, optimizer, average, stopping, trainer)
+        self._begin(run, state, attempt)
         stopped = False
         try:
             with callbacks:
@@ -427,6 +449,10 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         is_for_dense = self.input_dropout or self.mixup_alpha
         tags.input_tags.sparse = all(isinstance(layer, Dense) for layer in layers[:1]) and not is_for_dense
         return tags
+
+    def _save_checkpoint(self, path):
+        """Save this estimator, which has the state of a run, for ``fit(..., resume_from=path)``."""
+        write_checkpoint(self, path)
 
     # Copies
 

@@ -45,9 +45,9 @@ class BaseClassifier(BaseMLP):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _learn_targets(self, y, incremental):
+    def _learn_targets(self, y, incremental, continues):
         announced = vars(self).pop("_announced_classes", None)
-        is_known = hasattr(self, "classes_") and (self.warm_start or incremental)
+        is_known = hasattr(self, "classes_") and continues
         if is_known and announced is not None and not is_same_classes(announced, self.classes_):
             raise ValueError(
                 f"classes must be those of the fitted model, {self.classes_}, got {announced!r}: leave it out, or fit "

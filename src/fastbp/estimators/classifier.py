@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY
+from os import PathLike
 from typing import Self
 
 import numpy as np
@@ -181,6 +182,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
         classes: ArrayLike | list[ArrayLike] | None = None,
+        resume_from: str | PathLike | Self | None = None,
         **others,
     ) -> Self:
         """Fit the model to X and y.
@@ -209,15 +211,30 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             all are 0 or 1. A list of lists: y has columns of labels, and these are the classes of each, even where y
             has two different numbers only. None: the form follows from the values as above, and classes are numbered
             from 0.
+        resume_from : str, path, fitted estimator or None, default=None
+            A file that `fastbp.callbacks.Checkpoint` has saved, or the estimator loaded from it: the run goes on from
+            there, and comes to the model of the uninterrupted run, to the last bit. X, y and the other arguments must
+            be those of that run, and the parameters too, but for `callbacks`, `max_time`, `max_fun`, `n_threads`,
+            `verbose`, `init_from` and `warm_start`, which have no effect on what follows; for `random_state`, unless it
+            is an int; and for `max_iter`, unless `learning_rate`, `swa_start` or `warmup` depends on it. A RandomState
+            is set to the state that it had in the run; with None a generator of its own goes on. The callbacks should
+            be those of the run: those that have a state get it back (see `fastbp.training.callbacks`). A run that was
+            over gives its model at once. The file is a pickle: load it from sources that you trust only.
 
         Returns
         -------
         self : MLPClassifier
+
+        Raises
+        ------
+        OSError, ValueError
+            Of `resume_from`: if the file cannot be read, is no checkpoint, or is one of other data or parameters, which
+            are named. The estimator is then as it was.
         """
         reject_unexpected(self, others)
         given = GivenRows(X_val, y_val, sample_weight_val)
         announce = None if classes is None else lambda model: setattr(model, "_announced_classes", classes)
-        return self._fit(X, y, sample_weight, incremental=False, prepare=announce, given=given)
+        return self._fit(X, y, sample_weight, incremental=False, prepare=announce, given=given, resume_from=resume_from)
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)

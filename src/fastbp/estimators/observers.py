@@ -1,6 +1,7 @@
 """Who looks at a fit: the callbacks, and those that parameters stand for; and the estimator that they see."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 from fastbp.callbacks import TimeLimit
 from fastbp.estimators.attempt import with_attributes
@@ -34,28 +35,55 @@ def callbacks_of(estimator, state, of_sklearn=None):
     return callbacks
 
 
-def estimator_so_far(model, stopping, average, state):
+def estimator_so_far(model, run, state):
     """A copy of an estimator in training, as if training had ended now.
 
     Parameters
     ----------
     model : BaseMLP
         The one in training.
-    stopping : LossStopping, EarlyStopping or None
-        None for L-BFGS.
-    average : NoAverage, MovingAverage or EpochAverage
+    run : Run
     state : TrainingState
 
     Returns
     -------
     MLPClassifier or MLPRegressor
     """
+    return with_run(model, run, state)[0]
+
+
+def checkpoint_so_far(model, run, state):
+    """`estimator_so_far`, without callbacks, and with the state of the run in the attribute ``_run``. The two share
+    arrays, which are in a pickle once.
+
+    Parameters
+    ----------
+    model, run, state
+        As for `estimator_so_far`.
+
+    Returns
+    -------
+    MLPClassifier or MLPRegressor
+    """
+    if run.stopping is None and run.evaluations is None:
+        raise AttributeError(
+            "state.checkpoint is there in a fit by 'lbfgs' only where a callback has a true attribute saves_run"
+        )
+    other, run = with_run(model, run, state)
+    other.callbacks, other._run = None, run.state_dict()
+    return other
+
+
+def with_run(model, run, state):
+    """A copy of an estimator in training, and the run with the copies that are its attributes."""
     attributes = {name: value for name, value in vars(model).items() if name not in SKLEARN_ATTRIBUTES}
     other = with_attributes(model, attributes)
-    other._adopt(state.network.copy())
+    run = replace(run, network=state.network.copy(), history=deepcopy(state.history))
+    other._adopt(run.network)
     other._random_state = deepcopy(model._random_state)
-    if stopping is None:
+    if run.stopping is None:
         other.n_iter_, other.loss_, other._average = state.epoch, state.loss, None
     else:
-        set_training_attributes(other, state.optimizer.copy(), deepcopy(state.history), stopping, average.copy())
-    return other
+        run = replace(run, optimizer=state.optimizer.copy(), average=run.average.copy())
+        set_training_attributes(other, run.optimizer, run.history, run.stopping, run.average)
+    return other, run

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY
+from os import PathLike
 from textwrap import indent
 from typing import Self
 
@@ -131,7 +132,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _learn_targets(self, y, incremental):
+    def _learn_targets(self, y, incremental, continues):
         self._check_targets(y)
 
     def _weighted_by_class(self, y, sample_weight, y_train):
@@ -188,6 +189,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         X_val: ArrayLike | sparray | spmatrix | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        resume_from: str | PathLike | Self | None = None,
         **others,
     ) -> Self:
         """Fit the model to X and y.
@@ -206,14 +208,29 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             Their targets; a class that y does not have is an error.
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights; without, all count alike.
+        resume_from : str, path, fitted estimator or None, default=None
+            A file that `fastbp.callbacks.Checkpoint` has saved, or the estimator loaded from it: the run goes on from
+            there, and comes to the model of the uninterrupted run, to the last bit. X, y and the other arguments must
+            be those of that run, and the parameters too, but for `callbacks`, `max_time`, `max_fun`, `n_threads`,
+            `verbose`, `init_from` and `warm_start`, which have no effect on what follows; for `random_state`, unless it
+            is an int; and for `max_iter`, unless `learning_rate`, `swa_start` or `warmup` depends on it. A RandomState
+            is set to the state that it had in the run; with None a generator of its own goes on. The callbacks should
+            be those of the run: those that have a state get it back (see `fastbp.training.callbacks`). A run that was
+            over gives its model at once. The file is a pickle: load it from sources that you trust only.
 
         Returns
         -------
         self : MLPRegressor
+
+        Raises
+        ------
+        OSError, ValueError
+            Of `resume_from`: if the file cannot be read, is no checkpoint, or is one of other data or parameters, which
+            are named. The estimator is then as it was.
         """
         reject_unexpected(self, others)
         given = GivenRows(X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, incremental=False, given=given)
+        return self._fit(X, y, sample_weight, incremental=False, given=given, resume_from=resume_from)
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)

@@ -6,7 +6,7 @@ from fastbp.estimators.attempt import with_attributes
 from fastbp.estimators.base import BaseMLP
 
 #: Attributes that only `partial_fit` needs
-TRAINING_STATE = ("_optimizer", "_average", "_random_state", "_seed", "_no_improvement_count")
+TRAINING_STATE = ("_optimizer", "_average", "_random_state", "_seed", "_no_improvement_count", "_run")
 
 
 def slim(estimator):

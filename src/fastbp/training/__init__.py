@@ -3,10 +3,11 @@
 from fastbp.training.averaging import EpochAverage, MovingAverage, NoAverage
 from fastbp.training.callbacks import Callback, Callbacks, TrainingState
 from fastbp.training.history import History
-from fastbp.training.lbfgs import minimize_lbfgs
+from fastbp.training.lbfgs import Evaluations, minimize_lbfgs
 from fastbp.training.optimizer_state import OptimizerState
 from fastbp.training.rate_factors import RateFactors
 from fastbp.training.rate_sweep import RateSweep
+from fastbp.training.run_state import DataChecksums, Run
 from fastbp.training.stopping import EarlyStopping, LossStopping
 from fastbp.training.trainer import Trainer
 from fastbp.training.validation import Evaluation, ValidationSet
@@ -14,9 +15,11 @@ from fastbp.training.validation import Evaluation, ValidationSet
 __all__ = [
     "Callback",
     "Callbacks",
+    "DataChecksums",
     "EarlyStopping",
     "EpochAverage",
     "Evaluation",
+    "Evaluations",
     "History",
     "LossStopping",
     "MovingAverage",
@@ -24,6 +27,7 @@ __all__ = [
     "OptimizerState",
     "RateFactors",
     "RateSweep",
+    "Run",
     "Trainer",
     "TrainingState",
     "ValidationSet",

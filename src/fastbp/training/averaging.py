@@ -57,6 +57,19 @@ class NoAverage:
         """Give the network the raw weights back."""
         return None
 
+    def state_dict(self):
+        """All that changes in a run; see `fastbp.training.run_state`."""
+        return {}
+
+    def load_state_dict(self, state):
+        """Go on from a state.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        return None
+
     def copy(self):
         """The same with arrays of its own."""
         return self
@@ -113,6 +126,20 @@ class Average(NoAverage):
             self.n = 0
         self.is_shown = False
 
+    def state_dict(self):
+        """All that changes in a run; see `fastbp.training.run_state`."""
+        return {"params": self.params, "raw": self.raw, "n": self.n, "is_shown": self.is_shown}
+
+    def load_state_dict(self, state):
+        """Go on from a state.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        self.params[...], self.raw[...] = state["params"], state["raw"]
+        self.n, self.is_shown = state["n"], state["is_shown"]
+
     def copy(self):
         """The same with copies of the arrays."""
         other = object.__new__(type(self))
@@ -142,7 +169,7 @@ class MovingAverage(Average):
 
     def __init__(self, params, decay):
         super().__init__(params)
-        self.decay = decay
+        self.decay, self.begin = decay, 0
 
     def attach(self, loop):
         """Have a training loop update the average after each step from now on.
@@ -157,6 +184,20 @@ class MovingAverage(Average):
     def after_steps(self, n_steps):
         """Note how many steps the optimizer has made so far."""
         self.n = n_steps - self.begin
+
+    def state_dict(self):
+        """All that changes in a run; see `fastbp.training.run_state`."""
+        return super().state_dict() | {"begin": self.begin}
+
+    def load_state_dict(self, state):
+        """Go on from a state.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        super().load_state_dict(state)
+        self.begin = state["begin"]
 
 
 class EpochAverage(Average):

@@ -2,9 +2,22 @@
 `fastbp.callbacks`, to be used as they are.
 
 A callback is a plain object with any of the methods ``on_fit_begin(state)``, ``on_epoch_begin(state)``,
-``on_epoch_end(state)``, which ends training by returning True, and ``on_fit_end(state)``. All get the same
-`TrainingState`. Where there are no
-callbacks the loop over epochs does not return to Python at all.
+``on_epoch_end(state)``, which ends training by returning True, ``on_epoch_complete(state)`` and ``on_fit_end(state)``.
+All get the same `TrainingState`. Where there are no callbacks the loop over epochs does not return to Python at all.
+
+A callback that saves the run does so in ``on_epoch_complete(state)``, which is called after ``on_epoch_end`` of all
+callbacks; see `fastbp.callbacks.Checkpoint`.
+
+Callbacks and resumed runs
+--------------------------
+``fit(..., resume_from=checkpoint)`` goes on with a run that was saved; ``on_fit_begin`` is called, with a state that
+has the epochs before in its record. A callback whose own state has an effect on the model has two methods, named as
+PyTorch's: ``state_dict()`` returns this state, as dicts, lists, numbers, strings, None and NumPy arrays. It is called
+when the run is saved. ``load_state_dict(state)`` is called with it in the resumed run, after ``on_fit_begin`` of all
+callbacks. The first callback of a class gets the state of the first one of this class in the saved run, the second one
+that of the second, and so on. A callback without the methods, or without a saved one of its class, starts anew; a state
+without a callback is not used. Where a callback had ended the saved run, the resumed one ends at once, unless the
+callback is left out or has other parameters, such as a `TimeLimit` of more seconds.
 
 Callbacks and copies of an estimator
 ------------------------------------
@@ -23,6 +36,7 @@ a copy collects does not come back.
 """
 
 import sys
+from copy import deepcopy
 from numbers import Real
 
 import numpy as np
@@ -32,7 +46,7 @@ from fastbp.schedules import FunctionSchedule
 from fastbp.training.history import History
 from fastbp.training.validation import call_scorer
 
-EVENTS = ("on_fit_begin", "on_epoch_begin", "on_epoch_end", "on_fit_end")
+EVENTS = ("on_fit_begin", "on_epoch_begin", "on_epoch_end", "on_epoch_complete", "on_fit_end")
 
 
 class TrainingState:
@@ -60,6 +74,7 @@ class TrainingState:
         self.history = History()
         self.optimizer = None
         self.make_estimator = None  # a function of the state that makes `estimator`
+        self.make_checkpoint = None  # a function of the state that makes `checkpoint`
 
     @property
     def train_rows(self):
@@ -110,8 +125,18 @@ class TrainingState:
             raise AttributeError("state.estimator is there in a fit of an estimator only, and not in a copy by pickle")
         return self.make_estimator(self)
 
+    @property
+    def checkpoint(self):
+        """MLPClassifier or MLPRegressor: as `estimator`, without callbacks, and with the state of the run: saved by
+        pickle, it can be given to ``fit(..., resume_from=...)``. It is complete in `on_epoch_complete` only. For
+        'lbfgs' the callback needs a true attribute ``saves_run``, for which evaluations of the loss are kept.
+        """
+        if self.make_checkpoint is None:
+            raise AttributeError("state.checkpoint is there in a fit of an estimator only, and not in a copy by pickle")
+        return self.make_checkpoint(self)
+
     def __getstate__(self):
-        return self.__dict__ | {"make_estimator": None}
+        return self.__dict__ | {"make_estimator": None, "make_checkpoint": None}
 
     @property
     def learning_rate(self):
@@ -139,7 +164,7 @@ class TrainingState:
 class Callback:
     """Base class of callbacks that the clones of an estimator share.
 
-    A callback need not inherit from it: any object with one of the four methods will do. What the base class adds is
+    A callback need not inherit from it: any object with one of the five methods will do. What the base class adds is
     ``__sklearn_clone__``: where scikit-learn copies an estimator (``clone``, ``cross_val_score``, ``GridSearchCV``),
     the copies get this very object and not a deep copy, so that it may hold an open file or any other thing that cannot
     be copied, and sees the fits of all of them. With ``n_jobs`` above 1 it must be picklable, and the processes have
@@ -196,6 +221,15 @@ class Callback:
         """
         return False
 
+    def on_epoch_complete(self, state):
+        """Called after each epoch when `on_epoch_end` of all callbacks has returned: for a callback that saves the run.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        return None
+
     def on_fit_end(self, state):
         """Called when training is over, however it ended.
 
@@ -232,7 +266,12 @@ class Callbacks:
     Raises
     ------
     TypeError
-        For an object with none of the four methods.
+        For an object with none of the five methods.
+
+    Attributes
+    ----------
+    answers : list of bool
+        Whether each of them asked for the end of training after the last epoch.
     """
 
     def __init__(self, callbacks=None, state=None):
@@ -240,7 +279,7 @@ class Callbacks:
             callbacks = ()
         self.objects = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
         self.state = state
-        self.begun = []
+        self.begun, self.answers, self.saved = [], [], []
         for number, callback in enumerate(self.objects):
             if isinstance(callback, type) or not any(callable(getattr(callback, event, None)) for event in EVENTS):
                 raise TypeError(
@@ -260,12 +299,58 @@ class Callbacks:
         method = getattr(callback, event, None)
         return callable(method) and bool(method(self.state))
 
+    def end_epoch(self):
+        """Call ``on_epoch_end`` of all callbacks, then ``on_epoch_complete``. Whether one asks for the end."""
+        self.answers = [self.notify_one(callback, "on_epoch_end") for callback in self.objects]
+        self.notify("on_epoch_complete")
+        return self.ask_to_stop
+
+    @property
+    def ask_to_stop(self):
+        """bool: whether one of them has asked for the end of training."""
+        return any(self.answers)
+
+    @property
+    def save_run(self):
+        """bool: whether one of them saves the run."""
+        return any(getattr(callback, "saves_run", False) for callback in self.objects)
+
+    def state_dict(self):
+        """What is to be known of each of them in a resumed run; see `fastbp.training.run_state`."""
+        answers = self.answers or [False] * len(self.objects)
+        return [state_of(callback, stops) for callback, stops in zip(self.objects, answers, strict=True)]
+
+    def load_state_dict(self, state):
+        """Have the callbacks go on from a state, after their ``on_fit_begin``.
+
+        Parameters
+        ----------
+        state : list of dict
+        """
+        self.saved = state
+
+    def resume(self):
+        """Give each callback the state of the one of its class that has the same place among those of the class."""
+        by_class = {}
+        for entry in self.saved:
+            by_class.setdefault(entry["class"], []).append(entry)
+        self.answers = [False] * len(self.objects)
+        for number, callback in enumerate(self.objects):
+            entries = by_class.get(class_of(callback))
+            if not entries:
+                continue
+            own = entries.pop(0)
+            if own["state"] is not None and is_resumable(callback):
+                callback.load_state_dict(deepcopy(own["state"]))
+            self.answers[number] = own["stops"] and own["parameters"] == parameters_of(callback)
+
     def __enter__(self):
         self.begun = []
         try:
             for callback in self.objects:
                 self.notify_one(callback, "on_fit_begin")
                 self.begun.append(callback)
+            self.resume()
         except BaseException:
             self.__exit__()
             raise
@@ -290,6 +375,45 @@ class Callbacks:
                 raise error
             finally:
                 error.__context__ = context  # raise has set it to what was handled before
+
+
+def state_of(callback, stops):
+    """What is to be known of a callback in a resumed run, as a dict.
+
+    Parameters
+    ----------
+    callback : object
+    stops : bool
+        Whether it has asked for the end of training.
+
+    Returns
+    -------
+    dict
+    """
+    state = deepcopy(callback.state_dict()) if is_resumable(callback) else None
+    return {
+        "class": class_of(callback),
+        "parameters": parameters_of(callback),
+        "stops": bool(stops),
+        "state": state,
+    }
+
+
+def is_resumable(callback):
+    """Whether a callback has the two methods for resumed runs."""
+    return all(callable(getattr(callback, name, None)) for name in ("state_dict", "load_state_dict"))
+
+
+def class_of(callback):
+    """The full name of the class of a callback."""
+    return f"{type(callback).__module__}.{type(callback).__qualname__}"
+
+
+def parameters_of(callback):
+    """The parameters of a callback as text; None where it has none, as scikit-learn knows them."""
+    if not callable(getattr(callback, "get_params", None)):
+        return None
+    return repr(sorted(callback.get_params(deep=False).items()))
 
 
 def follow(latest, error, before):

@@ -1,5 +1,6 @@
 """The record of a training run."""
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 NAN = float("nan")
@@ -76,6 +77,19 @@ class History:
         for column in columns.values():
             column.extend([NAN] * (len(self.loss_curve) - len(column)))
         return columns
+
+    def state_dict(self):
+        """All that changes in a run; see `fastbp.training.run_state`."""
+        return {name: value for name, value in vars(self).items() if name != "interrupted"}
+
+    def load_state_dict(self, state):
+        """Go on from a state.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        vars(self).update(deepcopy(state))
 
     def continue_from(self, columns):
         """Begin with copies of what `as_dict` returned after an earlier run.

@@ -1,5 +1,7 @@
 """Full-batch training by L-BFGS-B: scipy's optimizer over the network's flat parameter vector."""
 
+from zlib import crc32
+
 import numpy as np
 import scipy.optimize
 
@@ -9,7 +11,94 @@ from fastbp.training.blas import OneBlasThread
 from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
 
 
-def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, tol, options=None, callbacks=None):
+class Evaluations:
+    """The losses and gradients along a run of L-BFGS, from which it can be repeated.
+
+    scipy's optimizer cannot begin with the state of an earlier run. But its steps follow from the starting point, the
+    losses and the gradients: given these again, it comes to the same state, without an evaluation of the network.
+
+    Parameters
+    ----------
+    start : ndarray of float64 of shape (n_params,)
+        The starting point.
+
+    Attributes
+    ----------
+    losses : list of float
+    gradients : list of ndarray of shape (n_params,)
+        In the network's dtype.
+    points : list of int
+        CRC-32 of the parameters.
+    n_replayed : int
+        How many have been given to the optimizer again; all, where there is no earlier run.
+    """
+
+    def __init__(self, start):
+        self.start = start
+        self.losses, self.gradients, self.points = [], [], []
+        self.n_replayed = 0
+
+    def note(self, point, loss, gradient):
+        """Note an evaluation."""
+        self.losses.append(float(loss))
+        self.gradients.append(gradient.copy())
+        self.points.append(crc32(point))
+        self.n_replayed += 1
+
+    def replay(self, point):
+        """The loss and the gradient that come next in an earlier run; None where it has no more.
+
+        Parameters
+        ----------
+        point : ndarray of float64 of shape (n_params,)
+
+        Returns
+        -------
+        (float, ndarray) or None
+
+        Raises
+        ------
+        ValueError
+            If they were computed for other parameters.
+        """
+        number = self.n_replayed
+        if number == len(self.losses):
+            return None
+        if self.points[number] != crc32(point):
+            raise ValueError(
+                "resume_from: the steps of L-BFGS are others than in the run of the checkpoint, because the version of "
+                "scipy or the processor is another one. Resume where it was written; or begin with its weights: load "
+                "the file, and give fit an estimator with init_from=the loaded one"
+            )
+        self.n_replayed += 1
+        return self.losses[number], self.gradients[number]
+
+    def state_dict(self):
+        """All that changes in a run; see `fastbp.training.run_state`."""
+        n = self.n_replayed
+        return {
+            "start": self.start,
+            "losses": self.losses[:n],
+            "gradients": self.gradients[:n],
+            "points": self.points[:n],
+        }
+
+    def load_state_dict(self, state):
+        """Repeat a run from its beginning.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        self.start = np.array(state["start"])
+        for name in ("losses", "gradients", "points"):
+            setattr(self, name, list(state[name]))
+        self.n_replayed = 0
+
+
+def minimize_lbfgs(
+    network, data, progress, *, loss_scale, max_iter, max_fun, tol, options=None, callbacks=None, evaluations=None
+):
     """Minimize the network's mean loss over `data`, starting from its parameters, which are overwritten.
 
     Parameters
@@ -30,7 +119,9 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
         Further options of scipy's method.
     callbacks : Callbacks or None
         Called after every iteration, as after an epoch. The history of their state notes whether an exception
-        came from outside.
+        came from outside. Where it has iterations already, these are repeated without the callbacks.
+    evaluations : Evaluations or None
+        The earlier ones, and where new ones are noted. The optimizer is given copies of the losses and gradients.
 
     Returns
     -------
@@ -48,9 +139,17 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
     n_rows = data.n_rows if network.has_batch_norm else rows_of_gradient(data.n_rows)
     loop = network.training_loop(data, n_rows, training=True)
 
+    n_repeated = 0 if callbacks.state is None else callbacks.state.history.n_iter
+
     def value_and_gradient(packed):
+        known = None if evaluations is None else evaluations.replay(packed)
+        if known is not None:
+            loss, gradient = known
+            return loss, gradient.astype(np.float64)
         network.params = packed
         loss, gradient = network.objective(data, loop=loop)
+        if evaluations is not None:
+            evaluations.note(packed, loss, gradient)
         return loss, gradient.astype(np.float64, copy=False)
 
     def record_loss():
@@ -64,20 +163,23 @@ def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, to
         blas.acquire()  # if another fit had set the limit and has ended
         progress.update(intermediate_result, nit=progress.nit + 1)
         progress.x = progress.x.copy()
-        if callbacks:
+        if callbacks and progress.nit >= n_repeated:
             record_loss()
-            history = callbacks.state.history
-            history.n_iter = progress.nit
-            history.loss_curve.append(progress.loss)
             with blas.lifted():
-                stop = callbacks.notify("on_epoch_end") or callbacks.notify("on_epoch_begin")
+                if progress.nit > n_repeated:
+                    history = callbacks.state.history
+                    history.n_iter = progress.nit
+                    history.loss_curve.append(progress.loss)
+                    callbacks.end_epoch()
+                stop = callbacks.ask_to_stop or callbacks.notify("on_epoch_begin")
             if stop:
                 nonlocal stopped
                 stopped = True
                 raise StopIteration
 
     try:
-        callbacks.notify("on_epoch_begin")
+        if not n_repeated:
+            callbacks.notify("on_epoch_begin")
         # the threads of the loop live for all evaluations
         with loop, blas:
             progress.update(

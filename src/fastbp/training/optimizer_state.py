@@ -10,6 +10,9 @@ from fastbp.kernels.dispatch import N_MEMORY
 #: factor of 1 / eps, because some of them multiply epsilon by sqrt(1 - beta_2**t)
 SMALLEST_EPSILON = {"float32": 1e-31, "float64": 1e-291}
 
+#: The attributes of an `OptimizerState` that are numbers and change in a run
+OF_THE_RUN = ("learning_rate", "factor", "n_steps", "n_epochs", "seed")
+
 
 class OptimizerState:
     """An optimizer in a run: its moments, the number of its steps, its learning rate, and the seed of its random
@@ -60,7 +63,7 @@ class OptimizerState:
         check_epsilon(optimizer, dtype)
         self.optimizer = copy(optimizer)
         self.learning_rate = float(learning_rate)
-        self.factor, self.n_steps, self.n_epochs = 1.0, 0, 0
+        self.factor, self.n_steps, self.n_epochs, self.seed = 1.0, 0, 0, None
         self.state = [np.zeros(n_params, dtype) for _ in range(optimizer.n_states)]
         self.memory = np.zeros((len(optimizer.kernel_constants), N_MEMORY))
 
@@ -98,6 +101,22 @@ class OptimizerState:
             update_flops=optimizer.update_flops(graph),
         )
         loop.plan.seed = self.seed or 0
+
+    def state_dict(self):
+        """All that changes in a run; see `fastbp.training.run_state`."""
+        return {name: getattr(self, name) for name in OF_THE_RUN} | {"state": self.state, "memory": self.memory}
+
+    def load_state_dict(self, state):
+        """Go on from a state.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        for name in OF_THE_RUN:
+            setattr(self, name, state[name])
+        for ours, saved in zip([*self.state, self.memory], [*state["state"], state["memory"]], strict=True):
+            ours[...] = saved
 
     def copy(self):
         """The same with copies of the arrays."""

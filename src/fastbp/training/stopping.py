@@ -13,6 +13,19 @@ from fastbp.training.validation import LOSS
 #: score never changes.
 MIN_EQUAL_SCORES = 10
 
+#: The attributes of an `EarlyStopping` that are numbers and change in a run
+OF_THE_RUN = ("by_loss", "n_scores", "first_score", "_best_epoch", "_best_epoch_by_loss")
+
+
+def state_of(patience):
+    """What changes in a `Patience`, as a dict."""
+    return {"best": patience.best, "count": patience.count}
+
+
+def load_patience(patience, state):
+    """Have a `Patience` go on from what `state_of` has returned."""
+    patience.best, patience.count = state["best"], state["count"]
+
 
 class LossStopping:
     """Stop when the training loss no longer falls. The parameters are those of the last epoch.
@@ -101,6 +114,20 @@ class LossStopping:
         """Give the network the parameters that training is to leave."""
         return None
 
+    def state_dict(self):
+        """All that changes in a run; see `fastbp.training.run_state`."""
+        return {"patience": state_of(self.patience), "best_score": self._best_score}
+
+    def load_state_dict(self, state):
+        """Go on from a state.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        load_patience(self.patience, state["patience"])
+        self._best_score = state["best_score"]
+
     def warning(self, stopped, max_iter):
         """What the user should know of the choice of the parameters.
 
@@ -153,7 +180,7 @@ class EarlyStopping(LossStopping):
         self.validation_loss_patience = Patience(patience.tol, patience.limit)
         self.best_params = network.params.copy()
         self.best_params_by_loss = None if validation.is_by_loss else network.params.copy()
-        self.by_loss = validation.score_is_constant and not validation.is_by_loss
+        self.by_loss = bool(validation.score_is_constant and not validation.is_by_loss)
         self.n_scores, self.first_score = 0, None
         self._best_epoch = self._best_epoch_by_loss = None
 
@@ -229,6 +256,31 @@ class EarlyStopping(LossStopping):
         self.by_loss = self.by_loss or (self.n_scores > MIN_EQUAL_SCORES and self.scores_are_equal)
         if self.restores_best:
             self.network.params = self.best_params_by_loss if self.by_loss else self.best_params
+
+    def state_dict(self):
+        """All that changes in a run; see `fastbp.training.run_state`."""
+        by_loss = self.best_params_by_loss
+        return super().state_dict() | {
+            "validation_loss_patience": state_of(self.validation_loss_patience),
+            "best_params": self.best_params.copy(),
+            "best_params_by_loss": None if by_loss is None else by_loss.copy(),
+            **{name: getattr(self, name) for name in OF_THE_RUN},
+        }
+
+    def load_state_dict(self, state):
+        """Go on from a state.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        super().load_state_dict(state)
+        load_patience(self.validation_loss_patience, state["validation_loss_patience"])
+        self.best_params[...] = state["best_params"]
+        by_loss = state["best_params_by_loss"]
+        self.best_params_by_loss = None if by_loss is None else by_loss.copy()
+        for name in OF_THE_RUN:
+            setattr(self, name, state[name])
 
     def warning(self, stopped, max_iter):
         """A message where the loss decided; see `LossStopping.warning`."""

@@ -85,6 +85,14 @@ class Trainer:
     ----------
     warning : str or None
         What the caller should warn of when it has stored the results.
+    exhausted : bool
+        Whether patience has run out and ends the run.
+    first_loss : float
+        As `TrainingLoop.first_loss`.
+    initial_params : ndarray of shape (n_params,)
+        The parameters at the beginning of the run.
+    initial_loss : float or None
+        Their mean loss over all rows, once it was needed.
     """
 
     def __init__(
@@ -116,7 +124,8 @@ class Trainer:
         self.callbacks = callbacks or Callbacks()
         self.update_options = update_options or {}
         self.warning = None
-        self.initial_loss = None
+        self.exhausted = False
+        self.first_loss, self.initial_loss, self.initial_params = np.nan, None, None
 
     def run(self, data, rows, *, batch_size, max_iter, random_state=None, lock=None):
         """Train until `max_iter` epochs are done or patience runs out.
@@ -169,10 +178,11 @@ class Trainer:
             at_once = min(at_once, self.factors.epochs_at_once)
         losses = np.empty(at_once)
         self.clock = Clock(at_once, history.seconds)
-        initial_params = self.network.params.copy()
-        stopped = False
+        loop.first_loss = self.first_loss
+        if self.initial_params is None:
+            self.initial_params = self.network.params.copy()
         with loop:  # its threads live for the whole run
-            while history.n_iter < max_iter and not stopped:
+            while history.n_iter < max_iter and not self.has_stopped:
                 self.callbacks.notify("on_epoch_begin")
                 rates = self.coming_rates(self.coming_epochs(at_once, max_iter), n_rows)
                 rates_of_steps = self.rates_of_steps(rates[:-1])
@@ -197,11 +207,12 @@ class Trainer:
                 finally:
                     optimizer.n_steps = loop.n_steps
                     average.after_steps(loop.n_steps)
+                    self.first_loss = loop.first_loss
                 rate = np.max(rates_of_steps[done - 1])
                 self.record(done, n_rows, losses, rates, rates_of_steps)
                 if self.verbose:
                     print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
-                if status == GREW and not self.has_grown(loop, team, data, initial_params):
+                if status == GREW and not self.has_grown(loop, team, data):
                     status = COMPLETED
                     if stopping.loop_patience is not None:
                         stopping.loop_patience.observe(history.loss_curve[-1])
@@ -217,9 +228,32 @@ class Trainer:
                 if evaluation is not None:
                     self.record_evaluation(*evaluation)
                 # the schedule decides first, so that callbacks see the learning rate of the coming epoch
-                exhausted = stopping.is_exhausted and not self.lower_rate()
-                stopped = self.callbacks.notify("on_epoch_end") or exhausted
-        return stopped
+                self.exhausted = stopping.is_exhausted and not self.lower_rate()
+                self.callbacks.end_epoch()
+        return self.has_stopped
+
+    @property
+    def has_stopped(self):
+        """bool: whether patience has run out, or a callback asked for the end."""
+        return self.exhausted or self.callbacks.ask_to_stop
+
+    def state_dict(self):
+        """All that changes in a run and belongs to no other object; see `fastbp.training.run_state`."""
+        return {
+            "exhausted": bool(self.exhausted),
+            "first_loss": self.first_loss,
+            "initial_params": self.initial_params,
+            "initial_loss": self.initial_loss,
+        }
+
+    def load_state_dict(self, state):
+        """Go on from a state.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        vars(self).update(state)
 
     def training_loop(self, data, batch_size, indexed):
         """The loop over the batches, as `Network.training_loop` makes it, with all that is for training only."""
@@ -228,13 +262,13 @@ class Trainer:
         loop.plan.bind_mixup(self.mixup_alpha)
         return loop
 
-    def has_grown(self, loop, team, data, initial_params):
+    def has_grown(self, loop, team, data):
         """Whether the loss is also far larger than that of all rows at the initial parameters: the first batch may not
         contain the rows with the largest losses."""
         network = self.network
         if self.initial_loss is None:
             params = network.params.copy()
-            network.params = initial_params
+            network.params = self.initial_params
             self.initial_loss = network.objective(data, self.loss_scale, team=team)[0]
             network.params = params
         loop.first_loss = max(loop.first_loss, self.initial_loss)

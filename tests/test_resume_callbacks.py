@@ -1,0 +1,181 @@
+"""When `Checkpoint` saves, and what callbacks keep over a resumed run."""
+
+import os
+import pickle
+from itertools import count
+
+import numpy as np
+import pytest
+
+import fastbp.callbacks
+from fastbp import MLPRegressor
+from fastbp.callbacks import Checkpoint, ReduceOnPlateau, TimeLimit
+from resume_cases import SCORE, SMALL, X, assert_same_model, fresh
+
+pytestmark = [pytest.mark.fault(35), pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
+
+PATIENT = SMALL | dict(n_iter_no_change=100)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of the callbacks, which goes on by hand."""
+
+    class Clock:
+        now = 1000.0
+
+        def __call__(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(fastbp.callbacks, "perf_counter", clock)
+    return clock
+
+
+class Advance:
+    """Each epoch takes so many seconds."""
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds = clock, seconds
+
+    def on_epoch_begin(self, state):
+        self.clock.now += self.seconds
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (dict(every=None, seconds=2.5), [3, 6]),
+        (dict(every=None, seconds=0.5), [1, 2, 3, 4, 5, 6, 7, 8]),
+        (dict(every=4, seconds=3), [3, 4, 7, 8]),
+        (dict(every=4, seconds=1000), [4, 8]),
+        (dict(every=3), [3, 6]),
+    ],
+)
+def test_when_it_saves(options, expected, solver, tmp_path, clock):
+    callbacks = [Checkpoint(tmp_path / "{epoch}", **options), Advance(clock, 1.0)]
+    MLPRegressor(**PATIENT | dict(tol=1e-12, solver=solver), callbacks=callbacks).fit(X, SCORE)
+    assert sorted(map(int, os.listdir(tmp_path))) == expected
+
+
+def test_it_must_save_sometime(tmp_path):
+    with pytest.raises(ValueError, match="Checkpoint never saves with every=None and seconds=None: set one of them"):
+        MLPRegressor(**PATIENT, callbacks=Checkpoint(tmp_path / "net", every=None)).fit(X, SCORE)
+    with pytest.raises(ValueError, match="The 'seconds' parameter of Checkpoint must be"):
+        MLPRegressor(**PATIENT, callbacks=Checkpoint(tmp_path / "net", seconds=0)).fit(X, SCORE)
+
+
+class Counts:
+    """The learning rate falls in every third epoch of all runs together, and training ends after so many."""
+
+    def __init__(self, limit):
+        self.limit = limit
+
+    def on_fit_begin(self, state):
+        self.count = 0
+
+    def on_epoch_end(self, state):
+        self.count += 1
+        if self.count % 3 == 0:
+            state.learning_rate *= 0.5
+        return self.count == self.limit
+
+    def state_dict(self):
+        return {"count": self.count, "array": np.zeros(3)}
+
+    def load_state_dict(self, state):
+        assert state["array"].shape == (3,)
+        self.count = state["count"]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_callbacks_go_on(place, tmp_path):
+    """Wherever the checkpoint is among them: it is saved when all have seen the end of the epoch."""
+    callbacks = [Counts(6), ReduceOnPlateau(patience=0, tol=1.0)]
+    callbacks.insert(place, Checkpoint(tmp_path / "{epoch}"))
+    model = MLPRegressor(**PATIENT, callbacks=callbacks).fit(X, SCORE)
+    assert model.n_iter_ == 6 == len(os.listdir(tmp_path))
+    assert len(set(model.history_["learning_rate"])) > 3
+    for epoch in range(1, 7):
+        resumed = fresh(model).fit(X, SCORE, resume_from=tmp_path / f"{epoch}")
+        assert_same_model(resumed, model)
+
+
+def test_which_state_is_whose(tmp_path):
+    """The first of a class gets that of the first, whatever else stands between them."""
+
+    class Named(Counts):
+        def __init__(self, name):
+            self.name, self.count, self.got = name, 0, None
+
+        def on_epoch_end(self, state):
+            return False
+
+        def state_dict(self):
+            return self.name
+
+        def load_state_dict(self, state):
+            self.got = state
+
+    saved = [Named("a"), Checkpoint(tmp_path / "net"), Named("b"), TimeLimit(1000.0)]
+    MLPRegressor(**PATIENT, callbacks=saved).fit(X, SCORE)
+    later = [ReduceOnPlateau(), Named("c"), Named("d"), Named("e")]
+    MLPRegressor(**PATIENT, callbacks=later).fit(X, SCORE, resume_from=tmp_path / "net")
+    assert [callback.got for callback in later[1:]] == ["a", "b", None]
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("by_parameter", [False, True])
+def test_a_time_limit_counts_on(by_parameter, solver, tmp_path, clock):
+    limits = [] if by_parameter else [TimeLimit(5.0)]
+    params = PATIENT | dict(tol=1e-12, solver=solver, max_time=5.0 if by_parameter else None)
+    model = MLPRegressor(**params, callbacks=[Checkpoint(tmp_path / "{epoch}"), Advance(clock, 1.0), *limits])
+    model.fit(X, SCORE)
+    assert model.n_iter_ == 5
+    clock.now += 1000  # between the two runs, which does not count
+    for epoch in (2, 5):
+        more = {"callbacks": [Advance(clock, 1.0), *limits]}
+        resumed = MLPRegressor(**params | more).fit(X, SCORE, resume_from=tmp_path / f"{epoch}")
+        assert_same_model(resumed, model)
+    # with more time, the run that had ended goes on
+    more = dict(max_time=7.0) if by_parameter else {}
+    limits = [] if by_parameter else [TimeLimit(7.0)]
+    longer = MLPRegressor(**params | more, callbacks=[Advance(clock, 1.0), *limits])
+    assert longer.fit(X, SCORE, resume_from=tmp_path / "5").n_iter_ == 7
+    # and without a limit to its end
+    assert MLPRegressor(**params | dict(max_time=None)).fit(X, SCORE, resume_from=tmp_path / "5").n_iter_ == 8
+
+
+def test_the_best_checkpoint_goes_on(tmp_path):
+    """The best value is known in the resumed run: what is worse is not saved. The best epoch can be resumed from."""
+    params = PATIENT | dict(max_iter=30, learning_rate_init=0.1, early_stopping=True)
+    path = tmp_path / "best"
+    callbacks = [Checkpoint(tmp_path / "{epoch}"), Checkpoint(path, best_only=True)]
+    model = MLPRegressor(**params, callbacks=callbacks).fit(X, SCORE)
+    assert 1 < model.best_iteration_ < 29
+    content = pickle.loads(path.read_bytes())
+    assert content.n_iter_ == model.best_iteration_
+    path.unlink()
+    resumed = MLPRegressor(**params, callbacks=[Checkpoint(tmp_path / "new-{epoch}"), Checkpoint(path, best_only=True)])
+    resumed.fit(X, SCORE, resume_from=tmp_path / f"{model.best_iteration_}")
+    assert_same_model(resumed, model)
+    assert not path.exists()
+    assert_same_model(MLPRegressor(**params).fit(X, SCORE, resume_from=content), model)
+
+
+def test_a_checkpoint_of_ones_own(tmp_path):
+    """A callback of the user's can save the run as `Checkpoint` does."""
+    files = (tmp_path / f"{number}" for number in count(1))
+
+    class Saves:
+        def on_epoch_complete(self, state):
+            next(files).write_bytes(pickle.dumps(state.checkpoint))
+            self.state = state
+
+    saves = Saves()
+    model = MLPRegressor(**PATIENT, callbacks=saves).fit(X, SCORE)
+    resumed = MLPRegressor(**PATIENT).fit(X, SCORE, resume_from=tmp_path / "3")
+    assert_same_model(resumed, model)
+    with pytest.raises(AttributeError, match=r"state\.checkpoint is there in a fit of an estimator only"):
+        _ = pickle.loads(pickle.dumps(saves.state)).checkpoint

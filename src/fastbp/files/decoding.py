@@ -131,7 +131,10 @@ class Decoder:
 
     def float(self, content, place):
         """A float from its bits."""
-        return struct.unpack("<d", bytes.fromhex(self.text(content, place)))[0]
+        bits = bytes.fromhex(self.text(content, place))
+        if len(bits) != 8:
+            raise ValueError(f"{place} must have 8 bytes, got {len(bits)}")
+        return struct.unpack("<d", bits)[0]
 
     def bytes(self, content, place):
         """Bytes from hexadecimal digits."""

@@ -49,6 +49,7 @@ LEVELS = [
         "fastbp.penalty",
         "fastbp.threads",
         "fastbp.versions",
+        "fastbp.writing",
     },
     {"fastbp.activations", "fastbp.derivatives", "fastbp.optimizers", "fastbp.schedules"},
     {"fastbp.layers", "fastbp.losses"},
@@ -58,7 +59,7 @@ LEVELS = [
     {"fastbp.training"},
     {"fastbp.callbacks", "fastbp.progress"},
     {"fastbp.config", "fastbp.estimators"},
-    {"fastbp.inspection"},
+    {"fastbp.files", "fastbp.inspection"},
     {"fastbp"},
 ]
 
@@ -67,6 +68,7 @@ OPTIONAL = {
     "fastbp.inspection": {"matplotlib"},
     "fastbp.progress": {"rich", "tqdm"},
     "fastbp.callbacks": {"optuna"},
+    "fastbp.files": {"safetensors"},
 }
 
 

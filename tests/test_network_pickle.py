@@ -60,7 +60,7 @@ def test_no_hidden_layer(activation):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        (dict(layer_sizes=(4, 5, 3, 3)), ValueError, "params in the pickle of a Network must be 55 numbers"),
+        (dict(layer_sizes=(4, 5, 3, 3)), ValueError, "params in the state of a Network must be 55 numbers"),
         (dict(layer_sizes=(4, 0, 3, 2)), ValueError, "integers >= 1, got 0"),
         (dict(layer_sizes=(4, 10**7, 10**7, 2)), MemoryError, "use smaller layers"),
         (dict(activation=("tanh",)), ValueError, "one name or 2 names"),
@@ -76,7 +76,7 @@ def test_no_hidden_layer(activation):
         (dict(params=np.zeros((51, 1))), ValueError, "must be 51 numbers of float64"),
         (dict(params=np.zeros(51, ">f8")), ValueError, "must be 51 numbers of float64"),
         (dict(params=[0.0] * 51), ValueError, "must be 51 numbers of float64"),
-        (dict(layers=np.zeros((3, 5))), ValueError, "pickle of a Network must hold .*layer_sizes"),
+        (dict(layers=np.zeros((3, 5))), ValueError, "state of a Network must hold .*layer_sizes"),
     ],
 )  # fmt: skip
 def test_a_state_that_does_not_fit(changes, error, message):
@@ -87,7 +87,7 @@ def test_a_state_that_does_not_fit(changes, error, message):
 def test_a_state_that_lacks_something():
     state = make_network().__getstate__()
     del state["alpha"]
-    with pytest.raises(ValueError, match="pickle of a Network must hold"):
+    with pytest.raises(ValueError, match="state of a Network must hold"):
         object.__new__(Network).__setstate__(state)
 
 

@@ -12,6 +12,7 @@ from fastbp.estimators import (
     hidden_activations,
     slim,
 )
+from fastbp.files import ModelFileError, load, save
 from fastbp.kernels.dispatch import VERSION as __version__
 from fastbp.network import Network
 from fastbp.training import Callback
@@ -23,6 +24,7 @@ __all__ = [
     "MLPClassifier",
     "MLPEncoder",
     "MLPRegressor",
+    "ModelFileError",
     "Network",
     "VersionWarning",
     "__version__",
@@ -30,6 +32,8 @@ __all__ = [
     "find_learning_rate",
     "fit_many",
     "hidden_activations",
+    "load",
+    "save",
     "show_config",
     "slim",
 ]

@@ -363,18 +363,18 @@ class BaseNetwork:
 
     def __setstate__(self, state):
         if not isinstance(state, dict):
-            raise TypeError(f"the state in the pickle of a Network must be a dict, got {type(state).__name__}")
+            raise TypeError(f"the state of a Network must be a dict, got {type(state).__name__}")
         state = warn_if_other_version(state, "Network")
         names = {*signature(self._define).parameters, "params"}
         names -= {"layer_sizes", "activation"} if "layers" in state else {"layers", "n_features"}
         if state.keys() != names:
             raise ValueError(
-                f"the pickle of a Network must hold {', '.join(sorted(names))}; got {', '.join(map(str, state))}"
+                f"the state of a Network must hold {', '.join(sorted(names))}; got {', '.join(map(str, state))}"
             )
         params = state.pop("params")
         self._define(**state)
         if not isinstance(params, np.ndarray) or params.dtype != self.dtype or params.shape != (self.n_params,):
-            raise ValueError(f"the params in the pickle of a Network must be {self.n_params} numbers of {self.dtype}")
+            raise ValueError(f"the params in the state of a Network must be {self.n_params} numbers of {self.dtype}")
         # read-only where the pickle's buffers, or a memory map, are not to be written to: training writes
         self._params = np.require(params, self.dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE", "ENSUREARRAY"])
         self._bind()

@@ -8,16 +8,15 @@ import os
 import pickle
 from numbers import Integral, Real
 from os import PathLike
-from pathlib import Path
 from time import perf_counter
 from typing import Any
-from uuid import uuid4
 
 from sklearn.utils._param_validation import Interval
 
 from fastbp.kernels.patience import Patience
 from fastbp.parametrized import Parametrized, parameter, parametrized
 from fastbp.training import Callback
+from fastbp.writing import write_atomically
 
 __all__ = ["Callback", "Checkpoint", "History", "OptunaPruner", "ReduceOnPlateau", "TimeLimit"]
 
@@ -438,26 +437,6 @@ def pickled(estimator):
             f"Checkpoint cannot pickle the estimator: {error!r}. In its parameters, use functions and classes that a "
             "module defines, in place of lambdas and local ones."
         ) from error
-
-
-def write_atomically(path, content):
-    """Write a file so that there is the old one or the whole new one at any time.
-
-    Parameters
-    ----------
-    path : str
-    content : bytes
-    """
-    aside = f"{path}.{uuid4().hex}.tmp"
-    try:
-        with open(aside, "xb") as file:  # the tempfile module would let the owner read it only
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
 
 
 @parametrized(eq=False)

@@ -8,25 +8,27 @@ KEY = "_fastbp_version"
 
 
 class VersionWarning(UserWarning):
-    """A pickle was made by a version of fastbp other than the one that loads it.
+    """A pickle or a model file was made by a version of fastbp other than the one that loads it.
 
     Parameters
     ----------
     name : str
         Class of the object.
     pickled_with : str
-        Version of the package that made the pickle.
+        Version of the package that made the pickle or the file.
     loaded_with : str
         Version of the package that loads it.
+    action : str
+        What was done with it: "pickled", or "saved" in a model file.
     """
 
-    def __init__(self, name, pickled_with, loaded_with=VERSION):
-        super().__init__(name, pickled_with, loaded_with)
-        self.name, self.pickled_with, self.loaded_with = name, pickled_with, loaded_with
+    def __init__(self, name, pickled_with, loaded_with=VERSION, action="pickled"):
+        super().__init__(name, pickled_with, loaded_with, action)
+        self.name, self.pickled_with, self.loaded_with, self.action = name, pickled_with, loaded_with, action
 
     def __str__(self):
         return (
-            f"this {self.name} was pickled with fastbp {self.pickled_with} and is loaded with fastbp "
+            f"this {self.name} was {self.action} with fastbp {self.pickled_with} and is loaded with fastbp "
             f"{self.loaded_with}: it may fail or give other results. Load it with the version that made it, or fit "
             "and save it again."
         )

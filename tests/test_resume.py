@@ -231,3 +231,27 @@ def test_pipelines_and_metadata_routing(tmp_path):
         final = clone(pipeline[-1]).set_fit_request(resume_from=True)
         resumed = make_pipeline(StandardScaler(), final).fit(X, SCORE, resume_from=tmp_path / "3")
     assert_same_model(resumed[-1], pipeline[-1])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [dict(early_stopping=True, ema_decay=0.9, dropout=0.1), dict(solver="lbfgs"), dict(random_state=None, warmup=2)],
+    ids=str,
+)
+@pytest.mark.parametrize("Estimator", TARGETS)
+def test_the_state_is_plain(Estimator, params, tmp_path):
+    """So that it can be saved without pickle too."""
+    fit(estimator(Estimator, params, "a falling rate" if "solver" not in params else "plain", tmp_path), "weights")
+    run = pickle.loads((tmp_path / "2").read_bytes())._run
+    assert len(run) > 6
+    assert_plain(run)
+
+
+def assert_plain(value):
+    assert type(value) in (dict, list, int, float, str, bool, type(None), np.ndarray), type(value)
+    if isinstance(value, dict):
+        assert all(type(name) is str for name in value)
+    elif isinstance(value, np.ndarray):
+        assert not value.dtype.hasobject
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        assert_plain(item)

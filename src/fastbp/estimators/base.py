@@ -28,7 +28,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
-from fastbp.estimators.checkpoints import checksums_of, continue_run, write_checkpoint
+from fastbp.estimators.checkpoints import checksums_of, continue_run, new_generator, write_checkpoint
 from fastbp.estimators.cloning import check_clones
 from fastbp.estimators.construction import (
     adapt_to_data,
@@ -160,7 +160,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         self._n_units = self._count_units(targets)
         self.n_outputs_ = self._fitted_loss.predictions(np.zeros((1, self._n_units))).shape[1]
         self.out_activation_ = self._output_activation()
-        rng, lock = self._generator(incremental, attempt.run is not None)
+        rng, lock = self._generator(incremental, attempt.run)
         if first_pass:
             vars(self).pop("_split_generator", None)
             forget_training(self)
@@ -216,10 +216,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         """Units of the output layer: a column each, or a class each."""
         return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
 
-    def _generator(self, incremental, resumes):
+    def _generator(self, incremental, run):
         """The RandomState to draw from, and its lock if others may draw from it at the same time."""
-        if resumes and self.random_state is None:
-            return self._random_state, None  # that of the checkpoint; NumPy's global one is left alone
+        if run is not None and self.random_state is None:  # NumPy's global one is left alone
+            self._random_state, self._seed = new_generator(run), None
+            return self._random_state, None
         private = isinstance(self.random_state, Integral)
         if not (private and incremental and getattr(self, "_seed", None) == self.random_state):
             self._random_state = legacy_generator(self.random_state)

@@ -6,7 +6,6 @@ held-out rows. Then all that changes in a run gets the state that was saved; see
 
 import os
 import pickle
-from copy import deepcopy
 from numbers import Integral
 from os import PathLike
 
@@ -138,8 +137,26 @@ def continue_run(model, resume_from):
     attributes |= {name: value for name, value in vars(checkpoint).items() if name not in own}
     vars(model).clear()
     vars(model).update(attributes)
-    model._random_state = deepcopy(checkpoint._random_state)
     return run
+
+
+def new_generator(run):
+    """A RandomState of the kind of that of a run.
+
+    Parameters
+    ----------
+    run : dict
+        The state of the run.
+
+    Returns
+    -------
+    RandomState
+    """
+    name = run["random_state"]["bit_generator"]
+    kind = getattr(np.random, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, np.random.BitGenerator)):
+        raise ValueError(f"resume_from: the run has the bit generator {name}, which NumPy does not have")
+    return np.random.RandomState(kind())
 
 
 def check_parameters(model, checkpoint, n_epochs):

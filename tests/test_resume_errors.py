@@ -5,7 +5,9 @@ import re
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
+from sklearn.metrics import make_scorer, r2_score
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.callbacks import Checkpoint
@@ -95,13 +97,16 @@ def test_other_parameters(case, tmp_path):
 
 def test_parameters_that_are_the_same(tmp_path):
     """Equal ones of other types, objects without a comparison, and those that have no effect."""
-    model, path = saved(tmp_path, hidden_layer_sizes=[5, 5], scoring=["r2", "loss"], early_stopping=True)
+    model, path = saved(
+        tmp_path, hidden_layer_sizes=[5, 5], scoring=[make_scorer(r2_score), "loss"], early_stopping=True
+    )
     for params in (
         dict(hidden_layer_sizes=np.array([5, 5]), alpha=np.float64(1e-4), batch_size=np.int64(12)),
+        dict(scoring=[make_scorer(r2_score), "loss"]),
         dict(verbose=True, max_time=1000.0, n_threads=1, warm_start=True, max_iter=8, init_from=model),
     ):
-        assert_same = fresh(model, **params).fit(X, SCORE, resume_from=path)
-        assert np.array_equal(assert_same.network_.params, model.network_.params)
+        resumed = fresh(model, **params).fit(X, SCORE, resume_from=path)
+        assert_array_equal(resumed.network_.params, model.network_.params)
     model, path = saved(
         tmp_path, MLPClassifier, class_weight={"yes": 2.0}, solver=Adam(beta_1=0.8), activation=["tanh", "relu"]
     )
@@ -159,6 +164,14 @@ def test_other_data(case, tmp_path):
 
 def rest(given):
     return {name: value for name, value in given.items() if name not in ("X", "y")}
+
+
+def test_a_checkpoint_of_partial_fit_has_no_run(tmp_path):
+    model = MLPRegressor(**SMALL, callbacks=Checkpoint(tmp_path / "{epoch}"))
+    model.partial_fit(X, SCORE).partial_fit(X, SCORE)
+    loaded = pickle.loads((tmp_path / "1").read_bytes())
+    assert_same_model(loaded, model)
+    refuses(model, "which has no run to resume", resume_from=tmp_path / "1")
 
 
 def test_other_classes(tmp_path):

@@ -124,7 +124,7 @@ class History(Callback):
 class TimeLimit(Parametrized):
     """Ends training after the first epoch (for 'lbfgs': iteration) that ends when so many seconds are over.
 
-    The estimators' parameter `max_time` does the same.
+    The estimators' parameter `max_time` does the same. In a resumed run the time of the saved one counts.
 
     Parameters
     ----------

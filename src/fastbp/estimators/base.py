@@ -258,9 +258,9 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         """L-BFGS from the network's weights. Returns a function that warns if it did not converge."""
         state = callbacks.state
         is_logged = callbacks.save_run or attempt.run is not None
-        evaluations = Evaluations(network.params.astype(np.float64)) if is_logged else None
+        evaluations = Evaluations(network.params.astype(np.float64), callbacks.save_run) if is_logged else None
         run = Run(network, rng, checksums_of(state), state.history, callbacks, evaluations=evaluations)
-        self._begin(run, state, attempt)
+        self._begin(run, state, attempt, False)
         start = network.params.astype(np.float64) if evaluations is None else evaluations.start
         progress = OptimizeResult(x=start, fun=np.nan, loss=np.nan, nit=0)
         stopped = False
@@ -288,12 +288,12 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             )
         return lambda: stopped or _check_optimize_result("lbfgs", progress, self.max_iter)
 
-    def _begin(self, run, state, attempt):
+    def _begin(self, run, state, attempt, incremental):
         """Have the callbacks see a run, and go on with the one that is resumed."""
         if attempt.run is not None:
             run.load_state_dict(attempt.run)
         state.make_estimator = partial(estimator_so_far, self, run)
-        state.make_checkpoint = partial(checkpoint_so_far, self, run)
+        state.make_checkpoint = partial(checkpoint_so_far, self, run, incremental)
         attempt.history = run.history
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight=None, *buffers):
@@ -331,7 +331,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         state.history, state.optimizer, state.train_rows = history, optimizer, rows
         checksums = checksums_of(state, stopping.validation)
         run = Run(network, rng, checksums, history, callbacks, rows, optimizer, average, stopping, trainer)
-        self._begin(run, state, attempt)
+        self._begin(run, state, attempt, incremental)
         stopped = False
         try:
             with callbacks:

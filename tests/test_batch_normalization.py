@@ -9,10 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
 from sklearn.utils.estimator_checks import check_sample_weight_equivalence_on_dense_data
 
-from fastbp import MLPClassifier, MLPRegressor, fit_many, hidden_activations, slim
+from fastbp import MLPClassifier, MLPRegressor, Network, fit_many, hidden_activations, slim
 from fastbp.callbacks import Checkpoint
 from fastbp.inspection import backprop_trace, gradient_check
-from fastbp.layers import BatchNorm, Dense
+from fastbp.layers import BatchNorm, Dense, LayerNorm, RMSNorm
 from fastbp.optimizers import ScheduleFree
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -240,6 +240,27 @@ def test_sparse_rows_and_parts():
 def test_wrong_fields(field, value, message):
     with pytest.raises(ValueError, match=message):
         BatchNorm(**{field: value})
+
+
+@pytest.mark.parametrize("Norm", [BatchNorm, LayerNorm, RMSNorm])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_epsilon_that_is_zero_in_the_dtype(Norm, dtype):
+    """The smallest one that is allowed trains on a constant column, or on constant rows; one below it is refused."""
+    constant = np.where(np.arange(5) == 2, 1.0, X) if Norm is BatchNorm else np.where(np.arange(150)[:, None] % 2, 0, X)
+    smallest = float(np.finfo(dtype).tiny)
+    layers = [Norm(epsilon=smallest), Dense(8, "relu")]
+    model = make(normalization=None, layers=layers, dtype=dtype).fit(constant, Y)
+    assert np.isfinite(model.predict(constant)).all()
+    message = f"is too small for {dtype}, in which it must be at least {smallest:.3g}: use a larger one, such as 1e-5"
+    with pytest.raises(ValueError, match=message):
+        make(normalization=None, layers=[Norm(epsilon=0.9 * smallest)], dtype=dtype).fit(constant, Y)
+
+
+def test_a_network_of_another_dtype_checks_epsilon():
+    network = Network(layers=[BatchNorm(epsilon=1e-60), Dense(1)], n_features=5)
+    assert network.astype("float64").dtype == np.float64
+    with pytest.raises(ValueError, match="epsilon=1e-60 of a normalization is too small for float32"):
+        network.astype("float32")
 
 
 def test_another_momentum_under_warm_start():

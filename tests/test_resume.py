@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sklearn
 from numpy.testing import assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,6 +17,7 @@ from callback_cases import Look
 from fastbp import MLPClassifier, MLPRegressor, Network, slim
 from fastbp.callbacks import Checkpoint
 from fastbp.estimators.parameters import end_is_needed_by
+from fastbp.layers import BatchNorm, Dense, Dropout, LayerNorm, Residual
 from resume_cases import SCORE, SMALL, TARGETS, X, assert_same_model, cases, estimator, fit, fresh
 
 pytestmark = [
@@ -177,6 +179,51 @@ def test_the_loss_before_training_is_known(tmp_path):
     assert_same_model(resumed, model)
 
 
+FORMS = {
+    "indicators": (np.c_[SCORE > 0, X[:, 0] > 0].astype(int), {}),
+    "sparse indicators": (csr_array(np.c_[SCORE > 0, X[:, 0] > 0].astype(int)), {}),
+    "probabilities": (np.c_[X[:, 0] > 0, X[:, 0] <= 0].astype(float), dict(classes=["no", "yes"])),
+    "columns": (np.c_[TARGETS[MLPClassifier], np.where(X[:, 0] > 0, "+", "-")], {}),
+    "columns of two numbers": (np.c_[SCORE > 0, X[:, 0] > 0].astype(int), dict(classes=[[0, 1], [0, 1, 2]])),
+    "two classes": (SCORE > 0, {}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_y(form, tmp_path):
+    y, arguments = FORMS[form]
+    model = estimator(MLPClassifier, {}, "plain", tmp_path).fit(X, y, **arguments)
+    assert_same_model(fresh(model).fit(X, y, **arguments, resume_from=tmp_path / "3"), model)
+    # the form is that of the checkpoint, also where `classes` is left out
+    assert_same_model(fresh(model).fit(X, y, resume_from=tmp_path / "3"), model)
+
+
+def test_layers_and_several_outputs(tmp_path):
+    layers = [BatchNorm(), Dense(6, "prelu"), Residual([Dense(6, "tanh"), Dropout(0.2)]), LayerNorm()]
+    params = dict(layers=layers, hidden_layer_sizes=(100,), loss="huber", solver="muon", dtype="float32")
+    y = np.c_[SCORE, X[:, 0]]
+    model = estimator(MLPRegressor, params, "plain", tmp_path).fit(X, y)
+    assert_same_model(fresh(model).fit(X, y, resume_from=tmp_path / "3"), model)
+
+
+def test_data_frames(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    model = estimator(MLPRegressor, {}, "plain", tmp_path).fit(frame, pandas.Series(SCORE))
+    assert_same_model(fresh(model).fit(frame, SCORE, resume_from=tmp_path / "3"), model)
+    with pytest.raises(ValueError, match="feature names"):
+        fresh(model).fit(frame[list("abdc")], SCORE, resume_from=tmp_path / "3")
+
+
+@pytest.mark.parametrize("cls", [MLPRegressor, MLPClassifier])
+def test_a_resumed_fit_replaces_an_earlier_one(cls, tmp_path):
+    """Whatever the estimator was fitted to before, nothing of that is left."""
+    model = fit(estimator(cls, dict(early_stopping=True, ema_decay=0.9), "plain", tmp_path), "plain")
+    other = fresh(model, early_stopping=False, hidden_layer_sizes=(3,), ema_decay=None, dtype="float32")
+    other.fit(np.c_[X, X], TARGETS[cls]).set_params(**model.get_params(deep=False) | dict(callbacks=None))
+    assert_same_model(fit(other, "plain", resume_from=tmp_path / "2"), model)
+
+
 def test_more_epochs(tmp_path):
     """A larger max_iter: the model of the run that had it from the beginning."""
     for solver in ("adam", "lbfgs"):
@@ -231,3 +278,27 @@ def test_pipelines_and_metadata_routing(tmp_path):
         final = clone(pipeline[-1]).set_fit_request(resume_from=True)
         resumed = make_pipeline(StandardScaler(), final).fit(X, SCORE, resume_from=tmp_path / "3")
     assert_same_model(resumed[-1], pipeline[-1])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [dict(early_stopping=True, ema_decay=0.9, dropout=0.1), dict(solver="lbfgs"), dict(random_state=None, warmup=2)],
+    ids=str,
+)
+@pytest.mark.parametrize("Estimator", TARGETS)
+def test_the_state_is_plain(Estimator, params, tmp_path):
+    """So that it can be saved without pickle too."""
+    fit(estimator(Estimator, params, "a falling rate" if "solver" not in params else "plain", tmp_path), "weights")
+    run = pickle.loads((tmp_path / "2").read_bytes())._run
+    assert len(run) > 6
+    assert_plain(run)
+
+
+def assert_plain(value):
+    assert type(value) in (dict, list, int, float, str, bool, type(None), np.ndarray), type(value)
+    if isinstance(value, dict):
+        assert all(type(name) is str for name in value)
+    elif isinstance(value, np.ndarray):
+        assert not value.dtype.hasobject
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        assert_plain(item)

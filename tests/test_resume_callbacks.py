@@ -179,3 +179,40 @@ def test_a_checkpoint_of_ones_own(tmp_path):
     assert_same_model(resumed, model)
     with pytest.raises(AttributeError, match=r"state\.checkpoint is there in a fit of an estimator only"):
         _ = pickle.loads(pickle.dumps(saves.state)).checkpoint
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_callbacks_of_scikit_learn(solver, tmp_path):
+    """They see the fit and the epochs that are left, and a stop that one of them asked for holds."""
+    pytest.importorskip("sklearn.callback")
+
+    class Stops:
+        def __init__(self):
+            self.n_epochs = 0
+
+        def setup(self, estimator, context):
+            return None
+
+        def teardown(self, estimator, context):
+            return None
+
+        def on_fit_task_begin(self, estimator, context, **others):
+            return None
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None, **others):
+            if context.task_name != "epoch" or fitted_estimator is None:
+                return False
+            self.n_epochs += 1
+            return fitted_estimator.n_iter_ == 5
+
+    def model(**params):
+        return MLPRegressor(**PATIENT | dict(tol=1e-12, solver=solver), **params).set_callbacks(Stops())
+
+    whole = model(callbacks=Checkpoint(tmp_path / "{epoch}")).fit(X, SCORE)
+    assert whole.n_iter_ == 5
+    for epoch in (2, 5):
+        resumed = model().fit(X, SCORE, resume_from=tmp_path / f"{epoch}")
+        assert resumed._skl_callbacks[0].n_epochs == 5 - epoch
+        for one in (whole, resumed):
+            assert one.n_iter_ == 5
+        assert np.array_equal(resumed.network_.params, whole.network_.params)

@@ -2,13 +2,17 @@
 
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
+from sklearn.metrics import make_scorer, r2_score
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.callbacks import Checkpoint
+from fastbp.estimators.checkpoints import FORMATS
 from fastbp.optimizers import Adam
 from resume_cases import SCORE, SMALL, TARGETS, WEIGHT, X, assert_same_model, fresh
 
@@ -47,6 +51,22 @@ def test_what_is_no_checkpoint(tmp_path):
     with pytest.raises(ValueError, match=r"checkpoints are pickles, got the path '.*net\.safetensors'"):
         fresh(model).set_params(callbacks=Checkpoint(tmp_path / "net.safetensors")).fit(X, SCORE)
     assert not (tmp_path / "net.safetensors").exists()
+
+
+def test_a_format_of_its_own(tmp_path, monkeypatch):
+    """The ending of the path decides how a checkpoint is written and read."""
+
+    def write(estimator, path):
+        Path(path).write_bytes(b"own" + pickle.dumps(estimator))
+
+    def read(path):
+        return pickle.loads(Path(path).read_bytes()[3:])
+
+    monkeypatch.setitem(FORMATS, ".safetensors", (write, read))
+    path = tmp_path / "net.safetensors"
+    model = MLPRegressor(**SMALL, callbacks=Checkpoint(path, every=3)).fit(X, SCORE)
+    assert path.read_bytes().startswith(b"own")
+    assert_same_model(fresh(model).fit(X, SCORE, resume_from=str(path)), model)
 
 
 def test_another_class_or_format(tmp_path):
@@ -95,13 +115,16 @@ def test_other_parameters(case, tmp_path):
 
 def test_parameters_that_are_the_same(tmp_path):
     """Equal ones of other types, objects without a comparison, and those that have no effect."""
-    model, path = saved(tmp_path, hidden_layer_sizes=[5, 5], scoring=["r2", "loss"], early_stopping=True)
+    model, path = saved(
+        tmp_path, hidden_layer_sizes=[5, 5], scoring=[make_scorer(r2_score), "loss"], early_stopping=True
+    )
     for params in (
         dict(hidden_layer_sizes=np.array([5, 5]), alpha=np.float64(1e-4), batch_size=np.int64(12)),
+        dict(scoring=[make_scorer(r2_score), "loss"]),
         dict(verbose=True, max_time=1000.0, n_threads=1, warm_start=True, max_iter=8, init_from=model),
     ):
-        assert_same = fresh(model, **params).fit(X, SCORE, resume_from=path)
-        assert np.array_equal(assert_same.network_.params, model.network_.params)
+        resumed = fresh(model, **params).fit(X, SCORE, resume_from=path)
+        assert_array_equal(resumed.network_.params, model.network_.params)
     model, path = saved(
         tmp_path, MLPClassifier, class_weight={"yes": 2.0}, solver=Adam(beta_1=0.8), activation=["tanh", "relu"]
     )
@@ -159,6 +182,14 @@ def test_other_data(case, tmp_path):
 
 def rest(given):
     return {name: value for name, value in given.items() if name not in ("X", "y")}
+
+
+def test_a_checkpoint_of_partial_fit_has_no_run(tmp_path):
+    model = MLPRegressor(**SMALL, callbacks=Checkpoint(tmp_path / "{epoch}"))
+    model.partial_fit(X, SCORE).partial_fit(X, SCORE)
+    loaded = pickle.loads((tmp_path / "1").read_bytes())
+    assert_same_model(loaded, model)
+    refuses(model, "which has no run to resume", resume_from=tmp_path / "1")
 
 
 def test_other_classes(tmp_path):

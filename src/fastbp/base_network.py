@@ -36,7 +36,7 @@ from fastbp.initializers import check_initializer, draw, legacy_generator, norma
 from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.graph import GraphBuilder
 from fastbp.kernels.program import INSPECTION, drops_link, program_of
-from fastbp.layers import Activation, Dense, check_layers
+from fastbp.layers import Activation, Dense, check_epsilon, check_layers
 from fastbp.losses import FunctionLoss, Loss, resolve
 from fastbp.versions import note_version, warn_if_other_version
 
@@ -82,7 +82,7 @@ class BaseNetwork:
         self.graph = self.training_graph.for_prediction
         # what decides the bound of the initial parameters
         self.hidden_activation = first if isinstance(first, str) else self.graph.first_activation
-        self.dtype = checked_dtype(dtype)
+        self._set_dtype(dtype)
         self.n_params, self.n_coefs = self.graph.n_params, self.graph.n_coefs
         self.layer_sizes = (n_features, *(fan_out for _, fan_out in self.graph.dense_shapes))
         check_memory(self.layer_sizes, self.n_params, self.dtype)
@@ -92,6 +92,13 @@ class BaseNetwork:
         self._set_loss(loss)
         self.alpha, self.l1 = checked_penalty("alpha", alpha), checked_penalty("l1", l1)
         self.n_threads = checked_n_threads(n_threads)
+
+    def _set_dtype(self, dtype):
+        """The dtype, in which the `epsilon` of normalizations must not be 0."""
+        self.dtype = checked_dtype(dtype)
+        for op in self.training_graph.operations:
+            if op.kind in ("batch_norm", "row_norm"):
+                check_epsilon(op.layer.epsilon, self.dtype)
 
     def _set_loss(self, loss):
         """The loss, and what the kernels need to know of it."""
@@ -343,7 +350,8 @@ class BaseNetwork:
         """
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other.dtype = checked_dtype(dtype)
+        if checked_dtype(dtype) != self.dtype:
+            other._set_dtype(dtype)
         other._params = self._params.astype(other.dtype)
         other._bind()
         return other

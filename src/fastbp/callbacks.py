@@ -123,7 +123,7 @@ class History(Callback):
 class TimeLimit(Parametrized):
     """Ends training after the first epoch (for 'lbfgs': iteration) that ends when so many seconds are over.
 
-    The estimators' parameter `max_time` does the same.
+    The estimators' parameter `max_time` does the same. In a resumed run the time of the saved one counts.
 
     Parameters
     ----------
@@ -275,14 +275,16 @@ class Checkpoint(Parametrized):
 
     The file is a pickle of the estimator with the weights of that epoch, without its callbacks. Load it as any pickle,
     from sources that you trust only. It is written to a file aside, flushed to the disk, and then renamed: at any time
-    the file is a whole one.
+    the file is a whole one. A process that is killed meanwhile leaves a file ``<path>.<hex digits>.tmp`` behind, which
+    can be deleted.
 
     ``fit(X, y, ..., resume_from=path)`` of an estimator with the same parameters, on the same data, goes on with the
     run from that epoch, and gives the model of the uninterrupted run to the last bit: the file has all that changes in
     a run, such as the weights and their averages, the optimizer's state, the generator, the order of the rows, the
     record, patience and the best weights, and the state of callbacks. The estimator's `fit` tells which parameters may
     differ. The data are not in the file, but checksums of them. It is saved when all callbacks have seen the end of the
-    epoch, wherever the `Checkpoint` stands among them.
+    epoch, wherever the `Checkpoint` stands among them. Beside what the estimator has, the file has the weights before
+    training, with `early_stopping` the best ones, and 8 bytes for each row.
 
     The loaded estimator is also one like any other: it predicts, and `partial_fit` trains it on, with the optimizer's
     state, learning rate and generator of that epoch, after which it has no run to resume. `fit` with ``warm_start``

@@ -300,7 +300,7 @@ class RowNorm(Layer):
 
     def check(self):
         """See `Layer.check`."""
-        check_positive("epsilon", self.epsilon)
+        check_epsilon(self.epsilon)
         check_factor("learning_rate_factor", self.learning_rate_factor)
 
     def emit(self, builder, node):
@@ -426,7 +426,7 @@ class BatchNorm(Layer):
         check_positive("momentum", self.momentum)
         if self.momentum > 1:
             raise ValueError(f"momentum must be a number > 0 and <= 1, got {self.momentum!r}")
-        check_positive("epsilon", self.epsilon)
+        check_epsilon(self.epsilon)
         check_factor("learning_rate_factor", self.learning_rate_factor)
 
     def emit(self, builder, node):
@@ -552,6 +552,19 @@ def check_positive(name, value):
     """ValueError unless the value is a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < inf:
         raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
+
+
+def check_epsilon(epsilon, dtype="float64"):
+    """ValueError unless the `epsilon` of a normalization is a finite number above 0, also in the arithmetic of `dtype`,
+    in which numbers below the smallest normal one are 0: the scale of a constant column or row would be infinite."""
+    check_positive("epsilon", epsilon)
+    smallest = np.finfo(dtype).tiny
+    if epsilon < smallest:
+        other = ", or dtype='float64'" if np.dtype(dtype) == np.float32 else ""
+        raise ValueError(
+            f"epsilon={epsilon!r} of a normalization is too small for {np.dtype(dtype)}, in which it must be at least "
+            f"{smallest:.3g}: use a larger one, such as 1e-5{other}"
+        )
 
 
 def check_factor(name, value):

@@ -7,7 +7,7 @@ from time import perf_counter
 UPDATE_INTERVAL = 0.1
 
 
-def new_bar(total, unit):
+def new_bar(total, unit, done=0):
     """A bar by tqdm (in a notebook one of its widgets), by rich, or a plain one.
 
     Parameters
@@ -16,6 +16,8 @@ def new_bar(total, unit):
         Epochs or iterations.
     unit : str
         What is counted.
+    done : int
+        How many are done already, in a resumed run.
 
     Returns
     -------
@@ -24,19 +26,19 @@ def new_bar(total, unit):
     """
     for kind in (TqdmBar, RichBar):
         try:
-            return kind(total, unit)
+            return kind(total, unit, done)
         except Exception:  # not installed, or not to be shown: rich before 14.1 has one display at a time
             continue
-    return PlainBar(total, unit)
+    return PlainBar(total, unit, done)
 
 
 class TqdmBar:
     """A bar by tqdm."""
 
-    def __init__(self, total, unit):
+    def __init__(self, total, unit, done=0):
         from tqdm.auto import tqdm
 
-        self.bar = tqdm(total=total, unit=unit)
+        self.bar = tqdm(total=total, unit=unit, initial=done)
 
     def update(self, done, text):
         """Show how many are done, and the text."""
@@ -52,12 +54,12 @@ class TqdmBar:
 class RichBar:
     """A bar by rich."""
 
-    def __init__(self, total, unit):
+    def __init__(self, total, unit, done=0):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = [BarColumn(), MofNCompleteColumn(), TextColumn(unit + "s"), TimeRemainingColumn()]
         self.bar = Progress(*columns, TextColumn("{task.description}"))
-        self.task = self.bar.add_task("", total=total)
+        self.task = self.bar.add_task("", total=total, completed=done)
         self.bar.start()
 
     def update(self, done, text):
@@ -72,14 +74,14 @@ class RichBar:
 class PlainBar:
     """A line on the standard error, written over several times a second on a terminal; elsewhere written at the end."""
 
-    def __init__(self, total, unit):
-        self.total, self.unit = total, unit
+    def __init__(self, total, unit, done=0):
+        self.total, self.unit, self.first = total, unit, done
         self.begin, self.written, self.line = perf_counter(), 0.0, ""
 
     def update(self, done, text):
         """Show how many are done, and the text."""
         now = perf_counter()
-        left = (now - self.begin) / done * (self.total - done)
+        left = (now - self.begin) / (done - self.first) * (self.total - done)
         self.line = f"{done}/{self.total} {self.unit}s, {text}, {as_time(left)} left"
         if now - self.written >= UPDATE_INTERVAL and is_terminal(sys.stderr):
             self.written = now
@@ -119,7 +121,7 @@ class ProgressBar:
     def on_fit_begin(self, state):
         """Show an empty bar."""
         self.begin, self.rows_before = perf_counter(), state.rows_seen
-        self.bar = new_bar(state.max_iter, "iteration" if state.learning_rate is None else "epoch")
+        self.bar = new_bar(state.max_iter, "iteration" if state.learning_rate is None else "epoch", state.epoch)
 
     def on_epoch_end(self, state):
         """Show the state after the epoch."""

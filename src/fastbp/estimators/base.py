@@ -28,7 +28,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
-from fastbp.estimators.checkpoints import checksums_of, continue_run, write_checkpoint
+from fastbp.estimators.checkpoints import checksums_of, continue_run, new_generator, write_checkpoint
 from fastbp.estimators.cloning import check_clones
 from fastbp.estimators.construction import (
     adapt_to_data,
@@ -160,7 +160,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         self._n_units = self._count_units(targets)
         self.n_outputs_ = self._fitted_loss.predictions(np.zeros((1, self._n_units))).shape[1]
         self.out_activation_ = self._output_activation()
-        rng, lock = self._generator(incremental, attempt.run is not None)
+        rng, lock = self._generator(incremental, attempt.run)
         if first_pass:
             vars(self).pop("_split_generator", None)
             forget_training(self)
@@ -216,10 +216,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         """Units of the output layer: a column each, or a class each."""
         return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
 
-    def _generator(self, incremental, resumes):
+    def _generator(self, incremental, run):
         """The RandomState to draw from, and its lock if others may draw from it at the same time."""
-        if resumes and self.random_state is None:
-            return self._random_state, None  # that of the checkpoint; NumPy's global one is left alone
+        if run is not None and self.random_state is None:  # NumPy's global one is left alone
+            self._random_state, self._seed = new_generator(run), None
+            return self._random_state, None
         private = isinstance(self.random_state, Integral)
         if not (private and incremental and getattr(self, "_seed", None) == self.random_state):
             self._random_state = legacy_generator(self.random_state)
@@ -257,9 +258,9 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         """L-BFGS from the network's weights. Returns a function that warns if it did not converge."""
         state = callbacks.state
         is_logged = callbacks.save_run or attempt.run is not None
-        evaluations = Evaluations(network.params.astype(np.float64)) if is_logged else None
+        evaluations = Evaluations(network.params.astype(np.float64), callbacks.save_run) if is_logged else None
         run = Run(network, rng, checksums_of(state), state.history, callbacks, evaluations=evaluations)
-        self._begin(run, state, attempt)
+        self._begin(run, state, attempt, False)
         start = network.params.astype(np.float64) if evaluations is None else evaluations.start
         progress = OptimizeResult(x=start, fun=np.nan, loss=np.nan, nit=0)
         stopped = False
@@ -287,12 +288,12 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             )
         return lambda: stopped or _check_optimize_result("lbfgs", progress, self.max_iter)
 
-    def _begin(self, run, state, attempt):
+    def _begin(self, run, state, attempt, incremental):
         """Have the callbacks see a run, and go on with the one that is resumed."""
         if attempt.run is not None:
             run.load_state_dict(attempt.run)
         state.make_estimator = partial(estimator_so_far, self, run)
-        state.make_checkpoint = partial(checkpoint_so_far, self, run)
+        state.make_checkpoint = partial(checkpoint_so_far, self, run, incremental)
         attempt.history = run.history
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight=None, *buffers):
@@ -330,7 +331,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         state.history, state.optimizer, state.train_rows = history, optimizer, rows
         checksums = checksums_of(state, stopping.validation)
         run = Run(network, rng, checksums, history, callbacks, rows, optimizer, average, stopping, trainer)
-        self._begin(run, state, attempt)
+        self._begin(run, state, attempt, incremental)
         stopped = False
         try:
             with callbacks:

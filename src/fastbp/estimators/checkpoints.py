@@ -6,7 +6,6 @@ held-out rows. Then all that changes in a run gets the state that was saved; see
 
 import os
 import pickle
-from copy import deepcopy
 from numbers import Integral
 from os import PathLike
 
@@ -17,6 +16,10 @@ from fastbp.estimators.parameters import end_is_needed_by, is_stochastic
 from fastbp.estimators.sklearn_callbacks import ATTRIBUTES as SKLEARN_ATTRIBUTES
 from fastbp.training import DataChecksums
 from fastbp.training.run_state import FORMAT
+
+#: Ending of a path -> the functions that write and read such a checkpoint, as `format_of` returns them. Other endings
+#: are those of pickles. A module of another format adds its own.
+FORMATS = {}
 
 #: Parameters that a resumed run may have other values of
 FREE = ("callbacks", "init_from", "max_fun", "max_time", "n_threads", "verbose", "warm_start")
@@ -56,10 +59,10 @@ def write_checkpoint(estimator, path):
     ----------
     estimator : BaseMLP
     path : str
-        At any time there is the old file or the whole new one.
+        Its ending decides the format. At any time there is the old file or the whole new one.
     """
-    check_format(path)
-    write_atomically(path, pickled(estimator))
+    write, _ = format_of(path)
+    write(estimator, path)
 
 
 def read_checkpoint(path):
@@ -78,10 +81,28 @@ def read_checkpoint(path):
     OSError
         If the file cannot be read.
     ValueError
-        If it is no pickle.
+        If it is not of the format that its ending stands for.
     """
     path = os.fspath(path)
-    check_format(path)
+    _, read = format_of(path)
+    return read(path)
+
+
+def format_of(path):
+    """The functions (estimator, path) that writes, and (path) that reads, a file with the ending of `path`."""
+    ending = os.path.splitext(path)[1]
+    if ending == ".safetensors" and ending not in FORMATS:
+        raise ValueError(f"checkpoints are pickles, got the path {path!r}: choose another ending, such as '.pickle'")
+    return FORMATS.get(ending, (write_pickle, read_pickle))
+
+
+def write_pickle(estimator, path):
+    """See `write_checkpoint`."""
+    write_atomically(path, pickled(estimator))
+
+
+def read_pickle(path):
+    """See `read_checkpoint`."""
     with open(path, "rb") as file:
         content = file.read()
     try:
@@ -90,12 +111,6 @@ def read_checkpoint(path):
         raise
     except Exception as error:  # of many types, for bytes that are no pickle
         raise ValueError(f"resume_from={path!r} cannot be loaded: {error!r}. {IS_NO_CHECKPOINT}") from error
-
-
-def check_format(path):
-    """ValueError for the ending of a format in which no run is saved."""
-    if str(path).endswith(".safetensors"):
-        raise ValueError(f"checkpoints are pickles, got the path {path!r}: choose another ending, such as '.pickle'")
 
 
 def continue_run(model, resume_from):
@@ -138,8 +153,26 @@ def continue_run(model, resume_from):
     attributes |= {name: value for name, value in vars(checkpoint).items() if name not in own}
     vars(model).clear()
     vars(model).update(attributes)
-    model._random_state = deepcopy(checkpoint._random_state)
     return run
+
+
+def new_generator(run):
+    """A RandomState of the kind of that of a run.
+
+    Parameters
+    ----------
+    run : dict
+        The state of the run.
+
+    Returns
+    -------
+    RandomState
+    """
+    name = run["random_state"]["bit_generator"]
+    kind = getattr(np.random, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, np.random.BitGenerator)):
+        raise ValueError(f"resume_from: the run has the bit generator {name}, which NumPy does not have")
+    return np.random.RandomState(kind())
 
 
 def check_parameters(model, checkpoint, n_epochs):

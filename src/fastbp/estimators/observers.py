@@ -52,7 +52,7 @@ def estimator_so_far(model, run, state):
     return with_run(model, run, state)[0]
 
 
-def checkpoint_so_far(model, run, state):
+def checkpoint_so_far(model, run, incremental, state):
     """`estimator_so_far`, without callbacks, and with the state of the run in the attribute ``_run``. The two share
     arrays, which are in a pickle once.
 
@@ -60,6 +60,8 @@ def checkpoint_so_far(model, run, state):
     ----------
     model, run, state
         As for `estimator_so_far`.
+    incremental : bool
+        Whether this is `partial_fit`, which is no run to be resumed: it goes on by the next call.
 
     Returns
     -------
@@ -70,7 +72,9 @@ def checkpoint_so_far(model, run, state):
             "state.checkpoint is there in a fit by 'lbfgs' only where a callback has a true attribute saves_run"
         )
     other, run = with_run(model, run, state)
-    other.callbacks, other._run = None, run.state_dict()
+    other.callbacks = None
+    if not incremental:
+        other._run = run.state_dict()
     return other
 
 

@@ -36,13 +36,13 @@ a copy collects does not come back.
 """
 
 import sys
-from copy import deepcopy
 from numbers import Real
 
 import numpy as np
 
 from fastbp.losses import FunctionLoss
 from fastbp.schedules import FunctionSchedule
+from fastbp.training.callback_states import load_states, states_of
 from fastbp.training.history import History
 from fastbp.training.validation import call_scorer
 
@@ -317,8 +317,7 @@ class Callbacks:
 
     def state_dict(self):
         """What is to be known of each of them in a resumed run; see `fastbp.training.run_state`."""
-        answers = self.answers or [False] * len(self.objects)
-        return [state_of(callback, stops) for callback, stops in zip(self.objects, answers, strict=True)]
+        return states_of(self.objects, self.answers)
 
     def load_state_dict(self, state):
         """Have the callbacks go on from a state, after their ``on_fit_begin``.
@@ -329,28 +328,13 @@ class Callbacks:
         """
         self.saved = state
 
-    def resume(self):
-        """Give each callback the state of the one of its class that has the same place among those of the class."""
-        by_class = {}
-        for entry in self.saved:
-            by_class.setdefault(entry["class"], []).append(entry)
-        self.answers = [False] * len(self.objects)
-        for number, callback in enumerate(self.objects):
-            entries = by_class.get(class_of(callback))
-            if not entries:
-                continue
-            own = entries.pop(0)
-            if own["state"] is not None and is_resumable(callback):
-                callback.load_state_dict(deepcopy(own["state"]))
-            self.answers[number] = own["stops"] and own["parameters"] == parameters_of(callback)
-
     def __enter__(self):
         self.begun = []
         try:
             for callback in self.objects:
                 self.notify_one(callback, "on_fit_begin")
                 self.begun.append(callback)
-            self.resume()
+            self.answers = load_states(self.objects, self.saved)
         except BaseException:
             self.__exit__()
             raise
@@ -375,45 +359,6 @@ class Callbacks:
                 raise error
             finally:
                 error.__context__ = context  # raise has set it to what was handled before
-
-
-def state_of(callback, stops):
-    """What is to be known of a callback in a resumed run, as a dict.
-
-    Parameters
-    ----------
-    callback : object
-    stops : bool
-        Whether it has asked for the end of training.
-
-    Returns
-    -------
-    dict
-    """
-    state = deepcopy(callback.state_dict()) if is_resumable(callback) else None
-    return {
-        "class": class_of(callback),
-        "parameters": parameters_of(callback),
-        "stops": bool(stops),
-        "state": state,
-    }
-
-
-def is_resumable(callback):
-    """Whether a callback has the two methods for resumed runs."""
-    return all(callable(getattr(callback, name, None)) for name in ("state_dict", "load_state_dict"))
-
-
-def class_of(callback):
-    """The full name of the class of a callback."""
-    return f"{type(callback).__module__}.{type(callback).__qualname__}"
-
-
-def parameters_of(callback):
-    """The parameters of a callback as text; None where it has none, as scikit-learn knows them."""
-    if not callable(getattr(callback, "get_params", None)):
-        return None
-    return repr(sorted(callback.get_params(deep=False).items()))
 
 
 def follow(latest, error, before):

@@ -5,6 +5,17 @@ from dataclasses import dataclass, field
 
 NAN = float("nan")
 
+#: The attributes of a `History` that go on in a resumed run
+OF_THE_RUN = (
+    "loss_curve",
+    "learning_rates",
+    "seconds",
+    "validation",
+    "validation_scores",
+    "n_iter",
+    "rows_seen",
+)
+
 
 @dataclass
 class History:
@@ -80,7 +91,7 @@ class History:
 
     def state_dict(self):
         """All that changes in a run; see `fastbp.training.run_state`."""
-        return {name: value for name, value in vars(self).items() if name != "interrupted"}
+        return {name: getattr(self, name) for name in OF_THE_RUN}
 
     def load_state_dict(self, state):
         """Go on from a state.
@@ -89,7 +100,8 @@ class History:
         ----------
         state : dict
         """
-        vars(self).update(deepcopy(state))
+        for name in OF_THE_RUN:
+            setattr(self, name, deepcopy(state[name]))
 
     def continue_from(self, columns):
         """Begin with copies of what `as_dict` returned after an earlier run.

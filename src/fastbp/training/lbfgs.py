@@ -21,6 +21,8 @@ class Evaluations:
     ----------
     start : ndarray of float64 of shape (n_params,)
         The starting point.
+    are_noted : bool
+        Whether new ones are noted, for a run that may be resumed.
 
     Attributes
     ----------
@@ -33,13 +35,15 @@ class Evaluations:
         How many have been given to the optimizer again; all, where there is no earlier run.
     """
 
-    def __init__(self, start):
-        self.start = start
+    def __init__(self, start, are_noted):
+        self.start, self.are_noted = start, are_noted
         self.losses, self.gradients, self.points = [], [], []
         self.n_replayed = 0
 
     def note(self, point, loss, gradient):
-        """Note an evaluation."""
+        """Note an evaluation, if that is wanted."""
+        if not self.are_noted:
+            return
         self.losses.append(float(loss))
         self.gradients.append(gradient.copy())
         self.points.append(crc32(point))

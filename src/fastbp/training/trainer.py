@@ -19,6 +19,9 @@ NO_AVERAGE = NoAverage()
 #: Epochs in one call of the compiled loop when no Python code runs between them; bounds the memory of their rates.
 EPOCHS_AT_ONCE = 256
 
+#: The attributes of a `Trainer` that change in a run and belong to no other object
+OF_THE_RUN = ("exhausted", "first_loss", "initial_params", "initial_loss")
+
 
 class Clock:
     """The training time of a run, which goes on from that of earlier runs.
@@ -239,12 +242,7 @@ class Trainer:
 
     def state_dict(self):
         """All that changes in a run and belongs to no other object; see `fastbp.training.run_state`."""
-        return {
-            "exhausted": bool(self.exhausted),
-            "first_loss": self.first_loss,
-            "initial_params": self.initial_params,
-            "initial_loss": self.initial_loss,
-        }
+        return {name: getattr(self, name) for name in OF_THE_RUN}
 
     def load_state_dict(self, state):
         """Go on from a state.
@@ -253,7 +251,8 @@ class Trainer:
         ----------
         state : dict
         """
-        vars(self).update(state)
+        for name in OF_THE_RUN:
+            setattr(self, name, state[name])
 
     def training_loop(self, data, batch_size, indexed):
         """The loop over the batches, as `Network.training_loop` makes it, with all that is for training only."""

@@ -118,6 +118,7 @@ KEYS = st.text() | st.integers() | st.booleans() | st.none()
 TREES = st.recursive(
     PLAIN | arrays(st.sampled_from(["f4", "f8", ">f8", "i4", "u1", "?", "U3", "S2"]), array_shapes(min_side=0)),
     lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(KEYS, inner),
+    max_leaves=8,
 )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from fastbp.files.errors import Unsavable
 
 #: What the dtype of an array or a scalar may be, as `numpy.dtype.str`
-DTYPE = re.compile(r"[<>|=](b1|[iu][1248]|f[248]|[Mm]8\[\d{0,4}[a-zA-Z]{1,2}\]|U\d{1,9}|S\d{1,9}|O)")
+DTYPE = re.compile(r"[<>|=](b1|[iu][1248]|f[248]|[Mm]8(\[\d{0,4}[a-zA-Z]{1,2}\])?|U\d{1,9}|S\d{1,9}|O)")
 #: Arrays of integers or bools with more numbers are tensors
 INLINE_SIZE = 4096
 #: What an array of objects may hold

@@ -10,7 +10,7 @@ from math import isfinite
 
 import numpy as np
 
-from fastbp.files.arrays import encoded_array, encoded_scalar
+from fastbp.files.arrays import DTYPE, encoded_array, encoded_scalar
 from fastbp.files.errors import Unsavable
 from fastbp.files.kinds import KINDS, NAMES
 from fastbp.files.places import under
@@ -73,7 +73,7 @@ class Encoder:
             return {"$type": name, **KINDS[name].encode(self, value, place)}
         if isinstance(value, np.generic):
             return {"$scalar": encoded_scalar(value, place)}
-        if isinstance(value, np.dtype) and value.isbuiltin == 1:
+        if isinstance(value, np.dtype) and DTYPE.fullmatch(value.str):
             return {"$dtype": value.str}
         raise Unsavable(place, value)
 

@@ -96,10 +96,10 @@ def encoded_mlp(encoder, estimator, place):
     model = estimator._snapshot()
     parts = {"params": encoded_params(encoder, model, place)}
     attributes = attributes_of(model)
-    for name in attributes.keys() - ATTRIBUTES.keys():
+    for name in sorted(attributes.keys() - ATTRIBUTES.keys()):
         raise Unsavable(under(place, name), attributes[name])
     if not hasattr(model, "coefs_"):
-        for name in attributes:
+        for name in sorted(attributes):
             raise Unsavable(under(place, name), attributes[name])
         return parts
     network = model._fitted_network()
@@ -200,7 +200,7 @@ def encoded_encoder(encoder, estimator, place):
     parts = {"params": encoded_params(encoder, estimator, place)}
     attributes = {k: v for k, v in vars(estimator).items() if k not in parts["params"] and k != "n_features_in_"}
     output = attributes.pop("_sklearn_output_config", {}).get("transform")
-    for name in attributes.keys() - {*OF_ENCODER, "feature_names_in_"}:
+    for name in sorted(attributes.keys() - {*OF_ENCODER, "feature_names_in_"}):
         raise Unsavable(under(place, name), attributes[name])
     if attributes:
         check_encoder(attributes)

@@ -183,7 +183,7 @@ def with_way_out(error, estimator):
     defaults = type(estimator)().get_params(deep=False) if hasattr(estimator, "get_params") else {}
     if root in defaults:
         way = f"Set it to another value, as by set_params({root}={defaults[root]!r}), or use pickle or joblib."
-    elif root in vars(estimator):
+    elif root in vars(estimator) and defaults:
         way = f"Delete the attribute, del estimator.{root}, or use pickle or joblib."
     else:
         way = "Use pickle or joblib, or fit without it."

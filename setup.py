@@ -77,7 +77,7 @@ class BuildKernels(build_ext):
             self.distribution.ext_modules,
             include_path=["src"],
             build_dir="build/cython",
-            compiler_directives={"language_level": 3, "embedsignature": True},
+            compiler_directives={"language_level": 3, "embedsignature": True, "freethreading_compatible": True},
         )
         super().finalize_options()
 

@@ -22,7 +22,8 @@ from setuptools import Extension, setup
 name, headers, package_root = sys.argv[-3:]
 del sys.argv[-3:]
 extension = Extension(name, [f"{name}.pyx"], include_dirs=[headers])
-setup(name=name, ext_modules=cythonize([extension], include_path=[package_root]))
+directives = {"freethreading_compatible": True}  # else importing the module would turn the GIL on
+setup(name=name, ext_modules=cythonize([extension], include_path=[package_root], compiler_directives=directives))
 """
 
 

@@ -311,8 +311,10 @@ def test_the_lock_is_held_while_rows_are_shuffled():
     held = []
 
     class Lock:
-        def acquire(self):
+        def acquire(self, blocking):
+            assert not blocking
             held.append("acquired")
+            return True
 
         def release(self):
             held.append("released")

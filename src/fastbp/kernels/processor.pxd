@@ -3,6 +3,7 @@
 
 cdef extern from "processor.h" nogil:
     double now()
+    void sleep_briefly()
     int current_processor()
     void leave_processor(int processor)
     # treat denormal numbers as zero; returns the mode to restore

@@ -1,12 +1,16 @@
 """The shuffle and the uniform numbers of ``numpy.random.RandomState``, with the same random numbers.
 
-A generator has a lock. No other thread may run Python while the lock is held: it could fork, and the lock would never
-be released in the child. NumPy releases the GIL in some draws, such as uniform ones; the functions here do not.
+A generator has a lock. No other thread may fork while the lock is held: it would never be released in the child. NumPy
+releases the GIL in some draws, such as uniform ones; the functions here hold it, and without a GIL they hold the thread
+state, for which a fork waits as well. They also do not wait inside of ``lock.acquire``, which gets the lock before it
+gets the GIL back.
 """
 
 import numpy as np
 
 from libc.stdint cimport int64_t, uint64_t
+
+from fastbp.kernels.processor cimport sleep_briefly
 
 from fastbp.kernels.interrupts import check_signals
 
@@ -52,6 +56,15 @@ cdef void shuffle_range(bitgen_t *generator, int64_t *rows, int64_t begin, int64
         rows[j] = held
 
 
+cdef int acquire(object lock) except -1:
+    """Acquire the lock of a generator."""
+    while not lock.acquire(False):
+        check_signals()
+        with nogil:
+            sleep_briefly()
+    return 0
+
+
 cdef int shuffle_rows(bitgen_t *generator, object lock, int64_t *rows, int64_t n) except -1 nogil:
     """Shuffle the rows in parts, between which Python can deliver signals.
 
@@ -63,7 +76,7 @@ cdef int shuffle_rows(bitgen_t *generator, object lock, int64_t *rows, int64_t n
         end = max(begin - ROWS_AT_ONCE, <int64_t> 1)
         if shared:
             with gil:
-                lock.acquire()
+                acquire(lock)
                 shuffle_range(generator, rows, begin, end)
                 lock.release()
         else:
@@ -98,7 +111,7 @@ def uniform(random_state, double low, double high, shape):
     cdef double width = high - low
     cdef int64_t i
     lock = random_state._bit_generator.lock
-    lock.acquire()
+    acquire(lock)
     for i in range(numbers.shape[0]):
         numbers[i] = low + width * generator.next_double(generator.state)
     lock.release()

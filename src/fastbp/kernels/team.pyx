@@ -104,7 +104,7 @@ cdef class Team:
 
     def dismiss(self):
         """Tell the workers to return, and wait for those that have arrived."""
-        if self.workers.closed:
+        if self.workers.is_closed():
             return
         self.workers.close()
         if not self.workers.in_child():
@@ -118,12 +118,12 @@ cdef class Team:
 
     cdef bint is_complete(self) noexcept nogil:
         """Whether all workers have arrived."""
-        return (self.workers.n_arrived() == self.n_threads - 1 and not self.workers.closed
+        return (self.workers.n_arrived() == self.n_threads - 1 and not self.workers.is_closed()
                 and not self.workers.in_child())
 
     cdef int await_arrivals(self, double seconds) except -1 nogil:
         """Wait for the workers, for some seconds at most."""
-        if not self.workers.closed and not self.workers.in_child():
+        if not self.workers.is_closed() and not self.workers.in_child():
             self.workers.await_arrivals(self.n_threads - 1, seconds)
         return 0
 

@@ -45,25 +45,40 @@ static inline int wait_with_timeout(_Atomic int64_t *counter, int64_t value, dou
 }
 static inline void count_up(_Atomic int64_t *counter) { atomic_fetch_add_explicit(counter, 1, memory_order_acq_rel); }
 
-/* The threads that one call has started. */
+/* The threads that one call has started. Arriving and closing change the same number: no worker arrives after the call
+ * has closed and has read how many workers it must wait for. */
 typedef struct {
-    _Atomic int64_t arrived;
+    _Atomic int64_t arrivals; /* twice the number of workers that have arrived, plus 1 once closed */
     _Atomic int64_t departed;
     _Atomic int64_t halted; /* whether the threads are to stop early */
 } workers_t;
 
 static inline void workers_init(workers_t *workers) {
-    atomic_init(&workers->arrived, 0);
+    atomic_init(&workers->arrivals, 0);
     atomic_init(&workers->departed, 0);
     atomic_init(&workers->halted, 0);
 }
-static inline void workers_arrive(workers_t *workers) { count_up(&workers->arrived); }
+/* Called by a worker. Whether it is in time. */
+static inline int workers_arrive(workers_t *workers) {
+    int64_t arrivals = atomic_load_explicit(&workers->arrivals, memory_order_acquire);
+    while (!(arrivals & 1))
+        if (atomic_compare_exchange_weak_explicit(&workers->arrivals, &arrivals, arrivals + 2, memory_order_acq_rel,
+                                                  memory_order_acquire))
+            return 1;
+    return 0;
+}
+static inline void workers_close(workers_t *workers) {
+    atomic_fetch_or_explicit(&workers->arrivals, 1, memory_order_acq_rel);
+}
+static inline int workers_closed(workers_t *workers) {
+    return atomic_load_explicit(&workers->arrivals, memory_order_acquire) & 1;
+}
 static inline void workers_depart(workers_t *workers) { count_up(&workers->departed); }
 static inline int64_t workers_arrived(workers_t *workers) {
-    return atomic_load_explicit(&workers->arrived, memory_order_acquire);
+    return atomic_load_explicit(&workers->arrivals, memory_order_acquire) >> 1;
 }
 static inline int workers_await_arrivals(workers_t *workers, int64_t count, double seconds) {
-    return wait_with_timeout(&workers->arrived, count, seconds);
+    return wait_with_timeout(&workers->arrivals, 2 * count, seconds);
 }
 static inline int workers_await_departures(workers_t *workers, double seconds) {
     return wait_with_timeout(&workers->departed, workers_arrived(workers), seconds);

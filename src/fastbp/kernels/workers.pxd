@@ -7,7 +7,9 @@ cdef extern from "threads.h" nogil:
     ctypedef struct workers_t:
         pass
     void workers_init(workers_t *workers)
-    void workers_arrive(workers_t *workers)
+    bint workers_arrive(workers_t *workers)
+    void workers_close(workers_t *workers)
+    bint workers_closed(workers_t *workers)
     void workers_depart(workers_t *workers)
     int64_t workers_arrived(workers_t *workers)
     int workers_await_arrivals(workers_t *workers, int64_t count, double seconds)
@@ -19,9 +21,9 @@ cdef extern from "threads.h" nogil:
 cdef class Workers:
     cdef workers_t c
     cdef int64_t forks
-    cdef readonly bint closed
     cdef readonly object error
 
+    cdef bint is_closed(self) noexcept nogil
     cdef int64_t n_arrived(self) noexcept nogil
     cdef bint await_arrivals(self, int64_t count, double seconds) noexcept nogil
     cdef bint await_departures(self, double seconds) noexcept nogil

@@ -8,6 +8,7 @@ After a fork the child has no workers.
 
 import _thread
 
+cimport cython
 from libc.stdint cimport int64_t
 
 from fastbp.kernels.forks cimport count_of_forks
@@ -57,9 +58,8 @@ cdef class Workers:
         except BaseException as error:
             # sent to the thread that started this one: CPython confuses the two threads until the new one has started
             self._fail(error)
-        if self.closed:  # read and written under the GIL
+        if not workers_arrive(&self.c):
             return
-        workers_arrive(&self.c)
         try:
             work(number)
         except BaseException as error:
@@ -69,19 +69,29 @@ cdef class Workers:
 
     def _fail(self, error):
         """Keep the first exception, and tell all threads to stop."""
-        if self.error is None:
-            self.error = error
+        with cython.critical_section(self):  # the GIL, where there is one
+            if self.error is None:
+                self.error = error
         self.halt()
+
+    @property
+    def closed(self):
+        return self.is_closed()
 
     def close(self):
         """From now on workers that arrive return at once."""
-        self.closed = True
+        workers_close(&self.c)
 
     def raise_error(self):
         """Raise the exception that a worker met, if there is one, and forget it."""
-        error, self.error = self.error, None
+        with cython.critical_section(self):
+            error, self.error = self.error, None
         if error is not None:
             raise error
+
+    cdef bint is_closed(self) noexcept nogil:
+        """`closed`."""
+        return workers_closed(&self.c)
 
     cdef int64_t n_arrived(self) noexcept nogil:
         return workers_arrived(&self.c)

@@ -295,7 +295,8 @@ def test_the_state_is_plain(Estimator, params, tmp_path):
 
 
 def assert_plain(value):
-    assert type(value) in (dict, list, int, float, str, bool, type(None), np.ndarray), type(value)
+    plain = (dict, list, int, float, str, bool, type(None), np.ndarray, np.random.RandomState)
+    assert type(value) in plain, type(value)
     if isinstance(value, dict):
         assert all(type(name) is str for name in value)
     elif isinstance(value, np.ndarray):

@@ -2,7 +2,6 @@
 
 import pickle
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from sklearn.metrics import make_scorer, r2_score
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.callbacks import Checkpoint
-from fastbp.estimators.checkpoints import FORMATS
 from fastbp.optimizers import Adam
 from resume_cases import SCORE, SMALL, TARGETS, WEIGHT, X, assert_same_model, fresh
 
@@ -47,26 +45,6 @@ def test_what_is_no_checkpoint(tmp_path):
         message = r"needs a checkpoint of a run: .* got PosixPath.*, which has no run to resume: it was saved otherwise"
         refuses(model, message, resume_from=tmp_path / "bad")
         refuses(model, r"resume_from needs a checkpoint of a run: (?s:.*), which has none", resume_from=value)
-    refuses(model, "checkpoints are pickles, got the path '.*': choose another", resume_from="net.safetensors")
-    with pytest.raises(ValueError, match=r"checkpoints are pickles, got the path '.*net\.safetensors'"):
-        fresh(model).set_params(callbacks=Checkpoint(tmp_path / "net.safetensors")).fit(X, SCORE)
-    assert not (tmp_path / "net.safetensors").exists()
-
-
-def test_a_format_of_its_own(tmp_path, monkeypatch):
-    """The ending of the path decides how a checkpoint is written and read."""
-
-    def write(estimator, path):
-        Path(path).write_bytes(b"own" + pickle.dumps(estimator))
-
-    def read(path):
-        return pickle.loads(Path(path).read_bytes()[3:])
-
-    monkeypatch.setitem(FORMATS, ".safetensors", (write, read))
-    path = tmp_path / "net.safetensors"
-    model = MLPRegressor(**SMALL, callbacks=Checkpoint(path, every=3)).fit(X, SCORE)
-    assert path.read_bytes().startswith(b"own")
-    assert_same_model(fresh(model).fit(X, SCORE, resume_from=str(path)), model)
 
 
 def test_another_class_or_format(tmp_path):

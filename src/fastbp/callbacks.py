@@ -16,7 +16,6 @@ from sklearn.utils._param_validation import Interval
 from fastbp.kernels.patience import Patience
 from fastbp.parametrized import Parametrized, parameter, parametrized
 from fastbp.training import Callback
-from fastbp.writing import write_atomically
 
 __all__ = ["Callback", "Checkpoint", "History", "OptunaPruner", "ReduceOnPlateau", "TimeLimit"]
 
@@ -273,10 +272,11 @@ class ReduceOnPlateau(Parametrized):
 class Checkpoint(Parametrized):
     """Saves the estimator during training, so that a run that ends before its time can be resumed.
 
-    The file is a pickle of the estimator with the weights of that epoch, without its callbacks. Load it as any pickle,
-    from sources that you trust only. It is written to a file aside, flushed to the disk, and then renamed: at any time
-    the file is a whole one. A process that is killed meanwhile leaves a file ``<path>.<hex digits>.tmp`` behind, which
-    can be deleted.
+    The file has the estimator with the weights of that epoch, without its callbacks. Its ending decides the format:
+    ".safetensors" is that of `fastbp.save`, which holds no code and refuses parameters that are functions; any other
+    ending means a pickle, to be loaded from sources that you trust only. The file is written aside, flushed to the
+    disk, and then renamed: at any time it is a whole one. A process that is killed meanwhile leaves a file
+    ``<path>.<hex digits>.tmp`` behind, which can be deleted.
 
     ``fit(X, y, ..., resume_from=path)`` of an estimator with the same parameters, on the same data, goes on with the
     run from that epoch, and gives the model of the uninterrupted run to the last bit: the file has all that changes in

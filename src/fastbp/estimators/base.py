@@ -15,6 +15,7 @@ with an int random_state go on with one generator.
 """
 
 import warnings
+from copy import deepcopy
 from functools import partial
 from math import ceil
 from numbers import Integral
@@ -28,7 +29,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
-from fastbp.estimators.checkpoints import checksums_of, continue_run, new_generator, write_checkpoint
+from fastbp.estimators.checkpoints import checksums_of, continue_run, write_checkpoint
 from fastbp.estimators.cloning import check_clones
 from fastbp.estimators.construction import (
     adapt_to_data,
@@ -216,10 +217,10 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         """Units of the output layer: a column each, or a class each."""
         return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
 
-    def _generator(self, incremental, run):
+    def _generator(self, incremental, run=None):
         """The RandomState to draw from, and its lock if others may draw from it at the same time."""
         if run is not None and self.random_state is None:  # NumPy's global one is left alone
-            self._random_state, self._seed = new_generator(run), None
+            self._random_state, self._seed = deepcopy(run["random_state"]), None
             return self._random_state, None
         private = isinstance(self.random_state, Integral)
         if not (private and incremental and getattr(self, "_seed", None) == self.random_state):
@@ -292,6 +293,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         """Have the callbacks see a run, and go on with the one that is resumed."""
         if attempt.run is not None:
             run.load_state_dict(attempt.run)
+            if run.history.n_iter > self.max_iter:
+                n_epochs = run.history.n_iter
+                raise ValueError(
+                    f"resume_from: max_iter={self.max_iter} is less than the {n_epochs} epochs of the checkpoint"
+                )
         state.make_estimator = partial(estimator_so_far, self, run)
         state.make_checkpoint = partial(checkpoint_so_far, self, run, incremental)
         attempt.history = run.history

@@ -11,14 +11,15 @@ from os import PathLike
 
 import numpy as np
 
-from fastbp.callbacks import pickled, write_atomically
+from fastbp.callbacks import pickled
 from fastbp.estimators.parameters import end_is_needed_by, is_stochastic
 from fastbp.estimators.sklearn_callbacks import ATTRIBUTES as SKLEARN_ATTRIBUTES
 from fastbp.training import DataChecksums
 from fastbp.training.run_state import FORMAT
+from fastbp.writing import write_atomically
 
 #: Ending of a path -> the functions that write and read such a checkpoint, as `format_of` returns them. Other endings
-#: are those of pickles. A module of another format adds its own.
+#: are those of pickles. ``fastbp.files`` adds its own.
 FORMATS = {}
 
 #: Parameters that a resumed run may have other values of
@@ -90,10 +91,7 @@ def read_checkpoint(path):
 
 def format_of(path):
     """The functions (estimator, path) that writes, and (path) that reads, a file with the ending of `path`."""
-    ending = os.path.splitext(path)[1]
-    if ending == ".safetensors" and ending not in FORMATS:
-        raise ValueError(f"checkpoints are pickles, got the path {path!r}: choose another ending, such as '.pickle'")
-    return FORMATS.get(ending, (write_pickle, read_pickle))
+    return FORMATS.get(os.path.splitext(path)[1], (write_pickle, read_pickle))
 
 
 def write_pickle(estimator, path):
@@ -147,7 +145,7 @@ def continue_run(model, resume_from):
             "resume_from is a checkpoint by another version of fastbp: resume it with that version, or continue from "
             "its weights by partial_fit or init_from"
         )
-    check_parameters(model, checkpoint, run["history"]["n_iter"])
+    check_parameters(model, checkpoint)
     own = {*model.get_params(deep=False), *KEPT}
     attributes = {name: value for name, value in vars(model).items() if name in own}
     attributes |= {name: value for name, value in vars(checkpoint).items() if name not in own}
@@ -156,34 +154,13 @@ def continue_run(model, resume_from):
     return run
 
 
-def new_generator(run):
-    """A RandomState of the kind of that of a run.
-
-    Parameters
-    ----------
-    run : dict
-        The state of the run.
-
-    Returns
-    -------
-    RandomState
-    """
-    name = run["random_state"]["bit_generator"]
-    kind = getattr(np.random, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, np.random.BitGenerator)):
-        raise ValueError(f"resume_from: the run has the bit generator {name}, which NumPy does not have")
-    return np.random.RandomState(kind())
-
-
-def check_parameters(model, checkpoint, n_epochs):
+def check_parameters(model, checkpoint):
     """Check that a run can go on with the parameters of an estimator.
 
     Parameters
     ----------
     model, checkpoint : BaseMLP
         Of one class.
-    n_epochs : int
-        How many the run has.
 
     Raises
     ------
@@ -199,8 +176,6 @@ def check_parameters(model, checkpoint, n_epochs):
         pairs = ", ".join(f"{name}={ours[name]!r} and not {theirs[name]!r}" for name in names)
         why = f"; {end} depends on max_iter" if "max_iter" in names else ""
         raise ValueError(f"resume_from: this estimator has other parameters than that of the checkpoint: {pairs}{why}")
-    if model.max_iter < n_epochs:
-        raise ValueError(f"resume_from: max_iter={model.max_iter} is less than the {n_epochs} epochs of the checkpoint")
 
 
 def end_of_run(model):

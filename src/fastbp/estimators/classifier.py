@@ -219,7 +219,8 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             is an int; and for `max_iter`, unless `learning_rate`, `swa_start` or `warmup` depends on it. A RandomState
             is set to the state that it had in the run; with None a generator of its own goes on. The callbacks should
             be those of the run: those that have a state get it back (see `fastbp.training.callbacks`). A run that was
-            over gives its model at once. The file is a pickle: load it from sources that you trust only.
+            over gives its model at once. A path that ends in ".safetensors" is a model file of `fastbp.save`; any
+            other one is a pickle: load it from sources that you trust only.
 
         Returns
         -------

@@ -82,9 +82,10 @@ def with_run(model, run, state):
     """A copy of an estimator in training, and the run with the copies that are its attributes."""
     attributes = {name: value for name, value in vars(model).items() if name not in SKLEARN_ATTRIBUTES}
     other = with_attributes(model, attributes)
-    run = replace(run, network=state.network.copy(), history=deepcopy(state.history))
+    generator = deepcopy(model._random_state)
+    run = replace(run, network=state.network.copy(), history=deepcopy(state.history), random_state=generator)
     other._adopt(run.network)
-    other._random_state = deepcopy(model._random_state)
+    other._random_state = generator
     if run.stopping is None:
         other.n_iter_, other.loss_, other._average = state.epoch, state.loss, None
     else:

@@ -9,7 +9,11 @@
 JSON and back. What is not in the table is refused, in both directions.
 """
 
+from fastbp.estimators.checkpoints import FORMATS
 from fastbp.files.errors import ModelFileError
 from fastbp.files.model_file import load, save
 
 __all__ = ["ModelFileError", "load", "save"]
+
+# checkpoints at paths with the usual ending of such files are model files
+FORMATS[".safetensors"] = save, load

@@ -91,6 +91,7 @@ ATTRIBUTES = {
     "_layer_parameters": is_layer_parameters,
     "_optimizer": or_none(of_class(OptimizerState)),
     "_average": or_none(of_class(MovingAverage, EpochAverage)),
+    "_run": of_class(dict),  # of a checkpoint; `Run.load_state_dict` checks what is in it
 }
 
 

@@ -44,6 +44,8 @@ def load_states(callbacks, states):
     """
     by_class, answers = {}, []
     for state in states:
+        if not isinstance(state, dict) or state.keys() != {"class", "parameters", "stops", "state"}:
+            raise ValueError(f"resume_from: the state of a callback in the run is damaged: {state!r:.100}")
         by_class.setdefault(state["class"], []).append(state)
     for callback in callbacks:
         own = by_class.get(class_of(callback))

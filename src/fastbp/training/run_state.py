@@ -2,7 +2,7 @@
 
 The objects that change in a run have a pair of methods, named as those of PyTorch:
 
-- ``state_dict()`` returns plain values: dicts, lists, numbers, strings, None and arrays. The arrays are not copied.
+- ``state_dict()`` returns plain values: dicts, lists, numbers, strings, None, arrays, generators. It copies no arrays.
 - ``load_state_dict(state)`` gives an object that is set up for the same run this state. It copies arrays.
 """
 
@@ -16,6 +16,12 @@ from scipy.sparse import issparse
 
 #: Of what `Run.state_dict` returns; another number for other contents
 FORMAT = 1
+
+#: Integers are below it, so that they can be counted on; but for the seed of random numbers
+COUNT_LIMIT, SEED_LIMIT = 2**53, 2**63
+
+#: Arrays that a run has at its beginning, and may drop
+MAY_BECOME_NONE = ("stopping.best_params_by_loss",)
 
 #: Bytes of an array whose checksum is computed at once: bounds the copy of one that is not contiguous
 CHUNK = 1 << 24
@@ -67,7 +73,7 @@ class Run:
             "format": FORMAT,
             "params": self.network.params,
             "rows": None if self.rows is None else self.rows.copy(),
-            "random_state": self.random_state.get_state(legacy=False),
+            "random_state": self.random_state,
             **{name: part.state_dict() for name, part in self.parts.items()},
         }
 
@@ -81,19 +87,78 @@ class Run:
         Raises
         ------
         ValueError
-            If the data are others, or the bit generator is of another kind.
+            If the data are others, the bit generator is of another kind, or the state is not that of such a run.
         """
-        for name, part in self.parts.items():
+        parts = self.parts
+        missing = {"params", "rows", "random_state", *parts} - state.keys()
+        if missing or not isinstance(state["data"], dict):
+            raise ValueError(f"resume_from: the state of the run is damaged: it has no {min(missing, default='data')}")
+        check_generators(self.random_state, state["random_state"])
+        own = {"params": self.network.params, "rows": self.rows}
+        own |= {name: part.state_dict() for name, part in parts.items() if name not in ("data", "callbacks")}
+        parts["data"].load_state_dict(state["data"])  # other data explain all other differences
+        for name, value in own.items():
+            check_like(value, state[name], name, self.network.n_params)
+        if self.rows is not None and not np.array_equal(np.sort(state["rows"]), np.sort(self.rows)):
+            raise ValueError("resume_from: the run of the checkpoint trains on other rows")
+        for name, part in parts.items():
             part.load_state_dict(state[name])
         self.network.params = state["params"]
         if self.rows is not None:
             self.rows[...] = state["rows"]
-        saved, own = (s["bit_generator"] for s in (state["random_state"], self.random_state.get_state(legacy=False)))
-        if saved != own:
-            raise ValueError(
-                f"resume_from: random_state has the bit generator {own}, and the run of the checkpoint has {saved}"
-            )
-        self.random_state.set_state(state["random_state"])
+        self.random_state.set_state(state["random_state"].get_state(legacy=False))
+
+
+def check_generators(own, saved):
+    """ValueError if `saved` is no generator with the bit generator of `own`."""
+    kinds = [type(getattr(generator, "_bit_generator", None)).__name__ for generator in (own, saved)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"resume_from: random_state has the bit generator {kinds[0]}, and the run of the checkpoint has {kinds[1]}"
+        )
+
+
+def check_like(own, saved, place, n_params):
+    """Check that a part of a saved state is of the kind that a run has: what is in a file may be damaged.
+
+    Parameters
+    ----------
+    own : object
+        What a run has at its beginning, where lists and some dicts are empty, and some values None.
+    saved : object
+    place : str
+        The name of the part.
+    n_params : int
+        Parameters of the network: the length of the vectors that may be None at the beginning.
+
+    Raises
+    ------
+    ValueError
+    """
+    if isinstance(own, dict):
+        is_like = isinstance(saved, dict) and (not own or own.keys() == saved.keys())
+        for name, value in saved.items() if is_like else ():
+            check_like(own.get(name, []), value, f"{place}.{name}", n_params)
+    elif isinstance(own, list):
+        is_like = isinstance(saved, list) and all(is_number(item) or is_vector(item, n_params) for item in saved)
+    elif isinstance(own, np.ndarray):
+        is_like = isinstance(saved, np.ndarray) and (own.shape, own.dtype.kind) == (saved.shape, saved.dtype.kind)
+        is_like = is_like or (saved is None and place in MAY_BECOME_NONE)
+    else:
+        limit = SEED_LIMIT if place == "optimizer.seed" else COUNT_LIMIT
+        is_like = is_number(saved, limit) or (own is None and (saved is None or is_vector(saved, n_params)))
+    if not is_like:
+        raise ValueError(f"resume_from: {place} in the state of the run is damaged: {saved!r:.100}")
+
+
+def is_number(value, limit=COUNT_LIMIT):
+    """Whether a value is a float, or an integer below a limit."""
+    return isinstance(value, (float, np.floating)) or (isinstance(value, (int, np.integer)) and abs(value) < limit)
+
+
+def is_vector(value, n_params):
+    """Whether a value is a vector of one number for each parameter."""
+    return isinstance(value, np.ndarray) and value.shape == (n_params,) and value.dtype.kind == "f"
 
 
 class DataChecksums:
@@ -132,13 +197,15 @@ class DataChecksums:
             ours, theirs = self.checksums.get(name), state.get(name)
             if ours == theirs:
                 continue
+            if not isinstance(theirs, (dict, type(None))):
+                raise ValueError(f"resume_from: data.{name} in the state of the run is damaged: {theirs!r:.100}")
             if ours is None or theirs is None:
                 what = f"{name} is {'not ' * (ours is None)}given, and was {'not ' * (theirs is None)}given to the run"
             else:
-                key = next(key for key in ours if ours[key] != theirs[key])  # the values come last
+                key = next((key for key in ours if ours[key] != theirs.get(key)), "crc32")  # the values come last
                 what = f"{name} has other values than in the run"
                 if key != "crc32":
-                    what = f"{name} has the {key} {ours[key]}, and had {theirs[key]} in the run"
+                    what = f"{name} has the {key} {ours[key]}, and had {theirs.get(key)} in the run"
             raise ValueError(f"resume_from: {what} of the checkpoint; give fit the same data, in the same order")
 
 

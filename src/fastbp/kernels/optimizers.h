@@ -12,8 +12,8 @@
  * An update that depends on a whole block, a matrix of (rows, cols) weights, is made in two steps. First transform_name
  * makes the direction of the update of the gradient, in phases_name phases with a barrier after each, and with
  * scratch_name numbers of scratch. All threads call it; they share the parts of a phase, which depend on the shape only
- * (share_takes in pool.h). All phases but the last write to the scratch only, so that a step can be abandoned before the
- * last one. Then update_name has the direction as g.
+ * (share_takes in pool.h). All phases but the last write to the scratch only, so that a step can be abandoned before
+ * the last one. Then update_name has the direction as g.
  *
  * An optimizer is these functions here, prepare_name and update_name for most, one line in OPTIMIZERS (program.h) and a
  * dataclass in fastbp/optimizers.py. Scalars are computed in double and rounded once to the real type.

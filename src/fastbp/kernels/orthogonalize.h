@@ -5,8 +5,9 @@
  *
  *     A = x^T x;  F = a I + b A + c A^2;  x = x F
  *
- * The matrix that is given is not written to. Threads share each product, in tiles whose results do not depend on which thread computes them; each formula above is
- * a phase, with a barrier after it. A and F are symmetric: only tiles on and above the diagonal are computed.
+ * The matrix that is given is not written to. Threads share each product, in tiles whose results do not depend on which
+ * thread computes them; each formula above is a phase, with a barrier after it. A and F are symmetric: only tiles on
+ * and above the diagonal are computed.
  */
 #ifndef FASTBP_ORTHOGONALIZE_H
 #define FASTBP_ORTHOGONALIZE_H

@@ -68,8 +68,8 @@ cdef class TrainingLoop:
     -----
     Python may deliver signals between two steps: see `check_signals`. A batch of more rows than the plan's
     `capacity` is processed in slices, and signals may be delivered between two slices too; the weights change at the
-    end of the batch. Which batches are sliced depends on the shapes only. A batch of many rows that must pass at once, and
-    an update that takes long, are worked on in pieces, between which an exception abandons the step.
+    end of the batch. Which batches are sliced depends on the shapes only. A batch of many rows that must pass at once,
+    and an update that takes long, are worked on in pieces, between which an exception abandons the step.
     """
 
     def __init__(self, Plan plan, Team team=None):
@@ -126,7 +126,7 @@ cdef class TrainingLoop:
         return True
 
     cdef bint run_before_update(self, int64_t begin, int64_t end) except -1 nogil:
-        """The phases [begin, end), in which no parameter changes. Where they would take long, Python may deliver signals
+        """The phases [begin, end) of those up to the update. Where they would take long, Python may deliver signals
         between two pieces of a phase; an exception abandons the step. False when it diverged."""
         cdef int64_t phase, piece
         cdef bint is_whole

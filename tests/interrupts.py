@@ -5,10 +5,15 @@ result does not depend on the speed or the load of the machine.
 """
 
 import signal
+import sys
 import threading
 import time
 from contextlib import contextmanager
 from types import SimpleNamespace
+
+import fastbp.kernels.predictor
+import fastbp.kernels.slicing
+import fastbp.kernels.training
 
 
 def processor_seconds(work, *arguments):
@@ -54,3 +59,47 @@ def interrupt_after(seconds):
         thread.join()
         if times:
             result.pressed, result.delay = True, end - times[0]
+
+
+# Delays that are counted in checks for signals
+
+
+def denormals_count():
+    """Whether the floating-point unit is as Python knows it."""
+    return sys.float_info.min / 2 > 0
+
+
+def check_with(patch, function):
+    """Have the compiled loops call `function` to check for signals, after every step and every slice."""
+    patch.setattr(fastbp.kernels.slicing, "FLOPS_BETWEEN_CHECKS", 1.0)
+    for module in (fastbp.kernels.training, fastbp.kernels.predictor):
+        patch.setattr(module, "check_signals", function)
+
+
+class Clock:
+    """Counts the checks; at one of them a signal comes, whose handler raises TimeoutError."""
+
+    def __init__(self, last=None):
+        self.checks, self.last, self.modes = 0, last, set()
+
+    def __call__(self):
+        self.checks += 1
+        self.modes.add(denormals_count())
+        here = threading.get_ident() == threading.main_thread().ident
+        if here and self.last is not None and self.checks >= self.last:
+            self.last = None
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def time_out_at_sigint():
+    """Within the block, the handler of SIGINT raises TimeoutError."""
+
+    def handler(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

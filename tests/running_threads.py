@@ -4,7 +4,7 @@ import _thread
 import time
 
 #: Seconds after which a thread that still runs will not end; only a hang comes near.
-LONG = 60.0
+LONG = 300.0
 
 
 def count_threads():

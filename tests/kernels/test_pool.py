@@ -28,7 +28,7 @@ def test_an_error_in_a_worker_stops_all_and_reaches_the_caller():
     def work(pool):
         for chunk in pool:
             if threading.get_ident() == here:
-                worker_is_there.wait(60)
+                worker_is_there.wait(300)
             else:
                 worker_is_there.set()
                 raise ZeroDivisionError(f"in chunk {chunk}")
@@ -45,7 +45,7 @@ def test_an_error_in_the_calling_thread_stops_the_workers():
     def work(pool):
         for _ in pool:
             if threading.get_ident() == here:
-                worker_is_there.wait(60)
+                worker_is_there.wait(300)
                 raise KeyError
             worker_is_there.set()
             while not pool.halted:
@@ -67,7 +67,7 @@ def test_a_signal_while_the_calling_thread_waits_stops_the_workers(monkeypatch):
     def work(pool):
         for _ in pool:
             if threading.get_ident() == here:
-                worker_is_there.wait(60)
+                worker_is_there.wait(300)
                 return  # to wait for the worker
             worker_is_there.set()
             while not pool.halted:

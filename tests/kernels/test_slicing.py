@@ -1,5 +1,7 @@
 """How many rows go through a program at once; `slicing.py`."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -64,3 +66,23 @@ def test_rows_of_gradients_and_derivatives():
 
 def test_partial_sums():
     assert [slicing.n_partial_sums(n) for n in (0, 1, 3, 4, 100)] == [1, 1, 3, 4, 4]
+
+
+def test_pieces_of_a_batch():
+    assert slicing.pieces_of_batch(1e6, 8_000) == 1
+    assert slicing.pieces_of_batch(1e6, 8_001) == 9
+    assert slicing.pieces_of_batch(1e6, 10**6) == 1000
+
+
+def test_parts_between_checks():
+    assert slicing.parts_between_checks(8e9, [(1000, 100)], 2) == 0
+    assert slicing.parts_between_checks(1e12, [], 2) == 0
+    parts = slicing.parts_between_checks(1e12, [(1000, 100), (200, 3000)], 4)
+    assert parts % 4 == 0
+    assert 0.5e9 < parts * 2 * 96**2 * 3000 <= 1e9
+    assert slicing.parts_between_checks(1e15, [(10**6, 100)], 4) == 4
+
+
+def test_a_part_is_a_tile_of_the_products():
+    header = Path(slicing.__file__).with_name("orthogonalize.h").read_text("utf-8")
+    assert f"#define EDGE {slicing.PART_EDGE}\n" in header

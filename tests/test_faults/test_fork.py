@@ -139,7 +139,7 @@ def work():
                 time.sleep(0.2)
             elif not seen:
                 seen.append(chunk)
-                assert taken.wait(60)
+                assert taken.wait(300)
                 fork()
             done[chunk] = 1
 

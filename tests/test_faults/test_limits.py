@@ -176,17 +176,17 @@ def test_overlapping_fits(first_to_end):
 
         def on_epoch_end(self, state):
             has_begun[self.number].set()
-            assert may_end[self.number].wait(60)
+            assert may_end[self.number].wait(300)
             found.append(set(blas_threads()))
             return True
 
     threads = [threading.Thread(target=fit, kwargs=dict(callbacks=Waits(number))) for number in (0, 1)]
     for thread, begun in zip(threads, has_begun, strict=True):
         thread.start()
-        assert begun.wait(60)
+        assert begun.wait(300)
     for number in (first_to_end, 1 - first_to_end):
         may_end[number].set()
-        threads[number].join(60)
+        threads[number].join(300)
     # both wait in their callbacks
     assert found == [{2}, {2}]
     assert set(blas_threads()) == {2}
@@ -201,18 +201,18 @@ def test_overlapping_blocks(first_to_end):
     def block(number):
         with OneBlasThread():
             entered[number].set()
-            assert may_leave[number].wait(60)
+            assert may_leave[number].wait(300)
 
     threads = [threading.Thread(target=block, args=(number,)) for number in (0, 1)]
     for thread, event in zip(threads, entered, strict=True):
         thread.start()
-        assert event.wait(60)
+        assert event.wait(300)
         assert set(blas_threads()) == {1}
     may_leave[first_to_end].set()
-    threads[first_to_end].join(60)
+    threads[first_to_end].join(300)
     assert set(blas_threads()) == {1 if first_to_end else 2}  # of the two, the first holds the limit
     may_leave[1 - first_to_end].set()
-    threads[1 - first_to_end].join(60)
+    threads[1 - first_to_end].join(300)
     assert set(blas_threads()) == {2}
 
 
@@ -255,7 +255,7 @@ def blas_threads():
 def block():
     with OneBlasThread():
         entered.set()
-        leave.wait(60)
+        leave.wait(300)
 
 
 entered, leave = threading.Event(), threading.Event()
@@ -264,7 +264,7 @@ setting.start()
 setting.join()
 thread = threading.Thread(target=block)
 thread.start()
-entered.wait(60)
+entered.wait(300)
 assert blas_threads() == {1}
 child = os.fork()
 if child == 0:  # where the thread is not

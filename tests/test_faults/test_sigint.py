@@ -102,6 +102,28 @@ LONG_STEP = """
         start = clone(model).set_params(learning_rate_init=1e-300, max_iter=1, batch_size=50, max_fun=1, solver="sgd")
         assert all(map(np.array_equal, start.fit(X[:50], y[:50]).coefs_, model.coefs_))
 """
+# the update of the matrix is 3e11 operations
+MUON = """
+    X = rng.normal(size=(60, 4)); y = X[:, 0]
+    model = MLPRegressor(hidden_layer_sizes=(2500, 2500), batch_size=60, solver="muon", **endless)
+    call = lambda: model.fit(X, y)
+    short = lambda: clone(model).set_params(hidden_layer_sizes=(600, 600), max_iter=1).fit(X, y)
+
+    def check():
+        start = clone(model).set_params(learning_rate_init=1e-300, max_iter=1, solver="sgd")
+        assert all(map(np.array_equal, start.fit(X, y).coefs_, model.coefs_))
+"""
+# 1e11 operations; all rows pass together
+BATCH_NORM = """
+    X = rng.normal(size=(4000, 100)).astype(np.float32); y = X[:, 0]
+    model = MLPRegressor(hidden_layer_sizes=(2000, 2000), batch_size=4000, normalization="batch", **endless)
+    call = lambda: model.fit(X, y)
+    short = lambda: clone(model).set_params(max_iter=1, batch_size=40).fit(X[:40], y[:40])
+
+    def check():
+        start = clone(model).set_params(learning_rate_init=1e-300, max_iter=1, batch_size=40, solver="sgd")
+        assert all(map(np.array_equal, start.fit(X[:40], y[:40]).coefs_, model.coefs_))
+"""
 TINY_STEPS = """
     X = np.zeros((2 * 10**7, 1), np.float32); y = np.zeros(2 * 10**7, np.float32)
     model = MLPRegressor(hidden_layer_sizes=(1,), solver="sgd", batch_size=1, shuffle=False, **endless)
@@ -118,6 +140,8 @@ CASES = {
     "predict": PREDICT,
     "grid search": GRID_SEARCH,
     "long step": LONG_STEP.format(solver="adam"),
+    "update of muon": MUON,
+    "batch normalization": BATCH_NORM,
     "tiny steps": TINY_STEPS,
 }
 

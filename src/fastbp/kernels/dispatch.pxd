@@ -107,7 +107,7 @@ cdef extern from "program.h" nogil:
         int64_t block, row_begin, row_end, col_begin, col_end
 
     ctypedef struct share_t:
-        pass
+        int64_t chunk
 
     ctypedef struct matrix_t:
         const void *p

@@ -29,7 +29,7 @@ static void transform_entry(const optimizer_t *o, int64_t phase, void *g, void *
     pool_t pool;
     share_t all;
     pool_init(&pool);
-    share_init(&all, &pool);
+    share_init(&all, &pool, INT64_MAX);
     transform(o, phase, g, state, 0, rows, cols, scratch, &all);
 }
 static void apply_update_entry(const optimizer_t *o, const void *g, void *w, void *const *state, int64_t n) {

@@ -12,7 +12,8 @@
  * An update that depends on a whole block, a matrix of (rows, cols) weights, is made in two steps. First transform_name
  * makes the direction of the update of the gradient, in phases_name phases with a barrier after each, and with
  * scratch_name numbers of scratch. All threads call it; they share the parts of a phase, which depend on the shape only
- * (share_takes in pool.h). Then update_name has the direction as g.
+ * (share_takes in pool.h). All phases but the last write to the scratch only, so that a step can be abandoned before
+ * the last one. Then update_name has the direction as g.
  *
  * An optimizer is these functions here, prepare_name and update_name for most, one line in OPTIMIZERS (program.h) and a
  * dataclass in fastbp/optimizers.py. Scalars are computed in double and rounded once to the real type.
@@ -224,7 +225,7 @@ static double norm(const void *x_, int64_t n) {
  * section 2.2), so that both have the same learning rate. */
 static void prepare_muon(optimizer_t *o, int64_t step) { (void)o, (void)step; }
 static int64_t scratch_muon(int64_t rows, int64_t cols) { return orthogonalize_scratch(rows, cols); }
-static int64_t phases_muon(const optimizer_t *o) { return 1 + orthogonalize_phases((int)o->muon.n_iterations); }
+static int64_t phases_muon(const optimizer_t *o) { return 2 + orthogonalize_phases((int)o->muon.n_iterations); }
 static void transform_muon(const optimizer_t *o, int64_t phase, real *g, void *const *state, ptrdiff_t place,
                            ptrdiff_t rows, ptrdiff_t cols, real *scratch, share_t *share) {
     const orthogonal_t matrix = orthogonal_of(rows, cols, scratch);
@@ -232,21 +233,25 @@ static void transform_muon(const optimizer_t *o, int64_t phase, real *g, void *c
     const real mu = (real)o->muon.momentum, c1 = (real)(1 - o->muon.momentum);
     const real of_m = looks_ahead ? mu : 1, of_g = looks_ahead ? c1 : 0;
     const double size = 0.2 * sqrt((double)(rows > cols ? rows : cols));
-    if (phase > 0)
-        orthogonalize(&matrix, phase - 1, (int)o->muon.n_iterations, size, g, share);
-    for (ptrdiff_t r = 0; phase == 0 && r < rows; r += EDGE) {
+    const int n_iterations = (int)o->muon.n_iterations, is_first = phase == 0, is_last = phase == phases_muon(o) - 1;
+    if (!is_first && !is_last)
+        orthogonalize(&matrix, phase - 1, n_iterations, size, share);
+    for (ptrdiff_t r = 0; (is_first || is_last) && r < rows; r += EDGE) {
         const ptrdiff_t n = (rows - r < EDGE ? rows - r : EDGE) * cols;
-        const real *from = g + r * cols;
-        real *s = (real *)state[0] + place + r * cols, *x = rows_to_set(&matrix, r);
+        real *from = g + r * cols, *s = (real *)state[0] + place + r * cols, *x = rows_to_set(&matrix, r);
         if (!share_takes(share))
             continue;
-        FOR_VECTORS(n, {
-            vec grad = LOAD(from);
-            vec m = LOAD(s) * mu + grad * c1;
-            STORE(s, m);
-            STORE(x, m * of_m + grad * of_g);
-        });
-        set_rows(&matrix, r);
+        if (is_first) {
+            FOR_VECTORS(n, {
+                vec grad = LOAD(from);
+                vec m = LOAD(s) * mu + grad * c1;
+                STORE(x, m * of_m + grad * of_g);
+            });
+            set_rows(&matrix, r);
+        } else {
+            FOR_VECTORS(n, { STORE(s, LOAD(s) * mu + LOAD(from) * c1); });
+            get_rows(&matrix, n_iterations, r, from);
+        }
     }
 }
 static void update_muon(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,

@@ -5,8 +5,9 @@
  *
  *     A = x^T x;  F = a I + b A + c A^2;  x = x F
  *
- * Threads share each product, in tiles whose results do not depend on which thread computes them; each formula above is
- * a phase, with a barrier after it. A and F are symmetric: only tiles on and above the diagonal are computed.
+ * The matrix that is given is not written to. Threads share each product, in tiles whose results do not depend on which
+ * thread computes them; each formula above is a phase, with a barrier after it. A and F are symmetric: only tiles on
+ * and above the diagonal are computed.
  */
 #ifndef FASTBP_ORTHOGONALIZE_H
 #define FASTBP_ORTHOGONALIZE_H
@@ -123,27 +124,20 @@ static __attribute__((noinline, cold)) void symmetric_product(ptrdiff_t k, ptrdi
         }
 }
 
-/* next = x factor; with `out`, it is written there, laid out as the matrix */
-static __attribute__((noinline, cold)) void apply_factor(const orthogonal_t *o, const real *x, real *next, real *out,
+/* next = x factor */
+static __attribute__((noinline, cold)) void apply_factor(const orthogonal_t *o, const real *x, real *next,
                                                          share_t *share) {
     const ptrdiff_t n = o->n, k = o->k;
-    real *to = out && o->rows >= o->cols ? out : next;
     for (ptrdiff_t row = 0; row < n; row += EDGE)
-        for (ptrdiff_t col = 0; col < k; col += EDGE) {
-            const ptrdiff_t rows = TILE_SIZE(row, n), cols = TILE_SIZE(col, k);
-            real *tile = to + row * k + col;
-            if (!share_takes(share))
-                continue;
-            matmul(rows, cols, k, by_rows(x + row * k, k), by_rows(o->factor + col, k), zero_matrix(), tile, k);
-            if (out && to != out)
-                transpose(tile, k, rows, cols, out + col * n + row, n);
-        }
+        for (ptrdiff_t col = 0; col < k; col += EDGE)
+            if (share_takes(share))
+                matmul(TILE_SIZE(row, n), TILE_SIZE(col, k), k, by_rows(x + row * k, k), by_rows(o->factor + col, k),
+                       zero_matrix(), next + row * k + col, k);
 }
 
-/* Phase `phase`, from 0, after set_rows of all rows. The last one writes the result times `size`. */
+/* Phase `phase`, from 0, after set_rows of all rows. The result is multiplied by `size`. */
 static int64_t orthogonalize_phases(int n_iterations) { return 2 + 3 * (int64_t)n_iterations; }
-static void orthogonalize(const orthogonal_t *o, int64_t phase, int n_iterations, double size, real *out,
-                          share_t *share) {
+static void orthogonalize(const orthogonal_t *o, int64_t phase, int n_iterations, double size, share_t *share) {
     if (phase == 0) {
         divide_by_largest(o, share);
         return;
@@ -160,8 +154,18 @@ static void orthogonalize(const orthogonal_t *o, int64_t phase, int n_iterations
     case 1:
         symmetric_product(o->k, o->k, by_rows(o->gram, o->k), o->gram, o->gram, is_last ? size : 1, o->factor, share);
         break;
-    case 2: apply_factor(o, x, next, is_last ? out : NULL, share); break;
+    case 2: apply_factor(o, x, next, share); break;
     }
+}
+
+/* After all phases: out = rows [r, r + EDGE) of the result, as rows of the matrix */
+static void get_rows(const orthogonal_t *o, int n_iterations, ptrdiff_t r, real *out) {
+    const ptrdiff_t rows = TILE_SIZE(r, o->rows);
+    const real *x = n_iterations % 2 ? o->next : o->x;
+    if (o->rows < o->cols)
+        transpose(x + r, o->k, o->n, rows, out, o->cols);
+    else
+        memcpy(out, x + r * o->k, (size_t)(rows * o->k) * sizeof(real));
 }
 
 #undef N_TILES

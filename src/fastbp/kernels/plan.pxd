@@ -41,6 +41,14 @@ cdef class Plan(Task):
     cdef double *gradient_squares
     cdef int64_t first_update
     cdef pool_t *transform_pools
+    # parts of the transforms that are done at once (0: all), the end of those that are done now, and how many there are
+    cdef int64_t parts_at_once
+    cdef int64_t part_end
+    cdef int64_t n_parts
+    # pieces of the phases before an update; the one that is done now, of how many
+    cdef int64_t n_pieces
+    cdef int64_t piece
+    cdef int64_t pieces
     cdef int64_t n_transformed
     cdef int64_t *transformed
     cdef int64_t *transform_place
@@ -94,7 +102,10 @@ cdef class Plan(Task):
     cdef int64_t reduction(self, int64_t number) noexcept nogil
     cdef void tiles_phase(self, int64_t thread) noexcept nogil
     cdef void finish_phase(self, int64_t thread) noexcept nogil
-    cdef void transform_phase(self, int64_t phase) noexcept nogil
+    cdef void rows_of(self, int64_t thread, int64_t *lo, int64_t *hi) noexcept nogil
+    cdef void tiles_of_piece(self, int64_t thread, int64_t *lo, int64_t *hi) noexcept nogil
+    cdef void transform_phase(self, int64_t phase, int64_t thread) noexcept nogil
+    cdef void begin_parts(self, int64_t phase) noexcept nogil
     cdef void update_phase(self, int64_t phase, int64_t thread) noexcept nogil
     cdef void limit_phase(self, int64_t thread) noexcept nogil
     cdef void prepare_update(self) noexcept nogil

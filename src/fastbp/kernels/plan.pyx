@@ -15,7 +15,7 @@ several phases: see `segment_phase`.
 import numpy as np
 
 from libc.math cimport INFINITY, isfinite, isinf, pow, sqrt
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.string cimport memset
 
 from fastbp.kernels.data cimport Data, address
@@ -24,7 +24,7 @@ from fastbp.kernels.dispatch cimport (
     operation_t, optimizer_t, share_t, tile_t,
 )
 from fastbp.kernels.losses cimport set_loss
-from fastbp.kernels.pool cimport pool_begin_again, pool_t, share_init
+from fastbp.kernels.pool cimport pool_begin_at, pool_t, share_init
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
@@ -36,7 +36,7 @@ from fastbp.kernels.dispatch import (
 from fastbp.kernels.mixing import mixed_targets
 from fastbp.kernels.partition import ceil_div, columns_of, n_slots_for, shares_of, sizes_of, tiles_of
 from fastbp.kernels.program import TRAINING
-from fastbp.kernels.slicing import cost_of_row, rows_of_slice, step_cost
+from fastbp.kernels.slicing import cost_of_row, parts_between_checks, pieces_of_batch, rows_of_slice, step_cost
 
 cdef int64_t ROW_BLOCK = 64  # a multiple of PART_ROWS
 # Parameters of more bytes than this are read once for all rows of a thread, operation by operation; fewer stay in the
@@ -93,9 +93,12 @@ cdef class Plan(Task):
         self.batch_size, self.n_threads, self.kept = batch_size, n_threads, []
         row_cost = cost_of_row(program, 3, data.nonzeros_per_row)
         self.n_reductions = len(program.reductions)
+        self.part_end = INT64_MAX
         self.first_phase, self.middle_phase = ROWS - 4 * self.n_reductions, ROWS - 2 * self.n_reductions
-        self.capacity = batch_size
-        if not self.n_reductions:
+        self.capacity, self.n_pieces, self.piece, self.pieces = batch_size, 1, 0, 1
+        if self.n_reductions:
+            self.n_pieces = pieces_of_batch(row_cost, batch_size)
+        else:
             self.capacity = rows_of_slice(row_cost, batch_size, self.kernels.block_rows)
         self.step_cost = step_cost(program, row_cost, self.capacity)
         self.flops = 6 * self.capacity * program.graph.n_coefs
@@ -263,7 +266,8 @@ cdef class Plan(Task):
         groups = np.array([(group.learning_rate, group.penalty * alpha, group.penalty * l1, group.decay * weight_decay)
                            for group in self.program.graph.groups], GROUP)
         kept = [states, memory, pointers, groups, structs, numbers]
-        if clip_norm < np.inf or any(names[number] in OPTIMIZERS_BY_BLOCK for number in numbers):
+        by_block = any(names[number] in OPTIMIZERS_BY_BLOCK for number in numbers)
+        if clip_norm < np.inf or by_block or self.n_pieces > 1:
             # blocks that are not trained have no gradient
             kept.append(gradient := np.zeros_like(self.params))
             stored_gradient = address(gradient, True)
@@ -290,7 +294,14 @@ cdef class Plan(Task):
         self.max_norm, self.end_of_step = max_norm, END_OF_STEP if len(columns) else LIMIT
         if len(columns):
             self.limit_tiles, self.limit_start = <tile_t *> address(columns, True), <int64_t *> address(starts, True)
+        self.parts_at_once = 0
         self.sum_gradients(NULL)
+
+    def divide_transforms(self, double update_flops):
+        """Have the transforms of gradients done in pieces, between which a step can be abandoned, if their operations
+        are so many that they take long."""
+        shapes = [self.program.graph.blocks[self.transformed[i]].shape for i in range(self.n_transformed)]
+        self.parts_at_once = parts_between_checks(update_flops, shapes, self.n_threads)
 
     def bind_average(self, average, double decay, int64_t begin):
         """Have the parameters after each step averaged.
@@ -378,16 +389,31 @@ cdef class Plan(Task):
         elif phase == self.first_update or phase == UPDATE:
             self.update_phase(phase, thread)
         else:
-            self.transform_phase(phase - self.first_update - 1)
-        if phase == ROWS and self.prepares and thread == self.n_threads - 1:
+            self.transform_phase(phase - self.first_update - 1, thread)
+        if phase == ROWS and self.prepares and thread == self.n_threads - 1 and self.piece == 0:
             self.kernels.prepare_gradients(&self.c)
         return True
 
     cdef void forward_phase(self, int64_t thread) noexcept nogil:
         """The forward pass alone, or that of the last segment, where the loss is a function that is called before the
         backward pass."""
-        cdef int64_t lo = thread * self.row_chunk, hi = min(lo + self.row_chunk, self.c.n), last = self.n_reductions
+        cdef int64_t lo, hi, last = self.n_reductions
+        self.rows_of(thread, &lo, &hi)
         self.kernels.forward_segment(&self.c, self.reduction(last - 1), self.reduction(last), lo, hi)
+
+    cdef void rows_of(self, int64_t thread, int64_t *lo, int64_t *hi) noexcept nogil:
+        """The rows of a thread in this piece of a phase; a multiple of PART_ROWS where there are several pieces."""
+        cdef int64_t begin = thread * self.row_chunk
+        cdef int64_t rows = ((self.row_chunk - 1) // (self.pieces * PART_ROWS) + 1) * PART_ROWS
+        if self.pieces == 1:
+            rows = self.row_chunk
+        lo[0] = min(begin + self.piece * rows, begin + self.row_chunk)
+        hi[0] = min(min(lo[0] + rows, begin + self.row_chunk), self.c.n)
+
+    cdef void tiles_of_piece(self, int64_t thread, int64_t *lo, int64_t *hi) noexcept nogil:
+        """The tiles of a thread in this piece of a phase."""
+        cdef int64_t begin = self.tile_start[thread], n = self.tile_start[thread + 1] - begin
+        lo[0], hi[0] = begin + self.piece * n // self.pieces, begin + (self.piece + 1) * n // self.pieces
 
     cdef void rows_phase(self, int64_t thread) noexcept nogil:
         """Forward pass, loss and backward pass, and the gradients of the slots."""
@@ -407,7 +433,8 @@ cdef class Plan(Task):
     cdef void note_overflow(self, int64_t thread, int64_t lo, int64_t hi) noexcept nogil:
         """Note whether the loss of a row is not finite."""
         cdef int64_t r
-        self.overflow[thread] = False
+        if self.piece == 0:
+            self.overflow[thread] = False
         for r in range(lo, hi):
             if not isfinite(self.c.row_loss[r]):
                 self.overflow[thread] = True
@@ -427,11 +454,12 @@ cdef class Plan(Task):
         """
         cdef int64_t place = phase - self.first_phase, last = 2 * self.n_reductions
         cdef int64_t number = min(place, 2 * last - place) // 2
-        cdef int64_t lo = thread * self.row_chunk, hi = min(lo + self.row_chunk, self.c.n)
-        cdef int64_t before = self.reduction(number - 1), after = self.reduction(number)
+        cdef int64_t before = self.reduction(number - 1), after = self.reduction(number), lo, hi
         if place % 2 == 1:
-            self.reduce_columns(after, place > last, thread)
+            if self.piece == 0:
+                self.reduce_columns(after, place > last, thread)
             return
+        self.rows_of(thread, &lo, &hi)
         if place < last or (place == last and self.c.loss.kind != LOSS_GIVEN):
             self.kernels.forward_segment(&self.c, before, after, lo, hi)
         if place >= last:
@@ -454,9 +482,10 @@ cdef class Plan(Task):
 
     cdef void tiles_phase(self, int64_t thread) noexcept nogil:
         """The gradients of the tiles: the update, or the stored gradient, which is finished unless it is a sum."""
-        cdef int64_t i
+        cdef int64_t i, lo, hi
         cdef void *scratch = self.scratch + thread * self.scratch_size
-        for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
+        self.tiles_of_piece(thread, &lo, &hi)
+        for i in range(lo, hi):
             if self.c.gradient == NULL:
                 self.norms[i] = self.kernels.update_tile(&self.c, &self.tiles[i], scratch)
             else:
@@ -466,19 +495,27 @@ cdef class Plan(Task):
 
     cdef void finish_phase(self, int64_t thread) noexcept nogil:
         """The stored gradient from the sum over the rows to that of the mean loss with the penalty."""
-        cdef int64_t i
-        for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
+        cdef int64_t i, lo, hi
+        self.tiles_of_piece(thread, &lo, &hi)
+        for i in range(lo, hi):
             self.norms[i] = self.kernels.finish_tile(&self.c, &self.tiles[i], &self.gradient_squares[i])
 
-    cdef void transform_phase(self, int64_t phase) noexcept nogil:
+    cdef void transform_phase(self, int64_t phase, int64_t thread) noexcept nogil:
         """Phase `phase`, from 0, of the transforms of the gradients of whole blocks. The blocks are divided into parts
         by their shapes, and a thread that is free takes the next part of all."""
         cdef int64_t i
         cdef share_t share
-        share_init(&share, &self.transform_pools[phase])
+        share_init(&share, &self.transform_pools[phase], self.part_end)
         for i in range(self.n_transformed):
             self.kernels.transform_gradient(&self.c, self.transformed[i], phase,
                                             self.transform_scratch + self.transform_place[i], &share)
+        if thread == 0:
+            self.n_parts = share.chunk
+
+    cdef void begin_parts(self, int64_t phase) noexcept nogil:
+        """Have the next `parts_at_once` parts done when a phase of the transforms is run."""
+        pool_begin_at(&self.transform_pools[phase - self.first_update - 1], self.part_end)
+        self.part_end += self.parts_at_once
 
     cdef void update_phase(self, int64_t phase, int64_t thread) noexcept nogil:
         """UPDATE: the updates from the stored gradient. The first phase after FINISH, which is UPDATE if no gradients
@@ -487,7 +524,7 @@ cdef class Plan(Task):
         cdef double factor = self.clip_factor if phase == self.first_update else 1
         if phase < UPDATE and thread == 0:
             for i in range(UPDATE - phase - 1):
-                pool_begin_again(&self.transform_pools[i])
+                pool_begin_at(&self.transform_pools[i], 0)
         for i in range(self.tile_start[thread], self.tile_start[thread + 1]):
             if factor != 1:
                 self.kernels.limit_gradient(&self.c, &self.tiles[i], factor)

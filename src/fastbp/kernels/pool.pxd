@@ -11,8 +11,8 @@ cdef extern from "pool.h" nogil:
         pass
     void pool_init(pool_t *pool)
     int64_t pool_take(pool_t *pool)
-    void pool_begin_again(pool_t *pool)
-    void share_init(share_t *share, pool_t *pool)
+    void pool_begin_at(pool_t *pool, int64_t chunk)
+    void share_init(share_t *share, pool_t *pool, int64_t end)
 
 
 cdef class Pool:

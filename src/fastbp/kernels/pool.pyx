@@ -94,7 +94,7 @@ cdef class Pool:
                     self.workers.halt()
         if own_error is None and self.workers.in_child():
             # the chunks that workers had begun are finished in the parent, not here
-            pool_begin_again(&self.c)
+            pool_begin_at(&self.c, 0)
             work(self)
         if own_error is not None:
             raise own_error

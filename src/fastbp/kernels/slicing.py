@@ -20,6 +20,11 @@ SLICE_COST = 4e9
 FEWEST_SLICE_ROWS = 128
 MOST_SLICE_ROWS = 4096
 
+# Batches that cannot be divided, and updates that take so long, are worked on in pieces of this cost.
+PIECE_COST = 1e9
+# Rows and columns of a part of the products that transform a gradient: EDGE in orthogonalize.h
+PART_EDGE = 96
+
 # Prediction: the values of a slice of rows stay in the second-level cache; with fewer rows the weights would be read
 # too often.
 PREDICTION_BYTES = 512 * 1024
@@ -89,6 +94,34 @@ def rows_of_slice(row_cost, batch_size, block_rows):
         return batch_size
     most = max(FEWEST_SLICE_ROWS, min(MOST_SLICE_ROWS, SLICE_COST / row_cost))
     return min(batch_size, -(-int(most) // block_rows) * block_rows)
+
+
+def pieces_of_batch(row_cost, batch_size):
+    """Into how many pieces each phase of a step is divided, if all rows of the batch must go through it at once."""
+    cost = batch_size * row_cost
+    return 1 if cost <= LARGEST_STEP else int(-(-cost // PIECE_COST))
+
+
+def parts_between_checks(update_flops, shapes, n_threads):
+    """How many parts of the products that transform gradients are done between two checks for signals.
+
+    Parameters
+    ----------
+    update_flops : float
+        Operations of all transforms of a step.
+    shapes : list of (int, int)
+        Of the matrices whose gradients are transformed.
+    n_threads : int
+
+    Returns
+    -------
+    int
+        A multiple of `n_threads`; 0: all parts, because a step takes little time.
+    """
+    if update_flops <= LARGEST_STEP or not shapes:
+        return 0
+    part_flops = 2.0 * PART_EDGE**2 * max(map(max, shapes))
+    return n_threads * int(max(1, PIECE_COST // (part_flops * n_threads)))
 
 
 def step_cost(program, row_cost, rows):

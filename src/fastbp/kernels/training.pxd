@@ -24,7 +24,11 @@ cdef class TrainingLoop:
 
     cdef bint run_step(self) except -1 nogil
     cdef bint run_phases(self) except -1 nogil
+    cdef bint run_before_update(self, int64_t begin, int64_t end) except -1 nogil
+    cdef int run_update(self) except -1 nogil
+    cdef int run_parts(self, int64_t phase) except -1 nogil
     cdef int call_loss(self) except -1 nogil
+    cdef int deliver_signals(self) except -1 nogil
     cdef int check_interrupts(self) except -1 nogil
     cdef void look_ahead(self, double sign) noexcept nogil
     cdef int run_statistics(self, int64_t n_train) except -1 nogil

@@ -3,12 +3,12 @@
 import numpy as np
 
 from libc.math cimport NAN, isnan
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT64_MAX, int64_t
 from libc.string cimport memset
 
 from fastbp.kernels.data cimport address
 from fastbp.kernels.patience cimport Patience
-from fastbp.kernels.plan cimport FINISH, FORWARD, LIMIT, Plan
+from fastbp.kernels.plan cimport FINISH, FORWARD, LIMIT, UPDATE, Plan
 from fastbp.kernels.processor cimport flush_denormals, now, restore_denormals
 from fastbp.kernels.shuffling cimport bit_generator, bitgen_t, shuffle_rows
 from fastbp.kernels.team cimport Team
@@ -68,7 +68,8 @@ cdef class TrainingLoop:
     -----
     Python may deliver signals between two steps: see `check_signals`. A batch of more rows than the plan's
     `capacity` is processed in slices, and signals may be delivered between two slices too; the weights change at the
-    end of the batch. Which batches are sliced depends on the shapes only.
+    end of the batch. Which batches are sliced depends on the shapes only. A batch of many rows that must pass at once,
+    and an update that takes long, are worked on in pieces, between which an exception abandons the step.
     """
 
     def __init__(self, Plan plan, Team team=None):
@@ -111,18 +112,60 @@ cdef class TrainingLoop:
         """The phases of a step; where gradients are added up, without the update."""
         cdef int64_t first = self.plan.first_phase
         if self.plan.loss_function is not None:
-            self.team.run(self.plan, first, self.plan.middle_phase)
-            self.team.run(self.plan, FORWARD, FORWARD + 1)
+            self.run_before_update(first, self.plan.middle_phase)
+            self.run_before_update(FORWARD, FORWARD + 1)
             self.call_loss()
             first = self.plan.middle_phase
-        if not self.team.run(self.plan, first, FINISH):
+        if not self.run_before_update(first, FINISH):
             return False
-        first = LIMIT if self.plan.c.gradient == NULL else self.plan.first_update
-        if first < self.plan.end_of_step and not self.plan.c.adds_gradient:
-            if first != LIMIT:
-                self.plan.prepare_update()
-            self.team.run(self.plan, first, self.plan.end_of_step)
+        if self.plan.c.gradient == NULL:
+            if LIMIT < self.plan.end_of_step:
+                self.team.run(self.plan, LIMIT, self.plan.end_of_step)
+        elif not self.plan.c.adds_gradient:
+            self.run_update()
         return True
+
+    cdef bint run_before_update(self, int64_t begin, int64_t end) except -1 nogil:
+        """The phases [begin, end) of those up to the update. Where they would take long, Python may deliver signals
+        between two pieces of a phase; an exception abandons the step. False when it diverged."""
+        cdef int64_t phase, piece
+        cdef bint is_whole
+        if self.plan.n_pieces == 1:
+            return self.team.run(self.plan, begin, end)
+        for phase in range(begin, end):
+            for piece in range(self.plan.n_pieces):
+                self.plan.piece, self.plan.pieces = piece, self.plan.n_pieces
+                is_whole = self.team.run(self.plan, phase, phase + 1)
+                self.plan.piece, self.plan.pieces = 0, 1
+                if not is_whole:
+                    return False
+                self.deliver_signals()
+        return True
+
+    cdef int run_update(self) except -1 nogil:
+        """The updates from the stored gradient. Where transforms of it would take long, Python may deliver signals
+        between two pieces of them, but for the last phase; an exception abandons the step."""
+        cdef int64_t phase, first = self.plan.first_update
+        self.plan.prepare_update()
+        if self.plan.parts_at_once:
+            self.team.run(self.plan, first, first + 1)
+            for phase in range(first + 1, UPDATE - 1):
+                self.run_parts(phase)
+            first = UPDATE - 1
+        self.team.run(self.plan, first, self.plan.end_of_step)
+        return 0
+
+    cdef int run_parts(self, int64_t phase) except -1 nogil:
+        """A phase of the transforms of gradients, some parts at a time."""
+        self.plan.part_end, self.plan.n_parts = 0, 1
+        try:
+            while self.plan.part_end < self.plan.n_parts:
+                self.plan.begin_parts(phase)
+                self.team.run(self.plan, phase, phase + 1)
+                self.deliver_signals()
+        finally:
+            self.plan.part_end = INT64_MAX
+        return 0
 
     cdef int call_loss(self) except -1 nogil:
         """Call the user's loss, in the floating-point mode that Python expects."""
@@ -132,15 +175,20 @@ cdef class TrainingLoop:
         return 0
 
     cdef int check_interrupts(self) except -1 nogil:
-        """Every so many steps, let Python deliver signals, in the floating-point mode that Python expects."""
+        """Every so many steps, let Python deliver signals."""
         self.steps_since_check += 1
         if self.steps_since_check >= self.check_interval:
             self.steps_since_check = 0
-            restore_denormals(self.denormal_mode)
-            with gil:
-                check_signals()
-                self.team.raise_error()
-            flush_denormals()
+            self.deliver_signals()
+        return 0
+
+    cdef int deliver_signals(self) except -1 nogil:
+        """Let Python deliver signals, in the floating-point mode that Python expects."""
+        restore_denormals(self.denormal_mode)
+        with gil:
+            check_signals()
+            self.team.raise_error()
+        flush_denormals()
         return 0
 
     cdef bint run_step_in_slices(self, int64_t start, int64_t size, double *loss) except -1 nogil:
@@ -162,8 +210,7 @@ cdef class TrainingLoop:
             self.plan.c.weight_sum = weight_sum
             if is_whole:
                 self.team.run(self.plan, FINISH, FINISH + 1)
-                self.plan.prepare_update()
-                self.team.run(self.plan, self.plan.first_update, self.plan.end_of_step)
+                self.run_update()
         finally:
             self.plan.sum_gradients(NULL)
         return is_whole
@@ -187,7 +234,7 @@ cdef class TrainingLoop:
             while start < n_train:
                 self.plan.set_batch(start, min(batch_size, n_train - start))
                 self.plan.c.step, self.plan.c.batch_start = n_batches + 1, start
-                self.team.run(self.plan, self.plan.first_phase, self.plan.middle_phase)
+                self.run_before_update(self.plan.first_phase, self.plan.middle_phase)
                 n_batches += self.plan.kernels.keep_statistics(&self.plan.c, 1.0 / (n_batches + 1))
                 self.check_interrupts()
                 start += batch_size
@@ -301,6 +348,7 @@ cdef class TrainingLoop:
             signals.
         """
         self.plan.bind_optimizer(optimizers, optimizer_of, states, memory, alpha, **options)
+        self.plan.divide_transforms(update_flops)
         self.n_steps = n_steps
         self.check_interval = units_between_checks(self.plan.step_cost + update_flops)
 

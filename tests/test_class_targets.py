@@ -10,10 +10,12 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.utils import get_tags
+from sklearn.utils._unique import cached_unique
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 import reference
 from fastbp import MLPClassifier, slim
+from fastbp.estimators.class_targets import numbers_of_labels, with_unique
 from fastbp.inspection import gradient_check
 from fastbp.losses import LogLoss
 
@@ -366,3 +368,30 @@ def test_text_in_one_column_and_numbers_in_another(order, named):
     )
     assert [len(c) for c in fitted.classes_] == [[4, 3][i] for i in order]
     assert fitted.score(X, labels) > 0.2
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.array([3, 5, 3, 4]),
+        np.array([0, 7, 7, 0]),
+        np.array([-128, 127, 0, -128], np.int8),
+        np.array([-3, -1, -2], np.int16),
+        np.array([2**63 + 1, 2**63 + 3, 2**63 + 1], np.uint64),
+        np.array([0, 2**40]),
+        np.array([-(2**63), 2**63 - 1]),
+        np.array([2, 3], ">i4"),
+        np.array([1.0, 2.0, 1.0]),
+        np.array([True, False]),
+        np.array(["b", "a"]),
+        np.array([], int),
+    ],
+    ids=lambda y: str(y.dtype),
+)
+def test_labels_by_counting(y):
+    classes = np.unique(y)
+    found = cached_unique(with_unique(y))
+    assert_array_equal(found, classes)
+    assert found.dtype.kind == classes.dtype.kind
+    if len(y):
+        assert_array_equal(numbers_of_labels(y, classes), np.searchsorted(classes, y))

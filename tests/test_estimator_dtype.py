@@ -132,3 +132,21 @@ def test_values_too_large_for_float32(Estimator):
 def test_grid_search():
     search = GridSearchCV(MLPRegressor(**SMALL), {"dtype": ["float32", "float64"]}, cv=2, error_score="raise")
     assert len(search.fit(X, X[:, 0]).cv_results_["params"]) == 2
+
+
+@pytest.mark.parametrize("make", [np.asarray, np.asfortranarray, lambda rows: np.repeat(rows, 2, axis=0)[::2]])
+def test_large_data_are_converted_and_checked_in_blocks(make, monkeypatch):
+    y = labels(MLPRegressor)
+    expected = MLPRegressor(dtype="float32", **SMALL).fit(X, y)
+    monkeypatch.setattr("fastbp.estimators.inputs.BLOCK_ELEMENTS", 3 * X.shape[1])
+    model = MLPRegressor(dtype="float32", **SMALL).fit(make(X), y)
+    assert_array_equal(model.network_.params, expected.network_.params)
+    assert_array_equal(model.predict(make(X)), expected.predict(X))
+    for value, message in ((np.nan, "contains NaN"), (np.inf, "infinity"), (1e39, "too large for")):
+        wrong = X.copy()
+        wrong[-1, -1] = value
+        for call in (lambda: model.fit(make(wrong), y), lambda: model.predict(make(wrong))):  # noqa: B023
+            with pytest.raises(ValueError, match=message):
+                call()
+    with pytest.raises(ValueError, match="y contains NaN"):
+        model.fit(make(X), np.full(len(X), np.nan))

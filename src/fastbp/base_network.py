@@ -35,6 +35,7 @@ from fastbp.data import as_rows, make_data, real_array
 from fastbp.initializers import check_initializer, draw, legacy_generator, normalize_preactivations
 from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.graph import GraphBuilder
+from fastbp.kernels.predictor import all_finite
 from fastbp.kernels.program import INSPECTION, drops_link, program_of
 from fastbp.layers import Activation, Dense, check_epsilon, check_layers
 from fastbp.losses import FunctionLoss, Loss, resolve
@@ -182,16 +183,26 @@ class BaseNetwork:
         random_state : int, RandomState, Generator or None
         initializer : str or callable
             As for the constructor.
+
+        Raises
+        ------
+        ValueError
+            For parameters that are too large for the network's dtype.
         """
         check_initializer(initializer)
         rng = legacy_generator(random_state)
         for op in self.graph.operations:
             own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
             if own:
-                op.layer.initialize(
-                    [block.view(self._params) for block in own],
-                    lambda fan_in, fan_out: draw(initializer, fan_in, fan_out, self.hidden_activation, rng),
-                )
+                with np.errstate(over="ignore"):  # checked below
+                    op.layer.initialize(
+                        [block.view(self._params) for block in own],
+                        lambda fan_in, fan_out: draw(initializer, fan_in, fan_out, self.hidden_activation, rng),
+                    )
+        if not all_finite(self._params):
+            wrong = next(b for b in self.graph.blocks if not np.isfinite(b.view(self._params)).all())
+            layer = self.graph.operations[wrong.operation].layer
+            raise ValueError(f"the initial values of {wrong.name} in {layer!r} are too large for {self.dtype}")
 
     def normalize_preactivations(self, X: ArrayLike):
         """Scale and shift each fully connected layer so that its pre-activations have mean 0 and variance 1 on X.

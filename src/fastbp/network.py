@@ -14,7 +14,7 @@ from fastbp.data import make_data
 from fastbp.derivatives import Slices
 from fastbp.kernels.losses import loss_on_mean, loss_on_raw
 from fastbp.kernels.plan import Plan
-from fastbp.kernels.predictor import Predictor
+from fastbp.kernels.predictor import Predictor, all_finite
 from fastbp.kernels.program import DERIVATIVES, PREDICTION, TRAINING
 from fastbp.kernels.slicing import rows_of_gradient
 from fastbp.kernels.training import TrainingLoop
@@ -321,7 +321,10 @@ class Network(BaseNetwork):
             return float(np.sum(loss.checked(targets, output, weight)[0], dtype=np.float64))
         function = loss_on_raw if self.gives_loss_raw_output else loss_on_mean
         losses = function(targets, output, loss, self.loss_constants)[0]
-        return float(losses.sum() if weight is None else losses @ weight)
+        if weight is not None and not all_finite(losses):  # a row of weight zero has no part, also where it is infinite
+            losses, weight = losses[weight > 0], weight[weight > 0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(losses.sum() if weight is None else losses @ weight)
 
     def _summed_loss(self, data, loop=None, team=None):
         """(sum of the loss over the rows of a `Data`, its gradient), without the penalty."""

@@ -8,11 +8,13 @@ activations are made this way, and so are the estimators.
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from inspect import cleandoc
+from numbers import Real
 from textwrap import indent
 from typing import Any, ClassVar, dataclass_transform
 
+import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 
 
 def parameter(default, constraint, type_text, doc, *, names=None, **metadata) -> Any:
@@ -90,6 +92,21 @@ class CachedParamNames(BaseEstimator):
     def _get_param_names(cls):
         """The names of the parameters; scikit-learn would read the signature in each call, which takes 40 us."""
         return super()._get_param_names()
+
+    def _validate_params(self):
+        """As scikit-learn does it, which cannot compare with the bounds what NumPy knows as no number: a Fraction."""
+        try:
+            super()._validate_params()
+        except InvalidParameterError:
+            raise
+        except TypeError as error:
+            for name, value in self.get_params(deep=False).items():
+                if isinstance(value, Real) and not isinstance(value, (int, float, np.number)):
+                    raise InvalidParameterError(
+                        f"The {name!r} parameter of {type(self).__name__} must be a number of Python or NumPy, such as "
+                        f"float({value!r}). Got {value!r} instead."
+                    ) from error
+            raise
 
 
 class Parametrized(CachedParamNames):

@@ -81,7 +81,7 @@ def test_sample_weight(Estimator, solver, weights, message):
     [
         (np.eye(4), [0.5, 1.25, 2.0, 0.1], "Unknown label type"),
         (np.eye(4) * 1j, [0, 1, 0, 1], "Complex data not supported"),
-        ([[1.0, 2.0], [3.0]], [0, 1], "inhomogeneous"),
+        ([[1.0, 2.0], [3.0]], [0, 1], "rows of different lengths"),
         (np.array([["a", "b"], ["c", "d"]], dtype=object), [0, 1], "column 0 of X holds 'a', a str"),
         (np.ones(4), [0, 1, 0, 1], "Expected 2D array, got 1D array"),
         (np.ones((2, 2, 2)), [0, 1], "dim 3"),

@@ -18,7 +18,7 @@ import warnings
 from copy import deepcopy
 from functools import partial
 from math import ceil
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -142,11 +142,12 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             attempt.warn(
                 "This estimator was made by fastbp.slim: partial_fit begins with a new optimizer and a new generator."
             )
-        if prepare is not None:
-            prepare(self)
-        X, y = self._check(X, y, reset=first_pass)
-        self._learn_targets(y, incremental, continues)
-        targets = self._encode(y, X.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # of conversions that are checked
+            if prepare is not None:
+                prepare(self)
+            X, y = self._check(X, y, reset=first_pass)
+            self._learn_targets(y, incremental, continues)
+            targets = self._encode(y, X.dtype)
         if sample_weight is not None:
             check_numeric("sample_weight", sample_weight)
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -378,7 +379,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped: "
                 f"batch_size={self.batch_size}, sample size {n_rows}."
             )
-        return min(self.batch_size, n_rows)
+        return min(int(self.batch_size), n_rows)  # a NumPy integer of 8 bits would overflow in products
 
     # Looking inside
 
@@ -453,7 +454,8 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         layers = self.layers if isinstance(self.layers, (list, tuple)) else ()
-        is_for_dense = self.input_dropout or self.mixup_alpha
+        # the parameters are not checked yet
+        is_for_dense = any(isinstance(rate, Real) and rate for rate in (self.input_dropout, self.mixup_alpha))
         tags.input_tags.sparse = all(isinstance(layer, Dense) for layer in layers[:1]) and not is_for_dense
         return tags
 

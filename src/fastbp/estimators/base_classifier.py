@@ -1,10 +1,12 @@
 """What the classifier makes of its y: forms, classes, and the way between labels and the network's targets."""
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
+from fastbp.checks import checked_indicator
 from fastbp.data import check_sparse, indicator_csr
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.class_targets import (
@@ -15,6 +17,7 @@ from fastbp.estimators.class_targets import (
     PROBABILITIES,
     check_class_weight,
     check_columns,
+    check_labels,
     check_numbers_of_columns,
     check_probabilities,
     check_sorted,
@@ -22,7 +25,10 @@ from fastbp.estimators.class_targets import (
     form_of,
     indicators_of_columns,
     is_same_classes,
+    label_array,
     labels_of_columns,
+    numbers_of_labels,
+    with_unique,
 )
 from fastbp.estimators.inputs import validated
 from fastbp.estimators.more_classes import extend_output, extended_classes, lacks_known, sources_of_units
@@ -36,8 +42,11 @@ class BaseClassifier(BaseMLP):
 
     def _check(self, X, y, reset):
         check_sparse("X", X)
-        check_sparse("y", y)
         check_numeric("X", X)
+        if issparse(y):
+            y = checked_indicator(y)
+        elif isinstance(y, (list, tuple)):
+            y = label_array("y", y)
         X, y = validated(self, X, y, multi_output=True, reset=reset)
         if y.dtype == object and any(label is None for label in y.flat):
             raise ValueError("Input y contains None: drop the rows without a label")
@@ -70,6 +79,7 @@ class BaseClassifier(BaseMLP):
     def _learn_form(self, y, classes):
         """Note the form of y and its classes; `classes` are those that the user gave, or None."""
         form = form_of(y, classes)
+        check_labels("classes", classes)
         if classes is not None and form == LABELS:
             raise ValueError("classes is for a y of two dimensions, got a y with one label for each row: leave it out")
         self._form = PROBABILITIES if classes is not None and form == INDICATORS else form
@@ -81,6 +91,8 @@ class BaseClassifier(BaseMLP):
             names = np.arange(y.shape[1]) if classes is None else np.asarray(classes)
             check_probabilities(y, len(names))
             check_sorted(names)
+        elif y.ndim == 1:
+            y = with_unique(y)
         self._label_binarizer = LabelBinarizer().fit(names if self._form == PROBABILITIES else y)
         self.classes_ = self._label_binarizer.classes_
 
@@ -119,6 +131,7 @@ class BaseClassifier(BaseMLP):
     def _learn_classes(self, y, classes):
         """Note the classes that partial_fit is given: all of them in the first call, and later ones that are new."""
         check_sparse("y", y)
+        check_labels("classes", classes)
         if classes is not None and hasattr(self, "classes_"):
             self._extend_classes(classes)
         if self._learn_classes_of_two_dimensions(y, classes):
@@ -155,7 +168,7 @@ class BaseClassifier(BaseMLP):
     def _learn_classes_of_two_dimensions(self, y, classes):
         """Note the classes of the first call of partial_fit, where y has probabilities or several columns. False where
         it has not."""
-        y = y if hasattr(y, "ndim") else np.asarray(y)
+        y = y if hasattr(y, "ndim") else label_array("y", y)
         is_fitted = hasattr(self, "classes_")
         form = self._form if is_fitted else form_of(y, classes)
         if form not in (PROBABILITIES, COLUMNS):
@@ -178,7 +191,7 @@ class BaseClassifier(BaseMLP):
         if self._form == PROBABILITIES:
             return np.ascontiguousarray(y[:, 1:] if len(self.classes_) == 2 else y, dtype)
         if self._label_binarizer.y_type_ == "multiclass":
-            return np.searchsorted(self.classes_, y)
+            return numbers_of_labels(y, self.classes_)
         if self._label_binarizer.y_type_ == "multilabel-indicator":
             if y.ndim != 2 or y.shape[1] != len(self.classes_):
                 raise ValueError(f"y must be an indicator matrix of {len(self.classes_)} labels, got shape {y.shape}")

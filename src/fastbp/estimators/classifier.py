@@ -22,6 +22,7 @@ from fastbp.estimators.class_targets import (
     COLUMNS,
     IN_WORDS,
     PROBABILITIES,
+    check_labels,
     check_probabilities,
     weights_of_rows,
 )
@@ -374,6 +375,8 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         float
         """
         check_sparse("y", y)
+        if not issparse(y):
+            check_labels("y", y)
         if self._form == COLUMNS:
             y = np.asarray(y)
             if y.shape != (len(y), len(self.classes_)):

@@ -11,6 +11,8 @@ from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import check_layers
 
+#: Numbers that are converted and checked at once: 128 kB of float32
+BLOCK_ELEMENTS = 2**15
 #: The parameter `dtype` -> dtypes of X that are not converted; others are converted to the first one
 INPUT_DTYPES = {None: (np.float64, np.float32), "float32": (np.float32,), "float64": (np.float64,)}
 
@@ -24,10 +26,41 @@ def validated_X(estimator, X):
 
 def validated(estimator, X, *y, **options):
     """scikit-learn's `validate_data`, with X in the dtype that the parameter `dtype` asks for."""
-    with np.errstate(over="ignore"):  # what is too large for float32 has an error of its own
+    # what is too large for float32 has an error of its own, as have infinities, whose sum is none
+    with np.errstate(over="ignore", invalid="ignore"):
+        if estimator.dtype == "float32" and is_large(X):
+            low = lowered_if_finite(X)
+            if low is not None:
+                X, options = low, options | {"ensure_all_finite": False}  # of X; y is checked by itself
         return validate_data(
             estimator, X, *y, accept_sparse=["csr", "csc"], dtype=INPUT_DTYPES[estimator.dtype], **options
         )
+
+
+def is_large(X):
+    """Whether X is an array of float64 of which a copy does not stay in the cache."""
+    return type(X) is np.ndarray and X.dtype == np.float64 and X.ndim == 2 and X.size > BLOCK_ELEMENTS
+
+
+def lowered_if_finite(X):
+    """X as float32, or None where a number is not finite then: checked while it is in the cache.
+
+    Parameters
+    ----------
+    X : ndarray of float64 of shape (n, n_features)
+
+    Returns
+    -------
+    ndarray of float32 or None
+    """
+    low = np.empty(X.shape, np.float32)
+    step = max(1, BLOCK_ELEMENTS // X.shape[1])
+    for start in range(0, len(X), step):
+        rows = low[start : start + step]
+        rows[...] = X[start : start + step]
+        if not all_finite(rows):
+            return None
+    return low
 
 
 def needs_no_validation(estimator, X):

@@ -78,8 +78,8 @@ def check_list(name, values):
         array = np.asarray(values)
         if array.dtype.kind in "US":  # numbers beside text have become text
             array = np.array(values, dtype=object)
-    except ValueError:  # ragged
-        return
+    except ValueError as error:
+        raise ValueError(f"{name} must be a table of numbers, and has rows of different lengths") from error
     if array.dtype.kind not in "fiubc":
         check_array(name, array)
 

@@ -305,4 +305,14 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             Of several quantiles, that of the quantile nearest to the median. For other losses see the metrics of
             scikit-learn, such as ``d2_pinball_score``.
         """
-        return r2_score(y, self._scored(self.predict(X)), sample_weight=sample_weight)
+        check_numeric("y", y)
+        predictions = self._scored(self.predict(X))
+        with np.errstate(over="ignore", invalid="ignore"):
+            score = r2_score(y, predictions, sample_weight=sample_weight)
+        if not np.isfinite(score) and len(predictions) > 1:  # of a single row scikit-learn tells
+            warnings.warn(
+                f"R^2 is {score}: squares of y or of the predictions are not finite in {predictions.dtype}. Scale y.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return score

@@ -193,7 +193,7 @@ class Scores:
         predictions = self.estimator._scored(self.estimator._decode(output))
         if predictions.dtype.kind == "f" and not np.isfinite(predictions).all():
             return math.nan
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             return float(self.estimator._score_function(self.y, predictions, sample_weight=self.sample_weight))
 
     def fitted(self, output):

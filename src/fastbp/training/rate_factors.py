@@ -65,5 +65,6 @@ class RateFactors:
         if self.schedule.has_end:
             factors *= self.schedule.factor(np.minimum(steps / (self.n_epochs * self.n_steps), 1))
         if self.warmup_epochs > 0:
-            factors *= np.minimum((steps + 1) / (self.warmup_epochs * self.n_steps), 1)
+            with np.errstate(over="ignore"):  # of a warm-up much shorter than a step
+                factors *= np.minimum((steps + 1) / (self.warmup_epochs * self.n_steps), 1)
         return factors

@@ -220,6 +220,7 @@ print("worked", worked)
 """
 
 
+@pytest.mark.fault(46)
 @pytest.mark.skipif(sys.platform == "win32", reason="memory cannot be limited there")
 @pytest.mark.parametrize("definition", ["layer_sizes", "layers"])
 def test_single_bytes_changed(definition):

@@ -25,7 +25,7 @@ from file_cases import LABELS, X
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 #: Mutations of a run in the suite; FASTBP_FUZZ=100000 for a long one
-N_MUTATIONS = int(os.environ.get("FASTBP_FUZZ", 1800))
+N_MUTATIONS = int(os.environ.get("FASTBP_FUZZ", 1200))
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ for _ in range(int(sys.argv[2])):
     for name in aside:
         (path.parent / name).unlink()
 """
-N_KILLS = 60
+N_KILLS = 30
 
 
 @pytest.mark.fault(30)

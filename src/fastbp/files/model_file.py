@@ -122,11 +122,9 @@ def load(path: str | PathLike) -> MLPClassifier | MLPRegressor | MLPEncoder | Ne
     """
     checked_path(path)
     safetensors()
-    with open(path, "rb") as file:
-        content = file.read()
     name = os.fspath(path)
     try:
-        model, version = model_of(content)
+        model, version = model_of(read(path))
     except REASONS as error:
         reason = str(error) if isinstance(error, ValueError) else f"damaged: {error!r}"
         raise ModelFileError(name, reason) from error
@@ -210,7 +208,6 @@ def model_of(content):
     ValueError
         And others in ``REASONS``, for what is no model file.
     """
-    check_kind_of_file(content)
     texts, tensors = unpacked(content)
     del content
     format_version = checked_version(texts)
@@ -252,20 +249,36 @@ def checked_version(texts):
     return int(version)
 
 
-def check_kind_of_file(content):
-    """ValueError for files that other functions write.
+def read(path):
+    """The bytes of a file, unless its first ones tell that it is no model file.
 
     Parameters
     ----------
-    content : bytes
+    path : str or PathLike
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ValueError
+        For files that other functions write, before they are read.
+    OSError
     """
-    if content[8:9] == b"{":
-        return
-    is_pickle = content[:1] == b"\x80" and content[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
-    if is_pickle or (content[:1] in (b"(", b"c", b"]", b"}", b"i") and content.rstrip()[-1:] == b"."):
+    with open(path, "rb") as file:
+        beginning = file.read(9)  # the length of the header, and its first character
+        if beginning[8:] == b"{":
+            return beginning + file.read()
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        end = file.read(1)
+    is_pickle = beginning[:1] == b"\x80" and beginning[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    if is_pickle or (beginning[:1] in (b"(", b"c", b"]", b"}", b"i") and end == b"."):
         raise ValueError(
             "a pickle, which is not loaded: it could execute anything. If you trust its source, load it with pickle or "
             "joblib, and save it again with fastbp.save."
         )
-    if content[:4] == b"PK\x03\x04":
+    if beginning[:4] == b"PK\x03\x04":
         raise ValueError("an archive, and no model file of fastbp; files of skops are loaded with skops.io.load")
+    raise ValueError(f"no model file of fastbp, or cut: it has {size:,} bytes, and no header")

@@ -127,6 +127,7 @@ def test_no_thread_outlives_a_call(several_threads):
 
 
 @pytest.mark.fault(24)
+@pytest.mark.fault(43)
 def test_sixteen_threads_predict_with_one_estimator(several_threads):
     X, y = problem(2_000)
     model = MLPClassifier(**PARAMS, n_threads=2).fit(X, y)

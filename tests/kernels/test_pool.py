@@ -16,6 +16,20 @@ def test_every_chunk_is_done_once(n_threads):
     assert sorted(done) == list(range(100))
 
 
+def test_nobody_works_after_the_call():
+    # small pools end while further threads are still arriving; without a GIL, at the very same time
+    for _ in range(200):
+        at_work = []
+
+        def work(pool, at_work=at_work):
+            at_work.append(threading.get_ident())
+            list(pool)
+            at_work.remove(threading.get_ident())
+
+        Pool(3).run(work, 6)
+        assert not at_work
+
+
 def test_no_chunks():
     done = []
     Pool(0).run(done.extend, 3)

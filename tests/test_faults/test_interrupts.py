@@ -167,7 +167,8 @@ def test_an_exception_sent_to_the_thread_of_an_endless_fit(params, n_threads, sh
             ended.append(True)
 
     begun, set_exception = threading.Event(), ctypes.pythonapi.PyThreadState_SetAsyncExc
-    check_with(shared, lambda: (begun.set(), check_signals()))
+    # set once: an exception that arrives inside of `set` would leave the event locked
+    check_with(shared, lambda: (begun.is_set() or begun.set(), check_signals()))
     thread = threading.Thread(target=fit, daemon=True)
     thread.start()
     assert begun.wait(300)

@@ -1,6 +1,7 @@
 """random_state: accepted types, and generators that continue."""
 
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
 from fastbp import MLPClassifier
+from fastbp.kernels import shuffling
 from fastbp.kernels.shuffling import uniform
 from fault_cases import SMALL, both_estimators, make_data
 
@@ -60,3 +62,46 @@ def test_uniform_numbers_are_numpys(bits):
     for low, high, shape in ((-1.5, 2.5, (7, 3)), (0.0, 1e-3, 11), (-1.0, 1.0, (0, 4)), (2.0, 2.0, (2,))):
         assert_array_equal(uniform(ours, low, high, shape), numpys.uniform(low, high, shape))
     assert ours.randint(2**31) == numpys.randint(2**31)
+
+
+def test_a_generator_that_another_thread_holds(monkeypatch):
+    ours, numpys = np.random.RandomState(3), np.random.RandomState(3)
+    lock, held, waiting = ours._bit_generator.lock, threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            waiting.wait(60)
+
+    monkeypatch.setattr(shuffling, "check_signals", waiting.set)  # called while the lock is waited for
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(60)
+    assert_array_equal(uniform(ours, 0.0, 1.0, 5), numpys.uniform(0.0, 1.0, 5))
+    assert waiting.is_set()
+    holder.join()
+    assert lock.acquire(False)  # given back
+    lock.release()
+
+
+def test_an_exception_while_a_generator_is_waited_for(monkeypatch):
+    generator = np.random.RandomState(3)
+    lock, held, done = generator._bit_generator.lock, threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            done.wait(60)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shuffling, "check_signals", interrupt)
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(60)
+    with pytest.raises(KeyboardInterrupt):
+        uniform(generator, 0.0, 1.0, 5)
+    done.set()
+    holder.join()
+    assert_array_equal(uniform(generator, 0.0, 1.0, 5), np.random.RandomState(3).uniform(0.0, 1.0, 5))

@@ -1,7 +1,10 @@
 """When `Checkpoint` saves, and what callbacks keep over a resumed run."""
 
+import gc
 import os
 import pickle
+import weakref
+from contextlib import suppress
 from itertools import count
 
 import numpy as np
@@ -177,8 +180,32 @@ def test_a_checkpoint_of_ones_own(tmp_path):
     model = MLPRegressor(**PATIENT, callbacks=saves).fit(X, SCORE)
     resumed = MLPRegressor(**PATIENT).fit(X, SCORE, resume_from=tmp_path / "3")
     assert_same_model(resumed, model)
-    with pytest.raises(AttributeError, match=r"state\.checkpoint is there in a fit of an estimator only"):
+    with pytest.raises(AttributeError, match=r"state\.checkpoint is there during a fit of an estimator only"):
         _ = pickle.loads(pickle.dumps(saves.state)).checkpoint
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_cycle_of_references_keeps_a_run(fails, solver, tmp_path):
+    """What a fit needs is freed when it ends, also by an error, and not when Python looks for cycles."""
+    seen = []
+
+    class Keep:
+        def on_epoch_end(self, state):
+            seen.append(weakref.ref(state))
+            assert state.estimator.n_iter_ == state.epoch
+            if fails:
+                raise ZeroDivisionError
+
+    model = MLPRegressor(**PATIENT | dict(solver=solver), callbacks=[Keep(), Checkpoint(tmp_path / "run")])
+    gc.disable()
+    try:
+        with suppress(ZeroDivisionError):
+            model.fit(X, SCORE)
+        assert seen
+        assert seen[-1]() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

@@ -16,6 +16,7 @@ with an int random_state go on with one generator.
 
 import warnings
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from numbers import Integral, Real
@@ -281,6 +282,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                     evaluations=evaluations,
                 )
         finally:
+            state.make_checkpoint = None
             self._adopt(network)
             self.n_iter_, self.loss_, self._average = min(progress.nit, self.max_iter), progress.loss, None
         if not np.isfinite(progress.fun):
@@ -291,7 +293,10 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         return lambda: stopped or _check_optimize_result("lbfgs", progress, self.max_iter)
 
     def _begin(self, run, state, attempt, incremental):
-        """Have the callbacks see a run, and go on with the one that is resumed."""
+        """Have the callbacks see a run, and go on with the one that is resumed.
+
+        When it is over, ``state.make_checkpoint`` has to be None: no cycle of references may keep the arrays.
+        """
         if attempt.run is not None:
             run.load_state_dict(attempt.run)
             if run.history.n_iter > self.max_iter:
@@ -299,7 +304,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                 raise ValueError(
                     f"resume_from: max_iter={self.max_iter} is less than the {n_epochs} epochs of the checkpoint"
                 )
-        state.make_estimator = partial(estimator_so_far, self, run)
+        state.make_estimator = partial(estimator_so_far, self, replace(run, callbacks=None, trainer=None))
         state.make_checkpoint = partial(checkpoint_so_far, self, run, incremental)
         attempt.history = run.history
 
@@ -351,6 +356,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                     lock=lock,
                 )
         finally:
+            state.make_checkpoint = None
             self._adopt(network)
             set_training_attributes(self, optimizer, history, stopping, average)
         choice = stopping.warning(stopped, self.max_iter)

@@ -128,11 +128,12 @@ class TrainingState:
     @property
     def checkpoint(self):
         """MLPClassifier or MLPRegressor: as `estimator`, without callbacks, and with the state of the run: saved by
-        pickle, it can be given to ``fit(..., resume_from=...)``. It is complete in `on_epoch_complete` only. For
-        'lbfgs' the callback needs a true attribute ``saves_run``, for which evaluations of the loss are kept.
+        pickle, it can be given to ``fit(..., resume_from=...)``. It is there during the fit, and complete in
+        `on_epoch_complete` only. For 'lbfgs' the callback needs a true attribute ``saves_run``, for which evaluations
+        of the loss are kept.
         """
         if self.make_checkpoint is None:
-            raise AttributeError("state.checkpoint is there in a fit of an estimator only, and not in a copy by pickle")
+            raise AttributeError("state.checkpoint is there during a fit of an estimator only")
         return self.make_checkpoint(self)
 
     def __getstate__(self):

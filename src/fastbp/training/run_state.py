@@ -2,8 +2,9 @@
 
 The objects that change in a run have a pair of methods, named as those of PyTorch:
 
-- ``state_dict()`` returns plain values: dicts, lists, numbers, strings, None, arrays, generators. It copies no arrays.
-- ``load_state_dict(state)`` gives an object that is set up for the same run this state. It copies arrays.
+- ``state_dict()`` returns plain values: dicts, lists, numbers, strings, None, arrays and generators. These may be the
+  object's own: who keeps a state of a network, an optimizer, an average or a record takes it from a copy of the object.
+- ``load_state_dict(state)`` gives an object that is set up for the same run this state. What changes is copied.
 """
 
 from dataclasses import dataclass, fields

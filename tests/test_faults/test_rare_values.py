@@ -58,6 +58,17 @@ def test_classes_that_are_no_labels(classes):
         MLPClassifier(**SMALL).partial_fit(X, Y, classes=classes)
 
 
+@pytest.mark.parametrize("y", [Y, np.eye(3, dtype=int)[Y]], ids=["labels", "indicators"])
+@pytest.mark.parametrize("classes", [[[0]], [[0, 1], [2]]])
+def test_lists_of_classes_for_one_column(y, classes):
+    model = MLPClassifier(**SMALL).fit(X, y)
+    with pytest.raises(ValueError, match=r"classes must have shape \(n_classes,\)"):
+        model.partial_fit(X, y, classes=classes)
+    if y.ndim == 1:
+        with pytest.raises(ValueError, match=r"classes must have shape \(n_classes,\)"):
+            MLPClassifier(**SMALL).partial_fit(X, y, classes=classes)
+
+
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_ragged_labels(method):
     ragged = [[0]] * 20 + [[0, 1]] * 30

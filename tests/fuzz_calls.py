@@ -11,6 +11,7 @@ import pickle
 import re
 import warnings
 from collections import Counter
+from unittest import mock
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,6 +20,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
+import fastbp.threads
 from fastbp import MLPClassifier
 from fuzz_data import matrices, targets, weights
 from fuzz_parameters import SMALL, made, parameters
@@ -31,6 +33,7 @@ INTERNAL = re.compile(
     r"|cannot be interpreted as|must be real number|cannot convert float|Buffer |math domain|not callable"
     r"|takes \d+ positional|unexpected keyword|missing \d+ required|unhashable|not supported between"
     r"|invalid literal|slice indices|could not convert string|^$|^[\d\W]*$|has no len|zero-size array|ufunc"
+    r"|unsized|0-d array|ambiguous|at least one array or dtype"
     r"|can't (convert|multiply|compare|assign)|bad operand|maximum recursion"
 )
 #: Warnings of NumPy, which say only where a number was lost
@@ -365,13 +368,14 @@ class Drawing:
 
 @st.composite
 def stories(draw, Estimator):
-    """(parameters, calls): the life of an estimator."""
+    """(parameters, calls, whether small steps are shared among threads): the life of an estimator."""
     drawing = Drawing(draw, Estimator)
     params = drawing.parameters(4)
     first = draw(st.sampled_from([fit, fit, fit, partial_fit, predict]))
     then = st.sampled_from([fit, partial_fit, partial_fit, predict, score, set_params, round_trip, cloned, edit, look])
     functions = [first, predict, *draw(st.lists(then, max_size=4))]
-    return params, [(function, drawing.arguments(function)) for function in functions]
+    steps = [(function, drawing.arguments(function)) for function in functions]
+    return params, steps, draw(st.integers(0, 7)) == 7
 
 
 def run(Estimator, story, tally=None):
@@ -380,14 +384,16 @@ def run(Estimator, story, tally=None):
     Parameters
     ----------
     Estimator : type
-    story : (dict, list)
+    story : (dict, list, bool)
         As `stories` draws it.
     tally : Counter or None
         Counts what the calls came to.
     """
-    params, steps = story
+    params, steps, shares = story
     subject = Subject(Estimator, params, Counter() if tally is None else tally)
     if subject.estimator is None:
         return
-    for function, arguments in steps:
-        function(subject, *arguments)
+    flops = 1 if shares else fastbp.threads.FLOPS_PER_THREAD
+    with mock.patch.object(fastbp.threads, "FLOPS_PER_THREAD", flops):
+        for function, arguments in steps:
+            function(subject, *arguments)

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_array_equal
@@ -11,7 +12,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.layers import Dense, Scale
 from fastbp.optimizers import Adam
-from fault_cases import SMALL, both_estimators, make_data
+from fault_cases import SMALL, both_estimators, make_data, output
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -57,6 +58,17 @@ def test_classes_that_are_no_labels(classes):
         MLPClassifier(**SMALL).partial_fit(X, Y, classes=classes)
 
 
+@pytest.mark.parametrize("y", [Y, np.eye(3, dtype=int)[Y]], ids=["labels", "indicators"])
+@pytest.mark.parametrize("classes", [[[0]], [[0, 1], [2]]])
+def test_lists_of_classes_for_one_column(y, classes):
+    model = MLPClassifier(**SMALL).fit(X, y)
+    with pytest.raises(ValueError, match=r"classes must have shape \(n_classes,\)"):
+        model.partial_fit(X, y, classes=classes)
+    if y.ndim == 1:
+        with pytest.raises(ValueError, match=r"classes must have shape \(n_classes,\)"):
+            MLPClassifier(**SMALL).partial_fit(X, y, classes=classes)
+
+
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_ragged_labels(method):
     ragged = [[0]] * 20 + [[0, 1]] * 30
@@ -67,6 +79,36 @@ def test_ragged_labels(method):
 def test_sparse_labels_that_are_no_indicators():
     with pytest.raises(ValueError, match="y must hold zeros and ones where it is sparse, got 3"):
         MLPClassifier(**SMALL).fit(X, sp.csr_array(3 * np.eye(len(X), 3, dtype=int)))
+
+
+@both_estimators
+@pytest.mark.parametrize("params", [{"frozen_layers": 0.5}, {"alpha": -1}, {"n_iter_no_change": "x"}])
+def test_parameters_set_between_calls_of_partial_fit(Estimator, params):
+    classes = {"classes": [0, 1, 2]} if Estimator is MLPClassifier else {}
+    model = Estimator(**SMALL).partial_fit(X, Y, **classes).partial_fit(X, Y)
+    before = output(model, X)
+    kept = {name: getattr(model, name) for name in params}
+    for _ in range(2):
+        with pytest.raises(InvalidParameterError, match=next(iter(params))):
+            model.set_params(**params).partial_fit(X, Y)
+    assert_array_equal(output(model, X), before)
+    model.set_params(**kept).partial_fit(X, Y)
+
+
+@both_estimators
+@pytest.mark.parametrize("params", [{"frozen_layers": 1}, {"hidden_layer_sizes": 3}, {"activation": "relu"}])
+def test_arrays_without_dimensions(Estimator, params):
+    ((name, value),) = params.items()
+    with pytest.raises(InvalidParameterError, match=f"'{name}' .* array without dimensions"):
+        Estimator(**SMALL | {name: np.array(value)}).fit(X, Y)
+    with pytest.raises(TypeError, match="frozen_layers must be a list of integers or None"):
+        Estimator(**SMALL, frozen_layers=[[0]]).fit(X, Y)
+
+
+@both_estimators
+def test_data_frame_without_columns(Estimator):
+    with pytest.raises(ValueError, match=r"X is a data frame with 0 feature\(s\)"):
+        Estimator(**SMALL).fit(pd.DataFrame(index=range(len(X))), Y)
 
 
 @both_estimators

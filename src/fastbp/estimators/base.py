@@ -20,6 +20,7 @@ from dataclasses import replace
 from functools import partial
 from math import ceil
 from numbers import Integral, Real
+from operator import is_
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -451,7 +452,16 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             )
         return True
 
+    def _check_changed_parameters(self):
+        """Check the parameters if one was set since the last call: scikit-learn does so in the first call only."""
+        values = [getattr(self, name) for name in self._parameter_constraints]
+        checked = vars(self).get("_checked_values", ())
+        if len(checked) != len(values) or not all(map(is_, checked, values)):
+            self._validate_params()
+            self._checked_values = values
+
     def _partial_fit(self, X, y, sample_weight, prepare=None):
+        self._check_changed_parameters()
         self._fit(X, y, sample_weight, incremental=True, prepare=prepare)
         for curve in self.history_.values():  # loss_curve_ is one of them
             del curve[:-LOSS_CURVE_LIMIT]
@@ -483,6 +493,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     def __getstate__(self):
         # the network's layers and its parameters as one array, in place of the network and the views into the array
         model = with_attributes(self, dict(super().__getstate__()))
+        vars(model).pop("_checked_values", None)
         if hasattr(model, "coefs_") and not model._missing_attributes():
             network = model._fitted_network()
             # with the settings of the fit: those of the estimator may have been changed since, and not fit the layers

@@ -24,6 +24,7 @@ from fastbp.estimators.class_targets import (
     classes_of_columns,
     form_of,
     indicators_of_columns,
+    is_list_of_lists,
     is_same_classes,
     label_array,
     labels_of_columns,
@@ -132,14 +133,14 @@ class BaseClassifier(BaseMLP):
         """Note the classes that partial_fit is given: all of them in the first call, and later ones that are new."""
         check_sparse("y", y)
         check_labels("classes", classes)
+        if hasattr(self, "classes_") and self._form != COLUMNS and is_list_of_lists(classes):
+            raise ValueError(f"classes must have shape (n_classes,), got a list of lists, {classes!r}")
         if classes is not None and hasattr(self, "classes_"):
             self._extend_classes(classes)
         if self._learn_classes_of_two_dimensions(y, classes):
             return
-        if np.ndim(classes) > 1 and not type_of_target(y).startswith("multilabel"):
-            raise ValueError(
-                f"classes must have shape (n_classes,), got {np.shape(classes)}; give numpy.unique of all labels"
-            )
+        if is_list_of_lists(classes) or (np.ndim(classes) > 1 and not type_of_target(y).startswith("multilabel")):
+            raise ValueError(f"classes must have shape (n_classes,), got {classes!r}; give numpy.unique of all labels")
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._form = INDICATORS if multilabel else LABELS

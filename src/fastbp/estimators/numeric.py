@@ -63,6 +63,8 @@ def check_numeric(name, values):
 def check_frame(name, frame):
     """Check a data frame column by column."""
     dtypes = list(frame.dtypes)
+    if not dtypes:
+        raise ValueError(f"{name} is a data frame with 0 feature(s): at least one column is needed")
     if all(isinstance(dtype, np.dtype) and dtype.kind in "fiubc" for dtype in dtypes):
         return
     for number, column in enumerate(frame.columns):

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
 from fastbp.initializers import INITIALIZERS
@@ -541,6 +541,11 @@ class MLPParameters(CachedParamNames):
             value = getattr(self, name)
             if isinstance(value, Parametrized):
                 value._validate_params()
+            elif isinstance(value, np.ndarray) and value.ndim == 0:  # for scikit-learn it is like an array
+                raise InvalidParameterError(
+                    f"The {name!r} parameter of {type(self).__name__} must not be an array without dimensions. Got "
+                    f"{value!r} instead; use {value.item()!r}."
+                )
         check_update_options(self)
 
 

@@ -10,9 +10,8 @@ from itertools import count
 import numpy as np
 import pytest
 
-import fastbp.callbacks
 from fastbp import MLPRegressor
-from fastbp.callbacks import Checkpoint, ReduceOnPlateau, TimeLimit
+from fastbp.callbacks import Checkpoint, ReduceOnPlateau, TimeLimit, checkpoint, time_limit
 from resume_cases import SCORE, SMALL, X, assert_same_model, fresh
 
 pytestmark = [pytest.mark.fault(35), pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
@@ -31,7 +30,8 @@ def clock(monkeypatch):
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(fastbp.callbacks, "perf_counter", clock)
+    for module in (checkpoint, time_limit):
+        monkeypatch.setattr(module, "perf_counter", clock)
     return clock
 
 

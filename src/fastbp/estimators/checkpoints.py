@@ -11,7 +11,6 @@ from os import PathLike
 
 import numpy as np
 
-from fastbp.callbacks import pickled
 from fastbp.estimators.parameters import end_is_needed_by, is_stochastic
 from fastbp.estimators.sklearn_callbacks import ATTRIBUTES as SKLEARN_ATTRIBUTES
 from fastbp.training import DataChecksums
@@ -97,6 +96,17 @@ def format_of(path):
 def write_pickle(estimator, path):
     """See `write_checkpoint`."""
     write_atomically(path, pickled(estimator))
+
+
+def pickled(estimator):
+    """The pickle of an estimator; TypeError where it has parameters that cannot be pickled."""
+    try:
+        return pickle.dumps(estimator)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"Checkpoint cannot pickle the estimator: {error!r}. In its parameters, use functions and classes that a "
+            "module defines, in place of lambdas and local ones."
+        ) from error
 
 
 def read_pickle(path):

@@ -107,7 +107,8 @@ OUT_OF_MEMORY = """
         if megabytes == 10:
             resident = pages(1)
     assert failed >= 10, failed
-    assert pages(1) - resident < 100e6, pages(1) - resident  # ten fits that stayed would be 320 MB and more
+    # ten fits that stayed would be 320 MB and more; the allocator may keep the 100 MB of one for later ones
+    assert pages(1) - resident < 200e6, pages(1) - resident
     assert (model.fit(X, y).predict(X) == before).all()
 """
 

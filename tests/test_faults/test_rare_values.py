@@ -148,6 +148,13 @@ def test_score_of_what_are_no_targets():
         MLPClassifier(**SMALL).fit(X, Y).score(X, np.where(Y > 0, None, "a"))
     with pytest.raises(ValueError, match="y must hold labels, got datetime64"):
         MLPClassifier(**SMALL).fit(X, Y).score(X, np.zeros(len(X), "M8[s]"))
+    with pytest.raises(ValueError, match="y must be an array of labels, got None"):
+        MLPClassifier(**SMALL).fit(X, Y).score(X, None)
+    columns = np.column_stack([Y, 3 - Y])
+    with pytest.raises(ValueError, match="sample_weight contains infinity"):
+        MLPClassifier(**SMALL).fit(X, columns).score(X, columns, np.full(len(X), np.inf))
+    with pytest.raises(ValueError, match="y must hold labels of one type"):
+        MLPClassifier(**SMALL).partial_fit(X, np.where(Y > 0, "a", np.array(1, object)), classes=["a", "b"])
     with pytest.raises(ValueError, match="at least one row"):
         MLPClassifier(**SMALL).fit(X, np.eye(4)[Y] / 2 + 0.125).score(X[:0], np.zeros((0, 4)))
     with pytest.raises(TypeError, match="y must hold numbers"):

@@ -82,6 +82,8 @@ def check_labels(name, labels):
             raise ValueError(f"{name} must hold labels, got {values.dtype}; use strings or integers")
         if values.dtype.kind == "O" and any(label is None for label in values.flat):
             raise ValueError(f"{name} must hold labels, got None in {part!r}")
+        if values.dtype.kind == "O" and values.ndim == 1 and len({isinstance(label, str) for label in values}) > 1:
+            raise ValueError(f"{name} must hold labels of one type, got strings and other objects in {part!r}")
         if values.dtype.kind == "f" and np.isnan(values).any():
             raise ValueError(f"{name} must hold labels, got NaN in {part!r}")
 

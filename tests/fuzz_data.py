@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -33,11 +34,17 @@ CONTAINERS = {
     "lil": sp.lil_array,
     "dok": sp.dok_array,
     "bsr": sp.bsr_array,
-    "dia": sp.dia_array,
+    "dia": lambda a: diagonals(a),
     "csr of int64": lambda a: with_wide_indices(sp.csr_array(a)),
     "csc of int64": lambda a: with_wide_indices(sp.csc_array(a)),
 }
 SPECIAL = [*[None] * 12, math.nan, math.inf, -math.inf]
+
+
+def diagonals(array):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sp.SparseEfficiencyWarning)  # of many diagonals
+        return sp.dia_array(array)
 
 
 def with_wide_indices(matrix):

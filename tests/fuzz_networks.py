@@ -67,7 +67,7 @@ def targets(loss, output, shape, rng):
     """Targets in the domain of a loss."""
     if hasattr(loss, "n_classes"):
         return np.hstack([np.eye(k)[rng.integers(k, size=shape[0])] for k in loss.n_classes])
-    if output == "softmax":
+    if output == "softmax" and loss.domain.right is not None:
         # exact sums of one, also in float32: the gradient p - y is that of the loss only then
         return rng.multinomial(8, np.ones(shape[1]) / shape[1], shape[0]) / 8
     low, high = loss.domain.left, loss.domain.right

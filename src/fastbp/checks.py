@@ -46,7 +46,7 @@ def checked_n_features(n_features):
 
 def checked_penalty(name, value):
     """The strength of a penalty as a float; ValueError unless it is finite and not negative."""
-    if not (np.isfinite(value) and value >= 0):
+    if not (np.isfinite(float(value)) and value >= 0):  # NumPy does not know integers beyond 64 bits
         raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
     return float(value)
 

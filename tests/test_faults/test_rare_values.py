@@ -96,13 +96,26 @@ def test_parameters_set_between_calls_of_partial_fit(Estimator, params):
 
 
 @both_estimators
+def test_integers_beyond_64_bits(Estimator):
+    model = Estimator(**SMALL, alpha=10**30, solver="sgd", max_norm=10**30, learning_rate_init=1e-40).fit(X, Y)
+    assert np.isfinite(model.network_.params).all()
+
+
+def test_classes_and_weights_of_a_wrong_type():
+    with pytest.raises(ValueError, match="classes must be an array of labels, got 'ab'"):
+        MLPClassifier(**SMALL).partial_fit(X, np.eye(4)[Y] / 2 + 0.125, classes="ab")
+    with pytest.raises(ValueError, match=r"class_weight must hold dicts, .* got \[3, 2\]"):
+        MLPClassifier(**SMALL, class_weight=[3, 2]).fit(X, np.column_stack([Y, 3 - Y]))
+
+
+@both_estimators
 @pytest.mark.parametrize("params", [{"frozen_layers": 1}, {"hidden_layer_sizes": 3}, {"activation": "relu"}])
 def test_arrays_without_dimensions(Estimator, params):
     ((name, value),) = params.items()
     with pytest.raises(InvalidParameterError, match=f"'{name}' .* array without dimensions"):
         Estimator(**SMALL | {name: np.array(value)}).fit(X, Y)
-    with pytest.raises(TypeError, match="frozen_layers must be a list of integers or None"):
-        Estimator(**SMALL, frozen_layers=[[0]]).fit(X, Y)
+    with pytest.raises(TypeError, match="frozen_layers must hold integers, got"):
+        Estimator(**SMALL, frozen_layers=[[0], [0, 1]]).fit(X, Y)
 
 
 @both_estimators
@@ -135,6 +148,13 @@ def test_score_of_what_are_no_targets():
         MLPClassifier(**SMALL).fit(X, Y).score(X, np.where(Y > 0, None, "a"))
     with pytest.raises(ValueError, match="y must hold labels, got datetime64"):
         MLPClassifier(**SMALL).fit(X, Y).score(X, np.zeros(len(X), "M8[s]"))
+    with pytest.raises(ValueError, match="y must be an array of labels, got None"):
+        MLPClassifier(**SMALL).fit(X, Y).score(X, None)
+    columns = np.column_stack([Y, 3 - Y])
+    with pytest.raises(ValueError, match="sample_weight contains infinity"):
+        MLPClassifier(**SMALL).fit(X, columns).score(X, columns, np.full(len(X), np.inf))
+    with pytest.raises(ValueError, match="y must hold labels of one type"):
+        MLPClassifier(**SMALL).partial_fit(X, np.where(Y > 0, "a", np.array(1, object)), classes=["a", "b"])
     with pytest.raises(ValueError, match="at least one row"):
         MLPClassifier(**SMALL).fit(X, np.eye(4)[Y] / 2 + 0.125).score(X[:0], np.zeros((0, 4)))
     with pytest.raises(TypeError, match="y must hold numbers"):

@@ -133,6 +133,8 @@ class BaseClassifier(BaseMLP):
         """Note the classes that partial_fit is given: all of them in the first call, and later ones that are new."""
         check_sparse("y", y)
         check_labels("classes", classes)
+        if getattr(getattr(y, "dtype", None), "kind", None) == "O":
+            check_labels("y", y)
         if hasattr(self, "classes_") and self._form != COLUMNS and is_list_of_lists(classes):
             raise ValueError(f"classes must have shape (n_classes,), got a list of lists, {classes!r}")
         if classes is not None and hasattr(self, "classes_"):

@@ -76,10 +76,14 @@ def check_labels(name, labels):
         return
     for part in labels if is_list_of_lists(labels) else [labels]:
         values = label_array(name, part)
+        if values.ndim == 0:
+            raise ValueError(f"{name} must be an array of labels, got {part!r}")
         if values.dtype.kind in "mM":
             raise ValueError(f"{name} must hold labels, got {values.dtype}; use strings or integers")
         if values.dtype.kind == "O" and any(label is None for label in values.flat):
             raise ValueError(f"{name} must hold labels, got None in {part!r}")
+        if values.dtype.kind == "O" and values.ndim == 1 and len({isinstance(label, str) for label in values}) > 1:
+            raise ValueError(f"{name} must hold labels of one type, got strings and other objects in {part!r}")
         if values.dtype.kind == "f" and np.isnan(values).any():
             raise ValueError(f"{name} must hold labels, got NaN in {part!r}")
 
@@ -340,6 +344,8 @@ def check_class_weight(class_weight, form, incremental):
             "Give a dict, for instance of what sklearn.utils.class_weight.compute_class_weight returns, or "
             "sample_weight."
         )
+    if isinstance(class_weight, list) and not all(isinstance(weights, dict) for weights in class_weight):
+        raise ValueError(f"class_weight must hold dicts, one for each column of y, got {class_weight!r}")
     if form in (INDICATORS, PROBABILITIES):
         raise ValueError(
             f"class_weight is for rows with one class each, and y holds {IN_WORDS[form]}; give sample_weight, got "

@@ -13,6 +13,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_sample_weight
 
 from fastbp.activations import Activation, name_of
 from fastbp.data import check_sparse
@@ -27,6 +28,7 @@ from fastbp.estimators.class_targets import (
     weights_of_rows,
 )
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
+from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import parameter_of
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.estimators.validation import GivenRows
@@ -375,9 +377,14 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         float
         """
         check_sparse("y", y)
+        if y is None:
+            raise ValueError("y must be an array of labels, got None")
         if not issparse(y):
             check_labels("y", y)
         if self._form == COLUMNS:
+            if sample_weight is not None:
+                check_numeric("sample_weight", sample_weight)
+                sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
             y = np.asarray(y)
             if y.shape != (len(y), len(self.classes_)):
                 raise ValueError(f"y must have {len(self.classes_)} columns of labels, got shape {y.shape}")
@@ -386,7 +393,8 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             y = np.asarray(y)
             check_probabilities(y, len(self.classes_))
             y = self._true_values(y)
-        return super().score(X, y, sample_weight)
+        with np.errstate(over="ignore", invalid="ignore"):  # huge numbers are no labels, and have an error
+            return super().score(X, y, sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -208,7 +208,9 @@ class Scores:
         """The score, checked."""
         weight = self.sample_weight
         options = {} if weight is None or not takes_weight(scorer) else {"sample_weight": weight}
-        score = call_scorer(scorer, model, self.X, self.y, **options)
+        ignored = {"over": "ignore", "invalid": "ignore"} if is_metric_of_sklearn(scorer) else {}
+        with np.errstate(**ignored):
+            score = call_scorer(scorer, model, self.X, self.y, **options)
         if isinstance(score, np.ndarray) and score.ndim == 0:
             score = score[()]
         if not isinstance(score, (Real, np.bool_)):

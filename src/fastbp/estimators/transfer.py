@@ -93,10 +93,7 @@ def source_blocks(init_from):
 
 def has_frozen(estimator):
     """Whether the parameter `frozen_layers` names any layers."""
-    layers = estimator.frozen_layers
-    if layers is not None and np.ndim(layers) != 1:
-        raise TypeError(f"frozen_layers must be a list of integers or None, got {layers!r}")
-    return layers is not None and len(layers) > 0
+    return estimator.frozen_layers is not None and len(estimator.frozen_layers) > 0
 
 
 def check_frozen_layers(estimator):

@@ -62,7 +62,7 @@ def validate(Estimator, X, y, dtype):
     """
     model = Estimator(dtype=dtype)
     X, y = model._check(X, y, reset=True)
-    model._learn_targets(y, incremental=False)
+    model._learn_targets(y, incremental=False, continues=False)
     model._encode(y, X.dtype)
 
 

@@ -130,7 +130,7 @@ def test_one_row(Estimator, params):
 UNSUITABLE = {
     "complex": (lambda X: X * 1j, "Complex data not supported"),
     "complex sparse": (lambda X: sp.csr_array(X * 1j), "Complex data not supported"),
-    "ragged": (lambda X: [[1.0, 2.0], [3.0]], "inhomogeneous"),
+    "ragged": (lambda X: [[1.0, 2.0], [3.0]], "has rows of different lengths"),
     "text": (lambda X: X.astype(str).astype(object), "column 0 of X holds '.*', a str"),
     "one dimension": (lambda X: X[0], "Expected 2D array, got 1D array"),
     "three dimensions": (lambda X: X[None], "dim 3"),
@@ -159,7 +159,7 @@ def test_an_unsuitable_X(Estimator, kind):
     ("make", "message"),
     [
         (lambda y: y * 1j, "Complex data not supported"),
-        (lambda y: [[1], [1, 2]] * 25, "inhomogeneous"),
+        (lambda y: [[1], [1, 2]] * 25, "has rows of different lengths"),
         (lambda y: None, "target y is None"),
         (lambda y: 1.0, "at least 1 dimension|1d array|y should be|Expected"),
         (lambda y: np.ones((50, 1, 1)), "dim"),

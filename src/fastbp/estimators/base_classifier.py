@@ -29,6 +29,7 @@ from fastbp.estimators.class_targets import (
     label_array,
     labels_of_columns,
     numbers_of_labels,
+    shape_in_words,
     with_unique,
 )
 from fastbp.estimators.inputs import validated
@@ -142,7 +143,9 @@ class BaseClassifier(BaseMLP):
         if self._learn_classes_of_two_dimensions(y, classes):
             return
         if is_list_of_lists(classes) or (np.ndim(classes) > 1 and not type_of_target(y).startswith("multilabel")):
-            raise ValueError(f"classes must have shape (n_classes,), got {classes!r}; give numpy.unique of all labels")
+            raise ValueError(
+                f"classes must have shape (n_classes,), got {shape_in_words(classes)}; give numpy.unique of all labels"
+            )
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._form = INDICATORS if multilabel else LABELS

@@ -96,6 +96,14 @@ def label_array(name, labels):
         raise ValueError(f"{name} must be an array of labels, and has rows of different lengths") from error
 
 
+def shape_in_words(labels):
+    """The shape of labels, for a message."""
+    try:
+        return str(np.shape(labels))
+    except ValueError:
+        return "rows of different lengths"
+
+
 def with_unique(y):
     """`y` with its different values attached, where scikit-learn's functions look for them: each sorts y otherwise.
 

@@ -2,6 +2,8 @@
 
 import pickle
 
+import re
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -251,15 +253,16 @@ def test_an_epsilon_that_is_zero_in_the_dtype(Norm, dtype):
     layers = [Norm(epsilon=smallest), Dense(8, "relu")]
     model = make(normalization=None, layers=layers, dtype=dtype).fit(constant, Y)
     assert np.isfinite(model.predict(constant)).all()
-    message = f"is too small for {dtype}, in which it must be at least {smallest:.3g}: use a larger one, such as 1e-5"
+    message = rf"is too small for {dtype}, in which it must be in \[{smallest:.3g}, .*\]: use another one, such as 1e-5"
     with pytest.raises(ValueError, match=message):
         make(normalization=None, layers=[Norm(epsilon=0.9 * smallest)], dtype=dtype).fit(constant, Y)
 
 
-def test_a_network_of_another_dtype_checks_epsilon():
-    network = Network(layers=[BatchNorm(epsilon=1e-60), Dense(1)], n_features=5)
+@pytest.mark.parametrize(("epsilon", "size"), [(1e-60, "small"), (1e300, "large")])
+def test_a_network_of_another_dtype_checks_epsilon(epsilon, size):
+    network = Network(layers=[BatchNorm(epsilon=epsilon), Dense(1)], n_features=5)
     assert network.astype("float64").dtype == np.float64
-    with pytest.raises(ValueError, match="epsilon=1e-60 of a normalization is too small for float32"):
+    with pytest.raises(ValueError, match=f"epsilon={re.escape(repr(epsilon))} of a normalization is too {size} for"):
         network.astype("float32")
 
 

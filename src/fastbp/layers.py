@@ -558,12 +558,14 @@ def check_epsilon(epsilon, dtype="float64"):
     """ValueError unless the `epsilon` of a normalization is a finite number above 0, also in the arithmetic of `dtype`,
     in which numbers below the smallest normal one are 0: the scale of a constant column or row would be infinite."""
     check_positive("epsilon", epsilon)
-    smallest = np.finfo(dtype).tiny
-    if epsilon < smallest:
+    limits = np.finfo(dtype)
+    smallest, largest = float(limits.tiny), float(limits.max)
+    if not smallest <= epsilon <= largest:
         other = ", or dtype='float64'" if np.dtype(dtype) == np.float32 else ""
         raise ValueError(
-            f"epsilon={epsilon!r} of a normalization is too small for {np.dtype(dtype)}, in which it must be at least "
-            f"{smallest:.3g}: use a larger one, such as 1e-5{other}"
+            f"epsilon={epsilon!r} of a normalization is too {'small' if epsilon < smallest else 'large'} for "
+            f"{np.dtype(dtype)}, in which it must be in [{smallest:.3g}, {largest:.3g}]: use another one, such as "
+            f"1e-5{other}"
         )
 
 

@@ -1,7 +1,6 @@
 """`normalization="batch"` of the estimators: running statistics in predictions, further training, averages, L-BFGS."""
 
 import pickle
-
 import re
 
 import numpy as np

@@ -181,3 +181,10 @@ def test_infinite_losses_of_rows_without_weight():
 def test_network_with_initial_values_too_large():
     with pytest.raises(ValueError, match=r"initial values of s_1 in Scale.* too large for float32"):
         Network(layers=[Scale(1e39), Dense(1)], n_features=2, dtype=np.float32)
+
+
+@pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
+def test_text_as_weights_of_a_score(Estimator):
+    model = Estimator(**SMALL).fit(X, Y)
+    with pytest.raises(TypeError, match="sample_weight must hold numbers"):
+        model.score(X, Y, np.full(len(X), "1.0"))

@@ -381,9 +381,10 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             raise ValueError("y must be an array of labels, got None")
         if not issparse(y):
             check_labels("y", y)
+        if sample_weight is not None:
+            check_numeric("sample_weight", sample_weight)
         if self._form == COLUMNS:
             if sample_weight is not None:
-                check_numeric("sample_weight", sample_weight)
                 sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
             y = np.asarray(y)
             if y.shape != (len(y), len(self.classes_)):

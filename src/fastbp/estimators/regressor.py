@@ -306,6 +306,8 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             scikit-learn, such as ``d2_pinball_score``.
         """
         check_numeric("y", y)
+        if sample_weight is not None:
+            check_numeric("sample_weight", sample_weight)
         predictions = self._scored(self.predict(X))
         with np.errstate(over="ignore", invalid="ignore"):
             score = r2_score(y, predictions, sample_weight=sample_weight)

@@ -244,6 +244,9 @@ def test_a_checkpoint_that_cannot_be_written(tmp_path, monkeypatch):
     saves = Checkpoint(tmp_path / "{epoch}" / "net.pickle")
     with pytest.raises(FileNotFoundError, match=r"1/net\.pickle"):
         MLPRegressor(**SMALL, callbacks=saves).fit(X, SCORE)
+    for path in ("", tmp_path):
+        with pytest.raises(ValueError, match="path of Checkpoint must be that of a file"):
+            MLPRegressor(**SMALL, callbacks=Checkpoint(path)).fit(X, SCORE)
     with pytest.raises(ValueError, match="The 'every' parameter of Checkpoint must be"):
         MLPRegressor(**SMALL, callbacks=Checkpoint(path, every=0)).fit(X, SCORE)
 

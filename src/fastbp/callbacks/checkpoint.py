@@ -106,14 +106,17 @@ class Checkpoint(Parametrized):
         Raises
         ------
         ValueError
-            If neither `every` nor `seconds` tells when to save.
+            If neither `every` nor `seconds` tells when to save, or the path is that of a folder.
         FileNotFoundError
             If there is no folder for the file: the training must not be lost when it is time to save.
         """
         self._validate_params()
         if self.every is None and self.seconds is None:
             raise ValueError("Checkpoint never saves with every=None and seconds=None: set one of them")
-        folder = os.path.dirname(os.fspath(self.path))
+        path = os.fspath(self.path)
+        if not path or os.path.isdir(path):
+            raise ValueError(f"path of Checkpoint must be that of a file, got {path!r}")
+        folder = os.path.dirname(path)
         if folder and "{" not in folder and not os.path.isdir(folder):
             raise FileNotFoundError(f"path of Checkpoint: there is no folder {folder!r}; create it before fit")
         self._best, self._is_due, self._last_save = None, False, perf_counter()

@@ -560,7 +560,7 @@ def check_epsilon(epsilon, dtype="float64"):
     check_positive("epsilon", epsilon)
     limits = np.finfo(dtype)
     smallest, largest = float(limits.tiny), float(limits.max)
-    if not smallest <= epsilon <= largest:
+    if not smallest <= float(epsilon) <= largest:
         other = ", or dtype='float64'" if np.dtype(dtype) == np.float32 else ""
         raise ValueError(
             f"epsilon={epsilon!r} of a normalization is too {'small' if epsilon < smallest else 'large'} for "

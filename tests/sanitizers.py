@@ -74,8 +74,7 @@ LIMITED = {
     "tests/test_faults/test_threads_that_fail.py::test_threads_close_to_the_limit_of_memory": ADDRESS_SPACE,
     "tests/test_faults/test_numbers_too_large.py": ADDRESS_SPACE,
     "tests/test_faults/test_out_of_memory.py": ADDRESS_SPACE,
-    "tests/test_faults/test_threads_that_fail.py::test_no_more_threads_for_this_user": "runs as a user who may not read "
-    "the folder",
+    "tests/test_faults/test_threads_that_fail.py::test_no_more_threads_for_this_user": "runs as another user",
     "tests/test_concurrency.py::test_memory_is_given_back": "the sanitizer keeps freed memory for a while",
 }
 SANITIZERS = {

@@ -259,6 +259,7 @@ def test_an_epsilon_that_is_zero_in_the_dtype(Norm, dtype):
 
 @pytest.mark.parametrize(("epsilon", "size"), [(1e-60, "small"), (1e300, "large")])
 def test_a_network_of_another_dtype_checks_epsilon(epsilon, size):
+    assert Network(layers=[BatchNorm(epsilon=np.float32(0.5)), Dense(1)], n_features=5).dtype == np.float64
     network = Network(layers=[BatchNorm(epsilon=epsilon), Dense(1)], n_features=5)
     assert network.astype("float64").dtype == np.float64
     with pytest.raises(ValueError, match=f"epsilon={re.escape(repr(epsilon))} of a normalization is too {size} for"):

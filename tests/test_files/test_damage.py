@@ -75,6 +75,16 @@ def set_at(*path, value):
     return change
 
 
+@pytest.mark.fault(31)
+def test_messages_are_short(model, tmp_path):
+    """Of a value that takes a large part of the file."""
+    path = tmp_path / "model"
+    path.write_bytes(changed(content_of(model), set_at("params", "alpha", value=[1] * 100_000)))
+    with pytest.raises(ModelFileError, match="'alpha' parameter") as caught:
+        fastbp.load(path)
+    assert len(caught.value.reason) < 1100
+
+
 # A file that is no longer what it was
 
 

@@ -266,6 +266,7 @@ FITTED = [
     (("fitted", "n_iter_"), -1, "n_iter_"),
     (("fitted", "t_"), 1.5, "t_"),
     (("fitted", "history_"), {"loss": [1.0]}, "history_"),
+    (("fitted", "history_", "seconds", 1), 10**30, "history_"),
     (("fitted", "unknown_"), 1, "must have the parts"),
     (("fitted", "feature_names_in_"), {"$array": {"dtype": "|O", "shape": [1], "values": ["a"]}}, "1 names for 4"),
     (("fitted", "_optimizer", "n_steps"), 2**63, "steps"),

@@ -105,6 +105,26 @@ def test_callbacks_go_on(place, tmp_path):
         assert_same_model(resumed, model)
 
 
+class Starts:
+    """Sets the learning rate and the weights before the first epoch, and lowers the rate after each one."""
+
+    def on_fit_begin(self, state):
+        state.learning_rate = 0.05
+        state.network.params = state.network.params * 2
+
+    def on_epoch_end(self, state):
+        state.learning_rate *= 0.8
+
+
+@pytest.mark.parametrize("options", [{}, dict(ema_decay=0.9, warmup=3)], ids=str)
+def test_what_is_set_before_the_first_epoch(options, tmp_path):
+    """It counts where a run begins, and not where it goes on."""
+    callbacks = [Starts(), Checkpoint(tmp_path / "{epoch}")]
+    model = MLPRegressor(**PATIENT | options, callbacks=callbacks).fit(X, SCORE)
+    for epoch in (1, 4, 8):
+        assert_same_model(fresh(model).fit(X, SCORE, resume_from=tmp_path / f"{epoch}"), model)
+
+
 def test_which_state_is_whose(tmp_path):
     """The first of a class gets that of the first, whatever else stands between them."""
 

@@ -162,6 +162,18 @@ def rest(given):
     return {name: value for name, value in given.items() if name not in ("X", "y")}
 
 
+def test_a_refused_checkpoint_leaves_the_generator_alone(tmp_path):
+    params = dict(hidden_layer_sizes=(3,), max_iter=3, shuffle=False)
+    generator = np.random.RandomState(0)
+    MLPRegressor(**params, random_state=generator, callbacks=Checkpoint(tmp_path / "net")).fit(X, SCORE)
+    generator.random()
+    before = generator.get_state()[1:3]
+    resumed = MLPRegressor(**params | dict(max_iter=2), random_state=generator)
+    with pytest.raises(ValueError, match="max_iter=2 is less than the 3 epochs of the checkpoint"):
+        resumed.fit(X, SCORE, resume_from=tmp_path / "net")
+    np.testing.assert_equal(generator.get_state()[1:3], before)
+
+
 def test_a_checkpoint_of_partial_fit_has_no_run(tmp_path):
     model = MLPRegressor(**SMALL, callbacks=Checkpoint(tmp_path / "{epoch}"))
     model.partial_fit(X, SCORE).partial_fit(X, SCORE)

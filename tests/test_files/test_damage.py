@@ -75,6 +75,25 @@ def set_at(*path, value):
     return change
 
 
+@pytest.mark.fault(31)
+def test_messages_are_short(model, tmp_path):
+    """Of a value that takes a large part of the file."""
+    path = tmp_path / "model"
+    path.write_bytes(changed(content_of(model), set_at("params", "alpha", value=[1] * 100_000)))
+    with pytest.raises(ModelFileError, match="'alpha' parameter") as caught:
+        fastbp.load(path)
+    assert len(caught.value.reason) < 1100
+
+
+@pytest.mark.fault(31)
+def test_keys_of_one_hash(model, load):
+    """A million of them would take hours."""
+    keys = [[i * sys.hash_info.modulus, 1] for i in range(1, 10_001)]
+    assert len({hash(key) for key, _ in keys}) == 1
+    change = set_at("params", "class_weight", value={"$dict": keys})
+    load(changed(content_of(model), change), "class_weight has [0-9,]+ keys with the hashes of others")
+
+
 # A file that is no longer what it was
 
 
@@ -247,6 +266,7 @@ FITTED = [
     (("fitted", "n_iter_"), -1, "n_iter_"),
     (("fitted", "t_"), 1.5, "t_"),
     (("fitted", "history_"), {"loss": [1.0]}, "history_"),
+    (("fitted", "history_", "seconds", 1), 10**30, "history_"),
     (("fitted", "unknown_"), 1, "must have the parts"),
     (("fitted", "feature_names_in_"), {"$array": {"dtype": "|O", "shape": [1], "values": ["a"]}}, "1 names for 4"),
     (("fitted", "_optimizer", "n_steps"), 2**63, "steps"),

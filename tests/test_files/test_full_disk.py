@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -133,11 +135,45 @@ def test_a_small_disk(small_disk):
 
 
 @pytest.mark.fault(30)
-def test_no_permission(tmp_path):
+def test_a_folder_that_is_a_file(tmp_path):
     path, before = saved(tmp_path)
     with pytest.raises(NotADirectoryError):
         fastbp.save(Network([2, 1]), path / "model.safetensors")
     assert path.read_bytes() == before
+
+
+NOT_ALLOWED = """
+import os, sys
+from pathlib import Path
+
+import fastbp
+
+path = Path(sys.argv[1])
+before = path.read_bytes()
+network = fastbp.load(path)
+os.chmod(path, 0o644)
+os.chmod(path.parent, 0o555)
+if os.geteuid() == 0:  # who may write everywhere
+    os.setuid(65534)
+try:
+    fastbp.save(network, path)
+except PermissionError:
+    pass
+else:
+    raise AssertionError
+assert path.read_bytes() == before
+assert os.listdir(path.parent) == [path.name]
+"""
+
+
+@pytest.mark.fault(30)
+def test_no_permission():
+    with tempfile.TemporaryDirectory() as folder:  # all may enter those that it is in, unlike that of tmp_path
+        path, _ = saved(Path(folder))
+        command = [sys.executable, "-c", NOT_ALLOWED, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        os.chmod(folder, 0o755)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.fault(30)

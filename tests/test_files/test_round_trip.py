@@ -252,6 +252,12 @@ def test_edited_weights(tmp_path):
     assert_same(model.predict(X), loaded.predict(X))
 
 
+@pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1 or larger than sample size")
+def test_a_huge_batch(tmp_path):
+    model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, batch_size=2**62).fit(X, POSITIVE)
+    assert_same(round_trip(model, tmp_path), model)
+
+
 def test_a_long_record(tmp_path):
     model = MLPRegressor(**SETTINGS | dict(max_iter=300, n_iter_no_change=300)).fit(X, POSITIVE)
     check(model, tmp_path)

@@ -15,11 +15,11 @@ from fastbp.parametrized import Parametrized, parameter, parametrized
 class Checkpoint(Parametrized):
     """Saves the estimator during training, so that a run that ends before its time can be resumed.
 
-    The file has the estimator with the weights of that epoch, without its callbacks. Its ending decides the format:
-    ".safetensors" is that of `fastbp.save`, which holds no code and refuses parameters that are functions; any other
-    ending means a pickle, to be loaded from sources that you trust only. The file is written aside, flushed to the
-    disk, and then renamed: at any time it is a whole one. A process that is killed meanwhile leaves a file
-    ``<path>.<hex digits>.tmp`` behind, which can be deleted.
+    The file has the estimator with the weights of that epoch, without its callbacks and requests of metadata. Its
+    ending decides the format: ".safetensors" is that of `fastbp.save`, which holds no code and refuses parameters that
+    are functions; any other ending means a pickle, to be loaded from sources that you trust only. The file is written
+    aside, flushed to the disk, and then renamed: at any time it is a whole one. A process that is killed meanwhile
+    leaves a file ``<path>.<hex digits>.tmp`` behind, which can be deleted.
 
     ``fit(X, y, ..., resume_from=path)`` of an estimator with the same parameters, on the same data, goes on with the
     run from that epoch, and gives the model of the uninterrupted run to the last bit: the file has all that changes in

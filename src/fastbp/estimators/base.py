@@ -299,12 +299,13 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         When it is over, ``state.make_checkpoint`` has to be None: no cycle of references may keep the arrays.
         """
         if attempt.run is not None:
-            run.load_state_dict(attempt.run)
-            if run.history.n_iter > self.max_iter:
-                n_epochs = run.history.n_iter
+            run.check(attempt.run)
+            n_epochs = attempt.run["history"]["n_iter"]
+            if n_epochs > self.max_iter:
                 raise ValueError(
                     f"resume_from: max_iter={self.max_iter} is less than the {n_epochs} epochs of the checkpoint"
                 )
+            run.load_state_dict(attempt.run)
         state.make_estimator = partial(estimator_so_far, self, replace(run, callbacks=None, trainer=None))
         state.make_checkpoint = partial(checkpoint_so_far, self, run, incremental)
         attempt.history = run.history
@@ -348,6 +349,8 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         stopped = False
         try:
             with callbacks:
+                if attempt.run is not None:
+                    run.undo_edits(attempt.run)
                 stopped = trainer.run(
                     data,
                     rows,

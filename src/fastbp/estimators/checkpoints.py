@@ -155,6 +155,8 @@ def continue_run(model, resume_from):
             "resume_from is a checkpoint by another version of fastbp: resume it with that version, or continue from "
             "its weights by partial_fit or init_from"
         )
+    if not isinstance(run.get("random_state"), np.random.RandomState):  # used before the rest of the state is checked
+        raise ValueError("resume_from: the state of the run is damaged: it has no random_state")
     check_parameters(model, checkpoint)
     own = {*model.get_params(deep=False), *KEPT}
     attributes = {name: value for name, value in vars(model).items() if name in own}

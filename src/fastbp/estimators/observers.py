@@ -53,8 +53,8 @@ def estimator_so_far(model, run, state):
 
 
 def checkpoint_so_far(model, run, incremental, state):
-    """`estimator_so_far`, without callbacks, and with the state of the run in the attribute ``_run``. The two share
-    arrays, which are in a pickle once.
+    """`estimator_so_far`, without callbacks and requests of metadata, which a resumed estimator has itself, and with
+    the state of the run in the attribute ``_run``. The two share arrays, which are in a pickle once.
 
     Parameters
     ----------
@@ -73,6 +73,7 @@ def checkpoint_so_far(model, run, incremental, state):
         )
     other, run = with_run(model, run, state)
     other.callbacks = None
+    vars(other).pop("_metadata_request", None)  # model files cannot hold it
     if not incremental:
         other._run = run.state_dict()
     return other

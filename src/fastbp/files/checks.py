@@ -18,8 +18,9 @@ def is_count(value):
 
 
 def is_number(value):
-    """Whether a value is a real number; NaN is one."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """Whether a value is a real number that floats can hold; NaN is one."""
+    is_large = isinstance(value, Integral) and abs(value) >= COUNT_LIMIT
+    return isinstance(value, Real) and not isinstance(value, bool) and not is_large
 
 
 def are_numbers(values):
@@ -83,7 +84,7 @@ ATTRIBUTES = {
     "validation_loss_curve_": or_none(are_numbers),
     "validation_scores_": or_none(are_numbers),
     "_no_improvement_count": is_count,
-    "_clipped": is_count,
+    "_clipped": of_class(Integral),  # a batch_size
     "_is_slim": of_class(bool),
     "_seed": lambda value: isinstance(value, Integral),
     "_random_state": of_class(np.random.RandomState),

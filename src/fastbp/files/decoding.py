@@ -15,6 +15,9 @@ from fastbp.files.places import under
 
 #: Bytes of text arrays, whose items are padded to one width, for each character of JSON, and for any file
 BYTES_PER_CHARACTER, FREE_BYTES = 64, 2**24
+#: Keys of a dict whose hash is that of another one. It takes quadratic time to make a dict of such keys, which are
+#: easily found for numbers, whose hashes are not random
+COLLISION_LIMIT = 100
 
 
 class Decoder:
@@ -160,6 +163,9 @@ class Decoder:
         if not isinstance(content, list):
             raise ValueError(f"{place} must be a list of pairs")
         pairs = [self.items(self.list_of(2, pair, place), place) for pair in content]
+        n_collisions = len(pairs) - len({hash(key) for key, _ in pairs})
+        if n_collisions > COLLISION_LIMIT:
+            raise ValueError(f"{place} has {n_collisions:,} keys with the hashes of others")
         found = dict(pairs)
         if len(found) != len(pairs):
             raise ValueError(f"{place} has a key twice")

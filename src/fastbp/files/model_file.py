@@ -28,6 +28,9 @@ CLASSES = (MLPClassifier, MLPRegressor, MLPEncoder, Network)
 #: What damaged JSON can lead to in the checks of the package: each is told of as a `ModelFileError`
 REASONS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
+#: Characters of what is said to be wrong with a file
+REASON_LIMIT = 1000
+
 
 def save(estimator: MLPClassifier | MLPRegressor | MLPEncoder | Network, path: str | PathLike) -> None:
     """Save an estimator or a network in a file that holds data only: no pickle, and nothing that is executed.
@@ -127,6 +130,8 @@ def load(path: str | PathLike) -> MLPClassifier | MLPRegressor | MLPEncoder | Ne
         model, version = model_of(read(path))
     except REASONS as error:
         reason = str(error) if isinstance(error, ValueError) else f"damaged: {error!r}"
+        if len(reason) > REASON_LIMIT:  # with a part of the file in it
+            reason = f"{reason[:REASON_LIMIT]}..."
         raise ModelFileError(name, reason) from error
     if version != VERSION:
         warnings.warn(VersionWarning(type(model).__name__, version, action="saved"), stacklevel=2)

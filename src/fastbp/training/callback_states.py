@@ -42,18 +42,32 @@ def load_states(callbacks, states):
     list of bool
         Whether each has asked for the end of training, and has the same parameters now.
     """
+    if not isinstance(states, list):
+        raise ValueError(f"resume_from: the states of the callbacks in the run are damaged: {states!r:.100}")
     by_class, answers = {}, []
     for state in states:
-        if not isinstance(state, dict) or state.keys() != {"class", "parameters", "stops", "state"}:
+        is_state = isinstance(state, dict) and state.keys() == {"class", "parameters", "stops", "state"}
+        if not is_state or not isinstance(state["class"], str) or not isinstance(state["stops"], bool):
             raise ValueError(f"resume_from: the state of a callback in the run is damaged: {state!r:.100}")
         by_class.setdefault(state["class"], []).append(state)
     for callback in callbacks:
         own = by_class.get(class_of(callback))
         own = own.pop(0) if own else {"parameters": None, "stops": False, "state": None}
         if own["state"] is not None and is_resumable(callback):
-            callback.load_state_dict(deepcopy(own["state"]))
+            load_state(callback, deepcopy(own["state"]))
         answers.append(own["stops"] and own["parameters"] == parameters_of(callback))
     return answers
+
+
+def load_state(callback, state):
+    """Give a callback its state; ValueError where the method cannot take it."""
+    try:
+        callback.load_state_dict(state)
+    except (LookupError, TypeError, ArithmeticError) as error:
+        raise ValueError(
+            f"resume_from: load_state_dict of the callback {callback!r} cannot take the state in the run of the "
+            f"checkpoint, {state!r:.100}: {error!r}"
+        ) from error
 
 
 def is_resumable(callback):

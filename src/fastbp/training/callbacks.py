@@ -14,10 +14,11 @@ Callbacks and resumed runs
 has the epochs before in its record. A callback whose own state has an effect on the model has two methods, named as
 PyTorch's: ``state_dict()`` returns this state, as dicts, lists, numbers, strings, None and NumPy arrays. It is called
 when the run is saved. ``load_state_dict(state)`` is called with it in the resumed run, after ``on_fit_begin`` of all
-callbacks. The first callback of a class gets the state of the first one of this class in the saved run, the second one
-that of the second, and so on. A callback without the methods, or without a saved one of its class, starts anew; a state
-without a callback is not used. Where a callback had ended the saved run, the resumed one ends at once, unless the
-callback is left out or has other parameters, such as a `TimeLimit` of more seconds.
+callbacks. A learning rate or parameters of the network that ``on_fit_begin`` sets count at the beginning of a run only:
+the resumed one has those of the saved run. The first callback of a class gets the state of the first one of this class
+in the saved run, the second one that of the second, and so on. A callback without the methods, or without a saved one
+of its class, starts anew; a state without a callback is not used. Where a callback had ended the saved run, the resumed
+one ends at once, unless the callback is left out or has other parameters, such as a `TimeLimit` of more seconds.
 
 Callbacks and copies of an estimator
 ------------------------------------

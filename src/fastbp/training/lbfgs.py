@@ -93,7 +93,17 @@ class Evaluations:
         Parameters
         ----------
         state : dict
+
+        Raises
+        ------
+        ValueError
+            If there is not a loss, a gradient and a checksum for each evaluation.
         """
+        n = len(state["losses"])
+        is_number = [np.ndim(item) == 0 for item in (*state["losses"], *state["points"])]
+        is_gradient = [np.shape(gradient) == self.start.shape for gradient in state["gradients"]]
+        if len(state["points"]) != n or len(is_gradient) != n or not all(is_number) or not all(is_gradient):
+            raise ValueError("resume_from: evaluations in the state of the run is damaged: its lists do not agree")
         self.start = np.array(state["start"])
         for name in ("losses", "gradients", "points"):
             setattr(self, name, list(state[name]))

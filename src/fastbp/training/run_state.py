@@ -8,12 +8,13 @@ The objects that change in a run have a pair of methods, named as those of PyTor
 """
 
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 from scipy.sparse import issparse
+
+from fastbp.kernels.cached import cached_property
 
 #: Of what `Run.state_dict` returns; another number for other contents
 FORMAT = 1
@@ -78,8 +79,8 @@ class Run:
             **{name: part.state_dict() for name, part in self.parts.items()},
         }
 
-    def load_state_dict(self, state):
-        """Go on from a state.
+    def check(self, state):
+        """Check that a state is one of this run.
 
         Parameters
         ----------
@@ -102,12 +103,33 @@ class Run:
             check_like(value, state[name], name, self.network.n_params)
         if self.rows is not None and not np.array_equal(np.sort(state["rows"]), np.sort(self.rows)):
             raise ValueError("resume_from: the run of the checkpoint trains on other rows")
-        for name, part in parts.items():
+
+    def load_state_dict(self, state):
+        """Go on from a state.
+
+        Parameters
+        ----------
+        state : dict
+            Which `check` has found to be one of this run.
+        """
+        for name, part in self.parts.items():
             part.load_state_dict(state[name])
         self.network.params = state["params"]
         if self.rows is not None:
             self.rows[...] = state["rows"]
         self.random_state.set_state(state["random_state"].get_state(legacy=False))
+
+    def undo_edits(self, state):
+        """Undo what ``on_fit_begin`` of a callback may have set: the parameters and the learning rate. It did so at the
+        beginning of the run, and what became of it since is in the state.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        self.network.params = state["params"]
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
 
 
 def check_generators(own, saved):
@@ -141,10 +163,14 @@ def check_like(own, saved, place, n_params):
         for name, value in saved.items() if is_like else ():
             check_like(own.get(name, []), value, f"{place}.{name}", n_params)
     elif isinstance(own, list):
-        is_like = isinstance(saved, list) and all(is_number(item) or is_vector(item, n_params) for item in saved)
+        is_of_arrays = any(isinstance(item, np.ndarray) for item in own)
+        is_like = isinstance(saved, list) and (not is_of_arrays or len(saved) == len(own))
+        is_like = is_like and all(is_vector(item, n_params) or (not is_of_arrays and is_number(item)) for item in saved)
     elif isinstance(own, np.ndarray):
         is_like = isinstance(saved, np.ndarray) and (own.shape, own.dtype.kind) == (saved.shape, saved.dtype.kind)
         is_like = is_like or (saved is None and place in MAY_BECOME_NONE)
+    elif isinstance(own, (int, np.integer)) and place != "optimizer.seed":
+        is_like = isinstance(saved, (int, np.integer)) and 0 <= saved < COUNT_LIMIT
     else:
         limit = SEED_LIMIT if place == "optimizer.seed" else COUNT_LIMIT
         is_like = is_number(saved, limit) or (own is None and (saved is None or is_vector(saved, n_params)))

@@ -31,7 +31,10 @@ for network, value in zip(networks, (1, 2)):
 begin = perf_counter()
 fastbp.save(networks[0], path)
 duration = perf_counter() - begin
-for _ in range(int(sys.argv[2])):
+n_kills, in_the_middle = int(sys.argv[2]), 0
+for number in range(20 * n_kills):  # where writing takes almost no time, few kills come in the middle of a save
+    if number >= n_kills and in_the_middle:
+        break
     pid = os.fork()
     if pid == 0:
         while True:
@@ -44,6 +47,7 @@ for _ in range(int(sys.argv[2])):
     (value,) = np.unique(fastbp.load(path).params)  # not half of one and half of the other
     aside = [other.name for other in path.parent.iterdir() if other != path]
     print(value, *aside, flush=True)
+    in_the_middle += bool(aside)
     for name in aside:
         (path.parent / name).unlink()
 """
@@ -56,12 +60,12 @@ def test_killed_while_it_saves(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     kills = [line.split() for line in done.stdout.splitlines()]
-    assert len(kills) == N_KILLS
+    assert len(kills) >= N_KILLS
     for value, *aside in kills:
         assert value in ("1.0", "2.0")
         assert len(aside) <= 1
         assert all(re.fullmatch(r"model\.safetensors\.[0-9a-f]{32}\.tmp", name) for name in aside)
-    # else no kill came in the middle of a save, where the processes are most of the time
+    # else no kill came in the middle of a save
     assert any(aside for _, *aside in kills)
 
 

@@ -29,6 +29,8 @@ class Checkpoint(Parametrized):
     epoch, wherever the `Checkpoint` stands among them. Beside what the estimator has, the file has the weights before
     training, with `early_stopping` the best ones, and 8 bytes for each row.
 
+    The clones of an estimator, in a search or a cross-validation, share the path, and write over each other's files.
+
     The loaded estimator is also one like any other: it predicts, and `partial_fit` trains it on, with the optimizer's
     state, learning rate and generator of that epoch, after which it has no run to resume. `fit` with ``warm_start``
     goes on from the weights, with a new optimizer, patience and generator, as always.

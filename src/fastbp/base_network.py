@@ -31,7 +31,7 @@ from fastbp.checks import (
     checked_y,
     hidden_activations,
 )
-from fastbp.data import as_rows, make_data, real_array
+from fastbp.data import as_rows, checked_csr, make_data, real_array
 from fastbp.initializers import check_initializer, draw, legacy_generator, normalize_preactivations
 from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.graph import GraphBuilder
@@ -224,7 +224,7 @@ class BaseNetwork:
         """
         X = self._check_X(X)
         if X.shape[0]:
-            rows = as_rows(X.toarray() if issparse(X) else X, self.dtype)
+            rows = as_rows(checked_csr("X", X).toarray() if issparse(X) else X, self.dtype)
             normalize_preactivations(self.program(INSPECTION), self._params, rows)
 
     @property

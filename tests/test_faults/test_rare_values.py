@@ -11,7 +11,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.layers import Dense, Scale
-from fastbp.optimizers import Adam
+from fastbp.optimizers import SGD, Adam
+from fastbp.schedules import InverseScaling
 from fault_cases import SMALL, both_estimators, make_data, output
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -93,6 +94,20 @@ def test_parameters_set_between_calls_of_partial_fit(Estimator, params):
             model.set_params(**params).partial_fit(X, Y)
     assert_array_equal(output(model, X), before)
     model.set_params(**kept).partial_fit(X, Y)
+
+
+@both_estimators
+def test_a_parameter_of_an_object_set_between_calls_of_partial_fit(Estimator):
+    classes = {"classes": [0, 1, 2]} if Estimator is MLPClassifier else {}
+    model = Estimator(**SMALL | dict(solver=SGD(), learning_rate=InverseScaling())).partial_fit(X, Y, **classes)
+    before = output(model, X)
+    for name, wrong in (("solver__momentum", 2.0), ("learning_rate__power_t", -1)):
+        kept = model.get_params()[name]
+        with pytest.raises(InvalidParameterError, match=name.partition("__")[2]):
+            model.set_params(**{name: wrong}).partial_fit(X, Y)
+        model.set_params(**{name: kept})
+    assert_array_equal(output(model, X), before)
+    model.partial_fit(X, Y)
 
 
 @both_estimators

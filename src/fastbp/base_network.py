@@ -190,15 +190,17 @@ class BaseNetwork:
             For parameters that are too large for the network's dtype.
         """
         check_initializer(initializer)
-        rng = legacy_generator(random_state)
+        rng, errstate = legacy_generator(random_state), np.geterr()
+
+        def weights(fan_in, fan_out):
+            with np.errstate(**errstate):  # that of the user's function
+                return draw(initializer, fan_in, fan_out, self.hidden_activation, rng)
+
         for op in self.graph.operations:
             own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
             if own:
                 with np.errstate(over="ignore"):  # checked below
-                    op.layer.initialize(
-                        [block.view(self._params) for block in own],
-                        lambda fan_in, fan_out: draw(initializer, fan_in, fan_out, self.hidden_activation, rng),
-                    )
+                    op.layer.initialize([block.view(self._params) for block in own], weights)
         if not all_finite(self._params):
             wrong = next(b for b in self.graph.blocks if not np.isfinite(b.view(self._params)).all())
             layer = self.graph.operations[wrong.operation].layer

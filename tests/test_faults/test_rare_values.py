@@ -196,3 +196,12 @@ def test_infinite_losses_of_rows_without_weight():
 def test_network_with_initial_values_too_large():
     with pytest.raises(ValueError, match=r"initial values of s_1 in Scale.* too large for float32"):
         Network(layers=[Scale(1e39), Dense(1)], n_features=2, dtype=np.float32)
+
+
+def test_warnings_of_a_users_initializer_are_shown():
+    def overflows(fan_in, fan_out, rng):
+        np.exp(np.array([1000.0]))
+        return np.zeros((fan_in, fan_out))
+
+    with pytest.warns(RuntimeWarning, match="overflow encountered in exp"):
+        Network([4, 3, 1], initializer=overflows)

@@ -4,6 +4,7 @@ Some hundred examples are run with the other tests, always the same. ``FASTBP_FU
 tests/test_fuzz.py -k long`` runs as many new ones, in a process of its own; see `fuzz_long`.
 """
 
+import faulthandler
 import os
 import re
 import subprocess
@@ -71,6 +72,7 @@ def check_gradient(problem):
 
 @pytest.mark.skipif(not N_EXAMPLES, reason="the long run: FASTBP_FUZZ=<number of examples>")
 def test_long_run(capfd):
+    faulthandler.cancel_dump_traceback_later()  # a long run is no hang
     program = Path(__file__).with_name("fuzz_long.py")
     with capfd.disabled():
         assert subprocess.run([sys.executable, str(program), str(N_EXAMPLES)]).returncode == 0

@@ -5,6 +5,7 @@ many minutes.
 """
 
 import ctypes
+import faulthandler
 import gc
 import os
 import threading
@@ -43,6 +44,13 @@ def several_threads(monkeypatch):
     """Small steps are shared, too."""
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(fastbp.network, "STARTED_FLOPS_PER_THREAD", 1)
+
+
+@pytest.fixture(autouse=True)
+def no_limit_of_time():
+    """A soak of many minutes is no hang."""
+    if MINUTES:
+        faulthandler.cancel_dump_traceback_later()
 
 
 class Published:

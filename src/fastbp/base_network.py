@@ -31,7 +31,7 @@ from fastbp.checks import (
     checked_y,
     hidden_activations,
 )
-from fastbp.data import as_rows, make_data, real_array
+from fastbp.data import as_rows, checked_csr, make_data, real_array
 from fastbp.initializers import check_initializer, draw, legacy_generator, normalize_preactivations
 from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.graph import GraphBuilder
@@ -190,15 +190,17 @@ class BaseNetwork:
             For parameters that are too large for the network's dtype.
         """
         check_initializer(initializer)
-        rng = legacy_generator(random_state)
+        rng, errstate = legacy_generator(random_state), np.geterr()
+
+        def weights(fan_in, fan_out):
+            with np.errstate(**errstate):  # that of the user's function
+                return draw(initializer, fan_in, fan_out, self.hidden_activation, rng)
+
         for op in self.graph.operations:
             own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
             if own:
                 with np.errstate(over="ignore"):  # checked below
-                    op.layer.initialize(
-                        [block.view(self._params) for block in own],
-                        lambda fan_in, fan_out: draw(initializer, fan_in, fan_out, self.hidden_activation, rng),
-                    )
+                    op.layer.initialize([block.view(self._params) for block in own], weights)
         if not all_finite(self._params):
             wrong = next(b for b in self.graph.blocks if not np.isfinite(b.view(self._params)).all())
             layer = self.graph.operations[wrong.operation].layer
@@ -224,7 +226,7 @@ class BaseNetwork:
         """
         X = self._check_X(X)
         if X.shape[0]:
-            rows = as_rows(X.toarray() if issparse(X) else X, self.dtype)
+            rows = as_rows(checked_csr("X", X).toarray() if issparse(X) else X, self.dtype)
             normalize_preactivations(self.program(INSPECTION), self._params, rows)
 
     @property

@@ -11,7 +11,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.layers import Dense, Scale
-from fastbp.optimizers import Adam
+from fastbp.optimizers import SGD, Adam
+from fastbp.schedules import InverseScaling
 from fault_cases import SMALL, both_estimators, make_data, output
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -93,6 +94,20 @@ def test_parameters_set_between_calls_of_partial_fit(Estimator, params):
             model.set_params(**params).partial_fit(X, Y)
     assert_array_equal(output(model, X), before)
     model.set_params(**kept).partial_fit(X, Y)
+
+
+@both_estimators
+def test_a_parameter_of_an_object_set_between_calls_of_partial_fit(Estimator):
+    classes = {"classes": [0, 1, 2]} if Estimator is MLPClassifier else {}
+    model = Estimator(**SMALL | dict(solver=SGD(), learning_rate=InverseScaling())).partial_fit(X, Y, **classes)
+    before = output(model, X)
+    for name, wrong in (("solver__momentum", 2.0), ("learning_rate__power_t", -1)):
+        kept = model.get_params()[name]
+        with pytest.raises(InvalidParameterError, match=name.partition("__")[2]):
+            model.set_params(**{name: wrong}).partial_fit(X, Y)
+        model.set_params(**{name: kept})
+    assert_array_equal(output(model, X), before)
+    model.partial_fit(X, Y)
 
 
 @both_estimators
@@ -188,3 +203,12 @@ def test_text_as_weights_of_a_score(Estimator):
     model = Estimator(**SMALL).fit(X, Y)
     with pytest.raises(TypeError, match="sample_weight must hold numbers"):
         model.score(X, Y, np.full(len(X), "1.0"))
+
+
+def test_warnings_of_a_users_initializer_are_shown():
+    def overflows(fan_in, fan_out, rng):
+        np.exp(np.array([1000.0]))
+        return np.zeros((fan_in, fan_out))
+
+    with pytest.warns(RuntimeWarning, match="overflow encountered in exp"):
+        Network([4, 3, 1], initializer=overflows)

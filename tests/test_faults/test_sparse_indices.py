@@ -179,7 +179,7 @@ FUNCTIONS = """
 import sys
 import numpy as np
 import scipy.sparse as sp
-from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp import MLPClassifier, MLPRegressor, Network, fit_many, hidden_activations
 from fastbp.inspection import backprop_trace, gradient_check
 
 rng = np.random.default_rng(0)
@@ -225,9 +225,12 @@ entrances = {
     "hvp": lambda X: network.hvp(X, labels, network.params),
     "backprop_trace": lambda X: backprop_trace(network, X, labels),
     "gradient_check": lambda X: gradient_check(network, X, labels),
+    "normalize_preactivations": network.normalize_preactivations,
+    "fit_many": lambda X: fit_many([MLPClassifier(**kept)], X, labels),
 }
 for name, y in (("classifier", labels), ("regressor", values), ("multilabel", multi)):
     model = fitted[name]
+    entrances[f"{name} hidden_activations"] = lambda X, model=model: hidden_activations(model, X)
     for solver in ("adam", "lbfgs"):
         new = type(model)(**kept, solver=solver)
         entrances[f"{name} fit {solver}"] = lambda X, new=new, y=y: new.fit(X, y)
@@ -293,6 +296,7 @@ import sys
 import numpy as np
 import scipy.sparse as sp
 from fastbp import MLPClassifier, Network
+from fastbp.estimators import validation
 
 rng = np.random.default_rng(0)
 dense = rng.integers(0, 2, size=(60, 4)) * rng.normal(size=(60, 4))
@@ -341,6 +345,25 @@ except ValueError as error:
     assert "read-only" in str(error), error
 else:
     raise AssertionError("state.targets can be written to")
+
+# X changes after it was checked, and before early stopping holds out some of its rows
+split_rows = validation.split_rows
+for form in (sp.csr_matrix, sp.csc_array):
+    for name in ("indices", "indptr"):
+        X = form(dense)
+
+        def spoils_X(*arguments, array=getattr(X, name)):
+            array[1:-1] = 10**8
+            return split_rows(*arguments)
+
+        validation.split_rows = spoils_X
+        try:
+            MLPClassifier((5,), early_stopping=True).fit(X, labels)
+        except ValueError as error:
+            assert f"X.{name}" in str(error), error
+        else:
+            raise AssertionError("the indices are followed")
+validation.split_rows = split_rows
 
 # a loss that changes X between two slices of a derivative
 X = sp.csr_array(np.tile(dense, (20, 1)))

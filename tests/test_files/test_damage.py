@@ -1,5 +1,6 @@
 """Damaged and hostile model files: a clear error or a model that works; `files/`."""
 
+import faulthandler
 import json
 import os
 import pickle
@@ -122,7 +123,7 @@ def test_a_byte_of_the_text(model, load):
 @pytest.mark.fault(46)
 def test_mutations():
     command = [sys.executable, "-X", "faulthandler", fuzz.__file__, str(N_MUTATIONS), "0"]
-    # a bound of a hang: a mutation takes some milliseconds
+    faulthandler.cancel_dump_traceback_later()  # the bound of a hang is here: a mutation takes some milliseconds
     done = subprocess.run(command, capture_output=True, text=True, timeout=300 + N_MUTATIONS)
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
     counts = dict(line.rsplit(": ", 1) for line in done.stdout.splitlines() if line.count(": ") == 2)

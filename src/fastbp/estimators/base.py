@@ -75,6 +75,7 @@ from fastbp.kernels.predictor import all_finite
 from fastbp.layers import Dense
 from fastbp.losses import as_loss
 from fastbp.network import Network
+from fastbp.parametrized import Parametrized
 from fastbp.training import Evaluations, Run, Trainer, TrainingState, minimize_lbfgs
 from fastbp.versions import note_version, warn_if_other_version
 
@@ -456,8 +457,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         return True
 
     def _check_changed_parameters(self):
-        """Check the parameters if one was set since the last call: scikit-learn does so in the first call only."""
+        """Check the parameters if one was set since the last call, also one of an object among them: scikit-learn does
+        so in the first call only."""
         values = [getattr(self, name) for name in self._parameter_constraints]
+        for part in [value for value in values if isinstance(value, Parametrized)]:
+            values += part.get_params(deep=False).values()
         checked = vars(self).get("_checked_values", ())
         if len(checked) != len(values) or not all(map(is_, checked, values)):
             self._validate_params()

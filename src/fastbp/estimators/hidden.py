@@ -5,6 +5,7 @@ from numbers import Integral
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse, sparray, spmatrix
 
+from fastbp.data import checked_csr
 from fastbp.estimators.base import BaseMLP
 from fastbp.kernels.graph import GraphBuilder
 from fastbp.layers import Dense, Residual, Scale
@@ -68,7 +69,7 @@ def hidden_activations(
         return network.part(0, end).forward_unchecked(X)
     # a network must have parameters: factors of 1
     part = Network(layers=[*network.layers[:end], Scale()], n_features=X.shape[1], dtype=network.dtype)
-    return part.forward_unchecked(X.toarray() if issparse(X) else X)
+    return part.forward_unchecked(checked_csr("X", X).toarray() if issparse(X) else X)
 
 
 def has_parameters(layers, n_features):

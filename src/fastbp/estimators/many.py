@@ -10,7 +10,7 @@ from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
-from fastbp.data import check_sparse
+from fastbp.data import check_sparse, checked_csr
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.interrupts import stopped_when
@@ -170,7 +170,7 @@ def shared_rows(estimators, X):
     if hasattr(X, "columns"):
         return [X] * len(estimators)
     if issparse(X):
-        rows = X.tocsr()
+        rows = X if X.format == "csr" else checked_csr("X", X)
     else:
         check_numeric("X", X)
         rows = np.asarray(X)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_sample_weight
 
-from fastbp.data import check_weight_scale, make_data
+from fastbp.data import check_weight_scale, checked_csr, make_data
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import is_stochastic
 from fastbp.estimators.scoring import Scores, check_predictions, largest_score, scorers_of
@@ -135,7 +136,9 @@ def hold_out(estimator, X, y, targets, sample_weight, random_state, attempt):
             "train on. Bring more rows of them, or lower validation_fraction."
         )
     weight = None if sample_weight is None else sample_weight[rows]
-    return train, (_safe_indexing(X, rows), y[rows], targets[rows], weight)
+    # SciPy follows the indices of X, to which another thread may write, without a check
+    held_out = type(X)(checked_csr("X", X)[rows]) if issparse(X) else _safe_indexing(X, rows)
+    return train, (held_out, y[rows], targets[rows], weight)
 
 
 def validation_set(estimator, network, rows, is_given):

@@ -45,6 +45,10 @@ def named(text):
     return re.findall(r"`([\w/]+\.py::\w+)`", text)
 
 
+def test_nothing_is_left_to_fill_in():
+    assert not re.search(r"@\w+@|TODO", PAGE.read_text("utf-8"))
+
+
 def test_every_row_is_there():
     rows = table()
     assert [row[0] for row in rows] == list(range(1, N_ROWS + 1))

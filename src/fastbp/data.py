@@ -18,6 +18,8 @@ from fastbp.kernels.predictor import all_finite
 
 #: Elements of a dense indicator matrix that are processed at once, so that no array of its whole size is allocated.
 BLOCK_ELEMENTS = 2**20
+#: Sparse formats whose indices are copied and checked as they are; others are copied whole, and converted
+OF_KERNELS = ("csr", "csc")
 
 
 def real_array(name, values):
@@ -200,13 +202,35 @@ def checked_csr(name, matrix):
     csr_array
     """
     check_sparse(name, matrix)
-    if matrix.format in ("csr", "csc"):
+    if matrix.format not in OF_KERNELS:  # SciPy follows the indices when it converts: those of a checked copy
+        matrix = matrix.copy()
+        check_sparse(name, matrix)
+    if matrix.format in OF_KERNELS:
         shape, container = matrix.shape, sparse.csr_array if matrix.format == "csr" else sparse.csc_array
         n_major, n_minor = shape if matrix.format == "csr" else shape[::-1]
         indptr = private_starts(f"{name}.indptr", matrix.indptr, n_major, min(len(matrix.indices), len(matrix.data)))
         indices = private_indices(f"{name}.indices", matrix.indices[: indptr[-1]], n_minor)
         matrix = container((matrix.data[: indptr[-1]], indices, narrow(indptr)), shape=shape)
     return matrix.tocsr()
+
+
+def checked_sparse(name, X):
+    """X, of which a sparse matrix is checked, and one in a format that scikit-learn would convert has become CSR.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for messages.
+    X : object
+
+    Returns
+    -------
+    object
+    """
+    if sparse.issparse(X) and X.ndim == 2 and X.format not in OF_KERNELS:
+        return checked_csr(name, X)
+    check_sparse(name, X)
+    return X
 
 
 def summed_csr(name, matrix):

@@ -296,6 +296,7 @@ import sys
 import numpy as np
 import scipy.sparse as sp
 from fastbp import MLPClassifier, Network
+from fastbp import data
 from fastbp.estimators import validation
 
 rng = np.random.default_rng(0)
@@ -364,6 +365,30 @@ for form in (sp.csr_matrix, sp.csc_array):
         else:
             raise AssertionError("the indices are followed")
 validation.split_rows = split_rows
+
+# other formats change after they were checked, and before SciPy converts them: what it converts is a checked copy
+check_sparse = data.check_sparse
+for form, name in ((sp.coo_matrix, "row"), (sp.coo_array, "col"), (sp.bsr_array, "indices")):
+    expected = MLPClassifier((5,), max_iter=2, random_state=0).fit(form(dense), labels)
+    for number in (1, 2):
+        X, n_checks = form(dense), 0
+
+        def spoils_X(*arguments):
+            global n_checks
+            check_sparse(*arguments)
+            n_checks += 1
+            if n_checks == number:
+                getattr(X, name)[1:-1] = 10**8
+
+        data.check_sparse = spoils_X
+        try:
+            model = MLPClassifier((5,), max_iter=2, random_state=0).fit(X, labels)
+        except ValueError:  # the copy has them too
+            assert number == 1, form
+        else:
+            assert number == 2, form
+            assert (model.coefs_[0] == expected.coefs_[0]).all()
+        data.check_sparse = check_sparse
 
 # a loss that changes X between two slices of a derivative
 X = sp.csr_array(np.tile(dense, (20, 1)))

@@ -7,7 +7,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from fastbp.checks import checked_indicator
-from fastbp.data import check_sparse, indicator_csr
+from fastbp.data import check_sparse, checked_sparse, indicator_csr
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.class_targets import (
     COLUMNS,
@@ -43,7 +43,7 @@ class BaseClassifier(BaseMLP):
     _form = LABELS  # of y, until `fit` learns another
 
     def _check(self, X, y, reset):
-        check_sparse("X", X)
+        X = checked_sparse("X", X)
         check_numeric("X", X)
         if issparse(y):
             y = checked_indicator(y)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
-from fastbp.data import check_sparse
+from fastbp.data import checked_sparse
 from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import check_layers
@@ -19,7 +19,7 @@ INPUT_DTYPES = {None: (np.float64, np.float32), "float32": (np.float32,), "float
 
 def validated_X(estimator, X):
     """X as scikit-learn validates it: an array or a CSR or CSC matrix of real numbers, with the columns of `fit`."""
-    check_sparse("X", X)
+    X = checked_sparse("X", X)
     check_numeric("X", X)
     return validated(estimator, X, reset=False)
 

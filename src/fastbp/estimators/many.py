@@ -10,7 +10,7 @@ from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
-from fastbp.data import check_sparse, checked_csr
+from fastbp.data import checked_csr, checked_sparse
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.interrupts import stopped_when
@@ -166,7 +166,7 @@ def shared_rows(estimators, X):
 
     Data frames, and what is not numeric, are left to the estimators.
     """
-    check_sparse("X", X)
+    X = checked_sparse("X", X)
     if hasattr(X, "columns"):
         return [X] * len(estimators)
     if issparse(X):

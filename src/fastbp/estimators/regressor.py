@@ -16,7 +16,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
 from fastbp.activations import ACTIVATIONS, Activation, name_of
-from fastbp.data import check_sparse
+from fastbp.data import checked_sparse
 from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
 from fastbp.estimators.inputs import validated
@@ -122,7 +122,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         return self._fitted_loss.n_units(targets.shape[1])
 
     def _check(self, X, y, reset):
-        check_sparse("X", X)
+        X = checked_sparse("X", X)
         if issparse(y):
             raise TypeError("y must be dense, got a sparse matrix; use y.toarray()")
         check_numeric("X", X)

@@ -4,7 +4,6 @@ import os
 
 import numpy as np
 import pytest
-import sklearn
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import make_scorer, mean_squared_error
 from sklearn.neural_network import MLPRegressor as SklearnRegressor
@@ -133,13 +132,6 @@ def test_attributes_of_the_users(tmp_path):
     unfitted.coefs_, unfitted.intercepts_ = [np.zeros((2, 1))], [np.zeros(1)]
     with pytest.raises(TypeError, match="cannot hold coefs_"):
         fastbp.save(unfitted, tmp_path / "model")
-
-
-def test_metadata_requests(tmp_path):
-    with sklearn.config_context(enable_metadata_routing=True):
-        model = MLPRegressor().set_fit_request(sample_weight=True)
-        with pytest.raises(TypeError, match=r"del estimator\._metadata_request"):
-            fastbp.save(model, tmp_path / "model")
 
 
 @pytest.mark.parametrize("path", [None, 3, object(), b"model"])

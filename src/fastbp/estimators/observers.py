@@ -73,7 +73,7 @@ def checkpoint_so_far(model, run, incremental, state):
         )
     other, run = with_run(model, run, state)
     other.callbacks = None
-    vars(other).pop("_metadata_request", None)  # model files cannot hold it
+    vars(other).pop("_metadata_request", None)  # the resumed estimator has its own
     if not incremental:
         other._run = run.state_dict()
     return other

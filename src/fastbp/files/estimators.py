@@ -11,11 +11,14 @@ from fastbp.files.checks import ATTRIBUTES, are_names, check_attributes
 from fastbp.files.errors import Unsavable
 from fastbp.files.networks import decoded_network, encoded_network
 from fastbp.files.places import under
+from fastbp.files.requests import ATTRIBUTE as REQUESTS
+from fastbp.files.requests import encoded_requests, set_requests
 from fastbp.losses import as_loss
 from fastbp.network import Network
 
-#: What follows from the network, the classes and the record, or is a version
+#: What follows from the network, the classes and the record, is a version, or a part of its own
 DERIVED = {
+    REQUESTS,
     "_network_state",
     "_fastbp_version",
     "_sklearn_version",
@@ -94,7 +97,7 @@ def encoded_mlp(encoder, estimator, place):
     dict
     """
     model = estimator._snapshot()
-    parts = {"params": encoded_params(encoder, model, place)}
+    parts = {"params": encoded_params(encoder, model, place), **encoded_requests(model)}
     attributes = attributes_of(model)
     for name in sorted(attributes.keys() - ATTRIBUTES.keys()):
         raise Unsavable(under(place, name), attributes[name])
@@ -124,8 +127,9 @@ def mlp_decoder(cls):
     """
 
     def decoded(decoder, content, place):
-        decoder.parts(content, ("params",), ("network", "fitted", "is_sparse"), place)
+        decoder.parts(content, ("params",), ("requests", "network", "fitted", "is_sparse"), place)
         estimator = decoded_params(decoder, content["params"], cls, place)
+        set_requests(estimator, content.get("requests", {}), under(place, "requests"))
         if "network" not in content:
             return estimator
         network = decoded_network(decoder, dict(content["network"]), place)
@@ -197,8 +201,9 @@ def encoded_encoder(encoder, estimator, place):
     -------
     dict
     """
-    parts = {"params": encoded_params(encoder, estimator, place)}
-    attributes = {k: v for k, v in vars(estimator).items() if k not in parts["params"] and k != "n_features_in_"}
+    parts = {"params": encoded_params(encoder, estimator, place), **encoded_requests(estimator)}
+    kept_elsewhere = {*parts["params"], "n_features_in_", REQUESTS}
+    attributes = {k: v for k, v in vars(estimator).items() if k not in kept_elsewhere}
     output = attributes.pop("_sklearn_output_config", {}).get("transform")
     for name in sorted(attributes.keys() - {*OF_ENCODER, "feature_names_in_"}):
         raise Unsavable(under(place, name), attributes[name])
@@ -221,8 +226,9 @@ def decoded_encoder(decoder, content, place):
     -------
     MLPEncoder
     """
-    decoder.parts(content, ("params",), ("fitted", "output"), place)
+    decoder.parts(content, ("params",), ("requests", "fitted", "output"), place)
     estimator = decoded_params(decoder, content["params"], MLPEncoder, place)
+    set_requests(estimator, content.get("requests", {}), under(place, "requests"))
     if "output" in content:
         if content["output"] not in OUTPUTS:
             raise ValueError(f"{place or 'the model'} has an unknown container for its output: {content['output']!r}")

@@ -16,7 +16,7 @@ counted and not shown, so no suppressions are needed: what Python itself never f
 ``--quick`` takes a small choice of tests, for CI. Other arguments are given to pytest; paths of tests replace the
 choice::
 
-    python tests/sanitizers.py address --folder /tmp/asan tests/kernels/test_step.py -k textbook
+    python tests/sanitizers.py address --folder asan tests/kernels/test_step.py -k textbook
 
 Linux with GCC or Clang. RELIABILITY.md says how long it takes.
 """

@@ -84,7 +84,7 @@ class ReduceOnPlateau(Parametrized):
         -------
         dict
         """
-        return {"best": self._patience.best, "count": self._patience.count}
+        return self._patience.state_dict()
 
     def load_state_dict(self, state):
         """Count on.
@@ -93,4 +93,4 @@ class ReduceOnPlateau(Parametrized):
         ----------
         state : dict
         """
-        self._patience.best, self._patience.count = state["best"], state["count"]
+        self._patience.load_state_dict(state)

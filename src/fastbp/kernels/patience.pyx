@@ -49,6 +49,14 @@ cdef class Patience:
         """bool: whether the count exceeds the limit."""
         return self.exhausted()
 
+    def state_dict(self):
+        """What changes in a run."""
+        return {"best": self.best, "count": self.count}
+
+    def load_state_dict(self, state):
+        """Go on from what `state_dict` has returned."""
+        self.best, self.count = state["best"], state["count"]
+
     def __reduce__(self):
         return _restore_patience, (self.tol, self.limit, self.best, self.count)
 

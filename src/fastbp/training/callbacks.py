@@ -302,10 +302,9 @@ class Callbacks:
         return callable(method) and bool(method(self.state))
 
     def end_epoch(self):
-        """Call ``on_epoch_end`` of all callbacks, then ``on_epoch_complete``. Whether one asks for the end."""
+        """Call ``on_epoch_end`` of all callbacks and note their answers, then ``on_epoch_complete``."""
         self.answers = [self.notify_one(callback, "on_epoch_end") for callback in self.objects]
         self.notify("on_epoch_complete")
-        return self.ask_to_stop
 
     @property
     def ask_to_stop(self):

@@ -17,16 +17,6 @@ MIN_EQUAL_SCORES = 10
 OF_THE_RUN = ("by_loss", "n_scores", "first_score", "_best_epoch", "_best_epoch_by_loss")
 
 
-def state_of(patience):
-    """What changes in a `Patience`, as a dict."""
-    return {"best": patience.best, "count": patience.count}
-
-
-def load_patience(patience, state):
-    """Have a `Patience` go on from what `state_of` has returned."""
-    patience.best, patience.count = state["best"], state["count"]
-
-
 class LossStopping:
     """Stop when the training loss no longer falls. The parameters are those of the last epoch.
 
@@ -116,7 +106,7 @@ class LossStopping:
 
     def state_dict(self):
         """All that changes in a run; see `fastbp.training.run_state`."""
-        return {"patience": state_of(self.patience), "best_score": self._best_score}
+        return {"patience": self.patience.state_dict(), "best_score": self._best_score}
 
     def load_state_dict(self, state):
         """Go on from a state.
@@ -125,7 +115,7 @@ class LossStopping:
         ----------
         state : dict
         """
-        load_patience(self.patience, state["patience"])
+        self.patience.load_state_dict(state["patience"])
         self._best_score = state["best_score"]
 
     def warning(self, stopped, max_iter):
@@ -261,7 +251,7 @@ class EarlyStopping(LossStopping):
         """All that changes in a run; see `fastbp.training.run_state`."""
         by_loss = self.best_params_by_loss
         return super().state_dict() | {
-            "validation_loss_patience": state_of(self.validation_loss_patience),
+            "validation_loss_patience": self.validation_loss_patience.state_dict(),
             "best_params": self.best_params.copy(),
             "best_params_by_loss": None if by_loss is None else by_loss.copy(),
             **{name: getattr(self, name) for name in OF_THE_RUN},
@@ -275,7 +265,7 @@ class EarlyStopping(LossStopping):
         state : dict
         """
         super().load_state_dict(state)
-        load_patience(self.validation_loss_patience, state["validation_loss_patience"])
+        self.validation_loss_patience.load_state_dict(state["validation_loss_patience"])
         self.best_params[...] = state["best_params"]
         by_loss = state["best_params_by_loss"]
         self.best_params_by_loss = None if by_loss is None else by_loss.copy()

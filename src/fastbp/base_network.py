@@ -206,6 +206,37 @@ class BaseNetwork:
             layer = self.graph.operations[wrong.operation].layer
             raise ValueError(f"the initial values of {wrong.name} in {layer!r} are too large for {self.dtype}")
 
+    @property
+    def adapts(self) -> bool:
+        """bool: whether there are layers that learn from the rows to train on before training begins: see `adapt`."""
+        return any(op.layer.adapts for op in self.graph.operations)
+
+    def adapt(self, X: ArrayLike):
+        """Let layers learn from the rows to train on, before training begins: medians, ranges, edges of bins. The
+        estimators do this at the beginning of a fit. Networks without such layers are not changed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            All rows to train on.
+
+        Raises
+        ------
+        ValueError
+            If there are no rows, or if such a layer does not read the input of the network.
+        """
+        if not self.adapts:
+            return
+        X = self._check_X(X)
+        if not X.shape[0]:
+            raise ValueError("X must have at least one row to adapt to, got none")
+        for op in self.graph.operations:
+            if op.layer.adapts:
+                if op.input != 0:
+                    raise ValueError(f"{op.layer} must read the input of the network, not the output of another layer")
+                own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
+                op.layer.adapt([block.view(self._params) for block in own], X)
+
     def normalize_preactivations(self, X: ArrayLike):
         """Scale and shift each fully connected layer so that its pre-activations have mean 0 and variance 1 on X.
 

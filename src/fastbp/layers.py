@@ -50,6 +50,12 @@ class Layer:
     and a change of a layer afterwards has no effect. To change a field, use ``dataclasses.replace``.
     """
 
+    #: Whether it learns from the rows to train on before training begins: it has a method `adapt`.
+    adapts: ClassVar[bool] = False
+
+    #: Whether it takes missing numbers, which are NaN, in the columns that it reads.
+    accepts_missing: ClassVar[bool] = False
+
     def __post_init__(self):
         self.check()
 
@@ -90,6 +96,19 @@ class Layer:
             ``draw(fan_in, fan_out) -> (W, b)``: the network's initializer.
         """
         raise TypeError(f"{type(self).__name__} owns {len(blocks)} blocks of parameters and must have initialize")
+
+    def adapt(self, blocks, X):
+        """Set parameters of one of the layer's operations by the rows to train on, such as medians of columns. Only for
+        a layer that says so by `adapts`, and reads the input of the network.
+
+        Parameters
+        ----------
+        blocks : list of ndarray
+            Views of the operation's parameters, after `initialize`.
+        X : ndarray of shape (n, n_features)
+            The rows. Not to be written to.
+        """
+        raise TypeError(f"{type(self).__name__} has adapts=True and must have a method adapt(blocks, X)")
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,6 @@ from fastbp.estimators.inputs import check_dense, check_mixup, needs_no_validati
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, checkpoint_so_far, estimator_so_far
 from fastbp.estimators.parameters import (
-    DATA_DEPENDENT,
     MLPParameters,
     check_has_no_end,
     end_is_needed_by,
@@ -181,22 +180,22 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         data = make_data(X, targets, sample_weight, network.n_targets, network.dtype)
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = callbacks_of(self, state, attempt.observer)
-        needs_rows = first_pass and self.weight_init == DATA_DEPENDENT and self.init_from is None
+        is_new = first_pass and self.init_from is None
         if self.solver == "lbfgs":
             if network.has_dropout:
                 raise ValueError(
                     "solver='lbfgs' cannot train with dropout: the loss would be another one at each evaluation; use a "
                     "stochastic solver, such as 'adam', or no dropout"
                 )
-            if needs_rows:
-                adapt_to_data(network, X, None, sample_weight)
+            if is_new:
+                adapt_to_data(self, network, X, None, sample_weight)
             warn_if_not_converged = self._train_lbfgs(network, data, rng, callbacks, attempt)
         else:
             history = history_of(self, first_pass, self.early_stopping or bool(given))
             patience = patience_of(self, incremental and not first_pass)
             rows, stopping = stopping_rule(self, network, patience, (X, y, targets, sample_weight), given, rng, attempt)
-            if needs_rows:
-                adapt_to_data(network, X, rows, sample_weight)
+            if is_new:
+                adapt_to_data(self, network, X, rows, sample_weight)
             warn_if_not_converged = self._train_stochastic(
                 network, data, rows, history, stopping, rng, lock, incremental, not first_pass, callbacks, attempt
             )

@@ -181,11 +181,13 @@ def initializer_of(estimator):
     return estimator.weight_init or "scikit_learn"
 
 
-def adapt_to_data(network, X, rows, sample_weight):
-    """Normalize the pre-activations over a sample of rows: the data-dependent initialization.
+def adapt_to_data(estimator, network, X, rows, sample_weight):
+    """Let a new network learn from the rows to train on before training begins: its layers that adapt to them, and the
+    data-dependent initialization.
 
     Parameters
     ----------
+    estimator : BaseMLP
     network : Network
         Its parameters are overwritten.
     X : ndarray or sparse matrix of shape (n_samples, n_features)
@@ -194,11 +196,17 @@ def adapt_to_data(network, X, rows, sample_weight):
     sample_weight : ndarray of shape (n_samples,) or None
         Rows of weight zero have no part.
     """
+    is_normalized = estimator.weight_init == DATA_DEPENDENT
+    if not (is_normalized or network.adapts):
+        return
     rows = np.arange(X.shape[0]) if rows is None else np.sort(rows)
     if sample_weight is not None:
         rows = rows[sample_weight[rows] > 0]
-    step = -(-len(rows) // ROWS_OF_SAMPLE)
-    network.normalize_preactivations(X[rows[::step]])
+    if network.adapts:
+        network.adapt(X if len(rows) == X.shape[0] else X[rows])
+    if is_normalized:
+        step = -(-len(rows) // ROWS_OF_SAMPLE)
+        network.normalize_preactivations(X[rows[::step]])
 
 
 def new_network(estimator, hidden, n_features, dtype, random_state=None):

@@ -17,7 +17,7 @@ cdef extern from "program.h" nogil:
         int64_t operation, offset, rows, cols, mirror, group
 
     ctypedef struct operation_t:
-        int64_t kind, input, input2, output, adds, first_block, n_blocks, argument, saved
+        int64_t kind, input, input2, output, adds, first_block, n_blocks, first_integer, argument, saved
         double constant[4]
 
     ctypedef struct group_t:
@@ -27,6 +27,7 @@ cdef extern from "program.h" nogil:
         const node_t *nodes
         const block_t *blocks
         const operation_t *operations
+        const int64_t *integers
         int64_t n_nodes, n_blocks, n_operations
         int64_t n_params
         int64_t output, raw_output

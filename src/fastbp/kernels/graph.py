@@ -112,6 +112,8 @@ class Operation(NamedTuple):
         activation: its number. row_norm: 1 if the mean is subtracted, else 0.
     constants : tuple of float
         dropout: the rate. row_norm, running_norm: epsilon. batch_norm: epsilon and momentum.
+    integers : tuple of int
+        As many as the kind needs, such as numbers of columns.
     layer : object
         The layer that added it.
     """
@@ -124,6 +126,7 @@ class Operation(NamedTuple):
     n_blocks: int = 0
     argument: int = 0
     constants: tuple = ()
+    integers: tuple = ()
     layer: object = None
 
 
@@ -259,11 +262,8 @@ class Graph:
     def structure(self):
         """tuple: equal for graphs that compute the same function of input and parameters, up to the output
         activation."""
-        last = self.operations[-1]
-        operations = [
-            (op.kind, op.input, op.input2, op.output, op.n_blocks, None if op is last else op.argument, op.constants)
-            for op in self.operations
-        ]
+        operations = [op._replace(layer=None, first_block=0) for op in self.operations]
+        operations[-1] = operations[-1]._replace(argument=None)
         return self.widths, tuple(operations), tuple(block.shape for block in self.blocks)
 
     @cached_property
@@ -301,61 +301,61 @@ class Graph:
         return parts
 
 
-def dense_fits(inputs, width, shapes, argument, constants):
+def dense_fits(inputs, width, shapes, argument, constants, integers):
     """W of shape (width of the input, width), and b of shape (width,) or none."""
     return inputs[1:] == [] and shapes in ([(inputs[0], width)], [(inputs[0], width), (width,)])
 
 
-def activation_fits(inputs, width, shapes, argument, constants):
+def activation_fits(inputs, width, shapes, argument, constants, integers):
     """An input as wide as the output, no blocks, and the number of an activation."""
     return inputs == [width] and shapes == [] and argument in NAMES
 
 
-def add_fits(inputs, width, shapes, argument, constants):
+def add_fits(inputs, width, shapes, argument, constants, integers):
     """Two inputs as wide as the output, and no blocks."""
     return inputs == [width, width] and shapes == []
 
 
-def scale_fits(inputs, width, shapes, argument, constants):
+def scale_fits(inputs, width, shapes, argument, constants, integers):
     """An input as wide as the output, and s of shape (width,)."""
     return inputs == [width] and shapes == [(width,)]
 
 
-def dropout_fits(inputs, width, shapes, argument, constants):
+def dropout_fits(inputs, width, shapes, argument, constants, integers):
     """An input as wide as the output, no blocks, and a rate in [0, 1)."""
     return inputs == [width] and shapes == [] and len(constants) == 1 and 0 <= constants[0] < 1
 
 
-def row_norm_fits(inputs, width, shapes, argument, constants):
+def row_norm_fits(inputs, width, shapes, argument, constants, integers):
     """An input as wide as the output, the argument 1 with two blocks of shape (width,), or 0 with one, and a number
     above 0."""
     is_known = (argument, shapes) in ((1, [(width,)] * 2), (0, [(width,)]))
     return inputs == [width] and is_known and len(constants) == 1 and 0 < constants[0] < inf
 
 
-def running_norm_fits(inputs, width, shapes, argument, constants):
+def running_norm_fits(inputs, width, shapes, argument, constants, integers):
     """An input as wide as the output, four blocks of shape (width,), and a number above 0."""
     return inputs == [width] and shapes == [(width,)] * 4 and len(constants) == 1 and 0 < constants[0] < inf
 
 
-def batch_norm_fits(inputs, width, shapes, argument, constants):
+def batch_norm_fits(inputs, width, shapes, argument, constants, integers):
     """An input as wide as the output, four blocks of shape (width,), a number above 0, and one above 0 and up to 1."""
-    fits = running_norm_fits(inputs, width, shapes, argument, constants[:1])
+    fits = running_norm_fits(inputs, width, shapes, argument, constants[:1], integers)
     return fits and len(constants) == 2 and 0 < constants[1] <= 1
 
 
-def prelu_fits(inputs, width, shapes, argument, constants):
+def prelu_fits(inputs, width, shapes, argument, constants, integers):
     """An input as wide as the output, and a block of shape (width,)."""
     return inputs == [width] and shapes == [(width,)]
 
 
-def blend_fits(inputs, width, shapes, argument, constants):
+def blend_fits(inputs, width, shapes, argument, constants, integers):
     """Two inputs as wide as the output, and a block of shape (width,)."""
     return inputs == [width, width] and shapes == [(width,)]
 
 
-#: kind -> whether widths of the inputs and of the output, shapes of the blocks, argument and constants fit it. The
-#: kernels rely on it. `dense_sparse` is not here: a program puts it in the place of `dense`.
+#: kind -> whether widths of inputs and output, shapes of the blocks, argument, constants and integers fit it.
+#: The kernels rely on it. `dense_sparse` is not here: a program puts it in the place of `dense`.
 FITS = {
     "dense": dense_fits,
     "activation": activation_fits,
@@ -368,6 +368,8 @@ FITS = {
     "prelu": prelu_fits,
     "blend": blend_fits,
 }
+#: Kinds whose operations have integers
+KINDS_WITH_INTEGERS = ()
 
 
 class GraphBuilder:
@@ -387,7 +389,7 @@ class GraphBuilder:
         self.kind_of_name = {}  # the kind whose operations have blocks of this name
         self.groups = {}
 
-    def emit(self, kind, input, width, *, input2=-1, blocks=(), argument=0, constants=(), layer=None):
+    def emit(self, kind, input, width, *, input2=-1, blocks=(), argument=0, constants=(), integers=(), layer=None):
         """Append an operation.
 
         Parameters
@@ -406,6 +408,8 @@ class GraphBuilder:
             Number of an activation.
         constants : tuple of float
             As the kind needs them.
+        integers : sequence of int
+            As the kind needs them.
         layer : object
             The layer that adds it.
 
@@ -417,7 +421,8 @@ class GraphBuilder:
         Raises
         ------
         ValueError
-            If nodes, widths, blocks, argument or constants do not fit the kind, or if the name of a block is taken.
+            If nodes, widths, blocks, argument, constants or integers do not fit the kind, or if the name of a block is
+            taken.
         """
         if kind not in FITS:
             raise ValueError(f"kind must be one of {', '.join(FITS)}; got {kind!r}")
@@ -430,10 +435,14 @@ class GraphBuilder:
         smallest = min([width, *chain.from_iterable(shapes)])
         if smallest < 1:
             raise ValueError(f"widths and shapes must be at least 1, got {smallest} in an operation {kind!r}")
-        if not FITS[kind](inputs, width, shapes, argument, constants):
+        integers = tuple(map(int, integers))
+        fits = FITS[kind](inputs, width, shapes, argument, constants, integers)
+        if not fits or (integers and kind not in KINDS_WITH_INTEGERS):
+            has_integers = f", the integers {integers}" if integers else ""
             raise ValueError(
                 f"an operation {kind!r} of {layer} needs this: {FITS[kind].__doc__} Got inputs of width {inputs}, an "
-                f"output of width {width}, blocks of shape {shapes}, the argument {argument}, the constants {constants}"
+                f"output of width {width}, blocks of shape {shapes}, the argument {argument}, the constants "
+                f"{constants}{has_integers}"
             )
         self.check_names(kind, [name for name, _, _ in blocks], layer)
         output = len(self.widths)
@@ -444,8 +453,8 @@ class GraphBuilder:
             number = self.groups.setdefault(group, len(self.groups))
             self.kind_of_name[name] = kind
             self.blocks.append((f"{name}_{self.counts[kind]}", len(self.operations), shape, number))
-        constants = tuple(map(float, constants))
-        self.operations.append(Operation(kind, input, output, input2, first, len(blocks), argument, constants, layer))
+        numbers = (argument, tuple(map(float, constants)), integers)
+        self.operations.append(Operation(kind, input, output, input2, first, len(blocks), *numbers, layer))
         return output
 
     def check_names(self, kind, names, layer):

@@ -12,6 +12,9 @@ INLINE ptrdiff_t data_row(const plan_t *p, ptrdiff_t r) {
 
 INLINE const node_t *node_of(const plan_t *p, int64_t node) { return &p->program.nodes[node]; }
 INLINE const block_t *blocks_of(const plan_t *p, const operation_t *op) { return &p->program.blocks[op->first_block]; }
+INLINE const int64_t *integers_of(const plan_t *p, const operation_t *op) {
+    return p->program.integers + op->first_integer;
+}
 
 /* The values of a node from row r on. A node without a buffer is the input: its values are the data. */
 INLINE const real *value_of(const plan_t *p, int64_t node, int64_t r) {

@@ -131,6 +131,7 @@ typedef struct {
     int64_t
         adds; /* bits: the backward pass adds to the gradient of input (1), of input2 (2), instead of overwriting it */
     int64_t first_block, n_blocks;
+    int64_t first_integer; /* place of its integers in those of the program */
     int64_t argument;   /* activation: its number. dense: 1 if the forward pass reads the mirror. row_norm: see there */
     int64_t saved;      /* offset of the saved numbers in the values; -1: they are not saved. A kind that reduces: its
                            first column in the statistics */
@@ -149,6 +150,7 @@ typedef struct {
     const node_t *nodes;
     const block_t *blocks;
     const operation_t *operations;
+    const int64_t *integers; /* of all operations, such as numbers of columns */
     int64_t n_nodes, n_blocks, n_operations;
     int64_t n_params;
     int64_t output;     /* the node that the loss or the caller reads; the input is node 0 */

@@ -13,6 +13,7 @@ cdef class Program:
     cdef readonly object nodes
     cdef readonly object blocks
     cdef readonly object operations
+    cdef readonly object integers
     cdef readonly int64_t value_columns
     cdef readonly int64_t grad_columns
     cdef readonly int64_t tangent_columns

@@ -21,6 +21,7 @@ output activation is dropped from the program. Only `drops_link` decides this.
 """
 
 from collections import Counter
+from itertools import accumulate
 
 import numpy as np
 
@@ -41,7 +42,7 @@ NODE = np.dtype([(name, np.int64) for name in ("width", "value", "grad", "tangen
 BLOCK = np.dtype([(name, np.int64) for name in ("operation", "offset", "rows", "cols", "mirror", "group")])
 OPERATION = np.dtype(
     [(name, np.int64) for name in
-     ("kind", "input", "input2", "output", "adds", "first_block", "n_blocks", "argument", "saved")]
+     ("kind", "input", "input2", "output", "adds", "first_block", "n_blocks", "first_integer", "argument", "saved")]
     + [("constant", np.float64, N_CONSTANTS)])
 assert (NODE.itemsize, BLOCK.itemsize, OPERATION.itemsize) == (sizeof(node_t), sizeof(block_t), sizeof(operation_t))
 
@@ -143,6 +144,8 @@ cdef class Program:
     ----------
     nodes, blocks, operations : structured ndarray, read-only
         Arrays of node_t, block_t and operation_t (program.h).
+    integers : ndarray of int64, read-only
+        Of all operations.
     value_columns, grad_columns, tangent_columns : int
         Columns of the workspace: numbers per row.
     mirror_size : int
@@ -184,6 +187,7 @@ cdef class Program:
         self.c.nodes = <const node_t *> address(self.nodes)
         self.c.blocks = <const block_t *> address(self.blocks)
         self.c.operations = <const operation_t *> address(self.operations)
+        self.c.integers = <const int64_t *> address(self.integers) if len(self.integers) else NULL
         self.c.n_nodes, self.c.n_blocks, self.c.n_operations = len(self.nodes), len(self.blocks), len(self.operations)
         self.c.n_params, self.c.output = graph.n_params, output
         last = graph.operations[-1]
@@ -319,6 +323,8 @@ cdef class Program:
     def place_operations(self, operations, output):
         """The operations. `adds` marks gradients that are added to those of other readers of the same node."""
         rows, written = [], {output}
+        places = list(accumulate((len(op.integers) for op in operations), initial=0))
+        self.integers = structs([number for op in operations for number in op.integers], np.int64)
         for number, op in reversed(list(enumerate(operations))):
             adds = 0
             for bit, node in ((1, op.input), (2, op.input2)):
@@ -331,8 +337,8 @@ cdef class Program:
                 kind = "dense_sparse" if self.is_dense_sparse(op) else kind
                 argument = int(self.forward_reads_mirror(op))
             saved, constants = self.saved_columns.get(number, -1), (*op.constants, *[0.0] * N_CONSTANTS)[:N_CONSTANTS]
-            rows.append((KINDS[kind], op.input, op.input2, op.output, adds, op.first_block, op.n_blocks, argument,
-                         saved, constants))
+            rows.append((KINDS[kind], op.input, op.input2, op.output, adds, op.first_block, op.n_blocks,
+                         places[number], argument, saved, constants))
         self.operations = structs(rows[::-1], OPERATION)
 
     @property

@@ -188,7 +188,7 @@ def shared_rows(estimators, X):
 
 
 def fit_all(estimators, rows, y, sample_weight, n_threads):
-    """Fit in threads, of which the calling one is the first; each takes the next estimator until there are no more.
+    """Fit in threads; each takes the next estimator until there are no more.
 
     Parameters
     ----------
@@ -209,19 +209,46 @@ def fit_all(estimators, rows, y, sample_weight, n_threads):
     BaseException
         What is no Exception, such as Ctrl-C or a KeyboardInterrupt of a callback; all fits have ended then.
     """
-    errors, config = {}, get_config()  # each thread has a configuration of its own
+    errors = {}
+
+    def fit(number):
+        try:
+            estimators[number].fit(rows[number], y, sample_weight)
+        except Exception as error:
+            errors[number] = error
+
+    in_threads(fit, range(len(estimators)), n_threads)
+    return errors
+
+
+def in_threads(function, items, n_threads):
+    """Call a function for each item, in threads of which the calling one is the first. What it computes uses no further
+    threads.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(item)``.
+    items : sequence
+        Taken in this order.
+    n_threads : int
+        At most.
+
+    Raises
+    ------
+    BaseException
+        The first exception of the function, or one from outside, such as Ctrl-C; all calls have ended then.
+    """
+    config = get_config()  # each thread has a configuration of its own
 
     def work(pool):
         with config_context(**config), no_more_threads(), stopped_when(lambda: pool.halted):
             for number in pool:
                 try:
-                    estimators[number].fit(rows[number], y, sample_weight)
-                except Exception as error:
-                    errors[number] = error
+                    function(items[number])
                 except BaseException:
                     if pool.halted:  # by another thread, whose exception the pool raises
                         return
                     raise
 
-    Pool(len(estimators)).run(work, n_threads)
-    return errors
+    Pool(len(items)).run(work, n_threads)

@@ -1,0 +1,228 @@
+"""The classifier for tables."""
+
+from dataclasses import KW_ONLY
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _num_samples, check_consistent_length
+
+from numbers import Real
+
+from fastbp.estimators.class_targets import label_array
+from fastbp.estimators.classifier import MLPClassifier
+from fastbp.estimators.tabular.base import BaseTabularMLP
+from fastbp.estimators.tabular.combination import best_temperature, log_loss, tempered, without_smoothing
+from fastbp.estimators.tabular.docs import documented
+from fastbp.parametrized import parameter, parametrized
+
+
+@documented
+@parametrized(eq=False)
+class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
+    """Classifier for tables without tuning: an ensemble of multi-layer perceptrons that take a table as it comes.
+
+    Columns may be numbers, strings, booleans, categories and dtypes with missing values, with missing values in any of
+    them; X may be a data frame of pandas or polars, a table of Arrow, or an array. Numbers are scaled and embedded,
+    categories encoded within the networks.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+
+    temperature_ : float
+        By which the logarithms of the probabilities are divided, so that they fit the frequencies of the classes in the
+        out-of-bag rows; 1 without such rows.
+
+    oob_log_loss_ : float
+        Log-loss of the out-of-bag rows, after calibration; NaN without them.
+
+    {attributes}
+
+    See Also
+    --------
+    TabularMLPRegressor : For numbers as targets.
+    fastbp.MLPClassifier : A single network with all its parameters.
+
+    Notes
+    -----
+    {notes}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastbp import TabularMLPClassifier
+    >>> rng = np.random.RandomState(0)
+    >>> X = np.column_stack([rng.rand(300), rng.choice(["red", "green", "blue"], 300)]).astype(object)
+    >>> X[:, 0] = X[:, 0].astype(float)
+    >>> y = np.where((X[:, 0] > 0.5) ^ (X[:, 1] == "red"), "yes", "no")
+    >>> model = TabularMLPClassifier(preset="fast", random_state=0).fit(X, y)
+    >>> float(model.score(X, y)) > 0.9
+    True
+    """
+
+    _: KW_ONLY
+
+    label_smoothing: float | None = parameter(
+        None,
+        [None, Interval(Real, 0, 1, closed="left")],
+        "float or None",
+        """
+        Share of the targets that is spread evenly over all classes (Szegedy et al., 2016, Rethinking the Inception
+        architecture for computer vision); its effect on the probabilities is undone. None for that of the preset.""",
+    )
+
+    class_weight: dict | str | None = parameter(
+        None,
+        [dict, StrOptions({"balanced"}), None],
+        "dict, 'balanced' or None",
+        """
+        Weights of the classes, as ``{label: weight}``, by which the sample weights are multiplied; 'balanced' is
+        ``n_samples / (n_classes * count of the class)``.""",
+    )
+
+    _kind = "classification"
+    _member_class = MLPClassifier
+
+    def _check_y(self, y, X):
+        if isinstance(y, (list, tuple)):
+            y = label_array("y", y)
+        check_classification_targets(y)
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(X, y)
+        if y.dtype == object and any(label is None or label != label for label in y):
+            raise ValueError("Input y contains missing labels: drop the rows without a label")
+        return y
+
+    def _learn_targets(self, y):
+        self._labels = LabelEncoder().fit(y)
+        self.classes_ = self._labels.classes_
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y has one class only, {self.classes_[0]!r}: {type(self).__name__} needs at least 2 classes to tell apart"
+            )
+
+    def _encode(self, y):
+        return self._labels.transform(y)
+
+    def _classes_of(self, targets):
+        return targets
+
+    def _weighted(self, y, sample_weight):
+        if self.class_weight is None:
+            return sample_weight
+        weights = compute_sample_weight(self.class_weight, y)
+        return weights if sample_weight is None else weights * sample_weight
+
+    def _further_overrides(self):
+        return {} if self.label_smoothing is None else {"label_smoothing": self.label_smoothing}
+
+    def _member_params(self, settings):
+        return {"label_smoothing": settings.label_smoothing}
+
+    def _member_output(self, member, X):
+        return without_smoothing(member.predict_proba(X), member.label_smoothing)
+
+    def _loss(self, predictions, targets, sample_weight):
+        return log_loss(predictions, targets, sample_weight)
+
+    def _forget_calibration(self):
+        self.temperature_, self.oob_log_loss_ = 1.0, np.nan
+
+    def _calibrate(self, predictions, targets, sample_weight):
+        self.temperature_ = best_temperature(predictions, targets, sample_weight)
+        self.oob_log_loss_ = log_loss(tempered(predictions, self.temperature_), targets, sample_weight)
+
+    def _score_encoded(self, predictions, targets, sample_weight):
+        return accuracy_score(targets, predictions.argmax(axis=1), sample_weight=sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the members to X and y.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative.
+        X_val : data frame or array-like of shape (n_val, n_features), default=None
+            Rows that take the place of the out-of-bag rows: all members are trained on all rows of X then.
+        y_val : array-like of shape (n_val,), default=None
+            Their labels; a class that y does not have is an error.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
+
+        Returns
+        -------
+        self : TabularMLPClassifier
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """The most probable class of each row.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        probabilities = self._combined(X)  # whose order no temperature changes
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """The probability of each class.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; rows sum to 1.
+        """
+        return tempered(self._combined(X), self.temperature_)
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray:
+        """The logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = False
+        return tags

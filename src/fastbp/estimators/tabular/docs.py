@@ -1,0 +1,41 @@
+"""The parts of a docstring that the two tabular estimators share, written once."""
+
+ATTRIBUTES = """
+estimators_ : list of MLPClassifier or MLPRegressor
+    The fitted members, which read encoded rows.
+
+estimator_weights_ : ndarray of shape (n_members,)
+    Weights of their predictions, with the sum 1.
+
+oob_score_ : float
+    Score of the out-of-bag rows: accuracy, or R^2. Each row is predicted by those members only that were not trained on
+    it. NaN without out-of-bag rows.
+
+feature_importances_ : ndarray of shape (n_features_in_,)
+    How much the score of out-of-bag rows falls when the values of a column are permuted; of so many rows as take a
+    twentieth of the time of the training. NaN without out-of-bag rows.
+
+is_categorical_ : ndarray of bool of shape (n_features_in_,)
+    Which columns are categories.
+
+n_features_in_ : int
+    Columns of X.
+
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Their names, where X had names that are all strings.
+"""
+
+NOTES = """
+The model does not depend on the number of threads, to the last bit, unless `time_budget` is set. Arithmetic is in
+float32. Dates are refused: make numbers of them, such as year, month and weekday.
+
+References: Holzmüller, Grinsztajn and Steinwart (2024), Better by default: strong pre-tuned MLPs and boosted trees on
+tabular data, NeurIPS. Gorishniy, Rubachev and Babenko (2022), On embeddings for numerical features in tabular deep
+learning, NeurIPS. Caruana, Niculescu-Mizil, Crew and Ksikes (2004), Ensemble selection from libraries of models, ICML.
+"""
+
+
+def documented(cls):
+    """A class decorator that fills in ``{attributes}`` and ``{notes}`` in the docstring."""
+    cls.__doc__ = cls.__doc__.replace("{attributes}", ATTRIBUTES.strip()).replace("{notes}", NOTES.strip())
+    return cls

@@ -1,0 +1,121 @@
+"""A member of an ensemble: an ordinary estimator with the layers, the optimizer and the schedules of its settings."""
+
+from math import ceil
+
+from fastbp.activations import Blend
+from fastbp.layers import (
+    Activation,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    OneHot,
+    Periodic,
+    PiecewiseLinear,
+    RobustScale,
+    Scale,
+)
+from fastbp.optimizers import AdamW
+from fastbp.schedules import FlatCosine, WarmupCosine
+
+#: Categories of more levels are embedded, others are one-hot
+ONE_HOT_LEVELS = 9
+#: batch_size='auto': rows to train on from which so many rows make a batch
+BATCH_SIZES = ((8000, 256), (4000, 128), (0, 64))
+#: Factors of the learning rate, but for those of the weights, which are 1 / sqrt(fan_in)
+BIAS_FACTOR, ACTIVATION_FACTOR, SCALE_FACTOR, EMBEDDING_FACTOR = 0.1, 0.1, 6.0, 0.3
+#: Share of the steps in which the learning rate rises
+WARMUP = 0.05
+#: Share of the steps in which dropout and weight decay are constant
+FLAT = 0.5
+
+
+def layers_of(settings, columns, numeric_embedding):
+    """The hidden layers of a member.
+
+    Parameters
+    ----------
+    settings : MemberSettings
+    columns : Columns
+        What the encoder says of the columns.
+    numeric_embedding : {"piecewise_linear", "periodic"} or None
+
+    Returns
+    -------
+    list of Layer
+    """
+    branches = [*category_branches(settings, columns)]
+    if len(columns.numeric):
+        branches.append(numeric_layer(settings, columns.numeric, numeric_embedding))
+    layers = [Concatenate(branches), Scale(learning_rate_factor=SCALE_FACTOR, penalty_factor=SCALE_FACTOR)]
+    for units in settings.hidden_layer_sizes:
+        layers.append(Dense(units, parametrization="ntk", bias_learning_rate_factor=BIAS_FACTOR))
+        layers.append(Activation(Blend(settings.activation), learning_rate_factor=ACTIVATION_FACTOR))
+        layers.append(Dropout(settings.dropout))
+    return layers
+
+
+def category_branches(settings, columns):
+    """What reads the categories: one-hot numbers of few levels, scaled as numbers are, and embeddings of many."""
+    few = [(c, n) for c, n in zip(columns.categorical, columns.n_levels, strict=True) if n <= ONE_HOT_LEVELS]
+    many = [(c, n) for c, n in zip(columns.categorical, columns.n_levels, strict=True) if n > ONE_HOT_LEVELS]
+    if few:
+        numbers, levels = zip(*few, strict=True)
+        yield [OneHot(levels, columns=numbers), RobustScale()]
+    if many:
+        numbers, levels = zip(*many, strict=True)
+        yield Embedding(levels, settings.embedding_width, columns=numbers, learning_rate_factor=EMBEDDING_FACTOR)
+
+
+def numeric_layer(settings, numbers, embedding):
+    """What reads the numbers."""
+    if embedding is None:
+        return RobustScale(columns=numbers)
+    options = {"width": settings.embedding_width, "columns": numbers, "learning_rate_factor": EMBEDDING_FACTOR}
+    if embedding == "periodic":
+        return Periodic(**options)
+    return PiecewiseLinear(bins=settings.n_bins, **options)
+
+
+def batch_size_of(settings, n_rows):
+    """Rows of a batch, so that the last batch is hardly shorter than the others."""
+    size = settings.batch_size
+    if size == "auto":
+        size = next(size for rows, size in BATCH_SIZES if n_rows >= rows)
+    n_batches = max(1, round(n_rows / size))
+    return ceil(n_rows / n_batches)
+
+
+def member_of(cls, settings, layers, n_rows, **params):
+    """An estimator for a member.
+
+    Parameters
+    ----------
+    cls : type
+        MLPClassifier or MLPRegressor.
+    settings : MemberSettings
+    layers : list of Layer
+    n_rows : int
+        To train on.
+    **params : object
+        Further parameters of the estimator.
+
+    Returns
+    -------
+    MLPClassifier or MLPRegressor
+    """
+    return cls(
+        layers=layers,
+        output_layer=Dense(None, parametrization="ntk", bias_learning_rate_factor=BIAS_FACTOR),
+        solver=AdamW(beta_1=0.9, beta_2=0.95, epsilon=1e-8, weight_decay=settings.weight_decay),
+        alpha=0.0,
+        learning_rate=WarmupCosine(warmup=WARMUP),
+        learning_rate_init=settings.learning_rate_init,
+        weight_decay_schedule=FlatCosine(FLAT),
+        dropout_schedule=FlatCosine(FLAT),
+        weight_init="data_dependent_random_bias",
+        batch_size=batch_size_of(settings, n_rows),
+        max_iter=settings.epochs,
+        dtype="float32",
+        **params,
+    )

@@ -1,0 +1,46 @@
+"""The log of the members: lines, or a progress bar over the epochs of all of them."""
+
+from threading import Lock
+
+from fastbp.estimators.parameters import PROGRESS_BAR
+from fastbp.progress import new_bar
+from fastbp.training import Callback
+
+
+class MemberLog(Callback):
+    """A callback of all members, which are trained at the same time.
+
+    Parameters
+    ----------
+    verbose : bool or int
+        The parameter of the estimator.
+    n_members : int
+    n_epochs : int
+        Of all members together.
+    """
+
+    def __init__(self, verbose, n_members, n_epochs):
+        self.lines = bool(verbose) and verbose != PROGRESS_BAR
+        self.bar = new_bar(n_epochs, "epoch") if verbose == PROGRESS_BAR else None
+        self.n_members, self.n_done, self.n_epochs = n_members, 0, 0
+        self.lock = Lock()
+
+    def on_epoch_end(self, state):
+        """Count an epoch."""
+        with self.lock:
+            self.n_epochs += 1
+            if self.bar is not None:
+                self.bar.update(self.n_epochs, f"loss {state.loss:.4g}")
+
+    def on_fit_end(self, state):
+        """Count a member."""
+        with self.lock:
+            self.n_done += 1
+            if self.lines:
+                seconds = state.history.seconds[-1] if state.history.seconds else 0
+                print(f"Member {self.n_done} of {self.n_members}: {state.epoch} epochs, {seconds:.2f} s")
+
+    def close(self):
+        """Leave the bar as it is."""
+        if self.bar is not None:
+            self.bar.close()

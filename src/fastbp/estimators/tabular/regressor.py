@@ -1,0 +1,219 @@
+"""The regressor for tables."""
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from fastbp.estimators.numeric import check_numeric
+from fastbp.estimators.regressor import MLPRegressor
+from fastbp.estimators.tabular.base import BaseTabularMLP
+from fastbp.estimators.tabular.conformal import half_width, kept_residuals
+from fastbp.estimators.tabular.docs import documented
+from fastbp.parametrized import parametrized
+
+
+@documented
+@parametrized(eq=False)
+class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
+    """Regressor for tables without tuning: an ensemble of multi-layer perceptrons that take a table as it comes.
+
+    Columns may be numbers, strings, booleans, categories and dtypes with missing values, with missing values in any of
+    them; X may be a data frame of pandas or polars, a table of Arrow, or an array. Numbers are scaled and embedded,
+    categories encoded within the networks. Targets are standardized for the training, and predictions lie within the
+    range of the targets.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    n_outputs_ : int
+        Targets of a row.
+
+    See Also
+    --------
+    TabularMLPClassifier : For classes as targets.
+    fastbp.MLPRegressor : A single network with all its parameters.
+
+    Notes
+    -----
+    {notes}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastbp import TabularMLPRegressor
+    >>> rng = np.random.RandomState(0)
+    >>> X = rng.rand(300, 2)
+    >>> X[:30, 1] = np.nan
+    >>> y = np.sin(6 * X[:, 0]) + np.nan_to_num(X[:, 1])
+    >>> model = TabularMLPRegressor(preset="fast", random_state=0).fit(X, y)
+    >>> float(model.score(X, y)) > 0.9
+    True
+    >>> lower, upper = model.predict_interval(X[:2], coverage=0.9)
+    >>> bool((lower < upper).all())
+    True
+    """
+
+    _kind = "regression"
+    _member_class = MLPRegressor
+
+    def _check_y(self, y, X):
+        check_numeric("y", y)
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        if y.ndim > 2:
+            raise ValueError(f"y must have one or two dimensions, got shape {y.shape}")
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        check_consistent_length(X, y)
+        expected = getattr(self, "_target_ndim", y.ndim)
+        if expected != y.ndim or (y.ndim == 2 and y.shape[1] != getattr(self, "n_outputs_", y.shape[1])):
+            raise ValueError(f"y_val must have the columns of y, got shape {y.shape}")
+        return y
+
+    def _learn_targets(self, y):
+        columns = y.reshape(len(y), -1)
+        self.n_outputs_, self._target_ndim = columns.shape[1], y.ndim
+        self._lowest, self._highest = columns.min(axis=0), columns.max(axis=0)
+        # halves: sums and differences of the largest numbers must not overflow
+        scale = np.maximum(np.abs(self._lowest), np.abs(self._highest))
+        scale = np.where(scale > 0, scale, 1)
+        self._mean = (columns / scale).mean(axis=0) * scale
+        deviation = ((columns / scale) - self._mean / scale).std(axis=0) * scale
+        self._deviation = np.where(deviation > 0, deviation, 1)
+
+    def _encode(self, y):
+        columns = (y.reshape(len(y), -1) - self._mean) / self._deviation
+        return (columns.ravel() if y.ndim == 1 else columns).astype(np.float32)
+
+    def _classes_of(self, targets):
+        return None
+
+    def _weighted(self, y, sample_weight):
+        return sample_weight
+
+    def _member_params(self, settings):
+        return {}
+
+    def _member_output(self, member, X):
+        return member.predict(X).reshape(len(X), -1)
+
+    def _loss(self, predictions, targets, sample_weight):
+        errors = ((predictions - targets.reshape(len(targets), -1)) ** 2).mean(axis=1)
+        return np.average(errors, weights=sample_weight)
+
+    def _forget_calibration(self):
+        self._residuals = np.empty((0, self.n_outputs_))
+        self._n_residuals = 0
+
+    def _calibrate(self, predictions, targets, sample_weight):
+        residuals = self._decoded(predictions) - self._decoded(targets.reshape(len(targets), -1).astype(np.float64))
+        self._residuals, self._n_residuals = kept_residuals(residuals), len(residuals)
+
+    def _score_encoded(self, predictions, targets, sample_weight):
+        if len(targets) < 2:
+            return np.nan
+        return r2_score(targets.reshape(len(targets), -1), predictions, sample_weight=sample_weight)
+
+    def _decoded(self, standardized):
+        """Predictions in the units of y, within its range."""
+        return np.clip(standardized * self._deviation + self._mean, self._lowest, self._highest)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the members to X and y.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative.
+        X_val : data frame or array-like of shape (n_val, n_features), default=None
+            Rows that take the place of the out-of-bag rows: all members are trained on all rows of X then.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
+
+        Returns
+        -------
+        self : TabularMLPRegressor
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """The predicted targets.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        return self._shaped(self._decoded(self._combined(X)))
+
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
+        """Intervals that contain the target of a new row with a probability of at least `coverage`.
+
+        They have the width that covers this share of the out-of-bag rows (split conformal prediction: Lei et al., 2018,
+        Distribution-free predictive inference for regression, algorithm 2), the same for all rows: the probability is
+        that over all rows, not that for rows like these. It holds for new rows from the same source. Each out-of-bag
+        row is predicted by those members only that were not trained on it, whose errors are a little larger than those
+        of all members, so that the intervals are a little wide.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+        coverage : float, default=0.9
+            Above 0 and below 1.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Not limited to the range of the targets in training.
+
+        Raises
+        ------
+        ValueError
+            If there are too few out-of-bag rows for the coverage, or none.
+        """
+        check_is_fitted(self)
+        if isinstance(coverage, bool) or not 0 < coverage < 1:
+            raise ValueError(f"coverage must be a number above 0 and below 1, got {coverage!r}")
+        if not self._n_residuals:
+            raise ValueError(
+                "predict_interval needs out-of-bag rows, and this model was fitted without: fit with oob_fraction=0.1, on "
+                "at least 20 rows, or with X_val and y_val"
+            )
+        half = half_width(self._residuals, self._n_residuals, coverage)
+        middle = self._decoded(self._combined(X))
+        return self._shaped(middle - half), self._shaped(middle + half)
+
+    def _shaped(self, columns):
+        """In the shape of y."""
+        return columns.ravel() if self._target_ndim == 1 else columns
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,66 @@
+"""Which members, and how many of their epochs, fit into a number of seconds."""
+
+from dataclasses import replace
+from time import perf_counter
+
+from sklearn.base import clone
+
+#: Rows of the run that measures the speed
+ROWS_OF_PROBE = 4096
+#: Share of the time that is left for the training, the rest being for what cannot be foreseen
+SHARE_FOR_TRAINING = 0.85
+
+
+def seconds_of_an_epoch(member, X, targets):
+    """Measured time of a row in an epoch, times the number of rows.
+
+    Parameters
+    ----------
+    member : MLPClassifier or MLPRegressor
+    X, targets : ndarray
+        To train on.
+
+    Returns
+    -------
+    float
+    """
+    n = min(len(X), ROWS_OF_PROBE)
+    probe = clone(member).set_params(max_iter=2, n_threads=1, callbacks=None, verbose=False)
+    probe.fit(X[:n], targets[:n])
+    first, second = probe.history_["seconds"]
+    return (second - first) * len(X) / n
+
+
+def planned(settings, seconds, seconds_of_epoch, n_threads):
+    """The settings of the members that fit into the time.
+
+    Parameters
+    ----------
+    settings : list of MemberSettings
+    seconds : float
+        That are left.
+    seconds_of_epoch : float
+        Of one member, in one thread.
+    n_threads : int
+
+    Returns
+    -------
+    list of MemberSettings
+        The first ones; at least one, which has fewer epochs if need be.
+    """
+    chosen = list(settings)
+    seconds = SHARE_FOR_TRAINING * seconds
+    while len(chosen) > 1 and duration([one.epochs for one in chosen], n_threads) * seconds_of_epoch > seconds:
+        chosen.pop()
+    if len(chosen) == 1:  # which all threads train together
+        most = int(seconds * n_threads / seconds_of_epoch) if seconds > 0 else 1
+        chosen = [replace(chosen[0], epochs=max(1, min(chosen[0].epochs, most)))]
+    return chosen
+
+
+def duration(epochs, n_threads):
+    """Epochs that pass until all members are trained, each in one thread, by the next one that is free."""
+    free = [0] * min(n_threads, len(epochs))
+    for one in sorted(epochs, reverse=True):
+        free[free.index(min(free))] += one
+    return max(free)

@@ -1,0 +1,67 @@
+"""Out-of-bag rows and importances: `estimators/tabular/out_of_bag.py` and `importances.py`."""
+
+import numpy as np
+import pytest
+
+from fastbp.estimators.tabular.importances import permutation_importances, rows_to_permute
+from fastbp.estimators.tabular.out_of_bag import Fold, OutOfBag
+
+
+def fold(begin, end, members, weight=None):
+    X = np.arange(begin, end, dtype=np.float32)[:, None] * [1, 10]
+    return Fold(X, X[:, 0], weight, members)
+
+
+def factor_of_member(member, X):
+    """What a member predicts in these tests: its number times the first column."""
+    return member * X[:, :1]
+
+
+def test_candidates_are_compared_on_the_same_rows():
+    rows = OutOfBag([fold(0, 3, [[0], [1]]), fold(3, 5, [[2], [3]])])
+    assert len(rows) == 5
+    predictions = rows.predictions(factor_of_member)
+    assert predictions[:, :, 0].tolist() == [[0, 0, 0, 6, 8], [0, 1, 2, 9, 12]]
+    assert rows.targets.tolist() == [0, 1, 2, 3, 4]
+    assert rows.sample_weight is None
+
+
+def test_members_of_one_candidate_are_averaged():
+    rows = OutOfBag([fold(1, 3, [[0, 2], [5]])])
+    assert rows.predictions(factor_of_member)[:, :, 0].tolist() == [[1, 2], [5, 10]]
+
+
+def test_folds_without_every_candidate_are_left_out():
+    rows = OutOfBag([fold(0, 3, [[0], [1]]), fold(3, 5, [[2], []]), fold(5, 5, [[3], [4]])])
+    assert len(rows.folds) == 1
+    assert len(OutOfBag([])) == 0
+
+
+def test_weights_and_head():
+    weight = np.array([1.0, 2, 3])
+    rows = OutOfBag([fold(0, 3, [[0]], weight), fold(3, 6, [[1]], weight)])
+    assert rows.sample_weight.tolist() == [1, 2, 3, 1, 2, 3]
+    head = rows.head(3)
+    assert head.targets.tolist() == [0, 1, 3, 4]
+    assert head.sample_weight.tolist() == [1, 2, 1, 2]
+
+
+def test_only_the_column_that_counts_has_importance():
+    rng = np.random.RandomState(0)
+    X = rng.randn(200, 3)
+    rows = OutOfBag([Fold(X[:100], X[:100, 1], None, [[0]]), Fold(X[100:], X[100:, 1], None, [[0]])])
+
+    def score(rows):
+        predictions = rows.predictions(lambda member, X: X[:, 1:2])[0, :, 0]
+        return -((predictions - rows.targets) ** 2).mean()
+
+    before = X.copy()
+    found = permutation_importances(rows, score, rng)
+    assert found[[0, 2]].tolist() == [0, 0]
+    assert found[1] == pytest.approx(2, abs=0.5)  # twice the variance of the column
+    assert np.array_equal(X, before)
+
+
+def test_importances_take_a_part_of_the_time_of_training():
+    assert rows_to_permute(10, 100_000) == 1500
+    assert rows_to_permute(784, 100) == 1

@@ -13,6 +13,8 @@ import numpy as np
 from fastbp import activations, layers
 from fastbp.callbacks import History, ReduceOnPlateau, TimeLimit
 from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor
+from fastbp.estimators.tabular.encoder import TableEncoder
+from fastbp.estimators.tabular.levels import Levels
 from fastbp.files.checks import are_numbers
 from fastbp.files.estimators import decoded_encoder, encoded_encoder, encoded_mlp, mlp_decoder
 from fastbp.files.generators import (
@@ -148,6 +150,7 @@ BY_FIELDS = {
     "optimizers": OPTIMIZERS.values(),
     "schedules": SCHEDULES.values(),
     "callbacks": (TimeLimit, ReduceOnPlateau),
+    "tables": (TableEncoder, Levels),
 }
 
 #: name in a file -> Kind

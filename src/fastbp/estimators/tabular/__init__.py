@@ -1,0 +1,1 @@
+"""Estimators for tables: data frames with numbers, categories and missing values."""

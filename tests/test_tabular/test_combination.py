@@ -29,7 +29,7 @@ def test_the_better_candidate_weighs_more():
     targets = rng.randn(500, 1)
     good, bad = targets + 0.1 * rng.randn(500, 1), targets + 2 * rng.randn(500, 1)
     weights = greedy_weights(np.stack([bad, good]), mean_squares(targets))
-    assert weights[1] > 0.85  # 6 of 7 is the most that the rounds allow besides the bad one's first place
+    assert weights[1] > 0.95
     assert weights.sum() == pytest.approx(1)
 
 

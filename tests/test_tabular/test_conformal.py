@@ -32,9 +32,7 @@ def test_kept_residuals_never_make_it_narrower(n, coverage):
 
 def test_the_coverage_holds():
     rng = np.random.RandomState(0)
-    inside = [
-        abs(rng.randn()) <= half_width(kept_residuals(rng.randn(30, 1)), 30, 0.8)[0] for _ in range(4000)
-    ]
+    inside = [abs(rng.randn()) <= half_width(kept_residuals(rng.randn(30, 1)), 30, 0.8)[0] for _ in range(4000)]
     # the expectation is 25 / 31 = 0.806, with a standard error of 0.006
     assert np.mean(inside) == pytest.approx(25 / 31, abs=0.025)
 

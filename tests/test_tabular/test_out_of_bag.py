@@ -4,31 +4,31 @@ import numpy as np
 import pytest
 
 from fastbp.estimators.tabular.importances import permutation_importances, rows_to_permute
-from fastbp.estimators.tabular.out_of_bag import Fold, OutOfBag
+from fastbp.estimators.tabular.out_of_bag import Fold, OutOfBag, Rows, models_of
 
 
-def fold(begin, end, members, weight=None):
+def fold(begin, end, models, weight=None):
     X = np.arange(begin, end, dtype=np.float32)[:, None] * [1, 10]
-    return Fold(X, X[:, 0], weight, members)
+    return Fold(Rows(X, X[:, 0], weight), models)
 
 
-def factor_of_member(member, X):
-    """What a member predicts in these tests: its number times the first column."""
-    return member * X[:, :1]
+def factor_of_model(model, X):
+    """What a model predicts in these tests: its number times the first column."""
+    return model * X[:, :1]
 
 
 def test_candidates_are_compared_on_the_same_rows():
     rows = OutOfBag([fold(0, 3, [[0], [1]]), fold(3, 5, [[2], [3]])])
     assert len(rows) == 5
-    predictions = rows.predictions(factor_of_member)
+    predictions = rows.predictions(factor_of_model)
     assert predictions[:, :, 0].tolist() == [[0, 0, 0, 6, 8], [0, 1, 2, 9, 12]]
     assert rows.targets.tolist() == [0, 1, 2, 3, 4]
     assert rows.sample_weight is None
 
 
-def test_members_of_one_candidate_are_averaged():
+def test_models_of_one_candidate_are_averaged():
     rows = OutOfBag([fold(1, 3, [[0, 2], [5]])])
-    assert rows.predictions(factor_of_member)[:, :, 0].tolist() == [[1, 2], [5, 10]]
+    assert rows.predictions(factor_of_model)[:, :, 0].tolist() == [[1, 2], [5, 10]]
 
 
 def test_folds_without_every_candidate_are_left_out():
@@ -49,10 +49,10 @@ def test_weights_and_head():
 def test_only_the_column_that_counts_has_importance():
     rng = np.random.RandomState(0)
     X = rng.randn(200, 3)
-    rows = OutOfBag([Fold(X[:100], X[:100, 1], None, [[0]]), Fold(X[100:], X[100:, 1], None, [[0]])])
+    rows = OutOfBag([Fold(Rows(X[:100], X[:100, 1]), [[0]]), Fold(Rows(X[100:], X[100:, 1]), [[0]])])
 
     def score(rows):
-        predictions = rows.predictions(lambda member, X: X[:, 1:2])[0, :, 0]
+        predictions = rows.predictions(lambda model, X: X[:, 1:2])[0, :, 0]
         return -((predictions - rows.targets) ** 2).mean()
 
     before = X.copy()
@@ -65,3 +65,16 @@ def test_only_the_column_that_counts_has_importance():
 def test_importances_take_a_part_of_the_time_of_training():
     assert rows_to_permute(10, 100_000) == 1500
     assert rows_to_permute(784, 100) == 1
+
+
+def test_models_by_candidates():
+    assert models_of(1, [0, 0, 1, 1, 1], [0, 1, 0, 1, 1]) == [[2], [3, 4]]
+    assert models_of(0, [0, 0, 1], [0, 1, 0]) == [[0], [1]]
+
+
+def test_parts_of_rows():
+    rows = Rows(np.arange(6.0)[:, None], np.arange(6), np.arange(6.0))
+    assert rows.part(np.array([1, 3])).targets.tolist() == [1, 3]
+    assert rows.without(np.array([1, 3])).sample_weight.tolist() == [0, 2, 4, 5]
+    assert rows.without(np.empty(0, int)) is rows
+    assert Rows(rows.X, rows.targets).part(slice(2)).sample_weight is None

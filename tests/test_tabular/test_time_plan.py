@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from fastbp.estimators.tabular.presets import PRESETS, members_of
+from fastbp.estimators.tabular.presets import PRESETS, Preset, members_of, with_epochs
 from fastbp.estimators.tabular.time_plan import SHARE_FOR_TRAINING, duration, planned
 
-ONE = PRESETS["regression"]["fast"].settings[0]
+ONE = PRESETS["regression"]["fast"].kinds[0][0]
+
+
+def member(*epochs):
+    return tuple(replace(ONE, epochs=number) for number in epochs)
 
 
 @pytest.mark.parametrize(
@@ -18,30 +22,38 @@ def test_duration(epochs, n_threads, expected):
 
 
 def test_all_members_fit():
-    settings = [replace(ONE, epochs=10)] * 4
-    assert planned(settings, 20.1 / SHARE_FOR_TRAINING, 1.0, 2) == settings
+    members = [member(4, 6)] * 4
+    assert planned(members, 20.1 / SHARE_FOR_TRAINING, 1.0, 2) == members
 
 
 def test_members_are_left_out():
-    settings = [replace(ONE, epochs=10)] * 4
-    assert planned(settings, 19 / SHARE_FOR_TRAINING, 1.0, 2) == settings[:2]
+    members = [member(4, 6)] * 4
+    assert planned(members, 19 / SHARE_FOR_TRAINING, 1.0, 2) == members[:2]
 
 
 def test_a_single_member_has_fewer_epochs():
-    (only,) = planned([replace(ONE, epochs=10)] * 4, 3.1 / SHARE_FOR_TRAINING, 1.0, 2)
-    assert only.epochs == 6  # both threads work on it
+    (only,) = planned([member(4, 6)] * 4, 2.6 / SHARE_FOR_TRAINING, 1.0, 2)
+    assert [cycle.epochs for cycle in only] == [2, 3]  # both threads work on it
 
 
 @pytest.mark.parametrize("seconds", [1e-9, -5.0])
 def test_at_least_one_epoch(seconds):
-    (only,) = planned([ONE], seconds, 1.0, 2)
-    assert only.epochs == 1
+    (only,) = planned([member(4, 6)], seconds, 1.0, 2)
+    assert [cycle.epochs for cycle in only] == [1]
 
 
 def test_members_take_turns():
-    preset = PRESETS["classification"]["default"]
-    members = members_of(preset, 5, {"dropout": 0.5})
-    assert len(members) == 5
-    assert {one.dropout for one in members} == {0.5}
-    assert members[0] == members[len(preset.settings)]
-    assert members_of(preset, None, {})[0] == preset.settings[0]
+    preset = Preset((member(1, 2), member(3)), 3)
+    members = members_of(preset, None, None, {"dropout": 0.5})
+    assert [[cycle.epochs for cycle in one] for one in members] == [[1, 2], [3], [1, 2]]
+    assert {cycle.dropout for one in members for cycle in one} == {0.5}
+    assert len(members_of(preset, 5, None, {})) == 5
+
+
+@pytest.mark.parametrize(
+    ("epochs", "total", "expected"),
+    [([16, 24], 40, [16, 24]), ([16, 24], 20, [8, 12]), ([1, 100], 10, [1, 9]), ([100, 1], 10, [9, 1])]
+    + [([3, 3, 3], 3, [1, 1, 1]), ([3, 3, 3], 2, [1, 1]), ([5], 7, [7]), ([1, 1, 98], 4, [1, 1, 2])],
+)
+def test_epochs_of_the_cycles(epochs, total, expected):
+    assert [cycle.epochs for cycle in with_epochs(member(*epochs), total)] == expected

@@ -1,6 +1,7 @@
 """The classifier for tables."""
 
 from dataclasses import KW_ONLY
+from numbers import Real
 from typing import Self
 
 import numpy as np
@@ -11,13 +12,11 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _num_samples, check_consistent_length
-
-from numbers import Real
+from sklearn.utils.validation import check_consistent_length
 
 from fastbp.estimators.class_targets import label_array
 from fastbp.estimators.classifier import MLPClassifier
-from fastbp.estimators.tabular.base import BaseTabularMLP
+from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
 from fastbp.estimators.tabular.combination import best_temperature, log_loss, tempered, without_smoothing
 from fastbp.estimators.tabular.docs import documented
 from fastbp.parametrized import parameter, parametrized
@@ -93,7 +92,8 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
     )
 
     _kind = "classification"
-    _member_class = MLPClassifier
+    _overrides = (*OVERRIDES, "label_smoothing")
+    _model_class = MLPClassifier
 
     def _check_y(self, y, X):
         if isinstance(y, (list, tuple)):
@@ -125,14 +125,11 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         weights = compute_sample_weight(self.class_weight, y)
         return weights if sample_weight is None else weights * sample_weight
 
-    def _further_overrides(self):
-        return {} if self.label_smoothing is None else {"label_smoothing": self.label_smoothing}
+    def _model_params(self, cycle):
+        return {"label_smoothing": cycle.label_smoothing}
 
-    def _member_params(self, settings):
-        return {"label_smoothing": settings.label_smoothing}
-
-    def _member_output(self, member, X):
-        return without_smoothing(member.predict_proba(X), member.label_smoothing)
+    def _model_output(self, model, X):
+        return without_smoothing(model.predict_proba(X), model.label_smoothing)
 
     def _loss(self, predictions, targets, sample_weight):
         return log_loss(predictions, targets, sample_weight)

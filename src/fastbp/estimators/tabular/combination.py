@@ -6,18 +6,18 @@ A candidate is one of the settings of the members: see `out_of_bag.py`.
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-#: Steps of the greedy selection for each candidate
-ROUNDS_PER_CANDIDATE = 5
+#: Rounds of the greedy selection
+ROUNDS = 25
 #: Bounds of the temperature
 TEMPERATURES = (0.25, 4.0)
 
 
 def greedy_weights(predictions, loss):
     """Weights of the candidates by greedy selection with replacement (Caruana, Niculescu-Mizil, Crew and Ksikes, 2004,
-    Ensemble selection from libraries of models, ICML, algorithm of section 2.2).
+    Ensemble selection from libraries of models, ICML, sections 2.1 and 2.2).
 
-    The selection begins with each candidate once, which keeps the weights near those of a plain mean where the rows do
-    not tell much.
+    In each round, the candidate is added with which the mean of all that were added has the smallest loss. The weights
+    are the shares of the candidates after the best round.
 
     Parameters
     ----------
@@ -30,15 +30,13 @@ def greedy_weights(predictions, loss):
     ndarray of shape (n_candidates,)
         The sum is 1.
     """
-    n = len(predictions)
-    counts, total = np.ones(n), predictions.sum(axis=0)
-    best, best_counts = loss(total / n), counts.copy()
-    for _ in range(ROUNDS_PER_CANDIDATE * n if n > 1 else 0):
-        size = counts.sum() + 1
+    counts, total = np.zeros(len(predictions)), np.zeros(predictions.shape[1:])
+    best, best_counts = np.inf, np.ones(len(predictions))
+    for size in range(1, 1 + (ROUNDS if len(predictions) > 1 else 0)):
         losses = [loss((total + one) / size) for one in predictions]
         chosen = int(np.argmin(losses))
         counts[chosen] += 1
-        total = total + predictions[chosen]
+        total += predictions[chosen]
         if losses[chosen] < best:
             best, best_counts = losses[chosen], counts.copy()
     return best_counts / best_counts.sum()

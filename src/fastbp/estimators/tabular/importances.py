@@ -43,7 +43,7 @@ def permutation_importances(out_of_bag, score, random_state):
     -------
     ndarray of shape (n_columns,)
     """
-    base, (_, n_columns) = score(out_of_bag), out_of_bag.folds[0].X.shape
+    base, (_, n_columns) = score(out_of_bag), out_of_bag.folds[0].rows.X.shape
     falls = np.empty(n_columns)
     for column in range(n_columns):
         falls[column] = base - score(permuted(out_of_bag, column, random_state))
@@ -54,7 +54,7 @@ def permuted(out_of_bag, column, random_state):
     """The same rows with the values of a column permuted within each fold."""
     folds = []
     for fold in out_of_bag.folds:
-        X = fold.X.copy()
+        X = fold.rows.X.copy()
         X[:, column] = random_state.permutation(X[:, column])
-        folds.append(replace(fold, X=X))
+        folds.append(replace(fold, rows=replace(fold.rows, X=X)))
     return OutOfBag(folds)

@@ -1,4 +1,4 @@
-"""A member of an ensemble: an ordinary estimator with the layers, the optimizer and the schedules of its settings."""
+"""A member of an ensemble: an ordinary estimator with the layers, the optimizer and the schedules of a cycle of its training."""
 
 from math import ceil
 
@@ -30,12 +30,12 @@ WARMUP = 0.05
 FLAT = 0.5
 
 
-def layers_of(settings, columns, numeric_embedding):
+def layers_of(cycle, columns, numeric_embedding):
     """The hidden layers of a member.
 
     Parameters
     ----------
-    settings : MemberSettings
+    cycle : Cycle
     columns : Columns
         What the encoder says of the columns.
     numeric_embedding : {"piecewise_linear", "periodic"} or None
@@ -44,18 +44,18 @@ def layers_of(settings, columns, numeric_embedding):
     -------
     list of Layer
     """
-    branches = [*category_branches(settings, columns)]
+    branches = [*category_branches(cycle, columns)]
     if len(columns.numeric):
-        branches.append(numeric_layer(settings, columns.numeric, numeric_embedding))
+        branches.append(numeric_layer(cycle, columns.numeric, numeric_embedding))
     layers = [Concatenate(branches), Scale(learning_rate_factor=SCALE_FACTOR, penalty_factor=SCALE_FACTOR)]
-    for units in settings.hidden_layer_sizes:
+    for units in cycle.hidden_layer_sizes:
         layers.append(Dense(units, parametrization="ntk", bias_learning_rate_factor=BIAS_FACTOR))
-        layers.append(Activation(Blend(settings.activation), learning_rate_factor=ACTIVATION_FACTOR))
-        layers.append(Dropout(settings.dropout))
+        layers.append(Activation(Blend(cycle.activation), learning_rate_factor=ACTIVATION_FACTOR))
+        layers.append(Dropout(cycle.dropout))
     return layers
 
 
-def category_branches(settings, columns):
+def category_branches(cycle, columns):
     """What reads the categories: one-hot numbers of few levels, scaled as numbers are, and embeddings of many."""
     few = [(c, n) for c, n in zip(columns.categorical, columns.n_levels, strict=True) if n <= ONE_HOT_LEVELS]
     many = [(c, n) for c, n in zip(columns.categorical, columns.n_levels, strict=True) if n > ONE_HOT_LEVELS]
@@ -64,36 +64,36 @@ def category_branches(settings, columns):
         yield [OneHot(levels, columns=numbers), RobustScale()]
     if many:
         numbers, levels = zip(*many, strict=True)
-        yield Embedding(levels, settings.embedding_width, columns=numbers, learning_rate_factor=EMBEDDING_FACTOR)
+        yield Embedding(levels, cycle.embedding_width, columns=numbers, learning_rate_factor=EMBEDDING_FACTOR)
 
 
-def numeric_layer(settings, numbers, embedding):
+def numeric_layer(cycle, numbers, embedding):
     """What reads the numbers."""
     if embedding is None:
         return RobustScale(columns=numbers)
-    options = {"width": settings.embedding_width, "columns": numbers, "learning_rate_factor": EMBEDDING_FACTOR}
+    options = {"width": cycle.embedding_width, "columns": numbers, "learning_rate_factor": EMBEDDING_FACTOR}
     if embedding == "periodic":
         return Periodic(**options)
-    return PiecewiseLinear(bins=settings.n_bins, **options)
+    return PiecewiseLinear(bins=cycle.n_bins, **options)
 
 
-def batch_size_of(settings, n_rows):
+def batch_size_of(cycle, n_rows):
     """Rows of a batch, so that the last batch is hardly shorter than the others."""
-    size = settings.batch_size
+    size = cycle.batch_size
     if size == "auto":
         size = next(size for rows, size in BATCH_SIZES if n_rows >= rows)
     n_batches = max(1, round(n_rows / size))
     return ceil(n_rows / n_batches)
 
 
-def member_of(cls, settings, layers, n_rows, **params):
-    """An estimator for a member.
+def model_of(cls, cycle, layers, n_rows, **params):
+    """An estimator for a cycle of a member.
 
     Parameters
     ----------
     cls : type
         MLPClassifier or MLPRegressor.
-    settings : MemberSettings
+    cycle : Cycle
     layers : list of Layer
     n_rows : int
         To train on.
@@ -107,15 +107,15 @@ def member_of(cls, settings, layers, n_rows, **params):
     return cls(
         layers=layers,
         output_layer=Dense(None, parametrization="ntk", bias_learning_rate_factor=BIAS_FACTOR),
-        solver=AdamW(beta_1=0.9, beta_2=0.95, epsilon=1e-8, weight_decay=settings.weight_decay),
+        solver=AdamW(beta_1=0.9, beta_2=0.95, epsilon=1e-8, weight_decay=cycle.weight_decay),
         alpha=0.0,
         learning_rate=WarmupCosine(warmup=WARMUP),
-        learning_rate_init=settings.learning_rate_init,
+        learning_rate_init=cycle.learning_rate_init,
         weight_decay_schedule=FlatCosine(FLAT),
         dropout_schedule=FlatCosine(FLAT),
         weight_init="data_dependent_random_bias",
-        batch_size=batch_size_of(settings, n_rows),
-        max_iter=settings.epochs,
+        batch_size=batch_size_of(cycle, n_rows),
+        max_iter=cycle.epochs,
         dtype="float32",
         **params,
     )

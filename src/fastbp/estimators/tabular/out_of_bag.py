@@ -1,8 +1,8 @@
-"""Rows that members were not trained on, and what the members predict for them.
+"""Rows that models were not trained on, and what the models predict for them.
 
-The members of an ensemble have one of several settings each, the candidates, and several members have the same
-settings. A fold is a part of the rows with the members for which it is out of bag, one of each candidate; so candidates
-are compared on the same rows.
+A candidate is what can have a weight of its own in an ensemble: a kind of members after one of the cycles of their
+training. Several members are of one kind. A fold is a part of the rows with the models for which it is out of bag, at
+least one of each candidate; so candidates are compared on the same rows.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ import numpy as np
 
 
 @dataclass
-class Fold:
-    """Rows, and the members that were not trained on them.
+class Rows:
+    """Rows to train on, or to compare with.
 
     Attributes
     ----------
@@ -20,19 +20,54 @@ class Fold:
         Encoded.
     targets : ndarray of shape (n,) or (n, n_outputs)
     sample_weight : ndarray of shape (n,) or None
-    members : list of list of int
-        Of each candidate the numbers of the members.
     """
 
     X: np.ndarray
     targets: np.ndarray
-    sample_weight: np.ndarray | None
-    members: list
+    sample_weight: np.ndarray | None = None
 
-    def head(self, n_rows):
-        """The same with the first rows only."""
-        weight = None if self.sample_weight is None else self.sample_weight[:n_rows]
-        return Fold(self.X[:n_rows], self.targets[:n_rows], weight, self.members)
+    def part(self, rows):
+        """Some of the rows; `rows` are numbers, or a slice."""
+        weight = None if self.sample_weight is None else self.sample_weight[rows]
+        return Rows(self.X[rows], self.targets[rows], weight)
+
+    def without(self, rows):
+        """All other rows."""
+        return self.part(np.delete(np.arange(len(self.X)), rows)) if len(rows) else self
+
+
+@dataclass
+class Fold:
+    """Rows, and the models that were not trained on them.
+
+    Attributes
+    ----------
+    rows : Rows
+    models : list of list of int
+        Of each candidate the numbers of the models.
+    """
+
+    rows: Rows
+    models: list
+
+
+def models_of(fold, fold_of_model, candidate_of_model):
+    """The models that have a fold, by candidates.
+
+    Parameters
+    ----------
+    fold : int
+    fold_of_model, candidate_of_model : list of int
+
+    Returns
+    -------
+    list of list of int
+    """
+    models = [[] for _ in range(max(candidate_of_model) + 1)]
+    for number, candidate in enumerate(candidate_of_model):
+        if fold_of_model[number] == fold:
+            models[candidate].append(number)
+    return models
 
 
 class OutOfBag:
@@ -41,30 +76,30 @@ class OutOfBag:
     Parameters
     ----------
     folds : list of Fold
-        Those in which a candidate has no member are left out: candidates could not be compared there.
+        Those in which a candidate has no model are left out: candidates could not be compared there.
     """
 
     def __init__(self, folds):
-        self.folds = [fold for fold in folds if len(fold.X) and all(fold.members)]
+        self.folds = [fold for fold in folds if len(fold.rows.X) and all(fold.models)]
 
     def __len__(self):
-        return sum(len(fold.X) for fold in self.folds)
+        return sum(len(fold.rows.X) for fold in self.folds)
 
     @property
     def targets(self):
         """ndarray: of all rows, in the order of the folds."""
-        return np.concatenate([fold.targets for fold in self.folds])
+        return np.concatenate([fold.rows.targets for fold in self.folds])
 
     @property
     def sample_weight(self):
         """ndarray of shape (n,) or None: of all rows."""
-        weights = [fold.sample_weight for fold in self.folds]
+        weights = [fold.rows.sample_weight for fold in self.folds]
         return None if weights[0] is None else np.concatenate(weights)
 
     def head(self, n_rows):
         """The same with at most so many rows, as many of each fold."""
         share = -(-n_rows // max(1, len(self.folds)))
-        return OutOfBag([fold.head(share) for fold in self.folds])
+        return OutOfBag([Fold(fold.rows.part(slice(share)), fold.models) for fold in self.folds])
 
     def predictions(self, predict):
         """What each candidate predicts for each row.
@@ -72,14 +107,17 @@ class OutOfBag:
         Parameters
         ----------
         predict : callable
-            ``predict(member, X)`` of shape (n, n_outputs).
+            ``predict(model, X)`` of shape (n, n_outputs), for the number of a model.
 
         Returns
         -------
         ndarray of shape (n_candidates, n, n_outputs), float64
         """
         found = [
-            [np.mean([predict(member, fold.X) for member in members], axis=0, dtype=np.float64) for members in fold.members]
+            [
+                np.mean([predict(model, fold.rows.X) for model in models], axis=0, dtype=np.float64)
+                for models in fold.models
+            ]
             for fold in self.folds
         ]
         return np.concatenate(found, axis=1)

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.regressor import MLPRegressor
-from fastbp.estimators.tabular.base import BaseTabularMLP
+from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
 from fastbp.estimators.tabular.conformal import half_width, kept_residuals
 from fastbp.estimators.tabular.docs import documented
 from fastbp.parametrized import parametrized
@@ -64,7 +64,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     """
 
     _kind = "regression"
-    _member_class = MLPRegressor
+    _overrides = OVERRIDES
+    _model_class = MLPRegressor
 
     def _check_y(self, y, X):
         check_numeric("y", y)
@@ -100,11 +101,11 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     def _weighted(self, y, sample_weight):
         return sample_weight
 
-    def _member_params(self, settings):
+    def _model_params(self, cycle):
         return {}
 
-    def _member_output(self, member, X):
-        return member.predict(X).reshape(len(X), -1)
+    def _model_output(self, model, X):
+        return model.predict(X).reshape(len(X), -1)
 
     def _loss(self, predictions, targets, sample_weight):
         errors = ((predictions - targets.reshape(len(targets), -1)) ** 2).mean(axis=1)

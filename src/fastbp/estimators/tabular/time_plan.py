@@ -1,9 +1,8 @@
 """Which members, and how many of their epochs, fit into a number of seconds."""
 
-from dataclasses import replace
-from time import perf_counter
-
 from sklearn.base import clone
+
+from fastbp.estimators.tabular.presets import total_epochs, with_epochs
 
 #: Rows of the run that measures the speed
 ROWS_OF_PROBE = 4096
@@ -31,12 +30,12 @@ def seconds_of_an_epoch(member, X, targets):
     return (second - first) * len(X) / n
 
 
-def planned(settings, seconds, seconds_of_epoch, n_threads):
-    """The settings of the members that fit into the time.
+def planned(members, seconds, seconds_of_epoch, n_threads):
+    """The members that fit into the time.
 
     Parameters
     ----------
-    settings : list of MemberSettings
+    members : list of tuple of Cycle
     seconds : float
         That are left.
     seconds_of_epoch : float
@@ -45,22 +44,34 @@ def planned(settings, seconds, seconds_of_epoch, n_threads):
 
     Returns
     -------
-    list of MemberSettings
+    list of tuple of Cycle
         The first ones; at least one, which has fewer epochs if need be.
     """
-    chosen = list(settings)
+    chosen = list(members)
     seconds = SHARE_FOR_TRAINING * seconds
-    while len(chosen) > 1 and duration([one.epochs for one in chosen], n_threads) * seconds_of_epoch > seconds:
+    while len(chosen) > 1 and duration(map(total_epochs, chosen), n_threads) * seconds_of_epoch > seconds:
         chosen.pop()
     if len(chosen) == 1:  # which all threads train together
         most = int(seconds * n_threads / seconds_of_epoch) if seconds > 0 else 1
-        chosen = [replace(chosen[0], epochs=max(1, min(chosen[0].epochs, most)))]
+        if most < total_epochs(chosen[0]):
+            chosen = [with_epochs(chosen[0], max(1, most))]
     return chosen
 
 
 def duration(epochs, n_threads):
-    """Epochs that pass until all members are trained, each in one thread, by the next one that is free."""
-    free = [0] * min(n_threads, len(epochs))
+    """Epochs that pass until all members are trained, each in one thread, by the next one that is free.
+
+    Parameters
+    ----------
+    epochs : iterable of int
+        Of each member.
+    n_threads : int
+
+    Returns
+    -------
+    int
+    """
+    free = [0] * n_threads
     for one in sorted(epochs, reverse=True):
         free[free.index(min(free))] += one
     return max(free)

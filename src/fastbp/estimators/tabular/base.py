@@ -24,6 +24,7 @@ from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.many import in_threads
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.slim import slim
+from fastbp.estimators.tabular.combination import greedy_weights
 from fastbp.estimators.tabular.encoder import TableEncoder
 from fastbp.estimators.tabular.folds import out_of_bag_rows
 from fastbp.estimators.tabular.importances import permutation_importances, rows_to_permute
@@ -118,13 +119,11 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             parts = [(rows.part(bag), number) for number, bag in enumerate(bags)]
         else:
             parts, fold_of_model = [(self._given_rows(given), 0)], [0] * len(fold_of_model)
-        out_of_bag = OutOfBag(
-            [Fold(part, models_of(number, fold_of_model, candidate_of_model)) for part, number in parts]
-        )
+        folds = [Fold(part, models_of(number, fold_of_model, candidate_of_model)) for part, number in parts]
         self.estimators_ = [model for of_member in models for model in of_member]
         # without out-of-bag rows, the models at the end of the training count alike
         is_last = np.array([cycle == len(kind) - 1 for kind, cycle in candidates])
-        self._combine(out_of_bag, candidate_of_model, is_last, max(map(total_epochs, members)) * len(X), rng)
+        self._combine(OutOfBag(folds), candidate_of_model, is_last, max(map(total_epochs, members)) * len(X), rng)
 
     # Data
 

@@ -110,7 +110,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         self.classes_ = self._labels.classes_
         if len(self.classes_) < 2:
             raise ValueError(
-                f"y has one class only, {self.classes_[0]!r}: {type(self).__name__} needs at least 2 classes to tell apart"
+                f"y has one class only, {self.classes_[0]!r}: {type(self).__name__} needs at least 2 classes"
             )
 
     def _encode(self, y):

@@ -40,8 +40,8 @@ def out_of_bag_rows(n_rows, n_folds, share, classes, random_state):
 
 
 def stratified_parts(classes, n_parts, random_state):
-    """A partition of the rows, with each class spread evenly, but for one row of a class that is in one part as a whole:
-    it is in none.
+    """A partition of the rows, with each class spread evenly. One row of each class that has fewer rows than there are
+    parts is in none.
 
     Parameters
     ----------

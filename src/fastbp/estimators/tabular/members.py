@@ -1,4 +1,4 @@
-"""A member of an ensemble: an ordinary estimator with the layers, the optimizer and the schedules of a cycle of its training."""
+"""A member of an ensemble: an ordinary estimator with the layers, the optimizer and the schedules of a cycle."""
 
 from math import ceil
 

@@ -125,11 +125,15 @@ def test_columns_of_text(name):
     assert_array_equal(encoder.n_levels, [4])
 
 
+#: NumPy's dtype of strings of any length, since its version 2
+STRINGS = np.dtypes.StringDType() if hasattr(np.dtypes, "StringDType") else object
+
+
 @pytest.mark.parametrize(
     "X",
     [
         np.array([["b"], ["a"], ["b"], ["a"]]),
-        np.array([["b"], ["a"], ["b"], ["a"]], dtype=np.dtypes.StringDType()),
+        np.array([["b"], ["a"], ["b"], ["a"]], dtype=STRINGS),
         np.array([[True], [False], [True], [False]]),
         np.array([[b"b"], [b"a"], [b"b"], [b"a"]]),
         frame(True, False, True, False),

@@ -125,11 +125,15 @@ def test_columns_of_text(name):
     assert_array_equal(encoder.n_levels, [4])
 
 
+#: NumPy's dtype of strings of any length, since its version 2
+STRINGS = np.dtypes.StringDType() if hasattr(np.dtypes, "StringDType") else object
+
+
 @pytest.mark.parametrize(
     "X",
     [
         np.array([["b"], ["a"], ["b"], ["a"]]),
-        np.array([["b"], ["a"], ["b"], ["a"]], dtype=np.dtypes.StringDType()),
+        np.array([["b"], ["a"], ["b"], ["a"]], dtype=STRINGS),
         np.array([[True], [False], [True], [False]]),
         np.array([[b"b"], [b"a"], [b"b"], [b"a"]]),
         frame(True, False, True, False),
@@ -177,7 +181,7 @@ def test_two_levels_of_which_one_is_missing_are_binary():
 @pytest.mark.parametrize(
     ("X", "kind"),
     [
-        (frame(None, None, dtype="str"), "categorical"),
+        (frame(None, None, dtype="string"), "categorical"),
         (frame(None, NAN, dtype=object), "categorical"),
         (frame(None, None, dtype="category"), "categorical"),
         (frame(NAN, NAN, dtype="float64"), "numeric"),
@@ -474,6 +478,19 @@ def test_infinity_is_refused(make):
             call(make(X))
 
 
+def test_the_row_of_infinity_in_a_large_array():
+    X = np.random.RandomState(0).randn(200, 400)
+    X[:, 7] = NAN
+    X[150, 300] = INF
+    with pytest.raises(ValueError, match=r"infinity: inf in column 300, row 150\."):
+        encoded(X)
+    with pytest.raises(ValueError, match=r"infinity: inf in column 'c300', row 150\."):
+        encoded(pl.DataFrame(X, schema=[f"c{number}" for number in range(400)]))
+    X[150, 300] = 0
+    _, matrix, _ = encoded(X)
+    assert_array_equal(matrix, X.astype(np.float32))
+
+
 def test_infinity_may_be_a_level():
     _, codes = column(np.array([[INF], [1.0], [INF], [1.0]]), categorical_features=[0])
     assert_array_equal(codes, [1, -1, 1, -1])
@@ -494,6 +511,7 @@ REFUSED = {
     "dates": (frame(datetime.date(2020, 1, 1), dtype=object), DATE),
     "times": (frame(datetime.time(1), dtype=object), DATE),
     "durations": (frame(datetime.timedelta(1), dtype=object), UNIT),
+    "durations of NumPy": (frame(np.timedelta64(1, "s"), 1, dtype=object), UNIT),
     "NaT": (frame(pd.NaT, "x", dtype=object), DATE),
     "lists": (frame([1, 2], [3], dtype=object), PARTS),
     "dicts": (frame({"a": 1}, dtype=object), PARTS),
@@ -508,11 +526,20 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("categorical_features", ["from_dtype", None, [True]])
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_number_and_no_category(name):
+def test_what_is_no_number_and_no_category(name, categorical_features):
     X, way_out = REFUSED[name]
     with pytest.raises(TypeError, match=f"column 'a' of X.*{way_out}"):
-        encoded(X)
+        encoded(X, categorical_features=categorical_features)
+    encoder, _, owner = encoded(frame("x", None))
+    with pytest.raises(TypeError, match=f"column 'a' of X.*{way_out}"):
+        encoder.transform(X, owner)
+
+
+def test_signaling_nan_is_missing():
+    _, numbers = column(np.array([[Decimal("sNaN")], [1], [2]], dtype=object))
+    assert_array_equal(numbers, [NAN, 1, 2])
 
 
 def test_dates_of_arrays_are_refused():

@@ -6,7 +6,6 @@ and pyarrow are neither needed nor imported.
 
 import datetime
 from decimal import Decimal
-from functools import cached_property
 from numbers import Real
 
 import numpy as np
@@ -54,10 +53,24 @@ class Table:
         Of the columns of a data frame.
     dtypes : list or None, default=None
         Of the columns of a data frame, as it has them.
+
+    Attributes
+    ----------
+    contents : list of str
+        What each column holds: constants of this module.
+
+    Raises
+    ------
+    TypeError
+        For a column that holds neither numbers nor text nor bools.
     """
 
     def __init__(self, matrix=None, arrays=(), names=None, dtypes=None):
         self.matrix, self.arrays, self.names, self.dtypes = matrix, arrays, names, dtypes
+        if matrix is not None:
+            self.contents = [CONTENTS[matrix.dtype.kind]] * matrix.shape[1]
+        else:
+            self.contents = [content_of(array, self.label(number)) for number, array in enumerate(arrays)]
 
     def __len__(self):
         return len(self.matrix if self.matrix is not None else self.arrays[0])
@@ -73,20 +86,7 @@ class Table:
 
     def label(self, number):
         """How messages call a column."""
-        return f"column {number if self.names is None else self.names[number]!r}"
-
-    @cached_property
-    def contents(self):
-        """What each column holds: a list of the constants of this module.
-
-        Raises
-        ------
-        TypeError
-            For a column that holds neither numbers nor text nor bools.
-        """
-        if self.matrix is not None:
-            return [CONTENTS[self.matrix.dtype.kind]] * self.n_columns
-        return [content_of(array, self.label(number)) for number, array in enumerate(self.arrays)]
+        return f"column {int(number) if self.names is None else self.names[number]!r}"
 
     @property
     def is_category(self):
@@ -286,8 +286,8 @@ def content_of(array, label):
             found.add(BOOLEANS)
         elif issubclass(cls, TEXT_TYPES):
             found.add(TEXT)
-        elif issubclass(cls, NUMBER_TYPES):
-            if any(value == value for value in values if type(value) is cls):  # not NaN only
+        elif issubclass(cls, NUMBER_TYPES) and not issubclass(cls, DURATION_TYPES):  # NumPy's are integers too
+            if not all(is_missing(value) for value in values if type(value) is cls):
                 found.add(NUMBERS)
         elif cls is not type(None) and cls.__name__ != "NAType":  # pandas.NA
             value = next(value for value in values if type(value) is cls)
@@ -311,8 +311,8 @@ def refusal(value, label, way_out):
     shown = repr(value)
     shown = shown if len(shown) < 80 else f"{shown[:80]}..."
     return TypeError(
-        f"{label} of X holds {shown}, a {type(value).__name__}: each cell of the argument must be a string, a number, "
-        f"a bool or missing. {way_out}"
+        f"{label} of X holds {shown}, of type {type(value).__name__}: each cell of the argument must be a string, a "
+        f"number, a bool or missing. {way_out}"
     )
 
 
@@ -323,4 +323,6 @@ def first_text(array):
 
 def is_missing(value):
     """Whether a cell is None, NaN or pandas.NA."""
+    if isinstance(value, Decimal):
+        return value.is_nan()  # to compare a signaling one would raise an error
     return value is None or type(value).__name__ == "NAType" or value != value

@@ -226,7 +226,7 @@ def categorical_columns(X, table, categorical_features):
             text = first_text(table.column(number))
             raise TypeError(
                 f"{table.label(number)} of X holds text beside numbers, such as {text!r}. If the numbers count, make "
-                "the text missing, for instance with pandas.to_numeric(column, errors='coerce'); if they are categories, "
-                "use astype(str), or list the column in categorical_features."
+                "the text missing, for instance with pandas.to_numeric(column, errors='coerce'). If they are "
+                "categories, use astype(str) or list the column in categorical_features."
             )
     return is_categorical

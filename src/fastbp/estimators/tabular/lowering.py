@@ -185,8 +185,11 @@ def check_infinity(table, numbers, columns, rows, block):
     columns, rows, block
         As of `blocks`.
     """
+    is_infinite = np.isinf(block)
+    if not is_infinite.any():
+        return
     number_of = np.arange(table.n_columns)[columns]
-    found = np.argwhere(np.isinf(block) & np.isin(number_of, numbers))
+    found = np.argwhere(is_infinite & np.isin(number_of, numbers))
     if len(found):
         row, column = found[0]
         raise ValueError(

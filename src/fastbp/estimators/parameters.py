@@ -17,7 +17,8 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Opt
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
 from fastbp.initializers import INITIALIZERS
-from fastbp.layers import Dense, Layer, check_output_layer
+from fastbp.layers import Dense, Layer
+from fastbp.layers.dense import check_output_layer
 from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from fastbp.parametrized import CachedParamNames, NameOrObject, Parametrized, parameter, parametrized
 from fastbp.schedules import SCHEDULES, FunctionSchedule, InverseScaling, ProgressSchedule, Schedule

@@ -12,6 +12,7 @@ cdef class TrainingLoop:
     cdef readonly Team team
     cdef readonly TeamTuner tuner
     cdef bint is_tuned
+    cdef bint has_factors
     cdef int64_t check_interval
     cdef int64_t steps_since_check
     cdef unsigned long long denormal_mode

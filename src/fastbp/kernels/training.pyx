@@ -274,7 +274,8 @@ cdef class TrainingLoop:
                 size = min(batch_size, n_train - start)
                 if self.plan.set_batch(start, size):
                     self.plan.prepare_optimizer(rates[epoch, step], self.n_steps + 1)
-                    self.plan.set_factors(decay_factors[epoch, step], dropout_factors[epoch, step])
+                    if self.has_factors:
+                        self.plan.set_factors(decay_factors[epoch, step], dropout_factors[epoch, step])
                     self.plan.c.step, self.plan.c.batch_start = self.n_steps + 1, start
                     if self.plan.mixup_alpha > 0:
                         self.plan.kernels.draw_mixup(&self.plan.c, self.plan.mixup_alpha, size)
@@ -425,8 +426,13 @@ cdef class TrainingLoop:
         rates = rates[:, np.newaxis] if rates.ndim == 1 else rates
         shape = n_epochs, ceil_div(n_train, self.plan.batch_size)
         rates_of_steps = np.broadcast_to(rates, shape)
-        decay_of_steps = np.broadcast_to(1.0 if decay_factors is None else decay_factors, shape)
-        dropout_of_steps = np.broadcast_to(1.0 if dropout_factors is None else dropout_factors, shape)
+        decay_of_steps = dropout_of_steps = rates_of_steps  # not read where there are no factors
+        self.has_factors = decay_factors is not None or dropout_factors is not None
+        if self.has_factors:
+            decay_of_steps = np.broadcast_to(1.0 if decay_factors is None else decay_factors, shape)
+            dropout_of_steps = np.broadcast_to(1.0 if dropout_factors is None else dropout_factors, shape)
+        else:
+            self.plan.set_factors(1, 1)
         if losses.shape[0] < n_epochs:
             raise ValueError(f"losses must have room for {n_epochs} epochs, got {losses.shape[0]}")
         if self.plan.c.optimizers == NULL:

@@ -396,11 +396,13 @@ class GraphTwin:
         The number of the training step, which the masks depend on too.
     weight : ndarray of shape (n,) or None
         Weights of the rows, which statistics of a batch depend on.
+    dropout_factor : float
+        Of the rates of dropout.
     """
 
     def __init__(self, graph, params, seed=0):
         self.graph, self.params, self.seed, self.step = graph, np.array(params, np.float64), seed, 0
-        self.weight = None
+        self.weight, self.dropout_factor = None, 1.0
 
     def argument(self, number, op, n_rows):
         """What the functions of the kind of operation `number` take for its argument."""
@@ -413,7 +415,8 @@ class GraphTwin:
         if op.kind != "dropout":
             return op.argument
         units = self.graph.widths[op.output]
-        return reference.dropout_factors(self.seed, self.step, number, n_rows, units, *op.constants)
+        rate = op.constants[0] * self.dropout_factor
+        return reference.dropout_factors(self.seed, self.step, number, n_rows, units, rate)
 
     def blocks_of(self, op, flat):
         """The part of a flat vector that belongs to the blocks of an operation."""
@@ -556,8 +559,12 @@ class GraphTwin:
         random_state=None,
         weight_decay=0.0,
         mixup_alpha=0.0,
+        decay_factors=None,
+        dropout_factors=None,
     ):
         """Mini-batch gradient descent, an epoch for each learning rate; the mean loss of each epoch.
+
+        The factors of weight decay and of the rates of dropout are those of each step, in order; None: 1.
 
         `update` is ``(g, w, state, t, learning_rate=) -> (w, state)``; each block has the learning rate, and the factor
         of the decay ``w -= learning_rate * weight_decay * w``, of its group.
@@ -572,6 +579,8 @@ class GraphTwin:
                 weight = None if sample_weight is None else sample_weight[batch]
                 t += 1
                 self.step = t
+                decay = weight_decay * (1.0 if decay_factors is None else decay_factors[t - 1])
+                self.dropout_factor = 1.0 if dropout_factors is None else dropout_factors[t - 1]
                 mixed = self.mixed(X[batch], y[batch], weight, mixup_alpha)
                 self.weight = mixed[2]
                 value, gradient, _ = self.loss_and_gradient(*mixed[:2], loss=loss, alpha=alpha, sample_weight=mixed[2])
@@ -580,7 +589,7 @@ class GraphTwin:
                     group, place = self.graph.groups[block.group], slice(block.offset, block.offset + block.size)
                     w, eta = self.params[place], rate * group.learning_rate
                     state = states.get(number, [np.zeros_like(w)] * 3)
-                    w = w - eta * weight_decay * group.decay * w
+                    w = w - eta * decay * group.decay * w
                     self.params[place], states[number] = update(gradient[place], w, state, t, learning_rate=eta)
                 for block, running in kept:
                     block.view(self.params)[...] = running

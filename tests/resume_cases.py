@@ -32,6 +32,10 @@ SMALL = dict(
 OPTIONS = {
     "plain": ({}, {}),
     "dropout": (dict(dropout=0.3, input_dropout=0.1), {}),
+    "schedules of dropout and decay": (
+        dict(dropout=0.3, dropout_schedule="flat_cosine", weight_decay=0.1, weight_decay_schedule="cosine"),
+        {},
+    ),
     "mixup": (dict(mixup_alpha=0.4), {}),
     "ema": (dict(ema_decay=0.8), {}),
     "swa": (dict(swa_start=0.4), {}),

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import ndtri
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
+import reference
 from estimator_layer_cases import SMALL, X, both_estimators, labels
 from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp.activations import Blend
 from fastbp.initializers import INITIALIZERS
 from fastbp.inspection import backprop_trace
-from fastbp.layers import Dense, Residual, Scale
+from fastbp.layers import Activation, Dense, Dropout, Residual, Scale
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 VARIANCES = {"glorot": 2 / (300 + 200), "he": 2 / 300, "lecun": 1 / 300}
@@ -204,6 +207,54 @@ def test_a_sample_of_many_rows():
     ).fit(many, many[:, 0])
     for z in preactivations(seen[0], many[::4]):
         assert_allclose(z.var(axis=0), 1, rtol=1e-12)
+
+
+class FirstNetwork:
+    """Keeps the network as it is at the beginning of the fit."""
+
+    def on_fit_begin(self, state):
+        self.network = state.network.copy()
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_random_biases(container, dtype):
+    # beside a twin: first all weights are drawn, then the rows and the weights of each unit
+    layers = [Dense(9, "tanh", use_bias=False), Scale(2.0), Activation(Blend("mish")), Dense(6, "selu"), Dropout(0.5)]
+    look, weight = FirstNetwork(), np.arange(len(X)) % 2.0
+    params = dict(layers=layers, weight_init="data_dependent_random_bias", dtype=dtype, callbacks=look, **SMALL)
+    model = MLPClassifier(**params).fit(container(X), np.arange(len(X)) % 3, weight)
+    rng, rows = np.random.RandomState(SMALL["random_state"]), X[weight > 0]
+    shapes = [(X.shape[1], 9), (9, 6), (6, 3)]
+    weights = [ndtri(np.maximum(rng.uniform(size=shape), 2.0**-54)) for shape in shapes]
+    a, own = rows, look.network
+    rtol = 1e-9 if dtype == "float64" else 1e-3  # of sums that cancel
+    for number, W in enumerate(weights):
+        z = a @ W / (a @ W).std(axis=0)
+        where = (rng.uniform(size=(5, W.shape[1])) * len(rows)).astype(int)
+        shares = rng.exponential(size=(5, W.shape[1]))
+        b = -np.sum(shares / shares.sum(axis=0) * np.take_along_axis(z, where, axis=0), axis=0)
+        assert_allclose(own.coefs[number], W / (a @ W).std(axis=0), rtol=rtol, atol=rtol)
+        if number:
+            assert_allclose(own.blocks[f"b_{number + 1}"], b, rtol=rtol, atol=rtol)
+        functions = [lambda z: 2 * np.tanh(z), reference.ACTIVATIONS["selu"][0], None]
+        if number == 0:
+            a = reference.ACTIVATIONS["mish"][0](functions[0](z))
+        elif number == 1:
+            a = functions[1](z + b)
+    again = MLPClassifier(**params).fit(container(X), np.arange(len(X)) % 3, weight)
+    assert_array_equal(again.network_.params, model.network_.params)
+
+
+def test_samples_of_random_biases(monkeypatch):
+    many, look = np.random.default_rng(0).normal(size=(5000, 4)), FirstNetwork()
+    params = dict(weight_init="data_dependent_random_bias", shuffle=False, callbacks=look, max_iter=1, random_state=0)
+    for n_numbers, step in ((1 << 24, 3), (4 * 1000, 5), (4, 20)):  # 2,048, 1,000 and 256 rows at most
+        monkeypatch.setattr("fastbp.estimators.construction.NUMBERS_OF_SAMPLE", n_numbers)
+        MLPRegressor(hidden_layer_sizes=(6,), **params).fit(many, many[:, 0])
+        (first, _) = preactivations(look.network, many[::step])
+        assert_allclose(first.var(axis=0), 1, rtol=1e-12)
+        assert np.abs(first.mean(axis=0)).max() > 0.1  # the units are 0 at other points than the mean
 
 
 # As a parameter

@@ -71,8 +71,9 @@ def test_what_is_not_equal():
 
 
 def test_repr():
-    assert repr(Residual([Scale(2.0)])) == "Residual(layers=(Scale(initial=2.0, learning_rate_factor=1.0),))"
-    assert repr(Activation("tanh")) == "Activation(activation='tanh')"
+    scale = "Scale(initial=2.0, learning_rate_factor=1.0, penalty_factor=0.0)"
+    assert repr(Residual([Scale(2.0)])) == f"Residual(layers=({scale},))"
+    assert repr(Activation("tanh")) == "Activation(activation='tanh', learning_rate_factor=1.0)"
 
 
 def test_a_residual_has_a_tuple_of_its_own():
@@ -102,7 +103,6 @@ def test_fields_cannot_be_assigned(layer):
         (lambda: Dense(2.0), "units must be an integer >= 1, got 2.0"),
         (lambda: Dense(True), "units must be an integer >= 1, got True"),
         (lambda: Dense("8"), "units must be an integer >= 1, got '8'"),
-        (lambda: Dense(None), "units must be an integer >= 1, got None"),
         (lambda: Dense(3, "tang"), "activation must be one of .*; got 'tang'"),
         (lambda: Dense(3, None), "activation must be one of .*; got None"),
         (lambda: Dense(3, learning_rate_factor=-1), "learning_rate_factor must be a finite number >= 0, got -1"),
@@ -110,11 +110,19 @@ def test_fields_cannot_be_assigned(layer):
         (lambda: Dense(3, penalty_factor=np.nan), "penalty_factor must be a finite number >= 0, got nan"),
         (lambda: Dense(3, penalty_factor="1"), "penalty_factor must be a finite number >= 0, got '1'"),
         (lambda: Dense(3, penalty_factor=True), "penalty_factor must be a finite number >= 0, got True"),
+        (
+            lambda: Dense(3, bias_learning_rate_factor=-1),
+            "bias_learning_rate_factor must be a finite number >= 0, got -1",
+        ),
+        (lambda: Dense(3, parametrization="NTK"), "parametrization must be 'standard' or 'ntk', got 'NTK'"),
+        (lambda: Dense(3, parametrization=None), "parametrization must be 'standard' or 'ntk', got None"),
+        (lambda: Activation("prelu", -1), "learning_rate_factor must be a finite number >= 0, got -1"),
         (lambda: Activation("tang"), "activation must be one of .*; got 'tang'"),
         (lambda: Scale(np.inf), "initial must be a finite number, got inf"),
         (lambda: Scale("1"), "initial must be a finite number, got '1'"),
         (lambda: Scale(True), "initial must be a finite number, got True"),
         (lambda: Scale(learning_rate_factor=-0.1), "learning_rate_factor must be a finite number >= 0, got -0.1"),
+        (lambda: Scale(penalty_factor=-0.1), "penalty_factor must be a finite number >= 0, got -0.1"),
     ],
 )
 def test_values_that_no_layer_can_have(make_layer, message):
@@ -373,14 +381,43 @@ def test_learning_rate_factors_multiply_the_learning_rate():
         assert_allclose(step, -0.1 * factor * gradient[name], rtol=1e-9, atol=1e-15)
 
 
+def test_factors_of_the_groups():
+    layers = [
+        Scale(1.0, 6, 5),
+        Dense(9, "tanh", parametrization="ntk", bias_learning_rate_factor=0.1),
+        Activation(activations.Blend("prelu"), 0.3),
+        Dense(2, learning_rate_factor=3, penalty_factor=2, parametrization="ntk"),
+    ]
+    network = make(layers, n_features=4)
+    groups = {block.name: network.graph.groups[block.group] for block in network.graph.blocks}
+    assert groups == {
+        "s_1": Group(6.0, 5.0, 5.0),
+        "W_1": Group(1 / 2, 1.0, 2.0),  # fan_in 4: a step decays by learning_rate * 1 / 2 * 2 * weight_decay
+        "b_1": Group(0.1),
+        "slope_1": Group(0.3),
+        "alpha_1": Group(0.3),
+        "W_2": Group(3 / 3, 2.0, 6.0),
+        "b_2": Group(3.0),
+    }
+
+
+def test_a_layer_that_leaves_its_units_to_an_estimator():
+    with pytest.raises(ValueError, match="units must be an integer >= 1, got None"):
+        make([Dense(5), Dense(None)])
+
+
 def test_penalty_factors():
     def layers(factor):
-        return [Dense(5, "tanh", penalty_factor=factor), Scale(), Dense(2, penalty_factor=2 * factor)]
+        return [
+            Dense(5, "tanh", penalty_factor=factor),
+            Scale(penalty_factor=3 * factor),
+            Dense(2, penalty_factor=2 * factor, parametrization="ntk"),
+        ]
 
     alpha, n = 0.7, len(X)
     plain, penalized = make(layers(0), alpha=alpha), make(layers(1.5), alpha=alpha)
     factors = np.zeros(plain.n_params)
-    for name, factor in (("W_1", 1.5), ("W_2", 3.0)):
+    for name, factor in (("W_1", 1.5), ("s_1", 4.5), ("W_2", 3.0)):
         plain.split_blocks(factors)[name][...] = alpha * factor
     assert_array_equal(plain.params, penalized.params)
     assert plain.penalty() == 0

@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.activations import Blend
 from fastbp.inspection import gradient_check
+from fastbp.layers import Dense
 from fastbp.losses import Quantile
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -29,7 +30,8 @@ OPTIONS = {
     "ema_decay": [0.9],
     "learning_rate": ["plateau"],
     "warmup": [2],
-    "weight_init": ["he_normal", "orthogonal", "data_dependent"],
+    "weight_init": ["he_normal", "orthogonal", "data_dependent", "data_dependent_random_bias"],
+    "output_layer": [Dense(None, parametrization="ntk", bias_learning_rate_factor=0.1)],
     "frozen_layers": [[0], [-1]],
 }
 OWN = {

@@ -3,8 +3,8 @@
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fastbp.schedules import Constant, Cosine, FunctionSchedule, Plateau
-from fastbp.training import RateFactors
+from fastbp.schedules import Constant, Cosine, FunctionSchedule, OneCycle, Plateau
+from fastbp.training import DropoutFactors, RateFactors
 from fastbp.training.rate_factors import FACTORS_AT_ONCE
 
 N_EPOCHS, N_STEPS = 6, 5
@@ -58,3 +58,10 @@ def test_progress_is_that_of_the_steps():
 def test_memory_is_bounded():
     assert RateFactors(Cosine(), 0, 10, 4).epochs_at_once == FACTORS_AT_ONCE // 4
     assert RateFactors(Cosine(), 0, 10, 10 * FACTORS_AT_ONCE).epochs_at_once == 1
+
+
+def test_factors_of_dropout():
+    factors, plain = DropoutFactors(Cosine(), N_EPOCHS, N_STEPS), RateFactors(Cosine(), 0, N_EPOCHS, N_STEPS)
+    assert_array_equal(factors.of_epochs(1, 4), plain.of_epochs(1, 4))
+    with pytest.raises(ValueError, match="factors of dropout_schedule must not be above 1, got 2"):
+        DropoutFactors(OneCycle(max_factor=2), 1, 10).of_epochs(0, 1)

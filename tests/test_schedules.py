@@ -16,6 +16,7 @@ from fastbp.schedules import (
     Constant,
     Cosine,
     CosLog4,
+    FlatCosine,
     FunctionSchedule,
     InverseScaling,
     OneCycle,
@@ -69,7 +70,7 @@ def test_adaptive_says_the_new_rate():
 def test_table():
     assert set(SCHEDULES) == {
         *("constant", "invscaling", "adaptive"),  # scikit-learn's
-        *("plateau", "cosine", "warmup_cosine", "one_cycle", "coslog4"),
+        *("plateau", "cosine", "flat_cosine", "warmup_cosine", "one_cycle", "coslog4"),
     }
     assert all(cls.name == name for name, cls in SCHEDULES.items())
 
@@ -131,6 +132,11 @@ PROGRESS = [
     (Cosine(0.2), lambda p: 0.2 + 0.8 * (1 + cos(pi * p)) / 2),
     (WarmupCosine(), warmup_cosine),
     (WarmupCosine(0.5, 0.1), lambda p: warmup_cosine(p, 0.5, 0.1)),
+    (WarmupCosine(0.05, overlap=True), lambda p: min(p / 0.05, 1) * (1 + cos(pi * p)) / 2),
+    (WarmupCosine(0.5, 0.1, overlap=True), lambda p: min(p / 0.5, 1) * cosine(1, 0.1, p)),
+    (FlatCosine(), lambda p: 1 if p < 0.5 else (1 + cos(pi * (2 * p - 1))) / 2),
+    (FlatCosine(0.0), lambda p: (1 + cos(pi * p)) / 2),
+    (FlatCosine(0.9), lambda p: 1 if p < 0.9 else cosine(1, 0, (p - 0.9) / 0.1)),
     (OneCycle(), one_cycle),
     (OneCycle(8.0, 0.25, 0.5, 0.125), lambda p: one_cycle(p, 8.0, 0.25, 0.5, 0.125)),
     (CosLog4(), lambda p: (1 - cos(2 * pi * log2(1 + 15 * p))) / 2),
@@ -160,7 +166,7 @@ def test_the_rate_of_epochs_stays(schedule, formula):
 
 def test_largest_and_last_factors():
     progress = np.linspace(0, 1, 1001)
-    for name, last in {"cosine": 0, "warmup_cosine": 0, "one_cycle": 4e-6, "coslog4": 0}.items():
+    for name, last in {"cosine": 0, "flat_cosine": 0, "warmup_cosine": 0, "one_cycle": 4e-6, "coslog4": 0}.items():
         factors = SCHEDULES[name]().factor(progress)
         assert factors.min() >= 0
         assert factors.max() == pytest.approx(1, abs=1e-4)  # in one of 1001 points of a smooth curve
@@ -196,6 +202,9 @@ def test_a_function_that_returns_no_factor(found):
         (Plateau(factor=1.0), "factor"),
         (Plateau(min_rate=0.0), "min_rate"),
         (Cosine(-0.1), "final_factor"),
+        (FlatCosine(flat=1.0), "flat"),
+        (FlatCosine(flat=-0.1), "flat"),
+        (WarmupCosine(overlap="yes"), "overlap"),
         (WarmupCosine(warmup=1.0), "warmup"),
         (WarmupCosine(final_factor=np.inf), "final_factor"),
         (OneCycle(max_factor=0.0), "max_factor"),

@@ -36,6 +36,8 @@ from fastbp.kernels.data import Data
 from fastbp.kernels.linearization import Linearization, mirrors_of
 from fastbp.kernels.shuffling import uniform
 
+#: Rows whose pre-activations are the center of a unit, if it is random
+ROWS_OF_CENTER = 5
 #: Standard deviations below so many rounding errors of the values count as 0
 ROUNDING_ERRORS = 100
 
@@ -186,10 +188,30 @@ def draw(initializer, fan_in, fan_out, activation, random_state):
     return W, np.zeros(fan_out)
 
 
-def normalize_preactivations(program, params, X):
-    """Scale and shift each fully connected layer so that its pre-activations have mean 0 and variance 1.
+def random_centers(z, random_state):
+    """For each unit a convex combination of its pre-activations in a few random rows, with weights that are uniform
+    among all that sum to 1: exponential ones, divided by their sum.
 
-    Layer by layer, from the input to the output: with the mean m and the standard deviation s of a unit's
+    Parameters
+    ----------
+    z : ndarray of shape (n, units)
+    random_state : RandomState
+
+    Returns
+    -------
+    ndarray of shape (units,), float64
+    """
+    shape = ROWS_OF_CENTER, z.shape[1]
+    rows = (uniform(random_state, 0, 1, shape) * len(z)).astype(np.intp)
+    weights = -np.log1p(-uniform(random_state, 0, 1, shape)) + np.finfo(float).tiny  # 0 is possible for each of them
+    return (np.take_along_axis(z, rows, axis=0) * (weights / weights.sum(axis=0))).sum(axis=0)
+
+
+def normalize_preactivations(program, params, X, random_state=None):
+    """Scale and shift each fully connected layer so that its pre-activations have mean 0, or 0 at a random point within
+    the data, and variance 1.
+
+    Layer by layer, from the input to the output: with the center m and the standard deviation s of a unit's
     pre-activation over the rows of X, its weights become w / s and its bias (b - m) / s. A unit whose pre-activation is
     constant is left as it is. A layer without biases is scaled only.
 
@@ -201,11 +223,15 @@ def normalize_preactivations(program, params, X):
         Overwritten.
     X : ndarray of shape (n, n_features)
         As the kernels read it.
+    random_state : RandomState or None
+        None: the center is the mean. Else it is drawn: see `random_centers`.
 
     References
     ----------
     Krähenbühl, Doersch, Donahue and Darrell (2016), Data-dependent initializations of convolutional neural networks,
-    algorithm 1; Mishkin and Matas (2016), All you need is a good init.
+    algorithm 1; Mishkin and Matas (2016), All you need is a good init. Random centers: Holzmüller, Grinsztajn and
+    Steinwart (2024), Better by default: strong pre-tuned MLPs and boosted trees on tabular data, NeurIPS, appendix B
+    (the initializations 'std' of the weights and 'he+5' of the biases).
     """
     kept = Linearization(program, params, mirrors_of(program, params), Data(X))
     graph = program.graph
@@ -217,12 +243,13 @@ def normalize_preactivations(program, params, X):
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = z.mean(axis=0, dtype=np.float64), z.std(axis=0, dtype=np.float64)
             largest = np.abs(z).max(axis=0)
+            center = mean if random_state is None else random_centers(z, random_state)
         is_spread = np.isfinite(scale) & (scale > ROUNDING_ERRORS * np.finfo(z.dtype).eps * largest)
         scale = np.where(is_spread, scale, 1)
         W, *biases = (b.view(params) for b in graph.blocks[op.first_block : op.first_block + op.n_blocks])
         W /= scale
         for b in biases:
-            b[...] = (b - np.where(is_spread, mean, 0)) / scale
+            b[...] = (b - np.where(is_spread, center, 0)) / scale
         kept.forward(number)
 
 

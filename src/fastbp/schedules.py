@@ -23,6 +23,7 @@ __all__ = [
     "Constant",
     "CosLog4",
     "Cosine",
+    "FlatCosine",
     "FunctionSchedule",
     "InverseScaling",
     "OneCycle",
@@ -233,7 +234,8 @@ class ProgressSchedule(Schedule):
     """Base class of the schedules whose rate changes from step to step; not to be used itself.
 
     The rate of a step is ``learning_rate_init * factor(progress)``, where the progress is the number of steps done
-    divided by the number of steps in `max_iter` epochs. Subclasses override `factor`.
+    divided by the number of steps in `max_iter` epochs. Subclasses override `factor`. The estimators' parameters
+    `weight_decay_schedule` and `dropout_schedule` take these schedules too, for factors of weight decay and dropout.
     """
 
     has_end = True
@@ -303,10 +305,57 @@ class Cosine(ProgressSchedule):
 
 
 @parametrized
+class FlatCosine(ProgressSchedule):
+    """The rate stays, then falls to 0 along half a period of a cosine.
+
+    The factor is 1 up to the progress `flat`, and that of `Cosine` over the rest.
+
+    Parameters
+    ----------
+    {parameters}
+
+    References
+    ----------
+    Holzmüller, Grinsztajn and Steinwart (2024), Better by default: strong pre-tuned MLPs and boosted trees on tabular
+    data, NeurIPS, section 3.1 (RealMLP), where dropout and weight decay have this schedule.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastbp.schedules import FlatCosine
+    >>> FlatCosine().factor(np.array([0, 0.5, 0.75, 1])).round(2)
+    array([1. , 1. , 0.5, 0. ])
+    """
+
+    name = "flat_cosine"
+
+    flat: float = parameter(
+        0.5,
+        [Interval(Real, 0, 1, closed="left")],
+        "float",
+        "Share of the training in which the rate stays, in [0, 1).",
+    )
+
+    def factor(self, progress: Any) -> Any:
+        """From 1 to 0.
+
+        Parameters
+        ----------
+        progress : float or ndarray of shape (n,)
+
+        Returns
+        -------
+        float or ndarray of shape (n,)
+        """
+        return between(1.0, 0.0, np.maximum(progress - self.flat, 0) / (1 - self.flat))
+
+
+@parametrized
 class WarmupCosine(ProgressSchedule):
     """The rate rises linearly from 0, then falls to the end along half a period of a cosine.
 
-    The factor is ``progress / warmup`` up to the progress `warmup`, and that of `Cosine` over the rest.
+    The factor is ``progress / warmup`` up to the progress `warmup`, and that of `Cosine` over the rest. With
+    ``overlap=True`` it is ``min(progress / warmup, 1)`` times that of `Cosine` over the whole training.
 
     Parameters
     ----------
@@ -334,9 +383,15 @@ class WarmupCosine(ProgressSchedule):
         "Share of the training in which the rate rises, in (0, 1).",
     )
     final_factor: float = parameter(0.0, FINAL_FACTOR, "float", "Factor of the rate at the end, at least 0.")
+    overlap: bool = parameter(
+        False,
+        ["boolean"],
+        "bool",
+        "Whether the cosine begins at the progress 0, so that it falls while the warm-up rises.",
+    )
 
     def factor(self, progress: Any) -> Any:
-        """From 0 to 1, then to `final_factor`.
+        """From 0 up, then to `final_factor`.
 
         Parameters
         ----------
@@ -346,6 +401,8 @@ class WarmupCosine(ProgressSchedule):
         -------
         float or ndarray of shape (n,)
         """
+        if self.overlap:
+            return np.minimum(progress / self.warmup, 1.0) * between(1.0, self.final_factor, progress)
         falling = between(1.0, self.final_factor, (progress - self.warmup) / (1 - self.warmup))
         return np.where(progress < self.warmup, progress / self.warmup, falling)[()]
 
@@ -465,6 +522,7 @@ class FunctionSchedule(ProgressSchedule):
         ``function(progress) -> factor``, from a float in [0, 1] to what `learning_rate_init` is multiplied by: finite,
         at least 0.""",
     )
+    of: str = parameter("learning_rate", [str], "str", "The estimator's parameter that has the function as its value.")
 
     def factor(self, progress: Any) -> Any:
         """What the function returns.
@@ -499,13 +557,14 @@ class FunctionSchedule(ProgressSchedule):
         found = self.function(progress)
         if not isinstance(found, Real) or not 0 <= found < np.inf:
             raise ValueError(
-                f"learning_rate={getattr(self.function, '__name__', None) or repr(self.function)} must return a finite "
-                f"number of at least 0, the factor of learning_rate_init; got {found!r} for the progress {progress:g}"
+                f"{self.of}={getattr(self.function, '__name__', None) or repr(self.function)} must return a finite "
+                f"number of at least 0, a factor; got {found!r} for the progress {progress:g}"
             )
         return float(found)
 
 
 #: name -> class of every schedule
 SCHEDULES = {
-    cls.name: cls for cls in (Constant, InverseScaling, Adaptive, Plateau, Cosine, WarmupCosine, OneCycle, CosLog4)
+    cls.name: cls
+    for cls in (Constant, InverseScaling, Adaptive, Plateau, Cosine, FlatCosine, WarmupCosine, OneCycle, CosLog4)
 }

@@ -173,3 +173,43 @@ def test_other_programs_have_no_dropout():
     plain = Network(layers=[Dense(3)], n_features=2)
     assert not plain.has_dropout
     assert plain.graph is plain.training_graph
+
+
+@both_dtypes
+def test_factors_of_steps(dtype):
+    # of the rates of dropout and of weight decay, beside the twin; the steps are in two calls
+    network, n_epochs, n_steps = make(dtype=dtype), 3, 4
+    twin = GraphTwin(network.training_graph, network.params, 7)
+    rng = np.random.default_rng(2)
+    dropout, decay = rng.uniform(0, 1, (2, n_epochs, n_steps))
+    dropout[0, 1] = decay[1, 0] = 0
+    (X, y), state = problem(network), OptimizerState(SGD(momentum=0.0), network.n_params, network.dtype)
+    loop = network.training_loop(make_data(X, y, None, 2, network.dtype), 64, n_threads=2, training=True)
+    state.seed, losses = 7, np.empty(n_epochs)
+    state.attach(loop, 0.0, weight_decay=0.5)
+    for part in (slice(0, 1), slice(1, 3)):
+        rates = np.full(len(losses[part]), 0.05)
+        others = dict(decay_factors=decay[part], dropout_factors=dropout[part])
+        loop.train(None, None, 1.0, rates, losses[part], **others)
+    expected = twin.train(
+        X,
+        y,
+        update=lambda g, w, state, t, learning_rate: (w - learning_rate * g, state),
+        rates=[0.05] * n_epochs,
+        batch_size=64,
+        loss="squared_error",
+        weight_decay=0.5,
+        decay_factors=decay.ravel(),
+        dropout_factors=dropout.ravel(),
+    )
+    tolerance = 1e-10 if dtype == np.float64 else 1e-4  # some thousand roundings
+    assert_allclose(losses, expected, rtol=tolerance)
+    assert_allclose(network.params, twin.params, rtol=tolerance, atol=tolerance)
+    # without factors they are 1 again, as of a loop that never had any
+    before, state.n_steps = network.params.copy(), loop.n_steps
+    loop.train(None, None, 1.0, np.full(1, 0.05), losses[:1])
+    found, network.params = network.params.copy(), before
+    loop = network.training_loop(make_data(X, y, None, 2, network.dtype), 64, training=True)
+    state.attach(loop, 0.0, weight_decay=0.5)
+    loop.train(None, None, 1.0, np.full(1, 0.05), losses[:1])
+    assert_array_equal(network.params, found)

@@ -217,7 +217,7 @@ class Fork(Layer):
     [
         ([Unread(), Dense(2)], "scale", "Unread()"),
         ([Dense(2), Unread()], "scale", "Unread()"),
-        ([Dense(2), Fork()], "activation", "Activation(activation='gelu')"),
+        ([Dense(2), Fork()], "activation", "Activation(activation='gelu', learning_rate_factor=1.0)"),
     ],
 )
 def test_an_output_that_nobody_reads(layers, kind, layer):

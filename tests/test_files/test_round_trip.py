@@ -17,7 +17,7 @@ from fastbp.callbacks import History, ReduceOnPlateau, TimeLimit
 from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale
 from fastbp.losses import LOSSES, LogLoss, Quantile, Tweedie
 from fastbp.optimizers import OPTIMIZERS, Adam
-from fastbp.schedules import SCHEDULES
+from fastbp.schedules import SCHEDULES, FlatCosine, WarmupCosine
 from file_cases import LABELS, POSITIVE, X, assert_goes_on, assert_same, round_trip
 
 pytestmark = [
@@ -117,11 +117,11 @@ def test_activations_of_each_layer(activation, tmp_path):
 
 
 LAYERS = [
-    Dense(6, "tanh", use_bias=False, learning_rate_factor=0.5, penalty_factor=0.0),
+    Dense(6, "tanh", False, 0.5, 0.0, parametrization="ntk", bias_learning_rate_factor=0.1),
     BatchNorm(momentum=0.2, epsilon=1e-4),
-    Activation(Prelu(0.1)),
+    Activation(Prelu(0.1), learning_rate_factor=0.3),
     Dropout(0.2),
-    Residual([Dense(6), LayerNorm(), Activation("gelu"), Dense(6), Scale(0.5), Residual([Dense(6)])]),
+    Residual([Dense(6), LayerNorm(), Activation("gelu"), Dense(6), Scale(0.5, 2, 3), Residual([Dense(6)])]),
     RMSNorm(),
 ]
 
@@ -152,6 +152,8 @@ OPTIONS = [
     {"early_stopping": True, "scoring": ["loss", "neg_mean_squared_error"], "max_iter": 10, "restore_best": False},
     {"warm_start": True, "early_stopping": True},
     {"weight_init": "data_dependent", "warmup": 2},
+    {"weight_init": "data_dependent_random_bias", "output_layer": Dense(None, use_bias=False, parametrization="ntk")},
+    {"dropout": 0.3, "dropout_schedule": FlatCosine(0.4), "weight_decay_schedule": WarmupCosine(0.1, overlap=True)},
     {"solver": Adam(beta_1=0.5), "n_iter_no_change": np.inf, "max_time": 1000.0, "alpha": np.float32(0.1)},
     {"random_state": np.random.RandomState(3)},
     {"random_state": np.random.default_rng(3)},
@@ -175,7 +177,8 @@ def test_options(options, Estimator, tmp_path):
     model = fitted(Estimator, **options)
     loaded = round_trip(model, tmp_path)
     assert_same(model, loaded)
-    if "swa_start" in options or options.get("random_state", 0) is None or options.get("early_stopping"):
+    has_end = {"swa_start", "dropout_schedule"} & options.keys()
+    if has_end or options.get("random_state", 0) is None or options.get("early_stopping"):
         assert_same(model.predict(X), loaded.predict(X))
     else:
         assert_goes_on(model, loaded, X, TARGETS[Estimator])

@@ -55,11 +55,11 @@ from fastbp.estimators.parameters import (
 )
 from fastbp.estimators.resumption import (
     average_of,
+    factors_of,
     forget_training,
     history_of,
     optimizer_state_of,
     patience_of,
-    rate_factors_of,
     set_training_attributes,
 )
 from fastbp.estimators.sklearn_callbacks import CallbackSupportMixin, sklearn_callbacks_of
@@ -188,14 +188,14 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
                     "stochastic solver, such as 'adam', or no dropout"
                 )
             if is_new:
-                adapt_to_data(self, network, X, None, sample_weight)
+                adapt_to_data(self, network, X, None, sample_weight, rng)
             warn_if_not_converged = self._train_lbfgs(network, data, rng, callbacks, attempt)
         else:
             history = history_of(self, first_pass, self.early_stopping or bool(given))
             patience = patience_of(self, incremental and not first_pass)
             rows, stopping = stopping_rule(self, network, patience, (X, y, targets, sample_weight), given, rng, attempt)
             if is_new:
-                adapt_to_data(self, network, X, rows, sample_weight)
+                adapt_to_data(self, network, X, rows, sample_weight, rng)
             warn_if_not_converged = self._train_stochastic(
                 network, data, rows, history, stopping, rng, lock, incremental, not first_pass, callbacks, attempt
             )
@@ -340,7 +340,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             update_options=update_options_of(self),
             average=average,
             mixup_alpha=float(self.mixup_alpha),
-            factors=rate_factors_of(self, schedule, state.max_iter, ceil(n_rows / batch_size)),
+            **factors_of(self, schedule, state.max_iter, ceil(n_rows / batch_size)),
         )
         state.history, state.optimizer, state.train_rows = history, optimizer, rows
         checksums = checksums_of(state, stopping.validation)

@@ -19,8 +19,12 @@ from fastbp.network import Network
 NORMALIZATIONS = {"batch": BatchNorm, "layer": LayerNorm, "rms": RMSNorm}
 #: parameter -> the class of layers that does the same; for normalization see above
 CLASSES = {"input_dropout": "Dropout", "dropout": "Dropout", "residual": "Residual", "normalization": None}
-#: Rows over which a data-dependent initialization takes mean and variance, at most; evenly spaced
-ROWS_OF_SAMPLE = 256
+#: The parameters that decide which layers with parameters there are, and what connects them
+LAYER_PARAMETERS = ("hidden_layer_sizes", "layers", "residual", "normalization", "output_layer")
+#: Rows over which a data-dependent initialization takes means and variances, at most; evenly spaced
+ROWS_OF_SAMPLE = {"data_dependent": 256, "data_dependent_random_bias": 2048}
+#: Numbers in so many rows, at most, but for the smallest sample: they are made dense
+NUMBERS_OF_SAMPLE = 1 << 24
 
 
 def hidden_layers_of(estimator):
@@ -115,8 +119,10 @@ def definition_of(estimator, hidden, n_features):
     """
     output = estimator.out_activation_
     is_plain = all(type(layer) is Dense and isinstance(layer.activation, str) for layer in hidden)
+    is_plain &= estimator.output_layer is None
     if estimator.layers is not None or has_frozen(estimator) or not is_plain:
-        layers = frozen([*hidden, Dense(estimator._n_units)], estimator.frozen_layers)
+        last = replace(estimator.output_layer or Dense(None), units=estimator._n_units)
+        layers = frozen([*hidden, last], estimator.frozen_layers)
         return {"layers": layers, "n_features": n_features, "output_activation": output}
     sizes = (n_features, *(layer.units for layer in hidden), estimator._n_units)
     # without hidden layers, the activation decides the bound of the initial weights
@@ -177,12 +183,13 @@ def build_network(estimator, definition, dtype, random_state=None):
 
 def initializer_of(estimator):
     """The initializer that the parameter `weight_init` asks for; a name or a function."""
-    if estimator.weight_init == DATA_DEPENDENT:
-        return "orthogonal"
-    return estimator.weight_init or "scikit_learn"
+    weight_init = estimator.weight_init
+    if isinstance(weight_init, str):
+        return DATA_DEPENDENT.get(weight_init, weight_init)
+    return weight_init or "scikit_learn"
 
 
-def adapt_to_data(estimator, network, X, rows, sample_weight):
+def adapt_to_data(estimator, network, X, rows, sample_weight, rng):
     """Let a new network learn from the rows to train on before training begins: its layers that adapt to them, and the
     data-dependent initialization.
 
@@ -196,8 +203,11 @@ def adapt_to_data(estimator, network, X, rows, sample_weight):
         The rows to train on; None for all.
     sample_weight : ndarray of shape (n_samples,) or None
         Rows of weight zero have no part.
+    rng : RandomState
+        For random biases.
     """
-    is_normalized = estimator.weight_init == DATA_DEPENDENT
+    weight_init = estimator.weight_init
+    is_normalized = isinstance(weight_init, str) and weight_init in DATA_DEPENDENT
     if not (is_normalized or network.adapts):
         return
     rows = np.arange(X.shape[0]) if rows is None else np.sort(rows)
@@ -206,8 +216,10 @@ def adapt_to_data(estimator, network, X, rows, sample_weight):
     if network.adapts:
         network.adapt(X if len(rows) == X.shape[0] else X[rows])
     if is_normalized:
-        step = -(-len(rows) // ROWS_OF_SAMPLE)
-        network.normalize_preactivations(X[rows[::step]])
+        fewest = min(ROWS_OF_SAMPLE.values())
+        n_rows = min(ROWS_OF_SAMPLE[weight_init], max(fewest, NUMBERS_OF_SAMPLE // X.shape[1]))
+        sample = X[rows[:: -(-len(rows) // n_rows)]]
+        network.normalize_preactivations(sample, rng if weight_init == "data_dependent_random_bias" else None)
 
 
 def new_network(estimator, hidden, n_features, dtype, random_state=None):
@@ -269,7 +281,7 @@ def network_to_train(estimator, hidden):
 
 def layer_parameters(estimator):
     """dict: the parameters that decide which layers with parameters there are, and what connects them."""
-    return {name: getattr(estimator, name) for name in ("hidden_layer_sizes", "layers", "residual", "normalization")}
+    return {name: getattr(estimator, name) for name in LAYER_PARAMETERS}
 
 
 def what_changed(estimator, network, other):

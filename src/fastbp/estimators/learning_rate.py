@@ -18,6 +18,8 @@ from fastbp.training import RateSweep
 #: What has no part in the sweep: what changes the learning rate, happens between epochs, or belongs to earlier fits
 LEFT_OUT = dict(
     learning_rate="constant",
+    weight_decay_schedule=None,
+    dropout_schedule=None,
     warmup=0,
     early_stopping=False,
     scoring=None,

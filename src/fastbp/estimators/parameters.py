@@ -17,10 +17,11 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Opt
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
 from fastbp.initializers import INITIALIZERS
-from fastbp.layers import Layer
+from fastbp.layers import Dense, Layer
+from fastbp.layers.dense import check_output_layer
 from fastbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from fastbp.parametrized import CachedParamNames, NameOrObject, Parametrized, parameter, parametrized
-from fastbp.schedules import SCHEDULES, FunctionSchedule, InverseScaling, Schedule
+from fastbp.schedules import SCHEDULES, FunctionSchedule, InverseScaling, ProgressSchedule, Schedule
 from fastbp.training.validation import LOSS
 
 #: The value of `verbose` for a progress bar; all other numbers mean what they mean in scikit-learn
@@ -29,8 +30,14 @@ PROGRESS_BAR = 2
 UPDATE_OPTIONS = ("weight_decay", "clip_norm", "max_norm")
 #: What the activation of a hidden layer may be
 HIDDEN_ACTIVATION = NameOrObject(HIDDEN_ACTIVATIONS, Activation)
-#: The value of `weight_init` that needs rows: no initializer of a network
-DATA_DEPENDENT = "data_dependent"
+#: The values of `weight_init` that need rows -> the initializer of the network before
+DATA_DEPENDENT = {"data_dependent": "orthogonal", "data_dependent_random_bias": "lecun_normal"}
+#: What a schedule of weight decay or dropout may be
+PROGRESS_SCHEDULE = NameOrObject(
+    [name for name, cls in SCHEDULES.items() if issubclass(cls, ProgressSchedule)], ProgressSchedule, or_function=True
+)
+#: The parameters that take such a schedule
+PROGRESS_SCHEDULES = ("weight_decay_schedule", "dropout_schedule")
 
 
 def parameter_of(cls, name):
@@ -133,10 +140,10 @@ class MLPParameters(CachedParamNames):
         {names}
         - or a function ``f(progress) -> factor`` of `learning_rate_init`, with the progress in [0, 1]
 
-        'cosine', 'warmup_cosine', 'one_cycle', 'coslog4' and functions change the rate in every step, by the steps done
-        as a share of those in `max_iter` epochs. So all `max_iter` epochs are trained, without a ConvergenceWarning at
-        the end: only `early_stopping` ends the training sooner. `partial_fit` does not know the end, and refuses them.
-        With `warm_start`, the schedule starts anew in each `fit`.""",
+        'cosine', 'flat_cosine', 'warmup_cosine', 'one_cycle', 'coslog4' and functions change the rate in every step, by
+        the steps done as a share of those in `max_iter` epochs. So all `max_iter` epochs are trained, without a
+        ConvergenceWarning at the end: only `early_stopping` ends the training sooner. `partial_fit` does not know the
+        end, and refuses them. With `warm_start`, the schedule starts anew in each `fit`.""",
         names=SCHEDULES,
     )
 
@@ -145,8 +152,8 @@ class MLPParameters(CachedParamNames):
         [Interval(Real, 0, None, closed="neither")],
         "float",
         """
-        Initial learning rate of the stochastic solvers; with 'cosine', 'warmup_cosine', 'one_cycle' and 'coslog4' it is
-        the largest one. `fastbp.find_learning_rate` suggests a value.""",
+        Initial learning rate of the stochastic solvers; with schedules such as 'cosine', 'warmup_cosine' and
+        'one_cycle' it is the largest one. `fastbp.find_learning_rate` suggests a value.""",
     )
 
     power_t: float = parameter_of(InverseScaling, "power_t")
@@ -249,6 +256,16 @@ class MLPParameters(CachedParamNames):
         alike. A sparse X can be read by `Dense` layers only.""",
     )
 
+    output_layer: Dense | None = parameter(
+        None,
+        "no_validation",  # check_output_layer does it
+        "Dense or None",
+        """
+        The settings of the output layer, which `layers` do not contain: an object of `fastbp.layers.Dense` with
+        ``units=None``, such as ``Dense(None, parametrization="ntk", bias_learning_rate_factor=0.1)``. None for
+        ``Dense(None)``. Its activation is that of the loss, or `output_activation`.""",
+    )
+
     scoring: Any = parameter(
         None,
         [ScoringOption({LOSS, *get_scorer_names()})],
@@ -285,6 +302,16 @@ class MLPParameters(CachedParamNames):
         Decoupled weight decay of every stochastic solver: each step multiplies the weights, but not the biases, by
         ``1 - learning_rate * weight_decay`` (Loshchilov and Hutter, 2019). None for the solver's own: 0.01 of 'adamw'
         and 'muon', 0 of all others, and of an object its `weight_decay`, beside which there must be no number here.""",
+    )
+
+    weight_decay_schedule: str | ProgressSchedule | Callable[[float], float] | None = parameter(
+        None,
+        [None, PROGRESS_SCHEDULE],
+        f"{PROGRESS_SCHEDULE.type_text} or None",
+        """
+        Schedule of the decoupled weight decay, also of the one that the solver has of its own: in each step it is
+        multiplied by the factor of this schedule, besides that of `learning_rate`. The schedules, the progress, and
+        what follows for `max_iter`, `partial_fit` and `warm_start` are those of `learning_rate`. None: it stays.""",
     )
 
     clip_norm: float | None = parameter(
@@ -326,6 +353,17 @@ class MLPParameters(CachedParamNames):
         set to 0 with this probability, and else divided by 1 minus the rate; predictions are made without it. See
         `fastbp.layers.Dropout`. Not for 'lbfgs', and not with `layers`, which take objects of this class. The losses
         in `loss_curve_` are those with dropout.""",
+    )
+
+    dropout_schedule: str | ProgressSchedule | Callable[[float], float] | None = parameter(
+        None,
+        [None, PROGRESS_SCHEDULE],
+        f"{PROGRESS_SCHEDULE.type_text} or None",
+        """
+        Schedule of dropout: in each step all rates, those of `dropout`, `input_dropout` and of
+        `fastbp.layers.Dropout`, are multiplied by the factor of this schedule, which must not exceed 1; see
+        `weight_decay_schedule`. ``FlatCosine(flat=0.5)`` of `fastbp.schedules` ends without dropout, as Holzmüller et
+        al. (2024), Better by default, propose it. None: the rates stay.""",
     )
 
     input_dropout: float = parameter(
@@ -422,7 +460,7 @@ class MLPParameters(CachedParamNames):
 
     weight_init: str | Callable | None = parameter(
         None,
-        [None, StrOptions({*INITIALIZERS, DATA_DEPENDENT}), callable],
+        [None, StrOptions({*INITIALIZERS, *DATA_DEPENDENT}), callable],
         "str, callable or None",
         """
         How the initial weights are drawn; for a layer with `fan_in` inputs and `fan_out` units:
@@ -439,6 +477,12 @@ class MLPParameters(CachedParamNames):
         - 'data_dependent': Orthogonal; then, from the first layer to the last, each unit is scaled and shifted so that
           its pre-activation has mean 0 and variance 1 over at most 256 of the rows to train on, evenly spaced (Mishkin
           and Matas, 2016, All you need is a good init; Krähenbühl et al., 2016).
+        - 'data_dependent_random_bias': Normal; then, from the first layer to the last, the weights of each unit are
+          divided by the standard deviation of its pre-activation over at most 2,048 of the rows to train on (256 where
+          there are very many features), evenly spaced, and its bias is minus a convex combination of its
+          pre-activations in 5 of these rows: rows and weights, ``w_i / sum(w)`` with exponential w, are drawn for each
+          unit, so that each is 0 somewhere else among the data (Holzmüller et al., 2024, Better by default: 'std'
+          and 'he+5' of RealMLP).
         - A function ``weight_init(fan_in, fan_out, random_state) -> W``, W of shape (fan_in, fan_out).
 
         Further training with `warm_start` or `partial_fit` does not draw weights.""",
@@ -547,6 +591,7 @@ class MLPParameters(CachedParamNames):
                     f"{value!r} instead; use {value.item()!r}."
                 )
         check_update_options(self)
+        check_output_layer(self.output_layer)
 
 
 #: class of an optimizer or a schedule -> names of the parameters that stand for its fields
@@ -575,7 +620,7 @@ def update_options_of(estimator):
 def check_update_options(estimator):
     """ValueError for parameters of the updates, an L1 penalty, and mixup, that the solver cannot follow."""
     solver = estimator.solver
-    off = {**dict.fromkeys(UPDATE_OPTIONS), "l1": 0, "mixup_alpha": 0}
+    off = {**dict.fromkeys((*UPDATE_OPTIONS, *PROGRESS_SCHEDULES)), "l1": 0, "mixup_alpha": 0}
     for name in [name for name, value in off.items() if getattr(estimator, name) != value]:
         value = getattr(estimator, name)
         if not is_stochastic(solver):
@@ -606,14 +651,34 @@ def schedule_of(estimator):
     return from_name(SCHEDULES[schedule if counts else "constant"], estimator)
 
 
+def progress_schedule_of(estimator, name):
+    """The schedule that a parameter in ``PROGRESS_SCHEDULES`` asks for, or None; an object is copied.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    name : str
+        Of the parameter.
+
+    Returns
+    -------
+    ProgressSchedule or None
+    """
+    schedule = getattr(estimator, name)
+    if schedule is None or isinstance(schedule, ProgressSchedule):
+        return copy(schedule)
+    return SCHEDULES[schedule]() if isinstance(schedule, str) else FunctionSchedule(schedule, name)
+
+
 def end_is_needed_by(estimator):
     """What makes the training depend on the number of its epochs: a parameter and its value, in words, or None."""
     schedule = estimator.learning_rate
     # a function is one of the progress
     if SCHEDULES[schedule].has_end if isinstance(schedule, str) else getattr(schedule, "has_end", True):
         return f"learning_rate={estimator.learning_rate!r}"
-    if estimator.swa_start is not None:
-        return f"swa_start={estimator.swa_start!r}"
+    for name in (*PROGRESS_SCHEDULES, "swa_start"):
+        if getattr(estimator, name) is not None:
+            return f"{name}={getattr(estimator, name)!r}"
     return None
 
 
@@ -630,7 +695,8 @@ def check_has_no_end(estimator):
     if what is not None:
         raise ValueError(
             f"partial_fit does not support {what}, which depends on the number of epochs: it does not know how many "
-            "will come. Use fit; or a learning_rate such as 'constant' or 'plateau', an int as warmup, and ema_decay."
+            "will come. Use fit; or a learning_rate such as 'constant' or 'plateau', an int as warmup, ema_decay, and "
+            "weight decay and dropout without schedules."
         )
 
 

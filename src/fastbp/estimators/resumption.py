@@ -4,9 +4,17 @@ from numbers import Integral
 
 import numpy as np
 
-from fastbp.estimators.parameters import end_is_needed_by, optimizer_of, schedule_of
+from fastbp.estimators.parameters import end_is_needed_by, optimizer_of, progress_schedule_of, schedule_of
 from fastbp.kernels.patience import Patience
-from fastbp.training import EpochAverage, History, MovingAverage, NoAverage, OptimizerState, RateFactors
+from fastbp.training import (
+    DropoutFactors,
+    EpochAverage,
+    History,
+    MovingAverage,
+    NoAverage,
+    OptimizerState,
+    RateFactors,
+)
 from fastbp.training.validation import LOSS
 
 #: The attributes that `set_training_attributes` sets, but for those that every solver sets
@@ -95,26 +103,33 @@ def optimizer_state_of(estimator, network, incremental):
     return OptimizerState(optimizer, network.n_params, network.dtype, estimator.learning_rate_init)
 
 
-def rate_factors_of(estimator, schedule, n_epochs, n_steps):
-    """The factors of the learning rate in the steps of a run; None where all are 1.
+def factors_of(estimator, schedule, n_epochs, n_steps):
+    """The factors of learning rate, weight decay and dropout in the steps of a run.
 
     Parameters
     ----------
     estimator : BaseMLP
     schedule : Schedule
+        Of the learning rate.
     n_epochs : int
     n_steps : int
         Of an epoch.
 
     Returns
     -------
-    RateFactors or None
+    dict
+        The arguments of `Trainer`: RateFactors, or None where all factors are 1.
     """
-    warmup = estimator.warmup
-    if not schedule.has_end and warmup == 0:
-        return None
-    warmup_epochs = float(warmup if isinstance(warmup, Integral) else warmup * n_epochs)
-    return RateFactors(schedule, warmup_epochs, n_epochs, n_steps)
+    warmup, factors = estimator.warmup, None
+    if schedule.has_end or warmup != 0:
+        warmup_epochs = float(warmup if isinstance(warmup, Integral) else warmup * n_epochs)
+        factors = RateFactors(schedule, warmup_epochs, n_epochs, n_steps)
+    decay, dropout = (progress_schedule_of(estimator, name) for name in ("weight_decay_schedule", "dropout_schedule"))
+    return {
+        "factors": factors,
+        "decay_factors": None if decay is None else RateFactors(decay, 0.0, n_epochs, n_steps),
+        "dropout_factors": None if dropout is None else DropoutFactors(dropout, n_epochs, n_steps),
+    }
 
 
 def average_of(estimator, network, incremental, continues):

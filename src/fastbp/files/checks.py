@@ -5,6 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from fastbp.estimators.class_targets import COLUMNS, IN_WORDS, INDICATORS, PROBABILITIES, check_numbers_of_columns
+from fastbp.estimators.construction import LAYER_PARAMETERS
 from fastbp.losses import MultiOutputLogLoss, as_loss
 from fastbp.training import EpochAverage, MovingAverage, OptimizerState
 
@@ -54,7 +55,8 @@ def are_names(value):
 
 def is_layer_parameters(value):
     """Whether a value is what ``construction.layer_parameters`` returns."""
-    return isinstance(value, dict) and value.keys() == {"hidden_layer_sizes", "layers", "residual", "normalization"}
+    # an older version knew fewer of them
+    return isinstance(value, dict) and {"hidden_layer_sizes", "layers"} <= value.keys() <= set(LAYER_PARAMETERS)
 
 
 def or_none(check):

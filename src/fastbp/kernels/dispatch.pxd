@@ -72,6 +72,7 @@ cdef extern from "program.h" nogil:
         double weight_sum
         uint64_t seed
         int64_t step, batch_start
+        double dropout_factor
         mixup_t mixup
         int64_t capacity
         void *values

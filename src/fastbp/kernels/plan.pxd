@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 
 from fastbp.kernels.data cimport Data
-from fastbp.kernels.dispatch cimport kernels_t, norms_t, optimizer_t, plan_t, tile_t
+from fastbp.kernels.dispatch cimport group_t, kernels_t, norms_t, optimizer_t, plan_t, tile_t
 from fastbp.kernels.pool cimport pool_t
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
@@ -77,6 +77,10 @@ cdef class Plan(Task):
     cdef list kept
     cdef object bound
     cdef int64_t n_groups
+    # the groups of the optimizer, and their decay before it is multiplied by the factor of a step
+    cdef group_t *groups
+    cdef double *decays
+    cdef double decay_factor
     cdef int64_t *tile_group
     cdef norms_t *group_norms
     cdef bint prepares
@@ -114,4 +118,5 @@ cdef class Plan(Task):
     cdef double batch_loss(self) noexcept nogil
     cdef double penalty(self) noexcept nogil
     cdef void prepare_optimizer(self, double learning_rate, int64_t step) noexcept nogil
+    cdef void set_factors(self, double decay, double dropout) noexcept nogil
     cdef void complete_step(self) noexcept nogil

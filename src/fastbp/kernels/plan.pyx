@@ -103,6 +103,7 @@ cdef class Plan(Task):
         self.step_cost = step_cost(program, row_cost, self.capacity)
         self.flops = 6 * self.capacity * program.graph.n_coefs
         self.c.program, self.c.data, self.c.params = program.c, data.c, address(params, True)
+        self.c.dropout_factor = 1
         self.make_workspace()
         if self.n_reductions:
             self.make_statistics()
@@ -265,7 +266,8 @@ cdef class Plan(Task):
             state[i] = address(states[i], True)
         groups = np.array([(group.learning_rate, group.penalty * alpha, group.penalty * l1, group.decay * weight_decay)
                            for group in self.program.graph.groups], GROUP)
-        kept = [states, memory, pointers, groups, structs, numbers]
+        decays = groups["decay"].copy()
+        kept = [states, memory, pointers, groups, decays, structs, numbers]
         by_block = any(names[number] in OPTIMIZERS_BY_BLOCK for number in numbers)
         if clip_norm < np.inf or by_block or self.n_pieces > 1:
             # blocks that are not trained have no gradient
@@ -288,7 +290,9 @@ cdef class Plan(Task):
             self.transform_pools = <pool_t *> address(pools, True)
         self.c.optimizers = self.optimizers = bound
         self.n_optimizers = len(names)
-        self.c.groups, self.c.optimizer_of = <const group_t *> address(groups), <const int64_t *> address(numbers)
+        self.groups, self.decays = <group_t *> address(groups, True), <double *> address(decays, True)
+        self.decay_factor, self.c.groups = 1, self.groups
+        self.c.optimizer_of = <const int64_t *> address(numbers)
         self.c.state, self.clip_norm = state, clip_norm
         self.averages = any(name in OPTIMIZERS_AVERAGING for name in names)
         self.max_norm, self.end_of_step = max_norm, END_OF_STEP if len(columns) else LIMIT
@@ -642,6 +646,16 @@ cdef class Plan(Task):
         for i in range(self.n_optimizers):
             self.optimizers[i].learning_rate = learning_rate
             self.kernels.prepare_optimizer(&self.optimizers[i], step)
+
+    cdef void set_factors(self, double decay, double dropout) noexcept nogil:
+        """Have weight decay and the rates of dropout multiplied by these factors in the coming steps."""
+        cdef int64_t i
+        self.c.dropout_factor = dropout
+        if decay == self.decay_factor:
+            return
+        self.decay_factor = decay
+        for i in range(self.n_groups):
+            self.groups[i].decay = self.decays[i] * decay
 
     cdef void complete_step(self) noexcept nogil:
         """A step is complete: from now on the optimizers' memory is that after it, and so are running statistics."""

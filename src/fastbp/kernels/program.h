@@ -223,8 +223,9 @@ typedef struct {
     double weight_sum; /* the batch length, or the sum of its sample weights */
     /* what the masks of dropout and mixup depend on. Only training sets it. */
     uint64_t seed;
-    int64_t step;        /* number of the step, from 1 */
-    int64_t batch_start; /* start of the batch, of which rows [start, start + n) may be a slice */
+    int64_t step;          /* number of the step, from 1 */
+    int64_t batch_start;   /* start of the batch, of which rows [start, start + n) may be a slice */
+    double dropout_factor; /* the rates of dropout are multiplied by it in this step */
     mixup_t mixup;
 
     /* the workspace */

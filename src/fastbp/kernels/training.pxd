@@ -12,6 +12,7 @@ cdef class TrainingLoop:
     cdef readonly Team team
     cdef readonly TeamTuner tuner
     cdef bint is_tuned
+    cdef bint has_factors
     cdef int64_t check_interval
     cdef int64_t steps_since_check
     cdef unsigned long long denormal_mode
@@ -33,6 +34,7 @@ cdef class TrainingLoop:
     cdef void look_ahead(self, double sign) noexcept nogil
     cdef int run_statistics(self, int64_t n_train) except -1 nogil
     cdef double run_gradient(self) except? -1 nogil
-    cdef bint run_epoch(self, int64_t n_train, const double[:, :] rates, int64_t epoch, double loss_scale,
+    cdef bint run_epoch(self, int64_t n_train, const double[:, :] rates, const double[:, :] decay_factors,
+                        const double[:, :] dropout_factors, int64_t epoch, double loss_scale,
                         double *loss) except -1 nogil
     cdef bint run_step_in_slices(self, int64_t start, int64_t size, double *loss) except -1 nogil

@@ -260,7 +260,8 @@ cdef class TrainingLoop:
         finally:
             restore_denormals(self.denormal_mode)
 
-    cdef bint run_epoch(self, int64_t n_train, const double[:, :] rates, int64_t epoch, double loss_scale,
+    cdef bint run_epoch(self, int64_t n_train, const double[:, :] rates, const double[:, :] decay_factors,
+                        const double[:, :] dropout_factors, int64_t epoch, double loss_scale,
                         double *loss) except -1 nogil:
         """One pass over the batches, whose mean loss is written. False when the last step was abandoned."""
         cdef int64_t start = 0, step = 0, size, batch_size = self.plan.batch_size
@@ -273,6 +274,8 @@ cdef class TrainingLoop:
                 size = min(batch_size, n_train - start)
                 if self.plan.set_batch(start, size):
                     self.plan.prepare_optimizer(rates[epoch, step], self.n_steps + 1)
+                    if self.has_factors:
+                        self.plan.set_factors(decay_factors[epoch, step], dropout_factors[epoch, step])
                     self.plan.c.step, self.plan.c.batch_start = self.n_steps + 1, start
                     if self.plan.mixup_alpha > 0:
                         self.plan.kernels.draw_mixup(&self.plan.c, self.plan.mixup_alpha, size)
@@ -363,7 +366,7 @@ cdef class TrainingLoop:
         self.plan.bind_average(average, decay, begin)
 
     def train(self, rows, random_state, double loss_scale, rates, double[::1] losses,
-              Patience patience=None, lock=None, double[::1] seconds=None):
+              Patience patience=None, lock=None, double[::1] seconds=None, decay_factors=None, dropout_factors=None):
         """Epochs of gradient descent, until all are done, patience is exhausted, or the loss is no longer finite.
 
         Parameters
@@ -384,6 +387,9 @@ cdef class TrainingLoop:
             Held while rows are shuffled; needed when others draw from the same generator.
         seconds : ndarray of shape (n_epochs,) or None
             Overwritten: the time from the beginning of this call to the end of each epoch.
+        decay_factors, dropout_factors : ndarray of float64 of shape (n_epochs, n_steps) or None
+            Factors of the decoupled weight decay and of the rates of dropout in each step; those of dropout are at most
+            1. None: all are 1.
 
         Returns
         -------
@@ -400,7 +406,7 @@ cdef class TrainingLoop:
         """
         cdef bitgen_t *generator = NULL
         cdef int64_t n_train = self.plan.data.n_rows, n_epochs = len(rates), epoch = 0
-        cdef const double[:, :] rates_of_steps
+        cdef const double[:, :] rates_of_steps, decay_of_steps, dropout_of_steps
         cdef int64_t *order
         cdef int status = COMPLETED
         cdef double begin = now()
@@ -418,7 +424,15 @@ cdef class TrainingLoop:
             n_train = rows.shape[0]
         # one rate for all steps of an epoch: a view with a stride of 0
         rates = rates[:, np.newaxis] if rates.ndim == 1 else rates
-        rates_of_steps = np.broadcast_to(rates, (n_epochs, ceil_div(n_train, self.plan.batch_size)))
+        shape = n_epochs, ceil_div(n_train, self.plan.batch_size)
+        rates_of_steps = np.broadcast_to(rates, shape)
+        decay_of_steps = dropout_of_steps = rates_of_steps  # not read where there are no factors
+        self.has_factors = decay_factors is not None or dropout_factors is not None
+        if self.has_factors:
+            decay_of_steps = np.broadcast_to(1.0 if decay_factors is None else decay_factors, shape)
+            dropout_of_steps = np.broadcast_to(1.0 if dropout_factors is None else dropout_factors, shape)
+        else:
+            self.plan.set_factors(1, 1)
         if losses.shape[0] < n_epochs:
             raise ValueError(f"losses must have room for {n_epochs} epochs, got {losses.shape[0]}")
         if self.plan.c.optimizers == NULL:
@@ -429,7 +443,8 @@ cdef class TrainingLoop:
                 while epoch < n_epochs and status == COMPLETED:
                     if generator != NULL:
                         shuffle_rows(generator, lock, order, n_train)
-                    if not self.run_epoch(n_train, rates_of_steps, epoch, loss_scale, &losses[epoch]):
+                    if not self.run_epoch(n_train, rates_of_steps, decay_of_steps, dropout_of_steps, epoch, loss_scale,
+                                          &losses[epoch]):
                         status = DIVERGED
                     elif losses[epoch] > growth_limit * max(self.first_loss, SMALL_LOSS):
                         status = GREW

@@ -1,7 +1,7 @@
 """Fully connected layers, and functions of their output."""
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, sqrt
 from numbers import Real
 
 from fastbp.activations import Prelu, resolve
@@ -16,8 +16,8 @@ class Dense(Layer):
 
     Parameters
     ----------
-    units : int
-        Width of the output.
+    units : int or None
+        Width of the output. None is for `output_layer` of the estimators, which know it.
     activation : str or object of `fastbp.activations`, default="identity"
         The function f.
     use_bias : bool, default=True
@@ -26,20 +26,47 @@ class Dense(Layer):
         The learning rate of W and b is multiplied by it.
     penalty_factor : float, default=1.0
         The penalties ``alpha`` and ``l1`` and the weight decay of W are multiplied by it; b has none of them.
+    parametrization : {'standard', 'ntk'}, default='standard'
+        'ntk' is the neural tangent parametrization, for Adam and its relatives: the learning rate of W is divided by
+        ``sqrt(fan_in)``, where fan_in is the number of inputs. See the notes.
+    bias_learning_rate_factor : float, default=1.0
+        The learning rate of b is multiplied by it too.
+
+    Notes
+    -----
+    In the neural tangent parametrization (Jacot et al., 2018, section 3) the output is ``x V / sqrt(fan_in) + b``, and
+    the numbers of V have the variance 1. Here W stands for ``V / sqrt(fan_in)``. The step of Adam does not depend on
+    the scale of the gradient (but for `epsilon`): a step with the learning rate h changes each number of V by about h,
+    and so each number of W by about ``h / sqrt(fan_in)``, which is a step of Adam on W with this learning rate. The
+    same holds for other optimizers that divide by the size of the gradient, such as 'adamw', 'nadam', 'rmsprop' and
+    'lion'. It does not hold for 'sgd', where the factor would be ``1 / fan_in``.
+
+    Decoupled weight decay multiplies V, and therefore W, by ``1 - h * weight_decay`` in a step: it is not divided by
+    ``sqrt(fan_in)``. The penalties ``alpha`` and ``l1`` are those of W.
+
+    References
+    ----------
+    Jacot, Gabriel and Hongler (2018), Neural tangent kernel: convergence and generalization in neural networks,
+    NeurIPS.
     """
 
-    units: int
+    units: int | None
     activation: object = "identity"
     use_bias: bool = True
     learning_rate_factor: float = 1.0
     penalty_factor: float = 1.0
+    parametrization: str = "standard"
+    bias_learning_rate_factor: float = 1.0
 
     def check(self):
         """See `Layer.check`."""
-        check_integer("units", self.units)
+        if self.units is not None:
+            check_integer("units", self.units)
         resolve(self.activation)
-        check_factor("learning_rate_factor", self.learning_rate_factor)
-        check_factor("penalty_factor", self.penalty_factor)
+        for name in ("learning_rate_factor", "penalty_factor", "bias_learning_rate_factor"):
+            check_factor(name, getattr(self, name))
+        if not isinstance(self.parametrization, str) or self.parametrization not in ("standard", "ntk"):
+            raise ValueError(f"parametrization must be 'standard' or 'ntk', got {self.parametrization!r}")
 
     def emit(self, builder, node):
         """Append x W + b, and f unless it is the identity.
@@ -53,11 +80,13 @@ class Dense(Layer):
         -------
         int
         """
+        check_integer("units", self.units)
         fan_in, rate = builder.widths[node], float(self.learning_rate_factor)
-        factor = float(self.penalty_factor)
-        blocks = [("W", (fan_in, int(self.units)), Group(rate, penalty=factor, decay=factor))]
+        penalty, root = float(self.penalty_factor), sqrt(fan_in) if self.parametrization == "ntk" else 1.0
+        # a step decays by learning_rate * factor of the learning rate * factor of the decay
+        blocks = [("W", (fan_in, int(self.units)), Group(rate / root, penalty=penalty, decay=penalty * root))]
         if self.use_bias:
-            blocks.append(("b", (int(self.units),), Group(rate)))
+            blocks.append(("b", (int(self.units),), Group(rate * float(self.bias_learning_rate_factor))))
         node = builder.emit("dense", node, self.units, blocks=blocks, layer=self)
         activation = resolve(self.activation)
         return node if activation == "identity" else emit_activation(builder, node, activation, self)
@@ -83,13 +112,17 @@ class Activation(Layer):
     ----------
     activation : str or object of `fastbp.activations`
         `Prelu` and `Blend` have a trained parameter for each unit.
+    learning_rate_factor : float, default=1.0
+        The learning rate of the trained parameters is multiplied by it.
     """
 
     activation: object
+    learning_rate_factor: float = 1.0
 
     def check(self):
         """See `Layer.check`."""
         resolve(self.activation)
+        check_factor("learning_rate_factor", self.learning_rate_factor)
 
     def emit(self, builder, node):
         """Append f(x).
@@ -103,7 +136,7 @@ class Activation(Layer):
         -------
         int
         """
-        return emit_activation(builder, node, resolve(self.activation), self)
+        return emit_activation(builder, node, resolve(self.activation), self, float(self.learning_rate_factor))
 
     def initialize(self, blocks, draw):
         """The same first value for all units.
@@ -126,16 +159,20 @@ class Scale(Layer):
         First value of all factors.
     learning_rate_factor : float, default=1.0
         The learning rate of s is multiplied by it.
+    penalty_factor : float, default=0.0
+        The penalties ``alpha`` and ``l1`` and the weight decay of s are multiplied by it.
     """
 
     initial: float = 1.0
     learning_rate_factor: float = 1.0
+    penalty_factor: float = 0.0
 
     def check(self):
         """See `Layer.check`."""
         if isinstance(self.initial, bool) or not isinstance(self.initial, Real) or not isfinite(self.initial):
             raise ValueError(f"initial must be a finite number, got {self.initial!r}")
         check_factor("learning_rate_factor", self.learning_rate_factor)
+        check_factor("penalty_factor", self.penalty_factor)
 
     def emit(self, builder, node):
         """Append x * s.
@@ -149,8 +186,8 @@ class Scale(Layer):
         -------
         int
         """
-        width = builder.widths[node]
-        blocks = [("s", (width,), Group(float(self.learning_rate_factor)))]
+        width, penalty = builder.widths[node], float(self.penalty_factor)
+        blocks = [("s", (width,), Group(float(self.learning_rate_factor), penalty=penalty, decay=penalty))]
         return builder.emit("scale", node, width, blocks=blocks, layer=self)
 
     def initialize(self, blocks, draw):
@@ -164,13 +201,29 @@ class Scale(Layer):
         blocks[0][...] = self.initial
 
 
-def emit_activation(builder, node, activation, layer):
-    """Append an activation, as `fastbp.activations.resolve` gives it, for a layer."""
+def check_output_layer(layer):
+    """TypeError or ValueError unless the value of `output_layer` of an estimator is None, or a `Dense` that leaves
+    units and activation to the estimator."""
+    if layer is None:
+        return
+    if not isinstance(layer, Dense):
+        raise TypeError(f"output_layer must be None or an object of fastbp.layers.Dense, got {layer!r}")
+    if layer.units is not None:
+        raise ValueError(f"output_layer must have units=None: the targets decide how many; got {layer!r}")
+    if resolve(layer.activation) != "identity":
+        raise ValueError(
+            f"output_layer must have activation='identity': the loss, or output_activation, decides it; got {layer!r}"
+        )
+
+
+def emit_activation(builder, node, activation, layer, rate=1.0):
+    """Append an activation, as `fastbp.activations.resolve` gives it, for a layer; `rate`: the factor of the learning
+    rate of trained parameters."""
     width = builder.widths[node]
     if isinstance(activation, str):
         return builder.emit("activation", node, width, argument=ACTIVATIONS[activation], layer=layer)
     owner = Activation(activation)  # which initializes the parameters
     if isinstance(activation, Prelu):
-        return builder.emit("prelu", node, width, blocks=[("slope", (width,), Group())], layer=owner)
-    end = emit_activation(builder, node, resolve(activation.activation), layer)
-    return builder.emit("blend", node, width, input2=end, blocks=[("alpha", (width,), Group())], layer=owner)
+        return builder.emit("prelu", node, width, blocks=[("slope", (width,), Group(rate))], layer=owner)
+    end = emit_activation(builder, node, resolve(activation.activation), layer, rate)
+    return builder.emit("blend", node, width, input2=end, blocks=[("alpha", (width,), Group(rate))], layer=owner)

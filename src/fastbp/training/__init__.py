@@ -5,7 +5,7 @@ from fastbp.training.callbacks import Callback, Callbacks, TrainingState
 from fastbp.training.history import History
 from fastbp.training.lbfgs import Evaluations, minimize_lbfgs
 from fastbp.training.optimizer_state import OptimizerState
-from fastbp.training.rate_factors import RateFactors
+from fastbp.training.rate_factors import DropoutFactors, RateFactors
 from fastbp.training.rate_sweep import RateSweep
 from fastbp.training.run_state import DataChecksums, Run
 from fastbp.training.stopping import EarlyStopping, LossStopping
@@ -16,6 +16,7 @@ __all__ = [
     "Callback",
     "Callbacks",
     "DataChecksums",
+    "DropoutFactors",
     "EarlyStopping",
     "EpochAverage",
     "Evaluation",

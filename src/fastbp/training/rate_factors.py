@@ -1,4 +1,4 @@
-"""What the learning rate is multiplied by from step to step."""
+"""What the learning rate, weight decay and dropout are multiplied by from step to step."""
 
 import numpy as np
 
@@ -67,4 +67,28 @@ class RateFactors:
         if self.warmup_epochs > 0:
             with np.errstate(over="ignore"):  # of a warm-up much shorter than a step
                 factors *= np.minimum((steps + 1) / (self.warmup_epochs * self.n_steps), 1)
+        return factors
+
+
+class DropoutFactors(RateFactors):
+    """The factors of the rates of dropout in the steps of a run.
+
+    Parameters
+    ----------
+    schedule : ProgressSchedule
+    n_epochs, n_steps : int
+        As for `RateFactors`.
+    """
+
+    def __init__(self, schedule, n_epochs, n_steps):
+        super().__init__(schedule, 0.0, n_epochs, n_steps)
+
+    def of_steps(self, steps):
+        """The factors of steps of the run; ValueError for one above 1, with which a rate could be 1."""
+        factors = super().of_steps(steps)
+        if factors.max() > 1:
+            raise ValueError(
+                f"the factors of dropout_schedule must not be above 1, got {factors.max():g}: set larger rates of "
+                "dropout, which the schedule lowers"
+            )
         return factors

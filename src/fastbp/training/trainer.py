@@ -79,6 +79,8 @@ class Trainer:
         What updates do besides the optimizer's formula: keyword arguments of `OptimizerState.attach`.
     factors : RateFactors or None
         Of the learning rate, from step to step; None: the rate changes between epochs only.
+    decay_factors, dropout_factors : RateFactors or None
+        Of weight decay and of the rates of dropout, from step to step; None: they stay.
     average : NoAverage, MovingAverage or EpochAverage
         Of the weights; callbacks, scores and the result see it, the recorded losses are those of the raw weights.
     mixup_alpha : float
@@ -112,9 +114,12 @@ class Trainer:
         callbacks=None,
         update_options=None,
         factors=None,
+        decay_factors=None,
+        dropout_factors=None,
         average=NO_AVERAGE,
         mixup_alpha=0.0,
     ):
+        self.decay_factors, self.dropout_factors = decay_factors, dropout_factors
         self.network, self.factors, self.average, self.mixup_alpha = network, factors, average, mixup_alpha
         optimizer.factor = 1.0 if factors is None else factors.of_first_step(optimizer.n_epochs)
         self.optimizer = optimizer
@@ -177,8 +182,9 @@ class Trainer:
         history, optimizer, stopping, average = self.history, self.optimizer, self.stopping, self.average
         watched = stopping.is_scored or self.verbose or self.callbacks
         at_once = 1 if watched else min(EPOCHS_AT_ONCE, max_iter)
-        if self.factors is not None:
-            at_once = min(at_once, self.factors.epochs_at_once)
+        for factors in (self.factors, self.decay_factors, self.dropout_factors):
+            if factors is not None:
+                at_once = min(at_once, factors.epochs_at_once)
         losses = np.empty(at_once)
         self.clock = Clock(at_once, history.seconds)
         loop.first_loss = self.first_loss
@@ -188,7 +194,7 @@ class Trainer:
             while history.n_iter < max_iter and not self.has_stopped:
                 self.callbacks.notify("on_epoch_begin")
                 rates = self.coming_rates(self.coming_epochs(at_once, max_iter), n_rows)
-                rates_of_steps = self.rates_of_steps(rates[:-1])
+                rates_of_steps, others = self.rates_of_steps(rates[:-1]), self.other_factors(len(rates) - 1)
                 average.hide(self.network)
                 optimizer.attach(loop, self.network.alpha, l1=self.network.l1, **self.update_options)
                 average.attach(loop)
@@ -203,6 +209,7 @@ class Trainer:
                         stopping.loop_patience,
                         lock,
                         self.clock.ends,
+                        *others,
                     )
                 except BaseException:
                     self.record(loop.epochs_done, n_rows, losses, rates, rates_of_steps)
@@ -312,6 +319,12 @@ class Trainer:
         begin = self.optimizer.n_epochs
         factors = None if self.factors is None else self.factors.of_epochs(begin, begin + len(rates))
         return rates if factors is None else rates[:, None] * factors
+
+    def other_factors(self, n_epochs):
+        """The factors of weight decay and dropout in the steps of the next epochs; None where all are 1."""
+        begin = self.optimizer.n_epochs
+        both = self.decay_factors, self.dropout_factors
+        return [None if factors is None else factors.of_epochs(begin, begin + n_epochs) for factors in both]
 
     def record_evaluation(self, score, values):
         """Record what was computed on the validation set after an epoch."""

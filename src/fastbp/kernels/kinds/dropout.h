@@ -30,12 +30,14 @@ static void dropout_factors(uint64_t key, uint32_t first, ptrdiff_t n, uint32_t 
     }
 }
 
-/* to = from * mask / (1 - rate), or to += that, for rows [lo, hi) of the batch; `from` may be `to` */
+/* to = from * mask / (1 - rate), or to += that, with the rate of this step, for rows [lo, hi) of the batch; `from` may
+ * be `to` */
 INLINE void dropout_rows(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi, const real *from, real *to,
                          int add) {
     const ptrdiff_t m = (ptrdiff_t)node_of(p, op->output)->width;
-    const uint32_t threshold = (uint32_t)(op->constant[0] * 4294967296.0);
-    const real scale = (real)(1 / (1 - op->constant[0]));
+    const double rate = op->constant[0] * p->dropout_factor;
+    const uint32_t threshold = (uint32_t)(rate * 4294967296.0);
+    const real scale = (real)(1 / (1 - rate));
     const uint64_t key = step_key(p, (uint64_t)(op - p->program.operations) + 1);
     real factor[FACTORS];
     for (int64_t r = lo; r < hi; r++, from += m, to += m) {

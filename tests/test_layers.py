@@ -1,4 +1,4 @@
-"""Layers as objects, and networks that are made of them; `layers.py`."""
+"""Layers as objects, and networks that are made of them; `layers/`."""
 
 import pickle
 import re

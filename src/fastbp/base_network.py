@@ -37,7 +37,8 @@ from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.graph import GraphBuilder
 from fastbp.kernels.predictor import all_finite
 from fastbp.kernels.program import INSPECTION, drops_link, program_of
-from fastbp.layers import Activation, Dense, check_epsilon, check_layers
+from fastbp.layers import Activation, Dense
+from fastbp.layers.base import check_epsilon, check_layers
 from fastbp.losses import FunctionLoss, Loss, resolve
 from fastbp.versions import note_version, warn_if_other_version
 

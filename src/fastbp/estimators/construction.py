@@ -11,7 +11,8 @@ from fastbp.estimators.inputs import checked_hidden_layer_sizes, checked_layers
 from fastbp.estimators.parameters import DATA_DEPENDENT, HIDDEN_ACTIVATION
 from fastbp.estimators.transfer import frozen, has_frozen
 from fastbp.estimators.weights import with_settings
-from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale, check_rate
+from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale
+from fastbp.layers.base import check_rate
 from fastbp.network import Network
 
 #: name -> class of the layers that `normalization` puts between a fully connected layer and its activation

@@ -9,7 +9,7 @@ from sklearn.utils.validation import validate_data
 from fastbp.data import checked_sparse
 from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.predictor import all_finite
-from fastbp.layers import check_layers
+from fastbp.layers.base import check_layers
 
 #: Numbers that are converted and checked at once: 128 kB of float32
 BLOCK_ELEMENTS = 2**15

@@ -1,0 +1,146 @@
+"""The base class of all layers, and checks of their fields."""
+
+from math import inf
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+
+from fastbp.kernels.graph import Group
+
+#: The group of parameters that operations write, or that layers set by the rows to train on
+STATISTICS = Group(0.0, trained=False)
+
+
+class Layer:
+    """Base class of all layers.
+
+    A layer describes operations and holds no parameters: these belong to the network. If the same object appears twice
+    in a network, it has two sets of parameters.
+
+    A subclass is a dataclass with a method ``emit(builder, node)``, which appends operations to a
+    `fastbp.kernels.graph.GraphBuilder` and returns the node that holds its output, and, if it owns parameters,
+    ``initialize(blocks, draw)``. Decorate it with ``@dataclass(frozen=True)``: a network keeps copies of its layers,
+    and a change of a layer afterwards has no effect. To change a field, use ``dataclasses.replace``.
+    """
+
+    #: Whether it learns from the rows to train on before training begins: it has a method `adapt`.
+    adapts: ClassVar[bool] = False
+
+    #: Whether it takes missing numbers, which are NaN, in the columns that it reads.
+    accepts_missing: ClassVar[bool] = False
+
+    def __post_init__(self):
+        self.check()
+
+    def __setstate__(self, state):
+        # copies and pickles do not call the constructor, and the values in a pickle may be damaged
+        vars(self).update(state)
+        self.check()
+
+    def check(self):
+        """ValueError or TypeError for a bad value of a field; called for every new object, also one that is a copy or
+        from a pickle."""
+        return None
+
+    def emit(self, builder, node: int) -> int:
+        """Append the layer's operations.
+
+        Parameters
+        ----------
+        builder : GraphBuilder
+        node : int
+            The node that the layer reads.
+
+        Returns
+        -------
+        int
+            The node that holds its output.
+        """
+        raise TypeError(f"{type(self).__name__} must have a method emit(builder, node)")
+
+    def initialize(self, blocks, draw):
+        """Fill in the first values of the parameters of one of the layer's operations.
+
+        Parameters
+        ----------
+        blocks : list of ndarray
+            Views of the operation's parameters.
+        draw : callable
+            ``draw(fan_in, fan_out) -> (W, b)``: the network's initializer.
+        """
+        raise TypeError(f"{type(self).__name__} owns {len(blocks)} blocks of parameters and must have initialize")
+
+    def adapt(self, blocks, X):
+        """Set parameters of one of the layer's operations by the rows to train on, such as medians of columns. Only for
+        a layer that says so by `adapts`, and reads the input of the network.
+
+        Parameters
+        ----------
+        blocks : list of ndarray
+            Views of the operation's parameters, after `initialize`.
+        X : ndarray of shape (n, n_features)
+            The rows. Not to be written to.
+        """
+        raise TypeError(f"{type(self).__name__} has adapts=True and must have a method adapt(blocks, X)")
+
+
+def check_layers(name, layers):
+    """The layers as a list; TypeError unless each of them is a `Layer`.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the message.
+    layers : sequence of Layer
+
+    Returns
+    -------
+    list of Layer
+    """
+    if isinstance(layers, (str, Layer)) or not hasattr(layers, "__iter__"):
+        raise TypeError(f"{name} must be a list of objects of fastbp.layers, got {layers!r}")
+    layers = list(layers)
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{name}[{i}] must be an object of fastbp.layers, such as Dense(64, 'relu'); got {layer!r}")
+    return layers
+
+
+def check_integer(name, value):
+    """ValueError unless the value is an integer of at least 1."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+
+
+def check_rate(name, value):
+    """ValueError unless the value is a number in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be a number >= 0 and < 1, got {value!r}")
+
+
+def check_positive(name, value):
+    """ValueError unless the value is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < inf:
+        raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
+
+
+def check_epsilon(epsilon, dtype="float64"):
+    """ValueError unless the `epsilon` of a normalization is a finite number above 0, also in the arithmetic of `dtype`,
+    in which numbers below the smallest normal one are 0: the scale of a constant column or row would be infinite."""
+    check_positive("epsilon", epsilon)
+    limits = np.finfo(dtype)
+    smallest, largest = float(limits.tiny), float(limits.max)
+    if not smallest <= float(epsilon) <= largest:
+        other = ", or dtype='float64'" if np.dtype(dtype) == np.float32 else ""
+        raise ValueError(
+            f"epsilon={epsilon!r} of a normalization is too {'small' if epsilon < smallest else 'large'} for "
+            f"{np.dtype(dtype)}, in which it must be in [{smallest:.3g}, {largest:.3g}]: use another one, such as "
+            f"1e-5{other}"
+        )
+
+
+def check_factor(name, value):
+    """ValueError unless the value is a finite number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < inf:
+        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")

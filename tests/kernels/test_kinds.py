@@ -35,6 +35,33 @@ def vectors(builder, node, *names):
     return [(name, (builder.widths[node],), Group()) for name in names]
 
 
+def embedding(kind, builder, node, keep, width, shapes, edges=0):
+    """An embedding of some of the columns, one of them twice; the second input is what a dense layer makes of them."""
+    columns = [*range(0, builder.widths[node], 2), builder.widths[node] - 1]
+    blocks = [(f"{kind}_{i}", (len(columns), size), Group()) for i, size in enumerate(shapes)]
+    if edges:
+        blocks.append(("edges", (len(columns), edges), Group(trained=False)))
+    return builder.emit(
+        kind,
+        node,
+        len(columns) * (width + keep),
+        input2=activation(builder, dense(builder, activation(builder, node), len(columns))),
+        blocks=blocks,
+        argument=keep,
+        integers=columns,
+    )
+
+
+def piecewise_linear(builder, node, width, bins, keep):
+    sizes = (width, width, bins * width, width)
+    return embedding("piecewise_linear", builder, node, keep, width, sizes, edges=bins + 1)
+
+
+def periodic(builder, node, width, frequencies, keep):
+    sizes = (frequencies, frequencies, frequencies * width, width, width)
+    return embedding("periodic", builder, node, keep, width, sizes)
+
+
 #: kind: what appends an operation of it that reads `node`
 EMITTERS = {
     "dense": lambda builder, node: dense(builder, node, 2 * builder.widths[node] + 1),
@@ -70,6 +97,10 @@ EMITTERS = {
     "blend": lambda builder, node: builder.emit(
         "blend", node, builder.widths[node], input2=activation(builder, node), blocks=vectors(builder, node, "alpha")
     ),
+    "piecewise linear": lambda builder, node: piecewise_linear(builder, node, 3, 9, 1),
+    "piecewise linear without x'": lambda builder, node: piecewise_linear(builder, node, 17, 1, 0),
+    "periodic": lambda builder, node: periodic(builder, node, 3, 5, 1),
+    "periodic without x'": lambda builder, node: periodic(builder, node, 17, 20, 0),
     "blend with the input": lambda builder, node: builder.emit(
         "blend",
         activation(builder, node),
@@ -91,6 +122,13 @@ def test_every_kind_has_a_twin():
     assert emitted | REPLACED | TRAINING_ONLY == set(KINDS)
 
 
+def set_edges(edges):
+    """Ascending edges; of the first column only one bin, and of the second none."""
+    edges[...] = np.cumsum(0.5 + edges, axis=1) - 4
+    edges[0, 1:] = edges[0, -1]
+    edges[1:2] = 0.25
+
+
 class Problem:
     """An operation of a kind that reads the input, or the output of a dense operation in front of it."""
 
@@ -105,6 +143,8 @@ class Problem:
             if not self.graph.groups[block.group].trained:  # a constant; a variance must not be negative
                 block.view(self.direction)[...] = 0
                 block.view(self.params)[...] **= 2
+                if block.name == "edges_1":
+                    set_edges(block.view(self.params))
         self.X, self.dX = rng.normal(size=(2, N_ROWS, width)).astype(dtype)
         self.dA, self.dA_tangent = rng.normal(size=(2, N_ROWS, self.graph.n_outputs)).astype(dtype)
         self.program = Program(self.graph, dtype, DERIVATIVES)
@@ -119,10 +159,11 @@ class Problem:
         return Linearization(self.program, params, mirrors_of(self.program, params), Data(X))
 
 
-def close(actual, expected, dtype):
+def close(actual, expected, dtype, factor=1):
     """Within some roundings of the largest number: sums over at most 71 terms of either sign, twice."""
     assert actual.dtype == dtype
-    assert_allclose(actual, expected, rtol=0, atol=50 * np.finfo(dtype).eps * max(1.0, np.abs(expected).max(initial=0)))
+    largest = max(1.0, np.abs(expected).max(initial=0))
+    assert_allclose(actual, expected, rtol=0, atol=50 * factor * np.finfo(dtype).eps * largest)
 
 
 @both_dtypes
@@ -131,21 +172,23 @@ def close(actual, expected, dtype):
 @every_kind
 def test_kernel_and_twin(kind, in_front, width, dtype):
     problem = Problem(kind, width, dtype, in_front)
+    # a rounding of a number counts 2 pi omega times, or as often as a bin is steep
+    factor = 10 if kind.startswith(("periodic", "piecewise")) else 1
     kept, twin, values = problem.linearization(), problem.twin, problem.values
-    close(kept.output, values[problem.output], dtype)
+    close(kept.output, values[problem.output], dtype, factor)
     gradient, dX = np.ones_like(problem.params), np.empty_like(problem.X)
     kept.pull(problem.dA, gradient, dX)
     grads, expected = twin.pull(values, problem.dA)
-    close(dX, grads[0], dtype)
-    close(gradient, 1 + expected, dtype)  # it is added
+    close(dX, grads[0], dtype, factor)
+    close(gradient, 1 + expected, dtype, factor)  # it is added
     by_input = twin.push(values, problem.dX, np.zeros_like(problem.direction))[problem.output]
-    close(kept.push(problem.dX), by_input, dtype)
+    close(kept.push(problem.dX), by_input, dtype, factor)
     changes = twin.push(values, np.zeros_like(problem.X), problem.direction)
-    close(kept.push_parameters(problem.direction, problem.direction_mirrors), changes[problem.output], dtype)
+    close(kept.push_parameters(problem.direction, problem.direction_mirrors), changes[problem.output], dtype, factor)
     found = np.ones_like(problem.params)
     kept.pull_tangent(problem.dA, problem.dA_tangent, problem.direction, problem.direction_mirrors, found)
     expected = twin.pull_tangent(values, changes, problem.direction, problem.dA, problem.dA_tangent)
-    close(found, 1 + expected, dtype)
+    close(found, 1 + expected, dtype, factor)
 
 
 @pytest.mark.parametrize("in_front", [False, True], ids=["of the input", "of a node"])

@@ -16,7 +16,7 @@ both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["f
 
 # Largest errors in ulp, as the table in vmath.h claims them.  A search through 4 million arguments of each function
 # and dtype found 1.07, 1.95, 1.99, 2.42, 2.55 and 2.41.
-MAX_ULP = {"exp": 1.5, "expm1": 2.0, "log": 2.0, "log1p": 2.5, "tanh": 3.0, "logistic": 2.5}
+MAX_ULP = {"exp": 1.5, "expm1": 2.0, "log": 2.0, "log1p": 2.5, "tanh": 3.0, "logistic": 2.5, "cos2pi": 3.0, "sin2pi": 3.0}
 
 # Largest absolute errors of normal_cdf; the values themselves are rounded by half an ulp of 1, 6e-8 and 1.1e-16.
 MAX_NORMAL_CDF = {np.float32: 2e-7, np.float64: 4e-16}
@@ -29,6 +29,8 @@ EXACT_64 = {
     "tanh": mpmath.tanh,
     "logistic": lambda x: 1 / (1 + mpmath.exp(-x)),
     "normal_cdf": lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
+    "cos2pi": lambda x: mpmath.cospi(2 * x),
+    "sin2pi": lambda x: mpmath.sinpi(2 * x),
 }
 EXACT_32 = {
     "exp": np.exp,
@@ -38,6 +40,8 @@ EXACT_32 = {
     "tanh": np.tanh,
     "logistic": special.expit,
     "normal_cdf": special.ndtr,
+    "cos2pi": lambda x: np.where(np.isin(x * 4 % 4, (1, 3)), 0, np.cos(2 * np.pi * (x - np.rint(x)))),
+    "sin2pi": lambda x: np.where(np.isin(x * 4 % 4, (0, 2)), 0, np.sin(2 * np.pi * (x - np.rint(x)))),
 }
 
 # where e^x is neither 0 nor inf, and normal
@@ -59,6 +63,8 @@ def arguments(name, dtype, n):
         "tanh": [rng.uniform(-25, 25, n), rng.uniform(-1, 1, n), wide],
         "logistic": [rng.uniform(low, 40, n), rng.uniform(-2, 2, n), wide],
         "normal_cdf": [rng.uniform(-9, 9, n), rng.uniform(-2, 2, n), wide],
+        "cos2pi": [rng.uniform(-1e4, 1e4, n), rng.uniform(-2, 2, n), wide],
+        "sin2pi": [rng.uniform(-1e4, 1e4, n), rng.uniform(-2, 2, n), wide],
     }
     return np.concatenate(spread[name]).astype(dtype)
 
@@ -110,6 +116,8 @@ EXACT_VALUES = {
     "log1p": ([0.0], [0.0]),
     "tanh": ([0.0, INF, -INF, 1e30, -1e30, 25.0], [0.0, 1.0, -1.0, 1.0, -1.0, 1.0]),
     "logistic": ([0.0, -0.0, INF, -INF, 1e30, -1e30], [0.5, 0.5, 1.0, 0.0, 1.0, 0.0]),
+    "cos2pi": ([0.0, 0.25, -0.5, 0.75, 1e4, 12.5, INF, -INF, 1e16], [1.0, 0.0, -1.0, 0.0, 1.0, -1.0, NAN, NAN, NAN]),
+    "sin2pi": ([0.0, 0.25, -0.5, 0.75, 1e4, 12.5, INF, -INF, 1e16], [0.0, 1.0, 0.0, -1.0, 0.0, 0.0, NAN, NAN, NAN]),
     "normal_cdf": ([INF, -INF, 1e15, -1e15, 40.0, -40.0], [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]),
 }
 
@@ -180,6 +188,8 @@ def test_denormal_arguments(dtype):
 @both_dtypes
 def test_order_is_kept(name, dtype):
     # coarse steps over the range: an argument reduction that jumped at a multiple of ln 2 would show
-    low, high = {"log": (0.1, 100), "log1p": (0, 1), "normal_cdf": (-5, 5), "tanh": (-5, 5)}.get(name, (-15, 15))
+    ranges = {"log": (0.1, 100), "log1p": (0, 1), "normal_cdf": (-5, 5), "tanh": (-5, 5)}
+    ranges |= {"cos2pi": (-0.5, 0), "sin2pi": (-0.25, 0.25)}
+    low, high = ranges.get(name, (-15, 15))
     y = math_function(name, np.linspace(low, high, 5001).astype(dtype))
     assert (np.diff(y) >= 0).all()

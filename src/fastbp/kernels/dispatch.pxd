@@ -6,6 +6,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 cdef extern from "program.h" nogil:
     enum: LOSS_GIVEN
     enum: MAX_STATES
+    enum: MAX_BINS, MAX_WAVES
     enum: MAX_CONSTANTS, MAX_LOSS_CONSTANTS
     enum: MAX_MEMORY
     enum: PART_ROWS, BATCH_STATISTICS, PART_STATISTICS

@@ -87,6 +87,10 @@ LINKS = {name: names(fastbp_activation_names)[fastbp_loss_links[i]] for name, i 
 LOSS_CONSTANTS = {name: constants_of(fastbp_loss_constants[i]) for name, i in LOSSES.items()}
 #: the most constants of a loss
 LOSS_CONSTANT_LIMIT = MAX_LOSS_CONSTANTS
+#: Bins of a column of `piecewise_linear`, at most
+BIN_LIMIT = MAX_BINS
+#: Frequencies times width of a column of `periodic`, at most
+WAVE_LIMIT = MAX_WAVES
 #: name -> number of every optimizer
 OPTIMIZERS = {name: i for i, name in enumerate(names(fastbp_optimizer_names))}
 #: optimizer -> its number of state arrays of the size of the parameters

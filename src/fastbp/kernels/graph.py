@@ -16,7 +16,7 @@ from math import inf, prod
 from typing import NamedTuple
 
 from fastbp.kernels.cached import cached_property
-from fastbp.kernels.dispatch import ACTIVATIONS
+from fastbp.kernels.dispatch import ACTIVATIONS, BIN_LIMIT, WAVE_LIMIT
 
 NAMES = {number: name for name, number in ACTIVATIONS.items()}
 #: Kinds between a dense operation and the activation that follows it
@@ -354,6 +354,44 @@ def blend_fits(inputs, width, shapes, argument, constants, integers):
     return inputs == [width, width] and shapes == [(width,)]
 
 
+def piecewise_linear_fits(inputs, width, shapes, argument, constants, integers):
+    """Two inputs; numbers of columns of the first one as integers, as many as the second one is wide; u, c (columns,
+    w), p (columns, bins w), m (columns, w) and edges (columns, bins + 1), with up to 256 bins; and an output of columns
+    times w, or, with the argument 1, of so many and columns."""
+    if len(inputs) != 2 or len(shapes) != 5 or any(len(shape) != 2 for shape in shapes):
+        return False
+    (columns, w), bins = shapes[0], shapes[4][1] - 1
+    are_shapes = shapes == [(columns, w), (columns, w), (columns, bins * w), (columns, w), (columns, bins + 1)]
+    return (
+        are_shapes
+        and 1 <= bins <= BIN_LIMIT
+        and reads_columns(inputs, columns, integers)
+        and argument in (0, 1)
+        and width == columns * (w + argument)
+    )
+
+
+def periodic_fits(inputs, width, shapes, argument, constants, integers):
+    """Two inputs and integers as for `piecewise_linear`; omega and phi (columns, frequencies), V (columns, frequencies
+    w), d and m (columns, w), with frequencies times w up to 1024; and an output as for `piecewise_linear`."""
+    if len(inputs) != 2 or len(shapes) != 5 or any(len(shape) != 2 for shape in shapes):
+        return False
+    (columns, frequencies), w = shapes[0], shapes[3][1]
+    are_shapes = shapes == [shapes[0], shapes[0], (columns, frequencies * w), (columns, w), (columns, w)]
+    return (
+        are_shapes
+        and frequencies * w <= WAVE_LIMIT
+        and reads_columns(inputs, columns, integers)
+        and argument in (0, 1)
+        and width == columns * (w + argument)
+    )
+
+
+def reads_columns(inputs, columns, integers):
+    """Whether the integers are so many numbers of columns of the first input, and the second one has as many."""
+    return len(integers) == columns == inputs[1] and all(0 <= number < inputs[0] for number in integers)
+
+
 #: kind -> whether widths of inputs and output, shapes of the blocks, argument, constants and integers fit it.
 #: The kernels rely on it. `dense_sparse` is not here: a program puts it in the place of `dense`.
 FITS = {
@@ -367,9 +405,11 @@ FITS = {
     "running_norm": running_norm_fits,
     "prelu": prelu_fits,
     "blend": blend_fits,
+    "piecewise_linear": piecewise_linear_fits,
+    "periodic": periodic_fits,
 }
 #: Kinds whose operations have integers
-KINDS_WITH_INTEGERS = ()
+KINDS_WITH_INTEGERS = ("piecewise_linear", "periodic")
 
 
 class GraphBuilder:

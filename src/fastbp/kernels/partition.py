@@ -73,7 +73,8 @@ def tiles_of(program, has_slots):
             continue
         n_rows, n_columns = block.rows, block.cols
         rows, columns = TILE_ROWS * ceil_div(TILE_PARAMETERS, TILE_ROWS * n_columns), n_columns
-        if n_rows >= LARGE_ROWS and n_columns > LARGE_COLUMNS and not program.is_sparse and not has_slots:
+        is_product = program.graph.operations[block.operation].kind == "dense"
+        if is_product and n_rows >= LARGE_ROWS and n_columns > LARGE_COLUMNS and not (program.is_sparse or has_slots):
             rows, columns = LARGE_ROWS, LARGE_COLUMNS
         tiles += [
             (number, row, min(row + rows, n_rows), column, min(column + columns, n_columns))

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* the functions of vmath.h */
-#define MATH_FUNCTIONS(X) X(exp) X(expm1) X(log) X(log1p) X(tanh) X(logistic) X(normal_cdf)
+#define MATH_FUNCTIONS(X) X(exp) X(expm1) X(log) X(log1p) X(tanh) X(logistic) X(normal_cdf) X(cos2pi) X(sin2pi)
 
 #define ENUM(name) MATH_##name,
 enum { MATH_FUNCTIONS(ENUM) N_MATH_FUNCTIONS };

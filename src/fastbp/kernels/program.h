@@ -76,21 +76,28 @@
 #define BATCH_STATISTICS 5
 #define PART_STATISTICS 2
 
+/* Bins of a column of piecewise_linear, and frequencies times width of one of periodic, at most */
+#define MAX_BINS 256
+#define MAX_WAVES 1024
+
 /* name, whether the gradient of its blocks can be computed for a part of the rows, whether the output may overwrite the
  * input (not for a kind with blocks: their gradient is computed after the backward pass, which overwrites that of the
- * output then), how many numbers of each row the forward pass saves for the backward pass */
-#define KINDS(X)             \
-    X(dense, 1, 0, 0)        \
-    X(dense_sparse, 0, 0, 0) \
-    X(activation, 1, 1, 0)   \
-    X(add, 1, 0, 0)          \
-    X(scale, 1, 0, 0)        \
-    X(dropout, 1, 1, 0)      \
-    X(row_norm, 1, 0, 2)     \
-    X(prelu, 1, 0, 0)        \
-    X(blend, 1, 0, 0)        \
-    X(batch_norm, 0, 0, 0)   \
-    X(running_norm, 1, 0, 0)
+ * output then), how many numbers of each row the forward pass saves for the backward pass: of
+ * each row and column, for a kind whose integers are numbers of columns */
+#define KINDS(X)                 \
+    X(dense, 1, 0, 0)            \
+    X(dense_sparse, 0, 0, 0)     \
+    X(activation, 1, 1, 0)       \
+    X(add, 1, 0, 0)              \
+    X(scale, 1, 0, 0)            \
+    X(dropout, 1, 1, 0)          \
+    X(row_norm, 1, 0, 2)         \
+    X(prelu, 1, 0, 0)            \
+    X(blend, 1, 0, 0)            \
+    X(batch_norm, 0, 0, 0)       \
+    X(running_norm, 1, 0, 0)     \
+    X(piecewise_linear, 1, 0, 2) \
+    X(periodic, 1, 0, 0)
 
 #define ENUM(name, ...) ACT_##name,
 enum { ACTIVATIONS(ENUM) N_ACTIVATIONS };

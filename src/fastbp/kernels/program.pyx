@@ -277,7 +277,8 @@ cdef class Program:
         """How many numbers of a row are saved by each operation that saves any."""
         if self.purpose == PREDICTION:
             return {}
-        return {number: N_SAVED[op.kind] for number, op in enumerate(operations) if N_SAVED[op.kind]}
+        return {number: N_SAVED[op.kind] * max(len(op.integers), 1)
+                for number, op in enumerate(operations) if N_SAVED[op.kind]}
 
     def place_gradients(self, operations, output, shares):
         """Offsets of the gradients, in the order of the backward pass."""

@@ -48,6 +48,8 @@
 #include "kinds/dense.h"
 #include "kinds/dense_sparse.h"
 #include "kinds/dropout.h"
+#include "kinds/periodic.h"
+#include "kinds/piecewise_linear.h"
 #include "kinds/prelu.h"
 #include "kinds/row_norm.h"
 #include "kinds/running_norm.h"

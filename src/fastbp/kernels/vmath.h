@@ -1,4 +1,5 @@
-/* exp, expm1, log, log1p, tanh, the logistic function and the normal distribution function, on vectors.
+/* exp, expm1, log, log1p, tanh, the logistic function, the normal distribution function, and cosine and sine of angles
+ * in turns, on vectors.
  *
  * Each is an argument reduction and a Taylor or Chebyshev polynomial. tests/kernels/test_vmath.py compares with mpmath
  * over the whole range; the largest errors, in units in the last place (ulp):
@@ -10,6 +11,8 @@
  *     log1p          2.5       2.5   arguments must lie in [0, 1]
  *     tanh           3.0       3.0   +-1
  *     logistic       2.5       2.5   0; 1
+ *     cos2pi         3.0       3.0   NaN where |x| is not below 2^48 (2^19)
+ *     sin2pi         3.0       3.0   the same
  *     normal_cdf   absolute 4e-16 and 2e-7; relative error grows as x*x ulp in the left tail
  *
  * The result for NaN is NaN. The bounds hold with and without a fused multiply-add.
@@ -123,6 +126,53 @@ INLINE vec vtanh(vec x) {
 }
 
 INLINE vec vlogistic(vec x) { return (real)1 / (vexp(-x) + (real)1); }
+
+#define SIGN_SHIFT (8 * sizeof(real) - 2) /* from bit 1 to the sign */
+/* cos(2 pi x) and sin(2 pi x): with x = k / 4 + r for an integer k, where |r| <= 1/8 is exact, they are those of
+ * 2 pi r, or -sin and cos of it, and so on for each quarter turn. */
+INLINE vec vcos_sin2pi(vec x, vec *sine) {
+    const uvec sign = ~(((uvec){0} - 1u) >> 1), one = (uvec)splat(1);
+    const vec shifted = x * (real)4 + (real)ROUND_MAGIC, r = x - (shifted - (real)ROUND_MAGIC) * (real)0.25;
+    const uvec k = (uvec)shifted;
+    const vec y = r * (real)6.28318530717958647693, t = y * y;
+#if FASTBP_DOUBLE
+    vec s = splat(1.0 / 355687428096000.0), c = splat(1.0 / 20922789888000.0);
+    s = s * t - 1.0 / 1307674368000.0;
+    c = c * t - 1.0 / 87178291200.0;
+    s = s * t + 1.0 / 6227020800.0;
+    c = c * t + 1.0 / 479001600.0;
+    s = s * t - 1.0 / 39916800.0;
+    c = c * t - 1.0 / 3628800.0;
+    s = s * t + 1.0 / 362880.0;
+    c = c * t + 1.0 / 40320.0;
+#else
+    vec s = splat(1.0f / 362880.0f), c = splat(-1.0f / 3628800.0f);
+    c = c * t + 1.0f / 40320.0f;
+#endif
+    s = s * t - (real)(1.0 / 5040.0);
+    c = c * t - (real)(1.0 / 720.0);
+    s = s * t + (real)(1.0 / 120.0);
+    c = c * t + (real)(1.0 / 24.0);
+    s = s * t - (real)(1.0 / 6.0);
+    c = c * t - (real)0.5;
+    s = y + y * (t * s);
+    c = c * t + (real)1;
+    /* the bits of 0 for even k, and of 1 for odd k */
+    const mask is_odd = less((vec){0}, (vec)(((uvec){0} - (k & 1u)) & one)),
+               is_known = less(vabs(x), splat((real)((lane_uint)1 << (MANTISSA_BITS - 4))));
+    const vec nan = splat((real)NAN);
+    *sine = choose(is_known, (vec)((uvec)choose(is_odd, c, s) ^ (k << SIGN_SHIFT & sign)), nan);
+    return choose(is_known, (vec)((uvec)choose(is_odd, s, c) ^ ((k + 1u) << SIGN_SHIFT & sign)), nan);
+}
+INLINE vec vcos2pi(vec x) {
+    vec sine;
+    return vcos_sin2pi(x, &sine);
+}
+INLINE vec vsin2pi(vec x) {
+    vec sine;
+    vcos_sin2pi(x, &sine);
+    return sine;
+}
 
 #include "erfc_coefficients.h"
 

@@ -62,7 +62,7 @@ def fitted(cls, n=400, **params):
 
 @both
 def test_it_learns_from_a_mixed_table(cls):
-    model, X, y = fitted(cls, 600, epochs=30, hidden_layer_sizes=(64, 64))
+    model, X, _ = fitted(cls, 600, epochs=30, hidden_layer_sizes=(64, 64))
     X_new, labels, values = mixed_table(300, seed=1)
     new = labels if cls is TabularMLPClassifier else values
     # a tenth of the numbers and of the colours are missing, so that neither can be perfect
@@ -232,7 +232,7 @@ def test_labels_of_any_kind_and_log_loss():
 
 
 def test_one_class_is_refused():
-    with pytest.raises(ValueError, match="1 class|one class"):
+    with pytest.raises(ValueError, match="one class only"):
         TabularMLPClassifier(**QUICK).fit([[1.0], [2.0]], ["a", "a"])
 
 

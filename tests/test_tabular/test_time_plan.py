@@ -52,8 +52,16 @@ def test_members_take_turns():
 
 @pytest.mark.parametrize(
     ("epochs", "total", "expected"),
-    [([16, 24], 40, [16, 24]), ([16, 24], 20, [8, 12]), ([1, 100], 10, [1, 9]), ([100, 1], 10, [9, 1])]
-    + [([3, 3, 3], 3, [1, 1, 1]), ([3, 3, 3], 2, [1, 1]), ([5], 7, [7]), ([1, 1, 98], 4, [1, 1, 2])],
+    [
+        ([16, 24], 40, [16, 24]),
+        ([16, 24], 20, [8, 12]),
+        ([1, 100], 10, [1, 9]),
+        ([100, 1], 10, [9, 1]),
+        ([3, 3, 3], 3, [1, 1, 1]),
+        ([3, 3, 3], 2, [1, 1]),
+        ([5], 7, [7]),
+        ([1, 1, 98], 4, [1, 1, 2]),
+    ],
 )
 def test_epochs_of_the_cycles(epochs, total, expected):
     assert [cycle.epochs for cycle in with_epochs(member(*epochs), total)] == expected

@@ -113,11 +113,8 @@ class OutOfBag:
         -------
         ndarray of shape (n_candidates, n, n_outputs), float64
         """
-        found = [
-            [
-                np.mean([predict(model, fold.rows.X) for model in models], axis=0, dtype=np.float64)
-                for models in fold.models
-            ]
-            for fold in self.folds
-        ]
+        found = []
+        for fold in self.folds:
+            of_models = [[predict(model, fold.rows.X) for model in models] for models in fold.models]
+            found.append([np.mean(predictions, axis=0, dtype=np.float64) for predictions in of_models])
         return np.concatenate(found, axis=1)

@@ -56,9 +56,9 @@ class TabularParameters(CachedParamNames):
         [None, Interval(Real, 0, None, closed="neither")],
         "float or None",
         """
-        Seconds for `fit`. The speed of training is measured first, on a few batches; then members that do not fit in are
-        left out, and if a single one takes too long, it has fewer epochs, at least one. A member that has begun is
-        finished. None for no limit. With a limit, the model depends on the speed of the machine.""",
+        Seconds for `fit`. The speed of training is measured first, on a few batches; then members for which there is no
+        time are left out, and if a single one takes too long, it has fewer epochs, at least one. A member that has
+        begun is finished. None for no limit. With a limit, the model depends on the speed of the machine.""",
     )
 
     categorical_features: Any = parameter(
@@ -117,7 +117,9 @@ class TabularParameters(CachedParamNames):
         None,
         [None, Interval(Real, 0, None, closed="left")],
         "float or None",
-        "Decoupled weight decay in the first half of the training, from where it falls to 0; None for that of the preset.",
+        """
+        Decoupled weight decay in the first half of the training, from where it falls to 0; None for that of the
+        preset.""",
     )
 
     numeric_embedding: str | None = parameter(

@@ -203,8 +203,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             raise ValueError(f"coverage must be a number above 0 and below 1, got {coverage!r}")
         if not self._n_residuals:
             raise ValueError(
-                "predict_interval needs out-of-bag rows, and this model was fitted without: fit with oob_fraction=0.1, on "
-                "at least 20 rows, or with X_val and y_val"
+                "predict_interval needs out-of-bag rows, and this model was fitted without: fit with oob_fraction=0.1, "
+                "on at least 20 rows, or with X_val and y_val"
             )
         half = half_width(self._residuals, self._n_residuals, coverage)
         middle = self._decoded(self._combined(X))

@@ -7,12 +7,15 @@ from fastbp.estimators.learning_rate import LearningRateSweep, find_learning_rat
 from fastbp.estimators.many import expand_grid, fit_many
 from fastbp.estimators.regressor import MLPRegressor
 from fastbp.estimators.slim import slim
+from fastbp.estimators.tabular import TabularMLPClassifier, TabularMLPRegressor
 
 __all__ = [
     "LearningRateSweep",
     "MLPClassifier",
     "MLPEncoder",
     "MLPRegressor",
+    "TabularMLPClassifier",
+    "TabularMLPRegressor",
     "expand_grid",
     "find_learning_rate",
     "fit_many",

@@ -12,7 +12,13 @@ import numpy as np
 
 from fastbp import activations, layers
 from fastbp.callbacks import History, ReduceOnPlateau, TimeLimit
-from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor
+from fastbp.estimators import (
+    MLPClassifier,
+    MLPEncoder,
+    MLPRegressor,
+    TabularMLPClassifier,
+    TabularMLPRegressor,
+)
 from fastbp.estimators.tabular.encoder import TableEncoder
 from fastbp.estimators.tabular.levels import Levels
 from fastbp.files.checks import are_numbers
@@ -23,6 +29,7 @@ from fastbp.files.generators import (
     encoded_generator,
     encoded_random_state,
 )
+from fastbp.files.tables import encoded_tabular, tabular_decoder
 from fastbp.files.networks import decoded_network, encoded_network
 from fastbp.files.places import under
 from fastbp.files.training_state import (
@@ -158,6 +165,8 @@ KINDS = {
     "MLPClassifier": Kind(MLPClassifier, encoded_mlp, mlp_decoder(MLPClassifier)),
     "MLPRegressor": Kind(MLPRegressor, encoded_mlp, mlp_decoder(MLPRegressor)),
     "MLPEncoder": Kind(MLPEncoder, encoded_encoder, decoded_encoder),
+    "TabularMLPClassifier": Kind(TabularMLPClassifier, encoded_tabular, tabular_decoder(TabularMLPClassifier)),
+    "TabularMLPRegressor": Kind(TabularMLPRegressor, encoded_tabular, tabular_decoder(TabularMLPRegressor)),
     "Network": Kind(Network, encoded_network, decoded_network),
     "OptimizerState": Kind(OptimizerState, encoded_optimizer, decoded_optimizer),
     "callbacks.History": Kind(History, encoded_record, decoded_record),

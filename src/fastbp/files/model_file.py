@@ -9,7 +9,7 @@ from os import PathLike
 import numpy as np
 import sklearn
 
-from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor
+from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from fastbp.files.container import check_digest, loads, packed, safetensors, unpacked
 from fastbp.files.decoding import BYTES_PER_CHARACTER, FREE_BYTES, Decoder
 from fastbp.files.encoding import Encoder
@@ -24,7 +24,9 @@ FORMAT_VERSION = 1
 #: version -> function that makes the JSON of the next version of its JSON: `load` applies them one after the other
 UPGRADES = {}
 #: What can be saved
-CLASSES = (MLPClassifier, MLPRegressor, MLPEncoder, Network)
+CLASSES = (MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor, MLPEncoder, Network)
+#: Type of these
+Savable = MLPClassifier | MLPRegressor | TabularMLPClassifier | TabularMLPRegressor | MLPEncoder | Network
 #: What damaged JSON can lead to in the checks of the package: each is told of as a `ModelFileError`
 REASONS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
@@ -32,7 +34,7 @@ REASONS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, 
 REASON_LIMIT = 1000
 
 
-def save(estimator: MLPClassifier | MLPRegressor | MLPEncoder | Network, path: str | PathLike) -> None:
+def save(estimator: Savable, path: str | PathLike) -> None:
     """Save an estimator or a network in a file that holds data only: no pickle, and nothing that is executed.
 
     The file is in the safetensors format. The weights are tensors with the names of ``network_.blocks``; parameters,
@@ -45,7 +47,7 @@ def save(estimator: MLPClassifier | MLPRegressor | MLPEncoder | Network, path: s
 
     Parameters
     ----------
-    estimator : MLPClassifier, MLPRegressor, MLPEncoder or Network
+    estimator : MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor, MLPEncoder or Network
         Fitted or not.
     path : str or path
         Written over. A usual name is ``"model.safetensors"``.
@@ -81,7 +83,7 @@ def save(estimator: MLPClassifier | MLPRegressor | MLPEncoder | Network, path: s
     checked_path(path)
     if type(estimator) not in CLASSES:
         raise TypeError(
-            f"estimator must be a fastbp MLPClassifier, MLPRegressor, MLPEncoder or Network, got "
+            f"estimator must be an estimator or a Network of fastbp, got "
             f"{type(estimator).__name__}. Of a pipeline or a search, save the perceptron in it, such as pipeline[-1], "
             "or the whole with skops or joblib; objects of subclasses with pickle or joblib."
         )
@@ -89,7 +91,7 @@ def save(estimator: MLPClassifier | MLPRegressor | MLPEncoder | Network, path: s
     write_atomically(path, content_of(estimator))
 
 
-def load(path: str | PathLike) -> MLPClassifier | MLPRegressor | MLPEncoder | Network:
+def load(path: str | PathLike) -> Savable:
     """Load what `save` has saved.
 
     Nothing in the file is executed, and no class is imported that it names: they come from a table. Layers, shapes and
@@ -103,7 +105,7 @@ def load(path: str | PathLike) -> MLPClassifier | MLPRegressor | MLPEncoder | Ne
 
     Returns
     -------
-    MLPClassifier, MLPRegressor, MLPEncoder or Network
+    MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor, MLPEncoder or Network
 
     Raises
     ------

@@ -1,1 +1,6 @@
-"""Estimators for tables: data frames with numbers, categories and missing values."""
+"""The estimators for tables."""
+
+from fastbp.estimators.tabular.classifier import TabularMLPClassifier
+from fastbp.estimators.tabular.regressor import TabularMLPRegressor
+
+__all__ = ["TabularMLPClassifier", "TabularMLPRegressor"]

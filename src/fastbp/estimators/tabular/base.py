@@ -96,7 +96,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
         self._encoder, X = TableEncoder.fit_transform(X, self, categorical_features=self.categorical_features)
-        self.is_categorical_ = np.array([levels is not None for levels in self._encoder.levels])
+        self.is_categorical_ = self._encoder.is_categorical
         y = self._check_y(y, X)
         self._learn_targets(y)
         rows = Rows(X, self._encode(y), self._checked_weight(y, sample_weight, X))

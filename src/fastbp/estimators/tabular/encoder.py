@@ -81,6 +81,11 @@ class TableEncoder:
             if not (levels is None or (isinstance(levels, Levels) and (len(levels) == 2) == is_binary)):
                 raise ValueError("levels of a TableEncoder must be None or Levels, two for a binary column")
 
+    @property
+    def is_categorical(self):
+        """ndarray of bool of shape (n_columns,): which columns are categories."""
+        return np.array([levels is not None for levels in self.levels])
+
     def __reduce__(self):
         return TableEncoder, (self.shift, self.factor, self.levels, self.is_binary, self.has_missing)
 

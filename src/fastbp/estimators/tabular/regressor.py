@@ -75,14 +75,11 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
-        expected = getattr(self, "_target_ndim", y.ndim)
-        if expected != y.ndim or (y.ndim == 2 and y.shape[1] != getattr(self, "n_outputs_", y.shape[1])):
-            raise ValueError(f"y_val must have the columns of y, got shape {y.shape}")
         return y
 
     def _learn_targets(self, y):
         columns = y.reshape(len(y), -1)
-        self.n_outputs_, self._target_ndim = columns.shape[1], y.ndim
+        self.n_outputs_, self._is_flat = columns.shape[1], y.ndim == 1
         self._lowest, self._highest = columns.min(axis=0), columns.max(axis=0)
         # halves: sums and differences of the largest numbers must not overflow
         scale = np.maximum(np.abs(self._lowest), np.abs(self._highest))
@@ -92,6 +89,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         self._deviation = np.where(deviation > 0, deviation, 1)
 
     def _encode(self, y):
+        if y.size != len(y) * self.n_outputs_:
+            raise ValueError(f"y_val must have {self.n_outputs_} columns, as y, got shape {y.shape}")
         columns = (y.reshape(len(y), -1) - self._mean) / self._deviation
         return (columns.ravel() if y.ndim == 1 else columns).astype(np.float32)
 
@@ -212,7 +211,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
 
     def _shaped(self, columns):
         """In the shape of y."""
-        return columns.ravel() if self._target_ndim == 1 else columns
+        return columns.ravel() if self._is_flat else columns
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

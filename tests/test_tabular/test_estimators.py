@@ -304,3 +304,22 @@ def test_tools_of_sklearn(cls):
     complete = X.assign(number=X["number"].fillna(0.0))
     curve = partial_dependence(search.best_estimator_, complete, ["number"], kind="average", grid_resolution=5)
     assert curve["average"].shape[-1] == 5
+
+
+@both
+def test_input_gradients_are_those_of_the_predictions(cls):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": 1e6 + rng.normal(size=300), "b": rng.integers(0, 2, 300), "c": rng.choice(list("uvw"), 300)})
+    values = np.sin(X["a"] - 1e6) + X["b"]
+    y = np.digitize(values, [0, 1]) if cls is TabularMLPClassifier else 100 * values
+    # without bins: at their edges, differences on both sides are not alike
+    model = cls(**{**QUICK, "epochs": 20}, numeric_embedding=None).fit(X, y)
+    inner = X[X["b"] == 0].head(20).assign(b=0.5)
+    found = model.input_gradient(inner)
+    assert np.isnan(found[..., 2]).all()
+    predict = model.predict_proba if cls is TabularMLPClassifier else model.predict
+    for column, number, step in (("a", 0, 0.02), ("b", 1, 0.02)):
+        ahead, behind = (predict(inner.assign(**{column: inner[column] + sign * step})) for sign in (1, -1))
+        expected = (ahead - behind) / (2 * step)
+        # predictions are in float32, with rounding errors of about 1e-6 of the largest, divided by the step
+        assert np.allclose(found[..., number], expected, atol=0.02 * np.abs(expected).max())

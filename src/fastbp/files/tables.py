@@ -38,7 +38,12 @@ OF_BOTH = {
     "oob_score_": is_number,
     "feature_importances_": are_floats(1),
 }
-OF_CLASSIFIER = {"classes_": are_classes, "temperature_": is_number, "oob_log_loss_": is_number}
+OF_CLASSIFIER = {
+    "classes_": are_classes,
+    "temperature_": is_number,
+    "oob_log_loss_": is_number,
+    "_temperatures": are_floats(1),
+}
 OF_REGRESSOR = {
     "n_outputs_": is_count,
     "_is_flat": lambda value: isinstance(value, bool),
@@ -146,6 +151,9 @@ def check_classes(attributes):
     n_classes = len(attributes["classes_"])
     if n_classes < 2 or any(len(model.classes_) != n_classes for model in attributes["estimators_"]):
         raise ValueError("classes_ must be at least two, those of each of estimators_")
+    temperatures = attributes["_temperatures"]
+    if len(temperatures) != len(attributes["estimators_"]) or not (temperatures > 0).all():
+        raise ValueError("_temperatures must be positive numbers, one for each of estimators_")
     if not attributes["temperature_"] > 0:
         raise ValueError("temperature_ must be above 0")
 

@@ -75,7 +75,8 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
     # _classes_of(targets)                          what the out-of-bag rows are stratified by, or None
     # _model_params(cycle) -> dict                  parameters of a model
     # _model_output(model, X)                       (n, n_outputs) of one model
-    # _forget_calibration()                         as there are no out-of-bag rows
+    # _jacobian_of(number, X)                       of what a model predicts, of shape (n, n_outputs, n_features)
+    # _forget_calibration(n_models)                 as without out-of-bag rows
     # _loss(predictions, targets, sample_weight)    what the weights of the models minimize
     # _calibrate(predictions, out_of_bag)           learn from the combined out-of-bag predictions
     # _score_encoded(predictions, targets, sample_weight) -> float
@@ -212,11 +213,12 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
     def _combine(self, out_of_bag, candidate_of_model, is_last, rows_trained, rng):
         """Weights of the models, calibration, score, importances. Models without weight are left out."""
         of_candidates = is_last / is_last.sum()
-        self._forget_calibration()
+        self._forget_calibration(len(candidate_of_model))
         self.oob_score_, self.feature_importances_ = np.nan, np.full(self.n_features_in_, np.nan)
         if len(out_of_bag):
             predictions = out_of_bag.predictions(self._output_of)
             targets, weight = out_of_bag.targets, out_of_bag.sample_weight
+            predictions = self._calibrate_candidates(predictions, candidate_of_model, targets, weight)
             of_candidates = greedy_weights(predictions, lambda mean: self._loss(mean, targets, weight))
             combined = np.tensordot(of_candidates, predictions, 1)
             self._calibrate(combined, targets, weight)
@@ -227,8 +229,12 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             )
         counts = np.bincount(candidate_of_model)
         weights = (of_candidates / counts)[candidate_of_model]
-        self.estimators_ = [model for model, weight in zip(self.estimators_, weights, strict=True) if weight > 0]
+        self._keep(weights > 0)
         self.estimator_weights_ = weights[weights > 0]
+
+    def _keep(self, is_kept):
+        """Leave out the other models."""
+        self.estimators_ = [model for model, keep in zip(self.estimators_, is_kept, strict=True) if keep]
 
     def _out_of_bag_score(self, out_of_bag, of_candidates):
         """The score of the combined out-of-bag predictions."""
@@ -236,8 +242,16 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         return self._score_encoded(predictions, out_of_bag.targets, out_of_bag.sample_weight)
 
     def _output_of(self, number, X):
-        """What a model predicts for encoded rows, of shape (n, n_outputs)."""
-        return self._model_output(self.estimators_[number], X)
+        """What a model predicts for encoded rows, of shape (n, n_outputs), calibrated."""
+        return self._calibrated(number, self._model_output(self.estimators_[number], X))
+
+    def _calibrate_candidates(self, predictions, candidate_of_model, targets, sample_weight):
+        """The out-of-bag predictions of the candidates, calibrated; of numbers there is nothing to calibrate."""
+        return predictions
+
+    def _calibrated(self, number, output):
+        """What a model predicts, calibrated."""
+        return output
 
     # Prediction
 
@@ -246,9 +260,19 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         check_is_fitted(self)
         X = self._encoder.transform(X, self)
         total = 0.0
-        for model, weight in zip(self.estimators_, self.estimator_weights_, strict=True):
-            total = total + weight * self._model_output(model, X).astype(np.float64)
+        for number, weight in enumerate(self.estimator_weights_):
+            total = total + weight * self._output_of(number, X).astype(np.float64)
         return total
+
+    def _jacobian(self, X):
+        """The weighted mean of the Jacobians of what the models predict by the columns of X, of shape
+        (n, n_outputs, n_features); NaN for categories."""
+        check_is_fitted(self)
+        X = self._encoder.transform(X, self)
+        total = 0.0
+        for number, weight in enumerate(self.estimator_weights_):
+            total = total + weight * self._jacobian_of(number, X).astype(np.float64)
+        return total * self._encoder.slopes
 
     def _no_partial_fit(self):
         raise AttributeError(f"{type(self).__name__} {WHY_NO_PARTIAL_FIT}")

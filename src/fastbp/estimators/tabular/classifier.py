@@ -19,6 +19,7 @@ from fastbp.estimators.classifier import MLPClassifier
 from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
 from fastbp.estimators.tabular.combination import best_temperature, log_loss, tempered, without_smoothing
 from fastbp.estimators.tabular.docs import documented
+from fastbp.estimators.tabular.gradients import of_both_classes, of_tempered, of_unsmoothed
 from fastbp.parametrized import parameter, parametrized
 
 
@@ -42,7 +43,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     temperature_ : float
         By which the logarithms of the probabilities are divided, so that they fit the frequencies of the classes in the
-        out-of-bag rows; 1 without such rows.
+        out-of-bag rows; 1 without such rows. Each model has a temperature of its own besides, before they are mixed.
 
     oob_log_loss_ : float
         Log-loss of the out-of-bag rows, after calibration; NaN without them.
@@ -131,11 +132,30 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
     def _model_output(self, model, X):
         return without_smoothing(model.predict_proba(X), model.label_smoothing)
 
+    def _jacobian_of(self, number, X):
+        model = self.estimators_[number]
+        jacobian = of_both_classes(model.network_.jacobian(X))
+        jacobian = of_unsmoothed(jacobian, model.predict_proba(X), model.label_smoothing)
+        return of_tempered(jacobian, self._model_output(model, X), self._temperatures[number])
+
     def _loss(self, predictions, targets, sample_weight):
         return log_loss(predictions, targets, sample_weight)
 
-    def _forget_calibration(self):
-        self.temperature_, self.oob_log_loss_ = 1.0, np.nan
+    def _forget_calibration(self, n_models):
+        self.temperature_, self.oob_log_loss_, self._temperatures = 1.0, np.nan, np.ones(n_models)
+
+    def _calibrate_candidates(self, predictions, candidate_of_model, targets, sample_weight):
+        # a candidate that was trained longer is more confident than another: each has a temperature before they mix
+        of_candidates = np.array([best_temperature(p, targets, sample_weight) for p in predictions])
+        self._temperatures = of_candidates[candidate_of_model]
+        return np.stack([tempered(p, t) for p, t in zip(predictions, of_candidates, strict=True)])
+
+    def _calibrated(self, number, output):
+        return tempered(output, self._temperatures[number])
+
+    def _keep(self, is_kept):
+        super()._keep(is_kept)
+        self._temperatures = self._temperatures[is_kept]
 
     def _calibrate(self, predictions, targets, sample_weight):
         self.temperature_ = best_temperature(predictions, targets, sample_weight)
@@ -218,6 +238,20 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
+
+    def input_gradient(self, X: ArrayLike) -> NDArray:
+        """The derivatives of the probabilities by the columns.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes, n_features)
+            For a unit of the column; NaN for categories.
+        """
+        return of_tempered(self._jacobian(X), self._combined(X), self.temperature_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -86,6 +86,13 @@ class TableEncoder:
         """ndarray of bool of shape (n_columns,): which columns are categories."""
         return np.array([levels is not None for levels in self.levels])
 
+    @property
+    def slopes(self):
+        """ndarray of float64 of shape (n_columns,): the derivatives of the numbers that `transform` gives by those in
+        X; NaN for categories."""
+        slopes = np.where(self._is_binary_number, 2 * self.factor, self.factor)
+        return np.where(self.is_categorical, np.nan, slopes)
+
     def __reduce__(self):
         return TableEncoder, (self.shift, self.factor, self.levels, self.is_binary, self.has_missing)
 

@@ -1,7 +1,5 @@
 """A member of an ensemble: an ordinary estimator with the layers, the optimizer and the schedules of a cycle."""
 
-from math import ceil
-
 from fastbp.activations import Blend
 from fastbp.layers import (
     Activation,
@@ -14,9 +12,11 @@ from fastbp.layers import (
     PiecewiseLinear,
     RobustScale,
     Scale,
+    SelectColumns,
 )
 from fastbp.optimizers import AdamW
 from fastbp.schedules import FlatCosine, WarmupCosine
+from fastbp.training.batches import even_batch_size
 
 #: Categories of more levels are embedded, others are one-hot
 ONE_HOT_LEVELS = 9
@@ -30,23 +30,24 @@ WARMUP = 0.05
 FLAT = 0.5
 
 
-def layers_of(cycle, columns, numeric_embedding):
+def layers_of(cycle, encoder, numeric_embedding):
     """The hidden layers of a member.
 
     Parameters
     ----------
     cycle : Cycle
-    columns : Columns
-        What the encoder says of the columns.
+    encoder : TableEncoder
     numeric_embedding : {"piecewise_linear", "periodic"} or None
 
     Returns
     -------
     list of Layer
     """
-    branches = [*category_branches(cycle, columns)]
-    if len(columns.numeric):
-        branches.append(numeric_layer(cycle, columns.numeric, numeric_embedding))
+    branches = category_branches(cycle, encoder)
+    if len(encoder.binary_columns):
+        branches.append(SelectColumns(encoder.binary_columns.tolist()))
+    if len(encoder.numeric_columns):
+        branches.append(numeric_layer(cycle, encoder.numeric_columns.tolist(), numeric_embedding))
     layers = [Concatenate(branches), Scale(learning_rate_factor=SCALE_FACTOR, penalty_factor=SCALE_FACTOR)]
     for units in cycle.hidden_layer_sizes:
         layers.append(Dense(units, parametrization="ntk", bias_learning_rate_factor=BIAS_FACTOR))
@@ -55,16 +56,19 @@ def layers_of(cycle, columns, numeric_embedding):
     return layers
 
 
-def category_branches(cycle, columns):
+def category_branches(cycle, encoder):
     """What reads the categories: one-hot numbers of few levels, scaled as numbers are, and embeddings of many."""
-    few = [(c, n) for c, n in zip(columns.categorical, columns.n_levels, strict=True) if n <= ONE_HOT_LEVELS]
-    many = [(c, n) for c, n in zip(columns.categorical, columns.n_levels, strict=True) if n > ONE_HOT_LEVELS]
+    found = list(zip(encoder.categorical_columns.tolist(), encoder.n_levels.tolist(), strict=True))
+    few = [(column, n) for column, n in found if n <= ONE_HOT_LEVELS]
+    many = [(column, n) for column, n in found if n > ONE_HOT_LEVELS]
+    branches = []
     if few:
-        numbers, levels = zip(*few, strict=True)
-        yield [OneHot(levels, columns=numbers), RobustScale()]
+        columns, levels = zip(*few, strict=True)
+        branches.append([OneHot(levels, columns), RobustScale()])
     if many:
-        numbers, levels = zip(*many, strict=True)
-        yield Embedding(levels, cycle.embedding_width, columns=numbers, learning_rate_factor=EMBEDDING_FACTOR)
+        columns, levels = zip(*many, strict=True)
+        branches.append(Embedding(levels, cycle.embedding_width, columns, learning_rate_factor=EMBEDDING_FACTOR))
+    return branches
 
 
 def numeric_layer(cycle, numbers, embedding):
@@ -82,8 +86,7 @@ def batch_size_of(cycle, n_rows):
     size = cycle.batch_size
     if size == "auto":
         size = next(size for rows, size in BATCH_SIZES if n_rows >= rows)
-    n_batches = max(1, round(n_rows / size))
-    return ceil(n_rows / n_batches)
+    return even_batch_size(n_rows, min(size, n_rows))
 
 
 def model_of(cls, cycle, layers, n_rows, **params):
@@ -109,7 +112,7 @@ def model_of(cls, cycle, layers, n_rows, **params):
         output_layer=Dense(None, parametrization="ntk", bias_learning_rate_factor=BIAS_FACTOR),
         solver=AdamW(beta_1=0.9, beta_2=0.95, epsilon=1e-8, weight_decay=cycle.weight_decay),
         alpha=0.0,
-        learning_rate=WarmupCosine(warmup=WARMUP),
+        learning_rate=WarmupCosine(warmup=WARMUP, overlap=True),
         learning_rate_init=cycle.learning_rate_init,
         weight_decay_schedule=FlatCosine(FLAT),
         dropout_schedule=FlatCosine(FLAT),

@@ -106,11 +106,14 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     def _model_output(self, model, X):
         return model.predict(X).reshape(len(X), -1)
 
+    def _jacobian_of(self, number, X):
+        return self.estimators_[number].network_.jacobian(X)
+
     def _loss(self, predictions, targets, sample_weight):
         errors = ((predictions - targets.reshape(len(targets), -1)) ** 2).mean(axis=1)
         return np.average(errors, weights=sample_weight)
 
-    def _forget_calibration(self):
+    def _forget_calibration(self, n_models):
         self._residuals = np.empty((0, self.n_outputs_))
         self._n_residuals = 0
 
@@ -208,6 +211,22 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         half = half_width(self._residuals, self._n_residuals, coverage)
         middle = self._decoded(self._combined(X))
         return self._shaped(middle - half), self._shaped(middle + half)
+
+    def input_gradient(self, X: ArrayLike) -> NDArray:
+        """The derivatives of the predictions by the columns.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
+            In units of y for a unit of the column; NaN for categories. The limits of the predictions by the range of
+            the targets do not count.
+        """
+        gradient = self._jacobian(X) * self._deviation[:, None]
+        return gradient[:, 0] if self._is_flat else gradient
 
     def _shaped(self, columns):
         """In the shape of y."""

@@ -3,7 +3,7 @@
 The imports take two seconds, longer than many a script. A server imports the modules once and forks a child for each
 script. The child runs it as ``python script`` and ``python -c code`` do: in a new `__main__`, with its own arguments,
 folder, environment, pipes and exit status, and with the usual end of an interpreter. Elsewhere than on Linux, where a
-fork is not safe after these imports, each script gets a new interpreter.
+fork is not safe after these imports, and under a sanitizer, each script gets a new interpreter.
 
 Not for tests of what happens while modules are imported, or of how much memory a process can still get: the children
 have free blocks of the server.
@@ -27,6 +27,7 @@ from contextlib import suppress
 from functools import cache
 
 MODULES = ("sklearn.datasets", "sklearn.model_selection", "fastbp", "matplotlib.backends.backend_agg")
+FORKS = sys.platform.startswith("linux") and "san" not in os.environ.get("LD_PRELOAD", "")
 
 
 def start(arguments, cwd=None, stderr=None, variables=None, **imported_with):
@@ -51,7 +52,7 @@ def start(arguments, cwd=None, stderr=None, variables=None, **imported_with):
     """
     arguments, cwd = [str(argument) for argument in arguments], str(cwd or os.getcwd())
     environment = {**os.environ, **imported_with, **(variables or {})}
-    if sys.platform.startswith("linux"):
+    if FORKS:
         return Child(server(**imported_with), (arguments, cwd, environment), stderr)
     pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True)
     return subprocess.Popen([sys.executable, *arguments], cwd=cwd, env=environment, **pipes)

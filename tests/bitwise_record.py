@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -25,6 +24,7 @@ import numpy as np
 import threadpoolctl
 from sklearn.exceptions import ConvergenceWarning
 
+import warm_python
 from bitwise_cases import table
 from fastbp import show_config
 
@@ -69,16 +69,9 @@ def hashes():
     return found
 
 
-def hashes_at(level, timeout=300):
+def hashes_at(level):
     """`hashes` at an instruction set, from a process of its own."""
-    process = subprocess.run(
-        [sys.executable, __file__, "--print"],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "FASTBP_ISA": level},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    process = warm_python.run([__file__, "--print"], cwd=Path(__file__).parents[1], FASTBP_ISA=level)
     if process.returncode:
         raise RuntimeError(f"no hashes at {level}: {process.stderr[-4000:]}")
     return json.loads(process.stdout)

@@ -1,13 +1,11 @@
 """Conversion of the user's arrays for the kernels: copies, and all sparse formats of X; `data.py`."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
+import warm_python
 from fastbp import Network
 from fastbp.data import make_data
 from fastbp.kernels.data import Data
@@ -279,9 +277,7 @@ except ValueError as error:
 @pytest.mark.parametrize("column", [-1, 7, 2**30])
 def test_a_column_that_does_not_exist(column):
     # in another process, because a read beyond the weights may crash it
-    process = subprocess.run(
-        [sys.executable, "-c", NO_SUCH_COLUMN, str(column)], capture_output=True, text=True, timeout=300
-    )
+    process = warm_python.run(["-c", NO_SUCH_COLUMN, column])
     assert process.returncode == 0, process.stderr
     assert "X" in process.stdout
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+import warm_python
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -19,19 +21,14 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 
 
-def run_example(script, directory, *options, **environment):
+# scikit-learn's small products gain nothing from a second BLAS thread, and on a busy machine the two wait for each
+# other for seconds
+SETTINGS = {"PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def run_example(script, directory, *options):
     """Run an example in a directory, warnings as errors, and return the finished process."""
-    # scikit-learn's small products gain nothing from a second BLAS thread, and on a busy machine
-    # the two wait for each other for seconds.
-    settings = {"PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, str(script), *options],
-        cwd=directory,
-        env={**os.environ, **settings, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return warm_python.run([script, *options], cwd=directory, **SETTINGS)
 
 
 def check_picture(path):
@@ -85,7 +82,15 @@ def test_without_matplotlib(name, tmp_path):
     (blocked / "matplotlib.py").write_text("raise ImportError('blocked by the test')\n")
     path = os.pathsep.join(filter(None, (str(blocked), os.environ.get("PYTHONPATH"))))
 
-    process = run_example(EXAMPLES / f"{name}.py", tmp_path, PYTHONPATH=path)
+    # a new interpreter: here, nothing is imported beforehand
+    process = subprocess.run(
+        [sys.executable, str(EXAMPLES / f"{name}.py")],
+        cwd=tmp_path,
+        env={**os.environ, **SETTINGS, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
     assert process.returncode == 0, process.stderr
     assert "matplotlib is not installed" in process.stdout

@@ -16,6 +16,7 @@ from sklearn.base import is_classifier
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
 
 import fastbp
 from parity_cases import (
@@ -39,6 +40,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 # Neither criterion of stopping is met before epoch 20.
 RUN_ON = dict(tol=0.0, n_iter_no_change=20, max_iter=20)
 SMALL = dict(hidden_layer_sizes=(7, 5), random_state=5, alpha=1e-3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_blas_thread():
+    """A second one is of no use for matrices of this size, but scikit-learn's L-BFGS waits for it at every product."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def assert_same_number(ours, theirs, rtol, atol):

@@ -4,11 +4,9 @@ test for each."""
 import json
 import os
 import re
-import subprocess
 import sys
 import textwrap
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
 import fastbp.estimators.base
+import warm_python
 from fastbp import MLPClassifier, MLPRegressor
 
 ignore_max_iter = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -328,15 +327,7 @@ CASES = {
 def test_keyboard_interrupt_reaches_the_caller(case):
     setup = textwrap.dedent(CASES[case])
     script = textwrap.dedent(INTERRUPTED).replace("model, call, short = {case}", setup)
-    search_path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": search_path},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = warm_python.run(["-c", script], variables={"PYTHONPATH": os.pathsep.join(sys.path)})
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert result.pop("interrupted")

@@ -1,13 +1,13 @@
 """A fork during a fit or a prediction: the child continues without the threads of its parent.
 
-Every script runs in a new interpreter, whose time limit ends a child that hangs.
+Every script runs in a process of its own, whose time limit ends a child that hangs.
 """
 
 import os
-import subprocess
-import sys
 
 import pytest
+
+import warm_python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -178,15 +178,7 @@ for child in children:
 
 def run(code):
     # the threads of OpenBLAS are none of ours, and a fork beside threads is what is tried here
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    process = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SETUP + code],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        start_new_session=True,
-    )
+    process = warm_python.run(["-c", SETUP + code], OPENBLAS_NUM_THREADS="1")
     assert process.returncode == 0, process.stderr
 
 

@@ -4,14 +4,13 @@ import os
 import pickle
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+import warm_python
 from resume_cases import assert_same_model
 
 pytestmark = [pytest.mark.fault(35), pytest.mark.skipif(os.name != "posix", reason="SIGKILL")]
@@ -52,8 +51,8 @@ HANGS = 300
 
 def start(folder, params):
     """A child that trains, and the timer that kills it if it hangs: its next line is waited for without an end."""
-    command = [sys.executable, "-c", RUN, str(folder), repr(params)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    child = warm_python.start(["-c", RUN, folder, repr(params)])
+    child.stdin.close()
     timer = threading.Timer(HANGS, child.kill)
     timer.start()
     return child, timer
@@ -68,7 +67,7 @@ def kill_after(child, timer, n_epochs, delay):
             child.kill()
             break
     child.stdout.close()
-    code = child.wait(HANGS)
+    code = child.wait()
     timer.cancel()
     assert code == 0 or (code == -signal.SIGKILL and n_epochs <= 0)
     return code == 0
@@ -79,7 +78,7 @@ def seconds_of_an_epoch(folder, params):
     child, timer = start(folder, params)
     times = [time.monotonic() for line in child.stdout if line.startswith("epoch")]
     child.stdout.close()
-    code = child.wait(HANGS)
+    code = child.wait()
     timer.cancel()
     assert code == 0
     return (times[-1] - times[0]) / len(times)

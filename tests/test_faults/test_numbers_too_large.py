@@ -1,6 +1,5 @@
 """Numbers beyond the range of a type, or of memory: an error, or the result of the largest effective value."""
 
-import subprocess
 import sys
 import textwrap
 
@@ -9,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_array_equal
 
+import warm_python
 from fastbp import MLPClassifier, MLPRegressor
 from fault_cases import SMALL, both_estimators, make_data, output
 
@@ -119,5 +119,5 @@ OUT_OF_MEMORY = """
 @pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
 def test_a_fit_without_memory_leaves_the_model_and_nothing_else(Estimator, solver):
     script = textwrap.dedent(OUT_OF_MEMORY.replace("{Estimator}", Estimator.__name__).replace("{solver}", solver))
-    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    process = warm_python.run(["-c", script])
     assert process.returncode == 0, process.stderr

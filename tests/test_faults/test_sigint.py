@@ -7,12 +7,14 @@ and compared with those of a small part of the same work in the same process.
 import json
 import os
 import signal
-import subprocess
 import sys
+import tempfile
 import textwrap
-from pathlib import Path
+import threading
 
 import pytest
+
+import warm_python
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process")
 
@@ -151,18 +153,21 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_sigint_to_a_process(case):
     script = textwrap.dedent(SCRIPT).replace("{case}", textwrap.dedent(CASES[case]))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
-    pipe = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with subprocess.Popen([sys.executable, "-c", script], env=environment, text=True, **pipe) as process:
-        try:
-            told = process.stdout.readline()
+    with tempfile.TemporaryFile("w+") as stderr:
+        process = warm_python.start(["-c", script], stderr=stderr, variables={"PYTHONPATH": os.pathsep.join(sys.path)})
+        timer = threading.Timer(300, process.kill)
+        timer.start()
+        with process.stdin, process.stdout as stdout:
+            told = stdout.readline()
             if told == "now\n":
                 process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=300)
-        finally:
-            process.kill()
+            output = stdout.read()
+        code = process.wait()
+        timer.cancel()
+        stderr.seek(0)
+        errors = stderr.read()
     assert told == "now\n", errors
-    assert process.returncode == 0, errors
+    assert code == 0, errors
     result = json.loads(output)
     assert result["interrupted"]
     # an uninterrupted step, epoch or prediction of these cases is a hundred times the short work, or endless

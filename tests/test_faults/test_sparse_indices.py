@@ -1,12 +1,10 @@
 """Sparse matrices with indices out of range are refused by every function before the indices are used."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import warm_python
 from fastbp import Network
 from fastbp.data import check_sparse, checked_csr, indicator_csr, make_data
 from fastbp.kernels.linearization import Linearization, mirrors_of
@@ -15,6 +13,7 @@ from fastbp.kernels.predictor import Predictor
 from fastbp.kernels.program import DERIVATIVES, INSPECTION, PREDICTION, TRAINING
 
 FAR = 10**8
+NO_WARNINGS = "import warnings; warnings.simplefilter('ignore')\n"
 FORMATS = ("csr", "csc", "bsr", "coo", "dia", "lil", "dok")
 
 
@@ -282,9 +281,7 @@ print("done", wrong)
 
 @pytest.mark.fault(44)
 def test_every_entrance():
-    process = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FUNCTIONS], capture_output=True, text=True, timeout=300
-    )
+    process = warm_python.run(["-c", NO_WARNINGS + FUNCTIONS])
     assert process.returncode == 0, process.stderr[-2000:]
     assert process.stdout.endswith("done 0\n"), process.stdout
 
@@ -410,9 +407,7 @@ print("done")
 
 @pytest.mark.fault(45)
 def test_arrays_changed_while_it_runs():
-    process = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", WHILE_IT_RUNS], capture_output=True, text=True, timeout=300
-    )
+    process = warm_python.run(["-c", NO_WARNINGS + WHILE_IT_RUNS])
     assert process.returncode == 0, process.stderr[-2000:]
     assert process.stdout == "done\n"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import fastbp
+import warm_python
 from fastbp import Network
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals, and no limits of files, there")
@@ -56,8 +57,7 @@ N_KILLS = 30
 
 @pytest.mark.fault(30)
 def test_killed_while_it_saves(tmp_path):
-    command = [sys.executable, "-c", KILLS, str(tmp_path), str(N_KILLS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = warm_python.run(["-c", KILLS, tmp_path, N_KILLS], timeout=600)
     assert done.returncode == 0, done.stderr
     kills = [line.split() for line in done.stdout.splitlines()]
     assert len(kills) >= N_KILLS
@@ -104,7 +104,7 @@ def test_the_disk_is_full(tmp_path):
     """A limit of the size of files, which a write meets as it would meet the end of a disk: some bytes are written, and
     then there is an error."""
     path, before = saved(tmp_path)
-    done = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, timeout=300)
+    done = warm_python.run(["-c", FULL, path])
     assert done.returncode == 0, done.stderr
     assert path.read_bytes() == before
 
@@ -174,8 +174,7 @@ assert os.listdir(path.parent) == [path.name]
 def test_no_permission():
     with tempfile.TemporaryDirectory() as folder:  # all may enter those that it is in, unlike that of tmp_path
         path, _ = saved(Path(folder))
-        command = [sys.executable, "-c", NOT_ALLOWED, str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = warm_python.run(["-c", NOT_ALLOWED, path])
         os.chmod(folder, 0o755)
         assert done.returncode == 0, done.stderr
 

@@ -29,9 +29,9 @@ from fastbp.files.generators import (
     encoded_generator,
     encoded_random_state,
 )
-from fastbp.files.tables import encoded_tabular, tabular_decoder
 from fastbp.files.networks import decoded_network, encoded_network
 from fastbp.files.places import under
+from fastbp.files.tables import encoded_tabular, tabular_decoder
 from fastbp.files.training_state import (
     PARAMETERS,
     average_decoder,

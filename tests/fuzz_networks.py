@@ -115,7 +115,7 @@ def stacks(draw, width, depth=2):
             continue
         arguments = {}
         for field in dataclasses.fields(cls):
-            if field.name == "units":
+            if field.type in (int, int | None):
                 arguments[field.name] = width = draw(st.integers(1, 12))
             elif field.type is float:
                 arguments[field.name] = draw(st.sampled_from(MODERATE[:4]))

@@ -115,12 +115,14 @@ def stacks(draw, width, depth=2):
             continue
         arguments = {}
         for field in dataclasses.fields(cls):
-            if field.type is int:
+            if field.type in (int, int | None):
                 arguments[field.name] = width = draw(st.integers(1, 12))
             elif field.type is float:
                 arguments[field.name] = draw(st.sampled_from(MODERATE[:4]))
             elif field.type is bool:
                 arguments[field.name] = draw(st.booleans())
+            elif field.name == "parametrization":
+                arguments[field.name] = draw(st.sampled_from(["standard", "ntk"]))
             else:
                 arguments[field.name] = draw(activations())
         layers.append(cls(**arguments))

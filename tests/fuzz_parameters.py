@@ -173,6 +173,8 @@ FUNCTIONS = {
     "loss": [squares, loss_of_nan, loss_of_text, loss_of_one_number, loss_of_a_wrong_shape],
     "function": [falling],
     "learning_rate": [falling, negative, not_a_number, text, too_large],
+    "weight_decay_schedule": [falling, negative, not_a_number, text, too_large],
+    "dropout_schedule": [falling, negative, not_a_number, text, too_large],
     "weight_init": [normal_weights, huge_weights, nan_weights, flat_weights, text_weights],
     "scoring": [constant_scorer, nan_scorer, text_scorer],
 }
@@ -289,7 +291,9 @@ def field_of(field, depth):
         int: [WIDTH] * 8 + [1, 3, 17, 0, -1, 10**18, True, 2.0, np.int64(4)],
         float: [0.1, 0.5, 0.5, 0.9, 1.0, 1e-5, 0.0, -0.5, 1e300, math.inf, math.nan, np.float32(0.5), "x"],
         bool: [True, False],
+        str: ["standard", "ntk", "ntk", "junk"],
     }
+    common[int | None] = [*common[int], None]
     if field.type in common:
         return st.sampled_from(common[field.type])
     names = st.sampled_from(fastbp.activations.HIDDEN_ACTIVATIONS)
@@ -298,6 +302,12 @@ def field_of(field, depth):
 
 def layer_lists():
     return st.none() | st.lists(layer(), max_size=4) | st.lists(layer(), max_size=3).map(tuple)
+
+
+def output_layers():
+    settings = layer_of(fastbp.layers.Dense, 0)
+    usual = settings.map(lambda made: Make(made.function, made.arguments | {"units": None, "activation": "identity"}))
+    return st.none() | usual | usual | settings
 
 
 def callbacks():
@@ -332,6 +342,7 @@ def own_weights(width=3, scale=1.0):
 #: Parameters with values that no constraint tells
 BY_NAME = {
     "layers": layer_lists(),
+    "output_layer": output_layers(),
     "callbacks": callbacks(),
     "init_from": st.none()
     | st.sampled_from([Make(linear_donor, {}), Make(own_weights, {}), Make(own_weights, {"scale": math.nan})])

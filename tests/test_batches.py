@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastbp.training.batches import even_batch_size
+from fastbp.training import even_batch_size
 
 
 def last_batch(n_rows, size):

@@ -246,6 +246,17 @@ def test_random_biases(container, dtype):
     assert_array_equal(again.network_.params, model.network_.params)
 
 
+def test_random_centers_of_a_network():
+    networks = [Network([4, 6, 1], random_state=0) for _ in range(3)]
+    for network, random_state in zip(networks, (3, np.random.RandomState(3), None), strict=True):
+        network.normalize_preactivations(X, random_state)
+    assert_array_equal(networks[0].params, networks[1].params)
+    assert_array_equal(networks[0].coefs[0], networks[2].coefs[0])
+    # each unit is 0 at a point within the data, so that it has both signs among them
+    (z, _) = preactivations(networks[0], X)
+    assert ((z > 0).any(axis=0) & (z < 0).any(axis=0)).all()
+
+
 def test_samples_of_random_biases(monkeypatch):
     many, look = np.random.default_rng(0).normal(size=(5000, 4)), FirstNetwork()
     params = dict(weight_init="data_dependent_random_bias", shuffle=False, callbacks=look, max_iter=1, random_state=0)

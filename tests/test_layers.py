@@ -336,6 +336,14 @@ def test_a_bad_value_in_the_pickle_of_a_layer(layer, name, value, error, message
             pickle.loads(stream)
 
 
+def test_a_pickle_of_an_older_version():
+    dense, scale = object.__new__(Dense), object.__new__(Scale)
+    dense.__setstate__(dict(units=3, activation="tanh", use_bias=True, learning_rate_factor=0.5, penalty_factor=2.0))
+    scale.__setstate__(dict(initial=2.0, learning_rate_factor=0.5))
+    assert (dense, scale) == (Dense(3, "tanh", True, 0.5, 2.0), Scale(2.0, 0.5))
+    assert make([dense, scale, Dense(2)]).graph == make([replace(dense), replace(scale), Dense(2)]).graph
+
+
 @pytest.mark.parametrize("initializer", INITIALIZERS)
 def test_first_values(initializer):
     layers = [Dense(5, "relu"), Residual([Scale(0.3), Dense(5, use_bias=False)]), Scale(-2.0), Dense(2)]

@@ -238,7 +238,9 @@ class BaseNetwork:
                 own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
                 op.layer.adapt([block.view(self._params) for block in own], X)
 
-    def normalize_preactivations(self, X: ArrayLike, random_state: np.random.RandomState | None = None):
+    def normalize_preactivations(
+        self, X: ArrayLike, random_state: int | np.random.RandomState | np.random.Generator | None = None
+    ):
         """Scale and shift each fully connected layer so that its pre-activations have mean 0 and variance 1 on X.
 
         From the input to the output: with the mean m and the standard deviation s of a unit's pre-activation over the
@@ -250,7 +252,7 @@ class BaseNetwork:
         ----------
         X : array-like or sparse matrix of shape (n, n_features)
             Some hundred rows: the values of all layers are kept meanwhile. A sparse matrix is made dense.
-        random_state : RandomState or None, default=None
+        random_state : int, RandomState, Generator or None, default=None
             If it is given, m is not the mean, but a convex combination of the unit's pre-activations in 5 random rows,
             whose weights are exponential draws divided by their sum: each unit is 0 somewhere else among the data.
 
@@ -264,7 +266,8 @@ class BaseNetwork:
         X = self._check_X(X)
         if X.shape[0]:
             rows = as_rows(checked_csr("X", X).toarray() if issparse(X) else X, self.dtype)
-            normalize_preactivations(self.program(INSPECTION), self._params, rows, random_state)
+            generator = None if random_state is None else legacy_generator(random_state)
+            normalize_preactivations(self.program(INSPECTION), self._params, rows, generator)
 
     @property
     def params(self) -> NDArray:

@@ -1,6 +1,7 @@
 """From a network and data to a trained network: epochs, schedules, stopping; and L-BFGS."""
 
 from fastbp.training.averaging import EpochAverage, MovingAverage, NoAverage
+from fastbp.training.batches import even_batch_size
 from fastbp.training.callbacks import Callback, Callbacks, TrainingState
 from fastbp.training.history import History
 from fastbp.training.lbfgs import Evaluations, minimize_lbfgs
@@ -32,5 +33,6 @@ __all__ = [
     "Trainer",
     "TrainingState",
     "ValidationSet",
+    "even_batch_size",
     "minimize_lbfgs",
 ]

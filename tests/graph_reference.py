@@ -417,7 +417,7 @@ def split_part(argument, g, blocks):
 
 
 def piecewise_linear_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
-    there, f, slope, p = encodings(argument, xs, blocks)
+    there, _, slope, p = encodings(argument, xs, blocks)
     dz = split_embedding(argument, g, len(p))[0] * there
     df = slope * dxs[0][:, list(argument[0]), None]
     du, dc, dp, dm, _ = piecewise_linear_gradient(argument, xs, y, blocks, dg)

@@ -373,14 +373,14 @@ def piecewise_linear_fits(inputs, width, shapes, argument, constants, integers):
 
 def periodic_fits(inputs, width, shapes, argument, constants, integers):
     """Two inputs and integers as for `piecewise_linear`; omega and phi (columns, frequencies), V (columns, frequencies
-    w), d and m (columns, w), with frequencies times w up to 1024; and an output as for `piecewise_linear`."""
+    w), d and m (columns, w), with frequencies and w up to 256; and an output as for `piecewise_linear`."""
     if len(inputs) != 2 or len(shapes) != 5 or any(len(shape) != 2 for shape in shapes):
         return False
     (columns, frequencies), w = shapes[0], shapes[3][1]
     are_shapes = shapes == [shapes[0], shapes[0], (columns, frequencies * w), (columns, w), (columns, w)]
     return (
         are_shapes
-        and frequencies * w <= WAVE_LIMIT
+        and max(frequencies, w) <= WAVE_LIMIT
         and reads_columns(inputs, columns, integers)
         and argument in (0, 1)
         and width == columns * (w + argument)

@@ -76,9 +76,9 @@
 #define BATCH_STATISTICS 5
 #define PART_STATISTICS 2
 
-/* Bins of a column of piecewise_linear, and frequencies times width of one of periodic, at most */
+/* Bins of a column of piecewise_linear, and frequencies and width of one of periodic, at most */
 #define MAX_BINS 256
-#define MAX_WAVES 1024
+#define MAX_WAVES 256
 
 /* name, whether the gradient of its blocks can be computed for a part of the rows, whether the output may overwrite the
  * input (not for a kind with blocks: their gradient is computed after the backward pass, which overwrites that of the

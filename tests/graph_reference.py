@@ -2,7 +2,8 @@
 
 A function of a kind is given the argument of the operation (activation: its number, dropout: the factors, row_norm:
 whether it subtracts the mean, and epsilon, running_norm: its constant, batch_norm: its constants and the weights of the
-rows), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them along a direction, ``dxs`` and
+rows, robust_scale: the clip and the columns, one_hot, embedding: the columns, their levels, and whether rows are added
+up), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them along a direction, ``dxs`` and
 ``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change. A block of one row is a vector.
 """
 
@@ -340,6 +341,122 @@ def blend_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
     return [(dg * (xs[1] - xs[0]) + g * (dxs[1] - dxs[0])).sum(axis=0)]
 
 
+# concatenate: y = [x, x2]
+
+
+def concatenate_forward(argument, xs, blocks):
+    return np.hstack(xs)
+
+
+def concatenate_backward(argument, xs, y, blocks, g):
+    return np.split(g, [xs[0].shape[1]], axis=1)
+
+
+def concatenate_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return np.hstack(dxs)
+
+
+def concatenate_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return concatenate_backward(argument, xs, y, blocks, dg)
+
+
+# robust_scale: y = r / sqrt(1 + (r / clip)^2), r = (x - center) factor of some columns, 0 where x is NaN; center and
+# factor are constants. Clip 0: y = r.
+
+
+def robust_scale(argument, x, blocks, order):
+    """y, y' or y'' by r, times factor**order."""
+    clip, columns = argument
+    center, factor = blocks
+    r = (x[:, columns] - center) * factor
+    t = r / clip if clip else 0 * r
+    found = r / np.sqrt(1 + t**2), (1 + t**2) ** -1.5, -3 * t * (1 + t**2) ** -2.5 / (clip or 1)
+    return np.where(np.isnan(r), 0, found[order] * factor**order)
+
+
+def spread(argument, x, values):
+    """The values in their columns, added up, among zeros."""
+    out = np.zeros_like(x)
+    np.add.at(out, (slice(None), argument[1]), values)
+    return out
+
+
+def robust_scale_forward(argument, xs, blocks):
+    return robust_scale(argument, xs[0], blocks, 0)
+
+
+def robust_scale_backward(argument, xs, y, blocks, g):
+    return [spread(argument, xs[0], g * robust_scale(argument, xs[0], blocks, 1))]
+
+
+def robust_scale_gradient(argument, xs, y, blocks, g):
+    return [0, 0]
+
+
+def robust_scale_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return dxs[0][:, argument[1]] * robust_scale(argument, xs[0], blocks, 1)
+
+
+def robust_scale_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    slope, change = (robust_scale(argument, xs[0], blocks, order) for order in (1, 2))
+    return [spread(argument, xs[0], dg * slope + g * change * dxs[0][:, argument[1]])]
+
+
+def robust_scale_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [0, 0]
+
+
+# one_hot and embedding: the codes of some columns, rounded; `levels` for all that are no code. Their derivatives by x
+# are 0.
+
+
+def codes_of(argument, x):
+    """(code, levels) of each column."""
+    for column, levels in zip(*argument[:2], strict=True):
+        code = np.floor(x[:, column] + 0.5)
+        yield np.where((code >= 0) & (code < levels), code, levels).astype(int), levels
+
+
+def one_hot_forward(argument, xs, blocks):
+    return np.hstack([np.eye(levels + 1)[code, :levels] for code, levels in codes_of(argument, xs[0])])
+
+
+def no_gradient(argument, xs, *_):
+    return [np.zeros_like(xs[0])]
+
+
+def one_hot_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return np.zeros_like(y)
+
+
+def rows_of_table(argument, x):
+    """The matrix of zeros and ones by which the table is multiplied, for each column."""
+    wanted = [np.eye(levels + 1)[code] for code, levels in codes_of(argument, x)]
+    ends = np.cumsum([rows.shape[1] for rows in wanted])
+    return [
+        np.pad(rows, ((0, 0), (end - rows.shape[1], ends[-1] - end))) for rows, end in zip(wanted, ends, strict=True)
+    ]
+
+
+def embedding_forward(argument, xs, blocks):
+    found = [rows @ blocks[0] for rows in rows_of_table(argument, xs[0])]
+    return sum(found) if argument[2] else np.hstack(found)
+
+
+def embedding_gradient(argument, xs, y, blocks, g):
+    rows = rows_of_table(argument, xs[0])
+    parts = [g] * len(rows) if argument[2] else np.split(g, len(rows), axis=1)
+    return [sum(own.T @ part for own, part in zip(rows, parts, strict=True))]
+
+
+def embedding_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return embedding_forward(argument, xs, dblocks)
+
+
+def embedding_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return embedding_gradient(argument, xs, y, blocks, dg)
+
+
 DENSE = Kind(
     dense_forward, dense_backward, dense_gradient, dense_tangent, dense_backward_tangent, dense_gradient_tangent
 )
@@ -377,6 +494,31 @@ KINDS = {
     "blend": Kind(
         blend_forward, blend_backward, blend_gradient, blend_tangent, blend_backward_tangent, blend_gradient_tangent
     ),
+    "concatenate": Kind(
+        concatenate_forward,
+        concatenate_backward,
+        no_blocks,
+        concatenate_tangent,
+        concatenate_backward_tangent,
+        no_blocks,
+    ),
+    "robust_scale": Kind(
+        robust_scale_forward,
+        robust_scale_backward,
+        robust_scale_gradient,
+        robust_scale_tangent,
+        robust_scale_backward_tangent,
+        robust_scale_gradient_tangent,
+    ),
+    "one_hot": Kind(one_hot_forward, no_gradient, no_blocks, one_hot_tangent, no_gradient, no_blocks),
+    "embedding": Kind(
+        embedding_forward,
+        no_gradient,
+        embedding_gradient,
+        embedding_tangent,
+        no_gradient,
+        embedding_gradient_tangent,
+    ),
 }
 
 
@@ -410,6 +552,11 @@ class GraphTwin:
             return op.constants
         if op.kind == "batch_norm":
             return *op.constants, np.ones(n_rows) if self.weight is None else self.weight
+        if op.kind == "robust_scale":
+            return *op.constants, list(op.integers or range(self.graph.widths[op.input]))
+        if op.kind in ("one_hot", "embedding"):
+            n = op.integers[0]
+            return op.integers[1 : n + 1], op.integers[n + 1 :], op.argument
         if op.kind != "dropout":
             return op.argument
         units = self.graph.widths[op.output]

@@ -120,10 +120,10 @@ def inputs(op):
 
 
 def made_of_the_input(program):
-    """The nodes that depend on no parameters."""
+    """The nodes that depend on no trained parameters."""
     found = {0}
-    for op in program.operations:
-        if op["n_blocks"] == 0 and found.issuperset(inputs(op)):
+    for number, op in enumerate(program.operations):
+        if not program.graph.has_trained_blocks(program.graph.operations[number]) and found.issuperset(inputs(op)):
             found.add(int(op["output"]))
     return found
 

@@ -90,7 +90,11 @@
     X(prelu, 1, 0, 0)        \
     X(blend, 1, 0, 0)        \
     X(batch_norm, 0, 0, 0)   \
-    X(running_norm, 1, 0, 0)
+    X(running_norm, 1, 0, 0) \
+    X(concatenate, 1, 0, 0)  \
+    X(robust_scale, 1, 0, 0) \
+    X(one_hot, 1, 0, 0)      \
+    X(embedding, 1, 0, 0)
 
 #define ENUM(name, ...) ACT_##name,
 enum { ACTIVATIONS(ENUM) N_ACTIVATIONS };

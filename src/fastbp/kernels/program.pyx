@@ -209,11 +209,11 @@ cdef class Program:
                 self.statistics_width += self.graph.widths[op.input]
 
     def nodes_with_gradient(self, operations):
-        """set of int: the nodes whose gradients are computed. Training needs those of nodes that depend on parameters
-        only: behind dropout of the input, the first layer computes no gradient of its input."""
+        """set of int: the nodes whose gradients are computed. Training needs those of nodes that depend on trained
+        parameters only: behind dropout of the input, the first layer computes no gradient of its input."""
         everything, dependent = {op.output for op in operations}, set()
         for op in operations:
-            if op.n_blocks or op.input in dependent or op.input2 in dependent:
+            if self.graph.has_trained_blocks(op) or op.input in dependent or op.input2 in dependent:
                 dependent.add(op.output)
         return dependent if self.purpose == TRAINING and dependent else everything
 

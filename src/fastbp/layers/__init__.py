@@ -15,15 +15,43 @@ layer           output                        parameters
 `RMSNorm`       ``x / rms * g``               g (width,); rms of the row
 `BatchNorm`     ``(x - mean) / sd * g + b``   g, b (width,); mean and sd of the column over the batch
 `Dropout`       ``x * mask / (1 - rate)``     none; active in training only
+`Concatenate`   outputs side by side          those of its branches, which read the same input
+`Sum`           outputs added up              those of its branches, which read the same input
 ==============  ============================  =========================================
+
+The first layers of a table:
+
+==============  ==================================  =====================================================
+layer           output                              parameters
+==============  ==================================  =====================================================
+`RobustScale`   numbers by median and quartiles     median and range of each column, not trained
+`OneHot`        zeros, and ones for categories      none
+`Embedding`     vectors of categories               table (levels + 1 of each column, added up; width)
+==============  ==================================  =====================================================
 
 A new layer is one class; a new kind of operation is one file in ``kernels/kinds/`` besides.
 """
 
 from fastbp.layers.base import Layer
-from fastbp.layers.branches import Residual
+from fastbp.layers.branches import Concatenate, Residual, Sum
+from fastbp.layers.columns import Embedding, OneHot, RobustScale
 from fastbp.layers.dense import Activation, Dense, Scale
 from fastbp.layers.dropout import Dropout
 from fastbp.layers.norms import BatchNorm, LayerNorm, RMSNorm
 
-__all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Layer", "LayerNorm", "RMSNorm", "Residual", "Scale"]
+__all__ = [
+    "Activation",
+    "BatchNorm",
+    "Concatenate",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Layer",
+    "LayerNorm",
+    "OneHot",
+    "RMSNorm",
+    "Residual",
+    "RobustScale",
+    "Scale",
+    "Sum",
+]

@@ -197,7 +197,7 @@ def adapt_to_data(estimator, network, X, rows, sample_weight):
     sample_weight : ndarray of shape (n_samples,) or None
         Rows of weight zero have no part.
     """
-    is_normalized = estimator.weight_init == DATA_DEPENDENT
+    is_normalized = estimator.weight_init == DATA_DEPENDENT and estimator.init_from is None
     if not (is_normalized or network.adapts):
         return
     rows = np.arange(X.shape[0]) if rows is None else np.sort(rows)

@@ -35,8 +35,8 @@ def bin_edges(x, n_bins, dtype=np.float64):
 
     References
     ----------
-    Gorishniy, Rubachev and Babenko (2022), On embeddings for numerical features in tabular deep learning, section 3.2.1:
-    quantiles as edges.
+    Gorishniy, Rubachev and Babenko (2022), On embeddings for numerical features in tabular deep learning, NeurIPS,
+    section 3.2.1: quantiles as edges.
     """
     with np.errstate(under="ignore"):
         x = np.asarray(x).astype(dtype, copy=False).astype(np.float64)

@@ -10,6 +10,9 @@
  * Integers, argument and output are those of piecewise_linear. In the formulas below, s = -2 pi sin(2 pi (omega x' +
  * phi)) is the derivative of v by the angle in turns, q = V dz the gradient of v, and t = s q that of the angle. The
  * lanes of a vector are rows.
+ *
+ * The forward pass saves v, and the backward pass t, of each row, column and frequency: the gradients of the blocks are
+ * computed while parameters change.
  */
 #ifndef FASTBP_KINDS_PERIODIC_H
 #define FASTBP_KINDS_PERIODIC_H
@@ -66,6 +69,13 @@ INLINE void add_known(vec v, ptrdiff_t stride, const real *x, ptrdiff_t in_row, 
         if (x[k * in_row] == x[k * in_row])
             to[k * stride] += numbers[k];
 }
+/* The saved v of column j and frequency k from row r on, and t */
+INLINE real *saved_cosines(const plan_t *p, const operation_t *op, ptrdiff_t j, ptrdiff_t k, int64_t r) {
+    return (real *)p->values + (op->saved + 2 * (j * blocks_of(p, op)->cols + k)) * p->capacity + r;
+}
+INLINE real *saved_angles(const plan_t *p, const operation_t *op, ptrdiff_t j, ptrdiff_t k, int64_t r) {
+    return saved_cosines(p, op, j, k, r) + p->capacity;
+}
 INLINE ptrdiff_t lanes_from(int64_t r, int64_t hi) { return r + VL < hi ? VL : (ptrdiff_t)(hi - r); }
 
 static void periodic_forward(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
@@ -78,8 +88,11 @@ static void periodic_forward(const plan_t *p, const operation_t *op, int64_t lo,
             const waves_t w = waves_of(p, op, p->params, j);
             const vec number = gather_lanes(prime + j, z.columns, lanes);
             vec v[MAX_WAVES];
-            for (ptrdiff_t k = 0; k < z.frequencies; k++)
+            for (ptrdiff_t k = 0; k < z.frequencies; k++) {
                 v[k] = vcos2pi(number * w.omega[k] + w.phi[k]);
+                if (op->saved >= 0)
+                    store_n(saved_cosines(p, op, j, k, r), v[k], lanes);
+            }
             for (ptrdiff_t l = 0; l < z.width; l++) {
                 real numbers[VBYTES / sizeof(real)];
                 vec sum = splat(w.d[l]);
@@ -116,8 +129,9 @@ INLINE angle_t angle_gradient(const periodic_t *z, const waves_t *w, const waves
     return (angle_t){s * q, cosine * d_angle * (-TWO_PI * TWO_PI) * q + s * dq};
 }
 
-/* forward: z = v V + d, so d x' = the sum of omega t; the first input only tells what is missing: its gradient is 0.
- * With `second`, the tangent: the sum of omega' t + omega t'. */
+/* forward: z = v V + d, so t = s V dz, which is saved, and d x' = the sum of omega t; the first input only tells what
+ * is missing: its gradient is 0. With `second`, the tangent: the sum of omega' t + omega t'. dx NULL: only t is needed.
+ */
 INLINE void pull_periodic(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi, int second, real *dx) {
     const periodic_t z = periodic_of(p, op);
     for (int64_t r = lo; r < hi; r += VL) {
@@ -125,26 +139,30 @@ INLINE void pull_periodic(const plan_t *p, const operation_t *op, int64_t lo, in
         const real *x = value_of(p, op->input, r), *prime = value_of(p, op->input2, r), *dy = grad_of(p, op->output, r),
                    *ddy = second ? grad_tangent_of(p, op->output, r) : NULL,
                    *tangent = second ? tangent_of(p, op->input2, r) : NULL;
-        real *to = dx + (r - lo) * z.columns;
+        real *to = dx ? dx + (r - lo) * z.columns : NULL;
         for (ptrdiff_t j = 0; j < z.columns; j++) {
             const waves_t w = waves_of(p, op, p->params, j),
                           dw = second ? waves_of(p, op, p->direction, j) : (waves_t){0};
+            const real *own = x + z.column[j];
             const vec number = gather_lanes(prime + j, z.columns, lanes),
                       d_number = tangent ? gather_lanes(tangent + j, z.columns, lanes) : (vec){0};
             vec dz[MAX_WAVES], ddz[MAX_WAVES], total = {0};
             for (ptrdiff_t l = 0; l < z.width; l++) {
-                dz[l] = gather_lanes(dy + j * z.width + l, z.out_row, lanes);
+                dz[l] = gather_known(dy + j * z.width + l, z.out_row, own, z.in_row, lanes);
                 if (second)
-                    ddz[l] = gather_lanes(ddy + j * z.width + l, z.out_row, lanes);
+                    ddz[l] = gather_known(ddy + j * z.width + l, z.out_row, own, z.in_row, lanes);
             }
             for (ptrdiff_t k = 0; k < z.frequencies; k++) {
                 const angle_t a = angle_gradient(&z, &w, second ? &dw : NULL, k, number, d_number, dz, ddz);
+                if (!second)
+                    store_n(saved_angles(p, op, j, k, r), a.t, lanes);
                 total += second ? a.t * dw.omega[k] + a.dt * w.omega[k] : a.t * w.omega[k];
             }
-            add_known(total, z.columns, x + z.column[j], z.in_row, lanes, to + j);
+            if (to)
+                add_known(total, z.columns, own, z.in_row, lanes, to + j);
         }
         const real *kept = (second ? ddy : dy) + z.columns * z.width;
-        for (ptrdiff_t i = 0; op->argument && i < lanes; i++)
+        for (ptrdiff_t i = 0; to && op->argument && i < lanes; i++)
             copy_or_add(kept + i * z.out_row, to + i * z.columns, 1, z.columns);
     }
 }
@@ -152,8 +170,7 @@ static void periodic_backward(const plan_t *p, const operation_t *op, int64_t lo
     real *dx = grad_of(p, op->input2, lo);
     clear_gradient(p, op->input, op->adds & 1, hi - lo, grad_of(p, op->input, lo));
     clear_gradient(p, op->input2, op->adds & 2, hi - lo, dx);
-    if (dx)
-        pull_periodic(p, op, lo, hi, 0, dx);
+    pull_periodic(p, op, lo, hi, 0, dx);
 }
 static void periodic_backward_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     real *dx = grad_tangent_of(p, op->input2, lo);
@@ -167,11 +184,8 @@ static void periodic_backward_tangent(const plan_t *p, const operation_t *op, in
 INLINE void cosines(const periodic_t *z, const waves_t *w, const waves_t *dw, vec number, vec d_number, vec *v,
                     vec *dv) {
     for (ptrdiff_t k = 0; k < z->frequencies; k++) {
-        vec sine;
+        vec sine, angle = d_number * w->omega[k];
         v[k] = vcos_sin2pi(number * w->omega[k] + w->phi[k], &sine);
-        if (!dv)
-            continue;
-        vec angle = d_number * w->omega[k];
         if (dw)
             angle += number * dw->omega[k] + dw->phi[k];
         dv[k] = sine * angle * -TWO_PI;
@@ -213,73 +227,72 @@ static void periodic_tangent(const plan_t *p, const operation_t *op, int64_t lo,
     }
 }
 
-/* g += d omega, the sum of x' t over the rows, or d phi, that of t, of column j; with `second`, their tangents, the
- * sums of x'' t + x' t', where x'' is the tangent of x', and of t' */
+/* g += d omega, the sum of x' t over the rows, or d phi, that of t, of column j */
 INLINE void add_angles(const plan_t *p, const operation_t *op, ptrdiff_t j, int64_t lo, int64_t hi, int is_omega,
-                       int second, real *g) {
+                       real *g) {
     const periodic_t z = periodic_of(p, op);
-    const waves_t w = waves_of(p, op, p->params, j), dw = second ? waves_of(p, op, p->direction, j) : (waves_t){0};
-    vec sum[MAX_WAVES], dz[MAX_WAVES], ddz[MAX_WAVES];
+    vec sum[MAX_WAVES];
     memset(sum, 0, (size_t)z.frequencies * sizeof(vec));
     for (int64_t r = lo; r < hi; r += VL) {
         const ptrdiff_t lanes = lanes_from(r, hi);
-        const real *x = value_of(p, op->input, r) + z.column[j], *dy = grad_of(p, op->output, r) + j * z.width,
-                   *ddy = second ? grad_tangent_of(p, op->output, r) + j * z.width : NULL,
-                   *tangent = second ? tangent_of(p, op->input2, r) : NULL;
         const vec number = gather_lanes(value_of(p, op->input2, r) + j, z.columns, lanes),
-                  d_number = tangent ? gather_lanes(tangent + j, z.columns, lanes) : (vec){0};
-        for (ptrdiff_t l = 0; l < z.width; l++) {
-            dz[l] = gather_known(dy + l, z.out_row, x, z.in_row, lanes);
-            if (second)
-                ddz[l] = gather_known(ddy + l, z.out_row, x, z.in_row, lanes);
-        }
-        for (ptrdiff_t k = 0; k < z.frequencies; k++) {
-            const angle_t a = angle_gradient(&z, &w, second ? &dw : NULL, k, number, d_number, dz, ddz);
-            if (is_omega)
-                sum[k] += second ? a.t * d_number + a.dt * number : a.t * number;
-            else
-                sum[k] += second ? a.dt : a.t;
-        }
+                  factor = is_omega ? number : splat(1);
+        for (ptrdiff_t k = 0; k < z.frequencies; k++)
+            sum[k] += load_n(saved_angles(p, op, j, k, r), lanes) * factor;
     }
     for (ptrdiff_t k = 0; k < z.frequencies; k++)
         g[k] += sum_lanes(sum[k]);
 }
 
-/* g += dV of column j: dV_k = the sum of v_k dz over the rows; with `second`, its tangent, that of v_k' dz + v_k dz'.
- * The cosines of some vectors of rows are kept for all of the width. */
-INLINE void add_products(const plan_t *p, const operation_t *op, ptrdiff_t j, int64_t lo, int64_t hi, int second,
-                         real *g) {
+/* g += dV of column j: dV_k = the sum of v_k dz over the rows */
+INLINE void add_products(const plan_t *p, const operation_t *op, ptrdiff_t j, int64_t lo, int64_t hi, real *g) {
     const periodic_t z = periodic_of(p, op);
-    const waves_t w = waves_of(p, op, p->params, j), dw = second ? waves_of(p, op, p->direction, j) : (waves_t){0};
-    const ptrdiff_t n = z.frequencies, run = MAX_WAVES / n * VL;
-    vec v[MAX_WAVES], dv[MAX_WAVES], dz[MAX_WAVES], ddz[MAX_WAVES];
+    const ptrdiff_t run = MAX_WAVES * VL;
+    vec dz[MAX_WAVES];
     for (int64_t begin = lo; begin < hi; begin += run) {
         const int64_t end = begin + run < hi ? begin + run : hi;
-        const ptrdiff_t vectors = (ptrdiff_t)(end - begin + VL - 1) / VL;
-        for (ptrdiff_t i = 0; i < vectors; i++) {
-            const int64_t r = begin + i * VL;
-            const ptrdiff_t lanes = lanes_from(r, end);
-            const real *tangent = second ? tangent_of(p, op->input2, r) : NULL;
-            const vec number = gather_lanes(value_of(p, op->input2, r) + j, z.columns, lanes),
-                      d_number = tangent ? gather_lanes(tangent + j, z.columns, lanes) : (vec){0};
-            cosines(&z, &w, second ? &dw : NULL, number, d_number, v + i * n, second ? dv + i * n : NULL);
-        }
         for (ptrdiff_t l = 0; l < z.width; l++) {
-            const ptrdiff_t place = j * z.width + l;
-            for (ptrdiff_t i = 0; i < vectors; i++) {
-                const int64_t r = begin + i * VL;
-                const real *x = value_of(p, op->input, r) + z.column[j];
-                const ptrdiff_t lanes = lanes_from(r, end);
-                dz[i] = gather_known(grad_of(p, op->output, r) + place, z.out_row, x, z.in_row, lanes);
-                if (second)
-                    ddz[i] = gather_known(grad_tangent_of(p, op->output, r) + place, z.out_row, x, z.in_row, lanes);
-            }
-            for (ptrdiff_t k = 0; k < n; k++) {
+            for (int64_t r = begin; r < end; r += VL)
+                dz[(r - begin) / VL] =
+                    gather_known(grad_of(p, op->output, r) + j * z.width + l, z.out_row,
+                                 value_of(p, op->input, r) + z.column[j], z.in_row, lanes_from(r, end));
+            for (ptrdiff_t k = 0; k < z.frequencies; k++) {
+                const real *v = saved_cosines(p, op, j, k, begin);
                 vec sum = {0};
-                for (ptrdiff_t i = 0; i < vectors; i++)
-                    sum += second ? v[i * n + k] * ddz[i] + dv[i * n + k] * dz[i] : v[i * n + k] * dz[i];
+                FOR_VECTORS(end - begin, { sum += LOAD(v) * dz[i / VL]; });
                 g[k * z.width + l] += sum_lanes(sum);
             }
+        }
+    }
+}
+
+/* g += the tangents of these sums, of one block: of x' t, x'' t + x' t', where x'' is the tangent of x'; of t, t'; of
+ * v_k dz, v_k' dz + v_k dz' */
+INLINE void add_sum_tangents(const plan_t *p, const operation_t *op, ptrdiff_t j, int64_t lo, int64_t hi, int64_t block,
+                             real *g) {
+    const periodic_t z = periodic_of(p, op);
+    const waves_t w = waves_of(p, op, p->params, j), dw = waves_of(p, op, p->direction, j);
+    vec v[MAX_WAVES], dv[MAX_WAVES], dz[MAX_WAVES], ddz[MAX_WAVES];
+    for (int64_t r = lo; r < hi; r += VL) {
+        const ptrdiff_t lanes = lanes_from(r, hi);
+        const real *x = value_of(p, op->input, r) + z.column[j], *dy = grad_of(p, op->output, r) + j * z.width,
+                   *ddy = grad_tangent_of(p, op->output, r) + j * z.width, *tangent = tangent_of(p, op->input2, r);
+        const vec number = gather_lanes(value_of(p, op->input2, r) + j, z.columns, lanes),
+                  d_number = tangent ? gather_lanes(tangent + j, z.columns, lanes) : (vec){0};
+        for (ptrdiff_t l = 0; l < z.width; l++) {
+            dz[l] = gather_known(dy + l, z.out_row, x, z.in_row, lanes);
+            ddz[l] = gather_known(ddy + l, z.out_row, x, z.in_row, lanes);
+        }
+        if (block == PERIODIC_V) {
+            cosines(&z, &w, &dw, number, d_number, v, dv);
+            for (ptrdiff_t k = 0; k < z.frequencies; k++)
+                for (ptrdiff_t l = 0; l < z.width; l++)
+                    g[k * z.width + l] += sum_lanes(v[k] * ddz[l] + dv[k] * dz[l]);
+            continue;
+        }
+        for (ptrdiff_t k = 0; k < z.frequencies; k++) {
+            const angle_t a = angle_gradient(&z, &w, &dw, k, number, d_number, dz, ddz);
+            g[k] += sum_lanes(block == PERIODIC_OMEGA ? a.t * d_number + a.dt * number : a.dt);
         }
     }
 }
@@ -294,31 +307,31 @@ INLINE void add_known_rows(const plan_t *p, const operation_t *op, ptrdiff_t j, 
             copy_or_add(dy + r * z.out_row + j * z.width, g, 1, z.width);
 }
 
-/* The gradients of the blocks, or with `second` their tangents, are added to g. */
-INLINE void add_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi, int second,
-                         real *g) {
-    const int64_t block = tile->block - op->first_block;
-    const real *dy = second ? grad_tangent_of(p, op->output, lo) : grad_of(p, op->output, lo);
-    for (ptrdiff_t j = (ptrdiff_t)tile->row_begin; j < tile->row_end; j++, g += tile->col_end)
-        if (block <= PERIODIC_PHI)
-            add_angles(p, op, j, lo, hi, block == PERIODIC_OMEGA, second, g);
-        else if (block == PERIODIC_V)
-            add_products(p, op, j, lo, hi, second, g);
-        else
-            add_known_rows(p, op, j, lo, hi, block == PERIODIC_M, dy, g);
-}
-
 /* forward: the angle is omega x' + phi, and z = v V + d: see above. A tile has whole rows. */
 static void periodic_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi,
-                              void *g, void *scratch, int add) {
+                              void *g_, void *scratch, int add) {
+    const int64_t block = tile->block - op->first_block;
+    real *g = g_;
     (void)scratch;
     if (!add)
         memset(g, 0, (size_t)((tile->row_end - tile->row_begin) * tile->col_end) * sizeof(real));
-    add_gradient(p, op, tile, lo, hi, 0, g);
+    for (ptrdiff_t j = (ptrdiff_t)tile->row_begin; j < tile->row_end; j++, g += tile->col_end)
+        if (block <= PERIODIC_PHI)
+            add_angles(p, op, j, lo, hi, block == PERIODIC_OMEGA, g);
+        else if (block == PERIODIC_V)
+            add_products(p, op, j, lo, hi, g);
+        else
+            add_known_rows(p, op, j, lo, hi, block == PERIODIC_M, grad_of(p, op->output, lo), g);
 }
 static void periodic_gradient_tangent(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo,
-                                      int64_t hi, void *g) {
-    add_gradient(p, op, tile, lo, hi, 1, g);
+                                      int64_t hi, void *g_) {
+    const int64_t block = tile->block - op->first_block;
+    real *g = g_;
+    for (ptrdiff_t j = (ptrdiff_t)tile->row_begin; j < tile->row_end; j++, g += tile->col_end)
+        if (block <= PERIODIC_V)
+            add_sum_tangents(p, op, j, lo, hi, block, g);
+        else
+            add_known_rows(p, op, j, lo, hi, block == PERIODIC_M, grad_tangent_of(p, op->output, lo), g);
 }
 
 static const kind_t periodic_kind = {

@@ -11,7 +11,18 @@ from sklearn.utils._param_validation import Interval
 import fastbp.layers
 from fastbp import Network
 from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
-from fastbp.layers import Dense, Layer, Residual
+from fastbp.layers import (
+    Concatenate,
+    Dense,
+    Embedding,
+    Layer,
+    OneHot,
+    Periodic,
+    PiecewiseLinear,
+    Residual,
+    RobustScale,
+    Sum,
+)
 from fastbp.losses import LOSSES
 from fuzz_parameters import subclasses
 from layouts import LAYOUTS
@@ -104,14 +115,39 @@ def activations(draw):
 
 
 @st.composite
-def stacks(draw, width, depth=2):
+def stacks(draw, width, depth=2, of_input=True):
     """(layers, width of their output)"""
     classes = [getattr(fastbp.layers, name) for name in fastbp.layers.__all__]
     layers = []
     for cls in draw(st.lists(st.sampled_from([cls for cls in classes if cls is not Layer]), max_size=4)):
+        reads_input = of_input and not layers
         if cls is Residual:
-            inner, end = draw(stacks(width, depth - 1)) if depth else ([], width)
+            inner, end = draw(stacks(width, depth - 1, reads_input)) if depth else ([], width)
             layers.append(Residual(inner if end == width and inner else [*inner, Dense(width)]))
+            continue
+        if cls in (Concatenate, Sum):
+            parts = [draw(stacks(width, depth - 1, reads_input)) if depth else ([], width) for _ in range(2)]
+            branches = [[*inner, Dense(3)] if cls is Sum else inner for inner, _ in parts]
+            layers.append(cls(branches))
+            width = 3 if cls is Sum else sum(end for _, end in parts)
+            continue
+        if cls is RobustScale:
+            columns = draw(st.none() | st.lists(st.integers(0, width - 1), min_size=1, unique=True))
+            layers.append(RobustScale(columns, draw(st.sampled_from([None, 0.5, 3.0]))))
+            width = len(columns or range(width))
+            continue
+        if cls in (PiecewiseLinear, Periodic):
+            if reads_input:  # elsewhere a small step may cross an edge
+                sizes = draw(st.tuples(st.integers(1, 3), st.integers(1, 4)))
+                layers.append(cls(*sizes, keep_input=draw(st.booleans())))
+                width *= layers[-1].width + layers[-1].keep_input
+            continue
+        if cls in (OneHot, Embedding):
+            if reads_input:  # elsewhere a small step may cross the border of a code
+                levels = draw(st.lists(st.integers(1, 3), min_size=width, max_size=width))
+                layer = OneHot(levels) if cls is OneHot else Embedding(levels, 2, None, "sum")
+                layers.append(layer)
+                width = sum(levels) if cls is OneHot else 2
             continue
         arguments = {}
         for field in dataclasses.fields(cls):

@@ -21,7 +21,7 @@ import fastbp.callbacks
 import fastbp.layers
 import fastbp.losses
 from fastbp import MLPRegressor
-from fastbp.layers import Layer
+from fastbp.layers import Dense, Layer
 from fastbp.parametrized import NameOrObject, Parametrized
 
 SMALL = dict(hidden_layer_sizes=(5,), max_iter=2, random_state=0)
@@ -287,6 +287,20 @@ def field_of(field, depth):
     """Values for a field of a layer, by its type."""
     if field.name == "layers":
         return st.lists(layer(depth - 1), max_size=3) if depth > 0 else st.just([])
+    if field.name == "branches":
+        layers = layer(depth - 1) if depth > 0 else st.just(Make(Dense, {"units": WIDTH}))
+        return st.lists(layers | st.lists(layers, max_size=2), max_size=3)
+    of_columns = {
+        "levels": [[3], [2, 2], [1] * 4, [0], [], 3, [2.0], None, "x"],
+        "columns": [None, None, [0], [1, 0], range(4), [0, 0], [-1], [99], [], "x", 1, [True]],
+        "combine": ["concatenate", "sum", "mean", None],
+        "keep_input": [True, False, 1, None],
+        "bins": [4, 1, 256, 257, 0, 2.0],
+        "frequencies": [4, 1, 256, 257, 0, 2.0],
+        "clip": [3.0, None, 0.5, 0, -1.0, math.inf, math.nan, 1e300, True, "x"],
+    }
+    if field.name in of_columns:
+        return st.sampled_from(of_columns[field.name])
     common = {
         int: [WIDTH] * 8 + [1, 3, 17, 0, -1, 10**18, True, 2.0, np.int64(4)],
         float: [0.1, 0.5, 0.5, 0.9, 1.0, 1e-5, 0.0, -0.5, 1e300, math.inf, math.nan, np.float32(0.5), "x"],

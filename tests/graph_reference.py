@@ -2,7 +2,8 @@
 
 A function of a kind is given the argument of the operation (activation: its number, dropout: the factors, row_norm:
 whether it subtracts the mean, and epsilon, running_norm: its constant, batch_norm: its constants and the weights of the
-rows), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them along a direction, ``dxs`` and
+rows, robust_scale: the clip and the columns, one_hot, embedding: the columns, their levels, and whether rows are added
+up), its inputs ``xs``, its output ``y`` and its ``blocks``, and changes of them along a direction, ``dxs`` and
 ``dblocks``; ``g`` is the gradient of the loss by y, ``dg`` its change. A block of one row is a vector.
 """
 
@@ -10,6 +11,7 @@ from collections import namedtuple
 
 import numpy as np
 
+import embedding_reference
 import reference
 from fastbp.kernels import ACTIVATIONS
 
@@ -340,160 +342,120 @@ def blend_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
     return [(dg * (xs[1] - xs[0]) + g * (dxs[1] - dxs[0])).sum(axis=0)]
 
 
-# piecewise_linear: z_j = x'_j u_j + c_j + sum of f_ji p_ji, or m_j where x_j is missing; y = [z_1, z_2, ..., x'] or
-# without x'. The encodings f are written out, with their derivatives by x.
+# concatenate: y = [x, x2]
 
 
-def encodings(argument, xs, blocks):
-    """Of every row and column: whether the number is there, f and df / dx (n, columns, bins), and p (columns, bins,
-    width)."""
-    x, edges, (columns, width) = xs[0][:, list(argument[0])], blocks[4], blocks[0].shape
-    is_bin = np.diff(edges) > 0
-    size = np.where(is_bin, np.diff(edges), 1)
-    f = np.clip((x[:, :, None] - edges[:, :-1]) / size, 0, 1) * is_bin
-    slope = (edges[:, :-1] <= x[:, :, None]) * (x[:, :, None] < edges[:, 1:]) / size
-    there = np.isfinite(x)[:, :, None]
-    return there, np.where(there, f, 0), slope * there, blocks[2].reshape(columns, -1, width)
+def concatenate_forward(argument, xs, blocks):
+    return np.hstack(xs)
 
 
-def split_embedding(argument, y, columns):
-    """(z (n, columns, width), x') of an output, or of its gradient."""
-    keep = columns if argument[1] else 0
-    z, kept = np.split(y, [y.shape[1] - keep], axis=1)
-    return z.reshape(len(y), columns, -1), kept if keep else 0
+def concatenate_backward(argument, xs, y, blocks, g):
+    return np.split(g, [xs[0].shape[1]], axis=1)
 
 
-def join_embedding(argument, z, kept):
-    return np.hstack([z.reshape(len(z), -1), kept] if argument[1] else [z.reshape(len(z), -1)])
+def concatenate_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return np.hstack(dxs)
 
 
-def to_columns(argument, dx, width):
-    """The gradient by all columns of x, from that by those of the argument."""
-    out = np.zeros((len(dx), width))
-    np.add.at(out.T, list(argument[0]), dx.T)
+def concatenate_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return concatenate_backward(argument, xs, y, blocks, dg)
+
+
+# robust_scale: y = r / sqrt(1 + (r / clip)^2), r = (x - center) factor of some columns, 0 where x is NaN; center and
+# factor are constants. Clip 0: y = r.
+
+
+def robust_scale(argument, x, blocks, order):
+    """y, y' or y'' by r, times factor**order."""
+    clip, columns = argument
+    center, factor = blocks
+    r = (x[:, columns] - center) * factor
+    t = r / clip if clip else 0 * r
+    found = r / np.sqrt(1 + t**2), (1 + t**2) ** -1.5, -3 * t * (1 + t**2) ** -2.5 / (clip or 1)
+    return np.where(np.isnan(r), 0, found[order] * factor**order)
+
+
+def spread(argument, x, values):
+    """The values in their columns, added up, among zeros."""
+    out = np.zeros_like(x)
+    np.add.at(out, (slice(None), argument[1]), values)
     return out
 
 
-def piecewise_linear_forward(argument, xs, blocks):
-    there, f, _, p = encodings(argument, xs, blocks)
-    u, c, _, m, _ = blocks
-    z = xs[1][:, :, None] * u + c + np.einsum("nji,jiw->njw", f, p)
-    return join_embedding(argument, np.where(there, z, m), xs[1])
+def robust_scale_forward(argument, xs, blocks):
+    return robust_scale(argument, xs[0], blocks, 0)
 
 
-def piecewise_linear_backward(argument, xs, y, blocks, g):
-    there, _, slope, p = encodings(argument, xs, blocks)
-    dz, kept = split_embedding(argument, g, len(p))
-    dx = np.einsum("njw,nji,jiw->nj", dz, slope, p)
-    return [to_columns(argument, dx, xs[0].shape[1]), (there * dz * blocks[0]).sum(axis=2) + kept]
+def robust_scale_backward(argument, xs, y, blocks, g):
+    return [spread(argument, xs[0], g * robust_scale(argument, xs[0], blocks, 1))]
 
 
-def piecewise_linear_gradient(argument, xs, y, blocks, g):
-    there, f, _, p = encodings(argument, xs, blocks)
-    dz = split_embedding(argument, g, len(p))[0]
-    present = dz * there
-    d_pieces = np.einsum("nji,njw->jiw", f, dz).reshape(blocks[2].shape)
-    return [(xs[1][:, :, None] * present).sum(axis=0), present.sum(axis=0), d_pieces, (dz - present).sum(axis=0), 0]
+def robust_scale_gradient(argument, xs, y, blocks, g):
+    return [0, 0]
 
 
-def piecewise_linear_tangent(argument, xs, y, blocks, dxs, dblocks):
-    there, f, slope, p = encodings(argument, xs, blocks)
-    du, dc, dp, dm, _ = dblocks
-    df = slope * dxs[0][:, list(argument[0]), None]
-    dz = dxs[1][:, :, None] * blocks[0] + xs[1][:, :, None] * du + dc
-    dz = dz + np.einsum("nji,jiw->njw", df, p) + np.einsum("nji,jiw->njw", f, dp.reshape(p.shape))
-    return join_embedding(argument, np.where(there, dz, dm), dxs[1])
+def robust_scale_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return dxs[0][:, argument[1]] * robust_scale(argument, xs[0], blocks, 1)
 
 
-def piecewise_linear_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
-    moved = [*dblocks[:4], blocks[4]]
-    by_blocks = piecewise_linear_backward((argument[0], 0), xs, y, moved, split_part(argument, g, blocks))
-    return [a + b for a, b in zip(piecewise_linear_backward(argument, xs, y, blocks, dg), by_blocks, strict=True)]
+def robust_scale_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    slope, change = (robust_scale(argument, xs[0], blocks, order) for order in (1, 2))
+    return [spread(argument, xs[0], dg * slope + g * change * dxs[0][:, argument[1]])]
 
 
-def split_part(argument, g, blocks):
-    """The part of a gradient of the output that belongs to z."""
-    return g[:, : blocks[0].size]
+def robust_scale_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return [0, 0]
 
 
-def piecewise_linear_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
-    there, f, slope, p = encodings(argument, xs, blocks)
-    dz = split_embedding(argument, g, len(p))[0] * there
-    df = slope * dxs[0][:, list(argument[0]), None]
-    du, dc, dp, dm, _ = piecewise_linear_gradient(argument, xs, y, blocks, dg)
-    du = du + (dxs[1][:, :, None] * dz).sum(axis=0)
-    return [du, dc, dp + np.einsum("nji,njw->jiw", df, dz).reshape(dp.shape), dm, 0]
+# one_hot and embedding: the codes of some columns, rounded; `levels` for all that are no code. Their derivatives by x
+# are 0.
 
 
-# periodic: z_j = cos(2 pi (omega_j x'_j + phi_j)) V_j + d_j, or m_j where x_j is missing; y as for piecewise_linear
+def codes_of(argument, x):
+    """(code, levels) of each column."""
+    for column, levels in zip(*argument[:2], strict=True):
+        code = np.floor(x[:, column] + 0.5)
+        yield np.where((code >= 0) & (code < levels), code, levels).astype(int), levels
 
 
-def waves(argument, xs, blocks):
-    """Of every row and column: whether the number is there, v and its derivative s by the angle in turns
-    (n, columns, frequencies), and V (columns, frequencies, width)."""
-    omega, phi, V, d, _ = blocks
-    angles = 2 * np.pi * (xs[1][:, :, None] * omega + phi)
-    there = np.isfinite(xs[0][:, list(argument[0])])[:, :, None]
-    return there, np.cos(angles), -2 * np.pi * np.sin(angles), V.reshape(*omega.shape, d.shape[1])
+def one_hot_forward(argument, xs, blocks):
+    return np.hstack([np.eye(levels + 1)[code, :levels] for code, levels in codes_of(argument, xs[0])])
 
 
-def wave_changes(xs, dxs, blocks, dblocks, v, s):
-    """The changes of v and s."""
-    turns = xs[1][:, :, None] * dblocks[0] + dxs[1][:, :, None] * blocks[0] + dblocks[1]
-    return s * turns, -4 * np.pi**2 * v * turns
+def no_gradient(argument, xs, *_):
+    return [np.zeros_like(xs[0])]
 
 
-def periodic_forward(argument, xs, blocks):
-    there, v, _, V = waves(argument, xs, blocks)
-    z = np.einsum("njk,jkw->njw", v, V) + blocks[3]
-    return join_embedding(argument, np.where(there, z, blocks[4]), xs[1])
+def one_hot_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return np.zeros_like(y)
 
 
-def periodic_backward(argument, xs, y, blocks, g):
-    there, _, s, V = waves(argument, xs, blocks)
-    dz, kept = split_embedding(argument, g, len(V))
-    return [np.zeros_like(xs[0]), np.einsum("njw,jkw,njk,jk->nj", dz * there, V, s, blocks[0]) + kept]
+def rows_of_table(argument, x):
+    """The matrix of zeros and ones by which the table is multiplied, for each column."""
+    wanted = [np.eye(levels + 1)[code] for code, levels in codes_of(argument, x)]
+    ends = np.cumsum([rows.shape[1] for rows in wanted])
+    return [
+        np.pad(rows, ((0, 0), (end - rows.shape[1], ends[-1] - end))) for rows, end in zip(wanted, ends, strict=True)
+    ]
 
 
-def periodic_gradient(argument, xs, y, blocks, g):
-    there, v, s, V = waves(argument, xs, blocks)
-    dz = split_embedding(argument, g, len(V))[0]
-    present = dz * there
-    turns = np.einsum("njw,jkw->njk", present, V) * s
-    dV = np.einsum("njk,njw->jkw", v, present).reshape(blocks[2].shape)
-    missing = (dz - present).sum(axis=0)
-    return [(xs[1][:, :, None] * turns).sum(axis=0), turns.sum(axis=0), dV, present.sum(axis=0), missing]
+def embedding_forward(argument, xs, blocks):
+    found = [rows @ blocks[0] for rows in rows_of_table(argument, xs[0])]
+    return sum(found) if argument[2] else np.hstack(found)
 
 
-def periodic_tangent(argument, xs, y, blocks, dxs, dblocks):
-    there, v, s, V = waves(argument, xs, blocks)
-    dv, _ = wave_changes(xs, dxs, blocks, dblocks, v, s)
-    dz = np.einsum("njk,jkw->njw", dv, V) + np.einsum("njk,jkw->njw", v, dblocks[2].reshape(V.shape)) + dblocks[3]
-    return join_embedding(argument, np.where(there, dz, dblocks[4]), dxs[1])
+def embedding_gradient(argument, xs, y, blocks, g):
+    rows = rows_of_table(argument, xs[0])
+    parts = [g] * len(rows) if argument[2] else np.split(g, len(rows), axis=1)
+    return [sum(own.T @ part for own, part in zip(rows, parts, strict=True))]
 
 
-def periodic_changes(argument, xs, blocks, dxs, dblocks, g, dg):
-    """(dz of the rows that are there, v, dv, t and its change, and the gradient of x' at the end of dg)."""
-    there, v, s, V = waves(argument, xs, blocks)
-    dv, ds = wave_changes(xs, dxs, blocks, dblocks, v, s)
-    dz = split_embedding(argument, g, len(V))[0] * there
-    ddz, kept = split_embedding(argument, dg, len(V))
-    q, dq = (np.einsum("njw,jkw->njk", by, of) for by, of in ((dz, V), (ddz * there, V)))
-    dq = dq + np.einsum("njw,jkw->njk", dz, dblocks[2].reshape(V.shape))
-    return dz, v, dv, s * q, ds * q + s * dq, kept
+def embedding_tangent(argument, xs, y, blocks, dxs, dblocks):
+    return embedding_forward(argument, xs, dblocks)
 
 
-def periodic_backward_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
-    *_, t, dt, kept = periodic_changes(argument, xs, blocks, dxs, dblocks, g, dg)
-    return [np.zeros_like(xs[0]), (dblocks[0] * t + blocks[0] * dt).sum(axis=2) + kept]
-
-
-def periodic_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
-    dz, _, dv, t, dt, _ = periodic_changes(argument, xs, blocks, dxs, dblocks, g, dg)
-    _, _, dV, dd, dm = periodic_gradient(argument, xs, y, blocks, dg)
-    d_omega = (dxs[1][:, :, None] * t + xs[1][:, :, None] * dt).sum(axis=0)
-    dV = dV + np.einsum("njk,njw->jkw", dv, dz).reshape(dV.shape)
-    return [d_omega, dt.sum(axis=0), dV, dd, dm]
+def embedding_gradient_tangent(argument, xs, y, blocks, dxs, dblocks, g, dg):
+    return embedding_gradient(argument, xs, y, blocks, dg)
 
 
 DENSE = Kind(
@@ -530,26 +492,39 @@ KINDS = {
     "prelu": Kind(
         prelu_forward, prelu_backward, prelu_gradient, prelu_tangent, prelu_backward_tangent, prelu_gradient_tangent
     ),
-    "piecewise_linear": Kind(
-        piecewise_linear_forward,
-        piecewise_linear_backward,
-        piecewise_linear_gradient,
-        piecewise_linear_tangent,
-        piecewise_linear_backward_tangent,
-        piecewise_linear_gradient_tangent,
-    ),
-    "periodic": Kind(
-        periodic_forward,
-        periodic_backward,
-        periodic_gradient,
-        periodic_tangent,
-        periodic_backward_tangent,
-        periodic_gradient_tangent,
-    ),
     "blend": Kind(
         blend_forward, blend_backward, blend_gradient, blend_tangent, blend_backward_tangent, blend_gradient_tangent
     ),
+    "concatenate": Kind(
+        concatenate_forward,
+        concatenate_backward,
+        no_blocks,
+        concatenate_tangent,
+        concatenate_backward_tangent,
+        no_blocks,
+    ),
+    "robust_scale": Kind(
+        robust_scale_forward,
+        robust_scale_backward,
+        robust_scale_gradient,
+        robust_scale_tangent,
+        robust_scale_backward_tangent,
+        robust_scale_gradient_tangent,
+    ),
+    "one_hot": Kind(one_hot_forward, no_gradient, no_blocks, one_hot_tangent, no_gradient, no_blocks),
+    "embedding": Kind(
+        embedding_forward,
+        no_gradient,
+        embedding_gradient,
+        embedding_tangent,
+        no_gradient,
+        embedding_gradient_tangent,
+    ),
 }
+
+
+for name in ("piecewise_linear", "periodic"):
+    KINDS[name] = Kind(*(getattr(embedding_reference, f"{name}_{field}") for field in Kind._fields))
 
 
 class GraphTwin:
@@ -584,7 +559,12 @@ class GraphTwin:
             return op.constants
         if op.kind == "batch_norm":
             return *op.constants, np.ones(n_rows) if self.weight is None else self.weight
-        if op.integers:
+        if op.kind == "robust_scale":
+            return *op.constants, list(op.integers or range(self.graph.widths[op.input]))
+        if op.kind in ("one_hot", "embedding"):
+            n = op.integers[0]
+            return op.integers[1 : n + 1], op.integers[n + 1 :], op.argument
+        if op.kind in ("piecewise_linear", "periodic"):
             return op.integers, op.argument
         if op.kind != "dropout":
             return op.argument

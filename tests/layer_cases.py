@@ -4,14 +4,30 @@ import numpy as np
 
 from fastbp.activations import Blend, Prelu
 from fastbp.kernels import ACTIVATIONS
-from fastbp.layers import Activation, BatchNorm, Dense, LayerNorm, Residual, RMSNorm, Scale
+from fastbp.layers import (
+    Activation,
+    BatchNorm,
+    Concatenate,
+    Dense,
+    Embedding,
+    LayerNorm,
+    OneHot,
+    Periodic,
+    PiecewiseLinear,
+    Residual,
+    RMSNorm,
+    RobustScale,
+    Scale,
+    Sum,
+)
 
 # No exp: e^z of a sum soon leaves the range of numbers.
 NAMES = [name for name in ACTIVATIONS if name != "exp"]
 SMOOTH = [name for name in NAMES if name not in ("relu", "leaky_relu", "selu", "elu")]
 
 #: name: (width of the input, layers). "slots" has so few parameters that gradients go through slots where rows are
-#: many; "wide" is cut into tiles of columns, with sizes that are no multiple of any block.
+#: many; "wide" is cut into tiles of columns, with sizes that are no multiple of any block; of "table" each tile has the
+#: rows of several columns, or a part of one.
 STACKS = {
     "residual": (4, [Dense(5, "tanh"), Residual([Dense(7, "relu"), Dense(5)]), Dense(2)]),
     "residual of the input": (3, [Residual([Dense(3, "tanh")]), Dense(2)]),
@@ -47,6 +63,35 @@ STACKS = {
         4,
         [Dense(9, "prelu"), Residual([Dense(9, Blend("silu")), Activation(Blend(Prelu(0.1), 0.5))]), Dense(2)],
     ),
+    "columns": (
+        6,
+        [
+            Concatenate(
+                [
+                    OneHot([2, 3], columns=[1, 0]),
+                    [],
+                    [RobustScale([4, 2], clip=0.7), Activation("tanh")],
+                    [Embedding([2, 3], 3, columns=[0, 3], learning_rate_factor=0.5), Scale(0.5)],
+                ]
+            ),
+            RobustScale(),
+            Sum(
+                [Dense(5, "tanh"), [RobustScale(range(5), clip=None), Dense(5)], Embedding([2] * 19, 5, combine="sum")]
+            ),
+            Dense(2),
+        ],
+    ),
+    "table": (7, [Embedding([3, 40, 1, 3000, 7, 2, 2], 9), Dense(6, "tanh"), Dense(2)]),
+    "numbers": (
+        5,
+        [
+            Concatenate([PiecewiseLinear(3, 4, columns=[4, 0, 1]), Periodic(5, 2, 0.5, keep_input=False)]),
+            PiecewiseLinear(8, 3, columns=[1, 11], clip=None),
+            Dense(5, "tanh"),
+            Dense(2),
+        ],
+    ),
+    "many numbers": (99, [PiecewiseLinear(40, 5, learning_rate_factor=0.5), Dense(3, "tanh"), Dense(2)]),
     "vectors": (16, [Dense(32, "tanh"), Residual([Dense(16, "relu"), Dense(32)]), Scale(), Dense(16)]),
 }
 

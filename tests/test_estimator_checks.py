@@ -5,7 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.activations import Tanh
-from fastbp.layers import Dense, Residual, Scale
+from fastbp.layers import Dense, Residual, RobustScale, Scale
 from fastbp.losses import SquaredError
 from fastbp.optimizers import SGD
 from fastbp.schedules import Adaptive
@@ -14,6 +14,8 @@ from fastbp.schedules import Adaptive
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 TWO_LAYERS = MLPClassifier(hidden_layer_sizes=(20, 10), activation="tanh", n_threads=2, max_iter=100)
+
+SCALED = MLPClassifier(layers=[RobustScale(), Dense(20, "relu")], max_iter=60)
 
 # One batch holds all the rows of a check (at most 200, the "auto" batch size),
 # so that a weight of two must equal a row repeated: this holds for no smaller
@@ -32,6 +34,7 @@ EVERY_CHECK_PASSES = [
     MLPRegressor(activation="silu", max_iter=100),
     MLPRegressor(SquaredError(), activation=Tanh(), solver=SGD(), learning_rate=Adaptive(), max_iter=100),
     MLPClassifier(layers=[Dense(20, "tanh"), Residual([Dense(20, "relu"), Dense(20)])], max_iter=100),
+    SCALED,
     MLPRegressor(layers=[Scale(), Dense(20, "relu", use_bias=False), Scale()], max_iter=100),
 ]
 
@@ -46,6 +49,11 @@ CLASS_WEIGHT = (
     "the check demands that rows whose class has a ten-millionth of the weight be taken for the other class; training "
     "ends before, as scikit-learn's does with the same numbers as sample_weight"
 )
+COUNTED_ONCE = "medians and quartiles count each row once, as the bins of scikit-learn's HistGradientBoosting do"
+FAILS_ONE_CHECK = {
+    id(TWO_LAYERS): {"check_class_weight_classifiers": CLASS_WEIGHT},
+    id(SCALED): {"check_sample_weight_equivalence_on_dense_data": COUNTED_ONCE},
+}
 
 
 def expected_failures(estimator):
@@ -67,7 +75,7 @@ def expected_failures(estimator):
 
 @parametrize_with_checks(
     EVERY_CHECK_PASSES,
-    expected_failed_checks=lambda e: {"check_class_weight_classifiers": CLASS_WEIGHT} if e is TWO_LAYERS else {},
+    expected_failed_checks=lambda estimator: FAILS_ONE_CHECK.get(id(estimator), {}),
 )
 def test_every_check(estimator, check):
     check(estimator)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from copy import copy, deepcopy
 from functools import lru_cache
 from inspect import signature
+from math import ceil
 from typing import Self
 
 import numpy as np
@@ -35,12 +36,15 @@ from fastbp.data import as_rows, checked_csr, make_data, real_array
 from fastbp.initializers import check_initializer, draw, legacy_generator, normalize_preactivations
 from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.graph import GraphBuilder
-from fastbp.kernels.predictor import all_finite
-from fastbp.kernels.program import INSPECTION, drops_link, program_of
+from fastbp.kernels.predictor import Predictor, all_finite
+from fastbp.kernels.program import INSPECTION, PREDICTION, drops_link, program_of
 from fastbp.layers import Activation, Dense
-from fastbp.layers.base import check_epsilon, check_layers
+from fastbp.layers.base import all_layers, check_epsilon, check_layers, emit_all
 from fastbp.losses import FunctionLoss, Loss, resolve
 from fastbp.versions import note_version, warn_if_other_version
+
+#: A layer behind others adapts to so many numbers at most, or so many times those of X, if that is more
+NUMBERS_TO_ADAPT, TIMES_X = 2**25, 4
 
 
 class BaseNetwork:
@@ -90,7 +94,7 @@ class BaseNetwork:
         check_memory(self.layer_sizes, self.n_params, self.dtype)
         self.n_outputs = self.graph.n_outputs
         self.activations = self.graph.activations
-        self.n_input_weights = self.graph.n_input_weights
+        self.n_weights, self.n_input_weights = self.graph.n_weights, self.graph.n_input_weights
         self._set_loss(loss)
         self.alpha, self.l1 = checked_penalty("alpha", alpha), checked_penalty("l1", l1)
         self.n_threads = checked_n_threads(n_threads)
@@ -119,9 +123,11 @@ class BaseNetwork:
         """dict of str to ndarray: every block of parameters by its name, as a view into `params`.
 
         W_1, W_2, ... are the weights of the fully connected layers, b_1, ... their biases, s_1, ... the factors of
-        `Scale` layers, gain_1, ... and shift_1, ... those of `LayerNorm` and `RMSNorm`, gamma_1, beta_1, mean_1,
-        variance_1, ... those of `BatchNorm`, slope_1, ... and alpha_1, ... those of the activations `Prelu` and
-        `Blend`; in the order of `params`.
+        `Scale` layers, table_1, ... the vectors of `Embedding` layers, center_1, ... and factor_1, ... what
+        `RobustScale` layers subtract and multiply by, u_1, c_1, p_1, missing_1 and edges_1, ... those of
+        `PiecewiseLinear`, omega_1, phi_1, V_1, d_1 and unknown_1, ... those of `Periodic`, gain_1, ... and shift_1, ...
+        those of `LayerNorm` and `RMSNorm`, gamma_1, beta_1, mean_1, variance_1, ... those of `BatchNorm`, slope_1, ...
+        and alpha_1, ... those of the activations `Prelu` and `Blend`; in the order of `params`.
         """
         return self.split_blocks(self._params)
 
@@ -197,11 +203,11 @@ class BaseNetwork:
             with np.errstate(**errstate):  # that of the user's function
                 return draw(initializer, fan_in, fan_out, self.hidden_activation, rng)
 
+        weights.random_state = rng
         for op in self.graph.operations:
-            own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
-            if own:
+            if op.n_blocks:
                 with np.errstate(over="ignore"):  # checked below
-                    op.layer.initialize([block.view(self._params) for block in own], weights)
+                    op.layer.initialize(self.graph.views(op, self._params), weights)
         if not all_finite(self._params):
             wrong = next(b for b in self.graph.blocks if not np.isfinite(b.view(self._params)).all())
             layer = self.graph.operations[wrong.operation].layer
@@ -210,11 +216,19 @@ class BaseNetwork:
     @property
     def adapts(self) -> bool:
         """bool: whether there are layers that learn from the rows to train on before training begins: see `adapt`."""
-        return any(op.layer.adapts for op in self.graph.operations)
+        return any(layer.adapts for layer in all_layers(self.layers))
+
+    @property
+    def accepts_missing(self) -> bool:
+        """bool: whether the layers that read the input take missing numbers, which are NaN."""
+        return bool(self.layers) and self.layers[0].accepts_missing
 
     def adapt(self, X: ArrayLike):
         """Let layers learn from the rows to train on, before training begins: medians, ranges, edges of bins. The
         estimators do this at the beginning of a fit. Networks without such layers are not changed.
+
+        A layer behind others learns from what these make of the rows. If that would be more than 32 million numbers,
+        and more than four times those of X, it learns from a part of the rows, evenly spaced.
 
         Parameters
         ----------
@@ -224,19 +238,36 @@ class BaseNetwork:
         Raises
         ------
         ValueError
-            If there are no rows, or if such a layer does not read the input of the network.
+            If there are no rows, or if such a layer reads the output of a layer with trained parameters.
         """
         if not self.adapts:
             return
         X = self._check_X(X)
         if not X.shape[0]:
             raise ValueError("X must have at least one row to adapt to, got none")
+        if issparse(X):
+            self.program(PREDICTION, sparse=True)  # refuses it: layers that adapt read dense rows
         for op in self.graph.operations:
-            if op.layer.adapts:
-                if op.input != 0:
-                    raise ValueError(f"{op.layer} must read the input of the network, not the output of another layer")
-                own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
-                op.layer.adapt([block.view(self._params) for block in own], X)
+            if getattr(op.layer, "adapts", False):
+                op.layer.adapt(self.graph.views(op, self._params), self._rows_read_by(op, X))
+
+    def _rows_read_by(self, op, X):
+        """What an operation in front of all trained parameters reads for the rows of X."""
+        if op.input == 0:
+            return X
+        part = self.graph.up_to(op.input)
+        trained = [source.layer for source in part.operations if part.has_trained_blocks(source)]
+        if trained:
+            raise ValueError(
+                f"{op.layer} learns from the rows to train on before training begins, and cannot read the output of "
+                f"{trained[0]}, which is trained: put it in front"
+            )
+        n_rows, width = X.shape[0], self.graph.widths[op.input]
+        step = ceil(n_rows * width / max(NUMBERS_TO_ADAPT, TIMES_X * X.size))
+        data = make_data(X[::step], None, None, 1, self.dtype)
+        out = np.empty((data.n_rows, width), self.dtype)
+        Predictor(program_of(part, self.dtype, PREDICTION), self._params)(data, out)
+        return out
 
     def normalize_preactivations(
         self, X: ArrayLike, random_state: int | np.random.RandomState | np.random.Generator | None = None
@@ -313,7 +344,7 @@ class BaseNetwork:
         backward : bool
             Whether the backward pass counts.
         """
-        return n_rows * (6 * self.n_coefs - 2 * self.n_input_weights if backward else 2 * self.n_coefs)
+        return n_rows * (6 * self.n_weights - 2 * self.n_input_weights if backward else 2 * self.n_weights)
 
     def with_loss(self, loss: str | Loss | Callable) -> Self:
         """The same network, parameters shared, with another loss.
@@ -373,9 +404,8 @@ class BaseNetwork:
         True
         """
         begin, end, _ = slice(begin, end).indices(len(self.layers))
-        builder, node = GraphBuilder(self.graph.n_features), 0
-        for layer in self.layers[:begin]:
-            node = layer.emit(builder, node)
+        builder = GraphBuilder(self.graph.n_features)
+        node = emit_all(self.layers[:begin], builder, 0)
         other = type(self)(
             layers=self.layers[begin:end],
             n_features=builder.widths[node],
@@ -466,9 +496,7 @@ kept_dense_stack = lru_cache(maxsize=32)(dense_stack)
 def graph_of(layers, n_features, output_activation):
     """The computational graph of some layers and the output activation behind them."""
     builder = GraphBuilder(n_features)
-    node = 0
-    for layer in layers:
-        node = layer.emit(builder, node)
+    node = emit_all(layers, builder, 0)
     if not builder.blocks:
         raise ValueError(f"layers must have parameters to train, got {list(layers)}")
     last = builder.operations[-1]

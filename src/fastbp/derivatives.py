@@ -76,7 +76,7 @@ class Slices:
 
         # a function of the user's is called by the caller's thread only, as in training
         wanted = 1 if callable(self.loss) else self.n_threads
-        forward_flops = 2 * self.n_rows * self.program.graph.n_coefs
+        forward_flops = 2 * self.n_rows * self.program.graph.n_weights
         n_threads = threads_for(passes * forward_flops, wanted, STARTED_FLOPS_PER_THREAD)
         Pool(n_parts).run(work, min(n_threads, n_parts))
 

@@ -227,6 +227,9 @@ def test_an_output_that_nobody_reads(layers, kind, layer):
         Network(layers=layers, n_features=3)
 
 
+STATISTICS = [(name, (2,), Group(trained=False)) for name in ("center", "factor")]
+
+
 @pytest.mark.parametrize(
     ("kind", "width", "settings"),
     [
@@ -240,6 +243,25 @@ def test_an_output_that_nobody_reads(layers, kind, layer):
         ("add", 3, dict(input2=0)),
         ("scale", 4, dict(blocks=[("s", (100_000,), Group())])),
         ("scale", 5, dict(blocks=[("s", (5,), Group())])),
+        ("scale", 4, dict(blocks=[("s", (4,), Group())], integers=[1])),
+        ("concatenate", 9, dict(input2=0)),
+        ("concatenate", 8, {}),
+        ("robust_scale", 2, dict(blocks=STATISTICS, constants=(3,), argument=1, integers=[0, 4])),
+        ("robust_scale", 2, dict(blocks=STATISTICS, constants=(3,), argument=1, integers=[-1, 3])),
+        ("robust_scale", 2, dict(blocks=STATISTICS, constants=(3,), argument=1, integers=[1])),
+        ("robust_scale", 2, dict(blocks=STATISTICS, constants=(3,), argument=0)),
+        ("robust_scale", 2, dict(blocks=STATISTICS, constants=(np.inf,), argument=1, integers=[0, 1])),
+        ("robust_scale", 2, dict(blocks=STATISTICS[:1], constants=(3,), argument=1, integers=[0, 1])),
+        ("one_hot", 5, {}),
+        ("one_hot", 5, dict(integers=[1, 4, 5])),
+        ("one_hot", 5, dict(integers=[1, -1, 5])),
+        ("one_hot", 5, dict(integers=[2, 1, 5])),
+        ("one_hot", 5, dict(integers=[2, 0, 1, 3, 3])),
+        ("one_hot", 5, dict(integers=[2, 0, 1, 6, -1])),
+        ("embedding", 4, dict(integers=[1, 0, 2], blocks=[("table", (2, 4), Group())])),
+        ("embedding", 3, dict(integers=[1, 0, 2], blocks=[("table", (3, 4), Group())])),
+        ("embedding", 4, dict(integers=[2, 0, 1, 2, 2], blocks=[("table", (6, 4), Group())])),
+        ("embedding", 4, dict(integers=[1, 0, 2], blocks=[("table", (3, 4), Group())], argument=2)),
     ],
 )
 def test_an_operation_that_does_not_fit_its_kind(kind, width, settings):

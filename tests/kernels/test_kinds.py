@@ -35,7 +35,34 @@ def vectors(builder, node, *names):
     return [(name, (builder.widths[node],), Group()) for name in names]
 
 
-def embedding(kind, builder, node, keep, width, shapes, edges=0):
+def robust_scale(builder, node, *columns, clip=3.0):
+    """Of all columns, in an order that is not theirs, or of these."""
+    width = len(columns) or builder.widths[node]
+    blocks = [(name, (width,), Group(trained=False)) for name in ("center", "factor")]
+    numbers = dict(argument=int(bool(columns)), constants=(clip,), integers=columns)
+    return builder.emit("robust_scale", node, width, blocks=blocks, **numbers)
+
+
+def codes(builder, node):
+    """(levels, integers) of codes in all columns, the last one first."""
+    width = builder.widths[node]
+    levels = [1 + j % 3 for j in range(width)]
+    return levels, (width, *reversed(range(width)), *levels)
+
+
+def one_hot(builder, node):
+    levels, integers = codes(builder, node)
+    return builder.emit("one_hot", node, sum(levels), integers=integers)
+
+
+def embedding(builder, node, width, is_sum):
+    levels, integers = codes(builder, node)
+    blocks = [("table", (sum(levels) + len(levels), width), Group(penalty=1.0))]
+    total = width if is_sum else width * len(levels)
+    return builder.emit("embedding", node, total, blocks=blocks, argument=int(is_sum), integers=integers)
+
+
+def embedded(kind, builder, node, keep, width, shapes, edges=0):
     """An embedding of some of the columns, one of them twice; the second input is what a dense layer makes of them."""
     columns = [*range(0, builder.widths[node], 2), builder.widths[node] - 1]
     blocks = [(f"{kind}_{i}", (len(columns), size), Group()) for i, size in enumerate(shapes)]
@@ -54,12 +81,12 @@ def embedding(kind, builder, node, keep, width, shapes, edges=0):
 
 def piecewise_linear(builder, node, width, bins, keep):
     sizes = (width, width, bins * width, width)
-    return embedding("piecewise_linear", builder, node, keep, width, sizes, edges=bins + 1)
+    return embedded("piecewise_linear", builder, node, keep, width, sizes, edges=bins + 1)
 
 
 def periodic(builder, node, width, frequencies, keep):
     sizes = (frequencies, frequencies, frequencies * width, width, width)
-    return embedding("periodic", builder, node, keep, width, sizes)
+    return embedded("periodic", builder, node, keep, width, sizes)
 
 
 #: kind: what appends an operation of it that reads `node`
@@ -108,6 +135,24 @@ EMITTERS = {
         input2=node,
         blocks=vectors(builder, node, "alpha"),
     ),
+    "concatenate": lambda builder, node: builder.emit(
+        "concatenate", node, 2 * builder.widths[node], input2=activation(builder, node)
+    ),
+    "concatenate with itself": lambda builder, node: builder.emit(
+        "concatenate", node, 2 * builder.widths[node], input2=node
+    ),
+    "robust scale": robust_scale,
+    "robust scale without a clip": lambda builder, node: robust_scale(builder, node, clip=0.0),
+    "robust scale of columns": lambda builder, node: robust_scale(
+        builder, node, *reversed(range(0, builder.widths[node], 2))
+    ),
+    # more than are put side by side at a time, and a column that is read twice
+    "robust scale of many columns": lambda builder, node: robust_scale(
+        builder, node, *(j % builder.widths[node] for j in range(70))
+    ),
+    "one hot": one_hot,
+    "embedding": lambda builder, node: embedding(builder, node, 3, False),
+    "embedding, added up": lambda builder, node: embedding(builder, node, 19, True),
 }
 #: kinds that the compiler of a program puts in the place of another
 REPLACED = {"dense_sparse"}

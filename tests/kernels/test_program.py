@@ -120,10 +120,10 @@ def inputs(op):
 
 
 def made_of_the_input(program):
-    """The nodes that depend on no parameters."""
+    """The nodes that depend on no trained parameters."""
     found = {0}
-    for op in program.operations:
-        if op["n_blocks"] == 0 and found.issuperset(inputs(op)):
+    for number, op in enumerate(program.operations):
+        if not program.graph.has_trained_blocks(program.graph.operations[number]) and found.issuperset(inputs(op)):
             found.add(int(op["output"]))
     return found
 
@@ -190,9 +190,10 @@ def test_every_operation_finds_its_numbers(purpose, raw):
             if field == "value":  # behind them, what operations save
                 saving = program.operations["saved"] >= 0
                 saving[program.reductions] = False  # see test_statistics
-                for op in program.operations[saving]:
+                for number in saving.nonzero()[0]:
+                    op, source = program.operations[number], program.graph.operations[number]
                     assert op["saved"] == max(ends)
-                    ends.append(op["saved"] + N_SAVED[list(KINDS)[op["kind"]]])
+                    ends.append(op["saved"] + N_SAVED[source.kind] * program.graph.saved_parts(source))
             assert max(ends, default=0) == columns
 
 

@@ -14,7 +14,24 @@ import fastbp
 from fastbp import MLPClassifier, MLPEncoder, MLPRegressor, Network
 from fastbp.activations import ACTIVATIONS, HIDDEN_ACTIVATIONS, TRAINED_ACTIVATIONS, Blend, Prelu
 from fastbp.callbacks import History, ReduceOnPlateau, TimeLimit
-from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale
+from fastbp.layers import (
+    Activation,
+    BatchNorm,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    OneHot,
+    Periodic,
+    PiecewiseLinear,
+    Residual,
+    RMSNorm,
+    RobustScale,
+    Scale,
+    Sum,
+)
+from fastbp.layers.base import all_layers
 from fastbp.losses import LOSSES, LogLoss, Quantile, Tweedie
 from fastbp.optimizers import OPTIMIZERS, Adam
 from fastbp.schedules import SCHEDULES, FlatCosine, WarmupCosine
@@ -124,14 +141,28 @@ LAYERS = [
     Residual([Dense(6), LayerNorm(), Activation("gelu"), Dense(6), Scale(0.5, 2, 3), Residual([Dense(6)])]),
     RMSNorm(),
 ]
+#: of columns of numbers
+COLUMNS = [
+    Concatenate([[OneHot([3], [0]), RobustScale(clip=None)], RobustScale([2, 1]), Embedding([2], 3, [3], "sum")]),
+    Sum([Dense(6), [Activation("tanh"), Dense(6)]]),
+]
+NUMBERS = [Concatenate([PiecewiseLinear(3, 5, [2, 0], False, None, 0.5), Periodic(4, 3, 0.5, None, True, 2.0, 0.5)])]
 
 
 @both_dtypes
 @both_estimators
 def test_layers(Estimator, dtype, tmp_path):
-    used = {type(layer) for layer in LAYERS} | {type(layer) for layer in LAYERS[4].layers}
+    used = {type(layer) for layer in all_layers([*LAYERS, *COLUMNS, *NUMBERS])}
     assert used == {getattr(fastbp.layers, name) for name in fastbp.layers.__all__} - {fastbp.layers.Layer}
     check(fitted(Estimator, layers=LAYERS, dtype=dtype), tmp_path)
+
+
+@both_estimators
+def test_layers_of_columns(Estimator, tmp_path):
+    codes = np.where(X > 1, np.nan, np.rint(X))
+    check(fitted(Estimator, X=codes, layers=COLUMNS), tmp_path, codes)
+    numbers = np.where(X > 1, np.nan, X)
+    check(fitted(Estimator, X=numbers, layers=NUMBERS), tmp_path, numbers)
 
 
 # Options

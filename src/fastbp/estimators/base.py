@@ -41,7 +41,7 @@ from fastbp.estimators.construction import (
     new_network,
 )
 from fastbp.estimators.fitted_network import fitted_network, note_activations
-from fastbp.estimators.inputs import check_dense, check_mixup, needs_no_validation, validated_X
+from fastbp.estimators.inputs import accepts_missing, check_dense, check_mixup, needs_no_validation, validated_X
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, checkpoint_so_far, estimator_so_far
 from fastbp.estimators.parameters import (
@@ -170,8 +170,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             forget_training(self)
             network = new_network(self, hidden, X.shape[1], X.dtype, rng)
             self.n_layers_, self.t_ = len(network.layer_sizes), 0
-            if self.init_from is not None:
-                take_over(network, self.init_from)
+            is_complete = self.init_from is not None and take_over(network, self.init_from)
         else:
             network = network_to_train(self, hidden)
             if self.dtype is not None:
@@ -180,7 +179,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         data = make_data(X, targets, sample_weight, network.n_targets, network.dtype)
         state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
         callbacks = callbacks_of(self, state, attempt.observer)
-        is_new = first_pass and self.init_from is None
+        is_new = first_pass and not is_complete
         if self.solver == "lbfgs":
             if network.has_dropout:
                 raise ValueError(
@@ -477,6 +476,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         tags = super().__sklearn_tags__()
         layers = self.layers if isinstance(self.layers, (list, tuple)) else ()
         # the parameters are not checked yet
+        tags.input_tags.allow_nan = accepts_missing(self)
         is_for_dense = any(isinstance(rate, Real) and rate for rate in (self.input_dropout, self.mixup_alpha))
         tags.input_tags.sparse = all(isinstance(layer, Dense) for layer in layers[:1]) and not is_for_dense
         return tags

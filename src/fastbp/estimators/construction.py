@@ -207,7 +207,8 @@ def adapt_to_data(estimator, network, X, rows, sample_weight, rng):
         For random biases.
     """
     weight_init = estimator.weight_init
-    is_normalized = isinstance(weight_init, str) and weight_init in DATA_DEPENDENT
+    is_by_name = isinstance(weight_init, str) and estimator.init_from is None
+    is_normalized = is_by_name and weight_init in DATA_DEPENDENT
     if not (is_normalized or network.adapts):
         return
     rows = np.arange(X.shape[0]) if rows is None else np.sort(rows)

@@ -9,6 +9,7 @@ from fastbp.data import checked_csr
 from fastbp.estimators.base import BaseMLP
 from fastbp.kernels.graph import GraphBuilder
 from fastbp.layers import Dense, Residual, Scale
+from fastbp.layers.base import emit_all
 from fastbp.network import Network
 
 
@@ -74,9 +75,8 @@ def hidden_activations(
 
 def has_parameters(layers, n_features):
     """Whether there are parameters in some layers, the first of a network."""
-    builder, node = GraphBuilder(n_features), 0
-    for layer in layers:
-        node = layer.emit(builder, node)
+    builder = GraphBuilder(n_features)
+    emit_all(layers, builder, 0)
     return bool(builder.blocks)
 
 

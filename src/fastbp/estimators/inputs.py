@@ -1,5 +1,6 @@
 """X, `hidden_layer_sizes` and `layers` as the network of an estimator takes them."""
 
+from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -9,7 +10,8 @@ from sklearn.utils.validation import validate_data
 from fastbp.data import checked_sparse
 from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.predictor import all_finite
-from fastbp.layers.base import check_layers
+from fastbp.layers import Layer
+from fastbp.layers.base import all_layers, check_layers
 
 #: Numbers that are converted and checked at once: 128 kB of float32
 BLOCK_ELEMENTS = 2**15
@@ -27,14 +29,46 @@ def validated_X(estimator, X):
 def validated(estimator, X, *y, **options):
     """scikit-learn's `validate_data`, with X in the dtype that the parameter `dtype` asks for."""
     # what is too large for float32 has an error of its own, as have infinities, whose sum is none
-    with np.errstate(over="ignore", invalid="ignore"):
+    takes_missing = accepts_missing(estimator, is_fitted=not options["reset"])
+    ensure_all_finite = "allow-nan" if takes_missing else True  # of X; y is checked by itself
+    with np.errstate(over="ignore", invalid="ignore"), naming_way_out_of_missing():
         if estimator.dtype == "float32" and is_large(X):
-            low = lowered_if_finite(X)
+            low = lowered_if_finite(X, takes_missing)
             if low is not None:
-                X, options = low, options | {"ensure_all_finite": False}  # of X; y is checked by itself
+                X, ensure_all_finite = low, False
         return validate_data(
-            estimator, X, *y, accept_sparse=["csr", "csc"], dtype=INPUT_DTYPES[estimator.dtype], **options
+            estimator,
+            X,
+            *y,
+            accept_sparse=["csr", "csc"],
+            dtype=INPUT_DTYPES[estimator.dtype],
+            ensure_all_finite=ensure_all_finite,
+            **options,
         )
+
+
+def accepts_missing(estimator, is_fitted=False):
+    """Whether the network takes missing numbers in X, which are NaN: the one that `layers` ask for, or the fitted
+    one."""
+    network = vars(estimator).get("_network") if is_fitted else None
+    if network is not None:
+        return network.accepts_missing
+    layers = estimator.layers
+    return isinstance(layers, (list, tuple)) and any(isinstance(e, Layer) and e.accepts_missing for e in layers[:1])
+
+
+@contextmanager
+def naming_way_out_of_missing():
+    """Add to an error of scikit-learn about missing numbers how a network can take them."""
+    try:
+        yield
+    except ValueError as error:
+        if "Input X contains NaN" in str(error):
+            raise ValueError(
+                f"{error}\nA network takes them if its first layer does, as RobustScale of fastbp.layers: "
+                "layers=[RobustScale(), Dense(100, 'relu')]."
+            ) from error
+        raise
 
 
 def is_large(X):
@@ -42,12 +76,14 @@ def is_large(X):
     return type(X) is np.ndarray and X.dtype == np.float64 and X.ndim == 2 and X.size > BLOCK_ELEMENTS
 
 
-def lowered_if_finite(X):
+def lowered_if_finite(X, takes_missing=False):
     """X as float32, or None where a number is not finite then: checked while it is in the cache.
 
     Parameters
     ----------
     X : ndarray of float64 of shape (n, n_features)
+    takes_missing : bool
+        Whether NaN, which are missing numbers, are no reason for None.
 
     Returns
     -------
@@ -58,9 +94,14 @@ def lowered_if_finite(X):
     for start in range(0, len(X), step):
         rows = low[start : start + step]
         rows[...] = X[start : start + step]
-        if not all_finite(rows):
+        if not is_valid(rows, takes_missing):
             return None
     return low
+
+
+def is_valid(X, takes_missing):
+    """Whether all numbers of an array are finite, or, with `takes_missing`, none is infinite."""
+    return all_finite(X) or (takes_missing and not np.isinf(X).any())
 
 
 def needs_no_validation(estimator, X):
@@ -79,7 +120,7 @@ def needs_no_validation(estimator, X):
         and "n_layers_" in attributes
         and X.shape[1] == estimator.n_features_in_
         and "feature_names_in_" not in attributes
-        and all_finite(X)
+        and (all_finite(X) or is_valid(X, accepts_missing(estimator, is_fitted=True)))
     )
 
 
@@ -105,6 +146,12 @@ def check_mixup(estimator, X):
         raise ValueError(
             f"mixup_alpha={value!r} makes targets spread less, and loss={estimator.loss!r} estimates how far they "
             "spread: set mixup_alpha=0, or choose another loss, such as 'squared_error' or 'absolute_error'"
+        )
+    readers = [layer for layer in all_layers(estimator.layers or ()) if layer.reads_codes]
+    if readers:
+        raise ValueError(
+            f"mixup_alpha={value!r} mixes rows of X, and {readers[0]} reads codes of categories, of which there are no "
+            "mixtures: set mixup_alpha=0"
         )
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from fastbp.estimators.weights import real_arrays
-from fastbp.layers import Dense, Residual
+from fastbp.layers import Dense
+from fastbp.layers.base import all_layers
 
 
 def take_over(network, init_from):
@@ -21,6 +22,11 @@ def take_over(network, init_from):
     init_from : fitted estimator, or (coefs, intercepts)
         From arrays, and from an estimator of scikit-learn, come weights and biases only; other parameters of the
         network keep their initial values.
+
+    Returns
+    -------
+    bool
+        Whether the source has all parameters, also those that layers learn from the rows to train on.
 
     Raises
     ------
@@ -61,6 +67,7 @@ def take_over(network, init_from):
         if not np.isfinite(values[name]).all():
             raise ValueError(f"the block {name} of init_from holds numbers that are not finite")
         block[...] = values[name]
+    return is_complete
 
 
 def source_blocks(init_from):
@@ -132,18 +139,16 @@ def frozen(layers, frozen_layers):
 
 
 def count_dense(layers):
-    """The number of fully connected layers, those in residual connections included."""
-    return sum(
-        count_dense(layer.layers) if isinstance(layer, Residual) else isinstance(layer, Dense) for layer in layers
-    )
+    """The number of fully connected layers, those that other layers are made of included."""
+    return sum(isinstance(layer, Dense) for layer in all_layers(layers))
 
 
 def with_frozen(layers, numbers, counter):
     """`layers`, with the fully connected ones of these numbers frozen."""
     changed = []
     for layer in layers:
-        if isinstance(layer, Residual):
-            layer = replace(layer, layers=with_frozen(layer.layers, numbers, counter))
+        if layer.inner:
+            layer = layer.with_inner([with_frozen(inner, numbers, counter) for inner in layer.inner])
         elif isinstance(layer, Dense) and next(counter) in numbers:
             layer = replace(layer, learning_rate_factor=0.0, penalty_factor=0.0)
         changed.append(layer)

@@ -122,14 +122,14 @@ class Differences:
         graph = self.network.graph
         trained = {block.name for block in graph.blocks if graph.groups[block.group].trained}
         for operation in self.trace.operations:
-            # the distance over which the loss curves: the change that moves the output by one
-            reach = 1 / np.maximum(1, np.abs(operation.inputs[0]).max(axis=0))
+            # the distance over which the loss curves: the change that moves the output by one; NaN are missing numbers
+            reach = 1 / np.fmax(1, np.fmax.reduce(np.abs(operation.inputs[0])))
             for number, name in enumerate(operation.parameters):
                 if name not in trained:
                     continue
                 array, gradient = blocks[name], gradients[name]
-                is_bias = operation.kind == "dense" and number > 0
-                step = np.full(len(array), self.step) if is_bias else self.step * reach
+                is_by_input = (operation.kind != "dense" or number == 0) and len(array) == len(reach)
+                step = self.step * reach if is_by_input else np.full(len(array), self.step)
                 index = sample(array.shape, n, rng)
                 found = [self.by_parameter(array, i, gradient[i], step[i[0]]) for i in map(tuple, index.tolist())]
                 yield name, array.shape, index, Comparisons.joined(found, np.concatenate)

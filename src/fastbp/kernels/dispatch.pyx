@@ -89,7 +89,7 @@ LOSS_CONSTANTS = {name: constants_of(fastbp_loss_constants[i]) for name, i in LO
 LOSS_CONSTANT_LIMIT = MAX_LOSS_CONSTANTS
 #: Bins of a column of `piecewise_linear`, at most
 BIN_LIMIT = MAX_BINS
-#: Frequencies times width of a column of `periodic`, at most
+#: Frequencies, and width, of a column of `periodic`, at most
 WAVE_LIMIT = MAX_WAVES
 #: name -> number of every optimizer
 OPTIMIZERS = {name: i for i, name in enumerate(names(fastbp_optimizer_names))}

@@ -109,11 +109,12 @@ class Operation(NamedTuple):
     first_block, n_blocks : int
         Its blocks in ``Graph.blocks``.
     argument : int
-        activation: its number. row_norm: 1 if the mean is subtracted, else 0.
+        activation: its number. row_norm: 1 if the mean is subtracted, else 0. robust_scale: 1 if it has integers.
+        embedding: 1 if rows are added up, else 0.
     constants : tuple of float
-        dropout: the rate. row_norm, running_norm: epsilon. batch_norm: epsilon and momentum.
+        dropout: the rate. row_norm, running_norm: epsilon. batch_norm: epsilon and momentum. robust_scale: the clip.
     integers : tuple of int
-        As many as the kind needs, such as numbers of columns.
+        robust_scale: columns. one_hot, embedding: the number of columns, the columns, and the levels of each.
     layer : object
         The layer that added it.
     """
@@ -145,7 +146,7 @@ class Graph:
     n_params : int
         Length of the flat vector.
     n_coefs : int
-        Number of parameters in matrices, which come first.
+        Number of parameters in matrices, which come first: weights of dense operations, and tables.
     programs : dict
         Programs that the graph was compiled to: see ``program_of``.
     """
@@ -216,6 +217,57 @@ class Graph:
     def dense_shapes(self):
         """list of (int, int): fan_in and fan_out of the dense operations."""
         return [W.shape for W, _ in self.dense_blocks]
+
+    def blocks_of(self, op):
+        """tuple of Block: those of an operation."""
+        return self.blocks[op.first_block : op.first_block + op.n_blocks]
+
+    def views(self, op, flat):
+        """The blocks of an operation in a flat vector, as a list."""
+        return [block.view(flat) for block in self.blocks_of(op)]
+
+    def saved_parts(self, op):
+        """For how many parts of a row an operation saves numbers: columns, columns and frequencies, or 1."""
+        if op.kind == "periodic":
+            return self.blocks[op.first_block].size
+        return len(op.integers) if op.kind == "piecewise_linear" else 1
+
+    def has_trained_blocks(self, op):
+        """Whether an operation has parameters with a gradient."""
+        return any(self.groups[block.group].trained for block in self.blocks_of(op))
+
+    def up_to(self, node):
+        """The part of the graph from which the values of a node follow; the flat vector is that of the whole graph.
+
+        Parameters
+        ----------
+        node : int
+            Not the input.
+
+        Returns
+        -------
+        Graph
+            Its output is the node.
+        """
+        needed, sources = {node}, []
+        for op in reversed(self.operations):
+            if op.output in needed:
+                needed |= {op.input, op.input2}
+                sources.append(op)
+        nodes, widths, operations, blocks = {-1: -1, 0: 0}, [self.n_features], [], []
+        for op in reversed(sources):
+            nodes[op.output] = len(widths)
+            widths.append(self.widths[op.output])
+            own = [block._replace(operation=len(operations)) for block in self.blocks_of(op)]
+            places = {name: nodes[getattr(op, name)] for name in ("input", "input2", "output")}
+            operations.append(op._replace(first_block=len(blocks), **places))
+            blocks += own
+        return replace(self, widths=tuple(widths), operations=tuple(operations), blocks=tuple(blocks))
+
+    @property
+    def n_weights(self):
+        """int: weights of the dense operations, with which each row is multiplied."""
+        return sum(W.size for W, _ in self.dense_blocks)
 
     @property
     def n_input_weights(self):
@@ -354,6 +406,45 @@ def blend_fits(inputs, width, shapes, argument, constants, integers):
     return inputs == [width, width] and shapes == [(width,)]
 
 
+def concatenate_fits(inputs, width, shapes, argument, constants, integers):
+    """Two inputs that are together as wide as the output, and no blocks."""
+    return len(inputs) == 2 and sum(inputs) == width and shapes == []
+
+
+def robust_scale_fits(inputs, width, shapes, argument, constants, integers):
+    """One input, two blocks of shape (width,), a finite number of at least 0, and the argument 1 with columns as
+    integers, or 0 for all columns."""
+    known = (argument, len(integers)) == (1, width) or (argument, len(integers), inputs[0]) == (0, 0, width)
+    fits = len(inputs) == 1 and shapes == [(width,)] * 2 and len(constants) == 1 and 0 <= constants[0] < inf
+    return known and fits and all(0 <= column < inputs[0] for column in integers)
+
+
+def levels_of(inputs, integers):
+    """The levels of the columns with codes, from the integers of a kind that reads them: how many columns, the columns
+    and the levels; None if they are not that."""
+    n = (len(integers) - 1) // 2
+    columns, levels = integers[1 : n + 1], integers[n + 1 :]
+    fits = n >= 1 and integers[0] == n == len(levels) and len(inputs) == 1
+    return levels if fits and all(0 <= column < inputs[0] for column in columns) and min(levels) >= 1 else None
+
+
+def one_hot_fits(inputs, width, shapes, argument, constants, integers):
+    """One input, no blocks, and as integers the number of columns, the columns and their levels, which are together as
+    many as the output is wide."""
+    levels = levels_of(inputs, integers)
+    return levels is not None and sum(levels) == width and shapes == []
+
+
+def embedding_fits(inputs, width, shapes, argument, constants, integers):
+    """One input, as integers the number of columns, the columns and their levels, and a matrix of levels + 1 rows for
+    each column; the output is as wide as the matrix with the argument 1, and with 0 for each of the columns."""
+    levels = levels_of(inputs, integers)
+    if levels is None or argument not in (0, 1):
+        return False
+    columns = 1 if argument else len(levels)
+    return width % columns == 0 and shapes == [(sum(levels) + len(levels), width // columns)]
+
+
 def piecewise_linear_fits(inputs, width, shapes, argument, constants, integers):
     """Two inputs; numbers of columns of the first one as integers, as many as the second one is wide; u, c (columns,
     w), p (columns, bins w), m (columns, w) and edges (columns, bins + 1), with up to 256 bins; and an output of columns
@@ -373,14 +464,14 @@ def piecewise_linear_fits(inputs, width, shapes, argument, constants, integers):
 
 def periodic_fits(inputs, width, shapes, argument, constants, integers):
     """Two inputs and integers as for `piecewise_linear`; omega and phi (columns, frequencies), V (columns, frequencies
-    w), d and m (columns, w), with frequencies times w up to 1024; and an output as for `piecewise_linear`."""
+    w), d and m (columns, w), with frequencies and w up to 256; and an output as for `piecewise_linear`."""
     if len(inputs) != 2 or len(shapes) != 5 or any(len(shape) != 2 for shape in shapes):
         return False
     (columns, frequencies), w = shapes[0], shapes[3][1]
     are_shapes = shapes == [shapes[0], shapes[0], (columns, frequencies * w), (columns, w), (columns, w)]
     return (
         are_shapes
-        and frequencies * w <= WAVE_LIMIT
+        and max(frequencies, w) <= WAVE_LIMIT
         and reads_columns(inputs, columns, integers)
         and argument in (0, 1)
         and width == columns * (w + argument)
@@ -405,11 +496,15 @@ FITS = {
     "running_norm": running_norm_fits,
     "prelu": prelu_fits,
     "blend": blend_fits,
+    "concatenate": concatenate_fits,
+    "robust_scale": robust_scale_fits,
+    "one_hot": one_hot_fits,
+    "embedding": embedding_fits,
     "piecewise_linear": piecewise_linear_fits,
     "periodic": periodic_fits,
 }
 #: Kinds whose operations have integers
-KINDS_WITH_INTEGERS = ("piecewise_linear", "periodic")
+KINDS_WITH_INTEGERS = ("robust_scale", "one_hot", "embedding", "piecewise_linear", "periodic")
 
 
 class GraphBuilder:

@@ -12,6 +12,8 @@ TILE_PARAMETERS = 512
 # Tiles of a large block are high enough for packing panels of gradients, and narrow enough for the caches.
 LARGE_ROWS = 96
 LARGE_COLUMNS = 192
+# The table of an embedding is divided into so many tiles at most, because each looks at the codes of the whole batch.
+TABLE_TILES = 32
 # Columns of a tile that has all rows
 TILE_COLUMNS = 64
 # Number of slots, and the largest number of bytes of all their gradients.
@@ -73,8 +75,11 @@ def tiles_of(program, has_slots):
             continue
         n_rows, n_columns = block.rows, block.cols
         rows, columns = TILE_ROWS * ceil_div(TILE_PARAMETERS, TILE_ROWS * n_columns), n_columns
-        is_product = program.graph.operations[block.operation].kind == "dense"
-        if is_product and n_rows >= LARGE_ROWS and n_columns > LARGE_COLUMNS and not (program.is_sparse or has_slots):
+        kind = program.graph.operations[block.operation].kind
+        is_large = n_rows >= LARGE_ROWS and n_columns > LARGE_COLUMNS
+        if kind == "embedding":
+            rows = max(rows, TILE_ROWS * ceil_div(n_rows, TILE_ROWS * TABLE_TILES))
+        elif kind == "dense" and is_large and not program.is_sparse and not has_slots:
             rows, columns = LARGE_ROWS, LARGE_COLUMNS
         tiles += [
             (number, row, min(row + rows, n_rows), column, min(column + columns, n_columns))

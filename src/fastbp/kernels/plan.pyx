@@ -101,7 +101,7 @@ cdef class Plan(Task):
         else:
             self.capacity = rows_of_slice(row_cost, batch_size, self.kernels.block_rows)
         self.step_cost = step_cost(program, row_cost, self.capacity)
-        self.flops = 6 * self.capacity * program.graph.n_coefs
+        self.flops = 6 * self.capacity * program.graph.n_weights
         self.c.program, self.c.data, self.c.params = program.c, data.c, address(params, True)
         self.c.dropout_factor = 1
         self.make_workspace()
@@ -169,6 +169,8 @@ cdef class Plan(Task):
     def divide_tiles(self):
         """Divide the blocks into tiles, and the tiles among the threads."""
         tiles = tiles_of(self.program, self.c.n_slots > 0)
+        if not len(tiles):
+            raise ValueError("the network has no parameters that are trained: add a layer with weights, such as Dense")
         self.tile_array, self.n_tiles = tiles, len(tiles)
         self.tiles = <tile_t *> self.keep(tiles)
         self.tile_start = <int64_t *> self.keep(shares_of(tiles, self.n_threads))

@@ -76,14 +76,14 @@
 #define BATCH_STATISTICS 5
 #define PART_STATISTICS 2
 
-/* Bins of a column of piecewise_linear, and frequencies times width of one of periodic, at most */
+/* Bins of a column of piecewise_linear, and frequencies and width of one of periodic, at most */
 #define MAX_BINS 256
-#define MAX_WAVES 1024
+#define MAX_WAVES 256
 
 /* name, whether the gradient of its blocks can be computed for a part of the rows, whether the output may overwrite the
  * input (not for a kind with blocks: their gradient is computed after the backward pass, which overwrites that of the
- * output then), how many numbers of each row the forward pass saves for the backward pass: of
- * each row and column, for a kind whose integers are numbers of columns */
+ * output then), how many numbers of each row are saved for the gradients: of each row and column for piecewise_linear,
+ * and of each row, column and frequency for periodic */
 #define KINDS(X)                 \
     X(dense, 1, 0, 0)            \
     X(dense_sparse, 0, 0, 0)     \
@@ -96,8 +96,12 @@
     X(blend, 1, 0, 0)            \
     X(batch_norm, 0, 0, 0)       \
     X(running_norm, 1, 0, 0)     \
+    X(concatenate, 1, 0, 0)      \
+    X(robust_scale, 1, 0, 0)     \
+    X(one_hot, 1, 0, 0)          \
+    X(embedding, 1, 0, 0)        \
     X(piecewise_linear, 1, 0, 2) \
-    X(periodic, 1, 0, 0)
+    X(periodic, 1, 0, 2)
 
 #define ENUM(name, ...) ACT_##name,
 enum { ACTIVATIONS(ENUM) N_ACTIVATIONS };
@@ -290,6 +294,8 @@ typedef struct share share_t;
  *     forward           output = f(input, blocks)
  *     backward          gradient of the input, from that of the output (which it may overwrite)
  *     gradient          g (the tile, contiguous) = d loss / d block, summed over the rows in order; `add`: g += ...
+ *                       It runs after `backward`, while other tiles are updated: it must not read
+ *                       parameters that are trained.
  *     prepare           called once for each batch, by one thread, before the gradients are computed
  *     tangent           tangent of the output, from that of the input and the direction of the parameters
  *     backward_tangent  tangent of the gradient of the input; runs before backward

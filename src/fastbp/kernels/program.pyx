@@ -209,11 +209,11 @@ cdef class Program:
                 self.statistics_width += self.graph.widths[op.input]
 
     def nodes_with_gradient(self, operations):
-        """set of int: the nodes whose gradients are computed. Training needs those of nodes that depend on parameters
-        only: behind dropout of the input, the first layer computes no gradient of its input."""
+        """set of int: the nodes whose gradients are computed. Training needs those of nodes that depend on trained
+        parameters only: behind dropout of the input, the first layer computes no gradient of its input."""
         everything, dependent = {op.output for op in operations}, set()
         for op in operations:
-            if op.n_blocks or op.input in dependent or op.input2 in dependent:
+            if self.graph.has_trained_blocks(op) or op.input in dependent or op.input2 in dependent:
                 dependent.add(op.output)
         return dependent if self.purpose == TRAINING and dependent else everything
 
@@ -277,7 +277,7 @@ cdef class Program:
         """How many numbers of a row are saved by each operation that saves any."""
         if self.purpose == PREDICTION:
             return {}
-        return {number: N_SAVED[op.kind] * max(len(op.integers), 1)
+        return {number: N_SAVED[op.kind] * self.graph.saved_parts(op)
                 for number, op in enumerate(operations) if N_SAVED[op.kind]}
 
     def place_gradients(self, operations, output, shares):

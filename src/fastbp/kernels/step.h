@@ -45,12 +45,16 @@
 #include "kinds/add.h"
 #include "kinds/batch_norm.h"
 #include "kinds/blend.h"
+#include "kinds/concatenate.h"
 #include "kinds/dense.h"
 #include "kinds/dense_sparse.h"
 #include "kinds/dropout.h"
+#include "kinds/embedding.h"
+#include "kinds/one_hot.h"
 #include "kinds/periodic.h"
 #include "kinds/piecewise_linear.h"
 #include "kinds/prelu.h"
+#include "kinds/robust_scale.h"
 #include "kinds/row_norm.h"
 #include "kinds/running_norm.h"
 #include "kinds/scale.h"
@@ -165,6 +169,10 @@ INLINE void backward_operations(const plan_t *p, int64_t begin, int64_t end, ptr
             if (tangents)
                 weigh_rows(p, lo, hi, grad_tangent_of(p, op->output, lo));
         }
+        if (tangents)
+            kind->backward_tangent(p, op, lo, hi);
+        if (kind->backward)
+            kind->backward(p, op, lo, hi);
         for (int64_t k = 0; gradient && k < op->n_blocks; k++) {
             const tile_t whole = whole_block(p, op->first_block + k);
             real *g = gradient + blocks_of(p, op)[k].offset;
@@ -173,10 +181,6 @@ INLINE void backward_operations(const plan_t *p, int64_t begin, int64_t end, ptr
             else
                 kind->gradient(p, op, &whole, lo, hi, g, NULL, 1);
         }
-        if (tangents)
-            kind->backward_tangent(p, op, lo, hi);
-        if (kind->backward)
-            kind->backward(p, op, lo, hi);
     }
 }
 

@@ -15,15 +15,49 @@ layer           output                        parameters
 `RMSNorm`       ``x / rms * g``               g (width,); rms of the row
 `BatchNorm`     ``(x - mean) / sd * g + b``   g, b (width,); mean and sd of the column over the batch
 `Dropout`       ``x * mask / (1 - rate)``     none; active in training only
+`Concatenate`   outputs side by side          those of its branches, which read the same input
+`Sum`           outputs added up              those of its branches, which read the same input
 ==============  ============================  =========================================
+
+The first layers of a table:
+
+=================  ==================================  =====================================================
+layer              output                              parameters
+=================  ==================================  =====================================================
+`RobustScale`      numbers by median and quartiles     median and range of each column, not trained
+`PiecewiseLinear`  vectors, piecewise linear in a      u, c, p and missing (columns, width; p: bins * width)
+                   number                              of each column; edges of the bins, not trained
+`Periodic`         vectors of cosines of a number      omega, phi, V, d and unknown of each column
+`OneHot`           zeros, and ones for categories      none
+`Embedding`        vectors of categories               table (levels + 1 of each column, added up; width)
+=================  ==================================  =====================================================
 
 A new layer is one class; a new kind of operation is one file in ``kernels/kinds/`` besides.
 """
 
 from fastbp.layers.base import Layer
-from fastbp.layers.branches import Residual
+from fastbp.layers.branches import Concatenate, Residual, Sum
+from fastbp.layers.columns import Embedding, OneHot, RobustScale
 from fastbp.layers.dense import Activation, Dense, Scale
 from fastbp.layers.dropout import Dropout
 from fastbp.layers.norms import BatchNorm, LayerNorm, RMSNorm
+from fastbp.layers.numeric import Periodic, PiecewiseLinear
 
-__all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Layer", "LayerNorm", "RMSNorm", "Residual", "Scale"]
+__all__ = [
+    "Activation",
+    "BatchNorm",
+    "Concatenate",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Layer",
+    "LayerNorm",
+    "OneHot",
+    "Periodic",
+    "PiecewiseLinear",
+    "RMSNorm",
+    "Residual",
+    "RobustScale",
+    "Scale",
+    "Sum",
+]

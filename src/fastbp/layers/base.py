@@ -27,8 +27,11 @@ class Layer:
     #: Whether it learns from the rows to train on before training begins: it has a method `adapt`.
     adapts: ClassVar[bool] = False
 
-    #: Whether it takes missing numbers, which are NaN, in the columns that it reads.
+    #: Whether it takes missing numbers, which are NaN, in what it reads, and has none in its output.
     accepts_missing: ClassVar[bool] = False
+
+    #: Whether it takes numbers in what it reads as codes of categories, which cannot be averaged.
+    reads_codes: ClassVar[bool] = False
 
     def __post_init__(self):
         self.check()
@@ -42,6 +45,25 @@ class Layer:
         """ValueError or TypeError for a bad value of a field; called for every new object, also one that is a copy or
         from a pickle."""
         return None
+
+    @property
+    def inner(self):
+        """tuple of tuple of Layer: the lists of layers that it is made of; none for most layers."""
+        return ()
+
+    def with_inner(self, inner):
+        """The same layer made of other layers.
+
+        Parameters
+        ----------
+        inner : sequence of sequence of Layer
+            As many lists as `inner` has.
+
+        Returns
+        -------
+        Layer
+        """
+        return self
 
     def emit(self, builder, node: int) -> int:
         """Append the layer's operations.
@@ -67,20 +89,22 @@ class Layer:
         blocks : list of ndarray
             Views of the operation's parameters.
         draw : callable
-            ``draw(fan_in, fan_out) -> (W, b)``: the network's initializer.
+            ``draw(fan_in, fan_out) -> (W, b)``: the network's initializer. ``draw.random_state`` is the RandomState
+            that it draws from.
         """
         raise TypeError(f"{type(self).__name__} owns {len(blocks)} blocks of parameters and must have initialize")
 
     def adapt(self, blocks, X):
-        """Set parameters of one of the layer's operations by the rows to train on, such as medians of columns. Only for
-        a layer that says so by `adapts`, and reads the input of the network.
+        """Set parameters of one of the layer's operations by the rows to train on, such as medians of columns, and
+        check the rows. Only for a layer that says so by `adapts`.
 
         Parameters
         ----------
         blocks : list of ndarray
             Views of the operation's parameters, after `initialize`.
-        X : ndarray of shape (n, n_features)
-            The rows. Not to be written to.
+        X : ndarray of shape (n, width)
+            What the operation reads for these rows: the input of the network, or the output of layers that have no
+            trained parameters. Not to be written to.
         """
         raise TypeError(f"{type(self).__name__} has adapts=True and must have a method adapt(blocks, X)")
 
@@ -105,6 +129,78 @@ def check_layers(name, layers):
         if not isinstance(layer, Layer):
             raise TypeError(f"{name}[{i}] must be an object of fastbp.layers, such as Dense(64, 'relu'); got {layer!r}")
     return layers
+
+
+def emit_all(layers, builder, node):
+    """Append layers one after the other.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    builder, node
+        As for `Layer.emit`.
+
+    Returns
+    -------
+    int
+        The node that holds the output of the last; `node` without layers.
+    """
+    for layer in layers:
+        node = layer.emit(builder, node)
+    return node
+
+
+def all_layers(layers):
+    """The layers, and those that they are made of.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+
+    Yields
+    ------
+    Layer
+    """
+    for layer in layers:
+        yield layer
+        for inner in layer.inner:
+            yield from all_layers(inner)
+
+
+def checked_columns(columns):
+    """Numbers of columns as a tuple of int, or None; ValueError or TypeError unless they are different integers of at
+    least 0."""
+    if columns is None:
+        return None
+    if isinstance(columns, str) or not hasattr(columns, "__iter__"):
+        raise TypeError(f"columns must be None or a list of integers, got {columns!r}")
+    columns = list(columns)
+    for column in columns:
+        if isinstance(column, (bool, np.bool_)) or not isinstance(column, Integral) or column < 0:
+            raise ValueError(f"columns must be integers >= 0, got {column!r}")
+    if not columns or len(set(columns)) < len(columns):
+        raise ValueError(f"columns must be one or more numbers, all different; got {columns}")
+    return tuple(map(int, columns))
+
+
+def columns_among(layer, width):
+    """The columns that a layer reads of an input of this width, as a tuple of int; ValueError if there are fewer.
+
+    Parameters
+    ----------
+    layer : Layer
+        With the field `columns`.
+    width : int
+
+    Returns
+    -------
+    tuple of int
+    """
+    if layer.columns is None:
+        return tuple(range(width))
+    if max(layer.columns) >= width:
+        raise ValueError(f"columns of {layer} must be below {width}, the width of what it reads; got {layer.columns}")
+    return layer.columns
 
 
 def check_integer(name, value):

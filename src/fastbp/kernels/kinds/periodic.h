@@ -8,12 +8,15 @@
  *
  * The blocks are omega and phi (columns, frequencies), V (columns, frequencies * width), and d and m (columns, width).
  * Integers, argument and output are those of piecewise_linear. In the formulas below, s = -2 pi sin(2 pi (omega x' +
- * phi)) is the derivative of v by the angle in turns, q = V dz the gradient of v, and t = s q that of the angle.
+ * phi)) is the derivative of v by the angle in turns, q = V dz the gradient of v, and t = s q that of the angle. The
+ * lanes of a vector are rows.
+ *
+ * The forward pass saves v, and the backward pass t, of each row, column and frequency: the gradients of the blocks are
+ * computed while parameters change.
  */
 #ifndef FASTBP_KINDS_PERIODIC_H
 #define FASTBP_KINDS_PERIODIC_H
 
-#include "../gemm.h"
 #include "../vmath.h"
 #include "two_inputs.h"
 
@@ -23,15 +26,16 @@ enum { PERIODIC_OMEGA, PERIODIC_PHI, PERIODIC_V, PERIODIC_D, PERIODIC_M };
 typedef struct {
     ptrdiff_t columns, frequencies, width;
     ptrdiff_t in_row, out_row; /* numbers of a row of the first input, and of the output */
+    const int64_t *column;
 } periodic_t;
 INLINE periodic_t periodic_of(const plan_t *p, const operation_t *op) {
     const block_t *blocks = blocks_of(p, op);
-    return (periodic_t){(ptrdiff_t)blocks[PERIODIC_OMEGA].rows, (ptrdiff_t)blocks[PERIODIC_OMEGA].cols,
-                        (ptrdiff_t)blocks[PERIODIC_D].cols, (ptrdiff_t)node_of(p, op->input)->width,
-                        (ptrdiff_t)node_of(p, op->output)->width};
+    return (periodic_t){(ptrdiff_t)blocks[PERIODIC_OMEGA].rows,   (ptrdiff_t)blocks[PERIODIC_OMEGA].cols,
+                        (ptrdiff_t)blocks[PERIODIC_D].cols,       (ptrdiff_t)node_of(p, op->input)->width,
+                        (ptrdiff_t)node_of(p, op->output)->width, integers_of(p, op)};
 }
 
-/* Parameters of one column, or what their direction has in their place */
+/* Parameters of column j, or what their direction has in their place */
 typedef struct {
     const real *omega, *phi, *V, *d, *m;
 } waves_t;
@@ -43,259 +47,291 @@ INLINE waves_t waves_of(const plan_t *p, const operation_t *op, const void *flat
                      flat + b[4].offset + j * b[4].cols};
 }
 
-/* v and s, both (frequencies,), of one number x' */
-INLINE void cosines(const periodic_t *z, const waves_t *w, real prime, real *v, real *s) {
-    FOR_VECTORS(z->frequencies, {
-        vec sine;
-        const vec cosine = vcos_sin2pi(LOAD(w->omega) * prime + LOAD(w->phi), &sine);
-        STORE(v, cosine);
-        if (s)
-            STORE(s, sine * -TWO_PI);
-    });
+/* `lanes` numbers p[0], p[stride], ...; 0 in the other lanes */
+INLINE vec gather_lanes(const real *p, ptrdiff_t stride, ptrdiff_t lanes) {
+    real numbers[VBYTES / sizeof(real)] = {0};
+    for (ptrdiff_t k = 0; k < lanes; k++)
+        numbers[k] = p[k * stride];
+    return load(numbers);
 }
-
-/* out = v V + first, or out += v V without `first`, with V (frequencies, width) */
-INLINE void combine(const periodic_t *z, const real *v, const real *V, const real *first, real *out) {
-    FOR_VECTORS(z->width, {
-        vec sum = first ? LOAD(first) : LOAD(out);
-        for (ptrdiff_t k = 0; k < z->frequencies; k++)
-            sum += LOAD(V + k * z->width) * v[k];
-        STORE(out, sum);
-    });
+/* The same, with 0 in the lanes whose x is missing as well */
+INLINE vec gather_known(const real *p, ptrdiff_t stride, const real *x, ptrdiff_t in_row, ptrdiff_t lanes) {
+    real numbers[VBYTES / sizeof(real)] = {0};
+    for (ptrdiff_t k = 0; k < lanes; k++)
+        numbers[k] = x[k * in_row] == x[k * in_row] ? p[k * stride] : 0;
+    return load(numbers);
 }
-
-/* q = V dz, or q += V dz, with the transposed V (width, frequencies) */
-INLINE void combine_back(const periodic_t *z, const real *transposed_V, const real *dz, int add, real *q) {
-    FOR_VECTORS(z->frequencies, {
-        vec sum = add ? LOAD(q) : (vec){0};
-        for (ptrdiff_t l = 0; l < z->width; l++)
-            sum += LOAD(transposed_V + l * z->frequencies) * dz[l];
-        STORE(q, sum);
-    });
+/* to[0], to[stride], ... += v, in the lanes whose x is not missing */
+INLINE void add_known(vec v, ptrdiff_t stride, const real *x, ptrdiff_t in_row, ptrdiff_t lanes, real *to) {
+    real numbers[VBYTES / sizeof(real)];
+    store(numbers, v);
+    for (ptrdiff_t k = 0; k < lanes; k++)
+        if (x[k * in_row] == x[k * in_row])
+            to[k * stride] += numbers[k];
 }
-INLINE void transpose_waves(const periodic_t *z, const real *V, real *out) {
-    transpose(V, z->width, z->frequencies, z->width, out, z->frequencies);
+/* The saved v of column j and frequency k from row r on, and t */
+INLINE real *saved_cosines(const plan_t *p, const operation_t *op, ptrdiff_t j, ptrdiff_t k, int64_t r) {
+    return (real *)p->values + (op->saved + 2 * (j * blocks_of(p, op)->cols + k)) * p->capacity + r;
 }
+INLINE real *saved_angles(const plan_t *p, const operation_t *op, ptrdiff_t j, ptrdiff_t k, int64_t r) {
+    return saved_cosines(p, op, j, k, r) + p->capacity;
+}
+INLINE ptrdiff_t lanes_from(int64_t r, int64_t hi) { return r + VL < hi ? VL : (ptrdiff_t)(hi - r); }
 
 static void periodic_forward(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     const periodic_t z = periodic_of(p, op);
-    const int64_t *columns = integers_of(p, op);
-    const ptrdiff_t n = (ptrdiff_t)(hi - lo);
-    const real *x = value_of(p, op->input, lo), *prime = value_of(p, op->input2, lo);
-    real *y = out_of(p, op->output, lo), v[MAX_WAVES];
-    for (ptrdiff_t j = 0; j < z.columns; j++) {
-        const waves_t w = waves_of(p, op, p->params, j);
-        real *out = y + j * z.width;
-        for (ptrdiff_t r = 0; r < n; r++, out += z.out_row) {
-            const real number = x[r * z.in_row + columns[j]];
-            if (number != number) {
-                memcpy(out, w.m, (size_t)z.width * sizeof(real));
-            } else {
-                cosines(&z, &w, prime[r * z.columns + j], v, NULL);
-                combine(&z, v, w.V, w.d, out);
+    for (int64_t r = lo; r < hi; r += VL) {
+        const ptrdiff_t lanes = lanes_from(r, hi);
+        const real *x = value_of(p, op->input, r), *prime = value_of(p, op->input2, r);
+        real *y = out_of(p, op->output, r);
+        for (ptrdiff_t j = 0; j < z.columns; j++, y += z.width) {
+            const waves_t w = waves_of(p, op, p->params, j);
+            const vec number = gather_lanes(prime + j, z.columns, lanes);
+            vec v[MAX_WAVES];
+            for (ptrdiff_t k = 0; k < z.frequencies; k++) {
+                v[k] = vcos2pi(number * w.omega[k] + w.phi[k]);
+                if (op->saved >= 0)
+                    store_n(saved_cosines(p, op, j, k, r), v[k], lanes);
             }
-        }
-    }
-    if (op->argument)
-        keep_second(prime, n, z.columns, y + z.columns * z.width, z.out_row);
-}
-
-/* forward: z = v V + d, so d x' = the sum of omega t; the first input only tells what is missing: its gradient is 0 */
-static void periodic_backward(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
-    const periodic_t z = periodic_of(p, op);
-    const int64_t *columns = integers_of(p, op);
-    const ptrdiff_t n = (ptrdiff_t)(hi - lo);
-    const real *x = value_of(p, op->input, lo), *prime = value_of(p, op->input2, lo), *dy = grad_of(p, op->output, lo);
-    real *dx = grad_of(p, op->input2, lo), transposed_V[MAX_WAVES], v[MAX_WAVES], s[MAX_WAVES], q[MAX_WAVES];
-    clear_gradient(p, op->input, op->adds & 1, hi - lo, grad_of(p, op->input, lo));
-    if (!dx)
-        return;
-    clear_gradient(p, op->input2, op->adds & 2, hi - lo, dx);
-    for (ptrdiff_t j = 0; j < z.columns; j++) {
-        const waves_t w = waves_of(p, op, p->params, j);
-        transpose_waves(&z, w.V, transposed_V);
-        for (ptrdiff_t r = 0; r < n; r++) {
-            const real number = x[r * z.in_row + columns[j]], *dz = dy + r * z.out_row + j * z.width;
-            real *to = dx + r * z.columns + j;
-            if (number == number) {
-                cosines(&z, &w, prime[r * z.columns + j], v, s);
-                combine_back(&z, transposed_V, dz, 0, q);
-                vec total = {0};
-                FOR_VECTORS(z.frequencies, { total += LOAD(w.omega) * LOAD(s) * LOAD(q); });
-                *to += sum_lanes(total);
-            }
-            if (op->argument)
-                *to += dy[r * z.out_row + z.columns * z.width + j];
-        }
-    }
-}
-
-/* forward: the angle is omega x' + phi, so d omega = the sum of x' t over the rows and d phi = that of t; dV_k = that
- * of v_k dz; dd = that of dz over the rows that are not missing, and dm that over the others */
-static void periodic_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi,
-                              void *g_, void *scratch, int add) {
-    const periodic_t z = periodic_of(p, op);
-    const int64_t block = tile->block - op->first_block, *columns = integers_of(p, op);
-    const ptrdiff_t n = (ptrdiff_t)(hi - lo), cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
-    const real *x = value_of(p, op->input, lo), *prime = value_of(p, op->input2, lo), *dy = grad_of(p, op->output, lo);
-    real *g = g_, transposed_V[MAX_WAVES], v[MAX_WAVES], s[MAX_WAVES], q[MAX_WAVES];
-    (void)scratch;
-    if (!add)
-        memset(g, 0, (size_t)((tile->row_end - tile->row_begin) * cols) * sizeof(real));
-    for (ptrdiff_t j = (ptrdiff_t)tile->row_begin; j < tile->row_end; j++, g += cols) {
-        const waves_t w = waves_of(p, op, p->params, j);
-        if (block <= PERIODIC_PHI)
-            transpose_waves(&z, w.V, transposed_V);
-        for (ptrdiff_t r = 0; r < n; r++) {
-            const real number = x[r * z.in_row + columns[j]], second = prime[r * z.columns + j],
-                       *dz = dy + r * z.out_row + j * z.width;
-            if ((number != number) != (block == PERIODIC_M))
-                continue;
-            if (block >= PERIODIC_D) {
-                copy_or_add(dz, g, 1, z.width);
-                continue;
-            }
-            cosines(&z, &w, second, v, block == PERIODIC_V ? NULL : s);
-            if (block == PERIODIC_V) {
+            for (ptrdiff_t l = 0; l < z.width; l++) {
+                real numbers[VBYTES / sizeof(real)];
+                vec sum = splat(w.d[l]);
                 for (ptrdiff_t k = 0; k < z.frequencies; k++)
-                    FOR_VECTORS(z.width, {
-                        real *to = g + k * z.width;
-                        STORE(to, LOAD(to) + LOAD(dz) * v[k]);
-                    });
-            } else {
-                const real factor = block == PERIODIC_OMEGA ? second : 1;
-                combine_back(&z, transposed_V, dz, 0, q);
-                FOR_VECTORS(z.frequencies, { STORE(g, LOAD(g) + LOAD(s) * LOAD(q) * factor); });
+                    sum += v[k] * w.V[k * z.width + l];
+                store(numbers, sum);
+                for (ptrdiff_t i = 0; i < lanes; i++) {
+                    const real own = x[i * z.in_row + z.column[j]];
+                    y[i * z.out_row + l] = own == own ? numbers[i] : w.m[l];
+                }
             }
         }
+        if (op->argument)
+            keep_second(prime, lanes, z.columns, y, z.out_row);
     }
 }
 
-/* The tangents of v and s along those of x' and of omega and phi: v' = s angle', s' = -4 pi^2 v angle' */
-INLINE void cosine_tangents(const periodic_t *z, const waves_t *w, const waves_t *dw, real prime, real d_prime,
-                            const real *v, const real *s, real *dv, real *ds) {
-    FOR_VECTORS(z->frequencies, {
-        vec angle = LOAD(w->omega) * d_prime;
+/* The gradient of an angle, t = s q, and, for a direction dw, its tangent t' = s' q + s q', where q' = V' dz + V dz'
+ * and s' = -4 pi^2 v angle' */
+typedef struct {
+    vec t, dt;
+} angle_t;
+INLINE angle_t angle_gradient(const periodic_t *z, const waves_t *w, const waves_t *dw, ptrdiff_t k, vec number,
+                              vec d_number, const vec *dz, const vec *ddz) {
+    vec sine, q = {0}, dq = {0};
+    const vec cosine = vcos_sin2pi(number * w->omega[k] + w->phi[k], &sine), s = sine * -TWO_PI;
+    for (ptrdiff_t l = 0; l < z->width; l++)
+        q += dz[l] * w->V[k * z->width + l];
+    if (!dw)
+        return (angle_t){s * q, dq};
+    for (ptrdiff_t l = 0; l < z->width; l++)
+        dq += ddz[l] * w->V[k * z->width + l] + dz[l] * dw->V[k * z->width + l];
+    const vec d_angle = d_number * w->omega[k] + number * dw->omega[k] + dw->phi[k];
+    return (angle_t){s * q, cosine * d_angle * (-TWO_PI * TWO_PI) * q + s * dq};
+}
+
+/* forward: z = v V + d, so t = s V dz, which is saved, and d x' = the sum of omega t; the first input only tells what
+ * is missing: its gradient is 0. With `second`, the tangent: the sum of omega' t + omega t'. dx NULL: only t is needed.
+ */
+INLINE void pull_periodic(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi, int second, real *dx) {
+    const periodic_t z = periodic_of(p, op);
+    for (int64_t r = lo; r < hi; r += VL) {
+        const ptrdiff_t lanes = lanes_from(r, hi);
+        const real *x = value_of(p, op->input, r), *prime = value_of(p, op->input2, r), *dy = grad_of(p, op->output, r),
+                   *ddy = second ? grad_tangent_of(p, op->output, r) : NULL,
+                   *tangent = second ? tangent_of(p, op->input2, r) : NULL;
+        real *to = dx ? dx + (r - lo) * z.columns : NULL;
+        for (ptrdiff_t j = 0; j < z.columns; j++) {
+            const waves_t w = waves_of(p, op, p->params, j),
+                          dw = second ? waves_of(p, op, p->direction, j) : (waves_t){0};
+            const real *own = x + z.column[j];
+            const vec number = gather_lanes(prime + j, z.columns, lanes),
+                      d_number = tangent ? gather_lanes(tangent + j, z.columns, lanes) : (vec){0};
+            vec dz[MAX_WAVES], ddz[MAX_WAVES], total = {0};
+            for (ptrdiff_t l = 0; l < z.width; l++) {
+                dz[l] = gather_known(dy + j * z.width + l, z.out_row, own, z.in_row, lanes);
+                if (second)
+                    ddz[l] = gather_known(ddy + j * z.width + l, z.out_row, own, z.in_row, lanes);
+            }
+            for (ptrdiff_t k = 0; k < z.frequencies; k++) {
+                const angle_t a = angle_gradient(&z, &w, second ? &dw : NULL, k, number, d_number, dz, ddz);
+                if (!second)
+                    store_n(saved_angles(p, op, j, k, r), a.t, lanes);
+                total += second ? a.t * dw.omega[k] + a.dt * w.omega[k] : a.t * w.omega[k];
+            }
+            if (to)
+                add_known(total, z.columns, own, z.in_row, lanes, to + j);
+        }
+        const real *kept = (second ? ddy : dy) + z.columns * z.width;
+        for (ptrdiff_t i = 0; to && op->argument && i < lanes; i++)
+            copy_or_add(kept + i * z.out_row, to + i * z.columns, 1, z.columns);
+    }
+}
+static void periodic_backward(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
+    real *dx = grad_of(p, op->input2, lo);
+    clear_gradient(p, op->input, op->adds & 1, hi - lo, grad_of(p, op->input, lo));
+    clear_gradient(p, op->input2, op->adds & 2, hi - lo, dx);
+    pull_periodic(p, op, lo, hi, 0, dx);
+}
+static void periodic_backward_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
+    real *dx = grad_tangent_of(p, op->input2, lo);
+    clear_gradient(p, op->input, op->adds & 1, hi - lo, grad_tangent_of(p, op->input, lo));
+    clear_gradient(p, op->input2, op->adds & 2, hi - lo, dx);
+    if (dx)
+        pull_periodic(p, op, lo, hi, 1, dx);
+}
+
+/* v of `lanes` rows, and v' along a direction of the parameters and the tangent of x' */
+INLINE void cosines(const periodic_t *z, const waves_t *w, const waves_t *dw, vec number, vec d_number, vec *v,
+                    vec *dv) {
+    for (ptrdiff_t k = 0; k < z->frequencies; k++) {
+        vec sine, angle = d_number * w->omega[k];
+        v[k] = vcos_sin2pi(number * w->omega[k] + w->phi[k], &sine);
         if (dw)
-            angle += LOAD(dw->omega) * prime + LOAD(dw->phi);
-        STORE(dv, LOAD(s) * angle);
-        if (ds)
-            STORE(ds, LOAD(v) * angle * (-TWO_PI * TWO_PI));
-    });
+            angle += number * dw->omega[k] + dw->phi[k];
+        dv[k] = sine * angle * -TWO_PI;
+    }
 }
 
 /* The tangent of z is v' V + v V' + d'; of m, that of m */
 static void periodic_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
     const periodic_t z = periodic_of(p, op);
-    const int64_t *columns = integers_of(p, op);
-    const ptrdiff_t n = (ptrdiff_t)(hi - lo);
-    const real *x = value_of(p, op->input, lo), *prime = value_of(p, op->input2, lo),
-               *dx = tangent_of(p, op->input2, lo);
-    real *y = tangent_of(p, op->output, lo), v[MAX_WAVES], s[MAX_WAVES], dv[MAX_WAVES];
-    memset(y, 0, (size_t)(n * z.out_row) * sizeof(real));
-    for (ptrdiff_t j = 0; j < z.columns; j++) {
-        const waves_t w = waves_of(p, op, p->params, j),
-                      dw = p->direction ? waves_of(p, op, p->direction, j) : (waves_t){0};
-        real *out = y + j * z.width;
-        for (ptrdiff_t r = 0; r < n; r++, out += z.out_row) {
-            const real number = x[r * z.in_row + columns[j]], second = prime[r * z.columns + j];
-            if (number != number) {
-                if (p->direction)
-                    memcpy(out, dw.m, (size_t)z.width * sizeof(real));
-                continue;
+    for (int64_t r = lo; r < hi; r += VL) {
+        const ptrdiff_t lanes = lanes_from(r, hi);
+        const real *x = value_of(p, op->input, r), *prime = value_of(p, op->input2, r),
+                   *tangent = tangent_of(p, op->input2, r);
+        real *y = tangent_of(p, op->output, r);
+        memset(y, 0, (size_t)(lanes * z.out_row) * sizeof(real));
+        for (ptrdiff_t j = 0; j < z.columns; j++, y += z.width) {
+            const waves_t w = waves_of(p, op, p->params, j),
+                          dw = p->direction ? waves_of(p, op, p->direction, j) : (waves_t){0};
+            const vec d_number = tangent ? gather_lanes(tangent + j, z.columns, lanes) : (vec){0};
+            vec v[MAX_WAVES], dv[MAX_WAVES];
+            cosines(&z, &w, p->direction ? &dw : NULL, gather_lanes(prime + j, z.columns, lanes), d_number, v, dv);
+            for (ptrdiff_t l = 0; l < z.width; l++) {
+                vec sum = p->direction ? splat(dw.d[l]) : (vec){0};
+                for (ptrdiff_t k = 0; k < z.frequencies; k++) {
+                    sum += dv[k] * w.V[k * z.width + l];
+                    if (p->direction)
+                        sum += v[k] * dw.V[k * z.width + l];
+                }
+                add_known(sum, z.out_row, x + z.column[j], z.in_row, lanes, y + l);
             }
-            cosines(&z, &w, second, v, s);
-            if (p->direction)
-                combine(&z, v, dw.V, dw.d, out);
-            cosine_tangents(&z, &w, p->direction ? &dw : NULL, second, dx ? dx[r * z.columns + j] : 0, v, s, dv, NULL);
-            combine(&z, dv, w.V, NULL, out);
+            for (ptrdiff_t i = 0; p->direction && i < lanes; i++) {
+                const real own = x[i * z.in_row + z.column[j]];
+                if (own != own)
+                    memcpy(y + i * z.out_row, dw.m, (size_t)z.width * sizeof(real));
+            }
+        }
+        if (op->argument && tangent)
+            keep_second(tangent, lanes, z.columns, y, z.out_row);
+    }
+}
+
+/* g += d omega, the sum of x' t over the rows, or d phi, that of t, of column j */
+INLINE void add_angles(const plan_t *p, const operation_t *op, ptrdiff_t j, int64_t lo, int64_t hi, int is_omega,
+                       real *g) {
+    const periodic_t z = periodic_of(p, op);
+    vec sum[MAX_WAVES];
+    memset(sum, 0, (size_t)z.frequencies * sizeof(vec));
+    for (int64_t r = lo; r < hi; r += VL) {
+        const ptrdiff_t lanes = lanes_from(r, hi);
+        const vec number = gather_lanes(value_of(p, op->input2, r) + j, z.columns, lanes),
+                  factor = is_omega ? number : splat(1);
+        for (ptrdiff_t k = 0; k < z.frequencies; k++)
+            sum[k] += load_n(saved_angles(p, op, j, k, r), lanes) * factor;
+    }
+    for (ptrdiff_t k = 0; k < z.frequencies; k++)
+        g[k] += sum_lanes(sum[k]);
+}
+
+/* g += dV of column j: dV_k = the sum of v_k dz over the rows */
+INLINE void add_products(const plan_t *p, const operation_t *op, ptrdiff_t j, int64_t lo, int64_t hi, real *g) {
+    const periodic_t z = periodic_of(p, op);
+    const ptrdiff_t run = MAX_WAVES * VL;
+    vec dz[MAX_WAVES];
+    for (int64_t begin = lo; begin < hi; begin += run) {
+        const int64_t end = begin + run < hi ? begin + run : hi;
+        for (ptrdiff_t l = 0; l < z.width; l++) {
+            for (int64_t r = begin; r < end; r += VL)
+                dz[(r - begin) / VL] =
+                    gather_known(grad_of(p, op->output, r) + j * z.width + l, z.out_row,
+                                 value_of(p, op->input, r) + z.column[j], z.in_row, lanes_from(r, end));
+            for (ptrdiff_t k = 0; k < z.frequencies; k++) {
+                const real *v = saved_cosines(p, op, j, k, begin);
+                vec sum = {0};
+                FOR_VECTORS(end - begin, { sum += LOAD(v) * dz[i / VL]; });
+                g[k * z.width + l] += sum_lanes(sum);
+            }
         }
     }
-    if (op->argument && dx)
-        keep_second(dx, n, z.columns, y + z.columns * z.width, z.out_row);
 }
 
-/* d x' = the sum of omega t, with t = s q, so its tangent is that of omega' t + omega t', with t' = s' q + s q' and
- * q' = V' dz + V dz'. The same loop has the tangents of d omega and d phi: these are sums of t' over the rows. */
-INLINE void angle_tangents(const plan_t *p, const operation_t *op, ptrdiff_t j, int64_t lo, int64_t hi, real *dx,
-                           real *d_omega, real *d_phi) {
+/* g += the tangents of these sums, of one block: of x' t, x'' t + x' t', where x'' is the tangent of x'; of t, t'; of
+ * v_k dz, v_k' dz + v_k dz' */
+INLINE void add_sum_tangents(const plan_t *p, const operation_t *op, ptrdiff_t j, int64_t lo, int64_t hi, int64_t block,
+                             real *g) {
     const periodic_t z = periodic_of(p, op);
-    const int64_t column = integers_of(p, op)[j];
     const waves_t w = waves_of(p, op, p->params, j), dw = waves_of(p, op, p->direction, j);
-    const real *x = value_of(p, op->input, lo), *prime = value_of(p, op->input2, lo), *dy = grad_of(p, op->output, lo),
-               *ddy = grad_tangent_of(p, op->output, lo), *tangent = tangent_of(p, op->input2, lo);
-    real V[MAX_WAVES], dV[MAX_WAVES], v[MAX_WAVES], s[MAX_WAVES], q[MAX_WAVES], dv[MAX_WAVES], ds[MAX_WAVES],
-        dq[MAX_WAVES];
-    transpose_waves(&z, w.V, V);
-    transpose_waves(&z, dw.V, dV);
-    for (ptrdiff_t r = 0; r < hi - lo; r++) {
-        const real number = x[r * z.in_row + column], second = prime[r * z.columns + j],
-                   d_second = tangent ? tangent[r * z.columns + j] : 0, *dz = dy + r * z.out_row + j * z.width;
-        if (dx && op->argument)
-            dx[r * z.columns + j] += ddy[r * z.out_row + z.columns * z.width + j];
-        if (number != number)
+    vec v[MAX_WAVES], dv[MAX_WAVES], dz[MAX_WAVES], ddz[MAX_WAVES];
+    for (int64_t r = lo; r < hi; r += VL) {
+        const ptrdiff_t lanes = lanes_from(r, hi);
+        const real *x = value_of(p, op->input, r) + z.column[j], *dy = grad_of(p, op->output, r) + j * z.width,
+                   *ddy = grad_tangent_of(p, op->output, r) + j * z.width, *tangent = tangent_of(p, op->input2, r);
+        const vec number = gather_lanes(value_of(p, op->input2, r) + j, z.columns, lanes),
+                  d_number = tangent ? gather_lanes(tangent + j, z.columns, lanes) : (vec){0};
+        for (ptrdiff_t l = 0; l < z.width; l++) {
+            dz[l] = gather_known(dy + l, z.out_row, x, z.in_row, lanes);
+            ddz[l] = gather_known(ddy + l, z.out_row, x, z.in_row, lanes);
+        }
+        if (block == PERIODIC_V) {
+            cosines(&z, &w, &dw, number, d_number, v, dv);
+            for (ptrdiff_t k = 0; k < z.frequencies; k++)
+                for (ptrdiff_t l = 0; l < z.width; l++)
+                    g[k * z.width + l] += sum_lanes(v[k] * ddz[l] + dv[k] * dz[l]);
             continue;
-        cosines(&z, &w, second, v, s);
-        cosine_tangents(&z, &w, &dw, second, d_second, v, s, dv, ds);
-        combine_back(&z, V, dz, 0, q);
-        combine_back(&z, dV, dz, 0, dq);
-        combine_back(&z, V, ddy + r * z.out_row + j * z.width, 1, dq);
-        vec total = {0};
-        FOR_VECTORS(z.frequencies, {
-            const vec t = LOAD(s) * LOAD(q), dt = LOAD(ds) * LOAD(q) + LOAD(s) * LOAD(dq);
-            total += LOAD(dw.omega) * t + LOAD(w.omega) * dt;
-            if (d_omega)
-                STORE(d_omega, LOAD(d_omega) + t * d_second + dt * second);
-            if (d_phi)
-                STORE(d_phi, LOAD(d_phi) + dt);
-        });
-        if (dx)
-            dx[r * z.columns + j] += sum_lanes(total);
+        }
+        for (ptrdiff_t k = 0; k < z.frequencies; k++) {
+            const angle_t a = angle_gradient(&z, &w, &dw, k, number, d_number, dz, ddz);
+            g[k] += sum_lanes(block == PERIODIC_OMEGA ? a.t * d_number + a.dt * number : a.dt);
+        }
     }
 }
 
-static void periodic_backward_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
-    real *dx = grad_tangent_of(p, op->input2, lo);
-    clear_gradient(p, op->input, op->adds & 1, hi - lo, grad_tangent_of(p, op->input, lo));
-    clear_gradient(p, op->input2, op->adds & 2, hi - lo, dx);
-    for (ptrdiff_t j = 0; dx && j < periodic_of(p, op).columns; j++)
-        angle_tangents(p, op, j, lo, hi, dx, NULL, NULL);
+/* g += the sum of rows of a gradient, of those whose x is missing or of the others: dm or dd of column j */
+INLINE void add_known_rows(const plan_t *p, const operation_t *op, ptrdiff_t j, int64_t lo, int64_t hi, int missing,
+                           const real *dy, real *g) {
+    const periodic_t z = periodic_of(p, op);
+    const real *x = value_of(p, op->input, lo) + z.column[j];
+    for (ptrdiff_t r = 0; r < hi - lo; r++)
+        if ((x[r * z.in_row] != x[r * z.in_row]) == missing)
+            copy_or_add(dy + r * z.out_row + j * z.width, g, 1, z.width);
 }
 
-/* dV_k = the sum of v_k dz, so its tangent is that of v_k' dz + v_k dz'; those of dd and dm are the sums of dz' */
+/* forward: the angle is omega x' + phi, and z = v V + d: see above. A tile has whole rows. */
+static void periodic_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi,
+                              void *g_, void *scratch, int add) {
+    const int64_t block = tile->block - op->first_block;
+    real *g = g_;
+    (void)scratch;
+    if (!add)
+        memset(g, 0, (size_t)((tile->row_end - tile->row_begin) * tile->col_end) * sizeof(real));
+    for (ptrdiff_t j = (ptrdiff_t)tile->row_begin; j < tile->row_end; j++, g += tile->col_end)
+        if (block <= PERIODIC_PHI)
+            add_angles(p, op, j, lo, hi, block == PERIODIC_OMEGA, g);
+        else if (block == PERIODIC_V)
+            add_products(p, op, j, lo, hi, g);
+        else
+            add_known_rows(p, op, j, lo, hi, block == PERIODIC_M, grad_of(p, op->output, lo), g);
+}
 static void periodic_gradient_tangent(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo,
                                       int64_t hi, void *g_) {
-    const periodic_t z = periodic_of(p, op);
-    const int64_t block = tile->block - op->first_block, *columns = integers_of(p, op);
-    const ptrdiff_t cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
-    const real *x = value_of(p, op->input, lo), *prime = value_of(p, op->input2, lo), *dy = grad_of(p, op->output, lo),
-               *ddy = grad_tangent_of(p, op->output, lo), *tangent = tangent_of(p, op->input2, lo);
-    real *g = g_, v[MAX_WAVES], s[MAX_WAVES], dv[MAX_WAVES];
-    for (ptrdiff_t j = (ptrdiff_t)tile->row_begin; j < tile->row_end; j++, g += cols) {
-        const waves_t w = waves_of(p, op, p->params, j), dw = waves_of(p, op, p->direction, j);
-        if (block <= PERIODIC_PHI) {
-            angle_tangents(p, op, j, lo, hi, NULL, block == PERIODIC_OMEGA ? g : NULL,
-                           block == PERIODIC_PHI ? g : NULL);
-            continue;
-        }
-        for (ptrdiff_t r = 0; r < hi - lo; r++) {
-            const real number = x[r * z.in_row + columns[j]], second = prime[r * z.columns + j],
-                       *dz = dy + r * z.out_row + j * z.width, *ddz = ddy + r * z.out_row + j * z.width;
-            if ((number != number) != (block == PERIODIC_M))
-                continue;
-            if (block >= PERIODIC_D) {
-                copy_or_add(ddz, g, 1, z.width);
-                continue;
-            }
-            cosines(&z, &w, second, v, s);
-            cosine_tangents(&z, &w, &dw, second, tangent ? tangent[r * z.columns + j] : 0, v, s, dv, NULL);
-            for (ptrdiff_t k = 0; k < z.frequencies; k++)
-                FOR_VECTORS(z.width, {
-                    real *to = g + k * z.width;
-                    STORE(to, LOAD(to) + LOAD(dz) * dv[k] + LOAD(ddz) * v[k]);
-                });
-        }
-    }
+    const int64_t block = tile->block - op->first_block;
+    real *g = g_;
+    for (ptrdiff_t j = (ptrdiff_t)tile->row_begin; j < tile->row_end; j++, g += tile->col_end)
+        if (block <= PERIODIC_V)
+            add_sum_tangents(p, op, j, lo, hi, block, g);
+        else
+            add_known_rows(p, op, j, lo, hi, block == PERIODIC_M, grad_tangent_of(p, op->output, lo), g);
 }
 
 static const kind_t periodic_kind = {

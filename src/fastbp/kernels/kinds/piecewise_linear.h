@@ -219,31 +219,39 @@ INLINE void add_rows(const piecewise_t *s, const real *bin, int missing, const r
     });
 }
 
-/* Between `begin_scatter` and `end_scatter`, row i of g (bins, width) is what row i of the gradient has more than row
- * i + 1: of the gradient of the table at its upper end. */
-INLINE void begin_scatter(const piecewise_t *s, real *g) {
-    for (ptrdiff_t i = 0; i + 1 < s->bins; i++, g += s->width)
-        FOR_VECTORS(s->width, { STORE(g, LOAD(g) - LOAD(g + s->width)); });
+/* A row adds (1 - f) dz to the gradient of the lower end of its bin in the table, and f dz to that of the upper one;
+ * for the tangent, with f', it is -f' dz and f' dz. */
+INLINE void scatter_row(vec *table, real bin, real lower, real upper, vec dz) {
+    vec *place = table + (ptrdiff_t)bin;
+    place[0] += dz * lower;
+    place[1] += dz * upper;
 }
-INLINE void end_scatter(const piecewise_t *s, real *g) {
-    g += (s->bins - 1) * s->width;
-    for (ptrdiff_t i = s->bins - 1; i-- > 0;) {
-        g -= s->width;
-        FOR_VECTORS(s->width, { STORE(g, LOAD(g) + LOAD(g + s->width)); });
-    }
-}
-/* A row adds f dz to the upper end of its bin, and (whole - f) dz to the lower one: 1 - f of a value, -f of a change.
- */
-INLINE void scatter_row(const piecewise_t *s, real bin, real whole, real share, const real *dz, real *g) {
-    if (bin < 0)
-        return;
-    real *upper = g + (ptrdiff_t)bin * s->width;
-    FOR_VECTORS(s->width, { STORE(upper, LOAD(upper) + LOAD(dz) * share); });
-    if (bin > 0)
-        FOR_VECTORS(s->width, {
-            real *lower = upper - s->width;
-            STORE(lower, LOAD(lower) + LOAD(dz) * (whole - share));
-        });
+
+/* g = dp, or g += dp: each p_i is part of all rows of the table that follow it. With ddz, the tangent of it, for the
+ * tangents dx of x, or NULL: x does not change. */
+INLINE void gradient_of_pieces(const piecewise_t *s, const real *bin, const real *share, const real *edges,
+                               const real *x, const real *dx, const real *dz, const real *ddz, ptrdiff_t n, int add,
+                               real *g) {
+    vec table[MAX_BINS + 1];
+    FOR_VECTORS(s->width, {
+        memset(table, 0, (size_t)(s->bins + 1) * sizeof(vec));
+        for (ptrdiff_t r = 0; r < n; r++) {
+            const real *row = ddz ? ddz + r * s->out_row : dz + r * s->out_row;
+            if (bin[r] < 0)
+                continue;
+            scatter_row(table, bin[r], 1 - share[r], share[r], LOAD(row));
+            if (dx) {
+                const real d = dx[r * s->in_row] * piecewise_slope(x[r * s->in_row], bin[r], edges);
+                scatter_row(table, bin[r], -d, d, LOAD(dz + r * s->out_row));
+            }
+        }
+        vec sum = {0};
+        for (ptrdiff_t b = s->bins; b-- > 0;) {
+            real *to = g + b * s->width;
+            sum += table[b + 1];
+            STORE(to, add ? LOAD(to) + sum : sum);
+        }
+    });
 }
 
 /* forward: z = x' u + c + sum of f_i p_i, so du = the sum of x' dz over the rows, dc = that of dz, and dp_i = that of
@@ -263,11 +271,7 @@ static void piecewise_linear_gradient(const plan_t *p, const operation_t *op, co
         const real *bin = piecewise_bins(p, op, j, lo), *share = piecewise_shares(p, op, j, lo),
                    *prime = value_of(p, op->input2, lo) + j, *dz = grad_of(p, op->output, lo) + j * s.width;
         if (block == PIECEWISE_P) {
-            if (add)
-                begin_scatter(&s, g);
-            for (ptrdiff_t r = 0; r < n; r++)
-                scatter_row(&s, bin[r], 1, share[r], dz + r * s.out_row, g);
-            end_scatter(&s, g);
+            gradient_of_pieces(&s, bin, share, NULL, NULL, NULL, dz, NULL, n, add, g);
         } else {
             add_rows(&s, bin, block == PIECEWISE_M, block == PIECEWISE_U ? prime : NULL, dz, n, g);
         }
@@ -292,15 +296,7 @@ static void piecewise_linear_gradient_tangent(const plan_t *p, const operation_t
                    *ddz = grad_tangent_of(p, op->output, lo) + j * s.width,
                    *edges = piecewise_row(p, op, p->params, PIECEWISE_EDGES, j);
         if (block == PIECEWISE_P) {
-            begin_scatter(&s, g);
-            for (ptrdiff_t r = 0; r < n; r++) {
-                const ptrdiff_t place = r * s.in_row + columns[j];
-                scatter_row(&s, bin[r], 1, share[r], ddz + r * s.out_row, g);
-                if (dx)
-                    scatter_row(&s, bin[r], 0, dx[place] * piecewise_slope(x[place], bin[r], edges), dz + r * s.out_row,
-                                g);
-            }
-            end_scatter(&s, g);
+            gradient_of_pieces(&s, bin, share, edges, x + columns[j], dx ? dx + columns[j] : NULL, dz, ddz, n, 1, g);
         } else {
             add_rows(&s, bin, block == PIECEWISE_M, block == PIECEWISE_U ? prime : NULL, ddz, n, g);
             if (block == PIECEWISE_U && dx2)

@@ -121,6 +121,10 @@ EMITTERS = {
     ),
     "one hot": one_hot,
     "embedding": lambda builder, node: embedding(builder, node, 3, False),
+    # more columns than are looked up at a time
+    "embedding of many columns": lambda builder, node: embedding(
+        builder, builder.emit("concatenate", node, 2 * builder.widths[node], input2=node), 2, True
+    ),
     "embedding, added up": lambda builder, node: embedding(builder, node, 19, True),
 }
 #: kinds that the compiler of a program puts in the place of another
@@ -149,7 +153,7 @@ class Problem:
         for block in self.graph.blocks:
             if not self.graph.groups[block.group].trained:  # a constant; a variance must not be negative
                 block.view(self.direction)[...] = 0
-                block.view(self.params)[...] **= 2
+                block.view(self.params)[...] = np.abs(block.view(self.params)) % 1 + 0.5  # magnifies roundings little
         self.X, self.dX = rng.normal(size=(2, N_ROWS, width)).astype(dtype)
         self.dA, self.dA_tangent = rng.normal(size=(2, N_ROWS, self.graph.n_outputs)).astype(dtype)
         self.program = Program(self.graph, dtype, DERIVATIVES)

@@ -20,6 +20,8 @@ from fastbp import TabularMLPClassifier, TabularMLPRegressor
 #: Small and quick
 QUICK = {"n_ensemble": 2, "epochs": 3, "hidden_layer_sizes": (16,), "batch_size": 32, "random_state": 0}
 BOTH = [TabularMLPClassifier, TabularMLPRegressor]
+#: Enough training for what the checks of scikit-learn ask for
+CHECKED = {**QUICK, "epochs": 40, "batch_size": 10}
 both = pytest.mark.parametrize("cls", BOTH)
 
 EXPECTED_TO_FAIL = {
@@ -27,7 +29,7 @@ EXPECTED_TO_FAIL = {
 }
 
 
-@parametrize_with_checks([cls(**QUICK) for cls in BOTH], expected_failed_checks=lambda estimator: EXPECTED_TO_FAIL)
+@parametrize_with_checks([cls(**CHECKED) for cls in BOTH], expected_failed_checks=lambda estimator: EXPECTED_TO_FAIL)
 def test_checks_of_sklearn(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some checks fit on data that make the members warn
@@ -169,9 +171,9 @@ def test_rows_to_validate_on_take_the_place_of_out_of_bag_rows(cls):
     y = labels if cls is TabularMLPClassifier else values
     model = cls(**QUICK).fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
     assert model.oob_score_ == pytest.approx(model.score(X[200:], y[200:]))
-    assert {member.t_ for member in model.estimators_} == {200 * QUICK["epochs"]}  # no row is held out
+    assert {model.t_ / model.n_iter_ for model in model.estimators_} == {200}  # no row is held out
     other = cls(**QUICK).fit(X[:200], y[:200])
-    assert {member.t_ for member in other.estimators_} == {180 * QUICK["epochs"]}
+    assert {model.t_ / model.n_iter_ for model in other.estimators_} == {180}
 
 
 @both
@@ -194,13 +196,15 @@ def test_time_budget(cls):
     model = cls(preset="best", time_budget=1e-6, random_state=0).fit(X, y)
     assert [member.n_iter_ for member in model.estimators_] == [1]
     model = cls(**QUICK, time_budget=1000).fit(X, y)
-    assert [member.n_iter_ for member in model.estimators_] == [3, 3]
+    assert max(member.n_iter_ for member in model.estimators_) == 2  # of 1 + 2
 
 
 @both
 def test_early_stopping(cls):
-    model, _, _ = fitted(cls, epochs=40, early_stopping=True, learning_rate_init=3.0)
-    assert all(member.n_iter_ < 40 for member in model.estimators_)
+    X, y = np.random.default_rng(0).normal(size=(300, 2)), np.arange(300) % 2  # nothing to learn
+    model = cls(**{**QUICK, "epochs": 200}, early_stopping=True).fit(X, y)
+    whole = cls(**{**QUICK, "epochs": 200}).fit(X, y)
+    assert sum(one.n_iter_ for one in model.estimators_) < sum(one.n_iter_ for one in whole.estimators_)
 
 
 @both
@@ -215,8 +219,8 @@ def test_callbacks_and_log(cls, capsys):
     fitted(cls, epochs=4, callbacks=count, verbose=1)
     assert count.epochs == 2 * 4
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    assert lines[1].startswith("Member 2 of 2: 4 epochs, ")
+    assert len(lines) == 4
+    assert lines[3].startswith("Model 4 of 4: 2 epochs, ")
 
 
 def test_labels_of_any_kind_and_log_loss():
@@ -318,8 +322,8 @@ def test_input_gradients_are_those_of_the_predictions(cls):
     found = model.input_gradient(inner)
     assert np.isnan(found[..., 2]).all()
     predict = model.predict_proba if cls is TabularMLPClassifier else model.predict
-    for column, number, step in (("a", 0, 0.02), ("b", 1, 0.02)):
+    for column, number, step in (("a", 0, 0.002), ("b", 1, 0.002)):
         ahead, behind = (predict(inner.assign(**{column: inner[column] + sign * step})) for sign in (1, -1))
         expected = (ahead - behind) / (2 * step)
-        # predictions are in float32, with rounding errors of about 1e-6 of the largest, divided by the step
+        # predictions are in float32: rounding errors of about 1e-7 of the largest, divided by the step
         assert np.allclose(found[..., number], expected, atol=0.02 * np.abs(expected).max())

@@ -28,6 +28,7 @@ layer              output                              parameters
 `PiecewiseLinear`  vectors, piecewise linear in a      u, c, p and missing (columns, width; p: bins * width)
                    number                              of each column; edges of the bins, not trained
 `Periodic`         vectors of cosines of a number      omega, phi, V, d and unknown of each column
+`SelectColumns`    numbers as they are                 none that are trained
 `OneHot`           zeros, and ones for categories      none
 `Embedding`        vectors of categories               table (levels + 1 of each column, added up; width)
 =================  ==================================  =====================================================
@@ -37,7 +38,7 @@ A new layer is one class; a new kind of operation is one file in ``kernels/kinds
 
 from fastbp.layers.base import Layer
 from fastbp.layers.branches import Concatenate, Residual, Sum
-from fastbp.layers.columns import Embedding, OneHot, RobustScale
+from fastbp.layers.columns import Embedding, OneHot, RobustScale, SelectColumns
 from fastbp.layers.dense import Activation, Dense, Scale
 from fastbp.layers.dropout import Dropout
 from fastbp.layers.norms import BatchNorm, LayerNorm, RMSNorm
@@ -59,5 +60,6 @@ __all__ = [
     "Residual",
     "RobustScale",
     "Scale",
+    "SelectColumns",
     "Sum",
 ]

@@ -75,6 +75,10 @@ class RobustScale(Layer):
         -------
         int
         """
+        return self.append(builder, node, self)
+
+    def append(self, builder, node, layer):
+        """Append the scaled columns for a layer, which owns the operation."""
         width = builder.widths[node]
         columns = columns_among(self, width)
         blocks = [(name, (len(columns),), STATISTICS) for name in ("center", "factor")]
@@ -88,7 +92,7 @@ class RobustScale(Layer):
             argument=int(bool(chosen)),
             constants=constants,
             integers=chosen,
-            layer=self,
+            layer=layer,
         )
 
     def initialize(self, blocks, draw):
@@ -113,6 +117,55 @@ class RobustScale(Layer):
         centers, factors = blocks
         for i, column in enumerate(columns_among(self, X.shape[1])):
             centers[i], factors[i] = center_and_factor(X[:, column], centers.dtype)
+
+
+@dataclass(frozen=True)
+class SelectColumns(Layer):
+    """Some columns as they are; missing numbers, which are NaN, become 0.
+
+    Parameters
+    ----------
+    columns : sequence of int
+        The columns to read, from 0; the output has one for each of them. Kept as a tuple.
+
+    Notes
+    -----
+    Computed as `RobustScale` with a center of 0, a factor of 1 and no limit, which no rows change.
+    """
+
+    columns: Sequence
+
+    accepts_missing: ClassVar[bool] = True
+
+    def check(self):
+        """See `Layer.check`. Also makes a tuple of the columns."""
+        if self.columns is None:
+            raise ValueError("columns must be a sequence of integers >= 0, got None")
+        object.__setattr__(self, "columns", checked_columns(self.columns))
+
+    def emit(self, builder, node):
+        """Append the chosen columns.
+
+        Parameters
+        ----------
+        builder, node
+            As for `Layer.emit`.
+
+        Returns
+        -------
+        int
+        """
+        return RobustScale(self.columns, clip=None).append(builder, node, self)
+
+    def initialize(self, blocks, draw):
+        """Centers of 0, and factors of 1.
+
+        Parameters
+        ----------
+        blocks, draw
+            As for `Layer.initialize`.
+        """
+        RobustScale(self.columns).initialize(blocks, draw)
 
 
 def center_and_factor(x, dtype):

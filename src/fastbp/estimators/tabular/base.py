@@ -16,7 +16,6 @@ from time import perf_counter
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastbp.estimators.attempt import Attempt
@@ -94,6 +93,8 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
     def _train(self, X, y, sample_weight, given):
         """`_fit` on the copy of the estimator that takes the attributes."""
         begin = perf_counter()
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
         self._encoder, X = TableEncoder.fit_transform(X, self, categorical_features=self.categorical_features)
@@ -274,12 +275,10 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             total = total + weight * self._jacobian_of(number, X).astype(np.float64)
         return total * self._encoder.slopes
 
-    def _no_partial_fit(self):
+    @property
+    def partial_fit(self):
+        """Not available: the error says why."""
         raise AttributeError(f"{type(self).__name__} {WHY_NO_PARTIAL_FIT}")
-
-    @available_if(_no_partial_fit)
-    def partial_fit(self, X, y, sample_weight=None):
-        """Not available: see `fit`."""
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

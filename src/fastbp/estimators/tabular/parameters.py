@@ -178,7 +178,7 @@ class TabularParameters(CachedParamNames):
         ["verbose"],
         "bool or int",
         """
-        True, 1, or a number above 2 prints a line for each member that is finished; 2 shows a progress bar, by tqdm or
+        True, 1, or a number above 2 prints a line for each model that is finished; 2 shows a progress bar, by tqdm or
         rich if one of them is installed.""",
     )
 

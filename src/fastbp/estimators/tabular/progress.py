@@ -1,4 +1,4 @@
-"""The log of the members: lines, or a progress bar over the epochs of all of them."""
+"""The log of the models: lines, or a progress bar over the epochs of all of them."""
 
 from threading import Lock
 
@@ -8,21 +8,21 @@ from fastbp.training import Callback
 
 
 class MemberLog(Callback):
-    """A callback of all members, which are trained at the same time.
+    """A callback of all models, which are trained at the same time.
 
     Parameters
     ----------
     verbose : bool or int
         The parameter of the estimator.
-    n_members : int
+    n_models : int
     n_epochs : int
         Of all members together.
     """
 
-    def __init__(self, verbose, n_members, n_epochs):
+    def __init__(self, verbose, n_models, n_epochs):
         self.lines = bool(verbose) and verbose != PROGRESS_BAR
         self.bar = new_bar(n_epochs, "epoch") if verbose == PROGRESS_BAR else None
-        self.n_members, self.n_done, self.n_epochs = n_members, 0, 0
+        self.n_models, self.n_done, self.n_epochs = n_models, 0, 0
         self.lock = Lock()
 
     def on_epoch_end(self, state):
@@ -33,12 +33,12 @@ class MemberLog(Callback):
                 self.bar.update(self.n_epochs, f"loss {state.loss:.4g}")
 
     def on_fit_end(self, state):
-        """Count a member."""
+        """Count a model."""
         with self.lock:
             self.n_done += 1
             if self.lines:
                 seconds = state.history.seconds[-1] if state.history.seconds else 0
-                print(f"Member {self.n_done} of {self.n_members}: {state.epoch} epochs, {seconds:.2f} s")
+                print(f"Model {self.n_done} of {self.n_models}: {state.epoch} epochs, {seconds:.2f} s")
 
     def close(self):
         """Leave the bar as it is."""

@@ -12,6 +12,7 @@ from sklearn.utils import get_tags
 import fastbp.estimators.inputs
 import fastbp.threads
 from fastbp import MLPClassifier, MLPRegressor, find_learning_rate, fit_many, hidden_activations, slim
+from fastbp.inspection import GradientFlow, NetworkDisplay
 from fastbp.layers import Activation, Concatenate, Dense, Embedding, OneHot, RobustScale, Sum
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -202,6 +203,15 @@ def test_what_cannot_be_combined():
         MLPRegressor(**SMALL).fit(sp.csr_array(np.nan_to_num(X)), Y)
     with pytest.raises(ValueError, match=r"columns of RobustScale.* must be below 5"):
         fitted(layers=[RobustScale([5])])
+
+
+def test_gradient_flow_and_pictures():
+    flow = GradientFlow()
+    model = fitted(callbacks=flow)
+    assert flow.shapes == [(9, 8), (8, 1)] == [W.shape for W in model.coefs_]
+    assert "9 x 8" in str(flow)
+    with pytest.raises(ValueError, match=r"must be a stack of Dense layers .* embedding, one_hot, robust_scale"):
+        NetworkDisplay.from_estimator(model)
 
 
 def test_find_learning_rate():

@@ -97,6 +97,13 @@ def test_robust_scale(dtype):
     assert_allclose(network.forward(far)[:, ::2], [[-3, 3]], rtol=1e-6)
 
 
+def test_numbers_that_are_too_large_for_the_network():
+    X = np.array([[1e300], [0], [1], [2]])
+    with pytest.raises(ValueError, match="X holds values too large for float32"):
+        make([RobustScale(), Dense(1)], 1, X, dtype=np.float32)
+    assert_array_equal(make([RobustScale(), Dense(1)], 1, [[np.inf], [1], [3]]).blocks["center_1"], [2])
+
+
 def test_adapt_counts_missing_numbers_out_and_keeps_X():
     X = np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, np.nan], [5.0, np.nan]])
     before = X.copy()
@@ -131,6 +138,15 @@ def test_embedding(dtype):
     summed.params = network.params[: summed.n_params]
     summed.blocks["s_1"][:] = 1
     assert_array_equal(summed.forward(X), table[rows].sum(axis=1))
+
+
+@both_dtypes
+def test_as_many_levels_as_there_may_be(dtype):
+    levels = 2**23
+    codes = np.array([[levels - 1], [levels - 2], [levels], [levels // 2 + 1]], dtype)
+    network = make([Embedding([levels], 1), Scale()], 1, dtype=dtype)
+    network.blocks["table_1"][:, 0] = np.arange(levels + 1)
+    assert_array_equal(network.forward(codes), codes)
 
 
 def test_summed_embedding_is_dense_on_one_hot():
@@ -250,6 +266,11 @@ def test_a_layer_behind_others_adapts_to_a_part_of_many_rows(monkeypatch):
             sp.csr_array(np.ones((3, 2))),
             "a sparse X can be read by Dense layers only, and here",
         ),
+        (
+            [OneHot([2, 2]), RobustScale(), Dense(2), RobustScale()],
+            np.ones((3, 2)),
+            "which is trained: put it in front",
+        ),
         ([OneHot([2, 2])], [[0, 1], [1, 0.5]], "column 1 of what OneHot reads must hold codes .* got 0.5; encode"),
         ([Embedding([2, 2], 3)], [[np.inf, 0.1]], "column 1 of what Embedding reads must hold codes .* got 0.1"),
     ],
@@ -283,8 +304,8 @@ def test_a_network_without_trained_parameters_is_not_trained():
         (lambda: RobustScale("age"), TypeError, "columns must be None or a list of integers, got 'age'"),
         (lambda: RobustScale(3), TypeError, "columns must be None or a list of integers, got 3"),
         (lambda: OneHot(3), TypeError, "levels must be a list of integers, one for each column, got 3"),
-        (lambda: OneHot([0]), ValueError, "levels must be integers >= 1 and <= 16777216, got 0"),
-        (lambda: OneHot([2**24 + 1]), ValueError, "levels must be integers >= 1 and <= 16777216, got 16777217"),
+        (lambda: OneHot([0]), ValueError, "levels must be integers >= 1 and <= 8388608, got 0"),
+        (lambda: OneHot([2**23 + 1]), ValueError, "levels must be integers >= 1 and <= 8388608, got 8388609"),
         (lambda: OneHot([2.0]), ValueError, "levels must be integers .* got 2.0"),
         (lambda: OneHot([2], [0, 1]), ValueError, r"one number for each column, got \[2\] for columns=\(0, 1\)"),
         (lambda: OneHot([]), ValueError, "levels must be one number for each column"),

@@ -32,14 +32,14 @@ from fastbp.checks import (
     checked_y,
     hidden_activations,
 )
-from fastbp.data import as_rows, checked_csr, make_data, real_array
+from fastbp.data import as_rows, checked_csr, lowered, make_data, real_array
 from fastbp.initializers import check_initializer, draw, legacy_generator, normalize_preactivations
 from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.graph import GraphBuilder
 from fastbp.kernels.predictor import Predictor, all_finite
 from fastbp.kernels.program import INSPECTION, PREDICTION, drops_link, program_of
 from fastbp.layers import Activation, Dense
-from fastbp.layers.base import all_layers, check_epsilon, check_layers, emit_all
+from fastbp.layers.base import check_epsilon, check_layers, emit_all
 from fastbp.losses import FunctionLoss, Loss, resolve
 from fastbp.versions import note_version, warn_if_other_version
 
@@ -216,7 +216,7 @@ class BaseNetwork:
     @property
     def adapts(self) -> bool:
         """bool: whether there are layers that learn from the rows to train on before training begins: see `adapt`."""
-        return any(layer.adapts for layer in all_layers(self.layers))
+        return any(getattr(op.layer, "adapts", False) for op in self.graph.operations)
 
     @property
     def accepts_missing(self) -> bool:
@@ -238,7 +238,8 @@ class BaseNetwork:
         Raises
         ------
         ValueError
-            If there are no rows, or if such a layer reads the output of a layer with trained parameters.
+            If there are no rows, numbers are too large for the network's dtype, or such a layer reads the output of a
+            layer with trained parameters.
         """
         if not self.adapts:
             return
@@ -247,6 +248,7 @@ class BaseNetwork:
             raise ValueError("X must have at least one row to adapt to, got none")
         if issparse(X):
             self.program(PREDICTION, sparse=True)  # refuses it: layers that adapt read dense rows
+        X = lowered("X", X, self.dtype)
         for op in self.graph.operations:
             if getattr(op.layer, "adapts", False):
                 op.layer.adapt(self.graph.views(op, self._params), self._rows_read_by(op, X))

@@ -152,6 +152,10 @@ EMITTERS = {
     ),
     "one hot": one_hot,
     "embedding": lambda builder, node: embedding(builder, node, 3, False),
+    # more columns than are looked up at a time
+    "embedding of many columns": lambda builder, node: embedding(
+        builder, builder.emit("concatenate", node, 2 * builder.widths[node], input2=node), 2, True
+    ),
     "embedding, added up": lambda builder, node: embedding(builder, node, 19, True),
 }
 #: kinds that the compiler of a program puts in the place of another
@@ -169,7 +173,7 @@ def test_every_kind_has_a_twin():
 
 def set_edges(edges):
     """Ascending edges; of the first column only one bin, and of the second none."""
-    edges[...] = np.cumsum(0.5 + edges, axis=1) - 4
+    edges[...] = np.cumsum(edges, axis=1) - 4
     edges[0, 1:] = edges[0, -1]
     edges[1:2] = 0.25
 
@@ -187,7 +191,7 @@ class Problem:
         for block in self.graph.blocks:
             if not self.graph.groups[block.group].trained:  # a constant; a variance must not be negative
                 block.view(self.direction)[...] = 0
-                block.view(self.params)[...] **= 2
+                block.view(self.params)[...] = np.abs(block.view(self.params)) % 1 + 0.5  # magnifies roundings little
                 if block.name == "edges_1":
                     set_edges(block.view(self.params))
         self.X, self.dX = rng.normal(size=(2, N_ROWS, width)).astype(dtype)

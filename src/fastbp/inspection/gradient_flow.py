@@ -1,7 +1,5 @@
 """Gradient norms, weight norms and dead units of each layer during training."""
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
@@ -103,9 +101,9 @@ class GradientFlow:
         self._params = None
         self._begin(())
 
-    def _begin(self, activations, layer_sizes=()):
+    def _begin(self, activations, shapes=()):
         """Begin a new record."""
-        self.epochs, self.activations, self.shapes = [], tuple(activations), list(pairwise(layer_sizes))
+        self.epochs, self.activations, self.shapes = [], tuple(activations), list(shapes)
         self._measured = {name: [] for name in QUANTITIES}
         self._epochs_before = 0
 
@@ -122,7 +120,7 @@ class GradientFlow:
         if self._params is not None and np.array_equal(self._params, network.params):
             self._epochs_before = self.epochs[-1]
         else:
-            self._begin(network.graph.own_activations, network.layer_sizes)
+            self._begin(network.graph.own_activations, network.graph.dense_shapes)
         given = (self.X, self.y, self.sample_weight)
         self._probe = probe(state) if self.X is None else given
         if not self.epochs:

@@ -13,7 +13,7 @@ TILE_PARAMETERS = 512
 LARGE_ROWS = 96
 LARGE_COLUMNS = 192
 # The table of an embedding is divided into so many tiles at most, because each looks at the codes of the whole batch.
-TABLE_TILES = 32
+TABLE_TILES = 16
 # Columns of a tile that has all rows
 TILE_COLUMNS = 64
 # Number of slots, and the largest number of bytes of all their gradients.

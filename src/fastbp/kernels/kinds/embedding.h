@@ -7,22 +7,28 @@
 
 #include "columns.h"
 
-/* The rows of `table` that belong to the codes of each row */
+/* The rows of `table` that belong to the codes of each row, GATHERED columns at a time */
 INLINE void embed(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi, const real *table, real *y) {
     const ptrdiff_t width = (ptrdiff_t)node_of(p, op->input)->width, cols = (ptrdiff_t)blocks_of(p, op)->cols,
                     m = (ptrdiff_t)node_of(p, op->output)->width;
     const codes_t codes = codes_of(p, op);
-    const real *x = value_of(p, op->input, lo);
+    const real *x = value_of(p, op->input, lo), *rows[GATHERED];
     for (int64_t r = lo; r < hi; r++, x += width, y += m) {
         const real *own = table;
-        for (int64_t j = 0; j < codes.n; own += (codes.levels[j] + 1) * cols, j++) {
-            const real *row = own + level_of(x[codes.column[j]], codes.levels[j]) * cols;
-            if (!op->argument)
-                FOR_VECTORS(cols, { STORE(y + j * cols, LOAD(row)); });
-            else if (j == 0)
-                FOR_VECTORS(cols, { STORE(y, LOAD(row)); });
+        for (int64_t first = 0; first < codes.n; first += GATHERED) {
+            const ptrdiff_t n = (ptrdiff_t)(codes.n - first < GATHERED ? codes.n - first : GATHERED);
+            for (ptrdiff_t j = 0; j < n; own += (codes.levels[first + j] + 1) * cols, j++)
+                rows[j] = own + level_of(x[codes.column[first + j]], codes.levels[first + j]) * cols;
+            if (op->argument)
+                FOR_VECTORS(cols, {
+                    vec total = first ? LOAD(y) : (vec){0};
+                    for (ptrdiff_t j = 0; j < n; j++)
+                        total += LOAD(rows[j]);
+                    STORE(y, total);
+                });
             else
-                FOR_VECTORS(cols, { STORE(y, LOAD(y) + LOAD(row)); });
+                for (ptrdiff_t j = 0; j < n; j++)
+                    FOR_VECTORS(cols, { STORE(y + (first + j) * cols, LOAD(rows[j])); });
         }
     }
 }

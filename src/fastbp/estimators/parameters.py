@@ -254,7 +254,7 @@ class MLPParameters(CachedParamNames):
         model has copies of the layers. Further training with `warm_start` or `partial_fit` can use layers with other
         factors of learning rate and penalty, but no other change. 'lbfgs' has no learning rate, and trains all layers
         alike. A sparse X can be read by `Dense` layers only. Missing numbers in X, which are NaN, are allowed if the
-        first layer takes them, as `RobustScale`, `OneHot` and `Embedding` do, and a `Concatenate` or `Sum` of branches
+        first layer takes them, as all layers of columns of a table do, and a `Concatenate` or `Sum` of branches
         that begin with these. Layers that learn from the rows to train on, such as medians, do so at the beginning of
         the first fit.""",
     )

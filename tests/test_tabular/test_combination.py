@@ -8,8 +8,9 @@ from sklearn.metrics import log_loss as log_loss_of_sklearn
 from fastbp.estimators.tabular.combination import (
     TEMPERATURES,
     best_temperature,
-    greedy_weights,
     log_loss,
+    mixture_weights,
+    n_effective,
     tempered,
     without_smoothing,
 )
@@ -28,7 +29,7 @@ def test_the_better_candidate_weighs_more():
     rng = np.random.RandomState(0)
     targets = rng.randn(500, 1)
     good, bad = targets + 0.1 * rng.randn(500, 1), targets + 2 * rng.randn(500, 1)
-    weights = greedy_weights(np.stack([bad, good]), mean_squares(targets))
+    weights = mixture_weights(np.stack([bad, good]), mean_squares(targets), 500)
     assert weights[1] > 0.95
     assert weights.sum() == pytest.approx(1)
 
@@ -37,14 +38,27 @@ def test_candidates_with_independent_errors_share_the_weight():
     rng = np.random.RandomState(0)
     targets = rng.randn(2000, 1)
     predictions = targets + rng.randn(3, 2000, 1)
-    weights = greedy_weights(predictions, mean_squares(targets))
+    weights = mixture_weights(predictions, mean_squares(targets), 2000)
     assert weights.min() > 0.2  # 1/3 each is best
     mean, combined = predictions.mean(axis=0), np.tensordot(weights, predictions, 1)
     assert mean_squares(targets)(combined) <= mean_squares(targets)(mean)
 
 
 def test_one_candidate_has_all_the_weight():
-    assert greedy_weights(np.zeros((1, 5, 1)), mean_squares(np.ones((5, 1)))).tolist() == [1]
+    assert mixture_weights(np.zeros((1, 5, 1)), mean_squares(np.ones((5, 1))), 5).tolist() == [1]
+
+
+def test_few_rows_keep_the_weights_near_each_other():
+    targets = np.zeros((5, 1))
+    weights = mixture_weights(np.stack([targets + 0.1, targets + 0.5]), mean_squares(targets), 5)
+    assert 0.5 < weights[0] < 0.8
+    assert mixture_weights(np.stack([targets + 0.1, targets + 0.5]), mean_squares(targets), 5000)[1] == 0
+
+
+def test_effective_number_of_rows():
+    assert n_effective(7, None) == 7
+    assert n_effective(4, np.full(4, 3.0)) == 4
+    assert n_effective(3, np.array([1.0, 0, 0])) == 1
 
 
 def test_log_loss_is_that_of_sklearn():
@@ -77,6 +91,8 @@ def test_the_temperature_is_found(true):
 
 def test_the_temperature_is_bounded():
     p, labels = np.array([[0.6, 0.4]] * 10), np.zeros(10, int)
+    assert 0.2 < best_temperature(p, labels, None) < 0.9  # ten rows do not outweigh the prior
+    p, labels = np.repeat(p, 1000, axis=0), np.repeat(labels, 1000)
     assert TEMPERATURES[0] <= best_temperature(p, labels, None) < 1.01 * TEMPERATURES[0]
 
 

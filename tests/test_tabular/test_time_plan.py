@@ -43,11 +43,12 @@ def test_at_least_one_epoch(seconds):
 
 
 def test_members_take_turns():
-    preset = Preset((member(1, 2), member(3)), 3)
-    members = members_of(preset, None, None, {"dropout": 0.5})
+    preset = Preset((member(1, 2), member(3)), ((100, 3), (0, 7)))
+    members = members_of(preset, 100, None, None, {"dropout": 0.5})
     assert [[cycle.epochs for cycle in one] for one in members] == [[1, 2], [3], [1, 2]]
     assert {cycle.dropout for one in members for cycle in one} == {0.5}
-    assert len(members_of(preset, 5, None, {})) == 5
+    assert len(members_of(preset, 100, 5, None, {})) == 5
+    assert len(members_of(preset, 99, None, None, {})) == 7
 
 
 @pytest.mark.parametrize(

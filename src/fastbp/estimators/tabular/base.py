@@ -23,14 +23,13 @@ from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.many import in_threads
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.slim import slim
-from fastbp.estimators.tabular.combination import greedy_weights
 from fastbp.estimators.tabular.encoder import TableEncoder
 from fastbp.estimators.tabular.folds import out_of_bag_rows
 from fastbp.estimators.tabular.importances import permutation_importances, rows_to_permute
 from fastbp.estimators.tabular.members import layers_of, model_of
 from fastbp.estimators.tabular.out_of_bag import Fold, OutOfBag, Rows, models_of
 from fastbp.estimators.tabular.parameters import TabularParameters
-from fastbp.estimators.tabular.presets import PRESETS, members_of, total_epochs
+from fastbp.estimators.tabular.presets import PRESETS, members_of, of_rows, total_epochs
 from fastbp.estimators.tabular.progress import MemberLog
 from fastbp.estimators.tabular.time_plan import planned, seconds_of_an_epoch
 from fastbp.estimators.validation import naming
@@ -65,7 +64,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
 
     # What the two estimators differ in
     #
-    # _kind                                         key of PRESETS
+    # _kind                                         key of PRESETS; may depend on the targets
     # _model_class                                  MLPClassifier or MLPRegressor
     # _overrides                                    parameters that take the place of fields of `Cycle`
     # _learn_targets(y)                             note what the targets are
@@ -76,7 +75,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
     # _model_output(model, X)                       (n, n_outputs) of one model
     # _jacobian_of(number, X)                       of what a model predicts, of shape (n, n_outputs, n_features)
     # _forget_calibration(n_models)                 as without out-of-bag rows
-    # _loss(predictions, targets, sample_weight)    what the weights of the models minimize
+    # _weights_of_candidates(predictions, targets, sample_weight) -> weights of the candidates
     # _calibrate(predictions, out_of_bag)           learn from the combined out-of-bag predictions
     # _score_encoded(predictions, targets, sample_weight) -> float
 
@@ -103,12 +102,17 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         self._learn_targets(y)
         rows = Rows(X, self._encode(y), self._checked_weight(y, sample_weight, X))
         rng = legacy_generator(self.random_state)
-        members = self._cycles_of_members()
+        preset = PRESETS[self._kind][self.preset]
+        members = self._cycles_of_members(preset, len(X))
         if self.time_budget is not None:
             members = self._within_budget(members, rows, begin)
         kinds = list(dict.fromkeys(members))
         seeds = rng.randint(SEED_LIMIT, size=len(members))
-        share = 0 if given["X_val"] is not None else self.oob_fraction
+        share = self.oob_fraction
+        if given["X_val"] is not None:
+            share = 0
+        elif share is None:
+            share = of_rows(preset.oob_fractions, len(X))
         folds = [members[:i].count(cycles) for i, cycles in enumerate(members)]  # those of a kind have different ones
         bags = out_of_bag_rows(len(X), max(folds) + 1, share, self._classes_of(rows.targets), rng)
         models = self._trained(members, rows, [bags[fold] for fold in folds], seeds)
@@ -149,12 +153,12 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
 
     # Members
 
-    def _cycles_of_members(self):
+    def _cycles_of_members(self, preset, n_rows):
         """The cycles of each member that the parameters ask for: a list of tuples of Cycle."""
         overrides = {name: getattr(self, name) for name in self._overrides if getattr(self, name) is not None}
         if "hidden_layer_sizes" in overrides:
             overrides["hidden_layer_sizes"] = tuple(checked_hidden_layer_sizes(overrides["hidden_layer_sizes"]))
-        return members_of(PRESETS[self._kind][self.preset], self.n_ensemble, self.epochs, overrides)
+        return members_of(preset, n_rows, self.n_ensemble, self.epochs, overrides)
 
     def _within_budget(self, members, rows, begin):
         """The cycles of the members that fit into the time budget."""
@@ -220,7 +224,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             predictions = out_of_bag.predictions(self._output_of)
             targets, weight = out_of_bag.targets, out_of_bag.sample_weight
             predictions = self._calibrate_candidates(predictions, candidate_of_model, targets, weight)
-            of_candidates = greedy_weights(predictions, lambda mean: self._loss(mean, targets, weight))
+            of_candidates = self._weights_of_candidates(predictions, targets, weight)
             combined = np.tensordot(of_candidates, predictions, 1)
             self._calibrate(combined, targets, weight)
             self.oob_score_ = self._score_encoded(combined, targets, weight)

@@ -17,7 +17,14 @@ from sklearn.utils.validation import check_consistent_length
 from fastbp.estimators.class_targets import label_array
 from fastbp.estimators.classifier import MLPClassifier
 from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
-from fastbp.estimators.tabular.combination import best_temperature, log_loss, tempered, without_smoothing
+from fastbp.estimators.tabular.combination import (
+    best_temperature,
+    log_loss,
+    mixture_weights,
+    n_effective,
+    tempered,
+    without_smoothing,
+)
 from fastbp.estimators.tabular.docs import documented
 from fastbp.estimators.tabular.gradients import of_both_classes, of_tempered, of_unsmoothed
 from fastbp.parametrized import parameter, parametrized
@@ -92,7 +99,6 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         ``n_samples / (n_classes * count of the class)``.""",
     )
 
-    _kind = "classification"
     _overrides = (*OVERRIDES, "label_smoothing")
     _model_class = MLPClassifier
 
@@ -105,6 +111,10 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         if y.dtype == object and any(label is None or label != label for label in y):
             raise ValueError("Input y contains missing labels: drop the rows without a label")
         return y
+
+    @property
+    def _kind(self):
+        return "binary" if len(self.classes_) == 2 else "multiclass"
 
     def _learn_targets(self, y):
         self._labels = LabelEncoder().fit(y)
@@ -138,8 +148,9 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         jacobian = of_unsmoothed(jacobian, model.predict_proba(X), model.label_smoothing)
         return of_tempered(jacobian, self._model_output(model, X), self._temperatures[number])
 
-    def _loss(self, predictions, targets, sample_weight):
-        return log_loss(predictions, targets, sample_weight)
+    def _weights_of_candidates(self, predictions, targets, sample_weight):
+        n = n_effective(len(targets), sample_weight)
+        return mixture_weights(predictions, lambda mean: log_loss(mean, targets, sample_weight), n)
 
     def _forget_calibration(self, n_models):
         self.temperature_, self.oob_log_loss_, self._temperatures = 1.0, np.nan, np.ones(n_models)

@@ -4,42 +4,50 @@ A candidate is one of the settings of the members: see `out_of_bag.py`.
 """
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import log_softmax, softmax
 
-#: Rounds of the greedy selection
-ROUNDS = 25
 #: Bounds of the temperature
-TEMPERATURES = (0.25, 4.0)
+TEMPERATURES = (0.2, 5.0)
+#: The logarithm of a temperature has a normal prior with the variance 1/10
+PRECISION = 10.0
+#: Candidates of a smaller weight are left out
+SMALLEST_WEIGHT = 0.03
 
 
-def greedy_weights(predictions, loss):
-    """Weights of the candidates by greedy selection with replacement (Caruana, Niculescu-Mizil, Crew and Ksikes, 2004,
-    Ensemble selection from libraries of models, ICML, sections 2.1 and 2.2).
+def n_effective(n, sample_weight):
+    """How many rows of equal weight tell as much: ``(sum w)**2 / sum w**2`` (Kish, 1965, Survey sampling)."""
+    return n if sample_weight is None else sample_weight.sum() ** 2 / (sample_weight**2).sum()
 
-    In each round, the candidate is added with which the mean of all that were added has the smallest loss. The weights
-    are the shares of the candidates after the best round.
+
+def mixture_weights(predictions, loss, n):
+    """Weights of the candidates: the maximum of the posterior with the log-likelihood ``-n loss`` and a Dirichlet prior
+    of the concentrations 2, ``log p(w) = sum_k log w_k``. With few rows they stay near those of a plain mean.
 
     Parameters
     ----------
-    predictions : ndarray of shape (n_candidates, n, n_outputs)
+    predictions : ndarray of shape (n_candidates, n_rows, n_outputs)
     loss : callable
-        Of the predictions of shape (n, n_outputs): a number.
+        Of the predictions of shape (n_rows, n_outputs): minus the mean log-likelihood.
+    n : float
+        Rows, or their effective number.
 
     Returns
     -------
     ndarray of shape (n_candidates,)
-        The sum is 1.
+        The sum is 1. A weight below `SMALLEST_WEIGHT` is 0.
     """
-    counts, total = np.zeros(len(predictions)), np.zeros(predictions.shape[1:])
-    best, best_counts = np.inf, np.ones(len(predictions))
-    for size in range(1, 1 + (ROUNDS if len(predictions) > 1 else 0)):
-        losses = [loss((total + one) / size) for one in predictions]
-        chosen = int(np.argmin(losses))
-        counts[chosen] += 1
-        total += predictions[chosen]
-        if losses[chosen] < best:
-            best, best_counts = losses[chosen], counts.copy()
-    return best_counts / best_counts.sum()
+    n_candidates = len(predictions)
+    if n_candidates == 1:
+        return np.ones(1)
+
+    def negative_log_posterior(z):
+        return n * loss(np.tensordot(softmax(z), predictions, 1)) - log_softmax(z).sum()
+
+    start = np.zeros(n_candidates)
+    weights = softmax(minimize(negative_log_posterior, start, method="BFGS", options={"gtol": 1e-3 * n_candidates}).x)
+    weights[weights < SMALLEST_WEIGHT] = 0
+    return weights / weights.sum()
 
 
 def log_loss(probabilities, labels, sample_weight):
@@ -81,7 +89,8 @@ def tempered(probabilities, temperature):
 
 
 def best_temperature(probabilities, labels, sample_weight):
-    """The temperature with the smallest log-loss, within `TEMPERATURES`.
+    """The temperature T with the largest posterior, within `TEMPERATURES`. The prior of log T is normal, so that few
+    rows, all of which are predicted well, do not make T very small.
 
     Parameters
     ----------
@@ -94,8 +103,11 @@ def best_temperature(probabilities, labels, sample_weight):
     -------
     float
     """
+    n = n_effective(len(labels), sample_weight)
     found = minimize_scalar(
-        lambda log_t: log_loss(tempered(probabilities, np.exp(log_t)), labels, sample_weight),
+        lambda log_t: (
+            n * log_loss(tempered(probabilities, np.exp(log_t)), labels, sample_weight) + PRECISION / 2 * log_t**2
+        ),
         bounds=np.log(TEMPERATURES),
         method="bounded",
     )

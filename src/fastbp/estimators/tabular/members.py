@@ -1,6 +1,7 @@
 """A member of an ensemble: an ordinary estimator with the layers, the optimizer and the schedules of a cycle."""
 
 from fastbp.activations import Blend
+from fastbp.estimators.tabular.presets import of_rows
 from fastbp.layers import (
     Activation,
     Concatenate,
@@ -21,7 +22,7 @@ from fastbp.training.batches import even_batch_size
 #: Categories of more levels are embedded, others are one-hot
 ONE_HOT_LEVELS = 9
 #: batch_size='auto': rows to train on from which so many rows make a batch
-BATCH_SIZES = ((8000, 256), (4000, 128), (0, 64))
+BATCH_SIZES = ((8000, 256), (4000, 128), (1000, 64), (0, 32))
 #: Factors of the learning rate, but for those of the weights, which are 1 / sqrt(fan_in)
 BIAS_FACTOR, ACTIVATION_FACTOR, SCALE_FACTOR, EMBEDDING_FACTOR = 0.1, 0.1, 6.0, 0.3
 #: Share of the steps in which the learning rate rises
@@ -85,7 +86,7 @@ def batch_size_of(cycle, n_rows):
     """Rows of a batch, so that the last batch is hardly shorter than the others."""
     size = cycle.batch_size
     if size == "auto":
-        size = next(size for rows, size in BATCH_SIZES if n_rows >= rows)
+        size = of_rows(BATCH_SIZES, n_rows)
     return even_batch_size(n_rows, min(size, n_rows))
 
 

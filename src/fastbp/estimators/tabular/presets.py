@@ -39,52 +39,63 @@ class Preset:
     kinds : tuple of tuple of Cycle
         Of a member, the cycles of its training, each of which goes on from the weights of the one before. Member i is
         of the kind number ``i % len(kinds)``.
-    n_members : int
+    n_members : tuple of (int, int)
+        Rows to train on from which there are so many members, from many rows to few: with few rows a member takes
+        little time, and a mean of several gains most.
+    oob_fractions : tuple of (int, float)
+        Rows from which the out-of-bag share is this one: some hundred rows for each member, and with few rows each row
+        is out of bag once.
     """
 
     kinds: tuple
-    n_members: int
+    n_members: tuple
+    oob_fractions: tuple = ((8000, 0.05), (2000, 0.1), (0, 0.125))
 
 
-CLASSIFICATION = Cycle(learning_rate_init=0.04, activation="selu", label_smoothing=0.1)
+BINARY = Cycle(learning_rate_init=0.04, activation="selu", label_smoothing=0.1)
+#: With many classes, a higher rate gives fewer errors; with two, more
+MULTICLASS = replace(BINARY, learning_rate_init=0.08)
 REGRESSION = Cycle(learning_rate_init=0.2, activation="mish")
 
 
-def presets(base, gentle):
+def presets(base):
     """The table of presets.
 
     Parameters
     ----------
     base : Cycle
-        For tables with much to learn.
-    gentle : Cycle
-        For tables with much noise.
 
     Returns
     -------
     dict of str to Preset
     """
-    two = (gentle, replace(base, epochs=24))
+    # little training and much regularization, for noisy tables; then the opposite
+    gentle = replace(base, epochs=12, dropout=0.2, label_smoothing=0.0)
+    two = (gentle, replace(base, epochs=28))
     return {
-        "fast": Preset(((replace(base, epochs=16),),), 1),
-        "default": Preset((two,), 2),
-        "best": Preset(((*two, replace(base, epochs=32)),), 6),
+        "fast": Preset(((replace(base, epochs=16),),), ((0, 1),)),
+        "default": Preset((two,), ((8000, 2), (2000, 4), (0, 8))),
+        "best": Preset(((*two, replace(base, epochs=40)),), ((8000, 6), (0, 12))),
     }
 
 
 #: kind of target -> name -> Preset
-PRESETS = {
-    "classification": presets(CLASSIFICATION, replace(CLASSIFICATION, epochs=16, dropout=0.3, label_smoothing=0.0)),
-    "regression": presets(REGRESSION, replace(REGRESSION, epochs=16, dropout=0.2)),
-}
+PRESETS = {"binary": presets(BINARY), "multiclass": presets(MULTICLASS), "regression": presets(REGRESSION)}
 
 
-def members_of(preset, n_ensemble, epochs, overrides):
+def of_rows(table, n_rows):
+    """The entry of a table of (rows, value), from many rows to few, that holds for a number of rows."""
+    return next(value for rows, value in table if n_rows >= rows)
+
+
+def members_of(preset, n_rows, n_ensemble, epochs, overrides):
     """The cycles of each member.
 
     Parameters
     ----------
     preset : Preset
+    n_rows : int
+        To train on.
     n_ensemble : int or None
         Number of members; None for the preset's.
     epochs : int or None
@@ -96,7 +107,7 @@ def members_of(preset, n_ensemble, epochs, overrides):
     -------
     list of tuple of Cycle
     """
-    n_members = preset.n_members if n_ensemble is None else n_ensemble
+    n_members = of_rows(preset.n_members, n_rows) if n_ensemble is None else n_ensemble
     kinds = [tuple(replace(cycle, **overrides) for cycle in kind) for kind in preset.kinds]
     if epochs is not None:
         kinds = [with_epochs(kind, epochs) for kind in kinds]

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.regressor import MLPRegressor
 from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
+from fastbp.estimators.tabular.combination import mixture_weights, n_effective
 from fastbp.estimators.tabular.conformal import half_width, kept_residuals
 from fastbp.estimators.tabular.docs import documented
 from fastbp.parametrized import parametrized
@@ -109,9 +110,15 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     def _jacobian_of(self, number, X):
         return self.estimators_[number].network_.jacobian(X)
 
-    def _loss(self, predictions, targets, sample_weight):
-        errors = ((predictions - targets.reshape(len(targets), -1)) ** 2).mean(axis=1)
-        return np.average(errors, weights=sample_weight)
+    def _weights_of_candidates(self, predictions, targets, sample_weight):
+        def mean_square(mean):
+            errors = ((mean - targets.reshape(len(targets), -1)) ** 2).mean(axis=1)
+            return np.average(errors, weights=sample_weight)
+
+        # minus the log-likelihood of a normal distribution whose variance is the best candidate's mean square
+        variance = max(min(map(mean_square, predictions)), np.finfo(np.float32).tiny)
+        n = n_effective(len(targets), sample_weight)
+        return mixture_weights(predictions, lambda mean: mean_square(mean) / (2 * variance), n)
 
     def _forget_calibration(self, n_models):
         self._residuals = np.empty((0, self.n_outputs_))

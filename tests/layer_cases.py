@@ -18,6 +18,7 @@ from fastbp.layers import (
     RMSNorm,
     RobustScale,
     Scale,
+    SelectColumns,
     Sum,
 )
 
@@ -71,12 +72,13 @@ STACKS = {
                     OneHot([2, 3], columns=[1, 0]),
                     [],
                     [RobustScale([4, 2], clip=0.7), Activation("tanh")],
+                    SelectColumns([5, 1]),
                     [Embedding([2, 3], 3, columns=[0, 3], learning_rate_factor=0.5), Scale(0.5)],
                 ]
             ),
             RobustScale(),
             Sum(
-                [Dense(5, "tanh"), [RobustScale(range(5), clip=None), Dense(5)], Embedding([2] * 19, 5, combine="sum")]
+                [Dense(5, "tanh"), [RobustScale(range(5), clip=None), Dense(5)], Embedding([2] * 21, 5, combine="sum")]
             ),
             Dense(2),
         ],

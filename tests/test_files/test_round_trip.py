@@ -29,6 +29,7 @@ from fastbp.layers import (
     RMSNorm,
     RobustScale,
     Scale,
+    SelectColumns,
     Sum,
 )
 from fastbp.layers.base import all_layers
@@ -143,7 +144,14 @@ LAYERS = [
 ]
 #: of columns of numbers
 COLUMNS = [
-    Concatenate([[OneHot([3], [0]), RobustScale(clip=None)], RobustScale([2, 1]), Embedding([2], 3, [3], "sum")]),
+    Concatenate(
+        [
+            [OneHot([3], [0]), RobustScale(clip=None)],
+            RobustScale([2, 1]),
+            Embedding([2], 3, [3], "sum"),
+            SelectColumns([1]),
+        ]
+    ),
     Sum([Dense(6), [Activation("tanh"), Dense(6)]]),
 ]
 NUMBERS = [Concatenate([PiecewiseLinear(3, 5, [2, 0], False, None, 0.5), Periodic(4, 3, 0.5, None, True, 2.0, 0.5)])]

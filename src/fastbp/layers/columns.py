@@ -75,25 +75,7 @@ class RobustScale(Layer):
         -------
         int
         """
-        return self.append(builder, node, self)
-
-    def append(self, builder, node, layer):
-        """Append the scaled columns for a layer, which owns the operation."""
-        width = builder.widths[node]
-        columns = columns_among(self, width)
-        blocks = [(name, (len(columns),), STATISTICS) for name in ("center", "factor")]
-        chosen = () if columns == tuple(range(width)) else columns
-        constants = (self.clip or 0.0,)
-        return builder.emit(
-            "robust_scale",
-            node,
-            len(columns),
-            blocks=blocks,
-            argument=int(bool(chosen)),
-            constants=constants,
-            integers=chosen,
-            layer=layer,
-        )
+        return emit_scaled(builder, node, self, self.clip)
 
     def initialize(self, blocks, draw):
         """Centers of 0, and factors of 1.
@@ -155,7 +137,7 @@ class SelectColumns(Layer):
         -------
         int
         """
-        return RobustScale(self.columns, clip=None).append(builder, node, self)
+        return emit_scaled(builder, node, self, None)
 
     def initialize(self, blocks, draw):
         """Centers of 0, and factors of 1.
@@ -166,6 +148,24 @@ class SelectColumns(Layer):
             As for `Layer.initialize`.
         """
         RobustScale(self.columns).initialize(blocks, draw)
+
+
+def emit_scaled(builder, node, layer, clip):
+    """Append the columns that a layer reads, scaled."""
+    width = builder.widths[node]
+    columns = columns_among(layer, width)
+    blocks = [(name, (len(columns),), STATISTICS) for name in ("center", "factor")]
+    chosen = () if columns == tuple(range(width)) else columns
+    return builder.emit(
+        "robust_scale",
+        node,
+        len(columns),
+        blocks=blocks,
+        argument=int(bool(chosen)),
+        constants=(clip or 0.0,),
+        integers=chosen,
+        layer=layer,
+    )
 
 
 def center_and_factor(x, dtype):

@@ -22,15 +22,13 @@ each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: scri
 
 
 # scikit-learn's small products gain nothing from a second BLAS thread, and on a busy machine the two wait for each
-# other for seconds
-SETTINGS = {"PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1"}
-#: On a busy machine, the OpenMP threads of scikit-learn's boosting wait for each other for minutes
-OPENMP = {"OMP_WAIT_POLICY": "passive"}
+# other for seconds; the OpenMP threads of its boosting even for minutes
+SETTINGS = {"PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
 
 def run_example(script, directory, *options):
     """Run an example in a directory, warnings as errors, and return the finished process."""
-    return warm_python.run([script, *options], cwd=directory, imported_with=OPENMP, **SETTINGS)
+    return warm_python.run([script, *options], cwd=directory, **SETTINGS)
 
 
 def check_picture(path):
@@ -88,7 +86,7 @@ def test_without_matplotlib(name, tmp_path):
     process = subprocess.run(
         [sys.executable, str(EXAMPLES / f"{name}.py")],
         cwd=tmp_path,
-        env={**os.environ, **SETTINGS, **OPENMP, "PYTHONPATH": path},
+        env={**os.environ, **SETTINGS, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=300,

@@ -103,7 +103,7 @@ cdef class Plan(Task):
         self.step_cost = step_cost(program, row_cost, self.capacity)
         self.flops = 6 * self.capacity * program.graph.n_weights
         self.c.program, self.c.data, self.c.params = program.c, data.c, address(params, True)
-        self.c.dropout_factor = 1
+        self.c.dropout_factor = self.decay_factor = 1
         self.make_workspace()
         if self.n_reductions:
             self.make_statistics()

@@ -1,26 +1,27 @@
 """A member of an ensemble: an ordinary estimator with the layers, the optimizer and the schedules of a cycle."""
 
+from math import sqrt
+
 from fastbp.activations import Blend
 from fastbp.estimators.tabular.presets import of_rows
 from fastbp.layers import (
     Activation,
-    Concatenate,
     Dense,
     Dropout,
     Embedding,
-    OneHot,
     Periodic,
     PiecewiseLinear,
     RobustScale,
     Scale,
     SelectColumns,
+    Sum,
 )
 from fastbp.optimizers import AdamW
 from fastbp.schedules import FlatCosine, WarmupCosine
 from fastbp.training.batches import even_batch_size
 
-#: Categories of more levels are embedded, others are one-hot
-ONE_HOT_LEVELS = 9
+#: More columns of numbers than these are not embedded: the first fully connected layer would take most of the time
+MOST_EMBEDDED = 100
 #: batch_size='auto': rows to train on from which so many rows make a batch
 BATCH_SIZES = ((8000, 256), (4000, 128), (1000, 64), (0, 32))
 #: Factors of the learning rate, but for those of the weights, which are 1 / sqrt(fan_in)
@@ -44,39 +45,53 @@ def layers_of(cycle, encoder, numeric_embedding):
     -------
     list of Layer
     """
-    branches = category_branches(cycle, encoder)
-    if len(encoder.binary_columns):
-        branches.append(SelectColumns(encoder.binary_columns.tolist()))
-    if len(encoder.numeric_columns):
-        branches.append(numeric_layer(cycle, encoder.numeric_columns.tolist(), numeric_embedding))
-    layers = [Concatenate(branches), Scale(learning_rate_factor=SCALE_FACTOR, penalty_factor=SCALE_FACTOR)]
-    for units in cycle.hidden_layer_sizes:
-        layers.append(Dense(units, parametrization="ntk", bias_learning_rate_factor=BIAS_FACTOR))
+    layers = []
+    for number, units in enumerate(cycle.hidden_layer_sizes):
+        layers.append(dense(units) if number else first_layer(units, cycle, encoder, numeric_embedding))
         layers.append(Activation(Blend(cycle.activation), learning_rate_factor=ACTIVATION_FACTOR))
         layers.append(Dropout(cycle.dropout))
     return layers
 
 
-def category_branches(cycle, encoder):
-    """What reads the categories: one-hot numbers of few levels, scaled as numbers are, and embeddings of many."""
-    found = list(zip(encoder.categorical_columns.tolist(), encoder.n_levels.tolist(), strict=True))
-    few = [(column, n) for column, n in found if n <= ONE_HOT_LEVELS]
-    many = [(column, n) for column, n in found if n > ONE_HOT_LEVELS]
-    branches = []
-    if few:
-        columns, levels = zip(*few, strict=True)
-        branches.append([OneHot(levels, columns), RobustScale()])
-    if many:
-        columns, levels = zip(*many, strict=True)
-        branches.append(Embedding(levels, cycle.embedding_width, columns, learning_rate_factor=EMBEDDING_FACTOR))
-    return branches
+def dense(units):
+    """A fully connected layer, or with None that of the output."""
+    return Dense(units, parametrization="ntk", bias_learning_rate_factor=BIAS_FACTOR)
 
 
-def numeric_layer(cycle, numbers, embedding):
+def first_layer(units, cycle, encoder, numeric_embedding):
+    """The first fully connected layer: a sum of what numbers, numbers with two values, and categories bring.
+
+    The weights of categories are rows of a table that are looked up, which is the same as a fully connected layer on
+    one-hot numbers, without the product.
+    """
+    numbers, pairs, categories = (
+        columns.tolist() for columns in (encoder.numeric_columns, encoder.binary_columns, encoder.categorical_columns)
+    )
+    levels = encoder.n_levels.tolist()
+    # of a one-hot number, by the neural tangent parametrization
+    factor = 1 / sqrt(2 * len(pairs) + sum(levels)) if pairs or levels else 1.0
+    terms = []
+    if numbers:
+        scale = Scale(learning_rate_factor=SCALE_FACTOR, penalty_factor=SCALE_FACTOR)
+        terms.append([numeric_layer(cycle, numbers, numeric_embedding), scale, dense(units)])
+    if pairs:
+        own = Dense(
+            units,
+            learning_rate_factor=factor,
+            penalty_factor=0.0,
+            bias_learning_rate_factor=BIAS_FACTOR / factor,
+        )
+        terms.append([SelectColumns(pairs), own])
+    if categories:
+        terms.append([Embedding(levels, units, categories, combine="sum", learning_rate_factor=factor)])
+    return Sum(terms)
+
+
+def numeric_layer(cycle, columns, embedding):
     """What reads the numbers."""
-    if embedding is None:
-        return RobustScale(columns=numbers)
-    options = {"width": cycle.embedding_width, "columns": numbers, "learning_rate_factor": EMBEDDING_FACTOR}
+    if embedding is None or len(columns) > MOST_EMBEDDED:
+        return RobustScale(columns)
+    options = {"width": cycle.embedding_width, "columns": columns, "learning_rate_factor": EMBEDDING_FACTOR}
     if embedding == "periodic":
         return Periodic(**options)
     return PiecewiseLinear(bins=cycle.n_bins, **options)
@@ -110,7 +125,7 @@ def model_of(cls, cycle, layers, n_rows, **params):
     """
     return cls(
         layers=layers,
-        output_layer=Dense(None, parametrization="ntk", bias_learning_rate_factor=BIAS_FACTOR),
+        output_layer=dense(None),
         solver=AdamW(beta_1=0.9, beta_2=0.95, epsilon=1e-8, weight_decay=cycle.weight_decay),
         alpha=0.0,
         learning_rate=WarmupCosine(warmup=WARMUP, overlap=True),

@@ -2,9 +2,10 @@
 
 ATTRIBUTES = """
 estimators_ : list of MLPClassifier or MLPRegressor
-    The fitted members, which read encoded rows.
+    The fitted models, one of each member after each cycle of its training, but for those without weight. They read
+    encoded rows.
 
-estimator_weights_ : ndarray of shape (n_members,)
+estimator_weights_ : ndarray of shape (n_models,)
     Weights of their predictions, with the sum 1.
 
 oob_score_ : float
@@ -31,7 +32,8 @@ float32. Dates are refused: make numbers of them, such as year, month and weekda
 
 References: Holzmüller, Grinsztajn and Steinwart (2024), Better by default: strong pre-tuned MLPs and boosted trees on
 tabular data, NeurIPS. Gorishniy, Rubachev and Babenko (2022), On embeddings for numerical features in tabular deep
-learning, NeurIPS. Caruana, Niculescu-Mizil, Crew and Ksikes (2004), Ensemble selection from libraries of models, ICML.
+learning, NeurIPS. Loshchilov and Hutter (2017), SGDR: stochastic gradient descent with warm restarts, ICLR. Huang, Li,
+Pleiss, Liu, Hopcroft and Weinberger (2017), Snapshot ensembles: train 1, get M for free, ICLR.
 """
 
 

@@ -101,7 +101,7 @@ def batch_size_of(cycle, n_rows):
     """Rows of a batch, so that the last batch is hardly shorter than the others."""
     size = cycle.batch_size
     if size == "auto":
-        size = of_rows(BATCH_SIZES, n_rows)
+        size = min(of_rows(BATCH_SIZES, n_rows), cycle.largest_batch)
     return even_batch_size(n_rows, min(size, n_rows))
 
 

@@ -30,9 +30,9 @@ class TabularParameters(CachedParamNames):
         Which ensemble of networks, its members, is trained. All settings of the members below that are not None take
         the place of those of the preset.
 
-        - 'fast': One member, trained for 16 epochs.
+        - 'fast': One member, trained in two cycles of 6 and of 12 epochs.
         - 'default': Two members, four below 8,000 rows, and eight below 2,000. Each is trained in two cycles, of 12
-          epochs with much dropout and of 28 with little, and gives a model after each.
+          epochs with much dropout and of 28 with little. A member gives a model after each cycle.
         - 'best': Six members, 12 below 8,000 rows, with a third cycle of 40 epochs.""",
     )
 

@@ -27,6 +27,7 @@ class Cycle:
     weight_decay: float = 0.02
     hidden_layer_sizes: tuple = (256, 256, 256)
     batch_size: int | str = "auto"
+    largest_batch: int = 256  # of batch_size='auto'
     n_bins: int = 32
     embedding_width: int = 8
 
@@ -53,10 +54,10 @@ class Preset:
     oob_fractions: tuple = ((8000, 0.05), (2000, 0.1), (0, 0.125))
 
 
-BINARY = Cycle(learning_rate_init=0.04, activation="selu", label_smoothing=0.1)
+BINARY = Cycle(learning_rate_init=0.04, activation="selu", dropout=0.05, label_smoothing=0.1)
 #: With many classes, a higher rate gives fewer errors; with two, more
-MULTICLASS = replace(BINARY, learning_rate_init=0.08)
-REGRESSION = Cycle(learning_rate_init=0.2, activation="mish")
+MULTICLASS = replace(BINARY, learning_rate_init=0.08, dropout=0.1)
+REGRESSION = Cycle(learning_rate_init=0.2, activation="mish", dropout=0.05)
 
 
 def presets(base):
@@ -73,8 +74,10 @@ def presets(base):
     # little training and much regularization, for noisy tables; then the opposite
     gentle = replace(base, epochs=12, dropout=0.2, label_smoothing=0.0)
     two = (gentle, replace(base, epochs=28))
+    # few epochs need small batches to have enough steps
+    short = tuple(replace(cycle, epochs=epochs, largest_batch=128) for cycle, epochs in zip(two, (6, 12), strict=True))
     return {
-        "fast": Preset(((replace(base, epochs=16),),), ((0, 1),)),
+        "fast": Preset((short,), ((0, 1),)),
         "default": Preset((two,), ((8000, 2), (2000, 4), (0, 8))),
         "best": Preset(((*two, replace(base, epochs=40)),), ((8000, 6), (0, 12))),
     }

@@ -6,8 +6,8 @@ takes the place of the preset's value in every member.
 Sources: the multi-layer perceptron, its initialization, factors of learning rates and schedules are those of RealMLP
 (Holzmüller, Grinsztajn and Steinwart, 2024, Better by default: strong pre-tuned MLPs and boosted trees on tabular data,
 NeurIPS), but for the numbers of epochs, the warm-up, the constant first half of the schedules of dropout and decay, the
-bins with heavy values, and that members are averaged. A member is trained in cycles, and gives a model after each: Huang
-et al. (2017), Snapshot ensembles. Here the cycles differ in their regularization, because no setting fits all tables.
+bins with heavy values, and that members are averaged. A member is trained in cycles, and gives a model after each
+(Huang et al., 2017, Snapshot ensembles). Here the cycles differ in their regularization: no setting fits all tables.
 """
 
 from dataclasses import dataclass, replace

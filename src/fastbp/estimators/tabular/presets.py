@@ -57,7 +57,7 @@ class Preset:
 BINARY = Cycle(learning_rate_init=0.04, activation="selu", dropout=0.05, label_smoothing=0.1)
 #: With many classes, a higher rate gives fewer errors; with two, more
 MULTICLASS = replace(BINARY, learning_rate_init=0.08, dropout=0.1)
-REGRESSION = Cycle(learning_rate_init=0.2, activation="mish", dropout=0.05)
+REGRESSION = Cycle(learning_rate_init=0.2, activation="mish", dropout=0.05, weight_decay=0.01)
 
 
 def presets(base):

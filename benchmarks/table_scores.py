@@ -74,6 +74,20 @@ def score_numbers(predicted, y):
     return {"error": float(np.sqrt(np.mean((np.ravel(predicted) - y) ** 2)))}
 
 
+def interval_coverage(lower, upper, y):
+    """The share of the targets that are within their intervals.
+
+    Parameters
+    ----------
+    lower, upper, y : ndarray of shape (n,)
+
+    Returns
+    -------
+    float
+    """
+    return float(np.mean((lower <= y) & (y <= upper)))
+
+
 def geometric_mean(values):
     """The geometric mean; nan without values.
 

@@ -27,7 +27,7 @@ import numpy as np
 from machine import cpu_model, measure_fma_peak, remove_handicaps, usable_cores
 from table_contenders import CONTENDERS
 from table_data import BUNDLED, NAMES, load, split, training_rows
-from table_scores import score_numbers, score_probabilities
+from table_scores import interval_coverage, score_numbers, score_probabilities
 
 SIZES = (2_000, 10_000, 60_000)
 N_SPLITS = 5
@@ -108,8 +108,9 @@ def fit_one(cell, folder, n_threads):
     Returns
     -------
     dict
-        The scores; `fit_seconds`; `predict_seconds` and `n_test`, the test rows predicted in one call; `peak_bytes`,
-        the peak of memory in fit and prediction above that before, None where it is unknown.
+        The scores; `interval_coverage`, of a regressor that predicts intervals; `fit_seconds`; `predict_seconds` and
+        `n_test`, the test rows predicted in one call; `peak_bytes`, the peak of memory in fit and prediction above that
+        before, None where it is unknown.
     """
     train, test = split(load(cell["table"], folder), cell["n_train"], cell["split"])
     is_classification = train.task == "classification"
@@ -125,12 +126,17 @@ def fit_one(cell, folder, n_threads):
     else:
         predicted = model.predict(test.X)
     predict_seconds = time.perf_counter() - fitted
+    peak = None if before is None else read_memory("VmHWM") - before
+    intervals = {}
+    if hasattr(model, "predict_interval"):
+        intervals["interval_coverage"] = interval_coverage(*model.predict_interval(test.X), test.y)
     return {
         **(score_probabilities if is_classification else score_numbers)(predicted, test.y),
+        **intervals,
         "fit_seconds": fitted - start,
         "predict_seconds": predict_seconds,
         "n_test": len(test.y),
-        "peak_bytes": None if before is None else read_memory("VmHWM") - before,
+        "peak_bytes": peak,
     }
 
 

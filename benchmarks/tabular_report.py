@@ -218,6 +218,8 @@ def format_size(document, size):
             format_measure(collect(results, "log_loss"), 3),
             "Expected calibration error:",
             format_measure(collect(results, "calibration_error"), 3),
+            "Share of the targets within the intervals that should contain 90 % of them:",
+            format_measure(collect(results, "interval_coverage"), 3),
         ]
     )
 

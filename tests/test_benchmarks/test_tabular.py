@@ -67,6 +67,11 @@ def test_scores(scores):
     assert_allclose(scores.score_numbers(np.array([[1.0], [2.0]]), np.array([0.0, 4.0]))["error"], math.sqrt(2.5))
 
 
+def test_interval_coverage(scores):
+    lower, upper = np.array([0.0, 0, 0, 0]), np.array([1.0, 1, 1, 1])
+    assert scores.interval_coverage(lower, upper, np.array([0.0, 1.0, 1.5, -1.0])) == 0.5
+
+
 def test_geometric_mean(scores):
     assert_allclose(scores.geometric_mean([0.5, 2, 8]), 2)
     assert scores.geometric_mean([0.0, 1]) == 0

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import fastbp.base_network
 from fastbp import Network
 from fastbp.inspection import backprop_trace, gradient_check
-from fastbp.layers import Activation, Concatenate, Dense, Embedding, OneHot, Residual, RobustScale, Scale, Sum
+from fastbp.layers import Activation, Concatenate, Dense, Dropout, Embedding, OneHot, Residual, RobustScale, Scale, Sum
 from fastbp.layers.base import all_layers
 from fastbp.layers.columns import center_and_factor
 
@@ -255,6 +255,12 @@ def test_a_layer_behind_others_adapts_to_a_part_of_many_rows(monkeypatch):
     assert_allclose(network.blocks["factor_1"], [1 / 49.5], rtol=1e-12)
 
 
+def test_a_layer_behind_an_activation_adapts():
+    X = RNG.normal(size=(20, 2))
+    network = make([Activation("tanh"), RobustScale(), Dense(1)], 2, X)
+    assert_allclose(network.blocks["center_1"], np.median(np.tanh(X), axis=0), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("layers", "X", "message"),
     [
@@ -320,6 +326,11 @@ def test_a_network_without_trained_parameters_is_not_trained():
         (lambda: Sum(["relu"]), TypeError, r"branches\[0\] must be a list of objects of fastbp.layers, got 'relu'"),
         (lambda: make([RobustScale([3])], 3), ValueError, r"columns of RobustScale.* must be below 3, the width"),
         (lambda: make([OneHot([2])], 3), ValueError, "one number for each of the 3 columns that it reads, got 1; name"),
+        (
+            lambda: make([Dropout(0.1), Concatenate([[], [RobustScale(), OneHot([2] * 3)]]), Dense(1)], 3),
+            ValueError,
+            r"OneHot\(.*\) reads codes of categories, which Dropout in front of it would change: put it behind",
+        ),
         (lambda: make([Sum([Dense(2), Dense(3)])], 3), ValueError, r"outputs of one width, got \[2, 3\] from"),
         (lambda: make([Concatenate([[]])], 3), ValueError, "layers must have parameters"),
     ],

@@ -21,6 +21,7 @@ from fastbp.layers import (
     PiecewiseLinear,
     Residual,
     RobustScale,
+    SelectColumns,
     Sum,
 )
 from fastbp.losses import LOSSES
@@ -131,10 +132,13 @@ def stacks(draw, width, depth=2, of_input=True):
             layers.append(cls(branches))
             width = 3 if cls is Sum else sum(end for _, end in parts)
             continue
-        if cls is RobustScale:
-            columns = draw(st.none() | st.lists(st.integers(0, width - 1), min_size=1, unique=True))
-            layers.append(RobustScale(columns, draw(st.sampled_from([None, 0.5, 3.0]))))
-            width = len(columns or range(width))
+        if cls in (RobustScale, SelectColumns):
+            columns = st.lists(st.integers(0, width - 1), min_size=1, unique=True)
+            if cls is SelectColumns:
+                layers.append(SelectColumns(draw(columns)))
+            else:
+                layers.append(RobustScale(draw(st.none() | columns), draw(st.sampled_from([None, 0.5, 3.0]))))
+            width = len(layers[-1].columns or range(width))
             continue
         if cls in (PiecewiseLinear, Periodic):
             if reads_input:  # elsewhere a small step may cross an edge

@@ -11,7 +11,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 import fastbp.base_network
 from fastbp import Network
 from fastbp.inspection import backprop_trace, gradient_check
-from fastbp.layers import Activation, Concatenate, Dense, Embedding, OneHot, Residual, RobustScale, Scale, Sum
+from fastbp.layers import (
+    Activation,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    OneHot,
+    Residual,
+    RobustScale,
+    Scale,
+    SelectColumns,
+    Sum,
+)
 from fastbp.layers.base import all_layers
 from fastbp.layers.columns import center_and_factor
 
@@ -113,6 +125,17 @@ def test_adapt_counts_missing_numbers_out_and_keeps_X():
     assert_array_equal(X, before)
     network.adapt([[8, 2], [10, 4]])  # a list, and anew
     assert_array_equal(network.blocks["center_1"], [9, 3])
+
+
+@both_dtypes
+def test_select_columns(dtype):
+    X = np.array([[1e30, 2, np.nan], [-3, 0.1, 5]], dtype)
+    layer = SelectColumns([2, 0])
+    network = make([layer, Scale()], 3, X, dtype=dtype)
+    assert_array_equal(network.forward(X), [[0, X[0, 0]], [5, -3]])
+    assert network.accepts_missing
+    assert not network.adapts
+    assert pickle.loads(pickle.dumps(layer)) == layer == SelectColumns((2, 0))
 
 
 # Codes
@@ -255,6 +278,12 @@ def test_a_layer_behind_others_adapts_to_a_part_of_many_rows(monkeypatch):
     assert_allclose(network.blocks["factor_1"], [1 / 49.5], rtol=1e-12)
 
 
+def test_a_layer_behind_an_activation_adapts():
+    X = RNG.normal(size=(20, 2))
+    network = make([Activation("tanh"), RobustScale(), Dense(1)], 2, X)
+    assert_allclose(network.blocks["center_1"], np.median(np.tanh(X), axis=0), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("layers", "X", "message"),
     [
@@ -303,6 +332,9 @@ def test_a_network_without_trained_parameters_is_not_trained():
         (lambda: RobustScale([1, 1]), ValueError, r"all different; got \[1, 1\]"),
         (lambda: RobustScale("age"), TypeError, "columns must be None or a list of integers, got 'age'"),
         (lambda: RobustScale(3), TypeError, "columns must be None or a list of integers, got 3"),
+        (lambda: SelectColumns(None), ValueError, "columns must be a sequence of integers >= 0, got None"),
+        (lambda: SelectColumns([1, 1]), ValueError, r"all different; got \[1, 1\]"),
+        (lambda: make([SelectColumns([3])], 3), ValueError, r"columns of SelectColumns.* must be below 3, the width"),
         (lambda: OneHot(3), TypeError, "levels must be a list of integers, one for each column, got 3"),
         (lambda: OneHot([0]), ValueError, "levels must be integers >= 1 and <= 8388608, got 0"),
         (lambda: OneHot([2**23 + 1]), ValueError, "levels must be integers >= 1 and <= 8388608, got 8388609"),
@@ -320,6 +352,11 @@ def test_a_network_without_trained_parameters_is_not_trained():
         (lambda: Sum(["relu"]), TypeError, r"branches\[0\] must be a list of objects of fastbp.layers, got 'relu'"),
         (lambda: make([RobustScale([3])], 3), ValueError, r"columns of RobustScale.* must be below 3, the width"),
         (lambda: make([OneHot([2])], 3), ValueError, "one number for each of the 3 columns that it reads, got 1; name"),
+        (
+            lambda: make([Dropout(0.1), Concatenate([[], [RobustScale(), OneHot([2] * 3)]]), Dense(1)], 3),
+            ValueError,
+            r"OneHot\(.*\) reads codes of categories, which Dropout in front of it would change: put it behind",
+        ),
         (lambda: make([Sum([Dense(2), Dense(3)])], 3), ValueError, r"outputs of one width, got \[2, 3\] from"),
         (lambda: make([Concatenate([[]])], 3), ValueError, "layers must have parameters"),
     ],

@@ -95,6 +95,14 @@ def test_piecewise_linear_is_linear_in_each_bin():
 
 
 @both_dtypes
+def test_periodic_of_far_numbers_is_finite(dtype):
+    network = make(Periodic(5, 3, clip=None), Scale(), dtype=dtype)
+    for far in (1e7, 1e20, 1e37):
+        assert np.isfinite(network.forward(np.full((2, 5), far, dtype))).all()
+        assert np.isfinite(network.vjp(np.full((2, 5), far, dtype), np.ones((2, network.n_outputs), dtype))).all()
+
+
+@both_dtypes
 def test_edges_are_learned(dtype):
     network = Network(layers=[PiecewiseLinear(bins=5, columns=[1, 0, 3, 2, 4]), Dense(1)], n_features=5, dtype=dtype)
     edges = network.blocks["edges_1"]

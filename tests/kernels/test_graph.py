@@ -271,6 +271,46 @@ def test_an_operation_that_does_not_fit_its_kind(kind, width, settings):
     assert (builder.widths, builder.operations, builder.blocks) == ([4], [], [])
 
 
+#: kind: (width of the output, shapes of the blocks) of an embedding of 4 columns by vectors of width 3, with x'
+EMBEDDINGS = {
+    "piecewise_linear": (16, [(4, 3), (4, 3), (4, 6), (4, 3), (4, 3)]),
+    "periodic": (16, [(4, 2), (4, 2), (4, 6), (4, 3), (4, 3)]),
+}
+#: The same with 257 bins, or of width 257
+TOO_LARGE = {
+    "piecewise_linear": (16, [(4, 3), (4, 3), (4, 771), (4, 3), (4, 258)]),
+    "periodic": (1032, [(4, 2), (4, 2), (4, 514), (4, 257), (4, 257)]),
+}
+
+
+@pytest.mark.parametrize("kind", EMBEDDINGS)
+def test_an_embedding_of_numbers_that_does_not_fit_its_kind(kind):
+    (width, shapes), builder = EMBEDDINGS[kind], GraphBuilder(4)
+
+    def emit(width=width, shapes=shapes, **settings):
+        blocks = [(f"{kind}_{i}", shape, Group()) for i, shape in enumerate(shapes)]
+        builder.emit(kind, 0, width, blocks=blocks, **dict(input2=0, argument=1, integers=range(4)) | settings)
+
+    for wrong in (
+        dict(width=12),
+        dict(argument=2),
+        dict(input2=-1),
+        dict(integers=range(3)),
+        dict(integers=range(1, 5)),
+        dict(integers=[0, 1, 2, -1]),
+        dict(shapes=shapes[:4]),
+        dict(shapes=[*shapes[:4], (4,)]),
+        dict(shapes=[*shapes[:2], (4, 5), *shapes[3:]]),
+        dict(shapes=[(3, columns) for _, columns in shapes]),
+        dict(zip(("width", "shapes"), TOO_LARGE[kind], strict=True)),
+    ):
+        with pytest.raises(ValueError, match=f"an operation '{kind}' of None needs this: "):
+            emit(**wrong)
+    assert (builder.widths, builder.operations, builder.blocks) == ([4], [], [])
+    emit()
+    assert builder.widths == [4, width]
+
+
 @pytest.mark.parametrize(
     ("kind", "blocks", "owner"),
     [

@@ -8,6 +8,7 @@ import pytest
 import fastbp.kernels.slicing as slicing
 from fastbp import Network
 from fastbp.kernels.program import DERIVATIVES, PREDICTION, TRAINING
+from fastbp.layers import Dense, Periodic
 
 
 def program(purpose, *layer_sizes, dtype=np.float32):
@@ -17,6 +18,7 @@ def program(purpose, *layer_sizes, dtype=np.float32):
 def test_units_between_checks():
     assert slicing.units_between_checks(1e6) == 200
     assert slicing.units_between_checks(1e12) == 1
+    assert slicing.units_between_checks(0) == 2e8  # activations alone count nothing
 
 
 def test_the_cost_of_a_row_counts_products_and_outputs():
@@ -25,6 +27,9 @@ def test_the_cost_of_a_row_counts_products_and_outputs():
     beside = slicing.cost_of_row(made, 0, 20)
     assert slicing.cost_of_row(made, 3, 20) == 6 * products + beside
     assert slicing.cost_of_row(made, 3, 5) == 6 * (products - 15 * 100) + beside  # of a sparse row
+    made = Network(layers=[Periodic(30, 20), Dense(1)], n_features=4, initializer=None).program(TRAINING)
+    products = 4 * (30 * 20 + 21)
+    assert slicing.cost_of_row(made, 3, 4) == 6 * products + slicing.cost_of_row(made, 0, 4)
 
 
 @pytest.mark.parametrize(

@@ -110,11 +110,13 @@ class Operation(NamedTuple):
         Its blocks in ``Graph.blocks``.
     argument : int
         activation: its number. row_norm: 1 if the mean is subtracted, else 0. robust_scale: 1 if it has integers.
-        embedding: 1 if rows are added up, else 0.
+        embedding: 1 if rows are added up, else 0. piecewise_linear, periodic: 1 if the second input is the end of the
+        output, else 0.
     constants : tuple of float
         dropout: the rate. row_norm, running_norm: epsilon. batch_norm: epsilon and momentum. robust_scale: the clip.
     integers : tuple of int
-        robust_scale: columns. one_hot, embedding: the number of columns, the columns, and the levels of each.
+        robust_scale, piecewise_linear, periodic: columns. one_hot, embedding: the number of columns, the columns, and
+        the levels of each.
     layer : object
         The layer that added it.
     """

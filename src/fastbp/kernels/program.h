@@ -143,10 +143,11 @@ typedef struct {
         adds; /* bits: the backward pass adds to the gradient of input (1), of input2 (2), instead of overwriting it */
     int64_t first_block, n_blocks;
     int64_t first_integer; /* place of its integers in those of the program */
-    int64_t argument;   /* activation: its number. dense: 1 if the forward pass reads the mirror. row_norm: see there */
+    int64_t argument;   /* activation: its number. dense: 1 if the forward pass reads the mirror. Others: see there */
     int64_t saved;      /* offset of the saved numbers in the values; -1: they are not saved. A kind that reduces: its
                            first column in the statistics */
-    double constant[4]; /* dropout: the rate. row_norm, running_norm: epsilon. batch_norm: epsilon, momentum */
+    double constant[4]; /* dropout: the rate. row_norm, running_norm: epsilon. batch_norm: epsilon, momentum.
+                           robust_scale: the clip, or 0 */
 } operation_t;
 
 /* Parameters with the same update. */

@@ -46,7 +46,7 @@ PARTIAL_SUMS = 4
 
 def units_between_checks(flops):
     """How many units of work, steps or slices of `flops` operations each, are done between two checks for signals."""
-    return int(max(1.0, FLOPS_BETWEEN_CHECKS / flops))
+    return int(FLOPS_BETWEEN_CHECKS / min(max(flops, 1.0), FLOPS_BETWEEN_CHECKS))
 
 
 def cost_of_row(program, passes, nonzeros):
@@ -72,6 +72,9 @@ def cost_of_row(program, passes, nonzeros):
             cost += 2 * passes * inputs * fan_out + ROW_COST + OUTPUT_COST * fan_out
         elif op.kind != "activation":
             cost += OUTPUT_COST * program.graph.widths[op.output]
+        if op.kind == "periodic":
+            omega, _, V, _, _ = program.graph.blocks_of(op)
+            cost += 2 * passes * V.size + OUTPUT_COST * omega.size
     return cost
 
 

@@ -223,19 +223,34 @@ class ReadsCodes(Layer):
             raise ValueError(f"levels must be one number for each column, got {levels} for columns={self.columns}")
         object.__setattr__(self, "levels", tuple(map(int, levels)))
 
-    def codes(self, width):
+    def codes(self, builder, node):
         """The integers of an operation that reads these columns.
 
         Parameters
         ----------
-        width : int
-            Of what the layer reads.
+        builder, node
+            As for `Layer.emit`.
 
         Returns
         -------
         tuple of int
             How many columns, the columns, and the levels of each.
+
+        Raises
+        ------
+        ValueError
+            If the columns and the levels do not fit what the layer reads, or if it reads the output of `Dropout`, which
+            would change the codes.
         """
+        width = builder.widths[node]
+        dropped = set()
+        for op in builder.operations:
+            if op.kind == "dropout" or not dropped.isdisjoint((op.input, op.input2)):
+                dropped.add(op.output)
+        if node in dropped:
+            raise ValueError(
+                f"{self} reads codes of categories, which Dropout in front of it would change: put it behind"
+            )
         columns = columns_among(self, width)
         if len(columns) != len(self.levels):
             raise ValueError(
@@ -305,7 +320,7 @@ class OneHot(ReadsCodes):
         -------
         int
         """
-        integers = self.codes(builder.widths[node])
+        integers = self.codes(builder, node)
         return builder.emit("one_hot", node, sum(self.levels), integers=integers, layer=self)
 
 
@@ -386,7 +401,7 @@ class Embedding(ReadsCodes):
             width if is_sum else n * width,
             blocks=[("table", (sum(self.levels) + n, width), group)],
             argument=int(is_sum),
-            integers=self.codes(builder.widths[node]),
+            integers=self.codes(builder, node),
             layer=self,
         )
 

@@ -112,10 +112,10 @@ class PiecewiseLinear(NumericEmbedding):
     count as one if they are within 8 rounding errors of each other, or a millionth of the distance between the
     quartiles of all edges: a slope between them would be noise.
 
-    z_j is not a product with the bins: it is an interpolation between two rows of a table of prefix sums, so its
-    cost hardly depends on the number of bins. The output has ``width + 1`` numbers for each column, and there are
-    ``bins * width`` parameters p. For some hundred columns or more, such as pixels, the dense layer behind it costs
-    far more than without it.
+    z_j is not a product with the bins: it is an interpolation between two rows of a table of prefix sums. So 32 bins
+    cost hardly more than 2; with 256, training takes about half as long again. The output has ``width + 1`` numbers for
+    each column, and there are ``bins * width`` parameters p. For some hundred columns or more, such as pixels, the
+    dense layer behind it costs far more than without it.
 
     The derivative by x at an edge is that to its right; beyond the first and the last edge only x' depends on x.
 

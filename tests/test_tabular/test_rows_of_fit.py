@@ -161,3 +161,18 @@ def test_a_callback_that_stops_ends_one_cycle(cls):
 
     model = cls(**{**QUICK, "epochs": 20}, callbacks=Stop()).fit(X, targets(cls))
     assert [one.n_iter_ for one in model.estimators_] == [1, 1, 1, 1]  # two members of two cycles
+
+
+@pytest.mark.parametrize("name", ["n_bins", "embedding_width"])
+def test_limits_of_the_layers_are_named_as_parameters(name):
+    with pytest.raises(ValueError, match=rf"The '{name}' parameter of TabularMLPRegressor must be .* 256\]"):
+        TabularMLPRegressor(**QUICK, **{name: 257}).fit(X, VALUES)
+
+
+@both
+def test_a_wide_table_has_importances(cls):
+    wide = np.random.default_rng(2).normal(size=(200, 300))
+    wide[:, 7] = VALUES
+    model = cls(**{**QUICK, "epochs": 30}, numeric_embedding=None).fit(wide, targets(cls))
+    assert model.feature_importances_.argmax() == 7
+    assert model.feature_importances_[7] >= 0.1  # two of the 20 rows

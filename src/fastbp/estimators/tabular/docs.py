@@ -12,8 +12,8 @@ oob_score_ : float
     it. NaN without out-of-bag rows.
 
 feature_importances_ : ndarray of shape (n_features_in_,)
-    How much the score of out-of-bag rows falls when the values of a column are permuted; of so many rows as take a
-    twentieth of the time of the training. NaN without out-of-bag rows.
+    How much the score of out-of-bag rows falls when the values of a column are permuted; of so many rows as take about
+    a twentieth of the time of the training, but at least 20. NaN without out-of-bag rows.
 
 is_categorical_ : ndarray of bool of shape (n_features_in_,)
     Which columns are categories.
@@ -31,7 +31,7 @@ float32. Dates are refused: make numbers of them, such as year, month and weekda
 
 References: Holzmüller, Grinsztajn and Steinwart (2024), Better by default: strong pre-tuned MLPs and boosted trees on
 tabular data, NeurIPS. Gorishniy, Rubachev and Babenko (2022), On embeddings for numerical features in tabular deep
-learning, NeurIPS. Caruana, Niculescu-Mizil, Crew and Ksikes (2004), Ensemble selection from libraries of models, ICML.
+learning, NeurIPS.
 """
 
 

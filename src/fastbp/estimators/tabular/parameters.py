@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, TRAINED_ACTIVATIONS
 from fastbp.estimators.tabular.presets import PRESETS
-from fastbp.kernels.dispatch import BIN_LIMIT
+from fastbp.kernels.dispatch import BIN_LIMIT, WAVE_LIMIT
 from fastbp.parametrized import CachedParamNames, parameter, parametrized
 
 #: What the activation of a hidden layer may be
@@ -144,9 +144,9 @@ class TabularParameters(CachedParamNames):
 
     embedding_width: int | None = parameter(
         None,
-        [None, Interval(Integral, 1, None, closed="left")],
+        [None, Interval(Integral, 1, WAVE_LIMIT, closed="both")],
         "int or None",
-        "Numbers that a number or a category is embedded in; None for that of the preset.",
+        f"Numbers that a number or a category is embedded in, up to {WAVE_LIMIT}; None for that of the preset.",
     )
 
     oob_fraction: float | None = parameter(

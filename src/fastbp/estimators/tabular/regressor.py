@@ -73,8 +73,6 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         check_numeric("y", y)
         with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up all numbers
             y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        if y.ndim > 2:
-            raise ValueError(f"y must have one or two dimensions, got shape {y.shape}")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
@@ -198,13 +196,13 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         return self._shaped(self._decoded(self._combined(X)))
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
-        """Intervals that contain the target of a new row with a probability of at least `coverage`.
+        """Intervals that contain the target of a new row with a probability of about `coverage`.
 
         They have the width that covers this share of the out-of-bag rows (split conformal prediction: Lei et al., 2018,
         Distribution-free predictive inference for regression, algorithm 2), the same for all rows: the probability is
         that over all rows, not that for rows like these. It holds for new rows from the same source. Each out-of-bag
         row is predicted by those members only that were not trained on it, whose errors are a little larger than those
-        of all members, so that the intervals are a little wide.
+        of all members; but the members are weighted by the same rows. Sample weights have no effect on the width.
 
         Parameters
         ----------

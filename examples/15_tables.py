@@ -4,8 +4,8 @@
 
 `TabularMLPClassifier` and `TabularMLPRegressor` take a data frame as it is: strings, categories, booleans and missing
 values in any column. They train several networks at the same time, each without a tenth of the rows. These out-of-bag
-rows serve four purposes: they weigh the networks, calibrate the probabilities, give intervals for predictions, and tell
-which columns count.
+rows serve four purposes: they give the weights of the networks, calibrate the probabilities, give intervals for
+predictions, and tell which columns count.
 
 The script makes a table of loans with what tables have: skewed amounts, a frequent zero, categories of few and of many
 levels, a threshold, an interaction, missing values that mean something, and labels that no model can predict with

@@ -51,12 +51,14 @@ def test_only_the_column_that_counts_has_importance():
     X = rng.randn(200, 3)
     rows = OutOfBag([Fold(Rows(X[:100], X[:100, 1]), [[0]]), Fold(Rows(X[100:], X[100:, 1]), [[0]])])
 
-    def score(rows):
-        predictions = rows.predictions(lambda model, X: X[:, 1:2])[0, :, 0]
-        return -((predictions - rows.targets) ** 2).mean()
+    def predict(rows):
+        return rows.predictions(lambda model, X: X[:, 1:2])[0]
+
+    def score(predictions):
+        return -((predictions[:, 0] - rows.targets) ** 2).mean()
 
     before = X.copy()
-    found = permutation_importances(rows, score, rng)
+    found = permutation_importances(rows, predict, score, rng)
     assert found[[0, 2]].tolist() == [0, 0]
     assert found[1] == pytest.approx(2, abs=0.5)  # twice the variance of the column
     assert np.array_equal(X, before)
@@ -64,7 +66,36 @@ def test_only_the_column_that_counts_has_importance():
 
 def test_importances_take_a_part_of_the_time_of_training():
     assert rows_to_permute(10, 100_000) == 1500
-    assert rows_to_permute(784, 100) == 1
+    assert rows_to_permute(784, 100) == 20  # fewer would tell nothing
+
+
+def test_importances_predict_many_columns_at_once():
+    rng = np.random.RandomState(0)
+    X = rng.randn(30, 7)
+    rows = OutOfBag([Fold(Rows(X[:20], X[:20, 3]), [[0]]), Fold(Rows(X[20:], X[20:, 3]), [[1]])])
+    calls = []
+
+    def predict(rows):
+        calls.append(len(rows))
+        return rows.predictions(lambda model, X: (1 + model) * X.sum(axis=1, keepdims=True))[0]
+
+    def score(predictions):
+        return -((predictions[:, 0] - rows.targets) ** 2).mean()
+
+    at_once = permutation_importances(rows, predict, score, np.random.RandomState(1))
+    assert calls == [30, 7 * 30]
+    # rows of a permuted copy meet their own targets, and the model of their own fold
+    expected, generator = [], np.random.RandomState(1)
+    orders = [[generator.permutation(n) for _ in range(7)] for n in (20, 10)]
+    for column in range(7):
+        changed = X.copy()
+        changed[:20, column], changed[20:, column] = (
+            X[:20][orders[0][column], column],
+            X[20:][orders[1][column], column],
+        )
+        sums = changed.sum(axis=1, keepdims=True) * np.repeat([1, 2], [20, 10])[:, None]
+        expected.append(score(predict(rows)) - score(sums))
+    assert np.allclose(at_once, expected)
 
 
 def test_models_by_candidates():

@@ -70,6 +70,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
     # _learn_targets(y)                             note what the targets are
     # _encode(y) -> targets                         what the members are trained on
     # _weighted(y, sample_weight) -> weights        with the weights of the classes
+    # _kept_rows(y, weight) -> ndarray of bool      which rows to fit on, where some have the weight zero
     # _classes_of(targets)                          what the out-of-bag rows are stratified by, or None
     # _model_params(cycle) -> dict                  parameters of a model
     # _model_output(model, X)                       (n, n_outputs) of one model
@@ -99,8 +100,13 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         self._encoder, X = TableEncoder.fit_transform(X, self, categorical_features=self.categorical_features)
         self.is_categorical_ = self._encoder.is_categorical
         y = self._check_y(y, X)
+        weight = self._checked_weight(y, sample_weight, X)
+        if weight is not None and not weight.all():
+            kept = self._kept_rows(y, weight)
+            X, y, weight = X[kept], y[kept], weight[kept]
         self._learn_targets(y)
-        rows = Rows(X, self._encode(y), self._checked_weight(y, sample_weight, X))
+        rows = Rows(X, self._encode(y), weight)
+        validation = None if given["X_val"] is None else self._given_rows(given)
         rng = legacy_generator(self.random_state)
         preset = PRESETS[self._kind][self.preset]
         members = self._cycles_of_members(preset, len(X))
@@ -109,22 +115,22 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         kinds = list(dict.fromkeys(members))
         seeds = rng.randint(SEED_LIMIT, size=len(members))
         share = self.oob_fraction
-        if given["X_val"] is not None:
+        if validation is not None:
             share = 0
         elif share is None:
             share = of_rows(preset.oob_fractions, len(X))
         folds = [members[:i].count(cycles) for i, cycles in enumerate(members)]  # those of a kind have different ones
-        bags = out_of_bag_rows(len(X), max(folds) + 1, share, self._classes_of(rows.targets), rng)
-        models = self._trained(members, rows, [bags[fold] for fold in folds], seeds)
+        bags = self._bags(rows, max(folds) + 1, share, rng)
+        models = self._trained(members, rows, [bags[fold] for fold in folds], seeds, validation)
         # the candidate of each model: its kind, and the cycle after which it is
         candidates = {(kind, cycle): None for kind in kinds for cycle in range(len(kind))}
         numbers = {candidate: number for number, candidate in enumerate(candidates)}
         candidate_of_model = [numbers[cycles, cycle] for cycles in members for cycle in range(len(cycles))]
         fold_of_model = [fold for fold, cycles in zip(folds, members, strict=True) for _ in cycles]
-        if given["X_val"] is None:
+        if validation is None:
             parts = [(rows.part(bag), number) for number, bag in enumerate(bags)]
         else:
-            parts, fold_of_model = [(self._given_rows(given), 0)], [0] * len(fold_of_model)
+            parts, fold_of_model = [(validation, 0)], [0] * len(fold_of_model)
         folds = [Fold(part, models_of(number, fold_of_model, candidate_of_model)) for part, number in parts]
         self.estimators_ = [model for of_member in models for model in of_member]
         # without out-of-bag rows, the models at the end of the training count alike
@@ -138,9 +144,13 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         if sample_weight is not None:
             check_numeric("sample_weight", sample_weight)
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            if not sample_weight.any():
-                raise ValueError("sample_weight is zero for every row: give a row a weight above zero")
-        return self._weighted(y, sample_weight)
+        weight = self._weighted(y, sample_weight)
+        if weight is not None and not weight.any():
+            raise ValueError(
+                "sample_weight, times class_weight if there is one, is zero for every row: give a row a weight above "
+                "zero"
+            )
+        return weight
 
     def _given_rows(self, given):
         """The rows that `fit` was given to validate on, which are out of bag for all members."""
@@ -150,6 +160,12 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             targets = self._encode(y)
         with naming("sample_weight_val"):
             return Rows(X, targets, self._checked_weight(y, given["sample_weight_val"], X))
+
+    def _bags(self, rows, n_folds, share, rng):
+        """The rows that are out of bag in each fold. Rows of weight zero are in none: they would tell nothing."""
+        counted = np.arange(len(rows.X)) if rows.sample_weight is None else np.flatnonzero(rows.sample_weight)
+        classes = self._classes_of(rows.targets[counted])
+        return [counted[bag] for bag in out_of_bag_rows(len(counted), n_folds, share, classes, rng)]
 
     # Members
 
@@ -167,7 +183,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         left = self.time_budget - (perf_counter() - begin)
         return planned(members, left, seconds, available_threads(self.n_threads))
 
-    def _model(self, cycle, n_rows, seed, log=None, init_from=None):
+    def _model(self, cycle, n_rows, seed, log=None, init_from=None, early_stopping=False):
         """An estimator for a cycle of a member, not fitted."""
         callbacks = self.callbacks if isinstance(self.callbacks, (list, tuple)) else [self.callbacks]
         callbacks = [one for one in [*callbacks, log] if one is not None]
@@ -179,26 +195,29 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             random_state=int(seed),
             callbacks=callbacks or None,
             n_threads=self.n_threads,
-            n_iter_no_change=max(1, round(PATIENCE * cycle.epochs)) if self.early_stopping else inf,
-            early_stopping=self.early_stopping,
+            n_iter_no_change=max(1, round(PATIENCE * cycle.epochs)) if early_stopping else inf,
+            early_stopping=early_stopping,
             **self._model_params(cycle),
         )
         return clone(model).set_params(init_from=init_from)  # with callbacks of its own
 
-    def _trained(self, members, rows, bags, seeds):
-        """The fitted models of each member, one after each of its cycles: a list of lists."""
+    def _trained(self, members, rows, bags, seeds, validation):
+        """The fitted models of each member, one after each of its cycles: a list of lists. `validation` are the rows
+        that take the place of the out-of-bag rows, or None."""
         n_epochs = sum(map(total_epochs, members))
         log = MemberLog(self.verbose, sum(map(len, members)), n_epochs) if self.verbose else None
         trained = [[] for _ in members]
 
         def train(number):
-            bag, models = rows.part(bags[number]), trained[number]
+            models = trained[number]
             models.clear()
             own = rows.without(bags[number])
-            held_out = {"X_val": bag.X, "y_val": bag.targets} if self.early_stopping and len(bag.X) else {}
+            bag = rows.part(bags[number]) if validation is None else validation
+            stops = self.early_stopping and len(bag.X) > 0
+            held_out = {"X_val": bag.X, "y_val": bag.targets, "sample_weight_val": bag.sample_weight} if stops else {}
             for cycle in members[number]:
                 seed = (int(seeds[number]) + len(models)) % SEED_LIMIT
-                model = self._model(cycle, len(own.X), seed, log, models[-1] if models else None)
+                model = self._model(cycle, len(own.X), seed, log, models[-1] if models else None, stops)
                 model.fit(own.X, own.targets, own.sample_weight, **held_out)
                 models.append(slim(model).set_params(init_from=None, callbacks=None))
 
@@ -230,7 +249,10 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             self.oob_score_ = self._score_encoded(combined, targets, weight)
             few = out_of_bag.head(rows_to_permute(self.n_features_in_, rows_trained))
             self.feature_importances_ = permutation_importances(
-                few, lambda rows: self._out_of_bag_score(rows, of_candidates), rng
+                few,
+                lambda rows: np.tensordot(of_candidates, rows.predictions(self._output_of), 1),
+                lambda combined: self._score_encoded(combined, few.targets, few.sample_weight),
+                rng,
             )
         counts = np.bincount(candidate_of_model)
         weights = (of_candidates / counts)[candidate_of_model]
@@ -240,11 +262,6 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
     def _keep(self, is_kept):
         """Leave out the other models."""
         self.estimators_ = [model for model, keep in zip(self.estimators_, is_kept, strict=True) if keep]
-
-    def _out_of_bag_score(self, out_of_bag, of_candidates):
-        """The score of the combined out-of-bag predictions."""
-        predictions = np.tensordot(of_candidates, out_of_bag.predictions(self._output_of), 1)
-        return self._score_encoded(predictions, out_of_bag.targets, out_of_bag.sample_weight)
 
     def _output_of(self, number, X):
         """What a model predicts for encoded rows, of shape (n, n_outputs), calibrated."""

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_consistent_length
 from fastbp.estimators.class_targets import label_array
 from fastbp.estimators.classifier import MLPClassifier
 from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
+from fastbp.estimators.tabular.columns import is_missing
 from fastbp.estimators.tabular.combination import (
     best_temperature,
     log_loss,
@@ -105,11 +106,12 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
     def _check_y(self, y, X):
         if isinstance(y, (list, tuple)):
             y = label_array("y", y)
+        labels = np.asarray(y)
+        if labels.dtype == object and labels.ndim == 1 and any(map(is_missing, labels)):
+            raise ValueError("Input y contains missing labels: drop the rows without a label")
         check_classification_targets(y)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
-        if y.dtype == object and any(label is None or label != label for label in y):
-            raise ValueError("Input y contains missing labels: drop the rows without a label")
         return y
 
     @property
@@ -121,7 +123,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         self.classes_ = self._labels.classes_
         if len(self.classes_) < 2:
             raise ValueError(
-                f"y has one class only, {self.classes_[0]!r}: {type(self).__name__} needs at least 2 classes"
+                f"y has one class only, {self.classes_.tolist()[0]!r}: {type(self).__name__} needs at least 2 classes"
             )
 
     def _encode(self, y):
@@ -135,6 +137,9 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
             return sample_weight
         weights = compute_sample_weight(self.class_weight, y)
         return weights if sample_weight is None else weights * sample_weight
+
+    def _kept_rows(self, y, weight):
+        return (weight > 0) | ~np.isin(y, y[weight > 0])  # a class that has no weight is a class still
 
     def _model_params(self, cycle):
         return {"label_smoothing": cycle.label_smoothing}

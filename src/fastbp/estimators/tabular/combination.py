@@ -17,7 +17,10 @@ SMALLEST_WEIGHT = 0.03
 
 def n_effective(n, sample_weight):
     """How many rows of equal weight tell as much: ``(sum w)**2 / sum w**2`` (Kish, 1965, Survey sampling)."""
-    return n if sample_weight is None else sample_weight.sum() ** 2 / (sample_weight**2).sum()
+    if sample_weight is None:
+        return n
+    w = sample_weight / sample_weight.max()  # whose squares are neither too large nor too small
+    return w.sum() ** 2 / (w**2).sum()
 
 
 def mixture_weights(predictions, loss, n):

@@ -13,8 +13,8 @@ oob_score_ : float
     it. NaN without out-of-bag rows.
 
 feature_importances_ : ndarray of shape (n_features_in_,)
-    How much the score of out-of-bag rows falls when the values of a column are permuted; of so many rows as take a
-    twentieth of the time of the training. NaN without out-of-bag rows.
+    How much the score of out-of-bag rows falls when the values of a column are permuted; of so many rows as take about
+    a twentieth of the time of the training, but at least 20. NaN without out-of-bag rows.
 
 is_categorical_ : ndarray of bool of shape (n_features_in_,)
     Which columns are categories.

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, TRAINED_ACTIVATIONS
 from fastbp.estimators.tabular.presets import PRESETS
+from fastbp.kernels.dispatch import BIN_LIMIT, WAVE_LIMIT
 from fastbp.parametrized import CachedParamNames, parameter, parametrized
 
 #: What the activation of a hidden layer may be
@@ -68,7 +69,8 @@ class TabularParameters(CachedParamNames):
         "'from_dtype', array-like of bool, int or str, or None",
         """
         Which columns are categories: 'from_dtype' for those that hold strings, booleans or categories; a mask, or the
-        numbers or names of columns; None for no column besides those that cannot be read as numbers.""",
+        numbers or names of columns; None for no column. A mask, numbers or names must tell all of them, also those
+        that hold strings: text in any other column is an error.""",
     )
 
     hidden_layer_sizes: Sequence[int] | None = parameter(
@@ -135,16 +137,16 @@ class TabularParameters(CachedParamNames):
 
     n_bins: int | None = parameter(
         None,
-        [None, Interval(Integral, 2, None, closed="left")],
+        [None, Interval(Integral, 2, BIN_LIMIT, closed="both")],
         "int or None",
-        "Bins of a column for the piecewise linear embedding, at most; None for those of the preset.",
+        f"Bins of a column for the piecewise linear embedding at most, up to {BIN_LIMIT}; None for that of the preset.",
     )
 
     embedding_width: int | None = parameter(
         None,
-        [None, Interval(Integral, 1, None, closed="left")],
+        [None, Interval(Integral, 1, WAVE_LIMIT, closed="both")],
         "int or None",
-        "Numbers that a number or a category is embedded in; None for that of the preset.",
+        f"Numbers that a number or a category is embedded in, up to {WAVE_LIMIT}; None for that of the preset.",
     )
 
     oob_fraction: float | None = parameter(
@@ -155,8 +157,9 @@ class TabularParameters(CachedParamNames):
         Share of the rows that a member is not trained on: its out-of-bag rows, by which the models are weighted,
         probabilities calibrated and intervals measured. Each kind of members has the same sequence of disjoint shares.
         None for that of the preset: 1/20 of many rows, 1/10 below 8,000, and 1/8 below 2,000. 0 to train all members on
-        all rows: then the models have equal weights, and there are no intervals. So it is with fewer than 20 rows, too.
-        Rows given to `fit` as `X_val` take the place of the out-of-bag rows.""",
+        all rows: then the models have equal weights, and there are no intervals. So it is with fewer than 20 rows, and
+        with a share of less than a row. Rows of weight zero are never out of bag. Rows given to `fit` as `X_val` take
+        the place of the out-of-bag rows.""",
     )
 
     early_stopping: bool = parameter(
@@ -164,8 +167,9 @@ class TabularParameters(CachedParamNames):
         ["boolean"],
         "bool",
         """
-        Whether a member stops when the loss on its out-of-bag rows has not improved for a quarter of its epochs, and
-        keeps the weights of its best epoch. The schedules are made for all epochs, so that this seldom helps.""",
+        Whether each cycle of a member stops when the score of its out-of-bag rows (accuracy, or R^2), or of `X_val`,
+        has not improved for a quarter of the epochs of the cycle, and keeps the weights of its best epoch. Without such
+        rows it has no effect. The schedules are made for all epochs, so that this seldom helps.""",
     )
 
     random_state: int | np.random.RandomState | np.random.Generator | None = parameter(
@@ -191,7 +195,8 @@ class TabularParameters(CachedParamNames):
         """
         As for `fastbp.MLPClassifier`: each is called in the training of every member. Members are trained at the same
         time, in threads; each has a copy of the callbacks, except for those that inherit from `fastbp.Callback`, which
-        are shared. One that returns True ends the training of its member.""",
+        are shared. Each cycle of a member is a training of its own, with a beginning and an end. A callback that
+        returns True ends the cycle; the next one goes on from there.""",
     )
 
     n_threads: int | None = parameter(

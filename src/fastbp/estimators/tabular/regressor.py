@@ -1,5 +1,6 @@
 """The regressor for tables."""
 
+from numbers import Real
 from typing import Self
 
 import numpy as np
@@ -70,9 +71,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
 
     def _check_y(self, y, X):
         check_numeric("y", y)
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        if y.ndim > 2:
-            raise ValueError(f"y must have one or two dimensions, got shape {y.shape}")
+        with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up all numbers
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
@@ -83,6 +83,12 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         self.n_outputs_, self._is_flat = columns.shape[1], y.ndim == 1
         self._lowest, self._highest = columns.min(axis=0), columns.max(axis=0)
         # halves: sums and differences of the largest numbers must not overflow
+        with np.errstate(over="ignore"):
+            if not np.isfinite(self._highest - self._lowest).all():
+                raise ValueError(
+                    f"y must not reach further than the largest float64, {np.finfo(np.float64).max:.3g}, and reaches "
+                    f"from {columns.min():.3g} to {columns.max():.3g}: divide it by a number"
+                )
         scale = np.maximum(np.abs(self._lowest), np.abs(self._highest))
         scale = np.where(scale > 0, scale, 1)
         self._mean = (columns / scale).mean(axis=0) * scale
@@ -92,14 +98,20 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     def _encode(self, y):
         if y.size != len(y) * self.n_outputs_:
             raise ValueError(f"y_val must have {self.n_outputs_} columns, as y, got shape {y.shape}")
-        columns = (y.reshape(len(y), -1) - self._mean) / self._deviation
-        return (columns.ravel() if y.ndim == 1 else columns).astype(np.float32)
+        with np.errstate(over="ignore"):
+            columns = ((y.reshape(len(y), -1) - self._mean) / self._deviation).astype(np.float32)
+        if not np.isfinite(columns).all():  # of rows to validate on
+            raise ValueError(f"y_val holds {y.flat[np.abs(y).argmax()]:.3g}, which is too far from all values of y")
+        return columns.ravel() if y.ndim == 1 else columns
 
     def _classes_of(self, targets):
         return None
 
     def _weighted(self, y, sample_weight):
         return sample_weight
+
+    def _kept_rows(self, y, weight):
+        return weight > 0
 
     def _model_params(self, cycle):
         return {}
@@ -131,7 +143,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     def _score_encoded(self, predictions, targets, sample_weight):
         if len(targets) < 2:
             return np.nan
-        return r2_score(targets.reshape(len(targets), -1), predictions, sample_weight=sample_weight)
+        low, high = ((limit - self._mean) / self._deviation for limit in (self._lowest, self._highest))
+        return r2_score(targets.reshape(len(targets), -1), np.clip(predictions, low, high), sample_weight=sample_weight)
 
     def _decoded(self, standardized):
         """Predictions in the units of y, within its range."""
@@ -183,13 +196,13 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         return self._shaped(self._decoded(self._combined(X)))
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
-        """Intervals that contain the target of a new row with a probability of at least `coverage`.
+        """Intervals that contain the target of a new row with a probability of about `coverage`.
 
         They have the width that covers this share of the out-of-bag rows (split conformal prediction: Lei et al., 2018,
         Distribution-free predictive inference for regression, algorithm 2), the same for all rows: the probability is
         that over all rows, not that for rows like these. It holds for new rows from the same source. Each out-of-bag
         row is predicted by those members only that were not trained on it, whose errors are a little larger than those
-        of all members, so that the intervals are a little wide.
+        of all members; but the members are weighted by the same rows. Sample weights have no effect on the width.
 
         Parameters
         ----------
@@ -208,7 +221,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             If there are too few out-of-bag rows for the coverage, or none.
         """
         check_is_fitted(self)
-        if isinstance(coverage, bool) or not 0 < coverage < 1:
+        if not isinstance(coverage, Real) or not 0 < coverage < 1:  # neither of which a bool is
             raise ValueError(f"coverage must be a number above 0 and below 1, got {coverage!r}")
         if not self._n_residuals:
             raise ValueError(

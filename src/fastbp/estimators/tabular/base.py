@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastbp.estimators.attempt import Attempt
+from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.many import in_threads
 from fastbp.estimators.numeric import check_numeric
@@ -77,7 +77,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
     # _jacobian_of(number, X)                       of what a model predicts, of shape (n, n_outputs, n_features)
     # _forget_calibration(n_models)                 as without out-of-bag rows
     # _weights_of_candidates(predictions, targets, sample_weight) -> weights of the candidates
-    # _calibrate(predictions, out_of_bag)           learn from the combined out-of-bag predictions
+    # _calibrate(predictions, targets, sample_weight)   learn from the combined out-of-bag predictions
     # _score_encoded(predictions, targets, sample_weight) -> float
 
     def _fit(self, X, y, sample_weight, X_val, y_val, sample_weight_val):
@@ -277,9 +277,13 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
 
     # Prediction
 
+    def _snapshot(self):
+        """The estimator, with the attributes it has now: a fit that ends meanwhile gives it new ones, all at once."""
+        check_is_fitted(self)
+        return with_attributes(self, vars(self))
+
     def _combined(self, X):
         """The weighted mean of what the members predict, of shape (n, n_outputs)."""
-        check_is_fitted(self)
         X = self._encoder.transform(X, self)
         total = 0.0
         for number, weight in enumerate(self.estimator_weights_):
@@ -289,7 +293,6 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
     def _jacobian(self, X):
         """The weighted mean of the Jacobians of what the models predict by the columns of X, of shape
         (n, n_outputs, n_features); NaN for categories."""
-        check_is_fitted(self)
         X = self._encoder.transform(X, self)
         total = 0.0
         for number, weight in enumerate(self.estimator_weights_):

@@ -224,8 +224,8 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         -------
         ndarray of shape (n_samples,)
         """
-        probabilities = self._combined(X)  # whose order no temperature changes
-        return self.classes_[probabilities.argmax(axis=1)]
+        model = self._snapshot()
+        return model.classes_[model._combined(X).argmax(axis=1)]  # no temperature changes the order
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """The probability of each class.
@@ -239,7 +239,8 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``; rows sum to 1.
         """
-        return tempered(self._combined(X), self.temperature_)
+        model = self._snapshot()
+        return tempered(model._combined(X), model.temperature_)
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
         """The logarithm of `predict_proba`.
@@ -267,7 +268,8 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         ndarray of shape (n_samples, n_classes, n_features)
             For a unit of the column; NaN for categories.
         """
-        return of_tempered(self._jacobian(X), self._combined(X), self.temperature_)
+        model = self._snapshot()
+        return of_tempered(model._jacobian(X), model._combined(X), model.temperature_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

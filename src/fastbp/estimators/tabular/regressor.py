@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_consistent_length
 
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.regressor import MLPRegressor
@@ -193,7 +193,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        return self._shaped(self._decoded(self._combined(X)))
+        model = self._snapshot()
+        return model._shaped(model._decoded(model._combined(X)))
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
         """Intervals that contain the target of a new row with a probability of about `coverage`.
@@ -220,17 +221,17 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         ValueError
             If there are too few out-of-bag rows for the coverage, or none.
         """
-        check_is_fitted(self)
+        model = self._snapshot()
         if not isinstance(coverage, Real) or not 0 < coverage < 1:  # neither of which a bool is
             raise ValueError(f"coverage must be a number above 0 and below 1, got {coverage!r}")
-        if not self._n_residuals:
+        if not model._n_residuals:
             raise ValueError(
                 "predict_interval needs out-of-bag rows, and this model was fitted without: fit with oob_fraction=0.1, "
                 "on at least 20 rows, or with X_val and y_val"
             )
-        half = half_width(self._residuals, self._n_residuals, coverage)
-        middle = self._decoded(self._combined(X))
-        return self._shaped(middle - half), self._shaped(middle + half)
+        half = half_width(model._residuals, model._n_residuals, coverage)
+        middle = model._decoded(model._combined(X))
+        return model._shaped(middle - half), model._shaped(middle + half)
 
     def input_gradient(self, X: ArrayLike) -> NDArray:
         """The derivatives of the predictions by the columns.
@@ -245,8 +246,9 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             In units of y for a unit of the column; NaN for categories. The limits of the predictions by the range of
             the targets do not count.
         """
-        gradient = self._jacobian(X) * self._deviation[:, None]
-        return gradient[:, 0] if self._is_flat else gradient
+        model = self._snapshot()
+        gradient = model._jacobian(X) * model._deviation[:, None]
+        return gradient[:, 0] if model._is_flat else gradient
 
     def _shaped(self, columns):
         """In the shape of y."""

@@ -26,10 +26,16 @@ INLINE void scatter(const real *buffer, const int64_t *columns, ptrdiff_t first,
         row[columns[first + i]] += buffer[i];
 }
 
-/* The gradient of an input of which nothing, or not every column, is differentiated, before anything is added */
-INLINE void clear_rows(real *rows, int adds, ptrdiff_t n) {
+/* n numbers of a gradient, before anything is added to them */
+INLINE void clear(real *g, int adds, ptrdiff_t n) {
     if (!adds)
-        memset(rows, 0, (size_t)n * sizeof(real));
+        memset(g, 0, (size_t)n * sizeof(real));
+}
+
+/* n rows of the gradient of a node of which not every column has one, or of its tangent; NULL: not computed */
+INLINE void clear_gradient(const plan_t *p, int64_t node, int64_t adds, int64_t n, real *g) {
+    if (g)
+        clear(g, adds != 0, (ptrdiff_t)(n * node_of(p, node)->width));
 }
 
 /* The level that is nearest to a code; `levels` if there is none, or if the code is missing: NaN */
@@ -49,14 +55,10 @@ INLINE codes_t codes_of(const plan_t *p, const operation_t *op) {
 
 /* forward: a step function of the codes, so d in = 0 */
 static void codes_backward(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
-    real *dx = grad_of(p, op->input, lo);
-    if (dx)
-        clear_rows(dx, (int)op->adds, (ptrdiff_t)((hi - lo) * node_of(p, op->input)->width));
+    clear_gradient(p, op->input, op->adds, hi - lo, grad_of(p, op->input, lo));
 }
 static void codes_backward_tangent(const plan_t *p, const operation_t *op, int64_t lo, int64_t hi) {
-    real *out = grad_tangent_of(p, op->input, lo);
-    if (out)
-        clear_rows(out, (int)op->adds, (ptrdiff_t)((hi - lo) * node_of(p, op->input)->width));
+    clear_gradient(p, op->input, op->adds, hi - lo, grad_tangent_of(p, op->input, lo));
 }
 
 #endif

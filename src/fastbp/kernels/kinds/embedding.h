@@ -63,7 +63,7 @@ INLINE void add_to_levels(const plan_t *p, const operation_t *op, const tile_t *
 static void embedding_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi,
                                void *g, void *scratch, int add) {
     (void)scratch;
-    clear_rows(g, add, (ptrdiff_t)((tile->row_end - tile->row_begin) * (tile->col_end - tile->col_begin)));
+    clear(g, add, (ptrdiff_t)((tile->row_end - tile->row_begin) * (tile->col_end - tile->col_begin)));
     add_to_levels(p, op, tile, lo, hi, grad_of(p, op->output, lo), g);
 }
 

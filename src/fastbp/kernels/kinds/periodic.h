@@ -313,8 +313,7 @@ static void periodic_gradient(const plan_t *p, const operation_t *op, const tile
     const int64_t block = tile->block - op->first_block;
     real *g = g_;
     (void)scratch;
-    if (!add)
-        memset(g, 0, (size_t)((tile->row_end - tile->row_begin) * tile->col_end) * sizeof(real));
+    clear(g, add, (ptrdiff_t)((tile->row_end - tile->row_begin) * tile->col_end));
     for (ptrdiff_t j = (ptrdiff_t)tile->row_begin; j < tile->row_end; j++, g += tile->col_end)
         if (block <= PERIODIC_PHI)
             add_angles(p, op, j, lo, hi, block == PERIODIC_OMEGA, g);

@@ -263,8 +263,7 @@ static void piecewise_linear_gradient(const plan_t *p, const operation_t *op, co
     const ptrdiff_t n = (ptrdiff_t)(hi - lo), cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
     real *g = g_;
     (void)scratch;
-    if (!add)
-        memset(g, 0, (size_t)((tile->row_end - tile->row_begin) * cols) * sizeof(real));
+    clear(g, add, (ptrdiff_t)(tile->row_end - tile->row_begin) * cols);
     if (block == PIECEWISE_EDGES)
         return;
     for (ptrdiff_t j = (ptrdiff_t)tile->row_begin; j < tile->row_end; j++, g += cols) {

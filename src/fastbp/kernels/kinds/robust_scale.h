@@ -100,7 +100,7 @@ static void robust_scale_backward(const plan_t *p, const operation_t *op, int64_
     if (!dx)
         return;
     if (s.columns)
-        clear_rows(dx, (int)op->adds, (ptrdiff_t)(hi - lo) * s.width);
+        clear_gradient(p, op->input, op->adds, hi - lo, dx);
     for (int64_t r = lo; r < hi; r++, x += s.width, dx += s.width, dy += s.m)
         robust_row(s, x, dy, NULL, 0, 1, (int)op->adds, dx);
 }
@@ -109,7 +109,7 @@ static void robust_scale_backward(const plan_t *p, const operation_t *op, int64_
 static void robust_scale_gradient(const plan_t *p, const operation_t *op, const tile_t *tile, int64_t lo, int64_t hi,
                                   void *g, void *scratch, int add) {
     (void)p, (void)op, (void)lo, (void)hi, (void)scratch;
-    clear_rows(g, add, (ptrdiff_t)(tile->col_end - tile->col_begin));
+    clear(g, add, (ptrdiff_t)(tile->col_end - tile->col_begin));
 }
 
 /* The tangent of y is x' * y'(x) */
@@ -134,7 +134,7 @@ static void robust_scale_backward_tangent(const plan_t *p, const operation_t *op
     if (!out)
         return;
     if (s.columns)
-        clear_rows(out, (int)op->adds, (ptrdiff_t)(hi - lo) * s.width);
+        clear_gradient(p, op->input, op->adds, hi - lo, out);
     for (int64_t r = lo; r < hi; r++, x += s.width, out += s.width, dy += s.m, change += s.m) {
         robust_row(s, x, change, NULL, 0, 1, (int)op->adds, out);
         if (dx) {

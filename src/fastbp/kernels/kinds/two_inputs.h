@@ -3,18 +3,12 @@
 #ifndef FASTBP_KINDS_TWO_INPUTS_H
 #define FASTBP_KINDS_TWO_INPUTS_H
 
-#include "../nodes.h"
+#include "columns.h"
 
 /* The n rows of x', or of its tangent, to the end of the rows of the output */
 INLINE void keep_second(const real *prime, ptrdiff_t n, ptrdiff_t columns, real *out, ptrdiff_t out_row) {
     for (ptrdiff_t r = 0; r < n; r++)
         memcpy(out + r * out_row, prime + r * columns, (size_t)columns * sizeof(real));
-}
-
-/* n rows of a gradient of a node, or of the tangent of one, before anything is added to them; NULL: not computed */
-INLINE void clear_gradient(const plan_t *p, int64_t node, int64_t adds, int64_t n, real *g) {
-    if (g && !adds)
-        memset(g, 0, (size_t)(n * node_of(p, node)->width) * sizeof(real));
 }
 
 INLINE real dot(const real *a, const real *b, ptrdiff_t n) {

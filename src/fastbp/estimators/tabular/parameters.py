@@ -34,7 +34,7 @@ class TabularParameters(CachedParamNames):
         - 'fast': One member, trained in two cycles of 6 and of 12 epochs.
         - 'default': Two members, four below 8,000 rows, and eight below 2,000. Each is trained in two cycles, of 12
           epochs with much dropout and of 28 with little. A member gives a model after each cycle.
-        - 'best': Six members, 12 below 8,000 rows, with a third cycle of 40 epochs.""",
+        - 'best': Eight members, 16 below 8,000 rows, trained in the same way.""",
     )
 
     _: KW_ONLY

@@ -79,7 +79,7 @@ def presets(base):
     return {
         "fast": Preset((short,), ((0, 1),)),
         "default": Preset((two,), ((8000, 2), (2000, 4), (0, 8))),
-        "best": Preset(((*two, replace(base, epochs=40)),), ((8000, 6), (0, 12))),
+        "best": Preset((two,), ((8000, 8), (0, 16))),
     }
 
 

@@ -327,3 +327,16 @@ def test_input_gradients_are_those_of_the_predictions(cls):
         expected = (ahead - behind) / (2 * step)
         # predictions are in float32: rounding errors of about 1e-7 of the largest, divided by the step
         assert np.allclose(found[..., number], expected, atol=0.02 * np.abs(expected).max())
+
+
+@both
+def test_record_batches_have_names(cls):
+    pyarrow = pytest.importorskip("pyarrow")
+    X, labels, values = mixed_table(100)
+    y = labels if cls is TabularMLPClassifier else values
+    batch = pyarrow.RecordBatch.from_pandas(X)
+    model = cls(**QUICK, categorical_features=["colour", "size", "flag"]).fit(batch, y)
+    assert model.feature_names_in_.tolist() == list(X.columns)
+    assert np.array_equal(model.predict(batch), model.predict(X))
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(batch.select(list(X.columns[::-1])))

@@ -171,8 +171,8 @@ def test_limits_of_the_layers_are_named_as_parameters(name):
 
 @both
 def test_a_wide_table_has_importances(cls):
-    wide = np.random.default_rng(2).normal(size=(200, 300))
+    wide = np.random.default_rng(2).normal(size=(200, 600))
     wide[:, 7] = VALUES
     model = cls(**{**QUICK, "epochs": 30}, numeric_embedding=None).fit(wide, targets(cls))
     assert model.feature_importances_.argmax() == 7
-    assert model.feature_importances_[7] >= 0.1  # two of the 20 rows
+    assert model.feature_importances_[7] > 0.1

@@ -5,6 +5,7 @@ and pyarrow are neither needed nor imported.
 """
 
 import datetime
+import sys
 from decimal import Decimal
 from numbers import Real
 
@@ -199,6 +200,13 @@ def read_table(X, estimator, *, reset):
         table = Table(arrays=arrays, names=names, dtypes=dtypes)
     _check_n_features(estimator, np.broadcast_to(0, (1, table.n_columns)), reset=reset)
     return table
+
+
+def as_table(X):
+    """A record batch of pyarrow as a table, which scikit-learn knows the column names of; anything else as it is."""
+    if type(X).__name__ == "RecordBatch" and "pyarrow" in sys.modules:
+        return sys.modules["pyarrow"].Table.from_batches([X])
+    return X
 
 
 def frame_columns(X):

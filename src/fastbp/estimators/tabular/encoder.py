@@ -11,6 +11,7 @@ from fastbp.estimators.tabular.columns import (
     NOTHING,
     TEXT,
     Table,
+    as_table,
     first_text,
     read_table,
 )
@@ -135,6 +136,7 @@ class TableEncoder:
         UserWarning
             For a categorical column most of whose rows have a rare level.
         """
+        X = as_table(X)
         table = read_table(X, estimator, reset=True)
         is_categorical = categorical_columns(X, table, categorical_features)
         levels = [None] * table.n_columns
@@ -176,7 +178,7 @@ class TableEncoder:
         """
         if is_array_of(X, len(self.levels)) and not hasattr(estimator, "feature_names_in_"):
             return self._encoded(Table(X))
-        return self._encoded(read_table(X, estimator, reset=False))
+        return self._encoded(read_table(as_table(X), estimator, reset=False))
 
     def _encoded(self, table):
         """The matrix of a table."""

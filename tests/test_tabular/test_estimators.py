@@ -340,3 +340,17 @@ def test_record_batches_have_names(cls):
     assert np.array_equal(model.predict(batch), model.predict(X))
     with pytest.raises(ValueError, match="feature names should match"):
         model.predict(batch.select(list(X.columns[::-1])))
+
+
+@both
+@pytest.mark.parametrize("value", [1.0, np.nan])
+def test_constant_columns_do_not_count_later(cls, value):
+    X, labels, values = mixed_table(200)
+    y = labels if cls is TabularMLPClassifier else values
+    X["constant"] = value
+    model = cls(**QUICK).fit(X, y)
+    others = [X.assign(constant=other) for other in (0.0, np.nan, 1e9)]
+    for other in others:
+        assert np.array_equal(model.predict(other), model.predict(X))
+    only = cls(**QUICK).fit(X[["constant"]], y)
+    assert len(np.unique(only.predict(X[["constant"]]))) == 1

@@ -26,7 +26,7 @@ from fastbp.estimators.slim import slim
 from fastbp.estimators.tabular.encoder import TableEncoder
 from fastbp.estimators.tabular.folds import out_of_bag_rows
 from fastbp.estimators.tabular.importances import permutation_importances, rows_to_permute
-from fastbp.estimators.tabular.members import layers_of, model_of
+from fastbp.estimators.tabular.members import columns_of, layers_of, model_of
 from fastbp.estimators.tabular.out_of_bag import Fold, OutOfBag, Rows, models_of
 from fastbp.estimators.tabular.parameters import TabularParameters
 from fastbp.estimators.tabular.presets import PRESETS, members_of, of_rows, total_epochs
@@ -107,11 +107,12 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         self._learn_targets(y)
         rows = Rows(X, self._encode(y), weight)
         validation = None if given["X_val"] is None else self._given_rows(given)
+        columns = columns_of(self._encoder, X)
         rng = legacy_generator(self.random_state)
         preset = PRESETS[self._kind][self.preset]
         members = self._cycles_of_members(preset, len(X))
         if self.time_budget is not None:
-            members = self._within_budget(members, rows, begin)
+            members = self._within_budget(members, rows, columns, begin)
         kinds = list(dict.fromkeys(members))
         seeds = rng.randint(SEED_LIMIT, size=len(members))
         share = self.oob_fraction
@@ -121,7 +122,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             share = of_rows(preset.oob_fractions, len(X))
         folds = [members[:i].count(cycles) for i, cycles in enumerate(members)]  # those of a kind have different ones
         bags = self._bags(rows, max(folds) + 1, share, rng)
-        models = self._trained(members, rows, [bags[fold] for fold in folds], seeds, validation)
+        models = self._trained(members, rows, columns, [bags[fold] for fold in folds], seeds, validation)
         # the candidate of each model: its kind, and the cycle after which it is
         candidates = {(kind, cycle): None for kind in kinds for cycle in range(len(kind))}
         numbers = {candidate: number for number, candidate in enumerate(candidates)}
@@ -176,21 +177,21 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             overrides["hidden_layer_sizes"] = tuple(checked_hidden_layer_sizes(overrides["hidden_layer_sizes"]))
         return members_of(preset, n_rows, self.n_ensemble, self.epochs, overrides)
 
-    def _within_budget(self, members, rows, begin):
+    def _within_budget(self, members, rows, columns, begin):
         """The cycles of the members that fit into the time budget."""
-        probe = self._model(members[0][0], len(rows.X), 0)
+        probe = self._model(members[0][0], columns, len(rows.X), 0)
         seconds = seconds_of_an_epoch(probe, rows.X, rows.targets)
         left = self.time_budget - (perf_counter() - begin)
         return planned(members, left, seconds, available_threads(self.n_threads))
 
-    def _model(self, cycle, n_rows, seed, log=None, init_from=None, early_stopping=False):
+    def _model(self, cycle, columns, n_rows, seed, log=None, init_from=None, early_stopping=False):
         """An estimator for a cycle of a member, not fitted."""
         callbacks = self.callbacks if isinstance(self.callbacks, (list, tuple)) else [self.callbacks]
         callbacks = [one for one in [*callbacks, log] if one is not None]
         model = model_of(
             self._model_class,
             cycle,
-            layers_of(cycle, self._encoder, self.numeric_embedding),
+            layers_of(cycle, columns, self.numeric_embedding),
             n_rows,
             random_state=int(seed),
             callbacks=callbacks or None,
@@ -201,7 +202,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         )
         return clone(model).set_params(init_from=init_from)  # with callbacks of its own
 
-    def _trained(self, members, rows, bags, seeds, validation):
+    def _trained(self, members, rows, columns, bags, seeds, validation):
         """The fitted models of each member, one after each of its cycles: a list of lists. `validation` are the rows
         that take the place of the out-of-bag rows, or None."""
         n_epochs = sum(map(total_epochs, members))
@@ -217,7 +218,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             held_out = {"X_val": bag.X, "y_val": bag.targets, "sample_weight_val": bag.sample_weight} if stops else {}
             for cycle in members[number]:
                 seed = (int(seeds[number]) + len(models)) % SEED_LIMIT
-                model = self._model(cycle, len(own.X), seed, log, models[-1] if models else None, stops)
+                model = self._model(cycle, columns, len(own.X), seed, log, models[-1] if models else None, stops)
                 model.fit(own.X, own.targets, own.sample_weight, **held_out)
                 models.append(slim(model).set_params(init_from=None, callbacks=None))
 

@@ -1,6 +1,9 @@
 """A member of an ensemble: an ordinary estimator with the layers, the optimizer and the schedules of a cycle."""
 
 from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
 
 from fastbp.activations import Blend
 from fastbp.estimators.tabular.presets import of_rows
@@ -32,13 +35,59 @@ WARMUP = 0.05
 FLAT = 0.5
 
 
-def layers_of(cycle, encoder, numeric_embedding):
+class Columns(NamedTuple):
+    """The columns that a network reads.
+
+    Attributes
+    ----------
+    numbers, pairs, categories : list of int
+        Columns of numbers, of -1 and 1, and of codes.
+    levels : list of int
+        Of each of the categories.
+    """
+
+    numbers: list
+    pairs: list
+    categories: list
+    levels: list
+
+
+def columns_of(encoder, X):
+    """The columns of a table that are of use.
+
+    A column of numbers that are all alike, or all missing, is left out: it tells nothing, and what was not trained must
+    not count where it differs later. If there is no other column, all are read.
+
+    Parameters
+    ----------
+    encoder : TableEncoder
+    X : ndarray of shape (n, n_columns)
+        Encoded rows to train on.
+
+    Returns
+    -------
+    Columns
+    """
+    numbers = encoder.numeric_columns
+    of_use = [column for column in numbers.tolist() if not is_constant(X[:, column])]
+    pairs, categories = encoder.binary_columns.tolist(), encoder.categorical_columns.tolist()
+    if not (of_use or pairs or categories):
+        of_use = numbers.tolist()
+    return Columns(of_use, pairs, categories, encoder.n_levels.tolist())
+
+
+def is_constant(x):
+    """Whether all numbers are alike; NaN is like NaN only."""
+    return bool((x == x[0]).all() or np.isnan(x).all())
+
+
+def layers_of(cycle, columns, numeric_embedding):
     """The hidden layers of a member.
 
     Parameters
     ----------
     cycle : Cycle
-    encoder : TableEncoder
+    columns : Columns
     numeric_embedding : {"piecewise_linear", "periodic"} or None
 
     Returns
@@ -47,7 +96,7 @@ def layers_of(cycle, encoder, numeric_embedding):
     """
     layers = []
     for number, units in enumerate(cycle.hidden_layer_sizes):
-        layers.append(dense(units) if number else first_layer(units, cycle, encoder, numeric_embedding))
+        layers.append(dense(units) if number else first_layer(units, cycle, columns, numeric_embedding))
         layers.append(Activation(Blend(cycle.activation), learning_rate_factor=ACTIVATION_FACTOR))
         layers.append(Dropout(cycle.dropout))
     return layers
@@ -58,16 +107,13 @@ def dense(units):
     return Dense(units, parametrization="ntk", bias_learning_rate_factor=BIAS_FACTOR)
 
 
-def first_layer(units, cycle, encoder, numeric_embedding):
+def first_layer(units, cycle, columns, numeric_embedding):
     """The first fully connected layer: a sum of what numbers, numbers with two values, and categories bring.
 
     The weights of categories are rows of a table that are looked up, which is the same as a fully connected layer on
     one-hot numbers, without the product.
     """
-    numbers, pairs, categories = (
-        columns.tolist() for columns in (encoder.numeric_columns, encoder.binary_columns, encoder.categorical_columns)
-    )
-    levels = encoder.n_levels.tolist()
+    numbers, pairs, categories, levels = columns
     # of a one-hot number, by the neural tangent parametrization
     factor = 1 / sqrt(2 * len(pairs) + sum(levels)) if pairs or levels else 1.0
     terms = []

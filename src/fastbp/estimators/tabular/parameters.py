@@ -31,7 +31,7 @@ class TabularParameters(CachedParamNames):
         Which ensemble of networks, its members, is trained. All settings of the members below that are not None take
         the place of those of the preset.
 
-        - 'fast': One member, trained in two cycles of 6 and of 12 epochs.
+        - 'fast': One member, four below 1,000 rows, trained in two cycles of 6 and of 12 epochs.
         - 'default': Two members, four below 8,000 rows, and eight below 2,000. Each is trained in two cycles, of 12
           epochs with much dropout and of 28 with little. A member gives a model after each cycle.
         - 'best': Eight members, 16 below 8,000 rows, trained in the same way.""",

@@ -77,7 +77,7 @@ def presets(base):
     # few epochs need small batches to have enough steps
     short = tuple(replace(cycle, epochs=epochs, largest_batch=128) for cycle, epochs in zip(two, (6, 12), strict=True))
     return {
-        "fast": Preset((short,), ((0, 1),)),
+        "fast": Preset((short,), ((1000, 1), (0, 4))),
         "default": Preset((two,), ((8000, 2), (2000, 4), (0, 8))),
         "best": Preset((two,), ((8000, 8), (0, 16))),
     }

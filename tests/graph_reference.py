@@ -574,7 +574,7 @@ class GraphTwin:
 
     def blocks_of(self, op, flat):
         """The part of a flat vector that belongs to the blocks of an operation."""
-        own = self.graph.blocks[op.first_block : op.first_block + op.n_blocks]
+        own = self.graph.blocks_of(op)
         return [flat[block.offset : block.offset + block.size].reshape(block.shape) for block in own]
 
     def inputs(self, op):

@@ -246,7 +246,7 @@ def normalize_preactivations(program, params, X, random_state=None):
             center = mean if random_state is None else random_centers(z, random_state)
         is_spread = np.isfinite(scale) & (scale > ROUNDING_ERRORS * np.finfo(z.dtype).eps * largest)
         scale = np.where(is_spread, scale, 1)
-        W, *biases = (b.view(params) for b in graph.blocks[op.first_block : op.first_block + op.n_blocks])
+        W, *biases = graph.views(op, params)
         W /= scale
         for b in biases:
             b[...] = (b - np.where(is_spread, center, 0)) / scale

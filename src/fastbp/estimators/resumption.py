@@ -4,7 +4,13 @@ from numbers import Integral
 
 import numpy as np
 
-from fastbp.estimators.parameters import end_is_needed_by, optimizer_of, progress_schedule_of, schedule_of
+from fastbp.estimators.parameters import (
+    PROGRESS_SCHEDULES,
+    end_is_needed_by,
+    optimizer_of,
+    progress_schedule_of,
+    schedule_of,
+)
 from fastbp.kernels.patience import Patience
 from fastbp.training import (
     DropoutFactors,
@@ -124,7 +130,7 @@ def factors_of(estimator, schedule, n_epochs, n_steps):
     if schedule.has_end or warmup != 0:
         warmup_epochs = float(warmup if isinstance(warmup, Integral) else warmup * n_epochs)
         factors = RateFactors(schedule, warmup_epochs, n_epochs, n_steps)
-    decay, dropout = (progress_schedule_of(estimator, name) for name in ("weight_decay_schedule", "dropout_schedule"))
+    decay, dropout = (progress_schedule_of(estimator, name) for name in PROGRESS_SCHEDULES)
     return {
         "factors": factors,
         "decay_factors": None if decay is None else RateFactors(decay, 0.0, n_epochs, n_steps),

@@ -29,13 +29,17 @@ class GivenRows:
     def __bool__(self):
         return self.X_val is not None
 
-    def check(self, estimator):
-        """ValueError where some are missing, or the solver scores no rows."""
+    def check_complete(self):
+        """ValueError where some are missing."""
         given = [name for name in ("X_val", "y_val", "sample_weight_val") if getattr(self, name) is not None]
         for name in ("X_val", "y_val"):
             if given and name not in given:
                 raise ValueError(f"{given[0]} is provided, but {name} was not provided.")
-        if given and not is_stochastic(estimator.solver):
+
+    def check(self, estimator):
+        """ValueError where some are missing, or the solver scores no rows."""
+        self.check_complete()
+        if self and not is_stochastic(estimator.solver):
             raise ValueError(
                 f"X_val and y_val are provided, but solver={estimator.solver!r} scores no rows. Choose a stochastic "
                 "solver, or score them in a callback."

@@ -308,7 +308,7 @@ def operation_traces(network, kept, gradient):
         inputs = [kept.value(node) for node in (op.input, op.input2) if node >= 0]
         name = network.graph.output_activation
         output = kept.value(op.output) if is_kept else activation_forward(inputs[0], name)
-        own = network.graph.blocks[op.first_block : op.first_block + op.n_blocks]
+        own = network.graph.blocks_of(op)
         traces.append(
             OperationTrace(
                 number_,

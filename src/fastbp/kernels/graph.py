@@ -212,7 +212,7 @@ class Graph:
     @cached_property
     def dense_blocks(self):
         """tuple of (Block, Block or None): W and b of the dense operations."""
-        owned = [self.blocks[op.first_block : op.first_block + op.n_blocks] for op, _ in self.dense_operations]
+        owned = [self.blocks_of(op) for op, _ in self.dense_operations]
         return tuple((own[0], own[1] if len(own) > 1 else None) for own in owned)
 
     @property

@@ -80,12 +80,8 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
     # _calibrate(predictions, targets, sample_weight)   learn from the combined out-of-bag predictions
     # _score_encoded(predictions, targets, sample_weight) -> float
 
-    def _fit(self, X, y, sample_weight, X_val, y_val, sample_weight_val):
-        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        for name in ("X_val", "y_val"):
-            if given[name] is None and any(value is not None for value in given.values()):
-                other = next(other for other, value in given.items() if value is not None)
-                raise ValueError(f"{other} is provided, but {name} was not provided.")
+    def _fit(self, X, y, sample_weight, given):
+        given.check_complete()
         with Attempt(self, incremental=False) as attempt:
             attempt.model._train(X, y, sample_weight, given)
         return self
@@ -106,7 +102,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             X, y, weight = X[kept], y[kept], weight[kept]
         self._learn_targets(y)
         rows = Rows(X, self._encode(y), weight)
-        validation = None if given["X_val"] is None else self._given_rows(given)
+        validation = self._given_rows(given) if given else None
         columns = columns_of(self._encoder, X)
         rng = legacy_generator(self.random_state)
         preset = PRESETS[self._kind][self.preset]
@@ -156,11 +152,11 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
     def _given_rows(self, given):
         """The rows that `fit` was given to validate on, which are out of bag for all members."""
         with naming("X_val and y_val"):
-            X = self._encoder.transform(given["X_val"], self)
-            y = self._check_y(given["y_val"], X)
+            X = self._encoded(given.X_val)
+            y = self._check_y(given.y_val, X)
             targets = self._encode(y)
         with naming("sample_weight_val"):
-            return Rows(X, targets, self._checked_weight(y, given["sample_weight_val"], X))
+            return Rows(X, targets, self._checked_weight(y, given.sample_weight_val, X))
 
     def _bags(self, rows, n_folds, share, rng):
         """The rows that are out of bag in each fold. Rows of weight zero are in none: they would tell nothing."""
@@ -206,7 +202,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         """The fitted models of each member, one after each of its cycles: a list of lists. `validation` are the rows
         that take the place of the out-of-bag rows, or None."""
         n_epochs = sum(map(total_epochs, members))
-        log = MemberLog(self.verbose, sum(map(len, members)), n_epochs) if self.verbose else None
+        log = MemberLog(self, sum(map(len, members)), n_epochs) if self.verbose else None
         trained = [[] for _ in members]
 
         def train(number):
@@ -283,18 +279,20 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         check_is_fitted(self)
         return with_attributes(self, vars(self))
 
+    def _encoded(self, X):
+        """The rows of a table as the models read them."""
+        return self._encoder.transform(X, self)
+
     def _combined(self, X):
-        """The weighted mean of what the members predict, of shape (n, n_outputs)."""
-        X = self._encoder.transform(X, self)
+        """The weighted mean of what the models predict for encoded rows, of shape (n, n_outputs)."""
         total = 0.0
         for number, weight in enumerate(self.estimator_weights_):
             total = total + weight * self._output_of(number, X).astype(np.float64)
         return total
 
     def _jacobian(self, X):
-        """The weighted mean of the Jacobians of what the models predict by the columns of X, of shape
-        (n, n_outputs, n_features); NaN for categories."""
-        X = self._encoder.transform(X, self)
+        """The weighted mean of the Jacobians of what the models predict for encoded rows, by the columns of the table,
+        of shape (n, n_outputs, n_features); NaN for categories."""
         total = 0.0
         for number, weight in enumerate(self.estimator_weights_):
             total = total + weight * self._jacobian_of(number, X).astype(np.float64)

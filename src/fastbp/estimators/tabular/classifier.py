@@ -28,6 +28,7 @@ from fastbp.estimators.tabular.combination import (
 )
 from fastbp.estimators.tabular.docs import documented
 from fastbp.estimators.tabular.gradients import of_both_classes, of_tempered, of_unsmoothed
+from fastbp.estimators.validation import GivenRows
 from fastbp.parametrized import parameter, parametrized
 
 
@@ -149,9 +150,10 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     def _jacobian_of(self, number, X):
         model = self.estimators_[number]
-        jacobian = of_both_classes(model.network_.jacobian(X))
-        jacobian = of_unsmoothed(jacobian, model.predict_proba(X), model.label_smoothing)
-        return of_tempered(jacobian, self._model_output(model, X), self._temperatures[number])
+        jacobian, probabilities = of_both_classes(model.network_.jacobian(X)), model.predict_proba(X)
+        jacobian = of_unsmoothed(jacobian, probabilities, model.label_smoothing)
+        probabilities = without_smoothing(probabilities, model.label_smoothing)
+        return of_tempered(jacobian, probabilities, self._temperatures[number])
 
     def _weights_of_candidates(self, predictions, targets, sample_weight):
         n = n_effective(len(targets), sample_weight)
@@ -211,7 +213,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         -------
         self : TabularMLPClassifier
         """
-        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, GivenRows(X_val, y_val, sample_weight_val))
 
     def predict(self, X: ArrayLike) -> NDArray:
         """The most probable class of each row.
@@ -225,7 +227,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         ndarray of shape (n_samples,)
         """
         model = self._snapshot()
-        return model.classes_[model._combined(X).argmax(axis=1)]  # no temperature changes the order
+        return model.classes_[model._combined(model._encoded(X)).argmax(axis=1)]  # no temperature changes the order
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """The probability of each class.
@@ -240,7 +242,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
             In the order of ``classes_``; rows sum to 1.
         """
         model = self._snapshot()
-        return tempered(model._combined(X), model.temperature_)
+        return tempered(model._combined(model._encoded(X)), model.temperature_)
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray:
         """The logarithm of `predict_proba`.
@@ -269,9 +271,5 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
             For a unit of the column; NaN for categories.
         """
         model = self._snapshot()
+        X = model._encoded(X)
         return of_tempered(model._jacobian(X), model._combined(X), model.temperature_)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = False
-        return tags

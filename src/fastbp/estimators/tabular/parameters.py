@@ -146,7 +146,7 @@ class TabularParameters(CachedParamNames):
         None,
         [None, Interval(Integral, 1, WAVE_LIMIT, closed="both")],
         "int or None",
-        f"Numbers that a number or a category is embedded in, up to {WAVE_LIMIT}; None for that of the preset.",
+        f"Numbers that a number is embedded in, up to {WAVE_LIMIT}; None for that of the preset.",
     )
 
     oob_fraction: float | None = parameter(

@@ -2,7 +2,7 @@
 
 from threading import Lock
 
-from fastbp.estimators.parameters import PROGRESS_BAR
+from fastbp.estimators.parameters import PROGRESS_BAR, prints_lines
 from fastbp.progress import new_bar
 from fastbp.training import Callback
 
@@ -12,16 +12,16 @@ class MemberLog(Callback):
 
     Parameters
     ----------
-    verbose : bool or int
-        The parameter of the estimator.
+    estimator : BaseTabularMLP
+        Its parameter `verbose` decides what is shown.
     n_models : int
     n_epochs : int
         Of all members together.
     """
 
-    def __init__(self, verbose, n_models, n_epochs):
-        self.lines = bool(verbose) and verbose != PROGRESS_BAR
-        self.bar = new_bar(n_epochs, "epoch") if verbose == PROGRESS_BAR else None
+    def __init__(self, estimator, n_models, n_epochs):
+        self.lines = prints_lines(estimator)
+        self.bar = new_bar(n_epochs, "epoch") if estimator.verbose == PROGRESS_BAR else None
         self.n_models, self.n_done, self.n_epochs = n_models, 0, 0
         self.lock = Lock()
 

@@ -16,6 +16,7 @@ from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
 from fastbp.estimators.tabular.combination import mixture_weights, n_effective
 from fastbp.estimators.tabular.conformal import half_width, kept_residuals
 from fastbp.estimators.tabular.docs import documented
+from fastbp.estimators.validation import GivenRows
 from fastbp.parametrized import parametrized
 
 
@@ -82,13 +83,13 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         columns = y.reshape(len(y), -1)
         self.n_outputs_, self._is_flat = columns.shape[1], y.ndim == 1
         self._lowest, self._highest = columns.min(axis=0), columns.max(axis=0)
-        # halves: sums and differences of the largest numbers must not overflow
         with np.errstate(over="ignore"):
             if not np.isfinite(self._highest - self._lowest).all():
                 raise ValueError(
                     f"y must not reach further than the largest float64, {np.finfo(np.float64).max:.3g}, and reaches "
                     f"from {columns.min():.3g} to {columns.max():.3g}: divide it by a number"
                 )
+        # sums and squares of the largest numbers must not overflow
         scale = np.maximum(np.abs(self._lowest), np.abs(self._highest))
         scale = np.where(scale > 0, scale, 1)
         self._mean = (columns / scale).mean(axis=0) * scale
@@ -180,7 +181,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         -------
         self : TabularMLPRegressor
         """
-        return self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, GivenRows(X_val, y_val, sample_weight_val))
 
     def predict(self, X: ArrayLike) -> NDArray:
         """The predicted targets.
@@ -194,7 +195,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
         model = self._snapshot()
-        return model._shaped(model._decoded(model._combined(X)))
+        return model._shaped(model._decoded(model._combined(model._encoded(X))))
 
     def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
         """Intervals that contain the target of a new row with a probability of about `coverage`.
@@ -230,7 +231,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
                 "on at least 20 rows, or with X_val and y_val"
             )
         half = half_width(model._residuals, model._n_residuals, coverage)
-        middle = model._decoded(model._combined(X))
+        middle = model._decoded(model._combined(model._encoded(X)))
         return model._shaped(middle - half), model._shaped(middle + half)
 
     def input_gradient(self, X: ArrayLike) -> NDArray:
@@ -247,7 +248,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             the targets do not count.
         """
         model = self._snapshot()
-        gradient = model._jacobian(X) * model._deviation[:, None]
+        gradient = model._jacobian(model._encoded(X)) * model._deviation[:, None]
         return gradient[:, 0] if model._is_flat else gradient
 
     def _shaped(self, columns):

@@ -14,10 +14,14 @@ import numpy as np
 print(json.dumps([sys.argv[1:], os.getcwd(), os.environ["WORD"], os.getpid(), np.random.rand(), __name__, __file__]))
 sys.exit(3)
 """
+# A shell starts processes in the background with SIGINT ignored. One long call would wait on if the signal came just
+# before it, and a script that no signal stops must end by itself.
 WAITS = """
-import sys
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print("now", flush=True)
-sys.stdin.readline()
+for _ in range(600):
+    time.sleep(0.05)
 """
 
 

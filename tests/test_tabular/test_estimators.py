@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastbp
 from fastbp import TabularMLPClassifier, TabularMLPRegressor
+from fastbp.estimators.tabular import base, time_plan
 
 #: Small and quick
 QUICK = {"n_ensemble": 2, "epochs": 3, "hidden_layer_sizes": (16,), "batch_size": 32, "random_state": 0}
@@ -199,6 +200,33 @@ def test_time_budget(cls):
     assert [member.n_iter_ for member in model.estimators_] == [1]
     model = cls(**QUICK, time_budget=1000).fit(X, y)
     assert max(member.n_iter_ for member in model.estimators_) == 2  # of 1 + 2
+
+
+@both
+def test_what_is_trained_is_returned_when_the_time_ends(cls, monkeypatch):
+    class Clock(fastbp.Callback):
+        """Time stands still until three models are trained; then an epoch takes longer than the budget."""
+
+        now, n_models = 0.0, 0
+
+        def on_epoch_end(self, state):
+            self.now += 1001 * (self.n_models == 3)
+
+        def on_fit_end(self, state):
+            self.n_models += 1
+
+    clock = Clock()
+    for module in (base, time_plan):
+        monkeypatch.setattr(module, "perf_counter", lambda: clock.now)
+    X, labels, values = mixed_table(300)
+    y = labels if cls is TabularMLPClassifier else values
+    budget = {"time_budget": 1000, "n_threads": 1, "callbacks": clock}
+    model = cls(**{**QUICK, "n_ensemble": 4, "epochs": 6}, **budget).fit(X, y)
+    # the second cycle of the second member is given up, the third member is not begun
+    assert [member.n_iter_ for member in model.estimators_] == [2, 4, 2]
+    assert clock.n_models == 4
+    assert np.isfinite(model.oob_score_)
+    assert np.isfinite(model.score(X, y))
 
 
 @both

@@ -1,54 +1,92 @@
 """Members that fit into a number of seconds: `estimators/tabular/time_plan.py`."""
 
 from dataclasses import replace
+from math import inf
+from time import perf_counter
+from types import SimpleNamespace
 
 import pytest
 
 from fastbp.estimators.tabular.presets import PRESETS, Preset, members_of, with_epochs
-from fastbp.estimators.tabular.time_plan import SHARE_FOR_TRAINING, duration, planned
+from fastbp.estimators.tabular.time_plan import Clock, Deadline, planned
 
-ONE = PRESETS["regression"]["fast"].kinds[0][0]
+ONE = PRESETS["regression"]["fast"].cycles[0]
 
 
-def member(*epochs):
+def cycles(*epochs):
     return tuple(replace(ONE, epochs=number) for number in epochs)
 
 
+def epochs_of(cycles):
+    return [cycle.epochs for cycle in cycles]
+
+
 @pytest.mark.parametrize(
-    ("epochs", "n_threads", "expected"), [([3, 1, 2], 1, 6), ([3, 1, 2], 2, 3), ([4, 4, 4], 2, 8), ([5], 8, 5)]
+    ("epochs", "n_threads", "expected"),
+    [
+        (20.1, 2, ([4, 6], 4)),  # two rounds
+        (1000, 2, ([4, 6], 4)),
+        (15, 2, ([3, 4], 4)),  # 7.5 epochs in each of two rounds
+        (13.9, 2, ([4, 6], 2)),  # less than .7 of the epochs in two rounds
+        (9, 2, ([4, 5], 2)),
+        (6, 2, ([4, 6], 1)),  # both threads work on one member
+        (2.6, 2, ([2, 3], 1)),
+        (21.5, 4, ([4, 6], 4)),
+        (21.5, 3, ([4, 6], 4)),
+        (21.5, 1, ([3, 4], 3)),
+        (1e-9, 2, ([1], 1)),
+        (0.0, 2, ([1], 1)),
+    ],
 )
-def test_duration(epochs, n_threads, expected):
-    assert duration(epochs, n_threads) == expected
+def test_planned(epochs, n_threads, expected):
+    of_member, n_members = planned(cycles(4, 6), 4, epochs, n_threads)
+    assert (epochs_of(of_member), n_members) == expected
 
 
-def test_all_members_fit():
-    members = [member(4, 6)] * 4
-    assert planned(members, 20.1 / SHARE_FOR_TRAINING, 1.0, 2) == members
+def test_members_of():
+    preset = Preset(cycles(1, 2), ((100, 3), (0, 7)))
+    of_member, n_members = members_of(preset, 100, None, None, {"dropout": 0.5})
+    assert (epochs_of(of_member), n_members) == ([1, 2], 3)
+    assert {cycle.dropout for cycle in of_member} == {0.5}
+    of_member, n_members = members_of(preset, 99, None, 30, {})
+    assert (epochs_of(of_member), n_members) == ([10, 20], 7)
+    assert members_of(preset, 99, 5, None, {})[1] == 5
 
 
-def test_members_are_left_out():
-    members = [member(4, 6)] * 4
-    assert planned(members, 19 / SHARE_FOR_TRAINING, 1.0, 2) == members[:2]
+def test_a_cycle_has_the_epochs_for_which_there_is_time():
+    clock = Clock(perf_counter() + 5.05, 1.0)  # time for five of the ten epochs, also on a slow machine
+    assert clock.fitting(cycles(4, 6)).epochs == 2
+    assert clock.fitting(cycles(6)).epochs == 5
+    assert clock.fitting(cycles(3)).epochs == 3
+    clock.end_cycle(SimpleNamespace(history_={"seconds": [1.0, 4.0]}, n_iter_=2))  # slower than expected
+    assert clock.fitting(cycles(4)).epochs == 2
+    assert Clock(-inf, 1.0).fitting(cycles(4)).epochs == 1
+    assert Clock().fitting(cycles(4)).epochs == 4
 
 
-def test_a_single_member_has_fewer_epochs():
-    (only,) = planned([member(4, 6)] * 4, 2.6 / SHARE_FOR_TRAINING, 1.0, 2)
-    assert [cycle.epochs for cycle in only] == [2, 3]  # both threads work on it
+def test_a_member_begins_only_when_there_is_time():
+    clock = Clock(perf_counter() + 8, 1.0)
+    assert clock.has_time_for(cycles(4, 6))
+    clock.end = perf_counter() + 6
+    assert clock.has_time_for(cycles(4, 6))  # there is no other model
+    clock.has_model = True
+    assert not clock.has_time_for(cycles(4, 6))
 
 
-@pytest.mark.parametrize("seconds", [1e-9, -5.0])
-def test_at_least_one_epoch(seconds):
-    (only,) = planned([member(4, 6)], seconds, 1.0, 2)
-    assert [cycle.epochs for cycle in only] == [1]
-
-
-def test_members_take_turns():
-    preset = Preset((member(1, 2), member(3)), ((100, 3), (0, 7)))
-    members = members_of(preset, 100, None, None, {"dropout": 0.5})
-    assert [[cycle.epochs for cycle in one] for one in members] == [[1, 2], [3], [1, 2]]
-    assert {cycle.dropout for one in members for cycle in one} == {0.5}
-    assert len(members_of(preset, 100, 5, None, {})) == 5
-    assert len(members_of(preset, 99, None, None, {})) == 7
+def test_deadline():
+    clock = Clock(perf_counter() - 1, 1.0)
+    deadline = Deadline(clock)
+    state = SimpleNamespace(epoch=1, max_iter=2)
+    assert not deadline.on_epoch_end(state)  # there is no other model
+    clock.has_model = True
+    assert deadline.on_epoch_end(state)
+    assert deadline.has_passed
+    state.epoch = 2  # it has ended anyway
+    assert not deadline.on_epoch_end(state)
+    assert not deadline.has_passed
+    clock.end = perf_counter() + 1000
+    state.epoch = 1
+    assert not deadline.on_epoch_end(state)
 
 
 @pytest.mark.parametrize(
@@ -65,4 +103,4 @@ def test_members_take_turns():
     ],
 )
 def test_epochs_of_the_cycles(epochs, total, expected):
-    assert [cycle.epochs for cycle in with_epochs(member(*epochs), total)] == expected
+    assert epochs_of(with_epochs(cycles(*epochs), total)) == expected

@@ -31,7 +31,7 @@ from fastbp.estimators.tabular.out_of_bag import Fold, OutOfBag, Rows, models_of
 from fastbp.estimators.tabular.parameters import TabularParameters
 from fastbp.estimators.tabular.presets import PRESETS, members_of, of_rows, total_epochs
 from fastbp.estimators.tabular.progress import MemberLog
-from fastbp.estimators.tabular.time_plan import planned, seconds_of_an_epoch
+from fastbp.estimators.tabular.time_plan import SHARE_FOR_TRAINING, Clock, Deadline, planned, seconds_of_an_epoch
 from fastbp.estimators.validation import naming
 from fastbp.initializers import legacy_generator
 from fastbp.threads import available_threads
@@ -106,33 +106,31 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         columns = columns_of(self._encoder, X)
         rng = legacy_generator(self.random_state)
         preset = PRESETS[self._kind][self.preset]
-        members = self._cycles_of_members(preset, len(X))
+        cycles, n_members = self._members(preset, len(X))
+        clock = Clock()
         if self.time_budget is not None:
-            members = self._within_budget(members, rows, columns, begin)
-        kinds = list(dict.fromkeys(members))
-        seeds = rng.randint(SEED_LIMIT, size=len(members))
+            cycles, n_members, clock = self._within_budget(cycles, n_members, rows, columns, begin)
+        seeds = rng.randint(SEED_LIMIT, size=n_members)
         share = self.oob_fraction
         if validation is not None:
             share = 0
         elif share is None:
             share = of_rows(preset.oob_fractions, len(X))
-        folds = [members[:i].count(cycles) for i, cycles in enumerate(members)]  # those of a kind have different ones
-        bags = self._bags(rows, max(folds) + 1, share, rng)
-        models = self._trained(members, rows, columns, [bags[fold] for fold in folds], seeds, validation)
-        # the candidate of each model: its kind, and the cycle after which it is
-        candidates = {(kind, cycle): None for kind in kinds for cycle in range(len(kind))}
-        numbers = {candidate: number for number, candidate in enumerate(candidates)}
-        candidate_of_model = [numbers[cycles, cycle] for cycles in members for cycle in range(len(cycles))]
-        fold_of_model = [fold for fold, cycles in zip(folds, members, strict=True) for _ in cycles]
+        bags = self._bags(rows, n_members, share, rng)
+        models = self._trained(cycles, rows, columns, bags, seeds, validation, clock)
+        # the models after the same cycle are a candidate for a weight of its own
+        candidate_of_model = [cycle for of_member in models for cycle in range(len(of_member))]
         if validation is None:
-            parts = [(rows.part(bag), number) for number, bag in enumerate(bags)]
+            parts = [rows.part(bag) for bag in bags]
+            fold_of_model = [number for number, of_member in enumerate(models) for _ in of_member]
         else:
-            parts, fold_of_model = [(validation, 0)], [0] * len(fold_of_model)
-        folds = [Fold(part, models_of(number, fold_of_model, candidate_of_model)) for part, number in parts]
+            parts, fold_of_model = [validation], [0] * len(candidate_of_model)
+        folds = [
+            Fold(part, models_of(number, fold_of_model, candidate_of_model)) for number, part in enumerate(parts)
+        ]
         self.estimators_ = [model for of_member in models for model in of_member]
-        # without out-of-bag rows, the models at the end of the training count alike
-        is_last = np.array([cycle == len(kind) - 1 for kind, cycle in candidates])
-        self._combine(OutOfBag(folds), candidate_of_model, is_last, max(map(total_epochs, members)) * len(X), rng)
+        n_epochs = max(sum(model.n_iter_ for model in of_member) for of_member in models)
+        self._combine(OutOfBag(folds), candidate_of_model, n_epochs * len(X), rng)
 
     # Data
 
@@ -166,24 +164,26 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
 
     # Members
 
-    def _cycles_of_members(self, preset, n_rows):
-        """The cycles of each member that the parameters ask for: a list of tuples of Cycle."""
+    def _members(self, preset, n_rows):
+        """The cycles of the members that the parameters ask for, and the number of members."""
         overrides = {name: getattr(self, name) for name in self._overrides if getattr(self, name) is not None}
         if "hidden_layer_sizes" in overrides:
             overrides["hidden_layer_sizes"] = tuple(checked_hidden_layer_sizes(overrides["hidden_layer_sizes"]))
         return members_of(preset, n_rows, self.n_ensemble, self.epochs, overrides)
 
-    def _within_budget(self, members, rows, columns, begin):
-        """The cycles of the members that fit into the time budget."""
-        probe = self._model(members[0][0], columns, len(rows.X), 0)
+    def _within_budget(self, cycles, n_members, rows, columns, begin):
+        """The members that fit into the time budget: their cycles, their number, and a clock for their training."""
+        probe = self._model(cycles[0], columns, len(rows.X), 0)
         seconds = seconds_of_an_epoch(probe, rows.X, rows.targets)
-        left = self.time_budget - (perf_counter() - begin)
-        return planned(members, left, seconds, available_threads(self.n_threads))
+        now, n_threads = perf_counter(), available_threads(self.n_threads)
+        left = SHARE_FOR_TRAINING * max(0.0, begin + self.time_budget - now)
+        cycles, n_members = planned(cycles, n_members, left / seconds, n_threads)
+        return cycles, n_members, Clock(now + left, seconds / (n_threads if n_members == 1 else 1))
 
-    def _model(self, cycle, columns, n_rows, seed, log=None, init_from=None, early_stopping=False):
-        """An estimator for a cycle of a member, not fitted."""
-        callbacks = self.callbacks if isinstance(self.callbacks, (list, tuple)) else [self.callbacks]
-        callbacks = [one for one in [*callbacks, log] if one is not None]
+    def _model(self, cycle, columns, n_rows, seed, callbacks=(), init_from=None, early_stopping=False):
+        """An estimator for a cycle of a member, not fitted; with `callbacks` besides those of the user."""
+        own = self.callbacks if isinstance(self.callbacks, (list, tuple)) else [self.callbacks]
+        callbacks = [one for one in [*own, *callbacks] if one is not None]
         model = model_of(
             self._model_class,
             cycle,
@@ -198,32 +198,43 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         )
         return clone(model).set_params(init_from=init_from)  # with callbacks of its own
 
-    def _trained(self, members, rows, columns, bags, seeds, validation):
+    def _trained(self, cycles, rows, columns, bags, seeds, validation, clock):
         """The fitted models of each member, one after each of its cycles: a list of lists. `validation` are the rows
-        that take the place of the out-of-bag rows, or None."""
-        n_epochs = sum(map(total_epochs, members))
-        log = MemberLog(self, sum(map(len, members)), n_epochs) if self.verbose else None
-        trained = [[] for _ in members]
+        that take the place of the out-of-bag rows, or None. With a time budget, members may lack the last models."""
+        trained = [[] for _ in seeds]
+        log = MemberLog(self, len(seeds) * len(cycles), len(seeds) * total_epochs(cycles)) if self.verbose else None
 
         def train(number):
             models = trained[number]
             models.clear()
+            if not clock.has_time_for(cycles):
+                return
             own = rows.without(bags[number])
             bag = rows.part(bags[number]) if validation is None else validation
             stops = self.early_stopping and len(bag.X) > 0
             held_out = {"X_val": bag.X, "y_val": bag.targets, "sample_weight_val": bag.sample_weight} if stops else {}
-            for cycle in members[number]:
-                seed = (int(seeds[number]) + len(models)) % SEED_LIMIT
-                model = self._model(cycle, columns, len(own.X), seed, log, models[-1] if models else None, stops)
+            for i in range(len(cycles)):
+                deadline = Deadline(clock)
+                model = self._model(
+                    clock.fitting(cycles[i:]),
+                    columns,
+                    len(own.X),
+                    (int(seeds[number]) + i) % SEED_LIMIT,
+                    callbacks=(deadline, log),
+                    init_from=models[-1] if models else None,
+                    early_stopping=stops,
+                )
                 model.fit(own.X, own.targets, own.sample_weight, **held_out)
+                if deadline.has_passed:
+                    return
+                clock.end_cycle(model)
                 models.append(slim(model).set_params(init_from=None, callbacks=None))
 
-        order = sorted(range(len(members)), key=lambda i: -total_epochs(members[i]))  # the longest first
         try:
-            if len(order) == 1:
+            if len(seeds) == 1:
                 train(0)  # by all threads
             else:
-                in_threads(train, order, available_threads(self.n_threads))
+                in_threads(train, range(len(seeds)), available_threads(self.n_threads))
         finally:
             if log is not None:
                 log.close()
@@ -231,9 +242,11 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
 
     # What is learned from out-of-bag rows
 
-    def _combine(self, out_of_bag, candidate_of_model, is_last, rows_trained, rng):
+    def _combine(self, out_of_bag, candidate_of_model, rows_trained, rng):
         """Weights of the models, calibration, score, importances. Models without weight are left out."""
-        of_candidates = is_last / is_last.sum()
+        counts = np.bincount(candidate_of_model)
+        # without out-of-bag rows, only the models at the end of the training count
+        of_candidates = np.eye(len(counts))[-1]
         self._forget_calibration(len(candidate_of_model))
         self.oob_score_, self.feature_importances_ = np.nan, np.full(self.n_features_in_, np.nan)
         if len(out_of_bag):
@@ -251,7 +264,6 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
                 lambda combined: self._score_encoded(combined, few.targets, few.sample_weight),
                 rng,
             )
-        counts = np.bincount(candidate_of_model)
         weights = (of_candidates / counts)[candidate_of_model]
         self._keep(weights > 0)
         self.estimator_weights_ = weights[weights > 0]

@@ -1,8 +1,8 @@
 """Rows that models were not trained on, and what the models predict for them.
 
-A candidate is what can have a weight of its own in an ensemble: a kind of members after one of the cycles of their
-training. Several members are of one kind. A fold is a part of the rows with the models for which it is out of bag, at
-least one of each candidate; so candidates are compared on the same rows.
+A candidate is what can have a weight of its own in an ensemble: the models of the members after one of the cycles of
+their training. A fold is a part of the rows with the models for which it is out of bag, at least one of each candidate;
+so candidates are compared on the same rows.
 """
 
 from dataclasses import dataclass

@@ -59,8 +59,9 @@ class TabularParameters(CachedParamNames):
         "float or None",
         """
         Seconds for `fit`. The speed of training is measured first, on a few batches; then members for which there is no
-        time are left out, and if a single one takes too long, it has fewer epochs, at least one. A member that has
-        begun is finished. None for no limit. With a limit, the model depends on the speed of the machine.""",
+        time are left out, or all have fewer epochs. When the machine becomes slower meanwhile, the later cycles of the
+        members have fewer epochs, and at the end of the time what is trained is returned: at least one model, of at
+        least one epoch. None for no limit. With a limit, the model depends on the speed of the machine.""",
     )
 
     categorical_features: Any = parameter(

@@ -38,9 +38,8 @@ class Preset:
 
     Attributes
     ----------
-    kinds : tuple of tuple of Cycle
-        Of a member, the cycles of its training, each of which goes on from the weights of the one before. Member i is
-        of the kind number ``i % len(kinds)``.
+    cycles : tuple of Cycle
+        Of the training of each member; each goes on from the weights of the one before.
     n_members : tuple of (int, int)
         Rows to train on from which there are so many members, from many rows to few: with few rows a member takes
         little time, and a mean of several gains most.
@@ -49,7 +48,7 @@ class Preset:
         is out of bag once.
     """
 
-    kinds: tuple
+    cycles: tuple
     n_members: tuple
     oob_fractions: tuple = ((8000, 0.05), (2000, 0.1), (0, 0.125))
 
@@ -77,9 +76,9 @@ def presets(base):
     # few epochs need small batches to have enough steps
     short = tuple(replace(cycle, epochs=epochs, largest_batch=128) for cycle, epochs in zip(two, (6, 12), strict=True))
     return {
-        "fast": Preset((short,), ((1000, 1), (0, 4))),
-        "default": Preset((two,), ((8000, 2), (2000, 4), (0, 8))),
-        "best": Preset((two,), ((8000, 8), (0, 16))),
+        "fast": Preset(short, ((1000, 1), (0, 4))),
+        "default": Preset(two, ((8000, 2), (2000, 4), (0, 8))),
+        "best": Preset(two, ((8000, 8), (0, 16))),
     }
 
 
@@ -93,7 +92,7 @@ def of_rows(table, n_rows):
 
 
 def members_of(preset, n_rows, n_ensemble, epochs, overrides):
-    """The cycles of each member.
+    """The cycles of the members, and how many members there are.
 
     Parameters
     ----------
@@ -109,13 +108,12 @@ def members_of(preset, n_rows, n_ensemble, epochs, overrides):
 
     Returns
     -------
-    list of tuple of Cycle
+    tuple of Cycle
+    int
     """
     n_members = of_rows(preset.n_members, n_rows) if n_ensemble is None else n_ensemble
-    kinds = [tuple(replace(cycle, **overrides) for cycle in kind) for kind in preset.kinds]
-    if epochs is not None:
-        kinds = [with_epochs(kind, epochs) for kind in kinds]
-    return [kinds[i % len(kinds)] for i in range(n_members)]
+    cycles = tuple(replace(cycle, **overrides) for cycle in preset.cycles)
+    return cycles if epochs is None else with_epochs(cycles, epochs), n_members
 
 
 def total_epochs(cycles):

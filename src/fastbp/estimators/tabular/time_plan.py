@@ -1,13 +1,26 @@
-"""Which members, and how many of their epochs, fit into a number of seconds."""
+"""The members that fit into a number of seconds: planned before the training, and watched while it goes on.
+
+The plan comes from the measured time of an epoch. The speed may change later, when other programs run: each cycle of a
+member therefore has as many of its epochs as there is time for at the speed of the cycle before, and a cycle in which
+the time ends is given up, if there is another model to return.
+"""
+
+from math import ceil, inf
+from time import perf_counter
 
 from sklearn.base import clone
 
 from fastbp.estimators.tabular.presets import total_epochs, with_epochs
+from fastbp.training import Callback
 
 #: Rows of the run that measures the speed
 ROWS_OF_PROBE = 4096
+#: Seconds; a clock may show no difference
+SHORTEST = 1e-7
 #: Share of the time that is left for the training, the rest being for what cannot be foreseen
 SHARE_FOR_TRAINING = 0.85
+#: Members are left out rather than that all have less than this share of their epochs
+LEAST_SHARE = 0.7
 
 
 def seconds_of_an_epoch(member, X, targets):
@@ -22,57 +35,96 @@ def seconds_of_an_epoch(member, X, targets):
     Returns
     -------
     float
+        With one thread.
     """
     step = -(-len(X) // ROWS_OF_PROBE)  # y may be sorted
     X, targets, n = X[::step], targets[::step], len(X)
     probe = clone(member).set_params(max_iter=2, n_threads=1, callbacks=None, verbose=False)
     probe.fit(X, targets)
     first, second = probe.history_["seconds"]
-    return (second - first) * n / len(X)
+    return max(second - first, SHORTEST) * n / len(X)
 
 
-def planned(members, seconds, seconds_of_epoch, n_threads):
+def planned(cycles, n_members, epochs, n_threads):
     """The members that fit into the time.
 
-    Parameters
-    ----------
-    members : list of tuple of Cycle
-    seconds : float
-        That are left.
-    seconds_of_epoch : float
-        Of one member, in one thread.
-    n_threads : int
-
-    Returns
-    -------
-    list of tuple of Cycle
-        The first ones; at least one, which has fewer epochs if need be.
-    """
-    chosen = list(members)
-    seconds = SHARE_FOR_TRAINING * seconds
-    while len(chosen) > 1 and duration(map(total_epochs, chosen), n_threads) * seconds_of_epoch > seconds:
-        chosen.pop()
-    if len(chosen) == 1:  # which all threads train together
-        most = int(seconds * n_threads / seconds_of_epoch) if seconds > 0 else 1
-        if most < total_epochs(chosen[0]):
-            chosen = [with_epochs(chosen[0], max(1, most))]
-    return chosen
-
-
-def duration(epochs, n_threads):
-    """Epochs that pass until all members are trained, each in one thread, by the next one that is free.
+    Each member is trained in one thread, so that the members are trained in rounds. If there is no time for all rounds,
+    then for as many as leave each member `LEAST_SHARE` of its epochs; a single member, which all threads train
+    together, has fewer if need be.
 
     Parameters
     ----------
-    epochs : iterable of int
+    cycles : tuple of Cycle
         Of each member.
+    n_members : int
+    epochs : float
+        For which there is time, in one thread.
     n_threads : int
 
     Returns
     -------
+    tuple of Cycle
     int
+        The number of members, at least one.
     """
-    free = [0] * n_threads
-    for one in sorted(epochs, reverse=True):
-        free[free.index(min(free))] += one
-    return max(free)
+    total = total_epochs(cycles)
+    n_rounds = min(ceil(n_members / n_threads), int(epochs / (LEAST_SHARE * total)))
+    n_members = max(1, min(n_members, n_rounds * n_threads))
+    most = epochs * n_threads if n_members == 1 else epochs / n_rounds
+    return (cycles if most >= total else with_epochs(cycles, max(1, int(most)))), n_members
+
+
+class Clock:
+    """The time of the members that are being trained. Several threads look at it.
+
+    Parameters
+    ----------
+    end : float
+        When the training has to end, of `time.perf_counter`; inf for never.
+    seconds_of_epoch : float
+        Expected.
+    """
+
+    def __init__(self, end=inf, seconds_of_epoch=0.0):
+        self.end, self.seconds_of_epoch = end, seconds_of_epoch
+        #: Whether there is a model to return
+        self.has_model = False
+
+    def share(self, cycles):
+        """The share of the epochs of these cycles for which there is time, at most 1."""
+        needed = total_epochs(cycles) * self.seconds_of_epoch
+        left = max(0.0, self.end - perf_counter())
+        return 1.0 if needed <= left else left / needed
+
+    def has_time_for(self, cycles):
+        """Whether to begin a member."""
+        return not self.has_model or self.share(cycles) >= LEAST_SHARE
+
+    def fitting(self, cycles):
+        """The first of these cycles, with fewer epochs if there is no time for all cycles as they are."""
+        share = self.share(cycles)
+        return with_epochs(cycles[:1], max(1, int(share * cycles[0].epochs)))[0]
+
+    def end_cycle(self, model):
+        """Learn from a model how long an epoch takes."""
+        self.has_model = True
+        self.seconds_of_epoch = model.history_["seconds"][-1] / model.n_iter_
+
+
+class Deadline(Callback):
+    """Gives a cycle up when the time is over, unless there is no model yet.
+
+    Attributes
+    ----------
+    has_passed : bool
+        Whether it has.
+    """
+
+    def __init__(self, clock):
+        self.clock, self.has_passed = clock, False
+
+    def on_epoch_end(self, state):
+        """Look at the clock."""
+        is_over = self.clock.has_model and perf_counter() > self.clock.end
+        self.has_passed = is_over and state.epoch < state.max_iter
+        return self.has_passed

@@ -1,6 +1,6 @@
 """From tables to the numbers that a network reads."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.utils.validation import _check_categorical_features
@@ -42,15 +42,12 @@ class TableEncoder:
     levels : tuple of Levels or None of length n_columns
         None for columns of numbers.
     is_binary : ndarray of bool of shape (n_columns,)
-    has_missing : ndarray of bool of shape (n_columns,)
-        Whether there were missing values in training, in columns of either kind.
     """
 
     shift: np.ndarray
     factor: np.ndarray
     levels: tuple
     is_binary: np.ndarray
-    has_missing: np.ndarray
 
     def __post_init__(self):
         self._check()
@@ -61,7 +58,6 @@ class TableEncoder:
             binary_columns=np.flatnonzero(self.is_binary),
             categorical_columns=np.flatnonzero(~is_number & ~self.is_binary),
             n_levels=np.array([len(v) for v in self.levels if v is not None and len(v) != 2], np.intp),
-            missing_columns=np.flatnonzero(is_number & self.has_missing),
             _numbers=np.flatnonzero(is_number),
             _is_binary_number=is_binary_number,
             _has_binary_numbers=bool(is_binary_number.any()),
@@ -72,7 +68,7 @@ class TableEncoder:
         """ValueError unless the fields are such as `fit_transform` leaves."""
         if not isinstance(self.levels, tuple):
             raise ValueError(f"levels of a TableEncoder must be a tuple, got {type(self.levels).__name__}")
-        for name, dtype in {"shift": "f8", "factor": "f8", "is_binary": "?", "has_missing": "?"}.items():
+        for name, dtype in {"shift": "f8", "factor": "f8", "is_binary": "?"}.items():
             value = getattr(self, name)
             if not isinstance(value, np.ndarray) or value.dtype != dtype or value.shape != (len(self.levels),):
                 raise ValueError(f"{name} of a TableEncoder must be an array of {len(self.levels)} values of {dtype}")
@@ -95,7 +91,7 @@ class TableEncoder:
         return np.where(self.is_categorical, np.nan, slopes)
 
     def __reduce__(self):
-        return TableEncoder, (self.shift, self.factor, self.levels, self.is_binary, self.has_missing)
+        return TableEncoder, (self.shift, self.factor, self.levels, self.is_binary)
 
     @classmethod
     def fit_transform(cls, X, estimator, *, categorical_features="from_dtype", min_frequency=2, max_categories=1024):
@@ -150,11 +146,8 @@ class TableEncoder:
         shift, factor, is_binary = fit_numbers(table, np.flatnonzero(~is_categorical))
         for number in np.flatnonzero(is_categorical):
             is_binary[number] = len(levels[number]) == 2
-        has_missing = np.array([column is not None and column.has_missing for column in levels])
-        encoder = cls(shift, factor, tuple(levels), is_binary, has_missing)
-        matrix = encoder._encoded(table)
-        has_missing[encoder.numeric_columns] = np.isnan(matrix.min(axis=0))[encoder.numeric_columns]
-        return replace(encoder, has_missing=has_missing), matrix
+        encoder = cls(shift, factor, tuple(levels), is_binary)
+        return encoder, encoder._encoded(table)
 
     def transform(self, X, estimator):
         """Turn X into numbers.

@@ -26,14 +26,14 @@ def epochs_of(cycles):
     [
         (20.1, 2, ([4, 6], 4)),  # two rounds
         (1000, 2, ([4, 6], 4)),
-        (15, 2, ([3, 4], 4)),  # 7.5 epochs in each of two rounds
-        (13.9, 2, ([4, 6], 2)),  # less than .7 of the epochs in two rounds
+        (18, 2, ([4, 5], 4)),  # 9 epochs in each of two rounds
+        (16.9, 2, ([4, 6], 2)),  # less than .85 of the epochs in two rounds
         (9, 2, ([4, 5], 2)),
-        (6, 2, ([4, 6], 1)),  # both threads work on one member
+        (8, 2, ([4, 6], 1)),  # both threads work on one member
         (2.6, 2, ([2, 3], 1)),
         (21.5, 4, ([4, 6], 4)),
         (21.5, 3, ([4, 6], 4)),
-        (21.5, 1, ([3, 4], 3)),
+        (19.5, 1, ([4, 5], 2)),
         (1e-9, 2, ([1], 1)),
         (0.0, 2, ([1], 1)),
     ],
@@ -65,12 +65,13 @@ def test_a_cycle_has_the_epochs_for_which_there_is_time():
 
 
 def test_a_member_begins_only_when_there_is_time():
-    clock = Clock(perf_counter() + 8, 1.0)
-    assert clock.has_time_for(cycles(4, 6))
-    clock.end = perf_counter() + 6
-    assert clock.has_time_for(cycles(4, 6))  # there is no other model
+    clock = Clock(perf_counter() + 9, 1.0)
     clock.has_model = True
+    assert clock.has_time_for(cycles(4, 6))
+    clock.end = perf_counter() + 7
     assert not clock.has_time_for(cycles(4, 6))
+    clock.has_model = False  # there is no other model
+    assert clock.has_time_for(cycles(4, 6))
 
 
 def test_deadline():

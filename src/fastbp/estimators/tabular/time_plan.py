@@ -19,8 +19,9 @@ ROWS_OF_PROBE = 4096
 SHORTEST = 1e-7
 #: Share of the time that is left for the training, the rest being for what cannot be foreseen
 SHARE_FOR_TRAINING = 0.85
-#: Members are left out rather than that all have less than this share of their epochs
-LEAST_SHARE = 0.7
+#: Members are left out rather than that all have less than this share of their epochs: with 10,000 rows, two members of
+#: 40 epochs are better than four of 24 on seven of eight tables
+LEAST_SHARE = 0.85
 
 
 def seconds_of_an_epoch(member, X, targets):

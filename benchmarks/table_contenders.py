@@ -135,3 +135,5 @@ CONTENDERS = {
     "default": Contender("fastbp, default", "fastbp", make_fastbp("default"), "TabularMLPClassifier"),
     "best": Contender("fastbp, best", "fastbp", make_fastbp("best"), "TabularMLPClassifier"),
 }
+#: Those of fastbp
+OWN = tuple(name for name, contender in CONTENDERS.items() if contender.package == "fastbp")

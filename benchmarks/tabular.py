@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from machine import cpu_model, measure_fma_peak, remove_handicaps, usable_cores
-from table_contenders import CONTENDERS
+from table_contenders import CONTENDERS, OWN
 from table_data import BUNDLED, NAMES, load, split, training_rows
 from table_scores import interval_coverage, score_numbers, score_probabilities
 
@@ -94,6 +94,21 @@ def predict_all_classes(model, X, classes, n_classes):
     return probabilities
 
 
+def training_flops(model):
+    """Operations of the products of weights in the training of a tabular estimator; all other work is not counted.
+
+    Parameters
+    ----------
+    model : TabularMLPClassifier or TabularMLPRegressor
+        Fitted. Members that it left out do not count.
+
+    Returns
+    -------
+    int
+    """
+    return sum(member.network_.flops(int(member.t_)) for member in model.estimators_)  # t_ is the rows it was shown
+
+
 def fit_one(cell, folder, n_threads):
     """Fit a contender on a split of a table, and score it.
 
@@ -108,9 +123,9 @@ def fit_one(cell, folder, n_threads):
     Returns
     -------
     dict
-        The scores; `interval_coverage`, of a regressor that predicts intervals; `fit_seconds`; `predict_seconds` and
-        `n_test`, the test rows predicted in one call; `peak_bytes`, the peak of memory in fit and prediction above that
-        before, None where it is unknown.
+        The scores; `interval_coverage`, of a regressor that predicts intervals; `fit_seconds`; `fit_flops`, of fastbp;
+        `predict_seconds` and `n_test`, the test rows predicted in one call; `peak_bytes`, the peak of memory in fit and
+        prediction above that before, None where it is unknown.
     """
     train, test = split(load(cell["table"], folder), cell["n_train"], cell["split"])
     is_classification = train.task == "classification"
@@ -127,12 +142,14 @@ def fit_one(cell, folder, n_threads):
         predicted = model.predict(test.X)
     predict_seconds = time.perf_counter() - fitted
     peak = None if before is None else read_memory("VmHWM") - before
-    intervals = {}
+    own = {}
     if hasattr(model, "predict_interval"):
-        intervals["interval_coverage"] = interval_coverage(*model.predict_interval(test.X), test.y)
+        own["interval_coverage"] = interval_coverage(*model.predict_interval(test.X), test.y)
+    if cell["contender"] in OWN:
+        own["fit_flops"] = training_flops(model)
     return {
         **(score_probabilities if is_classification else score_numbers)(predicted, test.y),
-        **intervals,
+        **own,
         "fit_seconds": fitted - start,
         "predict_seconds": predict_seconds,
         "n_test": len(test.y),

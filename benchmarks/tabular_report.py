@@ -181,18 +181,30 @@ def summarize(document, size):
 
 
 def format_costs(results):
-    """A line for each contender: geometric means of seconds, rows a second, and memory."""
-    rows = []
+    """A line for each contender: geometric means of seconds, rows a second, memory, and of the share of the FMA peak
+    that the products of the training have. A mean over fewer tables than others have says so."""
     for result in results:
         result["rows_per_second"] = result["n_test"] / result["predict_seconds"]
         result["peak_megabytes"] = result["peak_bytes"] and max(result["peak_bytes"] / 2**20, 1)
-    titles = {"fit_seconds": "fit, s", "rows_per_second": "predicted rows/s", "peak_megabytes": "peak memory, MB"}
+        if result.get("fit_flops") and result["fma_peak_flops"]:
+            possible = result["fma_peak_flops"] * result["fit_seconds"]
+            result["percent_of_fma_peak"] = 100 * result["fit_flops"] / possible
+    titles = {
+        "fit_seconds": "fit, s",
+        "rows_per_second": "predicted rows/s",
+        "peak_megabytes": "peak memory, MB",
+        "percent_of_fma_peak": "% of the FMA peak in fit",
+    }
     by_measure = {measure: without_bundled(collect(results, measure)) for measure in titles}
+    most = max(map(len, by_measure["fit_seconds"].values()), default=0)
+    rows = []
     for name in by_measure["fit_seconds"]:
         cells = []
         for by_contender in by_measure.values():
-            mean = geometric_mean(mean_over_splits(by_contender.get(name, {})).values())
-            cells.append("" if mean != mean else f"{mean:.3g}" if mean < 1000 else f"{mean:,.0f}")
+            means = mean_over_splits(by_contender.get(name, {})).values()
+            mean = geometric_mean(means)
+            text = "" if mean != mean else f"{mean:.3g}" if mean < 1000 else f"{mean:,.0f}"
+            cells.append(text + (f" ({len(means)} tables)" if 0 < len(means) < most else ""))
         rows.append([CONTENDERS[name].title, *cells])
     return format_table(["", *titles.values()], rows)
 

@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from benchmark_cases import BENCHMARKS, run
+from fastbp import TabularMLPRegressor
 
 DATASETS = """
 from types import SimpleNamespace
@@ -175,6 +176,16 @@ def test_probabilities_of_all_classes(study):
     assert_allclose(study.predict_all_classes(Model(), np.zeros(2), [0, 2], 4), [[0.25, 0, 0.75, 0]] * 2)
 
 
+def test_operations_of_a_fit(study):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2))
+    options = {"n_ensemble": 1, "hidden_layer_sizes": (8,), "oob_fraction": 0, "numeric_embedding": None}
+    model = TabularMLPRegressor(**options, epochs=3).fit(X, X[:, 0] + 0.1 * rng.normal(size=40))
+    # two cycles of 1 and 2 epochs, of which the second one is kept; 6 for each weight and row, but those of the input
+    assert [member.n_iter_ for member in model.estimators_] == [2]
+    assert study.training_flops(model) == 2 * 40 * 6 * (2 * 8 + 8)
+
+
 def test_study_continues_where_it_stopped(study, monkeypatch, tmp_path):
     file, fitted = tmp_path / "figures.json", []
 
@@ -227,6 +238,7 @@ def made_up_document():
         for table, error in by_table.items():
             row = {"table": table, "n_train": 133 if table == "wine" else 10_000, "contender": contender}
             row |= {"n_test": 100, "fit_seconds": 2.0, "predict_seconds": 0.5, "peak_bytes": 2**21}
+            row |= {"fit_flops": 1e9, "fma_peak_flops": 1e9} if contender == "catboost" else {}
             row |= {"log_loss": error} if tables[table][0] == "classification" else {}
             document["results"] += [row | {"split": seed, "error": error * (1 + 0.1 * seed)} for seed in (-1, 1)]
     document["results"].append({"table": "bike", "n_train": 10_000, "split": 0, "contender": "xgboost", "failure": "x"})
@@ -260,7 +272,8 @@ def test_report(report, capsys, tmp_path):
     assert "### 10,000 training rows" in printed
     assert "XGBoost on 10000 rows of bike, split 0, failed: x" in printed
     costs = printed.split("Geometric means over the tables:")[1]
-    assert cells_of(costs, "CatBoost") == ["2", "200", "2"]
+    assert cells_of(costs, "CatBoost") == ["2", "200", "2", "50"]
+    assert cells_of(costs, "LightGBM") == [*(f"{mean} (3 tables)" for mean in (2, 200, 2)), ""]
 
 
 def test_charts(charts, tmp_path):

@@ -125,9 +125,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             fold_of_model = [number for number, of_member in enumerate(models) for _ in of_member]
         else:
             parts, fold_of_model = [validation], [0] * len(candidate_of_model)
-        folds = [
-            Fold(part, models_of(number, fold_of_model, candidate_of_model)) for number, part in enumerate(parts)
-        ]
+        folds = [Fold(part, models_of(number, fold_of_model, candidate_of_model)) for number, part in enumerate(parts)]
         self.estimators_ = [model for of_member in models for model in of_member]
         n_epochs = max(sum(model.n_iter_ for model in of_member) for of_member in models)
         self._combine(OutOfBag(folds), candidate_of_model, n_epochs * len(X), rng)

@@ -25,8 +25,9 @@ from fastbp.training.batches import even_batch_size
 
 #: More columns of numbers than these are not embedded: the first fully connected layer would take most of the time
 MOST_EMBEDDED = 100
-#: batch_size='auto': rows to train on from which so many rows make a batch
-BATCH_SIZES = ((8000, 256), (4000, 128), (1000, 64), (0, 32))
+#: batch_size='auto': rows to train on from which so many rows make a batch. With few rows, the number of steps is what
+#: is short
+BATCH_SIZES = ((8000, 256), (4000, 128), (1000, 64), (200, 32), (0, 16))
 #: Factors of the learning rate, but for those of the weights, which are 1 / sqrt(fan_in)
 BIAS_FACTOR, ACTIVATION_FACTOR, SCALE_FACTOR, EMBEDDING_FACTOR = 0.1, 0.1, 6.0, 0.3
 #: Share of the steps in which the learning rate rises
@@ -147,7 +148,7 @@ def batch_size_of(cycle, n_rows):
     """Rows of a batch, so that the last batch is hardly shorter than the others."""
     size = cycle.batch_size
     if size == "auto":
-        size = min(of_rows(BATCH_SIZES, n_rows), cycle.largest_batch)
+        size = int(cycle.batch_factor * of_rows(BATCH_SIZES, n_rows))
     return even_batch_size(n_rows, min(size, n_rows))
 
 

@@ -104,8 +104,8 @@ class TabularParameters(CachedParamNames):
         [None, StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "int, 'auto' or None",
         """
-        Rows of a mini-batch, about: the rows are divided evenly. None for that of the preset; 'auto' for 256, with few
-        rows 128 or 64, so that there are enough steps.""",
+        Rows of a mini-batch, about: the rows are divided evenly. None for that of the preset; 'auto' for 256 from 8,000
+        rows on, and down to 16 with fewer rows, so that there are enough steps. The preset 'fast' has half of that.""",
     )
 
     dropout: float | None = parameter(

@@ -27,7 +27,7 @@ class Cycle:
     weight_decay: float = 0.02
     hidden_layer_sizes: tuple = (256, 256, 256)
     batch_size: int | str = "auto"
-    largest_batch: int = 256  # of batch_size='auto'
+    batch_factor: float = 1.0  # of the rows of batch_size='auto'
     n_bins: int = 32
     embedding_width: int = 8
 
@@ -74,7 +74,7 @@ def presets(base):
     gentle = replace(base, epochs=12, dropout=0.2, label_smoothing=0.0)
     two = (gentle, replace(base, epochs=28))
     # few epochs need small batches to have enough steps
-    short = tuple(replace(cycle, epochs=epochs, largest_batch=128) for cycle, epochs in zip(two, (6, 12), strict=True))
+    short = tuple(replace(cycle, epochs=epochs, batch_factor=0.5) for cycle, epochs in zip(two, (6, 12), strict=True))
     return {
         "fast": Preset(short, ((1000, 1), (0, 4))),
         "default": Preset(two, ((8000, 2), (2000, 4), (0, 8))),

@@ -134,7 +134,8 @@ def draw_seconds(document, size):
         If no table has results of all contenders.
     """
     results = select_results(document, size)
-    ratios = {name: found for name, (found, _) in compare(without_bundled(collect(results, "error")), REFERENCE).items()}
+    compared = compare(without_bundled(collect(results, "error")), REFERENCE)
+    ratios = {name: by_table for name, (by_table, _) in compared.items()}
     seconds = without_bundled(collect(results, "fit_seconds"))
     tables = set.intersection(*map(set, ratios.values())).difference(LEFT_OUT) if ratios else set()
     if not tables:
@@ -147,7 +148,7 @@ def draw_seconds(document, size):
         place = tuple(geometric_mean(values[table] for table in tables) for values in (by_table, found))
         if CONTENDERS[name].package == "fastbp":
             own.append(place)
-            axes.annotate(CONTENDERS[name].title, place, (0, 9), textcoords="offset points", ha="center")
+            axes.annotate(CONTENDERS[name].title, place, (0, -9), textcoords="offset points", ha="center", va="top")
         else:
             axes.plot(*place, label=CONTENDERS[name].title, **MARKERS, **STYLES[name])
     if own:

@@ -142,14 +142,14 @@ def fit_one(cell, folder, n_threads):
         predicted = model.predict(test.X)
     predict_seconds = time.perf_counter() - fitted
     peak = None if before is None else read_memory("VmHWM") - before
-    own = {}
+    extra = {}
     if hasattr(model, "predict_interval"):
-        own["interval_coverage"] = interval_coverage(*model.predict_interval(test.X), test.y)
+        extra["interval_coverage"] = interval_coverage(*model.predict_interval(test.X), test.y)
     if cell["contender"] in OWN:
-        own["fit_flops"] = training_flops(model)
+        extra["fit_flops"] = training_flops(model)
     return {
         **(score_probabilities if is_classification else score_numbers)(predicted, test.y),
-        **own,
+        **extra,
         "fit_seconds": fitted - start,
         "predict_seconds": predict_seconds,
         "n_test": len(test.y),

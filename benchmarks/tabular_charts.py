@@ -19,7 +19,7 @@ from table_scores import average_ranks, critical_difference, geometric_mean, gro
 from tabular_report import LEFT_OUT, REFERENCE, collect, compare, mean_over_splits, select_results, without_bundled
 
 # Colours that colour-blind people can tell apart (Okabe and Ito 2008); one colour for all of fastbp.
-OWN = "#000000"
+OWN_COLOUR = "#000000"
 STYLES = {
     "hgbt": {"color": "#E69F00", "marker": "s"},
     "catboost": {"color": "#D55E00", "marker": "^"},
@@ -152,7 +152,7 @@ def draw_seconds(document, size):
         else:
             axes.plot(*place, label=CONTENDERS[name].title, **MARKERS, **STYLES[name])
     if own:
-        axes.plot(*zip(*own, strict=True), color=OWN, linewidth=1, marker="o", markersize=9)
+        axes.plot(*zip(*own, strict=True), color=OWN_COLOUR, linewidth=1, marker="o", markersize=9)
     if len(own) < len(ratios):
         figure.legend(loc="outside right upper", frameon=False)
     axes.set(xscale="log", yscale="log", xlabel="seconds of a fit", xmargin=0.25, ymargin=0.15)

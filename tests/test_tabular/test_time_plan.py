@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 from math import inf
-from time import perf_counter
 from types import SimpleNamespace
 
 import pytest
 
+from fastbp.estimators.tabular import time_plan
 from fastbp.estimators.tabular.presets import PRESETS, Preset, members_of, with_epochs
-from fastbp.estimators.tabular.time_plan import Clock, Deadline, planned
+from fastbp.estimators.tabular.time_plan import Budget, planned
 
 ONE = PRESETS["regression"]["fast"].cycles[0]
 
@@ -36,6 +36,7 @@ def epochs_of(cycles):
         (19.5, 1, ([4, 5], 2)),
         (1e-9, 2, ([1], 1)),
         (0.0, 2, ([1], 1)),
+        (inf, 2, ([4, 6], 4)),
     ],
 )
 def test_planned(epochs, n_threads, expected):
@@ -53,41 +54,51 @@ def test_members_of():
     assert members_of(preset, 99, 5, None, {})[1] == 5
 
 
-def test_a_cycle_has_the_epochs_for_which_there_is_time():
-    clock = Clock(perf_counter() + 5.05, 1.0)  # time for five of the ten epochs, also on a slow machine
-    assert clock.fitting(cycles(4, 6)).epochs == 2
-    assert clock.fitting(cycles(6)).epochs == 5
-    assert clock.fitting(cycles(3)).epochs == 3
-    clock.end_cycle(SimpleNamespace(history_={"seconds": [1.0, 4.0]}, n_iter_=2))  # slower than expected
-    assert clock.fitting(cycles(4)).epochs == 2
-    assert Clock(-inf, 1.0).fitting(cycles(4)).epochs == 1
-    assert Clock().fitting(cycles(4)).epochs == 4
+def budget_until(end, monkeypatch):
+    """A budget whose epochs are expected to take 1 second each; it is 0 o'clock."""
+    monkeypatch.setattr(time_plan, "perf_counter", lambda: 0.0)
+    return Budget(end, 1.0)
 
 
-def test_a_member_begins_only_when_there_is_time():
-    clock = Clock(perf_counter() + 9, 1.0)
-    clock.has_model = True
-    assert clock.has_time_for(cycles(4, 6))
-    clock.end = perf_counter() + 7
-    assert not clock.has_time_for(cycles(4, 6))
-    clock.has_model = False  # there is no other model
-    assert clock.has_time_for(cycles(4, 6))
+def test_a_cycle_has_the_epochs_for_which_there_is_time(monkeypatch):
+    budget = budget_until(5.0, monkeypatch)
+    assert budget.fitting(cycles(4, 6)).epochs == 1  # of half of them, with a margin
+    assert budget.fitting(cycles(10)).epochs == 4
+    assert budget.fitting(cycles(5)).epochs == 5
+    assert budget.fitting(cycles(3)).epochs == 3
+    budget.end_cycle(4.0, n_epochs=2)  # slower than expected
+    assert budget.fitting(cycles(4)).epochs == 2
+    assert Budget(-1.0, 1.0).fitting(cycles(4)).epochs == 1
+    assert Budget().fitting(cycles(4)).epochs == 4
 
 
-def test_deadline():
-    clock = Clock(perf_counter() - 1, 1.0)
-    deadline = Deadline(clock)
+def test_a_member_and_a_cycle_begin_only_when_there_is_time(monkeypatch):
+    budget = budget_until(8.5, monkeypatch)
+    budget.has_model = True
+    assert budget.has_time_for(cycles(4, 6), is_first=True)
+    budget.end = 8.4
+    assert not budget.has_time_for(cycles(4, 6), is_first=True)
+    assert budget.has_time_for(cycles(4, 6), is_first=False)
+    budget.end = 2.4
+    assert not budget.has_time_for(cycles(4, 6), is_first=False)
+    budget.has_model = False  # there is no other model
+    assert budget.has_time_for(cycles(4, 6), is_first=True)
+
+
+def test_deadline(monkeypatch):
+    budget = budget_until(-1.0, monkeypatch)
+    deadline = budget.deadline()
     state = SimpleNamespace(epoch=1, max_iter=2)
     assert not deadline.on_epoch_end(state)  # there is no other model
-    clock.has_model = True
+    budget.has_model = True
     assert deadline.on_epoch_end(state)
     assert deadline.has_passed
     state.epoch = 2  # it has ended anyway
     assert not deadline.on_epoch_end(state)
     assert not deadline.has_passed
-    clock.end = perf_counter() + 1000
-    state.epoch = 1
+    budget.end, state.epoch = 1.0, 1
     assert not deadline.on_epoch_end(state)
+    assert Budget().deadline() is None
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from fastbp.estimators.tabular.out_of_bag import Fold, OutOfBag, Rows, models_of
 from fastbp.estimators.tabular.parameters import TabularParameters
 from fastbp.estimators.tabular.presets import PRESETS, members_of, of_rows, total_epochs
 from fastbp.estimators.tabular.progress import MemberLog
-from fastbp.estimators.tabular.time_plan import SHARE_FOR_TRAINING, Clock, Deadline, planned, seconds_of_an_epoch
+from fastbp.estimators.tabular.time_plan import SHARE_FOR_TRAINING, Budget, planned, seconds_of_an_epoch
 from fastbp.estimators.validation import naming
 from fastbp.initializers import legacy_generator
 from fastbp.threads import available_threads
@@ -107,9 +107,9 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         rng = legacy_generator(self.random_state)
         preset = PRESETS[self._kind][self.preset]
         cycles, n_members = self._members(preset, len(X))
-        clock = Clock()
+        budget = Budget()
         if self.time_budget is not None:
-            cycles, n_members, clock = self._within_budget(cycles, n_members, rows, columns, begin)
+            cycles, n_members, budget = self._within_budget(cycles, n_members, rows, columns, begin)
         seeds = rng.randint(SEED_LIMIT, size=n_members)
         share = self.oob_fraction
         if validation is not None:
@@ -117,7 +117,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         elif share is None:
             share = of_rows(preset.oob_fractions, len(X))
         bags = self._bags(rows, n_members, share, rng)
-        models = self._trained(cycles, rows, columns, bags, seeds, validation, clock)
+        models = self._trained(cycles, rows, columns, bags, seeds, validation, budget)
         # the models after the same cycle are a candidate for a weight of its own
         candidate_of_model = [cycle for of_member in models for cycle in range(len(of_member))]
         if validation is None:
@@ -170,13 +170,13 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         return members_of(preset, n_rows, self.n_ensemble, self.epochs, overrides)
 
     def _within_budget(self, cycles, n_members, rows, columns, begin):
-        """The members that fit into the time budget: their cycles, their number, and a clock for their training."""
+        """The members that fit into the time budget: their cycles, their number, and the time of their training."""
         probe = self._model(cycles[0], columns, len(rows.X), 0)
         seconds = seconds_of_an_epoch(probe, rows.X, rows.targets)
         now, n_threads = perf_counter(), available_threads(self.n_threads)
         left = SHARE_FOR_TRAINING * max(0.0, begin + self.time_budget - now)
         cycles, n_members = planned(cycles, n_members, left / seconds, n_threads)
-        return cycles, n_members, Clock(now + left, seconds / (n_threads if n_members == 1 else 1))
+        return cycles, n_members, Budget(now + left, seconds / (n_threads if n_members == 1 else 1))
 
     def _model(self, cycle, columns, n_rows, seed, callbacks=(), init_from=None, early_stopping=False):
         """An estimator for a cycle of a member, not fitted; with `callbacks` besides those of the user."""
@@ -196,7 +196,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         )
         return clone(model).set_params(init_from=init_from)  # with callbacks of its own
 
-    def _trained(self, cycles, rows, columns, bags, seeds, validation, clock):
+    def _trained(self, cycles, rows, columns, bags, seeds, validation, budget):
         """The fitted models of each member, one after each of its cycles: a list of lists. `validation` are the rows
         that take the place of the out-of-bag rows, or None. With a time budget, members may lack the last models."""
         trained = [[] for _ in seeds]
@@ -205,16 +205,16 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         def train(number):
             models = trained[number]
             models.clear()
-            if not clock.has_time_for(cycles):
-                return
             own = rows.without(bags[number])
             bag = rows.part(bags[number]) if validation is None else validation
             stops = self.early_stopping and len(bag.X) > 0
             held_out = {"X_val": bag.X, "y_val": bag.targets, "sample_weight_val": bag.sample_weight} if stops else {}
             for i in range(len(cycles)):
-                deadline = Deadline(clock)
+                if not budget.has_time_for(cycles[i:], is_first=i == 0):
+                    return
+                deadline, begin = budget.deadline(), perf_counter()
                 model = self._model(
-                    clock.fitting(cycles[i:]),
+                    budget.fitting(cycles[i:]),
                     columns,
                     len(own.X),
                     (int(seeds[number]) + i) % SEED_LIMIT,
@@ -223,9 +223,9 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
                     early_stopping=stops,
                 )
                 model.fit(own.X, own.targets, own.sample_weight, **held_out)
-                if deadline.has_passed:
+                if deadline is not None and deadline.has_passed:
                     return
-                clock.end_cycle(model)
+                budget.end_cycle(perf_counter() - begin, model.n_iter_)
                 models.append(slim(model).set_params(init_from=None, callbacks=None))
 
         try:

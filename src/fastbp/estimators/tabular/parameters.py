@@ -105,7 +105,8 @@ class TabularParameters(CachedParamNames):
         "int, 'auto' or None",
         """
         Rows of a mini-batch, about: the rows are divided evenly. None for that of the preset; 'auto' for 256 from 8,000
-        rows on, and down to 16 with fewer rows, so that there are enough steps. The preset 'fast' has half of that.""",
+        rows on, and down to 16 with fewer rows, so that there are enough steps. With the preset 'fast', it is half of
+        that.""",
     )
 
     dropout: float | None = parameter(
@@ -156,11 +157,11 @@ class TabularParameters(CachedParamNames):
         "float or None",
         """
         Share of the rows that a member is not trained on: its out-of-bag rows, by which the models are weighted,
-        probabilities calibrated and intervals measured. Each kind of members has the same sequence of disjoint shares.
-        None for that of the preset: 1/20 of many rows, 1/10 below 8,000, and 1/8 below 2,000. 0 to train all members on
-        all rows: then the models have equal weights, and there are no intervals. So it is with fewer than 20 rows, and
-        with a share of less than a row. Rows of weight zero are never out of bag. Rows given to `fit` as `X_val` take
-        the place of the out-of-bag rows.""",
+        probabilities calibrated and intervals measured. The shares of the members are disjoint, as long as there are
+        rows for that. None for that of the preset: 1/20 of many rows, 1/10 below 8,000, and 1/8 below 2,000. 0 to train
+        all members on all rows: then the models have equal weights, and there are no intervals. So it is with fewer
+        than 20 rows, and with a share of less than a row. Rows of weight zero are never out of bag. Rows given to `fit`
+        as `X_val` take the place of the out-of-bag rows.""",
     )
 
     early_stopping: bool = parameter(

@@ -1,8 +1,8 @@
 """The members that fit into a number of seconds: planned before the training, and watched while it goes on.
 
-The plan comes from the measured time of an epoch. The speed may change later, when other programs run: each cycle of a
-member therefore has as many of its epochs as there is time for at the speed of the cycle before, and a cycle in which
-the time ends is given up, if there is another model to return.
+The plan comes from the measured time of an epoch. The speed may change later, when other programs run: a cycle therefore
+has as many of its epochs as there is time for at the speed of the last cycle that a member has finished. A cycle for
+which there is too little time, or in which the time ends, is given up, if there is another model to return.
 """
 
 from math import ceil, inf
@@ -22,6 +22,12 @@ SHARE_FOR_TRAINING = 0.85
 #: Members are left out rather than that all have less than this share of their epochs: with 10,000 rows, two members of
 #: 40 epochs are better than four of 24 on seven of eight tables
 LEAST_SHARE = 0.85
+#: A further cycle of a member is not begun with less than this share of its epochs
+LEAST_SHARE_OF_CYCLE = 0.25
+#: Share of the epochs for which there seems to be time that a cycle has when it cannot have all
+MARGIN = 0.9
+#: No epoch is left out for the little time that passes between the plan and the training
+NEARLY_ALL = 0.98
 
 
 def seconds_of_an_epoch(member, X, targets):
@@ -69,21 +75,21 @@ def planned(cycles, n_members, epochs, n_threads):
         The number of members, at least one.
     """
     total = total_epochs(cycles)
-    n_rounds = min(ceil(n_members / n_threads), int(epochs / (LEAST_SHARE * total)))
+    n_rounds = int(min(ceil(n_members / n_threads), epochs / (LEAST_SHARE * total)))
     n_members = max(1, min(n_members, n_rounds * n_threads))
     most = epochs * n_threads if n_members == 1 else epochs / n_rounds
     return (cycles if most >= total else with_epochs(cycles, max(1, int(most)))), n_members
 
 
-class Clock:
-    """The time of the members that are being trained. Several threads look at it.
+class Budget:
+    """The time in which the members are trained. Several threads look at it.
 
     Parameters
     ----------
     end : float
         When the training has to end, of `time.perf_counter`; inf for never.
     seconds_of_epoch : float
-        Expected.
+        Expected time of an epoch of a member.
     """
 
     def __init__(self, end=inf, seconds_of_epoch=0.0):
@@ -94,38 +100,51 @@ class Clock:
     def share(self, cycles):
         """The share of the epochs of these cycles for which there is time, at most 1."""
         needed = total_epochs(cycles) * self.seconds_of_epoch
-        left = max(0.0, self.end - perf_counter())
+        left = self.end - perf_counter()
+        if left <= 0:
+            return 0.0
         return 1.0 if needed <= left else left / needed
 
-    def has_time_for(self, cycles):
-        """Whether to begin a member."""
-        return not self.has_model or self.share(cycles) >= LEAST_SHARE
+    def has_time_for(self, cycles, is_first):
+        """Whether to begin with these cycles, of which the first one is the first of a member, or a further one. Models
+        of much less training than the others would spoil the mean."""
+        return not self.has_model or self.share(cycles) >= (LEAST_SHARE if is_first else LEAST_SHARE_OF_CYCLE)
 
     def fitting(self, cycles):
         """The first of these cycles, with fewer epochs if there is no time for all cycles as they are."""
         share = self.share(cycles)
-        return with_epochs(cycles[:1], max(1, int(share * cycles[0].epochs)))[0]
+        if share > NEARLY_ALL:
+            return cycles[0]
+        return with_epochs(cycles[:1], max(1, int(MARGIN * share * cycles[0].epochs)))[0]
 
-    def end_cycle(self, model):
-        """Learn from a model how long an epoch takes."""
+    def end_cycle(self, seconds, n_epochs):
+        """Learn from a trained model how long an epoch takes, with all that belongs to it."""
         self.has_model = True
-        self.seconds_of_epoch = model.history_["seconds"][-1] / model.n_iter_
+        self.seconds_of_epoch = seconds / n_epochs
+
+    def deadline(self):
+        """Deadline of a model, or None if there is no limit."""
+        return None if self.end == inf else Deadline(self)
 
 
 class Deadline(Callback):
-    """Gives a cycle up when the time is over, unless there is no model yet.
+    """Ends the training of a model when the time is over, unless there is no other model yet.
+
+    Parameters
+    ----------
+    budget : Budget
 
     Attributes
     ----------
     has_passed : bool
-        Whether it has.
+        Whether it has, so that the model is not to be used.
     """
 
-    def __init__(self, clock):
-        self.clock, self.has_passed = clock, False
+    def __init__(self, budget):
+        self.budget, self.has_passed = budget, False
 
     def on_epoch_end(self, state):
         """Look at the clock."""
-        is_over = self.clock.has_model and perf_counter() > self.clock.end
+        is_over = self.budget.has_model and perf_counter() > self.budget.end
         self.has_passed = is_over and state.epoch < state.max_iter
         return self.has_passed

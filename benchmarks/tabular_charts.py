@@ -148,13 +148,12 @@ def draw_seconds(document, size):
         place = tuple(geometric_mean(values[table] for table in tables) for values in (by_table, found))
         if CONTENDERS[name].package == "fastbp":
             own.append(place)
-            axes.annotate(CONTENDERS[name].title, place, (0, -9), textcoords="offset points", ha="center", va="top")
+            axes.annotate(name, place, (0, -9), textcoords="offset points", ha="center", va="top")
         else:
             axes.plot(*place, label=CONTENDERS[name].title, **MARKERS, **STYLES[name])
     if own:
-        axes.plot(*zip(*own, strict=True), color=OWN_COLOUR, linewidth=1, marker="o", markersize=9)
-    if len(own) < len(ratios):
-        figure.legend(loc="outside right upper", frameon=False)
+        axes.plot(*zip(*own, strict=True), label="fastbp", color=OWN_COLOUR, linewidth=1, marker="o", markersize=9)
+    figure.legend(loc="outside right upper", frameon=False)
     axes.set(xscale="log", yscale="log", xlabel="seconds of a fit", xmargin=0.25, ymargin=0.15)
     axes.set_ylabel(f"error divided by that of {CONTENDERS[REFERENCE].title}")
     axes.set_title(f"{size:,} training rows, geometric means over {len(tables)} tables", fontsize="medium")

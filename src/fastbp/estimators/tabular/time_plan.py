@@ -1,8 +1,8 @@
 """The members that fit into a number of seconds: planned before the training, and watched while it goes on.
 
-The plan comes from the measured time of an epoch. The speed may change later, when other programs run: a cycle therefore
-has as many of its epochs as there is time for at the speed of the last cycle that a member has finished. A cycle for
-which there is too little time, or in which the time ends, is given up, if there is another model to return.
+The plan comes from the measured time of an epoch. The speed may change later, when other programs run. A cycle
+therefore has as many of its epochs as there is time for at the speed of the last cycle that a member has finished. A
+cycle for which there is too little time, or in which the time ends, is given up, if there is another model to return.
 """
 
 from math import ceil, inf

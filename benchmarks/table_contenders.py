@@ -117,6 +117,11 @@ class Contender:
     attribute: str | None = None
 
     @property
+    def is_fastbp(self):
+        """Whether it is one of fastbp's estimators."""
+        return self.package == "fastbp"
+
+    @property
     def is_installed(self):
         """Whether the package, and its attribute, are there."""
         if importlib.util.find_spec(self.package) is None:
@@ -135,5 +140,3 @@ CONTENDERS = {
     "default": Contender("fastbp, default", "fastbp", make_fastbp("default"), "TabularMLPClassifier"),
     "best": Contender("fastbp, best", "fastbp", make_fastbp("best"), "TabularMLPClassifier"),
 }
-#: Those of fastbp
-OWN = tuple(name for name, contender in CONTENDERS.items() if contender.package == "fastbp")

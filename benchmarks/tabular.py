@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from machine import cpu_model, measure_fma_peak, remove_handicaps, usable_cores
-from table_contenders import CONTENDERS, OWN
+from table_contenders import CONTENDERS
 from table_data import BUNDLED, NAMES, load, split, training_rows
 from table_scores import interval_coverage, score_numbers, score_probabilities
 
@@ -145,7 +145,7 @@ def fit_one(cell, folder, n_threads):
     extra = {}
     if hasattr(model, "predict_interval"):
         extra["interval_coverage"] = interval_coverage(*model.predict_interval(test.X), test.y)
-    if cell["contender"] in OWN:
+    if CONTENDERS[cell["contender"]].is_fastbp:
         extra["fit_flops"] = training_flops(model)
     return {
         **(score_probabilities if is_classification else score_numbers)(predicted, test.y),

@@ -99,7 +99,7 @@ def draw_ranks(document, size):
             textcoords="offset points",
             va="center",
             ha="right" if on_left else "left",
-            weight="bold" if CONTENDERS[name].package == "fastbp" else None,
+            weight="bold" if CONTENDERS[name].is_fastbp else None,
         )
     for place, group in enumerate(groups):
         level = 0.6 + 0.35 * place
@@ -146,7 +146,7 @@ def draw_seconds(document, size):
     for name, found in ratios.items():
         by_table = mean_over_splits(seconds[name])
         place = tuple(geometric_mean(values[table] for table in tables) for values in (by_table, found))
-        if CONTENDERS[name].package == "fastbp":
+        if CONTENDERS[name].is_fastbp:
             own.append(place)
             axes.annotate(name, place, (0, -9), textcoords="offset points", ha="center", va="top")
         else:

@@ -138,13 +138,18 @@ def format_measure(by_contender, digits):
     return format_table(["", *(CONTENDERS[name].title for name in by_contender)], rows)
 
 
+def missing_tables(n_tables, n_all):
+    """What stands behind a mean over fewer tables than there are."""
+    return f" ({n_tables} tables)" if 0 < n_tables < n_all else ""
+
+
 def format_group(ratios, task, tables):
     """The geometric mean over a group, with the number of tables if some are missing."""
     group = [table for table in tables if table not in BUNDLED and in_group(table, task, tables)]
     values = [ratios[table] for table in group if table in ratios]
     if not values:
         return ""
-    return f"{geometric_mean(values):.3f}" + (f" ({len(values)} tables)" if len(values) < len(group) else "")
+    return f"{geometric_mean(values):.3f}" + missing_tables(len(values), len(group))
 
 
 def summarize(document, size):
@@ -205,7 +210,7 @@ def format_costs(results):
             means = mean_over_splits(by_contender.get(name, {})).values()
             mean = geometric_mean(means)
             text = "" if mean != mean else f"{mean:.3g}" if mean < 1000 else f"{mean:,.0f}"
-            cells.append(text + (f" ({len(means)} tables)" if 0 < len(means) < most else ""))
+            cells.append(text + missing_tables(len(means), most))
         rows.append([CONTENDERS[name].title, *cells])
     return format_table(["", *titles.values()], rows)
 

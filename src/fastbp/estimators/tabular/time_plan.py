@@ -5,6 +5,7 @@ therefore has as many of its epochs as there is time for at the speed of the las
 cycle for which there is too little time, or in which the time ends, is given up, if there is another model to return.
 """
 
+from dataclasses import replace
 from math import ceil, inf
 from time import perf_counter
 
@@ -115,7 +116,7 @@ class Budget:
         share = self.share(cycles)
         if share > NEARLY_ALL:
             return cycles[0]
-        return with_epochs(cycles[:1], max(1, int(MARGIN * share * cycles[0].epochs)))[0]
+        return replace(cycles[0], epochs=max(1, int(MARGIN * share * cycles[0].epochs)))
 
     def end_cycle(self, seconds, n_epochs):
         """Learn from a trained model how long an epoch takes, with all that belongs to it."""

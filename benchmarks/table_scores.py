@@ -117,10 +117,12 @@ def ratios_to(reference, means):
     Returns
     -------
     dict of str to float
-        For the tables that both have. 0/0 is 1.
+        For the tables that both have, in the order of `reference`. 0/0 is 1.
     """
     ratios = {}
-    for table in means.keys() & reference.keys():
+    for table in reference:
+        if table not in means:
+            continue
         if reference[table]:
             ratios[table] = means[table] / reference[table]
         else:

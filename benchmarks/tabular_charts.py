@@ -137,7 +137,8 @@ def draw_seconds(document, size):
     compared = compare(without_bundled(collect(results, "error")), REFERENCE)
     ratios = {name: by_table for name, (by_table, _) in compared.items()}
     seconds = without_bundled(collect(results, "fit_seconds"))
-    tables = set.intersection(*map(set, ratios.values())).difference(LEFT_OUT) if ratios else set()
+    candidates = [table for table in ratios.get(REFERENCE, ()) if table not in LEFT_OUT]
+    tables = [table for table in candidates if all(table in found for found in ratios.values())]
     if not tables:
         raise ValueError(f"there is no table with {size} training rows that all contenders have")
     figure = Figure(figsize=(8, 4.5), layout="constrained")

@@ -83,6 +83,7 @@ def test_ratios_and_wins(scores):
     reference = {"x": 2.0, "y": 0.0, "z": 0.0, "u": 1.0}
     means = {"x": 1.0, "y": 0.0, "z": 0.5, "other": 3.0}
     assert scores.ratios_to(reference, means) == {"x": 0.5, "y": 1.0, "z": math.inf}
+    assert list(scores.ratios_to(reference, means)) == ["x", "y", "z"]
     assert scores.count_wins(reference, means) == (1, 3)
 
 

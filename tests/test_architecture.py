@@ -47,6 +47,7 @@ LEVELS = [
         "fastbp.initializers",
         "fastbp.parametrized",
         "fastbp.penalty",
+        "fastbp.sources",
         "fastbp.threads",
         "fastbp.versions",
         "fastbp.writing",

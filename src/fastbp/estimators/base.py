@@ -15,19 +15,23 @@ with an int random_state go on with one generator.
 """
 
 import warnings
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from math import ceil
 from numbers import Integral, Real
 from operator import is_
+from os import PathLike
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult
+from sklearn.base import _fit_context, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
@@ -42,7 +46,6 @@ from fastbp.estimators.construction import (
 )
 from fastbp.estimators.fitted_network import fitted_network, note_activations
 from fastbp.estimators.inputs import accepts_missing, check_dense, check_mixup, needs_no_validation, validated_X
-from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, checkpoint_so_far, estimator_so_far
 from fastbp.estimators.parameters import (
     MLPParameters,
@@ -62,7 +65,9 @@ from fastbp.estimators.resumption import (
     patience_of,
     set_training_attributes,
 )
+from fastbp.estimators.rows import RowsInMemory
 from fastbp.estimators.sklearn_callbacks import CallbackSupportMixin, sklearn_callbacks_of
+from fastbp.estimators.streams import StreamedRows, validation_rows
 from fastbp.estimators.transfer import check_frozen_layers, take_over
 from fastbp.estimators.validation import GivenRows, stopping_rule
 from fastbp.estimators.weights import (
@@ -75,6 +80,7 @@ from fastbp.layers import Dense
 from fastbp.losses import as_loss
 from fastbp.network import Network
 from fastbp.parametrized import Parametrized
+from fastbp.sources import as_source
 from fastbp.training import Evaluations, Run, Trainer, TrainingState, minimize_lbfgs
 from fastbp.versions import note_version, warn_if_other_version
 
@@ -93,7 +99,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     #
     # _check(X, y, reset) -> X, y                              checked input
     # _weighted_by_class(y, sample_weight, y_train)            sample_weight times the weights of the classes
-    # _learn_targets(y, incremental, continues)                note what the targets are
+    # _learn_targets(y, incremental, continues, labels)        note what the targets are; `labels`: those of all rows
     # _encode(y, dtype) -> targets                             what the kernels take for them
     # _output_activation()                                     the name that 'auto' stands for
     # _check_targets(y)                                        ValueError where a fitted model cannot encode them
@@ -105,8 +111,9 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     # _report_not_finite(output)                               error or warning for an output that is not finite
     # _score_function                                          (y, predictions, sample_weight=) -> float
 
-    def _fit(self, X, y, sample_weight, incremental, prepare=None, given=NO_VALIDATION, resume_from=None):
-        """Train on X and y; `incremental`: one epoch, going on with the optimizer's state.
+    def _fit(self, rows, incremental=False, prepare=None, given=NO_VALIDATION, resume_from=None):
+        """Train on rows (`RowsInMemory` or `StreamedRows`); `incremental`: one epoch, going on with the optimizer's
+        state.
 
         `prepare` is called first, where a failure undoes what it does. `given` is a validation set. `resume_from` is
         a checkpoint, or its path.
@@ -118,13 +125,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         given.check(self)
         hidden = hidden_layers_of(self)
         check_frozen_layers(self)
-        observer = None if incremental else sklearn_callbacks_of(self, y)
+        observer = None if incremental else sklearn_callbacks_of(self, rows.y)
         with Attempt(self, incremental, observer) as attempt:
             if resume_from is not None:
                 attempt.run = continue_run(attempt.model, resume_from)
-            warn_if_not_converged = attempt.model._train(
-                attempt, X, y, sample_weight, hidden, incremental, prepare, given
-            )
+            warn_if_not_converged = attempt.model._train(attempt, rows, hidden, incremental, prepare, given)
         if observer is not None:
             observer.finish()
         for message, category in attempt.warnings:
@@ -132,7 +137,101 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         warn_if_not_converged()
         return self
 
-    def _train(self, attempt, X, y, sample_weight, hidden, incremental, prepare, given):
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_batches(
+        self,
+        source: Any,
+        *,
+        columns: Sequence[str] | Sequence[int] | None = None,
+        target: str | int | Sequence[str] | None = None,
+        weight: str | int | None = None,
+        validation: Any = None,
+        classes: ArrayLike | list[ArrayLike] | None = None,
+        n_rows: int | None = None,
+        shuffle_rows: int | Literal["auto"] = "auto",
+        resume_from: str | PathLike | Self | None = None,
+    ) -> Self:
+        """Fit the model to rows that are read in blocks, and need not fit into memory.
+
+        Rows are read into a window, shuffled there and trained on in batches, while a thread reads the next window.
+        Epochs, early stopping, callbacks, checkpoints and the progress bar work as with `fit`, and so do all parameters
+        but ``solver="lbfgs"``. If one window holds all rows, the model is that of `fit`, to the last bit.
+
+        Parameters
+        ----------
+        source : source of blocks
+            One of:
+
+            - a function without arguments that returns an iterator of blocks, ``(X, y)`` or ``(X, y, sample_weight)``.
+              It is called for each pass over the rows;
+            - an object that can be iterated over again and again, such as a list of blocks;
+            - a path, a pattern such as ``"part-*.parquet"``, or a list of paths: files of the types .npy, .npz,
+              .parquet, .csv, .arrow and .feather. All but .npy and .npz need pyarrow: ``pip install 'fastbp[arrow]'``;
+            - a ``pyarrow.dataset.Dataset``, or a `fastbp.sources.Source`.
+
+            X, y and sample_weight of a block are as `fit` takes them. Blocks may have any length; empty ones are left
+            out.
+        columns : sequence of str or int, default=None
+            Of files: the columns of X. None for all but `target` and `weight`.
+        target : str, int or sequence of str, default=None
+            Of files: the column of y, or several.
+        weight : str or int, default=None
+            Of files: the column of sample weights.
+        validation : (X, y), (X, y, sample_weight) or source of blocks, default=None
+            Rows to validate on after each epoch, as `X_val` and `y_val` of `fit`. All of them are kept in memory.
+            `early_stopping` needs them: no rows are held out.
+        classes : array-like of shape (n_classes,) or list of them, default=None
+            For a classifier: all labels, so that they need not be read before training. For a y of two dimensions as
+            for `fit`.
+        n_rows : int, default=None
+            Rows of `source`, if they are known: else they are counted before training, unless the files tell, or the
+            first window has them all.
+        shuffle_rows : int or "auto", default="auto"
+            Rows of a window, cut to a multiple of `batch_size`. More rows are mixed better, and take more memory: there
+            are two windows. ``"auto"``: as many as fit into 256 MiB, at most 2**20. If `shuffle` is set, the files, or
+            the row groups of Parquet files, also come in another order in each epoch. An iterator of your own gives its
+            blocks in its own order; blocks that are sorted by their labels are to be mixed beforehand.
+        resume_from : str, path, fitted estimator or None, default=None
+            As for `fit`. What is compared with the run of the checkpoint is the first window of rows.
+
+        Returns
+        -------
+        self : MLPClassifier or MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            If the source has no rows, another number of rows in a later pass, or blocks of another width than the first
+            one, or of another kind; and where `fit` raises it. What a source raises itself is raised as it is. If that
+            happens after training has begun, the model has the weights of the last complete step, as after Ctrl-C;
+            before, it is as it was.
+
+        Notes
+        -----
+        What layers and data-dependent initial weights learn from data they learn from the first window. The statistics
+        of batch normalization for averaged weights are those of the last window. Callbacks also have
+        ``on_window_end(state)``, and ``state.seconds_waited`` tells how long training has waited for rows.
+        """
+        if not is_stochastic(self.solver):
+            raise ValueError(
+                f"solver={self.solver!r} needs all rows at once: choose a stochastic solver, such as 'adam', or use fit"
+            )
+        if classes is not None and not is_classifier(self):
+            raise ValueError(f"classes is for classifiers, got {classes!r} for {type(self).__name__}: leave it out")
+        source = as_source(source, columns=columns, target=target, weight=weight)
+        given = validation_rows(validation, columns=columns, target=target, weight=weight)
+        if self.early_stopping and not given:
+            raise ValueError(
+                "early_stopping=True holds out no rows in fit_batches: give rows to validate on, validation=(X, y) or "
+                "validation=<files>, or set early_stopping=False"
+            )
+        rows = StreamedRows(source, shuffle_rows, n_rows, classes)
+        try:
+            return self._fit(rows, given=given, resume_from=resume_from)
+        finally:
+            rows.name_columns(self)
+
+    def _train(self, attempt, rows, hidden, incremental, prepare, given):
         """`_fit` on the copy of the estimator that `attempt` holds. Returns what is left to do: to warn if training
         did not converge."""
         vars(self).pop("_run", None)
@@ -147,13 +246,10 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         with np.errstate(over="ignore", invalid="ignore"):  # of conversions that are checked
             if prepare is not None:
                 prepare(self)
-            X, y = self._check(X, y, reset=first_pass)
-            self._learn_targets(y, incremental, continues)
+            X, y, sample_weight = rows.check(self, reset=first_pass)
+            self._learn_targets(y, incremental, continues, rows.labels)
             targets = self._encode(y, X.dtype)
-        if sample_weight is not None:
-            check_numeric("sample_weight", sample_weight)
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        sample_weight = self._weighted_by_class(y, sample_weight, y)
+        sample_weight = self._weighted_by_class(y, sample_weight, rows.labels or y)
         if sample_weight is not None:
             check_weight_scale(sample_weight, X.dtype)
         self._fitted_loss = as_loss(self._network_loss)
@@ -192,11 +288,15 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         else:
             history = history_of(self, first_pass, self.early_stopping or bool(given))
             patience = patience_of(self, incremental and not first_pass)
-            rows, stopping = stopping_rule(self, network, patience, (X, y, targets, sample_weight), given, rng, attempt)
+            numbers, stopping = stopping_rule(
+                self, network, patience, (X, y, targets, sample_weight), rows.labels or y, given, rng, attempt
+            )
             if is_new:
-                adapt_to_data(self, network, X, rows, sample_weight, rng)
+                adapt_to_data(self, network, X, numbers, sample_weight, rng)
+            batch_size = self._batch_size(rows.n_rows if numbers is None else len(numbers), incremental, attempt)
+            epochs = rows.epochs(data, numbers, batch_size, rng if self.shuffle else None, lock)
             warn_if_not_converged = self._train_stochastic(
-                network, data, rows, history, stopping, rng, lock, incremental, not first_pass, callbacks, attempt
+                network, epochs, history, stopping, rng, incremental, not first_pass, callbacks, attempt
             )
         if not np.isfinite(network.params).all():
             raise ValueError(
@@ -316,16 +416,12 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         data = make_data(X, np.asarray(y), sample_weight, network.n_targets, network.dtype)
         return network.objective(data, self._loss_scale)
 
-    def _train_stochastic(
-        self, network, data, rows, history, stopping, rng, lock, incremental, continues, callbacks, attempt
-    ):
+    def _train_stochastic(self, network, epochs, history, stopping, rng, incremental, continues, callbacks, attempt):
         """Epochs of gradient descent. Returns a function that warns if they were too few."""
         optimizer, schedule, state = optimizer_state_of(self, network, incremental), schedule_of(self), callbacks.state
         if (network.has_dropout or self.mixup_alpha) and optimizer.seed is None:
             optimizer.seed = int(rng.randint(np.iinfo(np.int64).max, dtype=np.int64))
-        n_rows = data.n_rows if rows is None else len(rows)
         average = average_of(self, network, incremental, continues)
-        batch_size = self._batch_size(n_rows, incremental, attempt)
         trainer = self._trainer(
             network,
             optimizer,
@@ -339,25 +435,20 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             update_options=update_options_of(self),
             average=average,
             mixup_alpha=float(self.mixup_alpha),
-            **factors_of(self, schedule, state.max_iter, ceil(n_rows / batch_size)),
+            **factors_of(self, schedule, state.max_iter, epochs.n_steps),
         )
-        state.history, state.optimizer, state.train_rows = history, optimizer, rows
+        state.history, state.optimizer, state.train_rows = history, optimizer, epochs.rows
         checksums = checksums_of(state, stopping.validation)
-        run = Run(network, rng, checksums, history, callbacks, rows, optimizer, average, stopping, trainer)
+        if not epochs.data_stays and (callbacks or attempt.run is not None):
+            checksums.state_dict()  # before other rows take the place of these
+        run = Run(network, rng, checksums, history, callbacks, epochs.rows, optimizer, average, stopping, trainer)
         self._begin(run, state, attempt, incremental)
         stopped = False
         try:
             with callbacks:
                 if attempt.run is not None:
                     run.undo_edits(attempt.run)
-                stopped = trainer.run(
-                    data,
-                    rows,
-                    batch_size=batch_size,
-                    max_iter=state.max_iter,
-                    random_state=rng if self.shuffle else None,
-                    lock=lock,
-                )
+                stopped = trainer.run(epochs, state.max_iter)
         finally:
             state.make_checkpoint = None
             self._adopt(network)
@@ -467,7 +558,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
 
     def _partial_fit(self, X, y, sample_weight, prepare=None):
         self._check_changed_parameters()
-        self._fit(X, y, sample_weight, incremental=True, prepare=prepare)
+        self._fit(RowsInMemory(X, y, sample_weight), incremental=True, prepare=prepare)
         for curve in self.history_.values():  # loss_curve_ is one of them
             del curve[:-LOSS_CURVE_LIMIT]
         return self

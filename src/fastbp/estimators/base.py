@@ -15,19 +15,14 @@ with an int random_state go on with one generator.
 """
 
 import warnings
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from operator import is_
-from os import PathLike
-from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult
-from sklearn.base import _fit_context, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
@@ -44,6 +39,7 @@ from fastbp.estimators.construction import (
     network_to_train,
     new_network,
 )
+from fastbp.estimators.fit_batches import FitBatchesMixin
 from fastbp.estimators.fitted_network import fitted_network, note_activations
 from fastbp.estimators.inputs import accepts_missing, check_dense, check_mixup, needs_no_validation, validated_X
 from fastbp.estimators.observers import callbacks_of, checkpoint_so_far, estimator_so_far
@@ -67,7 +63,6 @@ from fastbp.estimators.resumption import (
 )
 from fastbp.estimators.rows import RowsInMemory
 from fastbp.estimators.sklearn_callbacks import CallbackSupportMixin, sklearn_callbacks_of
-from fastbp.estimators.streams import StreamedRows, validation_rows
 from fastbp.estimators.transfer import check_frozen_layers, take_over
 from fastbp.estimators.validation import GivenRows, stopping_rule
 from fastbp.estimators.weights import (
@@ -80,7 +75,6 @@ from fastbp.layers import Dense
 from fastbp.losses import as_loss
 from fastbp.network import Network
 from fastbp.parametrized import Parametrized
-from fastbp.sources import as_source
 from fastbp.training import Evaluations, Run, Trainer, TrainingState, minimize_lbfgs
 from fastbp.versions import note_version, warn_if_other_version
 
@@ -90,7 +84,7 @@ LOSS_CURVE_LIMIT = 10_000
 NO_VALIDATION = GivenRows()
 
 
-class BaseMLP(CallbackSupportMixin, MLPParameters):
+class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
     """Base of MLPClassifier and MLPRegressor; not to be used itself."""
 
     _trainer = Trainer  # makes the steps of a stochastic solver; `find_learning_rate` has another
@@ -136,100 +130,6 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             warnings.warn(message, category, stacklevel=5 if incremental else 4)
         warn_if_not_converged()
         return self
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit_batches(
-        self,
-        source: Any,
-        *,
-        columns: Sequence[str] | Sequence[int] | None = None,
-        target: str | int | Sequence[str] | None = None,
-        weight: str | int | None = None,
-        validation: Any = None,
-        classes: ArrayLike | list[ArrayLike] | None = None,
-        n_rows: int | None = None,
-        shuffle_rows: int | Literal["auto"] = "auto",
-        resume_from: str | PathLike | Self | None = None,
-    ) -> Self:
-        """Fit the model to rows that are read in blocks, and need not fit into memory.
-
-        Rows are read into a window, shuffled there and trained on in batches, while a thread reads the next window.
-        Epochs, early stopping, callbacks, checkpoints and the progress bar work as with `fit`, and so do all parameters
-        but ``solver="lbfgs"``. If one window holds all rows, the model is that of `fit`, to the last bit.
-
-        Parameters
-        ----------
-        source : source of blocks
-            One of:
-
-            - a function without arguments that returns an iterator of blocks, ``(X, y)`` or ``(X, y, sample_weight)``.
-              It is called for each pass over the rows;
-            - an object that can be iterated over again and again, such as a list of blocks;
-            - a path, a pattern such as ``"part-*.parquet"``, or a list of paths: files of the types .npy, .npz,
-              .parquet, .csv, .arrow and .feather. All but .npy and .npz need pyarrow: ``pip install 'fastbp[arrow]'``;
-            - a ``pyarrow.dataset.Dataset``, or a `fastbp.sources.Source`.
-
-            X, y and sample_weight of a block are as `fit` takes them. Blocks may have any length; empty ones are left
-            out.
-        columns : sequence of str or int, default=None
-            Of files: the columns of X. None for all but `target` and `weight`.
-        target : str, int or sequence of str, default=None
-            Of files: the column of y, or several.
-        weight : str or int, default=None
-            Of files: the column of sample weights.
-        validation : (X, y), (X, y, sample_weight) or source of blocks, default=None
-            Rows to validate on after each epoch, as `X_val` and `y_val` of `fit`. All of them are kept in memory.
-            `early_stopping` needs them: no rows are held out.
-        classes : array-like of shape (n_classes,) or list of them, default=None
-            For a classifier: all labels, so that they need not be read before training. For a y of two dimensions as
-            for `fit`.
-        n_rows : int, default=None
-            Rows of `source`, if they are known: else they are counted before training, unless the files tell, or the
-            first window has them all.
-        shuffle_rows : int or "auto", default="auto"
-            Rows of a window, cut to a multiple of `batch_size`. More rows are mixed better, and take more memory: there
-            are two windows. ``"auto"``: as many as fit into 256 MiB, at most 2**20. If `shuffle` is set, the files, or
-            the row groups of Parquet files, also come in another order in each epoch. An iterator of your own gives its
-            blocks in its own order; blocks that are sorted by their labels are to be mixed beforehand.
-        resume_from : str, path, fitted estimator or None, default=None
-            As for `fit`. What is compared with the run of the checkpoint is the first window of rows.
-
-        Returns
-        -------
-        self : MLPClassifier or MLPRegressor
-
-        Raises
-        ------
-        ValueError
-            If the source has no rows, another number of rows in a later pass, or blocks of another width than the first
-            one, or of another kind; and where `fit` raises it. What a source raises itself is raised as it is. If that
-            happens after training has begun, the model has the weights of the last complete step, as after Ctrl-C;
-            before, it is as it was.
-
-        Notes
-        -----
-        What layers and data-dependent initial weights learn from data they learn from the first window. The statistics
-        of batch normalization for averaged weights are those of the last window. Callbacks also have
-        ``on_window_end(state)``, and ``state.seconds_waited`` tells how long training has waited for rows.
-        """
-        if not is_stochastic(self.solver):
-            raise ValueError(
-                f"solver={self.solver!r} needs all rows at once: choose a stochastic solver, such as 'adam', or use fit"
-            )
-        if classes is not None and not is_classifier(self):
-            raise ValueError(f"classes is for classifiers, got {classes!r} for {type(self).__name__}: leave it out")
-        source = as_source(source, columns=columns, target=target, weight=weight)
-        given = validation_rows(validation, columns=columns, target=target, weight=weight)
-        if self.early_stopping and not given:
-            raise ValueError(
-                "early_stopping=True holds out no rows in fit_batches: give rows to validate on, validation=(X, y) or "
-                "validation=<files>, or set early_stopping=False"
-            )
-        rows = StreamedRows(source, shuffle_rows, n_rows, classes)
-        try:
-            return self._fit(rows, given=given, resume_from=resume_from)
-        finally:
-            rows.name_columns(self)
 
     def _train(self, attempt, rows, hidden, incremental, prepare, given):
         """`_fit` on the copy of the estimator that `attempt` holds. Returns what is left to do: to warn if training

@@ -13,7 +13,6 @@ The labels and the number of rows must be known before training. Where the calle
 does not know how many rows it has, the targets are read once more before.
 """
 
-import sys
 from numbers import Integral
 
 import numpy as np
@@ -23,66 +22,14 @@ from sklearn.base import is_classifier
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.class_targets import LabelCounts, check_labels
 from fastbp.estimators.rows import checked_weight
-from fastbp.estimators.validation import GivenRows, naming
-from fastbp.kernels.predictor import all_finite
-from fastbp.sources import Block, as_source
+from fastbp.estimators.validation import naming
+from fastbp.estimators.window_cutter import Buffers, SparseBuffers, WindowCutter, n_rows_of
 from fastbp.training import WindowedEpochs, Windows
 
 #: Bytes of X in a window with ``shuffle_rows="auto"``
 WINDOW_BYTES = 2**28
 #: The most rows of such a window; also of one of sparse rows, whose bytes are not known ahead
 WINDOW_ROWS = 2**20
-#: Windows in memory: one is trained on while the other one is filled
-N_BUFFERS = 2
-
-
-def validation_rows(validation, **of_files):
-    """The argument `validation` of `fit_batches` as the arguments that bring a validation set to `fit`.
-
-    Parameters
-    ----------
-    validation : tuple, source of blocks or None
-        A source is read, and all of its rows are kept.
-    **of_files
-        As for `as_source`.
-
-    Returns
-    -------
-    GivenRows
-    """
-    if validation is None:
-        return GivenRows()
-    if isinstance(validation, tuple):
-        if len(validation) not in (2, 3):
-            raise ValueError(f"validation must be (X, y) or (X, y, sample_weight), got a tuple of {len(validation)}")
-        return GivenRows(*validation)
-    with naming("validation"):
-        source = as_source(validation, **of_files)
-    blocks = [block for block in source.blocks() if n_rows_of(block.X)]
-    if not blocks:
-        raise ValueError(f"validation has no rows: {validation!r}")
-    return GivenRows(
-        *[joined(name, parts) for name, parts in zip(Block._fields, zip(*blocks, strict=True), strict=True)]
-    )
-
-
-def joined(name, parts):
-    """Parts of X, y or sample_weight as one, of the kind that they have."""
-    if any(part is None for part in parts):
-        if not all(part is None for part in parts):
-            raise ValueError(f"validation: {name} is there in some blocks, and missing in others")
-        return None
-    if len(parts) == 1:
-        return parts[0]
-    if sparse.issparse(parts[0]):
-        return sparse.vstack(parts, format="csr")
-    module = type(parts[0]).__module__.partition(".")[0]
-    for library in ("pandas", "polars"):
-        if module == library:
-            return sys.modules[library].concat(parts)
-    if module == "pyarrow":
-        return sys.modules[module].concat_tables(parts)
-    return np.concatenate(parts)
 
 
 class StreamedRows:
@@ -285,157 +232,6 @@ class CheckedBlocks:
             if what != self.kind[name]:
                 raise ValueError(f"{name} is {what}, and was {self.kind[name]} in the first block")
         return sparse.csr_array(X) if sparse.issparse(X) else X, y, weight
-
-
-class Window:
-    """Rows of one window: ``X``, ``y`` and ``sample_weight``, as `CheckedBlocks` gives them."""
-
-    def __init__(self, X, y, sample_weight):
-        self.X, self.y, self.sample_weight = X, y, sample_weight
-
-
-class WindowCutter:
-    """Cuts blocks into windows: an iterator of `Window`.
-
-    Parameters
-    ----------
-    blocks : iterator
-        As of `CheckedBlocks.of_pass`.
-    buffers_for : callable
-        ``buffers_for(X)``: the buffers for windows, from the first block.
-    """
-
-    def __init__(self, blocks, buffers_for):
-        self.blocks, self.buffers_for, self.buffers, self.rest = blocks, buffers_for, None, None
-
-    def of(self, blocks):
-        """The same for another pass."""
-        other = WindowCutter(blocks, self.buffers_for)
-        other.buffers = self.buffers
-        return other
-
-    def has_more(self):
-        """Whether there are rows that are in no window yet."""
-        if self.rest is None:
-            self.rest = next(self.blocks, None)
-        return self.rest is not None
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        if not self.has_more():
-            raise StopIteration
-        if self.buffers is None:
-            self.buffers = self.buffers_for(self.rest[0])
-        targets, weights, fill = [], [], self.buffers.next()
-        while fill.room and self.has_more():
-            X, y, weight = self.rest
-            n = min(fill.room, X.shape[0])
-            fill.add(X[:n])
-            targets.append(y[:n])
-            weights.append(weight if weight is None else weight[:n])
-            self.rest = (X[n:], y[n:], weight if weight is None else weight[n:]) if n < X.shape[0] else None
-        return Window(fill.rows(), stacked(targets), None if weights[0] is None else np.concatenate(weights))
-
-
-class Buffers:
-    """Memory for the dense X of windows, of which each second one has the same.
-
-    Parameters
-    ----------
-    size : int
-        Rows of a window.
-    n_features : int
-    dtype : dtype
-    """
-
-    def __init__(self, size, n_features, dtype):
-        self.shape, self.dtype, self.arrays, self.number = (size, n_features), dtype, [], 0
-
-    def next(self):
-        """What fills the next window."""
-        if len(self.arrays) < N_BUFFERS:
-            self.arrays.append(np.empty(self.shape, self.dtype))
-        self.number += 1
-        return Filling(self.arrays[(self.number - 1) % N_BUFFERS])
-
-
-class Filling:
-    """An array that is filled from its first row on.
-
-    Parameters
-    ----------
-    array : ndarray of shape (size, n_features)
-    """
-
-    def __init__(self, array):
-        self.array, self.n = array, 0
-
-    @property
-    def room(self):
-        """int: rows that are not filled."""
-        return len(self.array) - self.n
-
-    def add(self, X):
-        """Copy rows."""
-        rows = self.array[self.n : self.n + len(X)]
-        rows[...] = X
-        if X.dtype != rows.dtype and all_finite(X) and not all_finite(rows):
-            raise ValueError(
-                f"X holds values too large for {rows.dtype}, the dtype of the first block; scale them, or use float64 "
-                "throughout"
-            )
-        self.n += len(X)
-
-    def rows(self):
-        """The rows that are filled."""
-        return self.array[: self.n]
-
-
-class SparseBuffers:
-    """As `Buffers`, for sparse X: the rows of each window are stacked.
-
-    Parameters
-    ----------
-    size : int
-        Rows of a window.
-    """
-
-    def __init__(self, size):
-        self.size = size
-
-    def next(self):
-        """What collects the rows of the next window."""
-        return Collecting(self.size)
-
-
-class Collecting:
-    """Sparse rows that are stacked when all are there; see `Filling`."""
-
-    def __init__(self, room):
-        self.room, self.parts = room, []
-
-    def add(self, X):
-        """Copy rows."""
-        self.parts.append(X.copy())
-        self.room -= X.shape[0]
-
-    def rows(self):
-        """All rows."""
-        return sparse.vstack(self.parts, format="csr")
-
-
-def stacked(targets):
-    """The targets of parts of a window as one array, which is a copy."""
-    if sparse.issparse(targets[0]):
-        return sparse.vstack(targets, format="csr")
-    return np.concatenate(targets)
-
-
-def n_rows_of(X):
-    """The number of rows of an array, a sparse matrix, a data frame or a list."""
-    return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
 def names_to_note(model, names, reset):

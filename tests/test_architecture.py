@@ -232,6 +232,6 @@ def test_nothing_is_left_undone(path):
         assert word not in text, f"{path} says {word}"
     if path.suffix == ".py":
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef):
+            if isinstance(node, ast.FunctionDef) and "abstractmethod" not in map(ast.unparse, node.decorator_list):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 assert [ast.dump(s) for s in body] not in ([], ["Pass()"]), f"{path}:{node.lineno} {node.name} is empty"

@@ -55,7 +55,7 @@ class StreamedRows:
         Of a pass; known after `check`.
     """
 
-    y = labels = None
+    y = labels = model = names = None
 
     def __init__(self, source, shuffle_rows="auto", n_rows=None, classes=None):
         check_integer("shuffle_rows", shuffle_rows, or_else="auto")
@@ -92,8 +92,8 @@ class StreamedRows:
         rows = self.shuffle_rows
         if rows == "auto":
             rows = WINDOW_ROWS if sparse.issparse(X) else min(WINDOW_ROWS, WINDOW_BYTES // X[:1].nbytes)
-        size = max(batch_size, rows // batch_size * batch_size)
-        return SparseBuffers(size) if sparse.issparse(X) else Buffers(size, X.shape[1], X.dtype)
+        self.size = max(batch_size, rows // batch_size * batch_size)
+        return SparseBuffers(self.size) if sparse.issparse(X) else Buffers(self.size, X.shape[1], X.dtype)
 
     def learn(self, window, is_whole):
         """Learn how many rows there are. Returns their labels, if they are not those of the window."""
@@ -149,8 +149,9 @@ class StreamedRows:
         if epoch:
             cutter, n_seen = self.cutter.of(self.new_pass(epoch)), 0
         for window in cutter:
-            n_seen += n_rows_of(window.y)
-            self.check_length(n_seen, n_seen > self.n_rows)
+            n = n_rows_of(window.y)
+            n_seen += n
+            self.check_length(n_seen, n_seen > self.n_rows or (n < self.size and n_seen != self.n_rows))
             yield self.data_of(window)
         self.check_length(n_seen, n_seen != self.n_rows)
 
@@ -175,8 +176,8 @@ class StreamedRows:
     def name_columns(self, estimator):
         """Note the names of the columns, if the source knows them, once an estimator has the weights of this training:
         the blocks themselves have none, and scikit-learn would warn of that in each of them."""
-        trained = vars(self).get("model")
-        if trained is not None and self.names is not None and vars(estimator).get("coefs_") is trained.coefs_:
+        weights = vars(self.model).get("coefs_") if self.names is not None else None
+        if weights is not None and vars(estimator).get("coefs_") is weights:
             estimator.feature_names_in_ = np.array(self.names, dtype=object)
 
 

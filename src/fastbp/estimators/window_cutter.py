@@ -55,8 +55,8 @@ class WindowCutter:
             X, y, weight = self.rest
             n = min(fill.room, X.shape[0])
             fill.add(X[:n])
-            targets.append(y[:n])
-            weights.append(weight if weight is None else weight[:n])
+            targets.append(y[:n].copy())
+            weights.append(weight if weight is None else weight[:n].copy())
             self.rest = (X[n:], y[n:], weight if weight is None else weight[n:]) if n < X.shape[0] else None
         return Window(fill.rows(), stacked(targets), None if weights[0] is None else np.concatenate(weights))
 
@@ -149,7 +149,7 @@ class Collecting:
 
 
 def stacked(targets):
-    """The targets of parts of a window as one array, which is a copy."""
+    """The targets of parts of a window as one array."""
     if sparse.issparse(targets[0]):
         return sparse.vstack(targets, format="csr")
     return np.concatenate(targets)

@@ -40,6 +40,7 @@ class ArrowSource(FileSource):
         self.target, self.weight = target, weight
         self.target_names = checked_names("target", target if isinstance(target, (list, tuple)) else [target])
         self.others = self.target_names + ([] if weight is None else checked_names("weight", [weight]))
+        check_apart([], self.others)
         if dataset is not None:
             self.reader = Dataset(dataset)
         else:
@@ -73,12 +74,13 @@ class ArrowSource(FileSource):
         """The names of the columns of X, by the argument and the schema of the first file."""
         if columns is None:
             left_out = {*self.others, *index_names(schema)}
-            columns = [name for name in schema.names if name not in left_out]
-        columns = checked_names("columns", as_list("columns", columns))
-        if not columns:
+            chosen = [name for name in schema.names if name not in left_out]
+        else:
+            chosen = checked_names("columns", as_list("columns", columns))
+            check_apart(chosen, self.others)
+        if not chosen:
             raise ValueError(f"columns: no column is left for X, of {schema.names} in {self.paths[0]!r}")
-        check_apart(columns, self.others)
-        return columns
+        return chosen
 
     def _kinds(self, schemas):
         """The types that each column of interest has in the files; ValueError if one is not there or differs."""

@@ -164,10 +164,16 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("how", ["glob", "folder", "list", "globs"])
+@pytest.mark.parametrize("how", ["glob", "folder", "folders", "list", "globs"])
 def test_files_in_order(folder, how):
     names = [folder / f"{name}.npy" for name in "abc"]
-    given = {"glob": str(folder / "*.npy"), "folder": folder, "list": names, "globs": [f"{folder}/[ab].npy", names[2]]}
+    given = {
+        "glob": str(folder / "*.npy"),
+        "folder": folder,
+        "folders": f"{folder.parent}/{folder.name}*",
+        "list": names,
+        "globs": [f"{folder}/[ab].npy", names[2]],
+    }
     source = as_source(given[how], target=4)
     assert_same(source.blocks(), X, Y.astype(float))
     assert source.n_rows == 50

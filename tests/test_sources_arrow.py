@@ -175,7 +175,8 @@ def test_integers_at_the_beginning_of_a_csv_file(tmp_path, monkeypatch):
     (tmp_path / "t.csv").write_text("a,y\n" + "1,0\n" * 100 + "x,0\n")
     with pytest.raises(ValueError, match="invalid value 'x'") as info:
         list(as_source(tmp_path / "t.csv", target="y").blocks())
-    assert info.value.__notes__ == [f"raised while {str(tmp_path / 't.csv')!r} was read"]
+    assert "pyarrow.dataset.dataset whose CsvFileFormat" in info.value.__notes__[0]
+    assert info.value.__notes__[1] == f"raised while {str(tmp_path / 't.csv')!r} was read"
 
 
 def test_the_index_of_a_data_frame_is_no_feature(tmp_path):

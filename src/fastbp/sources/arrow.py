@@ -44,7 +44,7 @@ class ArrowSource(FileSource):
         if dataset is not None:
             self.reader = Dataset(dataset)
         else:
-            self.reader = CSV(self.others) if form == "CSV" else READERS[form]()
+            self.reader = CSV(self.target_names) if form == "CSV" else READERS[form]()
         schemas = {path: self._opened(form, self.reader.schema, path) for path in paths}
         self.columns = self._chosen_columns(columns, schemas[paths[0]])
         kinds = self._kinds(schemas)
@@ -187,11 +187,11 @@ def numbers(column, dtype):
 
 
 def target_array(column):
-    """A column as y. Missing values are NaN among numbers and None in text."""
+    """A column as y: a copy, which does not keep the rest of the batch in memory. Missing values are NaN or None."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_float16(column.type):
         return numbers(column, np.float32).astype(np.float32)
-    return numbers(column, np.float64) if is_number(column.type) else column.to_numpy(zero_copy_only=False)
+    return np.array(numbers(column, np.float64) if is_number(column.type) else column.to_numpy(zero_copy_only=False))

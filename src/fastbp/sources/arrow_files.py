@@ -54,10 +54,11 @@ class Parquet:
 
 
 class CSV:
-    """A file is one part. Columns of numbers are read as float64, also if those at the beginning are integers."""
+    """A file is one part. Columns of numbers are read as float64, also if those at the beginning are integers; but
+    targets that begin with integers must be integers, which may be the numbers of classes."""
 
-    def __init__(self, as_they_are):
-        self.as_they_are, self.types = as_they_are, {}
+    def __init__(self, targets):
+        self.targets, self.types = targets, {}
 
     def schema(self, path):
         """The schema of a file, by its beginning."""
@@ -66,7 +67,7 @@ class CSV:
         with self._opened(path) as reader:
             schema = reader.schema
         numbers = [field.name for field in schema if is_number(field.type) and not pa.types.is_boolean(field.type)]
-        self.types[path] = {name: pa.float64() for name in numbers if name not in self.as_they_are}
+        self.types[path] = {name: pa.float64() for name in numbers if name not in self.targets}
         return pa.schema([(field.name, self.types[path].get(field.name, field.type)) for field in schema])
 
     def parts(self, path, block_rows):
@@ -77,7 +78,14 @@ class CSV:
         """The record batches of a part."""
         types = {name: kind for name, kind in self.types[part[0]].items() if name in names}
         with self._opened(part[0], include_columns=names, column_types=types) as reader:
-            yield from reader
+            try:
+                yield from reader
+            except ValueError as error:
+                error.add_note(
+                    f"the types of the columns are those of the first {CSV_BYTES / 2**20:.0f} MB; for others, give a "
+                    "pyarrow.dataset.dataset whose CsvFileFormat has convert_options with column_types"
+                )
+                raise
 
     @staticmethod
     def _opened(path, **options):

@@ -138,7 +138,7 @@ def expanded(path):
     matching = sorted(glob.glob(path, recursive=True))
     if not matching:
         raise FileNotFoundError(f"source: no file matches {path!r} (the working folder is {os.getcwd()!r})")
-    return [os.path.abspath(name) for name in matching]
+    return [each for name in matching for each in (expanded(name) if os.path.isdir(name) else [os.path.abspath(name)])]
 
 
 def format_of(path):

@@ -20,6 +20,7 @@ import fastbp.layers
 import fastbp.losses
 import fastbp.optimizers
 import fastbp.schedules
+import fastbp.sources
 
 SRC = Path(__file__).parents[1] / "src"
 PYTHON = sorted((SRC / "fastbp").rglob("*.py"))
@@ -37,6 +38,7 @@ PUBLIC = [
     fastbp.losses,
     fastbp.optimizers,
     fastbp.schedules,
+    fastbp.sources,
 ]
 
 # All modules and packages by levels: each imports from lower levels and from its own package only.
@@ -70,6 +72,7 @@ OPTIONAL = {
     "fastbp.progress": {"rich", "tqdm"},
     "fastbp.callbacks": {"optuna"},
     "fastbp.files": {"safetensors"},
+    "fastbp.sources": {"pyarrow"},
 }
 
 
@@ -155,7 +158,9 @@ def test_no_other_package_is_needed():
 
 
 def test_what_is_optional_is_imported_late():
-    code = f"import sys, {', '.join(OPTIONAL)}; assert not {set().union(*OPTIONAL.values())} & sys.modules.keys()"
+    # as if they were not installed; scikit-learn imports those that are
+    names = set().union(*OPTIONAL.values())
+    code = f"import sys; sys.modules.update(dict.fromkeys({names})); import {', '.join(OPTIONAL)}"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

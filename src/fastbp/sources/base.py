@@ -9,11 +9,11 @@ import numpy as np
 class Block(NamedTuple):
     """Some rows of a training set.
 
-    Attributes
+    Parameters
     ----------
     X : array, sparse matrix or data frame of shape (n, n_features)
     y : array of shape (n,) or (n, n_outputs)
-    sample_weight : array of shape (n,) or None
+    sample_weight : array of shape (n,) or None, default=None
     """
 
     X: Any

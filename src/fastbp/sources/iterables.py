@@ -29,13 +29,13 @@ class IterableSource(Source):
     def __init__(self, source):
         if isinstance(source, Iterator):
             raise TypeError(
-                f"source must give its blocks anew for each epoch, got {kind(source)}, which can be read once only: "
-                "give a function that returns it, for instance the generator function itself, without the call"
+                f"source must give its blocks anew for each epoch, got {type(source).__name__}, which can be read once "
+                "only: give a function that returns it, for instance the generator function itself, without the call"
             )
         if not isinstance(source, Iterable) and not callable(source):
             raise TypeError(
                 "source must be a function that returns an iterator of blocks, an iterable of blocks, the path of a "
-                f"file, or a list of paths, got {kind(source)}"
+                f"file, or a list of paths, got {type(source).__name__}"
             )
         self.source = source
 
@@ -61,18 +61,17 @@ class IterableSource(Source):
         Exception
             What the iterable raises, with a note that says in which block.
         """
-        where = "at the begin of a pass over the source"
-        try:
-            iterator = self._iterator()
-            for number in count():
-                where = f"in block {number} of the source, counted from 0"
+        iterator = None
+        for number in count():
+            try:
+                iterator = self._iterator() if iterator is None else iterator
                 block = next(iterator, END)
-                if block is END:
-                    return
-                yield checked_block(block, number)
-        except Exception as error:
-            error.add_note(f"raised {where}")
-            raise
+            except Exception as error:
+                error.add_note(f"raised in block {number} of the source, counted from 0")
+                raise
+            if block is END:
+                return
+            yield checked_block(block, number)
 
     def _iterator(self):
         """A new iterator over the blocks."""
@@ -81,7 +80,7 @@ class IterableSource(Source):
         blocks = self.source()
         if not isinstance(blocks, Iterable):
             raise TypeError(
-                f"the function given as source must return an iterator of blocks, it returned {kind(blocks)}"
+                f"the function given as source must return an iterator of blocks, got {type(blocks).__name__}"
             )
         return iter(blocks)
 
@@ -91,8 +90,8 @@ def checked_block(block, number):
     if not isinstance(block, (tuple, list)) or len(block) not in (2, 3):
         length = f" of {len(block)}" if isinstance(block, (tuple, list)) else ""
         raise TypeError(
-            f"block {number} of the source must be a tuple (X, y) or (X, y, sample_weight), got {kind(block)}{length}. "
-            "Arrays that hold all rows are one block: [(X, y)]"
+            f"block {number} of the source must be a tuple (X, y) or (X, y, sample_weight), got "
+            f"{type(block).__name__}{length}. Arrays that hold all rows are one block: [(X, y)]"
         )
     return Block(*map(as_array, block))
 
@@ -101,9 +100,3 @@ def as_array(values):
     """A tensor of another package as a NumPy array, which shares its memory; anything else as it is."""
     is_tensor = hasattr(values, "__dlpack__") and hasattr(values, "__array__") and not isinstance(values, np.ndarray)
     return np.asarray(values) if is_tensor else values
-
-
-def kind(value):
-    """How messages call a value: a generator, an ndarray."""
-    name = type(value).__name__
-    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

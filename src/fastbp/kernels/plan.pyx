@@ -82,8 +82,7 @@ cdef class Plan(Task):
         self.bind_loss(loss, loss_constants)
         if data.n_features != program.graph.n_features or data.n_outputs != self.c.loss.target_width:
             raise ValueError(f"data of {data.n_features} features and {data.n_outputs} targets are not the network's")
-        if data.values.dtype != params.dtype:
-            raise ValueError(f"the data are {data.values.dtype}, the parameters {params.dtype}")
+        data.check_fits(program)
         if data.is_sparse != program.is_sparse:
             raise ValueError(f"the program is for {'sparse' if program.is_sparse else 'dense'} data")
         if data.c.Y == NULL and data.c.labels == NULL:

@@ -41,7 +41,7 @@ from fastbp.kernels.program import INSPECTION, PREDICTION, drops_link, program_o
 from fastbp.layers import Activation, Dense
 from fastbp.layers.base import check_epsilon, check_layers, emit_all
 from fastbp.losses import FunctionLoss, Loss, resolve
-from fastbp.mapped import MappedRows
+from fastbp.mapped import ComputedColumns, MappedRows
 from fastbp.versions import note_version, warn_if_other_version
 
 #: A layer behind others adapts to so many numbers at most, or so many times those of X, if that is more
@@ -269,16 +269,16 @@ class BaseNetwork:
         n_rows, width = X.shape[0], self.graph.widths[op.input]
         step = ceil(n_rows * width / max(NUMBERS_TO_ADAPT, TIMES_X * X.size))
         predictor = Predictor(program_of(part, self.dtype, PREDICTION), self._params)
+
+        def output(X):
+            data = make_data(X, None, None, 1, self.dtype)
+            out = np.empty((data.n_rows, width), self.dtype)
+            predictor(data, out)
+            return out
+
         if isinstance(X, MappedRows):
-            X = X.part(slice(None, None, step))
-            blocks = ((rows, X[rows]) for rows, _ in X.blocks())
-        else:
-            X = X[::step]
-            blocks = [(slice(None), X)]
-        out = np.empty((X.shape[0], width), self.dtype)
-        for rows, block in blocks:
-            predictor(make_data(block, None, None, 1, self.dtype), out[rows])
-        return out
+            return ComputedColumns(X.part(slice(None, None, step)), output, width)
+        return output(X[::step])
 
     def normalize_preactivations(
         self, X: ArrayLike, random_state: int | np.random.RandomState | np.random.Generator | None = None

@@ -286,8 +286,8 @@ def converted_again(X, dtype):
     source = X.array.dtype
     is_rounded_twice = source.kind in "iu" and source.itemsize == 8 and X.dtype == np.float64 != dtype
     if is_rounded_twice or (source.itemsize == 8 and source.kind == "f" and dtype == np.float32):
-        for rows, block in X.blocks():
-            low = lowered("X", block.astype(X.dtype), dtype)
+        for rows in X.slices():
+            low = lowered("X", X[rows], dtype)
             if is_rounded_twice and not np.array_equal(low, other[rows]):
                 raise ValueError(
                     f"X is a memmap of {source} with integers above 2^53, which are rounded for a network of {dtype}: "

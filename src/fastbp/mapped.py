@@ -9,9 +9,9 @@ import numpy as np
 
 from fastbp.kernels.dispatch import ELEMENTS
 
-#: Numbers that are converted at once: 8 MB of float64 for rows, 128 MB for columns, of which there is one at least
+#: Numbers that are converted at once: 8 MB of float64 for rows, 64 MB for columns, of which there is one at least
 NUMBERS_OF_ROWS = 2**20
-NUMBERS_OF_COLUMNS = 2**24
+NUMBERS_OF_COLUMNS = 2**23
 
 
 def is_mapped(X):
@@ -47,25 +47,21 @@ def is_convertible(dtype):
     return dtype.name in ELEMENTS
 
 
-class MappedRows:
-    """A matrix in a file as one of another dtype. What is read of it is a copy.
+class Columns:
+    """A matrix of which some columns are in memory at a time. A subclass has the method ``read(begin, end)``, which
+    returns columns [begin, end) as an ndarray.
 
     Parameters
     ----------
-    array : ndarray of shape (n_samples, n_features)
-        Of a dtype that `is_convertible`, in any layout.
+    shape : (int, int)
     dtype : dtype
-        float32 or float64.
-    rows : ndarray of int64 or None
-        The rows that this is a matrix of; None for all.
     """
 
     ndim = 2
 
-    def __init__(self, array, dtype, rows=None):
-        self.array, self.dtype, self.rows = array, np.dtype(dtype), rows
-        self.shape = array.shape if rows is None else (len(rows), array.shape[1])
-        self.first_column, self.columns = 0, np.empty((self.shape[0], 0), self.dtype)
+    def __init__(self, shape, dtype):
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self.first_column, self.columns = 0, np.empty((shape[0], 0), self.dtype)
 
     def __len__(self):
         return self.shape[0]
@@ -79,9 +75,37 @@ class MappedRows:
         return self.shape[0] * self.shape[1]
 
     def __getitem__(self, key):
+        """One column, by ``[:, number]``. Those beside it are read at the same time, and kept: most pages of a file
+        have numbers of all columns."""
+        _, number = key
+        if not 0 <= number - self.first_column < self.columns.shape[1]:
+            self.columns = None  # before there are others
+            end = min(number + max(1, NUMBERS_OF_COLUMNS // self.shape[0]), self.shape[1])
+            self.first_column, self.columns = number, self.read(number, end)
+        return self.columns[:, number - self.first_column]
+
+
+class MappedRows(Columns):
+    """A matrix in a file as one of another dtype. What is read of it is a copy.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n_samples, n_features)
+        Of a dtype that `is_convertible`, in any layout.
+    dtype : dtype
+        float32 or float64.
+    rows : ndarray of int64 or None
+        The rows that this is a matrix of; None for all.
+    """
+
+    def __init__(self, array, dtype, rows=None):
+        super().__init__(array.shape if rows is None else (len(rows), array.shape[1]), dtype)
+        self.array, self.rows = array, rows
+
+    def __getitem__(self, key):
         """Rows, by a slice or an array of numbers, or one column, by ``[:, number]``: an ndarray."""
         if isinstance(key, tuple):
-            return self.column(key[1])
+            return super().__getitem__(key)
         return self.converted(self.array[key if self.rows is None else self.rows[key]])
 
     def converted(self, array):
@@ -89,15 +113,10 @@ class MappedRows:
         with np.errstate(over="ignore", invalid="ignore"):  # what is too large was refused, or is to be
             return np.array(array, self.dtype, order="C")
 
-    def column(self, number):
-        """A column: those beside it are read at the same time, and kept, because most pages of the file have numbers
-        of all columns."""
-        if not 0 <= number - self.first_column < self.columns.shape[1]:
-            n = max(1, NUMBERS_OF_COLUMNS // self.shape[0])
-            self.columns = None  # before there are others
-            some = self.array[:, number : number + n]
-            self.first_column, self.columns = number, self.converted(some if self.rows is None else some[self.rows])
-        return self.columns[:, number - self.first_column]
+    def read(self, begin, end):
+        """Columns [begin, end)."""
+        some = self.array[:, begin:end]
+        return self.converted(some if self.rows is None else some[self.rows])
 
     def part(self, rows):
         """Some of the rows.
@@ -113,19 +132,34 @@ class MappedRows:
         numbers = np.arange(self.shape[0]) if self.rows is None else self.rows
         return MappedRows(self.array, self.dtype, numbers[rows])
 
-    def blocks(self):
-        """All rows, some at a time, as they lie in the file.
-
-        Yields
-        ------
-        rows : slice
-        array : ndarray of shape (n, n_features)
-            Not converted.
-        """
+    def slices(self):
+        """list of slice: all rows, as many at a time as should be read at once."""
         step = max(1, NUMBERS_OF_ROWS // self.shape[1])
-        for start in range(0, self.shape[0], step):
-            rows = slice(start, min(start + step, self.shape[0]))
-            yield rows, np.asarray(self.array[rows if self.rows is None else self.rows[rows]])
+        return [slice(start, min(start + step, len(self))) for start in range(0, len(self), step)]
+
+
+class ComputedColumns(Columns):
+    """The columns of what a function makes of `MappedRows`, computed some at a time.
+
+    Parameters
+    ----------
+    rows : MappedRows
+    function : callable
+        ``function(X)`` of some of the rows is an ndarray with as many rows.
+    width : int
+        Columns of its result.
+    """
+
+    def __init__(self, rows, function, width):
+        super().__init__((len(rows), width), rows.dtype)
+        self.rows, self.function = rows, function
+
+    def read(self, begin, end):
+        """Columns [begin, end)."""
+        out = np.empty((len(self), end - begin), self.dtype)
+        for rows in self.rows.slices():
+            out[rows] = self.function(self.rows[rows])[:, begin:end]
+        return out
 
 
 def as_given(X):

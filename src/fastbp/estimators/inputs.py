@@ -90,8 +90,8 @@ def validated_mapped(estimator, X, *y, takes_missing, **options):
         # pages of the file are read once if blocks are parts of it
         transposed = X.array.flags.f_contiguous and not X.array.flags.c_contiguous
         source = MappedRows(X.array.T, X.dtype) if transposed else X
-        for _, block in source.blocks():
-            converted = X.converted(block)
+        for rows in source.slices():
+            converted = source[rows]
             if not is_valid(converted, takes_missing):
                 name = type(estimator).__name__
                 assert_all_finite(converted, allow_nan=takes_missing, estimator_name=name, input_name="X")

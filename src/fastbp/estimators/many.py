@@ -38,7 +38,7 @@ def fit_many(
         Fitted in place. Their `n_threads` has no effect on these fits. See `expand_grid` for a grid of parameters.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         If it must be converted, for instance to float64, all estimators share one copy for each dtype. Data frames are
-        converted by each estimator itself.
+        converted by each estimator itself, and so are the batches of an np.memmap.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     sample_weight : array-like of shape (n_samples,), default=None
     n_jobs : int or None, default=None

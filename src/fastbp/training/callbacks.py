@@ -64,7 +64,8 @@ class TrainingState:
         Most epochs of this run.
     X, targets, sample_weight : ndarray, sparse matrix or None
         What it trains on, as ``Network.loss_and_gradient`` takes them; of several labels, `targets` is a csr_array of
-        ones. With early stopping the held-out rows are among them; `train_rows` tells which are not.
+        ones; X is an np.memmap where `fit` was given one. With early stopping the held-out rows are among them;
+        `train_rows` tells which are not.
     """
 
     def __init__(self, network, max_iter, X, targets, sample_weight=None):

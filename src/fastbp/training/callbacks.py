@@ -66,8 +66,8 @@ class TrainingState:
         Most epochs of this run.
     X, targets, sample_weight : ndarray, sparse matrix or None
         What it trains on, as ``Network.loss_and_gradient`` takes them; of several labels, `targets` is a csr_array of
-        ones; X is an np.memmap where `fit` was given one. With early stopping the held-out rows are among them; `train_rows` tells which are not. With `fit_batches`
-        those of the first window of rows.
+        ones; X is an np.memmap where `fit` was given one. With early stopping the held-out rows are among them;
+        `train_rows` tells which are not. With `fit_batches` those of the first window of rows.
     rows_in_epoch, rows_of_epoch : int
         In `on_window_end`: how many rows of the current epoch are trained on, and how many it has. Elsewhere 0.
     seconds_waited : float

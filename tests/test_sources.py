@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fastbp.sources import Block, Source, as_source
-from fastbp.sources.files import BLOCK_BYTES
 from fastbp.sources.matrix import GROUP, ROWS, transpose
 
 RNG = np.random.default_rng(0)
@@ -238,10 +237,12 @@ def test_memory_is_that_of_a_block(tmp_path):
         assert peak < 4e6  # two blocks, a buffer of ROWS rows, the reader's own
 
 
-def test_wide_rows_are_read_in_small_blocks(tmp_path):
-    n_columns = BLOCK_BYTES // 8 // 3 + 1
-    np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.float64, (5, n_columns)).flush()
-    assert [len(y) for y, _ in as_source(tmp_path / "a.npy", target=0).targets()] == [2, 2, 1]
+def test_wide_rows_are_read_in_small_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastbp.sources.files.BLOCK_BYTES", 3 * X[0].nbytes)
+    np.save(tmp_path / "a.npy", X[:8])
+    assert [len(y) for y, _ in as_source(tmp_path / "a.npy", target=0).targets()] == [3, 3, 2]
+    monkeypatch.setattr("fastbp.sources.files.BLOCK_BYTES", 1)
+    assert [len(y) for y, _ in as_source(tmp_path / "a.npy", target=0).targets()] == [1] * 8
 
 
 def raises(error, match, *arguments, **options):

@@ -179,6 +179,26 @@ def test_files_in_order(folder, how):
     assert_same(as_source(names[::-1], target=4).blocks(), *(np.r_[v[40:], v[20:40], v[:20]] for v in (X, 1.0 * Y)))
 
 
+def test_a_file_that_is_named_twice_is_read_twice(folder):
+    np.savez(folder / "a.npz", X=X[:20], y=Y[:20])
+    for name, options in (("a.npy", {"target": 4}), ("a.npz", {})):
+        source = as_source([folder / name, folder / name], **options)
+        np.testing.assert_array_equal(joined(source.blocks())[0], np.vstack([X[:20], X[:20]]))
+        assert source.n_rows == 40
+
+
+def test_a_pass_that_is_given_up_closes_the_file(folder):
+    source = as_source(folder, target=4, block_rows=5)
+    blocks = source.blocks()
+    next(blocks)
+    blocks.close()
+    assert list(blocks) == []
+    generator = np.random.default_rng(0)
+    blocks = source.blocks(generator)  # draws the order now, and not later in another thread
+    assert generator.bit_generator.state != np.random.default_rng(0).bit_generator.state
+    blocks.close()
+
+
 def test_parts_are_shuffled(folder):
     source = as_source(folder, target=4, block_rows=5)
     assert source.is_reordered

@@ -69,7 +69,7 @@ class StreamedRows:
         self.model = model
         self.names = names_to_note(model, self.source.feature_names, reset)
         self.blocks = CheckedBlocks(model, reset)
-        self.cutter = WindowCutter(self.new_pass(0), self.buffers_for)
+        self.cutter = self.first_cutter()
         window = next(self.cutter, None)
         if window is None:
             raise ValueError(f"source has no rows: {self.source!r}")
@@ -79,11 +79,20 @@ class StreamedRows:
         self.n_first = n_rows_of(window.y)
         return window.X, window.y, window.sample_weight
 
+    def first_cutter(self):
+        """What cuts the first pass into windows; decides whether the parts of the source change their order."""
+        self.reorders = False
+        cutter = WindowCutter(self.new_pass(0), self.buffers_for)
+        if self.model.shuffle and self.source.is_reordered and cutter.has_more():
+            cutter.make_buffers()
+            self.reorders = self.source.n_rows is None or self.source.n_rows > self.size
+        return cutter.of(self.new_pass(0)) if self.reorders else cutter
+
     def new_pass(self, epoch):
-        """The checked blocks of the pass of an epoch. A source that can do so gives its parts in another order in each:
-        that of an int `random_state`, else always the same ones."""
+        """The checked blocks of the pass of an epoch. If they do not fit into one window, a source that can do so gives
+        its parts in another order in each epoch: that of an int `random_state`, else always the same ones."""
         seed = self.model.random_state if isinstance(self.model.random_state, Integral) else 0
-        generator = np.random.default_rng([seed, epoch]) if self.model.shuffle else None
+        generator = np.random.default_rng([seed, epoch]) if self.reorders else None
         return self.blocks.of_pass(self.source.blocks(generator))
 
     def buffers_for(self, X):

@@ -20,6 +20,7 @@ import fastbp.layers
 import fastbp.losses
 import fastbp.optimizers
 import fastbp.schedules
+import fastbp.sources
 
 SRC = Path(__file__).parents[1] / "src"
 PYTHON = sorted((SRC / "fastbp").rglob("*.py"))
@@ -37,6 +38,7 @@ PUBLIC = [
     fastbp.losses,
     fastbp.optimizers,
     fastbp.schedules,
+    fastbp.sources,
 ]
 
 # All modules and packages by levels: each imports from lower levels and from its own package only.
@@ -48,6 +50,7 @@ LEVELS = [
         "fastbp.initializers",
         "fastbp.parametrized",
         "fastbp.penalty",
+        "fastbp.sources",
         "fastbp.threads",
         "fastbp.versions",
         "fastbp.writing",
@@ -70,6 +73,7 @@ OPTIONAL = {
     "fastbp.progress": {"rich", "tqdm"},
     "fastbp.callbacks": {"optuna"},
     "fastbp.files": {"safetensors"},
+    "fastbp.sources": {"pyarrow"},
 }
 
 
@@ -155,7 +159,9 @@ def test_no_other_package_is_needed():
 
 
 def test_what_is_optional_is_imported_late():
-    code = f"import sys, {', '.join(OPTIONAL)}; assert not {set().union(*OPTIONAL.values())} & sys.modules.keys()"
+    # as if they were not installed; scikit-learn imports those that are
+    names = set().union(*OPTIONAL.values())
+    code = f"import sys; sys.modules.update(dict.fromkeys({names})); import {', '.join(OPTIONAL)}"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -232,6 +238,6 @@ def test_nothing_is_left_undone(path):
         assert word not in text, f"{path} says {word}"
     if path.suffix == ".py":
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef):
+            if isinstance(node, ast.FunctionDef) and "abstractmethod" not in map(ast.unparse, node.decorator_list):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 assert [ast.dump(s) for s in body] not in ([], ["Pass()"]), f"{path}:{node.lineno} {node.name} is empty"

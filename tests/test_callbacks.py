@@ -75,7 +75,7 @@ def test_one_object_or_several(wrap):
 @every_solver
 def test_what_is_no_callback(callbacks, number, solver):
     model = MLPRegressor(**SMALL, solver=solver, callbacks=callbacks)
-    methods = "on_fit_begin, on_epoch_begin, on_epoch_end, on_epoch_complete or on_fit_end"
+    methods = "on_fit_begin, on_epoch_begin, on_window_end, on_epoch_end, on_epoch_complete or on_fit_end"
     message = rf"callbacks\[{number}\] must be an object with a method {methods}; got "
     with pytest.raises(TypeError, match=message):
         model.fit(X, SCORE)

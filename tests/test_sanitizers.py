@@ -95,6 +95,23 @@ def test_the_command(monkeypatch):
     assert not set(sanitizer.quick) & set(chosen)
 
 
+def test_blocked_packages_are_as_if_they_were_not_installed(tmp_path):
+    sanitizers.block(tmp_path / "blocked")
+    environment = sanitizers.environment(sanitizers.SANITIZERS["thread"], tmp_path) | {"LD_PRELOAD": ""}
+    code = """if True:
+        import importlib, sys, pandas, sklearn
+        for name in sys.argv[1:]:
+            assert name not in sys.modules
+            try:
+                importlib.import_module(name)
+            except ModuleNotFoundError as error:
+                assert "sanitizers" in str(error)
+            else:
+                raise AssertionError(name)
+    """
+    subprocess.run([sys.executable, "-c", code, *sanitizers.BLOCKED], env=environment, check=True, timeout=300)
+
+
 def test_a_machine_without_a_sanitizer_says_so(monkeypatch, capsys):
     monkeypatch.setattr(sanitizers, "obstacle", lambda sanitizer: "gcc has no libtsan.so")
     assert sanitizers.main(["thread"]) == 1

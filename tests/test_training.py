@@ -19,6 +19,7 @@ from fastbp.schedules import SCHEDULES
 from fastbp.training import (
     EarlyStopping,
     History,
+    InMemoryEpochs,
     LossStopping,
     OptimizerState,
     Trainer,
@@ -46,7 +47,7 @@ def trainer(schedule="constant", solver="sgd", tol=0.0, limit=np.inf, rate=0.05,
 
 def run(made, data, max_iter=20, **options):
     options = dict(batch_size=8, random_state=np.random.RandomState(0)) | options
-    return made.run(data, np.arange(N), max_iter=max_iter, **options)
+    return made.run(InMemoryEpochs(data, np.arange(N), **options), max_iter)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -84,9 +85,9 @@ def test_a_run_in_two_parts():
     made, data = trainer("invscaling", "adam")
     rng, rows = np.random.RandomState(0), np.arange(N)
     whole, _ = trainer("invscaling", "adam")
-    whole.run(data, np.arange(N), batch_size=8, max_iter=9, random_state=np.random.RandomState(0))
+    whole.run(InMemoryEpochs(data, np.arange(N), 8, np.random.RandomState(0)), 9)
     for max_iter in (4, 9):
-        assert made.run(data, rows, batch_size=8, max_iter=max_iter, random_state=rng) is False
+        assert made.run(InMemoryEpochs(data, rows, 8, rng), max_iter) is False
     assert_array_equal(made.network.params, whole.network.params)
     assert made.history.loss_curve == whole.history.loss_curve
     assert (made.history.n_iter, made.history.rows_seen, made.optimizer.n_steps) == (9, 9 * N, 9 * 4)
@@ -94,10 +95,10 @@ def test_a_run_in_two_parts():
 
 def test_rows_that_are_left_out_do_not_matter():
     made, data = trainer()
-    made.run(data, np.arange(20), batch_size=8, max_iter=3)
+    made.run(InMemoryEpochs(data, np.arange(20), 8), 3)
     other, _ = trainer()
     few = make_data(X[:20], Y[:20], None, 2, other.network.dtype)
-    other.run(few, None, batch_size=8, max_iter=3)
+    other.run(InMemoryEpochs(few, None, 8), 3)
     assert_array_equal(made.network.params, other.network.params)
     assert made.history.rows_seen == 60
 
@@ -186,10 +187,10 @@ def diverging(**options):
 def test_divergence_without_validation():
     made, data = diverging()
     with pytest.raises(ValueError, match=r"diverged in epoch 1 with learning rate 0\.05: scale the inputs"):
-        made.run(data, None, batch_size=8, max_iter=5)
+        made.run(InMemoryEpochs(data, None, 8), 5)
     # the weights of the last whole step: two batches
     other, _ = trainer()
-    other.run(make_data(X[:16], Y[:16], None, 2, other.network.dtype), None, batch_size=8, max_iter=1)
+    other.run(InMemoryEpochs(make_data(X[:16], Y[:16], None, 2, other.network.dtype), None, 8), 1)
     assert_array_equal(made.network.params, other.network.params)
     assert made.optimizer.n_steps == 2
 

@@ -82,7 +82,7 @@ class PlainBar:
         """Show how many are done, and the text."""
         now = perf_counter()
         left = (now - self.begin) / (done - self.first) * (self.total - done)
-        self.line = f"{done}/{self.total} {self.unit}s, {text}, {as_time(left)} left"
+        self.line = f"{done:.4g}/{self.total} {self.unit}s, {text}, {as_time(left)} left"
         if now - self.written >= UPDATE_INTERVAL and is_terminal(sys.stderr):
             self.written = now
             self.write("\r\x1b[K")
@@ -125,13 +125,25 @@ class ProgressBar:
 
     def on_epoch_end(self, state):
         """Show the state after the epoch."""
+        self.show(state, state.rows_seen - self.rows_before)
+
+    def on_window_end(self, state):
+        """Show the state in the course of an epoch."""
+        self.show(
+            state, state.rows_seen - self.rows_before + state.rows_in_epoch, state.rows_in_epoch / state.rows_of_epoch
+        )
+
+    def show(self, state, rows, share=0.0):
+        """Show the state after so many rows, and a share of an epoch that is not over."""
+        seconds = perf_counter() - self.begin
         text = f"loss {state.loss:.4g}"
         if state.validation_score is not None:
             text += f", score {state.validation_score:.4g}"
-        rows = state.rows_seen - self.rows_before
         if rows:
-            text += f", {rows / (perf_counter() - self.begin):,.0f} rows/s"
-        self.bar.update(state.epoch, text)
+            text += f", {rows / seconds:,.0f} rows/s"
+        if state.seconds_waited:
+            text += f", {state.seconds_waited / seconds:.0%} of the time waiting for rows"
+        self.bar.update(state.epoch + share, text)
 
     def on_fit_end(self, state):
         """Leave the bar as it is."""

@@ -18,7 +18,6 @@ import warnings
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from math import ceil
 from numbers import Integral, Real
 from operator import is_
 
@@ -27,7 +26,7 @@ from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
 from sklearn.utils.optimize import _check_optimize_result
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
@@ -40,9 +39,9 @@ from fastbp.estimators.construction import (
     network_to_train,
     new_network,
 )
+from fastbp.estimators.fit_batches import FitBatchesMixin
 from fastbp.estimators.fitted_network import fitted_network, note_activations
 from fastbp.estimators.inputs import accepts_missing, check_dense, check_mixup, needs_no_validation, validated_X
-from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.observers import callbacks_of, checkpoint_so_far, estimator_so_far
 from fastbp.estimators.parameters import (
     MLPParameters,
@@ -62,6 +61,7 @@ from fastbp.estimators.resumption import (
     patience_of,
     set_training_attributes,
 )
+from fastbp.estimators.rows import RowsInMemory
 from fastbp.estimators.sklearn_callbacks import CallbackSupportMixin, sklearn_callbacks_of
 from fastbp.estimators.transfer import check_frozen_layers, take_over
 from fastbp.estimators.validation import GivenRows, stopping_rule
@@ -85,7 +85,7 @@ LOSS_CURVE_LIMIT = 10_000
 NO_VALIDATION = GivenRows()
 
 
-class BaseMLP(CallbackSupportMixin, MLPParameters):
+class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
     """Base of MLPClassifier and MLPRegressor; not to be used itself."""
 
     _trainer = Trainer  # makes the steps of a stochastic solver; `find_learning_rate` has another
@@ -94,7 +94,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     #
     # _check(X, y, reset) -> X, y                              checked input
     # _weighted_by_class(y, sample_weight, y_train)            sample_weight times the weights of the classes
-    # _learn_targets(y, incremental, continues)                note what the targets are
+    # _learn_targets(y, incremental, continues, labels)        note what the targets are; `labels`: those of all rows
     # _encode(y, dtype) -> targets                             what the kernels take for them
     # _output_activation()                                     the name that 'auto' stands for
     # _check_targets(y)                                        ValueError where a fitted model cannot encode them
@@ -106,8 +106,9 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
     # _report_not_finite(output)                               error or warning for an output that is not finite
     # _score_function                                          (y, predictions, sample_weight=) -> float
 
-    def _fit(self, X, y, sample_weight, incremental, prepare=None, given=NO_VALIDATION, resume_from=None):
-        """Train on X and y; `incremental`: one epoch, going on with the optimizer's state.
+    def _fit(self, rows, incremental=False, prepare=None, given=NO_VALIDATION, resume_from=None):
+        """Train on rows (`RowsInMemory` or `StreamedRows`); `incremental`: one epoch, going on with the optimizer's
+        state.
 
         `prepare` is called first, where a failure undoes what it does. `given` is a validation set. `resume_from` is
         a checkpoint, or its path.
@@ -119,13 +120,11 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         given.check(self)
         hidden = hidden_layers_of(self)
         check_frozen_layers(self)
-        observer = None if incremental else sklearn_callbacks_of(self, y)
+        observer = None if incremental else sklearn_callbacks_of(self, rows.y)
         with Attempt(self, incremental, observer) as attempt:
             if resume_from is not None:
                 attempt.run = continue_run(attempt.model, resume_from)
-            warn_if_not_converged = attempt.model._train(
-                attempt, X, y, sample_weight, hidden, incremental, prepare, given
-            )
+            warn_if_not_converged = attempt.model._train(attempt, rows, hidden, incremental, prepare, given)
         if observer is not None:
             observer.finish()
         for message, category in attempt.warnings:
@@ -133,7 +132,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         warn_if_not_converged()
         return self
 
-    def _train(self, attempt, X, y, sample_weight, hidden, incremental, prepare, given):
+    def _train(self, attempt, rows, hidden, incremental, prepare, given):
         """`_fit` on the copy of the estimator that `attempt` holds. Returns what is left to do: to warn if training
         did not converge."""
         vars(self).pop("_run", None)
@@ -148,13 +147,10 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         with np.errstate(over="ignore", invalid="ignore"):  # of conversions that are checked
             if prepare is not None:
                 prepare(self)
-            X, y = self._check(X, y, reset=first_pass)
-            self._learn_targets(y, incremental, continues)
+            X, y, sample_weight = rows.check(self, reset=first_pass)
+            self._learn_targets(y, incremental, continues, rows.labels)
             targets = self._encode(y, X.dtype)
-        if sample_weight is not None:
-            check_numeric("sample_weight", sample_weight)
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        sample_weight = self._weighted_by_class(y, sample_weight, y)
+        sample_weight = self._weighted_by_class(y, sample_weight, rows.labels or y)
         if sample_weight is not None:
             check_weight_scale(sample_weight, X.dtype)
         self._fitted_loss = as_loss(self._network_loss)
@@ -193,11 +189,15 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         else:
             history = history_of(self, first_pass, self.early_stopping or bool(given))
             patience = patience_of(self, incremental and not first_pass)
-            rows, stopping = stopping_rule(self, network, patience, (X, y, targets, sample_weight), given, rng, attempt)
+            numbers, stopping = stopping_rule(
+                self, network, patience, (X, y, targets, sample_weight), rows.labels or y, given, rng, attempt
+            )
             if is_new:
-                adapt_to_data(self, network, X, rows, sample_weight, rng)
+                adapt_to_data(self, network, X, numbers, sample_weight, rng)
+            batch_size = self._batch_size(rows.n_rows if numbers is None else len(numbers), incremental, attempt)
+            epochs = rows.epochs(data, numbers, batch_size, rng if self.shuffle else None, lock)
             warn_if_not_converged = self._train_stochastic(
-                network, data, rows, history, stopping, rng, lock, incremental, not first_pass, callbacks, attempt
+                network, epochs, history, stopping, rng, incremental, not first_pass, callbacks, attempt
             )
         if not np.isfinite(network.params).all():
             raise ValueError(
@@ -317,16 +317,12 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
         data = make_data(X, np.asarray(y), sample_weight, network.n_targets, network.dtype)
         return network.objective(data, self._loss_scale)
 
-    def _train_stochastic(
-        self, network, data, rows, history, stopping, rng, lock, incremental, continues, callbacks, attempt
-    ):
+    def _train_stochastic(self, network, epochs, history, stopping, rng, incremental, continues, callbacks, attempt):
         """Epochs of gradient descent. Returns a function that warns if they were too few."""
         optimizer, schedule, state = optimizer_state_of(self, network, incremental), schedule_of(self), callbacks.state
         if (network.has_dropout or self.mixup_alpha) and optimizer.seed is None:
             optimizer.seed = int(rng.randint(np.iinfo(np.int64).max, dtype=np.int64))
-        n_rows = data.n_rows if rows is None else len(rows)
         average = average_of(self, network, incremental, continues)
-        batch_size = self._batch_size(n_rows, incremental, attempt)
         trainer = self._trainer(
             network,
             optimizer,
@@ -340,25 +336,20 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
             update_options=update_options_of(self),
             average=average,
             mixup_alpha=float(self.mixup_alpha),
-            **factors_of(self, schedule, state.max_iter, ceil(n_rows / batch_size)),
+            **factors_of(self, schedule, state.max_iter, epochs.n_steps),
         )
-        state.history, state.optimizer, state.train_rows = history, optimizer, rows
+        state.history, state.optimizer, state.train_rows = history, optimizer, epochs.rows
         checksums = checksums_of(state, stopping.validation)
-        run = Run(network, rng, checksums, history, callbacks, rows, optimizer, average, stopping, trainer)
+        if not epochs.data_stays and (callbacks or attempt.run is not None):
+            checksums.state_dict()  # before other rows take the place of these
+        run = Run(network, rng, checksums, history, callbacks, epochs.rows, optimizer, average, stopping, trainer)
         self._begin(run, state, attempt, incremental)
         stopped = False
         try:
             with callbacks:
                 if attempt.run is not None:
                     run.undo_edits(attempt.run)
-                stopped = trainer.run(
-                    data,
-                    rows,
-                    batch_size=batch_size,
-                    max_iter=state.max_iter,
-                    random_state=rng if self.shuffle else None,
-                    lock=lock,
-                )
+                stopped = trainer.run(epochs, state.max_iter)
         finally:
             state.make_checkpoint = None
             self._adopt(network)
@@ -468,7 +459,7 @@ class BaseMLP(CallbackSupportMixin, MLPParameters):
 
     def _partial_fit(self, X, y, sample_weight, prepare=None):
         self._check_changed_parameters()
-        self._fit(X, y, sample_weight, incremental=True, prepare=prepare)
+        self._fit(RowsInMemory(X, y, sample_weight), incremental=True, prepare=prepare)
         for curve in self.history_.values():  # loss_curve_ is one of them
             del curve[:-LOSS_CURVE_LIMIT]
         return self

@@ -56,7 +56,7 @@ class BaseClassifier(BaseMLP):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _learn_targets(self, y, incremental, continues):
+    def _learn_targets(self, y, incremental, continues, labels=None):
         announced = vars(self).pop("_announced_classes", None)
         is_known = hasattr(self, "classes_") and continues
         if is_known and announced is not None and not is_same_classes(announced, self.classes_):
@@ -65,11 +65,11 @@ class BaseClassifier(BaseMLP):
                 "anew with warm_start=False"
             )
         if not is_known:
-            self._learn_form(y, announced)
+            self._learn_form(y, announced, labels)
         elif self._form in (PROBABILITIES, COLUMNS):
             self._check_targets(y)
         else:
-            classes = self._labels_in(y)
+            classes = self._labels_in(y) if labels is None else labels.classes
             if self.warm_start and set(classes) != set(self.classes_):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
@@ -78,8 +78,9 @@ class BaseClassifier(BaseMLP):
             self._check_classes(classes)
         check_class_weight(self.class_weight, self._form, incremental)
 
-    def _learn_form(self, y, classes):
-        """Note the form of y and its classes; `classes` are those that the user gave, or None."""
+    def _learn_form(self, y, classes, labels=None):
+        """Note the form of y and its classes; `classes` are those that the user gave, or None. `labels` has the labels
+        of all rows where y is a part of them."""
         form = form_of(y, classes)
         check_labels("classes", classes)
         if classes is not None and form == LABELS:
@@ -94,7 +95,7 @@ class BaseClassifier(BaseMLP):
             check_probabilities(y, len(names))
             check_sorted(names)
         elif y.ndim == 1:
-            y = with_unique(y)
+            y = with_unique(y) if labels is None else labels.classes
         self._label_binarizer = LabelBinarizer().fit(names if self._form == PROBABILITIES else y)
         self.classes_ = self._label_binarizer.classes_
 

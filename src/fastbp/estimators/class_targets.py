@@ -4,6 +4,7 @@ A y of one dimension has labels. The form of a y of two dimensions follows from 
 `form_of`. Once a model is fitted, the form is known, and `partial_fit`, `warm_start` and `score` ask for the same one.
 """
 
+from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
@@ -21,6 +22,27 @@ IN_WORDS = {
     PROBABILITIES: "rows of probabilities",
     COLUMNS: "several columns of labels",
 }
+
+
+@dataclass(frozen=True, eq=False)
+class LabelCounts:
+    """The labels of rows that are not in memory, in place of a y of one dimension.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        The different labels, sorted.
+    counts : ndarray of int64 of shape (n_classes,) or None
+        The rows of each; None if they were not counted.
+    """
+
+    classes: np.ndarray
+    counts: np.ndarray | None = None
+
+    def balanced(self):
+        """dict: the weight of each class by ``class_weight="balanced"``, ``n_rows / (n_classes * count)``."""
+        weights = self.counts.sum() / (len(self.classes) * self.counts.astype(np.float64))
+        return dict(zip(self.classes.tolist(), weights.tolist(), strict=True))
 
 
 def form_of(y, classes=None):
@@ -378,7 +400,7 @@ def weights_of_rows(class_weight, form, classes, y, y_train):
     classes : ndarray or list of ndarray
         Known to the model.
     y : ndarray of shape (n,) or (n, n_columns)
-    y_train : ndarray of shape (n_train,) or (n_train, n_columns)
+    y_train : ndarray of shape (n_train,) or (n_train, n_columns), or LabelCounts
         The classes that "balanced" counts.
 
     Returns
@@ -405,7 +427,10 @@ def weights_of_rows(class_weight, form, classes, y, y_train):
 
 
 def weights_of_column(class_weight, classes, y, y_train):
-    """The weight of each label in y; 1 of a class that "balanced" cannot count."""
+    """The weight of each label in y; 1 of a class that "balanced" cannot count. For `y_train` see `LabelCounts`."""
+    if isinstance(y_train, LabelCounts):
+        class_weight = y_train.balanced() if class_weight == "balanced" else class_weight
+        y_train = classes
     for label, weight in class_weight.items() if isinstance(class_weight, dict) else ():
         if not isinstance(weight, Real):
             raise ValueError(f"class_weight must hold numbers, got {weight!r} for the class {label!r}")

@@ -30,6 +30,7 @@ from fastbp.estimators.class_targets import (
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import parameter_of
+from fastbp.estimators.rows import RowsInMemory
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.estimators.validation import GivenRows
 from fastbp.estimators.weights import why_not_finite
@@ -241,7 +242,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         reject_unexpected(self, others)
         given = GivenRows(X_val, y_val, sample_weight_val)
         announce = None if classes is None else lambda model: setattr(model, "_announced_classes", classes)
-        return self._fit(X, y, sample_weight, incremental=False, prepare=announce, given=given, resume_from=resume_from)
+        return self._fit(RowsInMemory(X, y, sample_weight), prepare=announce, given=given, resume_from=resume_from)
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)

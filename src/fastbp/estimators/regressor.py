@@ -21,6 +21,7 @@ from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
 from fastbp.estimators.inputs import validated
 from fastbp.estimators.numeric import check_numeric
+from fastbp.estimators.rows import RowsInMemory
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.estimators.validation import GivenRows
 from fastbp.estimators.weights import why_not_finite
@@ -132,7 +133,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _learn_targets(self, y, incremental, continues):
+    def _learn_targets(self, y, incremental, continues, labels=None):
         self._check_targets(y)
 
     def _weighted_by_class(self, y, sample_weight, y_train):
@@ -234,7 +235,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         """
         reject_unexpected(self, others)
         given = GivenRows(X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, incremental=False, given=given, resume_from=resume_from)
+        return self._fit(RowsInMemory(X, y, sample_weight), given=given, resume_from=resume_from)
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)

@@ -64,7 +64,7 @@ def checked_rows(estimator, given, y_train, dtype):
     estimator : BaseMLP
         The targets of training are known.
     given : GivenRows
-    y_train : ndarray
+    y_train : ndarray or LabelCounts
         The targets of training.
     dtype : dtype
         Of the network.
@@ -181,7 +181,7 @@ def validation_set(estimator, network, rows, is_given):
     )
 
 
-def stopping_rule(estimator, network, patience, training_rows, given, random_state, attempt):
+def stopping_rule(estimator, network, patience, training_rows, y_train, given, random_state, attempt):
     """The rows to train on, and when to stop.
 
     Parameters
@@ -193,6 +193,8 @@ def stopping_rule(estimator, network, patience, training_rows, given, random_sta
     patience : Patience
     training_rows : tuple
         X, y, targets and sample weights that `fit` trains on.
+    y_train : ndarray or LabelCounts
+        The targets of all rows that it trains on.
     given : GivenRows
     random_state : RandomState
     attempt : Attempt
@@ -205,7 +207,7 @@ def stopping_rule(estimator, network, patience, training_rows, given, random_sta
     X = training_rows[0]
     validation, rows = None, np.arange(X.shape[0], dtype=np.int64) if estimator.shuffle else None
     if given:
-        chosen = checked_rows(estimator, given, training_rows[1], network.dtype)
+        chosen = checked_rows(estimator, given, y_train, network.dtype)
         validation = validation_set(estimator, network, chosen, True)
     elif estimator.early_stopping:
         rows, chosen = hold_out(estimator, *training_rows, random_state, attempt)

@@ -76,6 +76,7 @@ cdef class Plan(Task):
     cdef object row_loss
     cdef list kept
     cdef object bound
+    cdef object column_arrays
     cdef int64_t n_groups
     # the groups of the optimizer, and their decay before it is multiplied by the factor of a step
     cdef group_t *groups
@@ -91,6 +92,7 @@ cdef class Plan(Task):
     cdef object loss_function
     cdef readonly double mixup_alpha
 
+    cdef int take_data(self, Data data) except -1
     cdef void *keep(self, array) except? NULL
     cdef list transforms_of(self, const optimizer_t *optimizers, optimizer_of)
     cdef void sum_gradients(self, void *gradient) noexcept nogil

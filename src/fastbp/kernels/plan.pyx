@@ -80,15 +80,9 @@ cdef class Plan(Task):
         check("params", params, program.dtype, (program.c.n_params,))
         self.program = program
         self.bind_loss(loss, loss_constants)
-        if data.n_features != program.graph.n_features or data.n_outputs != self.c.loss.target_width:
-            raise ValueError(f"data of {data.n_features} features and {data.n_outputs} targets are not the network's")
-        data.check_fits(program)
-        if data.is_sparse != program.is_sparse:
-            raise ValueError(f"the program is for {'sparse' if program.is_sparse else 'dense'} data")
-        if data.c.Y == NULL and data.c.labels == NULL:
-            raise ValueError("the data have no targets to train on")
         self.kernels = kernels_for(params.dtype == np.float64)
-        self.params, self.data = params, data
+        self.params = params
+        self.take_data(data)
         self.batch_size, self.n_threads, self.kept = batch_size, n_threads, []
         row_cost = cost_of_row(program, 3, data.nonzeros_per_row)
         self.n_reductions = len(program.reductions)
@@ -101,7 +95,7 @@ cdef class Plan(Task):
             self.capacity = rows_of_slice(row_cost, batch_size, self.kernels.block_rows)
         self.step_cost = step_cost(program, row_cost, self.capacity)
         self.flops = 6 * self.capacity * program.graph.n_weights
-        self.c.program, self.c.data, self.c.params = program.c, data.c, address(params, True)
+        self.c.program, self.c.params = program.c, address(params, True)
         self.c.dropout_factor = self.decay_factor = 1
         self.make_workspace()
         if self.n_reductions:
@@ -112,6 +106,31 @@ cdef class Plan(Task):
             self.make_columns()
         for operation in range(self.c.program.n_operations):
             self.prepares |= self.kernels.kinds[self.c.program.operations[operation].kind].prepare != NULL
+
+    cdef int take_data(self, Data data) except -1:
+        """Check that the data are of the kind that the program reads, and keep them."""
+        if data.n_features != self.program.graph.n_features or data.n_outputs != self.c.loss.target_width:
+            raise ValueError(f"data of {data.n_features} features and {data.n_outputs} targets are not the network's")
+        data.check_fits(self.program)
+        if data.is_sparse != self.program.is_sparse:
+            raise ValueError(f"the program is for {'sparse' if self.program.is_sparse else 'dense'} data")
+        if data.c.Y == NULL and data.c.labels == NULL:
+            raise ValueError("the data have no targets to train on")
+        self.data, self.c.data = data, data.c
+        return 0
+
+    def bind_data(self, Data data):
+        """Make the steps to come of other data of the same kind: features, targets, dtype, dense or sparse.
+
+        The workspace stays, and so does all that the optimizer keeps. No step may be running.
+
+        Parameters
+        ----------
+        data : Data
+        """
+        self.take_data(data)
+        if data.is_sparse:
+            self.make_columns()
 
     @property
     def n_slots(self):
@@ -184,11 +203,14 @@ cdef class Plan(Task):
         self.overflow = <unsigned char *> self.keep(np.zeros(self.n_threads, np.uint8))
 
     def make_columns(self):
-        """Allocate the non-zeros of a batch by column."""
+        """Allocate the non-zeros of a batch by column, unless there is room for them."""
         nonzeros = max(self.data.largest_batch(self.capacity), 1)
-        self.c.columns.start = <int64_t *> self.keep(np.zeros(self.data.n_features + 1, np.int64))
-        self.c.columns.row = <int32_t *> self.keep(np.empty(nonzeros, np.int32))
-        self.c.columns.value = self.keep(np.empty(nonzeros, self.program.dtype))
+        if self.column_arrays is not None and len(self.column_arrays[1]) >= nonzeros:
+            return
+        start, row = np.zeros(self.data.n_features + 1, np.int64), np.empty(nonzeros, np.int32)
+        self.column_arrays = start, row, np.empty(nonzeros, self.program.dtype)
+        self.c.columns.start, self.c.columns.row = <int64_t *> address(start, True), <int32_t *> address(row, True)
+        self.c.columns.value = address(self.column_arrays[2], True)
 
     def bind_loss(self, loss, constants):
         """Use this loss."""

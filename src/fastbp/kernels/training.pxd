@@ -19,6 +19,9 @@ cdef class TrainingLoop:
     cdef readonly int64_t n_steps
     cdef readonly int64_t epochs_done
     cdef public double first_loss
+    # of the epoch so far: the sum of the losses of its batches, by their rows, and the rows that are summed
+    cdef double loss_sum
+    cdef int64_t n_summed
     cdef object gradient_array
     cdef void *gradient
     cdef int64_t gradient_bytes

@@ -263,9 +263,10 @@ cdef class TrainingLoop:
     cdef bint run_epoch(self, int64_t n_train, const double[:, :] rates, const double[:, :] decay_factors,
                         const double[:, :] dropout_factors, int64_t epoch, double loss_scale,
                         double *loss) except -1 nogil:
-        """One pass over the batches, whose mean loss is written. False when the last step was abandoned."""
+        """One pass over the batches. The mean loss of the rows since `loss_sum` was 0 is written. False when the last
+        step was abandoned."""
         cdef int64_t start = 0, step = 0, size, batch_size = self.plan.batch_size
-        cdef double total = 0, penalty, batch_loss = 0
+        cdef double penalty, batch_loss = 0
         cdef bint is_whole = True
         self.denormal_mode = flush_denormals()
         self.look_ahead(1)
@@ -290,7 +291,7 @@ cdef class TrainingLoop:
                         self.plan.complete_step()
                         penalty = self.plan.penalty()
                     batch_loss = (loss_scale * batch_loss + penalty) / self.plan.c.weight_sum
-                    total += size * batch_loss
+                    self.loss_sum += size * batch_loss
                     if isnan(self.first_loss):
                         self.first_loss = batch_loss
                 self.check_interrupts()
@@ -298,7 +299,8 @@ cdef class TrainingLoop:
         finally:
             self.look_ahead(-1)
             restore_denormals(self.denormal_mode)
-        loss[0] = total / n_train
+        self.n_summed += n_train
+        loss[0] = self.loss_sum / self.n_summed
         return is_whole
 
     # Called from Python
@@ -366,7 +368,8 @@ cdef class TrainingLoop:
         self.plan.bind_average(average, decay, begin)
 
     def train(self, rows, random_state, double loss_scale, rates, double[::1] losses,
-              Patience patience=None, lock=None, double[::1] seconds=None, decay_factors=None, dropout_factors=None):
+              Patience patience=None, lock=None, double[::1] seconds=None, decay_factors=None, dropout_factors=None,
+              bint continues=False):
         """Epochs of gradient descent, until all are done, patience is exhausted, or the loss is no longer finite.
 
         Parameters
@@ -390,6 +393,9 @@ cdef class TrainingLoop:
         decay_factors, dropout_factors : ndarray of float64 of shape (n_epochs, n_steps) or None
             Factors of the decoupled weight decay and of the rates of dropout in each step; those of dropout are at most
             1. None: all are 1.
+        continues : bool
+            Whether the first epoch is the rest of the last one of the call before: its loss is then that of the rows of
+            both calls.
 
         Returns
         -------
@@ -441,6 +447,8 @@ cdef class TrainingLoop:
             with self, nogil:
                 self.plan.kernels.refresh_mirrors(&self.plan.c)
                 while epoch < n_epochs and status == COMPLETED:
+                    if epoch or not continues:
+                        self.loss_sum, self.n_summed = 0, 0
                     if generator != NULL:
                         shuffle_rows(generator, lock, order, n_train)
                     if not self.run_epoch(n_train, rates_of_steps, decay_of_steps, dropout_of_steps, epoch, loss_scale,

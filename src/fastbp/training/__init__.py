@@ -3,6 +3,7 @@
 from fastbp.training.averaging import EpochAverage, MovingAverage, NoAverage
 from fastbp.training.batches import even_batch_size
 from fastbp.training.callbacks import Callback, Callbacks, TrainingState
+from fastbp.training.epochs import Epochs, InMemoryEpochs, WindowedEpochs
 from fastbp.training.history import History
 from fastbp.training.lbfgs import Evaluations, minimize_lbfgs
 from fastbp.training.optimizer_state import OptimizerState
@@ -12,6 +13,7 @@ from fastbp.training.run_state import DataChecksums, Run
 from fastbp.training.stopping import EarlyStopping, LossStopping
 from fastbp.training.trainer import Trainer
 from fastbp.training.validation import Evaluation, ValidationSet
+from fastbp.training.windows import Windows
 
 __all__ = [
     "Callback",
@@ -20,9 +22,11 @@ __all__ = [
     "DropoutFactors",
     "EarlyStopping",
     "EpochAverage",
+    "Epochs",
     "Evaluation",
     "Evaluations",
     "History",
+    "InMemoryEpochs",
     "LossStopping",
     "MovingAverage",
     "NoAverage",
@@ -33,6 +37,8 @@ __all__ = [
     "Trainer",
     "TrainingState",
     "ValidationSet",
+    "WindowedEpochs",
+    "Windows",
     "even_batch_size",
     "minimize_lbfgs",
 ]

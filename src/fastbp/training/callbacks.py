@@ -4,6 +4,7 @@
 A callback is a plain object with any of the methods ``on_fit_begin(state)``, ``on_epoch_begin(state)``,
 ``on_epoch_end(state)``, which ends training by returning True, ``on_epoch_complete(state)`` and ``on_fit_end(state)``.
 All get the same `TrainingState`. Where there are no callbacks the loop over epochs does not return to Python at all.
+With `fit_batches`, where an epoch can take long, ``on_window_end(state)`` is called after each window of rows.
 
 A callback that saves the run does so in ``on_epoch_complete(state)``, which is called after ``on_epoch_end`` of all
 callbacks; see `fastbp.callbacks.Checkpoint`.
@@ -47,7 +48,7 @@ from fastbp.training.callback_states import load_states, states_of
 from fastbp.training.history import History
 from fastbp.training.validation import call_scorer
 
-EVENTS = ("on_fit_begin", "on_epoch_begin", "on_epoch_end", "on_epoch_complete", "on_fit_end")
+EVENTS = ("on_fit_begin", "on_epoch_begin", "on_window_end", "on_epoch_end", "on_epoch_complete", "on_fit_end")
 
 
 class TrainingState:
@@ -65,7 +66,11 @@ class TrainingState:
     X, targets, sample_weight : ndarray, sparse matrix or None
         What it trains on, as ``Network.loss_and_gradient`` takes them; of several labels, `targets` is a csr_array of
         ones; X is an np.memmap where `fit` was given one. With early stopping the held-out rows are among them;
-        `train_rows` tells which are not.
+        `train_rows` tells which are not. With `fit_batches` those of the first window of rows.
+    rows_in_epoch, rows_of_epoch : int
+        In `on_window_end`: how many rows of the current epoch are trained on, and how many it has. Elsewhere 0.
+    seconds_waited : float
+        With `fit_batches` the time that training has waited for rows to be read.
     """
 
     def __init__(self, network, max_iter, X, targets, sample_weight=None):
@@ -73,6 +78,7 @@ class TrainingState:
         self.max_iter = max_iter
         self.X, self.targets, self.sample_weight = X, read_only(targets), sample_weight
         self.train_rows = None
+        self.rows_in_epoch, self.rows_of_epoch, self.seconds_waited = 0, 0, 0.0
         self.history = History()
         self.optimizer = None
         self.make_estimator = None  # a function of the state that makes `estimator`
@@ -167,7 +173,7 @@ class TrainingState:
 class Callback:
     """Base class of callbacks that the clones of an estimator share.
 
-    A callback need not inherit from it: any object with one of the five methods will do. What the base class adds is
+    A callback need not inherit from it: any object with one of the six methods will do. What the base class adds is
     ``__sklearn_clone__``: where scikit-learn copies an estimator (``clone``, ``cross_val_score``, ``GridSearchCV``),
     the copies get this very object and not a deep copy, so that it may hold an open file or any other thing that cannot
     be copied, and sees the fits of all of them. With ``n_jobs`` above 1 it must be picklable, and the processes have
@@ -203,6 +209,15 @@ class Callback:
 
     def on_epoch_begin(self, state):
         """Called before each epoch; with L-BFGS before each iteration, and once more where none follows.
+
+        Parameters
+        ----------
+        state : TrainingState
+        """
+        return None
+
+    def on_window_end(self, state):
+        """Called after each window of rows with `fit_batches`, which reads them in windows; never with `fit`.
 
         Parameters
         ----------
@@ -269,7 +284,7 @@ class Callbacks:
     Raises
     ------
     TypeError
-        For an object with none of the five methods.
+        For an object with none of the six methods.
 
     Attributes
     ----------
@@ -301,6 +316,22 @@ class Callbacks:
         """Call the event's method of a callback, if it has one. Whether it returned something true."""
         method = getattr(callback, event, None)
         return callable(method) and bool(method(self.state))
+
+    def end_window(self, n_rows, n_total, seconds_waited):
+        """Call ``on_window_end`` of all callbacks.
+
+        Parameters
+        ----------
+        n_rows, n_total : int
+            Rows of the epoch that are trained on, and all of them.
+        seconds_waited : float
+            For rows to be read, since the beginning of the run.
+        """
+        if self.objects:
+            self.state.rows_in_epoch, self.state.rows_of_epoch = n_rows, n_total
+            self.state.seconds_waited = seconds_waited
+            self.notify("on_window_end")
+            self.state.rows_in_epoch = self.state.rows_of_epoch = 0
 
     def end_epoch(self):
         """Call ``on_epoch_end`` of all callbacks and note their answers, then ``on_epoch_complete``."""

@@ -26,15 +26,15 @@ class RateSweep(Trainer):
         super().__init__(*arguments, **options)
         self.rates = rates
 
-    def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock):
+    def run_epochs(self, epochs, max_iter):
         """The steps; True, because the run has not to converge."""
         network, optimizer = self.network, self.optimizer
-        loop = self.training_loop(data, batch_size, indexed=True)
+        loop = self.training_loop(epochs.data, epochs.batch_size, indexed=True)
         optimizer.attach(loop, network.alpha, l1=network.l1, **self.update_options)
         initial_params, loss, growth = network.params.copy(), np.empty(1), Growth()
         try:
             with loop:
-                for rate, batch in zip(self.rates, batches(data, rows, batch_size, random_state), strict=False):
+                for rate, batch in zip(self.rates, batches(epochs), strict=False):
                     loop.train(batch, None, self.loss_scale, np.array([rate]), loss)
                     if not np.isfinite(loss[0]):
                         break
@@ -75,28 +75,23 @@ class Growth:
         return not average - self.best <= GROWTH * max(abs(self.best), self.first - self.best)
 
 
-def batches(data, rows, batch_size, random_state):
+def batches(epochs):
     """Batches of rows without end; the rows are shuffled before each pass over them.
 
     Parameters
     ----------
-    data : Data
-        Rows of weight zero are left out.
-    rows : ndarray of int64 or None
-        None for all.
-    batch_size : int
-        The rest of a pass, which does not fill a batch, is left out, unless it is all.
-    random_state : RandomState or None
-        None: the rows are not shuffled.
+    epochs : InMemoryEpochs
+        Rows of weight zero are left out, and so is the rest of a pass, which does not fill a batch, unless it is all.
 
     Yields
     ------
     ndarray of int64
     """
+    data, rows, random_state = epochs.data, epochs.rows, epochs.random_state
     rows = np.arange(data.n_rows) if rows is None else rows
     if data.sample_weight is not None:
         rows = rows[data.sample_weight[rows] > 0]
-    size = min(batch_size, len(rows))
+    size = min(epochs.batch_size, len(rows))
     while True:
         if random_state is not None:
             random_state.shuffle(rows)

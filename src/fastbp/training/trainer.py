@@ -135,19 +135,14 @@ class Trainer:
         self.exhausted = False
         self.first_loss, self.initial_loss, self.initial_params = np.nan, None, None
 
-    def run(self, data, rows, *, batch_size, max_iter, random_state=None, lock=None):
+    def run(self, epochs, max_iter):
         """Train until `max_iter` epochs are done or patience runs out.
 
         Parameters
         ----------
-        data : Data
-        rows : ndarray of int64 or None
-            The rows to train on; shuffled in place each epoch if `random_state` is given.
-        batch_size : int
+        epochs : Epochs
+            Makes the steps.
         max_iter : int
-        random_state : RandomState or None
-        lock : lock or None
-            To hold while `random_state` is drawn from, when others draw from it too.
 
         Returns
         -------
@@ -160,81 +155,64 @@ class Trainer:
         ValueError
             When the loss diverges without early stopping; the weights are then those before the step.
         BaseException
-            Exceptions from outside, such as Ctrl-C, for which ``history.interrupted`` is set. The weights are those of
-            the last complete step, and complete epochs are recorded.
+            Exceptions from outside, such as Ctrl-C, and those of a source of rows, for which ``history.interrupted`` is
+            set. The weights are those of the last complete step, and complete epochs are recorded.
         """
         try:
-            return self.run_epochs(data, rows, batch_size, max_iter, random_state, lock)
+            return self.run_epochs(epochs, max_iter)
         except BaseException as error:
-            self.history.interrupted = is_interruption(error, USERS_FUNCTIONS)
+            self.history.interrupted = epochs.source_failed or is_interruption(error, USERS_FUNCTIONS)
             raise
         finally:
             self.average.show(self.network)
             self.stopping.restore()
 
-    def run_epochs(self, data, rows, batch_size, max_iter, random_state, lock):
+    def run_epochs(self, epochs, max_iter):
         """`run`, without what it does after an exception."""
-        if self.mixup_alpha > 0 and rows is None:
-            rows = np.arange(data.n_rows)  # mixed rows are written to a buffer, as rows that are picked
-        loop = self.training_loop(data, batch_size, rows is not None)
-        team = loop.team if loop.team.n_threads > 1 else None
-        n_rows = data.n_rows if rows is None else len(rows)
+        epochs.bind(self)
         history, optimizer, stopping, average = self.history, self.optimizer, self.stopping, self.average
         watched = stopping.is_scored or self.verbose or self.callbacks
-        at_once = 1 if watched else min(EPOCHS_AT_ONCE, max_iter)
+        at_once = min(1 if watched else EPOCHS_AT_ONCE, epochs.at_once or max_iter, max_iter)
         for factors in (self.factors, self.decay_factors, self.dropout_factors):
             if factors is not None:
                 at_once = min(at_once, factors.epochs_at_once)
         losses = np.empty(at_once)
         self.clock = Clock(at_once, history.seconds)
-        loop.first_loss = self.first_loss
+        epochs.first_loss = self.first_loss
         if self.initial_params is None:
             self.initial_params = self.network.params.copy()
-        with loop:  # its threads live for the whole run
+        with epochs:
             while history.n_iter < max_iter and not self.has_stopped:
                 self.callbacks.notify("on_epoch_begin")
-                rates = self.coming_rates(self.coming_epochs(at_once, max_iter), n_rows)
+                rates = self.coming_rates(self.coming_epochs(at_once, max_iter), epochs.n_rows)
                 rates_of_steps, others = self.rates_of_steps(rates[:-1]), self.other_factors(len(rates) - 1)
                 average.hide(self.network)
-                optimizer.attach(loop, self.network.alpha, l1=self.network.l1, **self.update_options)
-                average.attach(loop)
-                self.clock.note_call()
                 try:
-                    done, status = loop.train(
-                        rows,
-                        random_state,
-                        self.loss_scale,
-                        rates_of_steps,
-                        losses,
-                        stopping.loop_patience,
-                        lock,
-                        self.clock.ends,
-                        *others,
+                    done, status = epochs.train(
+                        rates_of_steps, losses, stopping.loop_patience, self.clock.ends, *others
                     )
                 except BaseException:
-                    self.record(loop.epochs_done, n_rows, losses, rates, rates_of_steps)
+                    self.record(epochs.epochs_done, epochs.n_rows, losses, rates, rates_of_steps)
                     raise
                 finally:
-                    optimizer.n_steps = loop.n_steps
-                    average.after_steps(loop.n_steps)
-                    self.first_loss = loop.first_loss
+                    self.first_loss = epochs.first_loss
                 rate = np.max(rates_of_steps[done - 1])
-                self.record(done, n_rows, losses, rates, rates_of_steps)
+                self.record(done, epochs.n_rows, losses, rates, rates_of_steps)
                 if self.verbose:
                     print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
-                if status == GREW and not self.has_grown(loop, team, data):
+                if status == GREW and not self.has_grown(epochs):
                     status = COMPLETED
                     if stopping.loop_patience is not None:
                         stopping.loop_patience.observe(history.loss_curve[-1])
                 if status in (DIVERGED, GREW):
-                    self.diverged(status, rate, loop.first_loss)
+                    self.diverged(status, rate, epochs.first_loss)
                     return True
                 average.after_epochs(self.network, history.n_iter)
                 average.show(self.network)
                 if average.needs_statistics or optimizer.optimizer.averages:
-                    loop.renew_statistics(rows)
+                    epochs.renew_statistics()
                     average.note_statistics(self.network)
-                evaluation = stopping.after_epoch(team)
+                evaluation = stopping.after_epoch(epochs.team)
                 if evaluation is not None:
                     self.record_evaluation(*evaluation)
                 # the schedule decides first, so that callbacks see the learning rate of the coming epoch
@@ -262,23 +240,24 @@ class Trainer:
             setattr(self, name, state[name])
 
     def training_loop(self, data, batch_size, indexed):
-        """The loop over the batches, as `Network.training_loop` makes it, with all that is for training only."""
+        """The loop over the batches of `data`, as `Network.training_loop` makes it, with all that is for training
+        only."""
         update_flops = self.optimizer.optimizer.update_flops(self.network.graph)
         loop = self.network.training_loop(data, batch_size, indexed, update_flops=update_flops, training=True)
         loop.plan.bind_mixup(self.mixup_alpha)
         return loop
 
-    def has_grown(self, loop, team, data):
+    def has_grown(self, epochs):
         """Whether the loss is also far larger than that of all rows at the initial parameters: the first batch may not
         contain the rows with the largest losses."""
         network = self.network
         if self.initial_loss is None:
             params = network.params.copy()
             network.params = self.initial_params
-            self.initial_loss = network.objective(data, self.loss_scale, team=team)[0]
+            self.initial_loss = epochs.objective()
             network.params = params
-        loop.first_loss = max(loop.first_loss, self.initial_loss)
-        return not self.history.loss_curve[-1] <= GROWTH * loop.first_loss
+        epochs.first_loss = max(epochs.first_loss, self.initial_loss)
+        return not self.history.loss_curve[-1] <= GROWTH * epochs.first_loss
 
     def record(self, n_epochs, n_rows, losses, rates, rates_of_steps):
         """Record epochs that are over."""

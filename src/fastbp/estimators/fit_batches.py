@@ -1,0 +1,164 @@
+"""The method `fit_batches` of the estimators: training on rows that need not fit into memory."""
+
+import sys
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+from sklearn.base import _fit_context, is_classifier
+
+from fastbp.estimators.parameters import is_stochastic
+from fastbp.estimators.streams import StreamedRows
+from fastbp.estimators.validation import GivenRows, naming
+from fastbp.estimators.window_cutter import n_rows_of
+from fastbp.sources import Block, as_source
+
+
+class FitBatchesMixin:
+    """What gives an estimator the method `fit_batches`; it has a method ``_fit(rows, given=, resume_from=)``."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_batches(
+        self,
+        source: Any,
+        *,
+        columns: Sequence[str] | Sequence[int] | None = None,
+        target: str | int | Sequence[str] | None = None,
+        weight: str | int | None = None,
+        validation: Any = None,
+        classes: ArrayLike | list[ArrayLike] | None = None,
+        n_rows: int | None = None,
+        shuffle_rows: int | Literal["auto"] = "auto",
+        resume_from: str | PathLike | Self | None = None,
+    ) -> Self:
+        """Fit the model to rows that are read in blocks, and need not fit into memory.
+
+        Rows are read into a window, shuffled there and trained on in batches, while a thread reads the next window.
+        Epochs, early stopping, callbacks, checkpoints and the progress bar work as with `fit`, and so do all parameters
+        but ``solver="lbfgs"``. If one window holds all rows, the model is that of `fit`, to the last bit.
+
+        Parameters
+        ----------
+        source : source of blocks
+            One of:
+
+            - a function without arguments that returns an iterator of blocks, ``(X, y)`` or ``(X, y, sample_weight)``.
+              It is called for each pass over the rows;
+            - an object that can be iterated over again and again, such as a list of blocks;
+            - a path, a pattern such as ``"part-*.parquet"``, or a list of paths: files of the types .npy, .npz,
+              .parquet, .csv, .arrow and .feather. All but .npy and .npz need pyarrow: ``pip install 'fastbp[arrow]'``;
+            - a ``pyarrow.dataset.Dataset``, or a `fastbp.sources.Source`.
+
+            X, y and sample_weight of a block are as `fit` takes them. Blocks may have any length; empty ones are left
+            out.
+        columns : sequence of str or int, default=None
+            Of files: the columns of X. None for all but `target` and `weight`.
+        target : str, int or sequence of str, default=None
+            Of files: the column of y, or several.
+        weight : str or int, default=None
+            Of files: the column of sample weights.
+        validation : (X, y), (X, y, sample_weight) or source of blocks, default=None
+            Rows to validate on after each epoch, as `X_val` and `y_val` of `fit`. All of them are kept in memory.
+            `early_stopping` needs them: no rows are held out.
+        classes : array-like of shape (n_classes,) or list of them, default=None
+            For a classifier: all labels, so that they need not be read before training. For a y of two dimensions as
+            for `fit`.
+        n_rows : int, default=None
+            Rows of `source`, if they are known: else they are counted before training, unless the files tell, or the
+            first window has them all.
+        shuffle_rows : int or "auto", default="auto"
+            Rows of a window, cut to a multiple of `batch_size`. More rows are mixed better, and take more memory: there
+            are two windows. ``"auto"``: as many as fit into 256 MiB, at most 2**20. If `shuffle` is set, the files, or
+            the row groups of Parquet files, also come in another order in each epoch. An iterator of your own gives its
+            blocks in its own order; blocks that are sorted by their labels are to be mixed beforehand.
+        resume_from : str, path, fitted estimator or None, default=None
+            As for `fit`. What is compared with the run of the checkpoint is the first window of rows.
+
+        Returns
+        -------
+        self : MLPClassifier or MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            If the source has no rows, another number of rows in a later pass, or blocks of another width than the first
+            one, or of another kind; and where `fit` raises it. What a source raises itself is raised as it is. If that
+            happens after training has begun, the model has the weights of the last complete step, as after Ctrl-C;
+            before, it is as it was.
+
+        Notes
+        -----
+        What layers and data-dependent initial weights learn from data they learn from the first window. The statistics
+        of batch normalization for averaged weights are those of the last window. Callbacks also have
+        ``on_window_end(state)``, and ``state.seconds_waited`` tells how long training has waited for rows.
+        """
+        if not is_stochastic(self.solver):
+            raise ValueError(
+                f"solver={self.solver!r} needs all rows at once: choose a stochastic solver, such as 'adam', or use fit"
+            )
+        if classes is not None and not is_classifier(self):
+            raise ValueError(f"classes is for classifiers, got {classes!r} for {type(self).__name__}: leave it out")
+        source = as_source(source, columns=columns, target=target, weight=weight)
+        given = validation_rows(validation, columns=columns, target=target, weight=weight)
+        if self.early_stopping and not given:
+            raise ValueError(
+                "early_stopping=True holds out no rows in fit_batches: give rows to validate on, validation=(X, y) or "
+                "validation=<files>, or set early_stopping=False"
+            )
+        rows = StreamedRows(source, shuffle_rows, n_rows, classes)
+        try:
+            return self._fit(rows, given=given, resume_from=resume_from)
+        finally:
+            rows.name_columns(self)
+
+
+def validation_rows(validation, **of_files):
+    """The argument `validation` of `fit_batches` as the arguments that bring a validation set to `fit`.
+
+    Parameters
+    ----------
+    validation : tuple, source of blocks or None
+        A source is read, and all of its rows are kept.
+    **of_files
+        As for `as_source`.
+
+    Returns
+    -------
+    GivenRows
+    """
+    if validation is None:
+        return GivenRows()
+    if isinstance(validation, tuple):
+        if len(validation) not in (2, 3):
+            raise ValueError(f"validation must be (X, y) or (X, y, sample_weight), got a tuple of {len(validation)}")
+        return GivenRows(*validation)
+    with naming("validation"):
+        source = as_source(validation, **of_files)
+    blocks = [block for block in source.blocks() if n_rows_of(block.X)]
+    if not blocks:
+        raise ValueError(f"validation has no rows: {validation!r}")
+    return GivenRows(
+        *[joined(name, parts) for name, parts in zip(Block._fields, zip(*blocks, strict=True), strict=True)]
+    )
+
+
+def joined(name, parts):
+    """Parts of X, y or sample_weight as one, of the kind that they have."""
+    if any(part is None for part in parts):
+        if not all(part is None for part in parts):
+            raise ValueError(f"validation: {name} is there in some blocks, and missing in others")
+        return None
+    if len(parts) == 1:
+        return parts[0]
+    if sparse.issparse(parts[0]):
+        return sparse.vstack(parts, format="csr")
+    module = type(parts[0]).__module__.partition(".")[0]
+    for library in ("pandas", "polars"):
+        if module == library:
+            return sys.modules[library].concat(parts)
+    if module == "pyarrow":
+        return sys.modules[module].concat_tables(parts)
+    return np.concatenate(parts)

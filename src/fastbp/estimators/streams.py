@@ -1,0 +1,301 @@
+"""The rows of `fit_batches`: read from a source in blocks, and trained on in windows.
+
+A pass over the source gives blocks of any length. Each is checked as X and y of `fit` are, and its rows are copied into
+a window. All windows of a pass have the same number of rows, a multiple of the batch size; only the last one may have
+fewer. The first window of the first pass is read before training and takes the place of X and y of `fit`: from it come
+the columns, the dtype, and what layers and data-dependent initial weights learn from data. So one window that holds all
+rows gives the model of `fit`, to the last bit. All other windows are read by a thread; see `fastbp.training.windows`.
+
+Rows are copied, because an iterator may use the memory of a block again for the next one. In memory there are two
+windows, and the block that is read.
+
+The labels and the number of rows must be known before training. Where the caller does not give them, and the source
+does not know how many rows it has, the targets are read once more before.
+"""
+
+from numbers import Integral
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import is_classifier
+
+from fastbp.data import check_weight_scale, make_data
+from fastbp.estimators.class_targets import LabelCounts, check_labels
+from fastbp.estimators.rows import checked_weight
+from fastbp.estimators.validation import naming
+from fastbp.estimators.window_cutter import Buffers, SparseBuffers, WindowCutter, n_rows_of
+from fastbp.mapped import MappedRows
+from fastbp.training import WindowedEpochs, Windows
+
+#: Bytes of X in a window with ``shuffle_rows="auto"``
+WINDOW_BYTES = 2**28
+#: The most rows of such a window; also of one of sparse rows, whose bytes are not known ahead
+WINDOW_ROWS = 2**20
+
+
+class StreamedRows:
+    """The rows that `fit_batches` trains on.
+
+    Parameters
+    ----------
+    source : Source
+    shuffle_rows : int or "auto"
+        Rows of a window.
+    n_rows : int or None
+        Of a pass; None: as many as the source says, or as are counted.
+    classes : array-like or None
+        All labels; None: they are read.
+
+    Attributes
+    ----------
+    y : None
+        There is no y of all rows.
+    labels : LabelCounts or None
+        The labels of all rows; None for a regressor, where y has two dimensions, and where the first window has all.
+    n_rows : int
+        Of a pass; known after `check`.
+    """
+
+    y = labels = model = names = None
+
+    def __init__(self, source, shuffle_rows="auto", n_rows=None, classes=None):
+        check_integer("shuffle_rows", shuffle_rows, or_else="auto")
+        check_integer("n_rows", n_rows, or_else=None)
+        self.source, self.shuffle_rows, self.n_rows, self.classes = source, shuffle_rows, n_rows, classes
+
+    # Before training
+
+    def check(self, model, reset):
+        """Read the first window, and what must be known of the other ones; see `RowsInMemory.check`."""
+        self.model = model
+        self.names = names_to_note(model, self.source.feature_names, reset)
+        self.blocks = CheckedBlocks(model, reset)
+        self.cutter = WindowCutter(self.new_pass(0), self.buffers_for)
+        window = next(self.cutter, None)
+        if window is None:
+            raise ValueError(f"source has no rows: {self.source!r}")
+        is_whole = not self.cutter.has_more()
+        self.labels = self.learn(window, is_whole)
+        self.blocks.is_learned = True
+        self.n_first = n_rows_of(window.y)
+        return window.X, window.y, window.sample_weight
+
+    def new_pass(self, epoch):
+        """The checked blocks of the pass of an epoch. A source that can do so gives its parts in another order in each:
+        that of an int `random_state`, else always the same ones."""
+        seed = self.model.random_state if isinstance(self.model.random_state, Integral) else 0
+        generator = np.random.default_rng([seed, epoch]) if self.model.shuffle else None
+        return self.blocks.of_pass(self.source.blocks(generator))
+
+    def buffers_for(self, X):
+        """The buffers for windows of blocks such as X."""
+        batch_size = 200 if self.model.batch_size == "auto" else int(self.model.batch_size)
+        rows = self.shuffle_rows
+        if rows == "auto":
+            rows = WINDOW_ROWS if sparse.issparse(X) else min(WINDOW_ROWS, WINDOW_BYTES // X[:1].nbytes)
+        self.size = max(batch_size, rows // batch_size * batch_size)
+        return SparseBuffers(self.size) if sparse.issparse(X) else Buffers(self.size, X.shape[1], X.dtype)
+
+    def learn(self, window, is_whole):
+        """Learn how many rows there are. Returns their labels, if they are not those of the window."""
+        model, classes = self.model, self.classes
+        has_labels = is_classifier(model) and window.y.ndim == 1
+        is_balanced = is_classifier(model) and model.class_weight == "balanced" and not is_whole
+        if is_balanced and not has_labels:
+            raise ValueError(
+                "class_weight='balanced' needs a y of one dimension in fit_batches, got one of two: give a list of "
+                "dicts, or sample weights"
+            )
+        expected = self.source.n_rows if self.n_rows is None else self.n_rows
+        labels, n_rows = None, n_rows_of(window.y) if is_whole else expected
+        if n_rows is None or (has_labels and not is_whole and (classes is None or is_balanced)):
+            n_rows, labels = self.count(has_labels)
+        if expected not in (None, n_rows):
+            raise ValueError(f"n_rows is {expected}, but the source has {n_rows} rows")
+        self.n_rows = n_rows
+        if classes is None:
+            return labels
+        if not has_labels:
+            model._announced_classes = classes  # for `_learn_targets`
+            return None
+        check_labels("classes", classes)
+        return with_classes(classes, labels)
+
+    def count(self, has_labels):
+        """A pass over the targets: the number of rows, and the labels, if y has any."""
+        n_rows, counts = 0, {}
+        for y, _ in self.source.targets():
+            y = np.asarray(y)
+            n_rows += len(y)
+            if has_labels and len(y):
+                check_labels("y", y)
+                for label, count in zip(*np.unique(y.ravel(), return_counts=True), strict=True):
+                    counts[label] = counts.get(label, 0) + int(count)
+        if not has_labels:
+            return n_rows, None
+        classes = np.array(sorted(counts))
+        return n_rows, LabelCounts(classes, np.array([counts[label] for label in sorted(counts)]))
+
+    # Training
+
+    def epochs(self, data, rows, batch_size, random_state, lock):
+        """What makes the steps of epochs; arguments as for `RowsInMemory.epochs`, of the first window."""
+        self.n_targets, self.dtype = data.n_outputs, data.values.dtype
+        windows = Windows(data, self.n_rows, self.windows_of, self.model.max_iter)
+        return WindowedEpochs(windows, rows, batch_size, random_state, lock)
+
+    def windows_of(self, epoch):
+        """The windows of a pass, Data; of that of epoch 0 all but the first one."""
+        cutter, n_seen = self.cutter, self.n_first
+        if epoch:
+            cutter, n_seen = self.cutter.of(self.new_pass(epoch)), 0
+        for window in cutter:
+            n = n_rows_of(window.y)
+            n_seen += n
+            self.check_length(n_seen, n_seen > self.n_rows or (n < self.size and n_seen != self.n_rows))
+            yield self.data_of(window)
+        self.check_length(n_seen, n_seen != self.n_rows)
+
+    def check_length(self, n_seen, is_wrong):
+        """ValueError where a pass over the source has another number of rows than expected."""
+        if is_wrong:
+            or_more = " or more" * (n_seen > self.n_rows)
+            raise ValueError(
+                f"source has given {n_seen}{or_more} rows in one pass, and {self.n_rows} were expected, from n_rows or "
+                "from an earlier pass: it has to give the same rows in each pass"
+            )
+
+    def data_of(self, window):
+        """A window as the network takes it."""
+        model = self.model
+        targets = model._encode(window.y, window.X.dtype)
+        weight = model._weighted_by_class(window.y, window.sample_weight, self.labels or window.y)
+        if weight is not None and weight.any():
+            check_weight_scale(weight, self.dtype)
+        return make_data(window.X, targets, weight, self.n_targets, self.dtype)
+
+    def name_columns(self, estimator):
+        """Note the names of the columns, if the source knows them, once an estimator has the weights of this training:
+        the blocks themselves have none, and scikit-learn would warn of that in each of them."""
+        weights = vars(self.model).get("coefs_") if self.names is not None else None
+        if weights is not None and vars(estimator).get("coefs_") is weights:
+            estimator.feature_names_in_ = np.array(self.names, dtype=object)
+
+
+class CheckedBlocks:
+    """Checks blocks as `fit` does its X and y, and that they are all alike.
+
+    Parameters
+    ----------
+    model : BaseMLP
+        Learns the columns of the first block.
+    reset : bool
+        Whether it is to forget the columns that it knows.
+
+    Attributes
+    ----------
+    is_learned : bool
+        Whether the model knows the targets: those of all blocks to come are compared with them.
+    """
+
+    def __init__(self, model, reset):
+        self.model, self.reset, self.is_learned, self.kind = model, reset, False, None
+
+    def of_pass(self, blocks):
+        """The blocks of a pass, without empty ones.
+
+        Yields
+        ------
+        X : ndarray or csr_array of shape (n, n_features)
+        y : ndarray or sparse matrix of shape (n,) or (n, n_outputs)
+        sample_weight : ndarray of shape (n,) or None
+        """
+        for number, block in enumerate(blocks):
+            if n_rows_of(block.X):
+                with naming(f"block {number} of source"), np.errstate(over="ignore", invalid="ignore"):
+                    X, y, weight = self.checked(block)
+                if isinstance(X, MappedRows):  # of which a window may need a part
+                    for rows in X.slices():
+                        yield X[rows], y[rows], None if weight is None else weight[rows]
+                else:
+                    yield X, y, weight
+
+    def checked(self, block):
+        """A block that was checked."""
+        model = self.model
+        X, y = model._check(block.X, block.y, reset=self.reset)
+        self.reset = False
+        weight = checked_weight(block.sample_weight, X)
+        if self.is_learned:
+            model._check_targets(y)
+        kind = {
+            "X": "sparse" if sparse.issparse(X) else "dense",
+            "y": f"of {y.shape[1]} columns" if y.ndim == 2 else "of one dimension",
+            "sample_weight": "missing" if weight is None else "there",
+        }
+        self.kind = self.kind or kind
+        for name, what in kind.items():
+            if what != self.kind[name]:
+                raise ValueError(f"{name} is {what}, and was {self.kind[name]} in the first block")
+        return sparse.csr_array(X) if sparse.issparse(X) else X, y, weight
+
+
+def names_to_note(model, names, reset):
+    """The names of columns that a model is to have after training, where the blocks have none. Until then it is to know
+    none; see `StreamedRows.name_columns`.
+
+    Parameters
+    ----------
+    model : BaseMLP
+    names : list of str or None
+        That the source knows.
+    reset : bool
+        Whether the model forgets the columns that it knows.
+
+    Returns
+    -------
+    list of str or None
+
+    Raises
+    ------
+    ValueError
+        If the model was fitted to columns of other names.
+    """
+    known = vars(model).get("feature_names_in_")
+    if names is None:
+        return None
+    if not reset and known is not None and list(known) != list(names):
+        raise ValueError(f"the columns of source are {list(names)}, and the model was fitted to {list(known)}")
+    vars(model).pop("feature_names_in_", None)
+    return list(names)
+
+
+def with_classes(classes, counted):
+    """`classes` as a LabelCounts, with the counts of labels that were counted.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,)
+    counted : LabelCounts or None
+
+    Returns
+    -------
+    LabelCounts
+    """
+    classes = np.unique(np.asarray(classes))
+    if counted is None:
+        return LabelCounts(classes)
+    missing = np.setdiff1d(counted.classes, classes)
+    if len(missing):
+        raise ValueError(f"classes must name all labels of y, got {classes.tolist()} without {missing.tolist()}")
+    counts = np.zeros(len(classes), np.int64)
+    counts[np.searchsorted(classes, counted.classes)] = counted.counts
+    return LabelCounts(classes, counts)
+
+
+def check_integer(name, value, or_else):
+    """ValueError unless an argument is an integer of at least 1, or the one other value that it may have."""
+    if value is or_else or (isinstance(value, str) and value == or_else):
+        return
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} must be an integer >= 1 or {or_else!r}, got {value!r}")

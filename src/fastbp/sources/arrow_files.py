@@ -1,0 +1,206 @@
+"""How Parquet, CSV and Arrow files and datasets of pyarrow are read: their schemas, parts and record batches.
+
+A part is a tuple that begins with the path. Everything is read in the calling thread where that is possible, so that
+the threads of training keep their processors, and little is read ahead, so that the memory is bounded.
+"""
+
+from fastbp.sources.files import rows_of_block
+
+#: Bytes of a CSV file that are parsed at once, from the first of which the types of the columns are taken
+CSV_BYTES = 2**23
+#: Bytes that are read at once from all columns of a Parquet file, and from one
+BUFFER_BYTES, COLUMN_BYTES = 2**25, 2**20
+#: Bytes of a value whose type has no fixed width, as an estimate
+TEXT_BYTES = 32
+
+
+class Parquet:
+    """Parts are row groups; small ones that follow each other are one part."""
+
+    def __init__(self):
+        self.metadata = {}
+
+    def schema(self, path):
+        """The schema of a file, whose metadata are kept."""
+        with self._opened(path, 1) as file:
+            self.metadata[path] = file.metadata
+            return file.schema_arrow
+
+    def parts(self, path, block_rows):
+        """The parts of a file, and its number of rows."""
+        metadata, parts, sizes = self.metadata[path], [], []
+        for group in range(metadata.num_row_groups):
+            n_rows = metadata.row_group(group).num_rows
+            if sizes and sizes[-1] + n_rows <= block_rows:
+                parts[-1][1].append(group)
+                sizes[-1] += n_rows
+            else:
+                parts.append((path, [group]))
+                sizes.append(n_rows)
+        return parts, metadata.num_rows
+
+    def batches(self, part, names, n_rows):
+        """The record batches of a part, of `n_rows` rows at most, with the columns `names`."""
+        path, groups = part
+        with self._opened(path, len(names)) as file:
+            yield from file.iter_batches(n_rows, row_groups=groups, columns=names, use_threads=False)
+
+    def _opened(self, path, n_columns):
+        """A file. A buffer for each column, in place of all bytes of a row group, bounds the memory."""
+        import pyarrow.parquet as pq
+
+        buffer_size = min(COLUMN_BYTES, max(2**14, BUFFER_BYTES // max(1, n_columns)))
+        return pq.ParquetFile(path, metadata=self.metadata.get(path), buffer_size=buffer_size, pre_buffer=False)
+
+
+class CSV:
+    """A file is one part. Columns of numbers are read as float64, also if those at the beginning are integers; but
+    targets that begin with integers must be integers, which may be the numbers of classes."""
+
+    def __init__(self, targets):
+        self.targets, self.types = targets, {}
+
+    def schema(self, path):
+        """The schema of a file, by its beginning."""
+        import pyarrow as pa
+
+        with self._opened(path) as reader:
+            schema = reader.schema
+        numbers = [field.name for field in schema if is_number(field.type) and not pa.types.is_boolean(field.type)]
+        self.types[path] = {name: pa.float64() for name in numbers if name not in self.targets}
+        return pa.schema([(field.name, self.types[path].get(field.name, field.type)) for field in schema])
+
+    def parts(self, path, block_rows):
+        """The parts of a file, and its number of rows, which is not known."""
+        return [(path,)], None
+
+    def batches(self, part, names, n_rows):
+        """The record batches of a part."""
+        types = {name: kind for name, kind in self.types[part[0]].items() if name in names}
+        with self._opened(part[0], include_columns=names, column_types=types) as reader:
+            try:
+                yield from reader
+            except ValueError as error:
+                error.add_note(
+                    f"the types of the columns are those of the first {CSV_BYTES / 2**20:.0f} MB; for others, give a "
+                    "pyarrow.dataset.dataset whose CsvFileFormat has convert_options with column_types"
+                )
+                raise
+
+    @staticmethod
+    def _opened(path, **options):
+        import pyarrow.csv
+
+        return pyarrow.csv.open_csv(
+            path,
+            read_options=pyarrow.csv.ReadOptions(block_size=CSV_BYTES, use_threads=False),
+            convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True, **options),
+        )
+
+
+class Arrow:
+    """Files of the IPC format, of which some record batches are a part, and streams, which are one part."""
+
+    def schema(self, path):
+        """The schema of a file."""
+        with self._opened(path) as reader:
+            return reader.schema
+
+    def parts(self, path, block_rows):
+        """The parts of a file, and its number of rows; None of a stream."""
+        import pyarrow.dataset
+
+        with self._opened(path) as reader:
+            n_batches = getattr(reader, "num_record_batches", None)
+        if n_batches is None:
+            return [(path, None)], None
+        n_rows = pyarrow.dataset.dataset(path, format="ipc").count_rows()
+        step = max(1, block_rows * n_batches // max(1, n_rows))
+        return [(path, range(start, min(start + step, n_batches))) for start in range(0, n_batches, step)], n_rows
+
+    def batches(self, part, names, n_rows):
+        """The record batches of a part."""
+        path, numbers = part
+        with self._opened(path, names) as reader:
+            yield from reader if numbers is None else map(reader.get_batch, numbers)
+
+    def _opened(self, path, names=None):
+        """A reader of some columns. The file is not mapped, because that counts as memory of the process."""
+        import pyarrow as pa
+
+        options = {}
+        if names is not None:
+            schema = self.schema(path)
+            fields = [schema.get_field_index(name) for name in names]
+            options["options"] = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+        file = pa.OSFile(path)
+        try:
+            return pa.ipc.open_file(file, **options)
+        except pa.ArrowInvalid:
+            file.seek(0)
+            return pa.ipc.open_stream(file, **options)
+
+
+class Dataset:
+    """A dataset of pyarrow. Parts are its fragments, of Parquet files their row groups. A filtered one is one part."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def schema(self, path):
+        """The schema of the dataset."""
+        return self.dataset.schema
+
+    def parts(self, path, block_rows):
+        """The parts of the dataset, and its number of rows if it consists of Parquet files."""
+        try:
+            fragments = list(self.dataset.get_fragments())
+        except ValueError:  # it has a filter
+            return [(path, self.dataset, {})], None
+        parts, n_rows = [], 0
+        for fragment in fragments:
+            options = {"schema": self.dataset.schema}
+            groups = fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
+            parts += [(getattr(fragment, "path", path), group, options) for group in groups]
+            has_metadata = n_rows is not None and hasattr(fragment, "row_groups")
+            n_rows = n_rows + fragment.metadata.num_rows if has_metadata else None
+        return parts, n_rows
+
+    def batches(self, part, names, n_rows):
+        """The record batches of a part."""
+        _, scanned, options = part
+        return scanned.scanner(
+            columns=names, batch_size=n_rows, batch_readahead=1, fragment_readahead=1, **options
+        ).to_batches()
+
+
+READERS = {"Parquet": Parquet, "Arrow": Arrow}
+
+
+def is_number(kind):
+    """Whether a type of Arrow is one of numbers or bools, or of a column without values."""
+    import pyarrow.types as of
+
+    return any(test(kind) for test in (of.is_floating, of.is_integer, of.is_boolean, of.is_decimal, of.is_null))
+
+
+def numpy_dtype(kind):
+    """The dtype of NumPy for a type of numbers."""
+    import pyarrow.types as of
+
+    if of.is_null(kind):
+        return "f4"
+    return "f8" if of.is_decimal(kind) else kind.to_pandas_dtype()
+
+
+def batch_rows(kinds, block_rows):
+    """Rows of a block with columns of these types."""
+    return rows_of_block(block_rows, sum(byte_width(kind) for kind in kinds))
+
+
+def byte_width(kind):
+    """Bytes of a value, as an estimate."""
+    try:
+        return max(1, kind.bit_width // 8)
+    except ValueError:
+        return TEXT_BYTES

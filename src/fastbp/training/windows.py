@@ -1,0 +1,116 @@
+"""Windows of rows, which a thread reads while the one before is trained on."""
+
+import threading
+from queue import SimpleQueue
+from time import perf_counter
+
+#: In the queue: the end of a pass over the rows
+END = object()
+#: Windows in memory at the same time: one to train on, and one that is read
+N_WINDOWS = 2
+
+
+class Windows:
+    """The windows of one pass over the rows after the other.
+
+    A thread reads them, one ahead. `begin` starts it, `close` ends it.
+
+    Parameters
+    ----------
+    first : Data
+        The first window of the first pass.
+    n_rows : int
+        Rows of a pass.
+    read : callable
+        ``read(epoch)``: an iterator over the windows, Data, of the pass of an epoch, counted from 0; of epoch 0 those
+        after `first`. It is called in the thread. A window may use the memory of the last one but one.
+    n_epochs : int
+        Passes in all.
+
+    Attributes
+    ----------
+    data : Data
+        The last window that `epoch` has given. Its memory stays as it is until the next one is taken.
+    seconds_waited : float
+        How long training has waited for windows.
+    failed : bool
+        Whether reading has raised an exception, which was raised in `epoch` then.
+    """
+
+    def __init__(self, first, n_rows, read, n_epochs):
+        self.data, self.n_rows, self.read, self.n_epochs = first, n_rows, read, n_epochs
+        self.seconds_waited, self.failed, self.thread = 0.0, False, None
+
+    def begin(self, epoch):
+        """Start to read.
+
+        Parameters
+        ----------
+        epoch : int
+            The first one that is trained.
+        """
+        if epoch:
+            self.data = None
+        self.queue, self.room = SimpleQueue(), threading.Semaphore(N_WINDOWS - (self.data is not None))
+        self.is_begun = self.stops = False
+        self.thread = threading.Thread(target=self.work, args=(epoch,), name="fastbp-reader", daemon=True)
+        self.thread.start()
+
+    def epoch(self):
+        """The windows of the next epoch.
+
+        Yields
+        ------
+        Data
+
+        Raises
+        ------
+        BaseException
+            What reading has raised.
+        """
+        if not self.is_begun:
+            self.is_begun = True
+            if self.data is not None:
+                yield self.data
+        while True:
+            begin = perf_counter()
+            item = self.queue.get()
+            self.seconds_waited += perf_counter() - begin
+            if item is END:
+                return
+            if isinstance(item, BaseException):
+                self.failed = True
+                raise item
+            if self.data is not None:
+                self.room.release()  # until now it was that of the last window
+            self.data = item
+            yield item
+
+    def work(self, epoch):
+        """What the thread does: put all windows into the queue, and END after each pass."""
+        try:
+            for number in range(epoch, self.n_epochs):
+                windows = iter(self.read(number))
+                while (data := self.next_window(windows)) is not END:
+                    self.queue.put(data)
+                self.queue.put(END)
+                if self.stops:
+                    return
+        except BaseException as error:
+            self.queue.put(error)
+
+    def next_window(self, windows):
+        """The next window, as soon as there is room for it; END when there is none, or reading is to stop."""
+        self.room.acquire()
+        data = END if self.stops else next(windows, END)
+        if data is END:
+            self.room.release()
+        return data
+
+    def close(self):
+        """Stop reading, and wait until the thread has ended: it ends with the block that it reads."""
+        if self.thread is not None:
+            self.stops = True
+            self.room.release()
+            self.thread.join()
+            self.thread = self.queue = None

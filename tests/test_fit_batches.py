@@ -1,0 +1,368 @@
+"""Training on rows that are read in blocks: `fit_batches`, `streams.py`, `window_cutter.py`, `training/windows.py`."""
+
+import pickle
+import threading
+import tracemalloc
+import weakref
+from functools import partial
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy.sparse import csr_array, issparse
+from sklearn.base import clone
+
+import reference
+from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp.callbacks import Checkpoint
+from fastbp.kernels.shuffling import shuffle
+from fastbp.sources import Block, Source
+from resume_cases import OPTIONS, SCORE, SMALL, TARGETS, WEIGHT, X, assert_same_model, cases, estimator, fit, fresh
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+#: Cases without held-out rows, which fit_batches has not
+CASES = {name: case for name, case in cases().items() if not case[1]["early_stopping"] or case[2] == "a validation set"}
+both_estimators = pytest.mark.parametrize("Estimator", TARGETS)
+
+
+def blocks_of(rows, *arrays):
+    """Blocks of so many rows of each array."""
+    n = arrays[0].shape[0]
+    return [tuple(array[start : start + rows] for array in arrays) for start in range(0, n, rows)]
+
+
+def threads():
+    """The threads that read."""
+    return [thread for thread in threading.enumerate() if thread.name == "fastbp-reader"]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    yield
+    assert not threads()
+
+
+class Parts(Source):
+    """Blocks in the order of the generator; notes the orders, and whether the targets were read alone."""
+
+    is_reordered = True
+
+    def __init__(self, parts, feature_names=None):
+        self.parts, self.orders, self.passes_of_targets, self.feature_names = parts, [], 0, feature_names
+
+    def blocks(self, generator=None):
+        order = np.arange(len(self.parts)) if generator is None else generator.permutation(len(self.parts))
+        self.orders.append(order.tolist())
+        return (Block(*self.parts[i]) for i in order)
+
+    def targets(self):
+        self.passes_of_targets += 1
+        return ((part[1], None) for part in self.parts)
+
+
+# The model of `fit`
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_window_gives_the_model_of_fit(case):
+    Estimator, params, options = CASES[case]
+    np.random.seed(7)
+    model = fit(estimator(Estimator, params, options), options)
+    arguments = dict(OPTIONS[options][1])
+    y, rows = TARGETS[Estimator], arguments.get("X", X)
+    validation = (arguments["X_val"], y[arguments["y_val"]]) if "X_val" in arguments else None
+    parts = [rows, y, *([arguments["sample_weight"]] if "sample_weight" in arguments else [])]
+    for size in (len(y), 7):
+        np.random.seed(7)
+        other = estimator(Estimator, params, options)
+        other.fit_batches(blocks_of(size, *parts), validation=validation)
+        for one in (model, other):  # a generator went on
+            one.random_state = None
+        assert_same_model(other, model)
+
+
+@both_estimators
+def test_windows_of_rows_in_their_order_give_the_model_of_fit(Estimator):
+    model = Estimator(**SMALL | dict(shuffle=False)).fit(X, TARGETS[Estimator])
+    other = Estimator(**SMALL | dict(shuffle=False))
+    other.fit_batches(blocks_of(7, X, TARGETS[Estimator]), shuffle_rows=13)
+    assert_same_model(other, model)
+
+
+def test_windows_against_a_twin():
+    """Three windows of 16, 16 and 8 rows, in NumPy: each is shuffled with one generator, the first two in an order that
+    goes on, the short one by the order of its rows among these."""
+    model = MLPRegressor(
+        hidden_layer_sizes=(5,),
+        activation="tanh",
+        solver="sgd",
+        momentum=0,
+        batch_size=8,
+        max_iter=3,
+        random_state=3,
+        alpha=0.1,
+    )
+    model.fit_batches(blocks_of(11, X, SCORE), shuffle_rows=16)
+    sgd = partial(reference.sgd_update, momentum=0.0)
+    rng = np.random.RandomState(3)
+    network = Network((4, 5, 1), "tanh", random_state=rng)
+    coefs, intercepts = [w.copy() for w in network.coefs], [b.copy() for b in network.intercepts]
+    order, losses = np.arange(16), []
+    options = dict(update=sgd, rates=[0.001], batch_size=8, activations=["tanh", "identity"], alpha=0.1)
+    for _ in range(3):
+        total = 0.0
+        for start in (0, 16, 32):
+            n = min(16, 40 - start)
+            rows = order if n == 16 else order[order < n]
+            shuffle(rng, rows)
+            loss, _ = reference.train(
+                coefs, intercepts, X[start + rows], SCORE[start + rows, None], loss="squared_error", **options
+            )
+            total += n * loss[0]
+        losses.append(total / 40)
+    for ours, twin in zip([*model.coefs_, *model.intercepts_], [*coefs, *intercepts], strict=True):
+        np.testing.assert_allclose(ours, twin, rtol=1e-12)  # the order of sums
+    np.testing.assert_allclose(model.loss_curve_, losses, rtol=1e-12)
+    assert model.t_ == 120
+
+
+@both_estimators
+def test_a_fitted_model_goes_on(Estimator):
+    y = TARGETS[Estimator]
+    models = [Estimator(**SMALL | dict(warm_start=True)) for _ in range(2)]
+    models[0].fit(X, y).fit(X, y)
+    models[1].fit(X, y).fit_batches([(X, y)])
+    assert_same_model(models[1], models[0])
+    models[1].partial_fit(X, y)
+    anew = Estimator(**SMALL).fit(X[:, :2], y).fit_batches([(X, y)])
+    assert_same_model(anew, Estimator(**SMALL).fit(X, y))
+
+
+# What is known before training
+
+
+def test_labels_and_rows_are_counted_where_they_are_not_known():
+    y, params = TARGETS[MLPClassifier], SMALL | dict(shuffle=False, class_weight="balanced")
+    model = MLPClassifier(**params).fit(X, y)
+    order = np.argsort(y, kind="stable")  # the first window has one label only
+    source = Parts(blocks_of(10, X, y))
+    assert_same_model(MLPClassifier(**params).fit_batches(source, shuffle_rows=12), model)
+    assert source.passes_of_targets == 1
+    source = Parts(blocks_of(10, X[order], y[order]))
+    counted = MLPClassifier(**SMALL).fit_batches(source, shuffle_rows=12)
+    assert counted.classes_.tolist() == ["no", "perhaps", "yes"]
+    told = Parts(source.parts)
+    assert_same_model(
+        MLPClassifier(**SMALL).fit_batches(told, shuffle_rows=12, classes=["yes", "no", "perhaps"], n_rows=40), counted
+    )
+    assert (source.passes_of_targets, told.passes_of_targets) == (1, 0)
+    more = MLPClassifier(**SMALL).fit_batches([(X, y)], classes=["yes", "no", "perhaps", "never"])
+    assert more.classes_.tolist() == ["never", "no", "perhaps", "yes"]
+
+
+@pytest.mark.parametrize("form", ["indicators", "probabilities", "columns"])
+def test_targets_of_two_dimensions(form):
+    a, b = (X[:, :2] > 0).T.astype(int)
+    y, classes = {
+        "indicators": (np.column_stack([a, b]), None),
+        "probabilities": (np.column_stack([0.25 + 0.5 * a, 0.75 - 0.5 * a]), ["n", "y"]),
+        "columns": (np.column_stack([a, b]), [[0, 1], [0, 1, 2]]),
+    }[form]
+    params = SMALL | dict(shuffle=False)
+    model = MLPClassifier(**params).fit(X, y, classes=classes)
+    other = MLPClassifier(**params).fit_batches(blocks_of(9, X, y), shuffle_rows=12, classes=classes)
+    assert_same_model(other, model)
+    if form == "columns":
+        with pytest.raises(ValueError, match="class_weight='balanced' needs a y of one dimension in fit_batches"):
+            MLPClassifier(**SMALL, class_weight="balanced").fit_batches(
+                blocks_of(9, X, y), shuffle_rows=12, classes=classes
+            )
+
+
+def test_dtypes_are_those_of_the_first_block():
+    low = [(X.astype(np.float32)[:20], SCORE[:20]), (X[20:], SCORE[20:])]
+    model = MLPRegressor(**SMALL).fit_batches(low)
+    assert_same_model(model, MLPRegressor(**SMALL).fit(X.astype(np.float32), SCORE))
+    assert_same_model(
+        MLPRegressor(**SMALL).fit_batches([(X.tolist(), SCORE.tolist())]), MLPRegressor(**SMALL).fit(X, SCORE)
+    )
+    large = [(X.astype(np.float32)[:20], SCORE[:20]), (1e300 * X[20:], SCORE[20:])]
+    with pytest.raises(ValueError, match="X holds values too large for float32, the dtype of the first block"):
+        MLPRegressor(**SMALL).fit_batches(large)
+
+
+def test_sparse_windows_of_different_sizes():
+    sparse = csr_array(np.where(X > 0.5, X, 0))
+    lil = sparse.tolil()
+    for rows in (sparse, lil):
+        parts = [(rows[:5], SCORE[:5]), (rows[5:5], SCORE[5:5]), (rows[5:23], SCORE[5:23]), (rows[23:], SCORE[23:])]
+        model = MLPRegressor(**SMALL | dict(shuffle=False)).fit_batches(parts, shuffle_rows=12)
+        assert_same_model(model, MLPRegressor(**SMALL | dict(shuffle=False)).fit(sparse, SCORE))
+
+
+def test_names_of_columns():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = MLPRegressor(**SMALL).fit(frame, SCORE)
+    frames = [(frame[:25], SCORE[:25]), (frame[25:], SCORE[25:])]
+    assert_same_model(MLPRegressor(**SMALL).fit_batches(frames), model)
+    named = Parts([(X, SCORE)], feature_names=list("abcd"))
+    other = MLPRegressor(**SMALL | dict(warm_start=True)).fit_batches(named, validation=(X, SCORE))
+    assert_array_equal(other.feature_names_in_, model.feature_names_in_)
+    assert_array_equal(other.predict(frame), model.predict(frame))
+    other.fit_batches(named)
+    with pytest.raises(ValueError, match=r"columns of source are \['x', 'b', 'c', 'd'\], and the model was fitted to"):
+        other.fit_batches(Parts([(X, SCORE)], feature_names=list("xbcd")))
+    assert_array_equal(other.feature_names_in_, list("abcd"))
+    with pytest.raises(ValueError, match=r"block 1 of source: The feature names should match"):
+        MLPRegressor(**SMALL).fit_batches([frames[0], (frames[1][0][list("bacd")], SCORE[25:])])
+
+
+# Epochs, callbacks, resumed runs
+
+
+def test_parts_come_in_another_order_in_each_epoch():
+    parts = blocks_of(4, X, SCORE)
+    source = Parts(parts)
+    model = MLPRegressor(**SMALL | dict(n_iter_no_change=9)).fit_batches(source, shuffle_rows=12, n_rows=40)
+    orders = source.orders[: model.n_iter_]
+    assert len({tuple(order) for order in orders}) == len(orders) == 8
+    again = Parts(parts)
+    clone(model).fit_batches(again, shuffle_rows=12, n_rows=40)
+    assert again.orders[:8] == orders
+    still = Parts(parts)
+    clone(model).set_params(shuffle=False).fit_batches(still, shuffle_rows=12, n_rows=40)
+    assert all(order == list(range(10)) for order in still.orders)
+
+
+@pytest.mark.parametrize("seed", [0, None])
+@both_estimators
+def test_a_resumed_run(Estimator, seed, tmp_path):
+    y = TARGETS[Estimator]
+    params = SMALL | dict(random_state=seed, dropout=0.2, early_stopping=True, n_iter_no_change=9)
+    arguments = dict(shuffle_rows=12, validation=(X[:9], y[:9]))
+
+    def source():
+        return Parts(blocks_of(5, X, y, WEIGHT))
+
+    model = Estimator(**params, callbacks=Checkpoint(tmp_path / "{epoch}")).fit_batches(source(), **arguments)
+    assert model.n_iter_ == 8
+    for epoch in (1, 5, 8):
+        resumed = fresh(model).fit_batches(source(), **arguments, resume_from=tmp_path / f"{epoch}")
+        assert_same_model(resumed, model)
+    with pytest.raises(ValueError, match="resume_from: X has other values"):
+        fresh(model).fit_batches(Parts(blocks_of(5, X + 1, y, WEIGHT)), **arguments, resume_from=tmp_path / "5")
+
+
+def test_callbacks_see_windows():
+    class Look:
+        seen, waited = [], 0.0
+
+        def on_window_end(self, state):
+            self.seen.append((state.epoch, state.rows_in_epoch, state.rows_of_epoch))
+            assert state.seconds_waited >= self.waited
+            self.waited = state.seconds_waited
+
+        def on_epoch_end(self, state):
+            self.seen.append((state.epoch, state.rows_in_epoch, state.rows_seen))
+            return state.epoch == 2
+
+    look = Look()
+    model = MLPRegressor(**SMALL, callbacks=look).fit_batches(blocks_of(5, X, SCORE), shuffle_rows=24)
+    assert look.seen == [(0, 24, 40), (0, 40, 40), (1, 0, 40), (1, 24, 40), (1, 40, 40), (2, 0, 80)]
+    assert model.n_iter_ == 2
+    assert look.waited > 0
+
+
+def test_the_progress_bar_moves_within_an_epoch(capfd):
+    model = MLPRegressor(**SMALL | dict(max_iter=1), verbose=2).fit_batches(blocks_of(5, X, SCORE), shuffle_rows=24)
+    _, err = capfd.readouterr()
+    assert "rows/s" in err
+    assert "waiting for rows" in err
+    assert f"loss {model.loss_:.4g}" in err
+
+
+def test_early_stopping_needs_validation():
+    model = MLPRegressor(**SMALL | dict(early_stopping=True))
+    with pytest.raises(ValueError, match="early_stopping=True holds out no rows in fit_batches: give rows to validate"):
+        model.fit_batches([(X, SCORE)])
+    expected = clone(model).fit(X, SCORE, X_val=X[:9], y_val=SCORE[:9], sample_weight_val=WEIGHT[:9])
+    for validation in [(X[:9], SCORE[:9], WEIGHT[:9]), blocks_of(4, X[:9], SCORE[:9], WEIGHT[:9])]:
+        assert_same_model(clone(model).fit_batches([(X, SCORE)], validation=validation), expected)
+
+
+# Memory and threads
+
+
+def test_blocks_may_use_the_same_memory():
+    def reused():
+        memory, targets = np.empty((10, 4)), np.empty(10)
+        for start in range(0, 40, 10):
+            memory[...], targets[...] = X[start : start + 10], SCORE[start : start + 10]
+            yield memory, targets
+
+    for rows in ("auto", 12, 10):
+        params = SMALL | dict(batch_size=10, shuffle=rows == "auto")
+        model = MLPRegressor(**params).fit_batches(reused, shuffle_rows=rows)
+        assert_same_model(model, MLPRegressor(**params).fit(X, SCORE))
+
+
+def test_two_windows_and_a_block_are_in_memory():
+    n_blocks, rows, n_features = 60, 1000, 100
+    alive, most = weakref.WeakValueDictionary(), []
+
+    class Rows(np.ndarray):
+        """An array that can be referred to weakly."""
+
+    def blocks():
+        for number in range(n_blocks):
+            block = np.full((rows, n_features), number, np.float32).view(Rows)
+            alive[number] = block
+            most.append(len(alive))
+            yield block, np.zeros(rows)
+            del block
+
+    size = 4 * rows * n_features * 4
+    tracemalloc.start()
+    try:
+        MLPRegressor(hidden_layer_sizes=(5,), max_iter=2, random_state=0).fit_batches(
+            blocks, shuffle_rows=4 * rows, n_rows=n_blocks * rows
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(most) >= 2 * n_blocks
+    assert max(most) <= 2  # the one that is read, and the one before until it is overwritten
+    # two windows, two blocks, and what checks and the network need: less than a block
+    assert peak < 2 * size + 3 * (size / 4)
+
+
+def test_the_next_window_is_read_while_one_is_trained_on():
+    read, trained = [], []
+
+    def blocks():
+        for start in range(0, 40, 10):
+            read.append((threading.current_thread().name, len(trained)))
+            yield X[start : start + 10], SCORE[start : start + 10]
+
+    class Note:
+        """Notes after each window how many blocks were asked for."""
+
+        def on_window_end(self, state):
+            trained.append(len(read))
+
+    MLPRegressor(**SMALL | dict(max_iter=1, batch_size=10), callbacks=Note()).fit_batches(
+        blocks, shuffle_rows=10, n_rows=40
+    )
+    assert read[0][0] == threading.current_thread().name
+    assert {name for name, _ in read[2:4]} == {"fastbp-reader"}
+    # one window ahead at most: a block is asked for when there is room for its window, or to see whether there is one
+    assert all(number <= n_trained + 2 for number, (_, n_trained) in enumerate(read))
+
+
+def test_models_can_be_pickled_and_cloned():
+    model = MLPRegressor(**SMALL).fit_batches(blocks_of(10, X, SCORE), shuffle_rows=12)
+    assert_same_model(pickle.loads(pickle.dumps(model)), model)
+    assert not issparse(model.coefs_[0])
+    assert clone(model).get_params() == model.get_params()

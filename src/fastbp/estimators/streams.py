@@ -24,6 +24,7 @@ from fastbp.estimators.class_targets import LabelCounts, check_labels
 from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.validation import naming
 from fastbp.estimators.window_cutter import Buffers, SparseBuffers, WindowCutter, n_rows_of
+from fastbp.mapped import MappedRows
 from fastbp.training import WindowedEpochs, Windows
 
 #: Bytes of X in a window with ``shuffle_rows="auto"``
@@ -221,8 +222,12 @@ class CheckedBlocks:
         for number, block in enumerate(blocks):
             if n_rows_of(block.X):
                 with naming(f"block {number} of source"), np.errstate(over="ignore", invalid="ignore"):
-                    checked = self.checked(block)
-                yield checked
+                    X, y, weight = self.checked(block)
+                if isinstance(X, MappedRows):  # of which a window may need a part
+                    for rows in X.slices():
+                        yield X[rows], y[rows], None if weight is None else weight[rows]
+                else:
+                    yield X, y, weight
 
     def checked(self, block):
         """A block that was checked."""

@@ -4,6 +4,7 @@ The level in use runs in this process with the rest of the suite; the others, in
 of the kernels and a small workload whose numbers are compared here.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -93,11 +94,21 @@ def test_results_differ_by_rounding_only(isa, results):
         assert_allclose(theirs[name], expected, rtol=factor * eps, atol=factor * eps * scale, err_msg=name)
 
 
-@pytest.mark.parametrize("isa", OTHER_ISAS)
-def test_the_kernels_pass_their_tests(isa):
+@pytest.fixture(scope="module")
+def kernel_tests():
+    """The processes that run the tests of the kernels, all at the same time: as futures."""
     ignored = [f"--ignore={TESTS / 'kernels' / name}" for name in NOT_AGAIN]
     command = ["-c", RUN_PYTEST, TESTS / "kernels", "-q", "-x", "-p", "no:cacheprovider", *ignored]
-    process = warm_python.run(command, cwd=TESTS.parent, timeout=900, FASTBP_ISA=isa)
+    with ThreadPoolExecutor(max(1, len(OTHER_ISAS))) as pool:
+        yield {
+            isa: pool.submit(warm_python.run, command, cwd=TESTS.parent, timeout=900, FASTBP_ISA=isa)
+            for isa in OTHER_ISAS
+        }
+
+
+@pytest.mark.parametrize("isa", OTHER_ISAS)
+def test_the_kernels_pass_their_tests(isa, kernel_tests):
+    process = kernel_tests[isa].result()
     assert process.returncode == 0, process.stdout[-4000:] + process.stderr
 
 

@@ -80,10 +80,9 @@ class StreamedRows:
         return window.X, window.y, window.sample_weight
 
     def new_pass(self, epoch):
-        """The checked blocks of the pass of an epoch. A source that can do so gives its parts in another order in each:
-        that of an int `random_state`, else always the same ones."""
-        seed = self.model.random_state if isinstance(self.model.random_state, Integral) else 0
-        generator = np.random.default_rng([seed, epoch]) if self.model.shuffle else None
+        """The checked blocks of the pass of an epoch; a source that can do so gives its parts in another order in
+        each."""
+        generator = pass_generator(self.model.random_state, epoch) if self.model.shuffle else None
         return self.blocks.of_pass(self.source.blocks(generator))
 
     def buffers_for(self, X):
@@ -233,6 +232,12 @@ class CheckedBlocks:
             if what != self.kind[name]:
                 raise ValueError(f"{name} is {what}, and was {self.kind[name]} in the first block")
         return sparse.csr_array(X) if sparse.issparse(X) else X, y, weight
+
+
+def pass_generator(random_state, epoch):
+    """What draws the order of the parts of a source in the pass of an epoch: that of an int `random_state`, else always
+    the same one."""
+    return np.random.default_rng([random_state if isinstance(random_state, Integral) else 0, epoch])
 
 
 def names_to_note(model, names, reset):

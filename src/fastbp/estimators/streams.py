@@ -13,6 +13,7 @@ The labels and the number of rows must be known before training. Where the calle
 does not know how many rows it has, the targets are read once more before.
 """
 
+from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn.base import is_classifier
 
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.class_targets import LabelCounts, check_labels
+from fastbp.estimators.numeric import WAYS_OUT
 from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.validation import naming
 from fastbp.estimators.window_cutter import Buffers, SparseBuffers, WindowCutter, n_rows_of
@@ -210,7 +212,11 @@ class CheckedBlocks:
         """
         for number, block in enumerate(blocks):
             if n_rows_of(block.X):
-                with naming(f"block {number} of source"), np.errstate(over="ignore", invalid="ignore"):
+                with (
+                    naming(f"block {number} of source"),
+                    naming_way_out_of_text(self.model),
+                    np.errstate(over="ignore", invalid="ignore"),
+                ):
                     checked = self.checked(block)
                 yield checked
 
@@ -232,6 +238,21 @@ class CheckedBlocks:
             if what != self.kind[name]:
                 raise ValueError(f"{name} is {what}, and was {self.kind[name]} in the first block")
         return sparse.csr_array(X) if sparse.issparse(X) else X, y, weight
+
+
+@contextmanager
+def naming_way_out_of_text(model):
+    """Add to an error about text in X which estimator takes it in blocks."""
+    try:
+        yield
+    except TypeError as error:
+        if WAYS_OUT["S"] not in str(error):
+            raise
+        name = "TabularMLPClassifier" if is_classifier(model) else "TabularMLPRegressor"
+        raise TypeError(
+            f"{error} {name} has fit_batches too, and takes text as categories; of files, columns=[...] leaves columns "
+            "out."
+        ) from error
 
 
 def pass_generator(random_state, epoch):

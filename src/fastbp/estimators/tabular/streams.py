@@ -96,7 +96,7 @@ class StreamedTable(Rows):
         model = self.model
         X = model._encoder.transform(block.X, model)
         targets = model._encode(model._check_y(block.y, X, is_known=True))
-        weight = checked_weight(block.sample_weight, X)
+        weight = checked_weight(block.sample_weight, X, may_be_zero=True)
         if self.class_weights is not None:
             weight = self.class_weights[targets] * (1.0 if weight is None else weight)
         rows = Rows(X, targets, weight)
@@ -169,9 +169,11 @@ class LearnedTable:
 
     def add(self, block, is_first):
         """Learn from a block."""
+        if block.y is None:
+            raise ValueError("y is None, and must be an array of targets")
         table = self.learner.add(block.X, is_first)
         y = self.model._check_y(block.y, table)
-        weight = checked_weight(block.sample_weight, np.broadcast_to(0.0, (len(table), 1)))
+        weight = checked_weight(block.sample_weight, np.broadcast_to(0.0, (len(table), 1)), may_be_zero=True)
         if self.has_weight not in (None, weight is not None):
             raise ValueError("sample_weight is there in some blocks, and missing in others")
         self.has_weight = weight is not None

@@ -7,6 +7,7 @@ from them come the out-of-bag rows. The members are ordinary estimators, which a
 """
 
 import warnings
+from copy import copy
 from itertools import chain
 
 import numpy as np
@@ -113,8 +114,7 @@ class StreamedTable(Rows):
 
     def without(self, rows):
         """See `Rows`."""
-        other = object.__new__(StreamedTable)
-        vars(other).update(vars(self))
+        other = copy(self)
         if len(rows):
             other.held_out = self.part(rows)
         return other
@@ -202,8 +202,10 @@ def rows_of_blocks(model, source, shuffle_rows, n_rows, classes):
         A StreamedTable, unless the first window has all rows.
     """
     model._forget_columns()
-    blocks = numbered(source.blocks(pass_generator(model.random_state, 0)))
-    window, rest = first_window(model, blocks, shuffle_rows)
+    window, rest = first_window(model, numbered(source.blocks()), shuffle_rows)
+    if rest is not None and source.is_reordered:  # the first rows may be unlike the others
+        blocks = numbered(source.blocks(pass_generator(model.random_state, 0)))
+        window, rest = first_window(model, blocks, shuffle_rows)
     if not window:
         raise ValueError(f"source has no rows: {source!r}")
     expected = source.n_rows if n_rows is None else n_rows

@@ -44,6 +44,7 @@ PUBLIC = [
 # All modules and packages by levels: each imports from lower levels and from its own package only.
 LEVELS = [
     {"fastbp.kernels", "fastbp.autodiff"},
+    {"fastbp.mapped"},
     {
         "fastbp.data",
         "fastbp.initializers",

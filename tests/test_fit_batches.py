@@ -226,11 +226,15 @@ def test_parts_come_in_another_order_in_each_epoch():
     parts = blocks_of(4, X, SCORE)
     source = Parts(parts)
     model = MLPRegressor(**SMALL | dict(n_iter_no_change=9)).fit_batches(source, shuffle_rows=12, n_rows=40)
-    orders = source.orders[: model.n_iter_]
+    orders = source.orders[1 : model.n_iter_ + 1]  # of the first pass, one block is read, to know the size of a window
     assert len({tuple(order) for order in orders}) == len(orders) == 8
     again = Parts(parts)
     clone(model).fit_batches(again, shuffle_rows=12, n_rows=40)
-    assert again.orders[:8] == orders
+    assert again.orders[1:9] == orders
+    known = Parts(parts)
+    known.n_rows = 40
+    assert_same_model(clone(model).fit_batches(known), clone(model).fit(X, SCORE))  # one window holds all rows
+    assert all(order == list(range(10)) for order in known.orders)
     still = Parts(parts)
     clone(model).set_params(shuffle=False).fit_batches(still, shuffle_rows=12, n_rows=40)
     assert all(order == list(range(10)) for order in still.orders)
@@ -273,6 +277,26 @@ def test_callbacks_see_windows():
     assert look.seen == [(0, 24, 40), (0, 40, 40), (1, 0, 40), (1, 24, 40), (1, 40, 40), (2, 0, 80)]
     assert model.n_iter_ == 2
     assert look.waited > 0
+
+
+@pytest.mark.parametrize("by", ["callback", "max_time"])
+def test_training_can_be_ended_within_an_epoch(by):
+    class Stop:
+        def on_window_end(self, state):
+            return state.epoch == 1 and state.rows_in_epoch == 24
+
+    source = blocks_of(12, X, SCORE)
+    params = SMALL | dict(shuffle=False)
+    if by == "callback":
+        model = MLPRegressor(**params, callbacks=[Stop(), Stop()]).fit_batches(source, shuffle_rows=12)
+        assert (model.n_iter_, model.t_, len(model.loss_curve_)) == (2, 64, 2)
+        twin = MLPRegressor(**params | dict(max_iter=1)).fit_batches(source).partial_fit(X[:24], SCORE[:24])
+        assert_array_equal(twin.predict(X), model.predict(X))
+        assert_array_equal(twin.loss_curve_, model.loss_curve_)
+    else:
+        model = MLPRegressor(**params, max_time=1e-9).fit_batches(source, shuffle_rows=12)
+        assert (model.n_iter_, model.t_) == (1, 12)
+    model.partial_fit(X, SCORE)
 
 
 def test_the_progress_bar_moves_within_an_epoch(capfd):

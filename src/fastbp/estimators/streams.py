@@ -26,6 +26,7 @@ from fastbp.estimators.numeric import WAYS_OUT
 from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.validation import naming
 from fastbp.estimators.window_cutter import Buffers, SparseBuffers, WindowCutter, n_rows_of
+from fastbp.mapped import MappedRows
 from fastbp.training import WindowedEpochs, Windows
 
 #: Bytes of X in a window with ``shuffle_rows="auto"``
@@ -71,7 +72,7 @@ class StreamedRows:
         self.model = model
         self.names = names_to_note(model, self.source.feature_names, reset)
         self.blocks = CheckedBlocks(model, reset)
-        self.cutter = WindowCutter(self.new_pass(0), self.buffers_for)
+        self.cutter = self.first_cutter()
         window = next(self.cutter, None)
         if window is None:
             raise ValueError(f"source has no rows: {self.source!r}")
@@ -81,10 +82,19 @@ class StreamedRows:
         self.n_first = n_rows_of(window.y)
         return window.X, window.y, window.sample_weight
 
+    def first_cutter(self):
+        """What cuts the first pass into windows; decides whether the parts of the source change their order."""
+        self.reorders = False
+        cutter = WindowCutter(self.new_pass(0), self.buffers_for)
+        if self.model.shuffle and self.source.is_reordered and cutter.has_more():
+            cutter.make_buffers()
+            self.reorders = self.source.n_rows is None or self.source.n_rows > self.size
+        return cutter.of(self.new_pass(0)) if self.reorders else cutter
+
     def new_pass(self, epoch):
-        """The checked blocks of the pass of an epoch; a source that can do so gives its parts in another order in
-        each."""
-        generator = pass_generator(self.model.random_state, epoch) if self.model.shuffle else None
+        """The checked blocks of the pass of an epoch. If they do not fit into one window, a source that can do so gives
+        its parts in another order in each epoch."""
+        generator = pass_generator(self.model.random_state, epoch) if self.reorders else None
         return self.blocks.of_pass(self.source.blocks(generator))
 
     def buffers_for(self, X):
@@ -217,8 +227,12 @@ class CheckedBlocks:
                     naming_way_out_of_text(self.model),
                     np.errstate(over="ignore", invalid="ignore"),
                 ):
-                    checked = self.checked(block)
-                yield checked
+                    X, y, weight = self.checked(block)
+                if isinstance(X, MappedRows):  # of which a window may need a part
+                    for rows in X.slices():
+                        yield X[rows], y[rows], None if weight is None else weight[rows]
+                else:
+                    yield X, y, weight
 
     def checked(self, block):
         """A block that was checked."""

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from os import PathLike
 from typing import Any, Literal, Self
 
@@ -148,16 +149,18 @@ def validation_rows(validation, **of_files):
     )
 
 
-def joined(name, parts):
-    """Parts of X, y or sample_weight as one, of the kind that they have."""
+def joined(name, parts, argument="validation"):
+    """Parts of X, y or sample_weight, blocks of an argument, as one of the kind that they have."""
     if any(part is None for part in parts):
         if not all(part is None for part in parts):
-            raise ValueError(f"validation: {name} is there in some blocks, and missing in others")
+            raise ValueError(f"{argument}: {name} is there in some blocks, and missing in others")
         return None
     if len(parts) == 1:
         return parts[0]
     if sparse.issparse(parts[0]):
         return sparse.vstack(parts, format="csr")
+    if isinstance(parts[0], list):
+        return list(chain.from_iterable(parts))
     module = type(parts[0]).__module__.partition(".")[0]
     for library in ("pandas", "polars"):
         if module == library:

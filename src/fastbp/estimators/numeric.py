@@ -62,6 +62,12 @@ def check_numeric(name, values):
 
 def check_frame(name, frame):
     """Check a data frame column by column."""
+    if hasattr(frame, "column_names"):  # a table of pyarrow
+        for column, values in zip(frame.column_names, frame.columns, strict=True):
+            found = not_numeric(np.asarray(values))
+            if found:
+                raise refusal(name, f"column {column!r}", *found)
+        return
     dtypes = list(frame.dtypes)
     if not dtypes:
         raise ValueError(f"{name} is a data frame with 0 feature(s): at least one column is needed")

@@ -53,13 +53,15 @@ class RowsInMemory:
         return InMemoryEpochs(data, rows, batch_size, random_state, lock)
 
 
-def checked_weight(sample_weight, X):
+def checked_weight(sample_weight, X, may_be_zero=False):
     """The sample weights as an array of float64; None for None.
 
     Parameters
     ----------
     sample_weight : array-like of shape (n_rows,) or None
     X : ndarray or sparse matrix of shape (n_rows, n_features)
+    may_be_zero : bool
+        Whether all of them may be zero.
 
     Returns
     -------
@@ -73,4 +75,6 @@ def checked_weight(sample_weight, X):
     if sample_weight is None:
         return None
     check_numeric("sample_weight", sample_weight)
-    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    return _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=may_be_zero
+    )

@@ -13,6 +13,7 @@ The labels and the number of rows must be known before training. Where the calle
 does not know how many rows it has, the targets are read once more before.
 """
 
+from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn.base import is_classifier
 
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.class_targets import LabelCounts, check_labels
+from fastbp.estimators.numeric import WAYS_OUT
 from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.validation import naming
 from fastbp.estimators.window_cutter import Buffers, SparseBuffers, WindowCutter, n_rows_of
@@ -91,9 +93,8 @@ class StreamedRows:
 
     def new_pass(self, epoch):
         """The checked blocks of the pass of an epoch. If they do not fit into one window, a source that can do so gives
-        its parts in another order in each epoch: that of an int `random_state`, else always the same ones."""
-        seed = self.model.random_state if isinstance(self.model.random_state, Integral) else 0
-        generator = np.random.default_rng([seed, epoch]) if self.reorders else None
+        its parts in another order in each epoch."""
+        generator = pass_generator(self.model.random_state, epoch) if self.reorders else None
         return self.blocks.of_pass(self.source.blocks(generator))
 
     def buffers_for(self, X):
@@ -221,7 +222,11 @@ class CheckedBlocks:
         """
         for number, block in enumerate(blocks):
             if n_rows_of(block.X):
-                with naming(f"block {number} of source"), np.errstate(over="ignore", invalid="ignore"):
+                with (
+                    naming(f"block {number} of source"),
+                    naming_way_out_of_text(self.model),
+                    np.errstate(over="ignore", invalid="ignore"),
+                ):
                     X, y, weight = self.checked(block)
                 if isinstance(X, MappedRows):  # of which a window may need a part
                     for rows in X.slices():
@@ -247,6 +252,27 @@ class CheckedBlocks:
             if what != self.kind[name]:
                 raise ValueError(f"{name} is {what}, and was {self.kind[name]} in the first block")
         return sparse.csr_array(X) if sparse.issparse(X) else X, y, weight
+
+
+@contextmanager
+def naming_way_out_of_text(model):
+    """Add to an error about text in X which estimator takes it in blocks."""
+    try:
+        yield
+    except TypeError as error:
+        if WAYS_OUT["S"] not in str(error):
+            raise
+        name = "TabularMLPClassifier" if is_classifier(model) else "TabularMLPRegressor"
+        raise TypeError(
+            f"{error} {name} has fit_batches too, and takes text as categories; of files, columns=[...] leaves columns "
+            "out."
+        ) from error
+
+
+def pass_generator(random_state, epoch):
+    """What draws the order of the parts of a source in the pass of an epoch: that of an int `random_state`, else always
+    the same one."""
+    return np.random.default_rng([random_state if isinstance(random_state, Integral) else 0, epoch])
 
 
 def names_to_note(model, names, reset):

@@ -24,6 +24,7 @@ from fastbp.estimators.many import in_threads
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.slim import slim
 from fastbp.estimators.tabular.encoder import TableEncoder
+from fastbp.estimators.tabular.fit_batches import TabularFitBatchesMixin
 from fastbp.estimators.tabular.folds import out_of_bag_rows
 from fastbp.estimators.tabular.importances import permutation_importances, rows_to_permute
 from fastbp.estimators.tabular.members import columns_of, layers_of, model_of
@@ -31,6 +32,7 @@ from fastbp.estimators.tabular.out_of_bag import Fold, OutOfBag, Rows, models_of
 from fastbp.estimators.tabular.parameters import TabularParameters
 from fastbp.estimators.tabular.presets import PRESETS, members_of, of_rows, total_epochs
 from fastbp.estimators.tabular.progress import MemberLog
+from fastbp.estimators.tabular.targets import WEIGHTS_ARE_ZERO
 from fastbp.estimators.tabular.time_plan import SHARE_FOR_TRAINING, Budget, planned, seconds_of_an_epoch
 from fastbp.estimators.validation import naming
 from fastbp.initializers import legacy_generator
@@ -53,13 +55,13 @@ PATIENCE = 0.25
 SEED_LIMIT = 2**31 - 1
 
 WHY_NO_PARTIAL_FIT = (
-    "has no partial_fit: medians, bins and levels are learned from all rows before training begins, and the schedules "
-    "need the number of steps. Fit on all rows, or on a sample of them; fastbp.MLPClassifier and fastbp.MLPRegressor "
-    "have partial_fit."
+    "has no partial_fit: medians, bins and levels are learned before training begins, and the schedules need the "
+    "number of steps. Rows that do not fit into memory are for fit_batches; fastbp.MLPClassifier and "
+    "fastbp.MLPRegressor have partial_fit."
 )
 
 
-class BaseTabularMLP(TabularParameters, BaseEstimator):
+class BaseTabularMLP(TabularFitBatchesMixin, TabularParameters, BaseEstimator):
     """Base of TabularMLPClassifier and TabularMLPRegressor; not to be used itself."""
 
     # What the two estimators differ in
@@ -68,6 +70,9 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
     # _model_class                                  MLPClassifier or MLPRegressor
     # _overrides                                    parameters that take the place of fields of `Cycle`
     # _learn_targets(y)                             note what the targets are
+    # _new_summary()                                learns about the targets of one block after the other
+    # _learn_summaries(all, weighted, classes)      `_learn_targets` of the summaries of all rows and of those with a
+    #                                               weight; -> how many rows to train on, and the weights of the classes
     # _encode(y) -> targets                         what the members are trained on
     # _weighted(y, sample_weight) -> weights        with the weights of the classes
     # _kept_rows(y, weight) -> ndarray of bool      which rows to fit on, where some have the weight zero
@@ -82,17 +87,16 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
 
     def _fit(self, X, y, sample_weight, given):
         given.check_complete()
+        begin = perf_counter()
         with Attempt(self, incremental=False) as attempt:
-            attempt.model._train(X, y, sample_weight, given)
+            attempt.model._train(attempt.model._rows_of(X, y, sample_weight), given, begin)
         return self
 
-    def _train(self, X, y, sample_weight, given):
-        """`_fit` on the copy of the estimator that takes the attributes."""
-        begin = perf_counter()
+    def _rows_of(self, X, y, sample_weight):
+        """Learn the columns of a table and the targets. Returns the Rows to train on."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+        self._forget_columns()
         self._encoder, X = TableEncoder.fit_transform(X, self, categorical_features=self.categorical_features)
         self.is_categorical_ = self._encoder.is_categorical
         y = self._check_y(y, X)
@@ -101,12 +105,21 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             kept = self._kept_rows(y, weight)
             X, y, weight = X[kept], y[kept], weight[kept]
         self._learn_targets(y)
-        rows = Rows(X, self._encode(y), weight)
+        return Rows(X, self._encode(y), weight)
+
+    def _forget_columns(self):
+        """Forget the columns of an earlier fit."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+
+    def _train(self, rows, given, begin=None):
+        """Train the members on Rows, of which the columns and the targets are known; on the copy of the estimator that
+        takes the attributes. `begin` is when the fit began, for a time budget."""
         validation = self._given_rows(given) if given else None
-        columns = columns_of(self._encoder, X)
+        columns = columns_of(self._encoder, rows)
         rng = legacy_generator(self.random_state)
         preset = PRESETS[self._kind][self.preset]
-        cycles, n_members = self._members(preset, len(X))
+        cycles, n_members = self._members(preset, rows.n_rows)
         budget = Budget()
         if self.time_budget is not None:
             cycles, n_members, budget = self._within_budget(cycles, n_members, rows, columns, begin)
@@ -115,8 +128,8 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         if validation is not None:
             share = 0
         elif share is None:
-            share = of_rows(preset.oob_fractions, len(X))
-        bags = self._bags(rows, n_members, share, rng)
+            share = of_rows(preset.oob_fractions, rows.n_rows)
+        bags = self._bags(rows, n_members, rows.oob_share(share), rng)
         models = self._trained(cycles, rows, columns, bags, seeds, validation, budget)
         # the models after the same cycle are a candidate for a weight of its own
         candidate_of_model = [cycle for of_member in models for cycle in range(len(of_member))]
@@ -128,7 +141,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
         folds = [Fold(part, models_of(number, fold_of_model, candidate_of_model)) for number, part in enumerate(parts)]
         self.estimators_ = [model for of_member in models for model in of_member]
         n_epochs = max(sum(model.n_iter_ for model in of_member) for of_member in models)
-        self._combine(OutOfBag(folds), candidate_of_model, n_epochs * len(X), rng)
+        self._combine(OutOfBag(folds), candidate_of_model, n_epochs * rows.n_rows, rng)
 
     # Data
 
@@ -139,10 +152,7 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         weight = self._weighted(y, sample_weight)
         if weight is not None and not weight.any():
-            raise ValueError(
-                "sample_weight, times class_weight if there is one, is zero for every row: give a row a weight above "
-                "zero"
-            )
+            raise ValueError(WEIGHTS_ARE_ZERO)
         return weight
 
     def _given_rows(self, given):
@@ -216,21 +226,22 @@ class BaseTabularMLP(TabularParameters, BaseEstimator):
                 model = self._model(
                     budget.fitting(cycles[i:]),
                     columns,
-                    len(own.X),
+                    own.n_rows,
                     (int(seeds[number]) + i) % SEED_LIMIT,
                     callbacks=(deadline, log),
                     init_from=models[-1] if models else None,
                     early_stopping=stops,
                 )
-                model.fit(own.X, own.targets, own.sample_weight, **held_out)
+                own.train(model, **held_out)
                 if deadline is not None and deadline.has_passed:
                     return
                 budget.end_cycle(perf_counter() - begin, model.n_iter_)
                 models.append(slim(model).set_params(init_from=None, callbacks=None))
 
         try:
-            if len(seeds) == 1:
-                train(0)  # by all threads
+            if len(seeds) == 1 or rows.trains_in_turn:
+                for number in range(len(seeds)):
+                    train(number)  # by all threads
             else:
                 in_threads(train, range(len(seeds)), available_threads(self.n_threads))
         finally:

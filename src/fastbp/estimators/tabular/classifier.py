@@ -9,13 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from fastbp.estimators.class_targets import label_array
+from fastbp.estimators.class_targets import LabelCounts, check_labels, label_array
 from fastbp.estimators.classifier import MLPClassifier
+from fastbp.estimators.streams import with_classes
 from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
 from fastbp.estimators.tabular.columns import is_missing
 from fastbp.estimators.tabular.combination import (
@@ -28,6 +29,7 @@ from fastbp.estimators.tabular.combination import (
 )
 from fastbp.estimators.tabular.docs import documented
 from fastbp.estimators.tabular.gradients import of_both_classes, of_tempered, of_unsmoothed
+from fastbp.estimators.tabular.targets import LabelSummary
 from fastbp.estimators.validation import GivenRows
 from fastbp.parametrized import parameter, parametrized
 
@@ -103,15 +105,17 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     _overrides = (*OVERRIDES, "label_smoothing")
     _model_class = MLPClassifier
+    _new_summary = LabelSummary
 
-    def _check_y(self, y, X):
+    def _check_y(self, y, X, is_known=False):
         if isinstance(y, (list, tuple)):
             y = label_array("y", y)
         labels = np.asarray(y)
         if labels.dtype == object and labels.ndim == 1 and any(map(is_missing, labels)):
             raise ValueError("Input y contains missing labels: drop the rows without a label")
-        check_classification_targets(y)
-        y = column_or_1d(y, warn=True)
+        if not is_known:
+            check_classification_targets(y)
+        y = column_or_1d(y, warn=not is_known)
         check_consistent_length(X, y)
         return y
 
@@ -126,6 +130,25 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
             raise ValueError(
                 f"y has one class only, {self.classes_.tolist()[0]!r}: {type(self).__name__} needs at least 2 classes"
             )
+
+    def _learn_summaries(self, all, weighted, classes):
+        labels = all.labels
+        check_labels("y", labels)
+        if classes is not None:
+            check_labels("classes", classes)
+            labels = with_classes(classes, LabelCounts(labels, all.counts_of(labels))).classes
+        self._learn_targets(labels)
+        weights, n_weighted = self._weights_of_classes(all), weighted.counts_of(self.classes_)
+        return int(n_weighted.sum() if weights is None else n_weighted[weights > 0].sum()), weights
+
+    def _weights_of_classes(self, summary):
+        """The weight of each class by `class_weight`, or None for None."""
+        if self.class_weight is None:
+            return None
+        if self.class_weight == "balanced":
+            counts = summary.counts_of(self.classes_)
+            return counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        return compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
 
     def _encode(self, y):
         return self._labels.transform(y)

@@ -17,6 +17,8 @@ LEVEL_TYPES = (str, bytes, bool, int, float)
 COLLISION_LIMIT = 100
 #: A column is told of where more rows than this, and more than half of all rows, have a rare level
 N_RARE_ROWS = 20
+#: Levels that are counted, where rows come in parts
+MOST_LEVELS = 2**17
 
 
 @dataclass(frozen=True)
@@ -88,21 +90,24 @@ class Levels:
         UserWarning
             If most rows have a rare level: the column says next to nothing.
         """
-        if is_fast(array):
-            uniques, counts = np.unique(array, return_counts=True)
-            counts = Counter(dict(zip(plain_values(uniques), counts.tolist(), strict=True)))
-        else:
-            counts = Counter(plain_values(array))
-        n_missing = counts.pop(None, 0)
+        counts = LevelCounts()
+        counts.add(array)
+        return cls.of_counts(counts, label, min_frequency=min_frequency, max_categories=max_categories)
+
+    @classmethod
+    def of_counts(cls, counted, label, *, min_frequency, max_categories):
+        """As `fit`, from a LevelCounts."""
+        counts, n_rows, n_missing = counted.counts, counted.n_rows, counted.n_missing
         kept = [value for value, count in counts.items() if count >= min_frequency]
         if len(kept) > max_categories:
             kept = sorted(kept, key=lambda value: (-counts[value], *order_of(value)))[:max_categories]
-        n_rare = len(array) - n_missing - sum(counts[value] for value in kept)
-        if n_rare > max(N_RARE_ROWS, len(array) / 2):
+        n_rare = n_rows - n_missing - sum(counts[value] for value in kept)
+        if n_rare > max(N_RARE_ROWS, n_rows / 2):
+            or_more = " or more" * counted.is_incomplete
             warnings.warn(
-                f"{label} of X has {len(counts):,} levels in {len(array):,} rows, and {n_rare:,} rows have a level "
-                "that is rare, which tells next to nothing. Leave the column out if it is a name or a number of the "
-                "row; make numbers of it if it is a date, or numbers as text.",
+                f"{label} of X has {len(counts):,}{or_more} levels in {n_rows:,} rows, and {n_rare:,} rows have a "
+                "level that is rare, which tells next to nothing. Leave the column out if it is a name or a number of "
+                "the row; make numbers of it if it is a date, or numbers as text.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -146,6 +151,41 @@ class Levels:
                     f"{type(value).__name__}: convert it as in fit"
                 )
         return codes
+
+
+class LevelCounts:
+    """How many rows of a column have each level, counted in one part of the rows after the other.
+
+    Of more than `MOST_LEVELS` levels, the more frequent half is kept at times, so that the memory is bounded. The
+    others are counted anew if they occur again. Such levels are rare, in a column that has so many.
+
+    Attributes
+    ----------
+    counts : Counter
+        Of the levels, without missing values.
+    n_rows, n_missing : int
+    is_incomplete : bool
+        Whether levels were left out.
+    """
+
+    def __init__(self):
+        self.counts, self.n_rows, self.n_missing, self.is_incomplete = Counter(), 0, 0, False
+
+    def add(self, array):
+        """Count the values of an array of shape (n,)."""
+        if is_fast(array):
+            uniques, counts = np.unique(array, return_counts=True)
+            self.counts.update(dict(zip(plain_values(uniques), counts.tolist(), strict=True)))
+        else:
+            self.counts.update(plain_values(array))
+        self.n_rows += len(array)
+        self.n_missing += self.counts.pop(None, 0)
+
+    def limit(self):
+        """Leave out the less frequent levels, if there are too many."""
+        if len(self.counts) > MOST_LEVELS:
+            self.counts = Counter(dict(self.counts.most_common(MOST_LEVELS // 2)))
+            self.is_incomplete = True
 
 
 def is_fast(array):

@@ -35,13 +35,7 @@ def fit_numbers(table, numbers):
     is_binary = np.zeros(table.n_columns, bool)
     if len(numbers) == 0:
         return shift, factor, is_binary
-    rows = sample_rows(len(table))
-    if table.matrix is not None:
-        sample = np.ascontiguousarray(table.matrix[rows][:, numbers].T, dtype=np.float64)
-    else:
-        sample = np.array([table.numbers(number)[rows] for number in numbers], np.float64)
-    sample[np.isinf(sample)] = np.nan
-    sample.sort(axis=1)
+    sample = sample_of(table, numbers)
     shift[numbers], factor[numbers] = fit_lowering(sample)
     low, high = np.zeros((2, table.n_columns))
     low[numbers], high[numbers] = sample[:, 0], sample[:, -1]
@@ -54,6 +48,29 @@ def fit_numbers(table, numbers):
         is_binary[columns] &= ((block == low[columns]) | (block == high[columns])).all(axis=0)
     shift[is_binary], factor[is_binary] = low[is_binary], step[is_binary]
     return shift, factor, is_binary
+
+
+def sample_of(table, numbers):
+    """Some numbers of each column, sorted, with NaN for what is missing or infinite: see `fit_lowering`.
+
+    Parameters
+    ----------
+    table : Table
+    numbers : ndarray of int
+        Of the columns.
+
+    Returns
+    -------
+    ndarray of float64 of shape (len(numbers), n_rows)
+    """
+    rows = sample_rows(len(table))
+    if table.matrix is not None:
+        sample = np.ascontiguousarray(table.matrix[rows][:, numbers].T, dtype=np.float64)
+    else:
+        sample = np.array([table.numbers(number)[rows] for number in numbers], np.float64)
+    sample[np.isinf(sample)] = np.nan
+    sample.sort(axis=1)
+    return sample
 
 
 def sample_rows(n_rows):
@@ -97,6 +114,50 @@ def lowered(sample, shift, factor):
     """The float32 numbers of a sample."""
     with np.errstate(over="ignore", under="ignore"):
         return ((sample - shift[:, np.newaxis]) * factor[:, np.newaxis]).astype(np.float32)
+
+
+class Ranges:
+    """The lowest and the highest number of each column, and whether there are others, of one block after the other.
+
+    Parameters
+    ----------
+    n_columns : int
+
+    Attributes
+    ----------
+    low, high : ndarray of float64 of shape (n_columns,)
+        Infinity and -infinity while there is no number.
+    has_missing, has_others : ndarray of bool of shape (n_columns,)
+        Whether there are missing numbers; numbers between the lowest and the highest one.
+    """
+
+    def __init__(self, n_columns):
+        self.low, self.high = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
+        self.has_missing, self.has_others = np.zeros((2, n_columns), bool)
+
+    def add(self, columns, block):
+        """Look at a block; see `Table.blocks`."""
+        low, high = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)
+        is_missing = np.isnan(block)
+        has_others = ~((block == low) | (block == high) | is_missing).all(axis=0)
+        lowest, highest = np.fmin(self.low[columns], low), np.fmax(self.high[columns], high)
+        for limit in (self.low[columns], self.high[columns], low, high):
+            has_others |= np.isfinite(limit) & (limit != lowest) & (limit != highest)
+        self.low[columns], self.high[columns] = lowest, highest
+        self.has_others[columns] |= has_others
+        self.has_missing[columns] |= is_missing.any(axis=0)
+
+    @property
+    def are_constant(self):
+        """ndarray of bool: whether a column has one value, or missing ones only."""
+        return np.where(self.low > self.high, True, (self.low == self.high) & ~self.has_missing)
+
+    def binary_steps(self):
+        """ndarray of float64: of the columns of two values without missing ones the reciprocal of their distance, if it
+        is finite; else 0."""
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            steps = 1 / (self.high - self.low)
+        return np.where(self.has_others | self.has_missing | ~np.isfinite(steps) | ~(steps > 0), 0.0, steps)
 
 
 def n_different(sorted_values, n_values):

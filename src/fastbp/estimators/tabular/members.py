@@ -3,8 +3,6 @@
 from math import sqrt
 from typing import NamedTuple
 
-import numpy as np
-
 from fastbp.activations import Blend
 from fastbp.estimators.tabular.presets import of_rows
 from fastbp.layers import (
@@ -53,7 +51,7 @@ class Columns(NamedTuple):
     levels: list
 
 
-def columns_of(encoder, X):
+def columns_of(encoder, rows):
     """The columns of a table that are of use.
 
     A column of numbers that are all alike, or all missing, is left out: it tells nothing, and what was not trained must
@@ -62,24 +60,19 @@ def columns_of(encoder, X):
     Parameters
     ----------
     encoder : TableEncoder
-    X : ndarray of shape (n, n_columns)
-        Encoded rows to train on.
+    rows : Rows
+        To train on.
 
     Returns
     -------
     Columns
     """
     numbers = encoder.numeric_columns
-    of_use = [column for column in numbers.tolist() if not is_constant(X[:, column])]
+    of_use = [column for column in numbers.tolist() if not rows.is_constant(column)]
     pairs, categories = encoder.binary_columns.tolist(), encoder.categorical_columns.tolist()
     if not (of_use or pairs or categories):
         of_use = numbers.tolist()
     return Columns(of_use, pairs, categories, encoder.n_levels.tolist())
-
-
-def is_constant(x):
-    """Whether all numbers are alike; NaN is like NaN only."""
-    return bool((x == x[0]).all() or np.isnan(x).all())
 
 
 def layers_of(cycle, columns, numeric_embedding):

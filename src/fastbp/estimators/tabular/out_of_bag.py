@@ -6,6 +6,7 @@ so candidates are compared on the same rows.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,11 +21,19 @@ class Rows:
         Encoded.
     targets : ndarray of shape (n,) or (n, n_outputs)
     sample_weight : ndarray of shape (n,) or None
+    trains_in_turn : bool
+        Whether members are trained one after the other, not at the same time.
     """
 
     X: np.ndarray
     targets: np.ndarray
     sample_weight: np.ndarray | None = None
+    trains_in_turn: ClassVar[bool] = False
+
+    @property
+    def n_rows(self):
+        """int: rows to train on."""
+        return len(self.X)
 
     def part(self, rows):
         """Some of the rows; `rows` are numbers, or a slice."""
@@ -34,6 +43,19 @@ class Rows:
     def without(self, rows):
         """All other rows."""
         return self.part(np.delete(np.arange(len(self.X)), rows)) if len(rows) else self
+
+    def is_constant(self, column):
+        """Whether all numbers of a column are alike; NaN is like NaN only."""
+        x = self.X[:, column]
+        return bool((x == x[0]).all() or np.isnan(x).all())
+
+    def oob_share(self, share):
+        """The share of X that is out of bag for a member, if it is to be `share` of the rows to train on."""
+        return share
+
+    def train(self, member, **validation):
+        """Fit an estimator; `validation` are the arguments of its `fit` that bring a validation set."""
+        member.fit(self.X, self.targets, self.sample_weight, **validation)
 
 
 @dataclass

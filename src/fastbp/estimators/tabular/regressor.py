@@ -16,6 +16,7 @@ from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
 from fastbp.estimators.tabular.combination import mixture_weights, n_effective
 from fastbp.estimators.tabular.conformal import half_width, kept_residuals
 from fastbp.estimators.tabular.docs import documented
+from fastbp.estimators.tabular.targets import NumberSummary
 from fastbp.estimators.validation import GivenRows
 from fastbp.parametrized import parametrized
 
@@ -69,32 +70,36 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     _kind = "regression"
     _overrides = OVERRIDES
     _model_class = MLPRegressor
+    _new_summary = NumberSummary
 
-    def _check_y(self, y, X):
+    def _check_y(self, y, X, is_known=False):
         check_numeric("y", y)
         with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn adds up all numbers
             y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+            y = column_or_1d(y, warn=not is_known)
         check_consistent_length(X, y)
         return y
 
     def _learn_targets(self, y):
-        columns = y.reshape(len(y), -1)
-        self.n_outputs_, self._is_flat = columns.shape[1], y.ndim == 1
-        self._lowest, self._highest = columns.min(axis=0), columns.max(axis=0)
+        self._learn_summary(NumberSummary().add(y))
+
+    def _learn_summaries(self, all, weighted, classes):
+        if weighted.n:
+            self._learn_summary(weighted)
+        return weighted.n, None
+
+    def _learn_summary(self, summary):
+        self.n_outputs_, self._is_flat = len(summary.low), summary.is_flat
+        self._lowest, self._highest = summary.low, summary.high
         with np.errstate(over="ignore"):
             if not np.isfinite(self._highest - self._lowest).all():
                 raise ValueError(
                     f"y must not reach further than the largest float64, {np.finfo(np.float64).max:.3g}, and reaches "
-                    f"from {columns.min():.3g} to {columns.max():.3g}: divide it by a number"
+                    f"from {summary.low.min():.3g} to {summary.high.max():.3g}: divide it by a number"
                 )
-        # sums and squares of the largest numbers must not overflow
-        scale = np.maximum(np.abs(self._lowest), np.abs(self._highest))
-        scale = np.where(scale > 0, scale, 1)
-        self._mean = (columns / scale).mean(axis=0) * scale
-        deviation = ((columns / scale) - self._mean / scale).std(axis=0) * scale
-        self._deviation = np.where(deviation > 0, deviation, 1)
+        self._mean = summary.mean
+        self._deviation = np.where(summary.deviation > 0, summary.deviation, 1)
 
     def _encode(self, y):
         if y.size != len(y) * self.n_outputs_:

@@ -1,0 +1,286 @@
+"""The rows of `fit_batches` of the tabular estimators: read from a source in blocks, again for each epoch of a member.
+
+All blocks are read once before training, for what `fit` learns from all rows: levels, ranges, columns of two values,
+labels or the mean and the range of the targets. The first blocks, as many rows as a window has, are kept until then:
+from them come the out-of-bag rows. The members are ordinary estimators, which are trained by their `fit_batches` on an
+`EncodedSource`. If the first window has all rows, they are trained as in `fit`.
+"""
+
+import warnings
+from copy import copy
+from itertools import chain
+
+import numpy as np
+from sklearn.base import is_classifier
+
+from fastbp.estimators.fit_batches import joined
+from fastbp.estimators.rows import checked_weight
+from fastbp.estimators.streams import WINDOW_BYTES, WINDOW_ROWS, pass_generator
+from fastbp.estimators.tabular.columns import as_table, read_table
+from fastbp.estimators.tabular.encoder_learner import EncoderLearner
+from fastbp.estimators.tabular.out_of_bag import Rows
+from fastbp.estimators.tabular.row_hashes import HeldOut
+from fastbp.estimators.tabular.targets import WEIGHTS_ARE_ZERO
+from fastbp.estimators.validation import naming
+from fastbp.estimators.window_cutter import n_rows_of
+from fastbp.sources import Block, Source
+
+#: Rows of a part of the source that are out of bag, for a member at most
+MOST_HELD_OUT = 50_000
+#: Share of the first window that is out of bag, for a member at most
+LARGEST_SHARE = 0.25
+
+
+class EncodedSource(Source):
+    """The blocks of another source as the members read them.
+
+    Parameters
+    ----------
+    table : StreamedTable
+    held_out : Rows or None
+        Rows that are left out.
+    """
+
+    def __init__(self, table, held_out):
+        self.table, self.held_out = table, held_out
+        self.is_reordered = table.source.is_reordered
+
+    def blocks(self, generator=None):
+        """Begin a new pass; see `Source.blocks`.
+
+        Yields
+        ------
+        Block
+        """
+        left = None if self.held_out is None else HeldOut(self.held_out)
+        for number, block in numbered(self.table.source.blocks(generator)):
+            with naming(f"block {number} of source"):
+                rows = self.table.encoded(block)
+            if left is not None:
+                rows = left.without(rows)
+            yield Block(rows.X, rows.targets, rows.sample_weight)
+        if left is not None:
+            left.check_found()
+
+
+class StreamedTable(Rows):
+    """Rows to train on that are read in blocks. ``X``, ``targets`` and ``sample_weight`` are those of the first window.
+
+    Parameters
+    ----------
+    model : BaseTabularMLP
+        Has learned the columns and the targets.
+    source : Source
+    shuffle_rows : int or "auto"
+    learned : LearnedTable
+    """
+
+    trains_in_turn = True
+
+    def __init__(self, model, source, shuffle_rows, learned):
+        self.model, self.source, self.shuffle_rows, self.held_out = model, source, shuffle_rows, None
+        self.class_weights, self.n_kept, self.ranges = learned.class_weights, learned.n_kept, learned.ranges
+        with naming("the first window of source"):
+            parts = [self.encoded(block) for _, block in learned.window]
+        weight = None if parts[0].sample_weight is None else np.concatenate([part.sample_weight for part in parts])
+        super().__init__(
+            np.concatenate([part.X for part in parts]), np.concatenate([part.targets for part in parts]), weight
+        )
+
+    @property
+    def n_rows(self):
+        """int: rows to train on."""
+        return self.n_kept - (0 if self.held_out is None else len(self.held_out.X))
+
+    def encoded(self, block):
+        """A block as Rows, without those of weight zero."""
+        model = self.model
+        X = model._encoder.transform(block.X, model)
+        targets = model._encode(model._check_y(block.y, X, is_known=True))
+        weight = checked_weight(block.sample_weight, X, may_be_zero=True)
+        if self.class_weights is not None:
+            weight = self.class_weights[targets] * (1.0 if weight is None else weight)
+        rows = Rows(X, targets, weight)
+        return rows if weight is None or weight.all() else rows.part(weight > 0)
+
+    def is_constant(self, column):
+        """See `Rows`."""
+        return bool(self.ranges.are_constant[column])
+
+    def oob_share(self, share):
+        """See `Rows`."""
+        n = max(1, len(self.X))
+        return min(share * self.n_rows / n, LARGEST_SHARE, MOST_HELD_OUT / n)
+
+    def without(self, rows):
+        """See `Rows`."""
+        other = copy(self)
+        if len(rows):
+            other.held_out = self.part(rows)
+        return other
+
+    def train(self, member, X_val=None, y_val=None, sample_weight_val=None):
+        """See `Rows`."""
+        member.fit_batches(
+            EncodedSource(self, self.held_out),
+            validation=None if X_val is None else (X_val, y_val, sample_weight_val),
+            classes=np.arange(len(self.model.classes_)) if is_classifier(self.model) else None,
+            n_rows=self.n_rows,
+            shuffle_rows=self.shuffle_rows,
+        )
+
+
+class LearnedTable:
+    """What is learned in a pass over all blocks before training, besides the attributes that the estimator gets.
+
+    Parameters
+    ----------
+    model : BaseTabularMLP
+    window : list of (int, Block)
+        The first blocks, with their numbers.
+    rest : iterator of (int, Block)
+    classes : array-like or None
+        That the user gave.
+
+    Attributes
+    ----------
+    n_rows, n_kept : int
+        Rows in all, and those whose weight is above zero.
+    class_weights : ndarray of shape (n_classes,) or None
+    ranges : Ranges
+    """
+
+    def __init__(self, model, window, rest, classes):
+        self.model, self.window = model, window
+        self.learner = EncoderLearner(model, model.categorical_features)
+        self.all, self.weighted = model._new_summary(), model._new_summary()
+        self.n_rows, self.has_weight = 0, None
+        for blocks, is_first in ((window, True), (rest, False)):
+            for number, block in blocks:
+                with naming(f"block {number} of source"), warnings.catch_warnings():
+                    # a small block may have as many classes as rows
+                    warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
+                    self.add(block, is_first)
+        model._encoder, self.ranges = self.learner.encoder(), self.learner.ranges
+        model.is_categorical_ = model._encoder.is_categorical
+        self.n_kept, self.class_weights = model._learn_summaries(self.all, self.weighted, classes)
+        if self.n_kept == 0:
+            raise ValueError(WEIGHTS_ARE_ZERO)
+
+    def add(self, block, is_first):
+        """Learn from a block."""
+        if block.y is None:
+            raise ValueError("y is None, and must be an array of targets")
+        table = self.learner.add(block.X, is_first)
+        y = self.model._check_y(block.y, table)
+        weight = checked_weight(block.sample_weight, np.broadcast_to(0.0, (len(table), 1)), may_be_zero=True)
+        if self.has_weight not in (None, weight is not None):
+            raise ValueError("sample_weight is there in some blocks, and missing in others")
+        self.has_weight = weight is not None
+        self.n_rows += len(table)
+        self.all.add(y)
+        is_kept = slice(None) if weight is None else weight > 0
+        if len(y[is_kept]):
+            self.weighted.add(y[is_kept])
+
+
+def rows_of_blocks(model, source, shuffle_rows, n_rows, classes):
+    """The rows of a source, to train on.
+
+    Parameters
+    ----------
+    model : BaseTabularMLP
+        Learns the columns and the targets.
+    source : Source
+    shuffle_rows : int or "auto"
+    n_rows : int or None
+    classes : array-like or None
+
+    Returns
+    -------
+    Rows
+        A StreamedTable, unless the first window has all rows.
+    """
+    model._forget_columns()
+    window, rest = first_window(model, numbered(source.blocks()), shuffle_rows)
+    if rest is not None and source.is_reordered:  # the first rows may be unlike the others
+        blocks = numbered(source.blocks(pass_generator(model.random_state, 0)))
+        window, rest = first_window(model, blocks, shuffle_rows)
+    if not window:
+        raise ValueError(f"source has no rows: {source!r}")
+    expected = source.n_rows if n_rows is None else n_rows
+    if rest is None:
+        X, y, weight = (
+            joined(name, parts, "source")
+            for name, parts in zip(Block._fields, zip(*(block for _, block in window), strict=True), strict=True)
+        )
+        check_n_rows(expected, n_rows_of(X))
+        if classes is None or set(np.ravel(classes).tolist()) == set(np.ravel(y).tolist()):
+            model._forget_columns()
+            return model._rows_of(X, y, weight)
+    learned = LearnedTable(model, window, rest or (), classes)
+    check_n_rows(expected, learned.n_rows)
+    return StreamedTable(model, source, shuffle_rows, learned)
+
+
+def numbered(blocks):
+    """The blocks that have rows, with their numbers."""
+    for number, block in enumerate(blocks):
+        if n_rows_of(block.X):
+            yield number, block
+
+
+def first_window(model, blocks, shuffle_rows):
+    """The first blocks, as many rows as a window has, and the others.
+
+    Parameters
+    ----------
+    model : BaseTabularMLP
+        Learns the number of columns.
+    blocks : iterator of (int, Block)
+    shuffle_rows : int or "auto"
+
+    Returns
+    -------
+    list of (int, Block)
+        Copies.
+    iterator of (int, Block) or None
+        None if there are no others.
+    """
+    window, room = [], shuffle_rows
+    for number, block in blocks:
+        if not window:
+            with naming(f"block {number} of source"):
+                n_columns = read_table(as_table(block.X), model, reset=True).n_columns
+            if room == "auto":
+                room = min(WINDOW_ROWS, WINDOW_BYTES // (np.dtype(np.float32).itemsize * n_columns))
+        n = n_rows_of(block.X)
+        if n > room:
+            rest = [(number, Block(*(head(part, slice(max(room, 0), None)) for part in block)))]
+            if room > 0:
+                window.append((number, Block(*(head(part, slice(room)) for part in block))))
+            return window, chain(rest, blocks)
+        window.append((number, Block(*map(copied, block))))
+        room -= n
+    return window, None
+
+
+def head(part, rows):
+    """Some rows of X, y or sample weights: a copy, if their memory could change."""
+    if part is None:
+        return None
+    part = as_table(part)
+    if hasattr(part, "column_names"):  # pyarrow
+        return part.slice(rows.start or 0, None if rows.stop is None else rows.stop - (rows.start or 0))
+    return copied(part.iloc[rows] if hasattr(part, "iloc") else part[rows])
+
+
+def copied(part):
+    """A copy of X, y or sample weights, if their memory could change."""
+    return part.copy() if hasattr(part, "copy") else as_table(part)
+
+
+def check_n_rows(expected, found):
+    """ValueError unless the source has as many rows as it should."""
+    if expected not in (None, found):
+        raise ValueError(f"n_rows is {expected}, but the source has {found} rows")

@@ -1,8 +1,11 @@
 """The tasks of a fit on a cluster: where they run, how their results are combined, what is repeated after a failure."""
 
+import logging
 from uuid import uuid4
 
 from fastbp.dask.rounds import combine
+
+LOGGER = logging.getLogger("fastbp.dask")
 
 #: Contributions that one task combines
 FAN_IN = 8
@@ -52,7 +55,7 @@ class Cluster:
     """
 
     def __init__(self, client):
-        self.client = client
+        self.client, self.receiver = client, None
 
     @property
     def workers(self):
@@ -82,6 +85,12 @@ class Cluster:
         where = {} if worker is None else {"workers": [worker], "allow_other_workers": True}
         key = f"fastbp-{function.__name__}-{uuid4().hex}"
         return self.client.submit(function, *arguments, key=key, **where)
+
+    def send(self, value):
+        """The future of a value that the client has. One worker gets it from the scheduler, and the others from each
+        other when they need it: Dask's own broadcast waits for half a minute for a worker that has just died."""
+        self.receiver = self.receiver or self.workers[0]
+        return self.client.scatter(value, workers=[self.receiver], hash=False)
 
     def compute(self, worker, delayed):
         """The future of a delayed object, computed on a worker; on another one if that is gone."""
@@ -138,6 +147,7 @@ class Cluster:
         for _ in range(ATTEMPTS - 1):
             try:
                 return attempt()
-            except CancelledError:
-                self.wait()
+            except (CancelledError, OSError) as error:  # OSError: a connection was closed
+                LOGGER.warning("data were lost with a worker, and are sent again: %s", error)
+                self.receiver = None
         return attempt()

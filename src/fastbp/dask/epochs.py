@@ -1,5 +1,6 @@
 """The epochs of a fit on a cluster: rounds of local training, and averages."""
 
+import logging
 from time import perf_counter
 from uuid import uuid4
 
@@ -11,6 +12,8 @@ from fastbp.dask.rounds import Round, Settings, State, copy_of, generator_after,
 from fastbp.kernels.partition import ceil_div
 from fastbp.kernels.training import COMPLETED, DIVERGED, GREW
 from fastbp.training import Epochs
+
+LOGGER = logging.getLogger("fastbp.dask")
 
 #: The most steps of a round with ``sync_every="auto"``
 AUTO_STEPS = 50
@@ -267,10 +270,10 @@ class DistributedEpochs(Epochs):
         -------
         Contribution
         """
-        state, client = self.state(), self.cluster.client
+        state = self.state()
 
         def attempt():
-            sent = client.scatter(state, broadcast=True, hash=False)
+            sent = self.cluster.send(state)
             futures = [
                 self.cluster.submit(worker, function, shard, sent, self.settings, work)
                 for (shard, worker, _), work in zip(self.shards, works, strict=True)
@@ -319,10 +322,14 @@ class DistributedEpochs(Epochs):
         if len(self.shards) < min(len(workers), n_partitions):
             parts, homes = self.source.divided(workers)
             if len(parts) > len(self.shards):
+                LOGGER.info("%d workers: the rows are divided among %d", len(workers), len(parts))
                 self.shards = self.source.encoded(parts, homes)
                 return
         homes = moved_homes([worker for _, worker, _ in self.shards], workers)
-        self.shards = [(future, home, n_rows) for (future, _, n_rows), home in zip(self.shards, homes, strict=True)]
+        for index, ((future, worker, n_rows), home) in enumerate(zip(self.shards, homes, strict=True)):
+            if home != worker:
+                LOGGER.warning("worker %s is gone: its rows are with %s from now on", worker, home)
+                self.shards[index] = future, home, n_rows
 
     def renew_statistics(self):
         """See `Epochs`."""

@@ -88,11 +88,19 @@ class RemoteValidationSet(ValidationSet):
 
     def evaluate(self, network, team):
         """See `ValidationSet.evaluate`."""
-        return self.cluster.submit(None, evaluate, self.held, network.params.copy()).result()
+        return self.of_params(evaluate, network.params)
 
     def loss(self, network, team):
         """See `ValidationSet.loss`."""
-        return self.cluster.submit(None, loss, self.held, network.params.copy()).result()
+        return self.of_params(loss, network.params)
+
+    def of_params(self, function, params):
+        """What a function of the rows and the parameters returns, computed where the rows are."""
+
+        def attempt():
+            return self.cluster.submit(None, function, self.held, self.cluster.send(params.copy())).result()
+
+        return self.cluster.repeated(attempt)
 
 
 class DistributedGivenRows(GivenRows):

@@ -1,7 +1,6 @@
 """One cluster for all tests of this folder: its workers are processes of one thread each."""
 
 import logging
-import warnings
 
 import pytest
 
@@ -31,10 +30,7 @@ def client(cluster):
 def one_worker():
     """A client of one worker, which is a thread of this process."""
     distributed = pytest.importorskip("distributed")
-    with (
-        warnings.catch_warnings(),
-        distributed.Client(
-            processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, set_as_default=False
-        ) as client,
-    ):
+    with distributed.Client(
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, set_as_default=False
+    ) as client:
         yield client

@@ -109,7 +109,7 @@ class Cluster:
         """
         from distributed import futures_of
 
-        own = [[f for f in futures_of(part) if f.key == getattr(part, "key", None)] for part in partitions]
+        own = [[f for f in futures_of(part, self.client) if f.key == getattr(part, "key", None)] for part in partitions]
         futures = [found[0] for found in own if found]
         holders = self.client.who_has(futures) if futures else {}
         return [min(holders.get(found[0].key, ()), default=None) if found else None for found in own]

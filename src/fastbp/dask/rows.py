@@ -169,8 +169,6 @@ class DaskRows:
         ValueError, TypeError
             For rows that `fit` does not accept either; names the partition.
         """
-        from distributed import wait
-
         parts = self.loaded(shards, workers) if parts is None else parts
         rows = [sum(self.sizes[number] for number in shard) for shard in shards]
         found = [
@@ -178,11 +176,10 @@ class DaskRows:
             for worker, part, n_rows in zip(workers, parts, rows, strict=True)
             if n_rows
         ]
-        futures = [future for future, _, _ in found]
-        wait(futures)
-        for future in futures:
-            if future.status == "error":
-                future.result()
+        for future, _, _ in found:  # waits, and gets no rows
+            error = future.exception()
+            if error is not None:
+                raise error
         return found
 
 

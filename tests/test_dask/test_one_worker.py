@@ -1,6 +1,7 @@
 """With one worker a fit on a cluster is that on one machine, to the last bit."""
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,15 +11,12 @@ from sklearn.base import clone
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.callbacks import Checkpoint
+from fastbp.dask import DaskMLPClassifier, DaskMLPRegressor
 from fastbp.layers import BatchNorm, Dense
 from fastbp.optimizers import Muon, ScheduleFree
 
-da = pytest.importorskip("dask.array")
+dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
 pytest.importorskip("distributed")
-
-from dask import delayed
-
-from fastbp.dask import DaskMLPClassifier, DaskMLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -111,8 +109,8 @@ def test_regression_on_several_columns_and_sparse_blocks(one_worker):
     y = np.column_stack([NUMBERS, X[:, 0] ** 2])
     sparse = csr_array(np.where(X > 0, X, 0))
     bounds = [0, 100, 100, 330]
-    blocks = [delayed(sparse[i:j]) for i, j in zip(bounds, bounds[1:], strict=False)]
-    targets = [delayed(y[i:j]) for i, j in zip(bounds, bounds[1:], strict=False)]
+    blocks = [dask.delayed(sparse[i:j]) for i, j in pairwise(bounds)]
+    targets = [dask.delayed(y[i:j]) for i, j in pairwise(bounds)]
     model = DaskMLPRegressor(**COMMON)
     model.client = one_worker
     local = MLPRegressor(**COMMON).fit(sparse, y)
@@ -124,7 +122,10 @@ def test_a_generator_goes_on(one_worker):
     """Two fits that draw from one generator, and a warm start."""
     ours, theirs = np.random.RandomState(4), np.random.RandomState(4)
     params = COMMON | dict(warm_start=True)
-    model, local = DaskMLPRegressor(**params | {"random_state": ours}), MLPRegressor(**params | {"random_state": theirs})
+    model, local = (
+        DaskMLPRegressor(**params | {"random_state": ours}),
+        MLPRegressor(**params | {"random_state": theirs}),
+    )
     model.client = one_worker
     for _ in range(2):
         assert_same_model(model.fit(collection(X), collection(NUMBERS)), local.fit(X, NUMBERS))

@@ -8,17 +8,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastbp import MLPClassifier
-from fastbp.kernels.training import DIVERGED
-
-pytest.importorskip("distributed")
-
 from fastbp.dask.epochs import batch_size_of, generators_of, momentum_of, numbers_of_steps, rounds_of, seed_of
 from fastbp.dask.outer import OuterNesterov
 from fastbp.dask.rounds import Contribution, Order, Round, Settings, Shard, State, combine, copy_of, run_round
+from fastbp.kernels.training import DIVERGED
 from fastbp.layers import BatchNorm, Dense
 from fastbp.network import Network
 from fastbp.optimizers import SGD, Adam, ScheduleFree
 from fastbp.training import OptimizerState
+
+pytest.importorskip("distributed")
 
 N, BATCH = 103, 10
 RNG = np.random.RandomState(0)
@@ -68,7 +67,9 @@ def test_a_round_depends_on_its_arguments_only():
     before = state.copy()
     generator = np.random.RandomState(3)
     first = run_round(shard, state, settings, work(1, 2, 7, generator))
-    run_round(shard, first.state, settings, work(5, generator=generator))  # leaves other orders and other weights behind
+    run_round(
+        shard, first.state, settings, work(5, generator=generator)
+    )  # leaves other orders and other weights behind
     run_round(shard, first.state, settings, work(0, generator=np.random.RandomState(4)))
     assert_same(run_round(shard, state, settings, work(1, 2, 7, generator)).state, first.state)
     copy = pickle.loads(pickle.dumps(shard))

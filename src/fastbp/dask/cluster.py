@@ -97,7 +97,8 @@ class Cluster:
         return self.client.compute(delayed, workers=[worker], allow_other_workers=True)
 
     def places(self, partitions):
-        """The worker that holds each partition in memory, the first one by address; None if none does.
+        """The worker that holds each partition in memory, the first one by address; None if none does. Waits for
+        partitions that are being computed.
 
         Parameters
         ----------
@@ -111,6 +112,8 @@ class Cluster:
 
         own = [[f for f in futures_of(part, self.client) if f.key == getattr(part, "key", None)] for part in partitions]
         futures = [found[0] for found in own if found]
+        for future in futures:
+            raise_error_of(future)
         holders = self.client.who_has(futures) if futures else {}
         return [min(holders.get(found[0].key, ()), default=None) if found else None for found in own]
 
@@ -151,3 +154,10 @@ class Cluster:
                 LOGGER.warning("data were lost with a worker, and are sent again: %s", error)
                 self.receiver = None
         return attempt()
+
+
+def raise_error_of(future):
+    """Wait for a future, whose result stays where it is, and raise the exception if it has one."""
+    error = future.exception()
+    if error is not None:
+        raise error

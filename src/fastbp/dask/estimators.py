@@ -20,6 +20,7 @@ from fastbp.estimators.classifier import MLPClassifier
 from fastbp.estimators.docs import documented
 from fastbp.estimators.parameters import is_stochastic, optimizer_of
 from fastbp.estimators.regressor import MLPRegressor
+from fastbp.estimators.slim import slim
 from fastbp.parametrized import parameter, parametrized
 
 #: The parameters that the estimators have on a cluster only
@@ -122,8 +123,12 @@ class DaskMLP(BaseMLP):
     def _predicted(self, method, X):
         """What a method returns: lazily for a collection, else at once."""
         if is_distributed(X):
-            return lazy(X, self.to_local(), method)
+            return lazy(X, self._predictor(), method)
         return getattr(super(), method)(X)
+
+    def _predictor(self):
+        """The local model without what only training needs: workers predict with it."""
+        return slim(self).to_local().set_params(callbacks=None, init_from=None)
 
     def predict(self, X: Any) -> Any:
         """The predictions.
@@ -224,7 +229,7 @@ class DaskMLPClassifier(DaskMLP, MLPClassifier):
     >>> from fastbp.dask import DaskMLPClassifier
     >>> from sklearn.datasets import load_digits
     >>> X, y = load_digits(return_X_y=True)
-    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None):  # or that of a cluster
+    >>> with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0"):
     ...     X, y = da.from_array(X / 16, chunks=(500, 64)), da.from_array(y, chunks=500)
     ...     model = DaskMLPClassifier(max_iter=60, learning_rate_init=0.01, tol=0.02, random_state=0).fit(X, y)
     ...     print(model.predict(X[:3]).compute(), model.score(X, y) > 0.95)
@@ -324,7 +329,7 @@ class DaskMLPClassifier(DaskMLP, MLPClassifier):
         if not is_distributed(X):
             return super().score(X, y, sample_weight)
         arguments = X, y, sample_weight
-        return total_score(Cluster(self.client), self.to_local(), *arguments, sums_of_accuracy, accuracy_of)
+        return total_score(Cluster(self.client), self._predictor(), *arguments, sums_of_accuracy, accuracy_of)
 
 
 @documented(LOSS_CURVE_LIMIT)
@@ -411,4 +416,4 @@ class DaskMLPRegressor(DaskMLP, MLPRegressor):
         if not is_distributed(X):
             return super().score(X, y, sample_weight)
         arguments = X, y, sample_weight
-        return total_score(Cluster(self.client), self.to_local(), *arguments, sums_of_squares, r2_of)
+        return total_score(Cluster(self.client), self._predictor(), *arguments, sums_of_squares, r2_of)

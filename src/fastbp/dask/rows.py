@@ -3,12 +3,14 @@
 import numpy as np
 from sklearn.base import is_classifier
 
+from fastbp.dask.cluster import raise_error_of
 from fastbp.dask.collections import aligned, partitions_of
 from fastbp.dask.division import divide, homes
 from fastbp.dask.epochs import DistributedEpochs
-from fastbp.dask.shards import Encoder, describe, encode, joined_blocks, load, sample
+from fastbp.dask.shards import Encoder, as_local, describe, encode, joined_blocks, load, sample
 from fastbp.estimators.class_targets import COLUMNS, LabelCounts, form_of
 from fastbp.estimators.rows import checked_weight
+from fastbp.estimators.validation import naming
 
 #: Rows that the client gets, at most: what layers and initial weights learn from data, they learn from these
 SAMPLE_ROWS = 2000
@@ -71,9 +73,7 @@ class DaskRows:
         self.shards, self.workers = self.divided(self.cluster.workers)
         self.parts = self.loaded(self.shards, self.workers)
         self.learn(self.described(is_classifier(model)))
-        block = self.sampled()
-        X, y = model._check(block.X, block.y, reset=reset)
-        weight = checked_weight(block.sample_weight, X)
+        X, y, weight = self.checked(self.sampled(), reset)
         if is_classifier(model):
             self.learn_labels(y)
         return X, y, weight
@@ -120,8 +120,30 @@ class DaskRows:
                 np.unique(np.concatenate(column)).tolist() for column in zip(*self.columns, strict=True)
             ]
 
+    def checked(self, blocks, reset):
+        """The sample as one, checked as `fit` checks its rows; of an error the partition is named.
+
+        Parameters
+        ----------
+        blocks : list of (int, Block)
+        reset : bool
+            As for `check`.
+        """
+        try:
+            block = joined_blocks([block for _, block in blocks])
+            X, y = self.model._check(block.X, block.y, reset=reset)
+            return X, y, checked_weight(block.sample_weight, X)
+        except (TypeError, ValueError):
+            model = as_local(self.model, dict(vars(self.model)))
+            for number, block in blocks:
+                with naming(f"partition {number}"):
+                    X, _ = model._check(block.X, block.y, reset=reset)
+                    checked_weight(block.sample_weight, X)
+                reset = False
+            raise
+
     def sampled(self):
-        """Some rows, as one Block: evenly spaced, and all where there are few."""
+        """Some rows of the partitions, a list of (int, Block): evenly spaced, and all where there are few."""
         step = -(-self.n_rows // SAMPLE_ROWS)
         begin, wanted = 0, {}
         for number, n_rows in self.rows_of.items():
@@ -133,8 +155,7 @@ class DaskRows:
             self.cluster.submit(worker, sample, parts, {n: wanted[n] for n in shard if n in wanted})
             for shard, worker, parts in zip(self.shards, self.workers, self.parts, strict=True)
         ]
-        taken = sorted((e for entries in self.cluster.client.gather(futures) for e in entries), key=lambda e: e[0])
-        return joined_blocks([block for _, block in taken])
+        return sorted((e for entries in self.cluster.client.gather(futures) for e in entries), key=lambda e: e[0])
 
     # Training
 
@@ -176,10 +197,8 @@ class DaskRows:
             for worker, part, n_rows in zip(workers, parts, rows, strict=True)
             if n_rows
         ]
-        for future, _, _ in found:  # waits, and gets no rows
-            error = future.exception()
-            if error is not None:
-                raise error
+        for future, _, _ in found:
+            raise_error_of(future)
         return found
 
 

@@ -46,6 +46,7 @@ PUBLIC = [
 # All modules and packages by levels: each imports from lower levels and from its own package only.
 LEVELS = [
     {"fastbp.kernels", "fastbp.autodiff"},
+    {"fastbp.mapped"},
     {
         "fastbp.data",
         "fastbp.initializers",

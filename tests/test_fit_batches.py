@@ -275,6 +275,26 @@ def test_callbacks_see_windows():
     assert look.waited > 0
 
 
+@pytest.mark.parametrize("by", ["callback", "max_time"])
+def test_training_can_be_ended_within_an_epoch(by):
+    class Stop:
+        def on_window_end(self, state):
+            return state.epoch == 1 and state.rows_in_epoch == 24
+
+    source = blocks_of(12, X, SCORE)
+    params = SMALL | dict(shuffle=False)
+    if by == "callback":
+        model = MLPRegressor(**params, callbacks=[Stop(), Stop()]).fit_batches(source, shuffle_rows=12)
+        assert (model.n_iter_, model.t_, len(model.loss_curve_)) == (2, 64, 2)
+        twin = MLPRegressor(**params | dict(max_iter=1)).fit_batches(source).partial_fit(X[:24], SCORE[:24])
+        assert_array_equal(twin.predict(X), model.predict(X))
+        assert_array_equal(twin.loss_curve_, model.loss_curve_)
+    else:
+        model = MLPRegressor(**params, max_time=1e-9).fit_batches(source, shuffle_rows=12)
+        assert (model.n_iter_, model.t_) == (1, 12)
+    model.partial_fit(X, SCORE)
+
+
 def test_the_progress_bar_moves_within_an_epoch(capfd):
     model = MLPRegressor(**SMALL | dict(max_iter=1), verbose=2).fit_batches(blocks_of(5, X, SCORE), shuffle_rows=24)
     _, err = capfd.readouterr()

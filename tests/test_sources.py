@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fastbp.sources import Block, Source, as_source
-from fastbp.sources.files import BLOCK_BYTES
 from fastbp.sources.matrix import GROUP, ROWS, transpose
 
 RNG = np.random.default_rng(0)
@@ -180,6 +179,26 @@ def test_files_in_order(folder, how):
     assert_same(as_source(names[::-1], target=4).blocks(), *(np.r_[v[40:], v[20:40], v[:20]] for v in (X, 1.0 * Y)))
 
 
+def test_a_file_that_is_named_twice_is_read_twice(folder):
+    np.savez(folder / "a.npz", X=X[:20], y=Y[:20])
+    for name, options in (("a.npy", {"target": 4}), ("a.npz", {})):
+        source = as_source([folder / name, folder / name], **options)
+        np.testing.assert_array_equal(joined(source.blocks())[0], np.vstack([X[:20], X[:20]]))
+        assert source.n_rows == 40
+
+
+def test_a_pass_that_is_given_up_closes_the_file(folder):
+    source = as_source(folder, target=4, block_rows=5)
+    blocks = source.blocks()
+    next(blocks)
+    blocks.close()
+    assert list(blocks) == []
+    generator = np.random.default_rng(0)
+    blocks = source.blocks(generator)  # draws the order now, and not later in another thread
+    assert generator.bit_generator.state != np.random.default_rng(0).bit_generator.state
+    blocks.close()
+
+
 def test_parts_are_shuffled(folder):
     source = as_source(folder, target=4, block_rows=5)
     assert source.is_reordered
@@ -238,10 +257,12 @@ def test_memory_is_that_of_a_block(tmp_path):
         assert peak < 4e6  # two blocks, a buffer of ROWS rows, the reader's own
 
 
-def test_wide_rows_are_read_in_small_blocks(tmp_path):
-    n_columns = BLOCK_BYTES // 8 // 3 + 1
-    np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.float64, (5, n_columns)).flush()
-    assert [len(y) for y, _ in as_source(tmp_path / "a.npy", target=0).targets()] == [2, 2, 1]
+def test_wide_rows_are_read_in_small_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastbp.sources.files.BLOCK_BYTES", 3 * X[0].nbytes)
+    np.save(tmp_path / "a.npy", X[:8])
+    assert [len(y) for y, _ in as_source(tmp_path / "a.npy", target=0).targets()] == [3, 3, 2]
+    monkeypatch.setattr("fastbp.sources.files.BLOCK_BYTES", 1)
+    assert [len(y) for y, _ in as_source(tmp_path / "a.npy", target=0).targets()] == [1] * 8
 
 
 def raises(error, match, *arguments, **options):

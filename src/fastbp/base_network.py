@@ -32,7 +32,7 @@ from fastbp.checks import (
     checked_y,
     hidden_activations,
 )
-from fastbp.data import as_rows, checked_csr, lowered, make_data, real_array
+from fastbp.data import checked_csr, dense, lowered, make_data, real_array
 from fastbp.initializers import check_initializer, draw, legacy_generator, normalize_preactivations
 from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.graph import GraphBuilder
@@ -41,6 +41,7 @@ from fastbp.kernels.program import INSPECTION, PREDICTION, drops_link, program_o
 from fastbp.layers import Activation, Dense
 from fastbp.layers.base import check_epsilon, check_layers, emit_all
 from fastbp.losses import FunctionLoss, Loss, resolve
+from fastbp.mapped import ComputedColumns, MappedRows
 from fastbp.versions import note_version, warn_if_other_version
 
 #: A layer behind others adapts to so many numbers at most, or so many times those of X, if that is more
@@ -243,12 +244,13 @@ class BaseNetwork:
         """
         if not self.adapts:
             return
-        X = self._check_X(X)
-        if not X.shape[0]:
-            raise ValueError("X must have at least one row to adapt to, got none")
-        if issparse(X):
-            self.program(PREDICTION, sparse=True)  # refuses it: layers that adapt read dense rows
-        X = lowered("X", X, self.dtype)
+        if not isinstance(X, MappedRows):
+            X = self._check_X(X)
+            if not X.shape[0]:
+                raise ValueError("X must have at least one row to adapt to, got none")
+            if issparse(X):
+                self.program(PREDICTION, sparse=True)  # refuses it: layers that adapt read dense rows
+            X = lowered("X", X, self.dtype)
         for op in self.graph.operations:
             if getattr(op.layer, "adapts", False):
                 op.layer.adapt(self.graph.views(op, self._params), self._rows_read_by(op, X))
@@ -266,10 +268,17 @@ class BaseNetwork:
             )
         n_rows, width = X.shape[0], self.graph.widths[op.input]
         step = ceil(n_rows * width / max(NUMBERS_TO_ADAPT, TIMES_X * X.size))
-        data = make_data(X[::step], None, None, 1, self.dtype)
-        out = np.empty((data.n_rows, width), self.dtype)
-        Predictor(program_of(part, self.dtype, PREDICTION), self._params)(data, out)
-        return out
+        predictor = Predictor(program_of(part, self.dtype, PREDICTION), self._params)
+
+        def output(X):
+            data = make_data(X, None, None, 1, self.dtype)
+            out = np.empty((data.n_rows, width), self.dtype)
+            predictor(data, out)
+            return out
+
+        if isinstance(X, MappedRows):
+            return ComputedColumns(X.part(slice(None, None, step)), output, width)
+        return output(X[::step])
 
     def normalize_preactivations(
         self, X: ArrayLike, random_state: int | np.random.RandomState | np.random.Generator | None = None
@@ -298,7 +307,7 @@ class BaseNetwork:
         """
         X = self._check_X(X)
         if X.shape[0]:
-            rows = as_rows(checked_csr("X", X).toarray() if issparse(X) else X, self.dtype)
+            rows = dense("X", checked_csr("X", X).toarray() if issparse(X) else X, self.dtype)
             generator = None if random_state is None else legacy_generator(random_state)
             normalize_preactivations(self.program(INSPECTION), self._params, rows, generator)
 

@@ -1,6 +1,7 @@
 """Conversion of the user's arrays to the `Data` that the kernels read.
 
-A C-contiguous X of the network's dtype and the values of a CSR matrix are not copied. Indices and class numbers, with
+A C-contiguous X of the network's dtype and the values of a CSR matrix are not copied, nor is any np.memmap: see
+`fastbp.mapped`. Indices and class numbers, with
 which the kernels address memory, are copied and checked by `Data`.
 
 SciPy's routines, and the functions of scikit-learn that call them, use the indices of a sparse matrix without checks:
@@ -15,6 +16,7 @@ from scipy import sparse
 
 from fastbp.kernels.data import Data, check_below, check_integers, check_starts, private_indices, private_starts
 from fastbp.kernels.predictor import all_finite
+from fastbp.mapped import MappedRows, is_convertible, is_mapped, is_read_in_place
 
 #: Elements of a dense indicator matrix that are processed at once, so that no array of its whole size is allocated.
 BLOCK_ELEMENTS = 2**20
@@ -243,23 +245,55 @@ def summed_csr(name, matrix):
 
 
 def as_rows(X, dtype):
-    """X as `Data` takes it: a C-contiguous, aligned array, or (values, indices, indptr, shape).
+    """X as `Data` takes it: a C-contiguous, aligned array, (values, indices, indptr, shape), or `MappedRows`.
 
     Parameters
     ----------
-    X : ndarray or sparse matrix of shape (n, n_features)
+    X : ndarray, sparse matrix or MappedRows of shape (n, n_features)
         Any other sparse format becomes CSR; duplicates and unsorted indices are allowed, and no dense copy is made.
     dtype : dtype
         float32 or float64.
     """
     if type(X) is np.ndarray and X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned:
         return X
+    if isinstance(X, MappedRows):
+        return X if X.dtype == dtype else converted_again(X, dtype)
+    if is_mapped(X) and is_convertible(X.dtype) and not is_read_in_place(X, dtype):
+        return converted_again(MappedRows(X, X.dtype), dtype)
     if not sparse.issparse(X):
         return dense("X", np.asarray(X), dtype)
     if X.format != "csr":
         X = checked_csr("X", X)
     check_values("X", X.data, 1)
     return dense("X", X.data, dtype), X.indices, X.indptr, X.shape
+
+
+def converted_again(X, dtype):
+    """`MappedRows` of another dtype; ValueError where `lowered` has one, or rounding twice is not the same as rounding
+    once.
+
+    Parameters
+    ----------
+    X : MappedRows
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    MappedRows
+    """
+    other = MappedRows(X.array, dtype, X.rows)
+    source = X.array.dtype
+    is_rounded_twice = source.kind in "iu" and source.itemsize == 8 and X.dtype == np.float64 != dtype
+    if is_rounded_twice or (source.itemsize == 8 and source.kind == "f" and dtype == np.float32):
+        for rows in X.slices():
+            low = lowered("X", X[rows], dtype)
+            if is_rounded_twice and not np.array_equal(low, other[rows]):
+                raise ValueError(
+                    f"X is a memmap of {source} with integers above 2^53, which are rounded for a network of {dtype}: "
+                    f"set dtype='{dtype}'"
+                )
+    return other
 
 
 def lowered(name, array, dtype):
@@ -323,7 +357,7 @@ def make_data(X, targets, sample_weight, n_outputs, dtype):
 
     Parameters
     ----------
-    X : ndarray or sparse matrix of shape (n, n_features)
+    X : ndarray, sparse matrix or MappedRows of shape (n, n_features)
     targets : ndarray, csr_array or None
         Integers of shape (n,): class numbers below `n_outputs`, for one-hot targets. Else numbers of shape (n,
         n_outputs), or the result of `indicator_csr`. None for forward passes.
@@ -347,7 +381,10 @@ def make_data(X, targets, sample_weight, n_outputs, dtype):
         Y = dense("y", targets, dtype)
     if sample_weight is not None:
         sample_weight = np.array(sample_weight, np.float64, order="C")  # a copy: what was checked stays as it is
-    return Data(as_rows(X, dtype), Y, labels, sample_weight, n_outputs, label_start)
+    rows = as_rows(X, dtype)
+    if isinstance(rows, MappedRows):
+        return Data(rows.array, Y, labels, sample_weight, n_outputs, label_start, rows.dtype)
+    return Data(rows, Y, labels, sample_weight, n_outputs, label_start)
 
 
 def check_weight_scale(sample_weight, dtype):

@@ -12,7 +12,7 @@ backward pass 1, its change 2, the change of dW 2). ``benchmarks/derivatives.py`
 import numpy as np
 from scipy import sparse
 
-from fastbp.data import as_rows, checked_csr, dense
+from fastbp.data import checked_csr, dense
 from fastbp.kernels.data import Data
 from fastbp.kernels.linearization import Linearization, mirrors_of
 from fastbp.kernels.pool import Pool
@@ -92,7 +92,7 @@ class Slices:
     def linearization(self, rows, mirrors):
         """The linearization of a slice; with the loss, unless that is a function."""
         X = self.X[rows].toarray() if sparse.issparse(self.X) else self.X[rows]
-        X = as_rows(X, self.dtype)
+        X = dense("X", X, self.dtype)
         if self.data is None or callable(self.loss):
             return Linearization(self.program, self.params, mirrors, Data(X, n_outputs=self.n_outputs))
         weight = None if self.data.sample_weight is None else self.data.sample_weight[rows]

@@ -146,7 +146,8 @@ class Network(BaseNetwork):
         batch_size : int
             The largest batch; of a full-batch gradient, the rows that go through the net at once.
         indexed : bool
-            Whether batches are picked through an index (else they are slices of the data).
+            Whether batches are picked through an index (else they are slices of the data). Of data whose rows are
+            converted, they may be either.
         n_threads : int or None
             At most so many threads; None for the network's `n_threads`.
         team : Team or None
@@ -169,6 +170,7 @@ class Network(BaseNetwork):
             n_threads = team.n_threads
         if callable(self.loss):
             self.kernel_loss.check_weights(data)
+        indexed = indexed or data.is_converted
         program = self.program(TRAINING, self.gives_loss_raw_output, data.is_sparse, indexed, training)
         plan = Plan(program, self._params, self.kernel_loss, data, batch_size, n_threads, self.loss_constants)
         return TrainingLoop(plan, team)
@@ -232,10 +234,10 @@ class Network(BaseNetwork):
         -------
         A : ndarray of shape (n, n_outputs)
         """
-        predictor = self._predictors.get((raw, data.is_sparse))
+        key = raw, data.is_sparse, data.is_converted
+        predictor = self._predictors.get(key)
         if predictor is None:  # two threads may make one each, which are alike
-            program = self.program(PREDICTION, raw, data.is_sparse)
-            predictor = self._predictors[raw, data.is_sparse] = Predictor(program, self._params)
+            predictor = self._predictors[key] = Predictor(self.program(PREDICTION, *key), self._params)
         out = np.empty((data.n_rows, self.n_outputs), self.dtype)
         if data.n_rows:
             flops = self.flops(data.n_rows, backward=False)

@@ -1,6 +1,8 @@
 """The number of threads for a computation."""
 
 import os
+import re
+import sys
 import threading
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,6 +18,9 @@ FLOPS_PER_THREAD = 500_000
 
 #: The same for a single pass, which has to start its threads: 0.1 ms each.
 STARTED_FLOPS_PER_THREAD = 20_000_000
+
+#: The names of threads in which a Dask worker runs tasks.
+DASK_THREAD = re.compile("Dask-(Default|Actor)-Threads-")
 
 
 class _ThisThread(threading.local):
@@ -53,7 +58,7 @@ def _openmp_threads():
 
 def _pool_workers():
     """How many threads share the processors with this one: those of the thread pool that it works in, times those of
-    the pool that this one was made in, and so on.
+    the pool that this one was made in, and so on. And the thread that is in none, which made the outermost pool.
 
     A pool is a ``multiprocessing.pool.ThreadPool``: joblib's threading backend has one with `n_jobs` threads, and tells
     its jobs nothing of `n_jobs`. The threads of a pool take their work from one queue; those of a pool that was closed
@@ -64,13 +69,28 @@ def _pool_workers():
         queue = _queue_of(thread)
         n *= max(1, sum(queue is not None and _queue_of(other) is queue for other in threading.enumerate()))
         thread = thread._parent
-    return n
+    return n, thread
 
 
 def _queue_of(thread):
     """The first argument of a thread of a pool, its queue; None if it has none."""
     arguments = getattr(thread, "_args", ()) if isinstance(thread, DummyProcess) else ()
     return arguments[0] if arguments else None
+
+
+def _dask_tasks(thread):
+    """How many tasks may run at the same time in this process, if the thread runs tasks of a Dask worker; else 1.
+
+    A worker runs `nthreads` tasks at a time, each in a thread of its own, and does not tell them. A process has one
+    worker, or several that were started with ``processes=False``, which share its processors.
+    """
+    distributed = sys.modules.get("distributed")
+    if distributed is None or not DASK_THREAD.search(thread.name):
+        return 1
+    # a copy: a worker that starts meanwhile would end the iteration of a WeakSet with an error
+    workers = [reference() for reference in distributed.Worker._instances.data.copy()]
+    running = [worker for worker in workers if worker is not None and worker.status.name not in ("closed", "failed")]
+    return max(1, sum(worker.state.nthreads for worker in running))
 
 
 def thread_limits():
@@ -83,6 +103,8 @@ def thread_limits():
         LOKY_MAX_CPU_COUNT where that is set, if it is below these; OMP_NUM_THREADS, which joblib sets for its workers;
         OpenMP, the number of threads of scikit-learn's OpenMP code, which ``threadpoolctl`` sets, if it is below these;
         one thread of fit_many, in its fits;
+        share of a Dask worker, in a task of Dask: the smallest of these divided by the number of tasks that the
+        workers of this process run at the same time. Workers that Dask starts as processes have OMP_NUM_THREADS=1;
         share of a thread pool, in a thread of joblib's threading backend or of another
         ``multiprocessing.pool.ThreadPool``: the smallest of these divided by the number of the pool's threads.
     """
@@ -100,9 +122,10 @@ def thread_limits():
         limits["OpenMP"] = openmp
     if _this_thread.is_the_only_one:
         limits["one thread of fit_many"] = 1
-    workers = _pool_workers()
-    if workers > 1:
-        limits["share of a thread pool"] = max(1, min(limits.values()) // workers)
+    workers, thread = _pool_workers()
+    for name, sharers in (("Dask worker", _dask_tasks(thread)), ("thread pool", workers)):
+        if sharers > 1:
+            limits[f"share of a {name}"] = max(1, min(limits.values()) // sharers)
     return limits
 
 

@@ -10,7 +10,8 @@ from fastbp.parametrized import Parametrized, parameter, parametrized
 
 @parametrized(eq=False)
 class TimeLimit(Parametrized):
-    """Ends training after the first epoch (for 'lbfgs': iteration) that ends when so many seconds are over.
+    """Ends training after the first epoch (for 'lbfgs': iteration; with `fit_batches`: window of rows) that ends when
+    so many seconds are over.
 
     The estimators' parameter `max_time` does the same. In a resumed run the time of the saved one counts.
 
@@ -51,6 +52,19 @@ class TimeLimit(Parametrized):
         bool
         """
         return perf_counter() - self._begin >= self.seconds
+
+    def on_window_end(self, state):
+        """Whether the time is over; see `on_epoch_end`.
+
+        Parameters
+        ----------
+        state : TrainingState
+
+        Returns
+        -------
+        bool
+        """
+        return self.on_epoch_end(state)
 
     def state_dict(self):
         """The time that is over, for a resumed run: it counts on.

@@ -73,6 +73,7 @@ from fastbp.initializers import legacy_generator
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import Dense
 from fastbp.losses import as_loss
+from fastbp.mapped import as_given, loaded
 from fastbp.network import Network
 from fastbp.parametrized import Parametrized
 from fastbp.training import Evaluations, Run, Trainer, TrainingState, minimize_lbfgs
@@ -173,7 +174,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
                 network = network.astype(self.dtype)
         self._layer_parameters = layer_parameters(self)
         data = make_data(X, targets, sample_weight, network.n_targets, network.dtype)
-        state = TrainingState(network, 1 if incremental else self.max_iter, X, targets, sample_weight)
+        state = TrainingState(network, 1 if incremental else self.max_iter, as_given(X), targets, sample_weight)
         callbacks = callbacks_of(self, state, attempt.observer)
         is_new = first_pass and not is_complete
         if self.solver == "lbfgs":
@@ -420,10 +421,10 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         """(network, X, targets): the fitted network, and data as its methods take them."""
         network = self.network_
         if y is None:
-            return network, validated_X(self, X), None
+            return network, loaded(validated_X(self, X)), None
         X, y = self._check(X, y, reset=False)
         self._check_targets(y)
-        return network, X, self._encode(y, X.dtype)
+        return network, loaded(X), self._encode(y, X.dtype)
 
     # Prediction
 

@@ -194,6 +194,9 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            An np.memmap is not copied, whatever its dtype and layout: what is not float32 or float64 in C order is
+            converted batch by batch, and gives the model of ``numpy.array(X)``. In memory come the rows that
+            `early_stopping` holds out; with 'lbfgs' and batch normalization, the values of all layers for all rows.
         y : array-like of shape (n_samples,), (n_samples, n_labels), (n_samples, n_classes) or (n_samples, n_columns)
             Class labels; or of two dimensions one of three forms, which follows from the values:
 

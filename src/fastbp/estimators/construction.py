@@ -13,6 +13,7 @@ from fastbp.estimators.transfer import frozen, has_frozen
 from fastbp.estimators.weights import with_settings
 from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm, Scale
 from fastbp.layers.base import check_rate
+from fastbp.mapped import MappedRows, is_mapped
 from fastbp.network import Network
 
 #: name -> class of the layers that `normalization` puts between a fully connected layer and its activation
@@ -215,12 +216,21 @@ def adapt_to_data(estimator, network, X, rows, sample_weight, rng):
     if sample_weight is not None:
         rows = rows[sample_weight[rows] > 0]
     if network.adapts:
-        network.adapt(X if len(rows) == X.shape[0] else X[rows])
+        network.adapt(rows_of(X, rows))
     if is_normalized:
         fewest = min(ROWS_OF_SAMPLE.values())
         n_rows = min(ROWS_OF_SAMPLE[weight_init], max(fewest, NUMBERS_OF_SAMPLE // X.shape[1]))
         sample = X[rows[:: -(-len(rows) // n_rows)]]
         network.normalize_preactivations(sample, rng if weight_init == "data_dependent_random_bias" else None)
+
+
+def rows_of(X, rows):
+    """Some rows of X, in ascending order, for `Network.adapt`; those of a matrix in a file are not copied."""
+    if is_mapped(X):
+        X = MappedRows(X, X.dtype)
+    if len(rows) == X.shape[0]:
+        return X
+    return X.part(rows) if isinstance(X, MappedRows) else X[rows]
 
 
 def new_network(estimator, hidden, n_features, dtype, random_state=None):

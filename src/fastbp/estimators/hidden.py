@@ -7,6 +7,7 @@ from scipy.sparse import issparse, sparray, spmatrix
 
 from fastbp.data import checked_csr
 from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.inputs import validated_X
 from fastbp.kernels.graph import GraphBuilder
 from fastbp.layers import Dense, Residual, Scale
 from fastbp.layers.base import emit_all
@@ -59,7 +60,7 @@ def hidden_activations(
             "pipeline[:-1].transform(X)."
         )
     model = estimator._snapshot()
-    network, X, _ = model._network_and_data(X)
+    network, X = model.network_, validated_X(model, X)
     ends = ends_of_hidden_layers(model, network)
     if isinstance(layer, bool) or not isinstance(layer, Integral):
         raise TypeError(f"layer must be an integer, got {layer!r}")

@@ -5,13 +5,14 @@ from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import assert_all_finite, validate_data
 
 from fastbp.data import checked_sparse
 from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import Layer
 from fastbp.layers.base import all_layers, check_layers
+from fastbp.mapped import MappedRows, is_convertible, is_mapped, is_read_in_place
 
 #: Numbers that are converted and checked at once: 128 kB of float32
 BLOCK_ELEMENTS = 2**15
@@ -30,8 +31,13 @@ def validated(estimator, X, *y, **options):
     """scikit-learn's `validate_data`, with X in the dtype that the parameter `dtype` asks for."""
     # what is too large for float32 has an error of its own, as have infinities, whose sum is none
     takes_missing = accepts_missing(estimator, is_fitted=not options["reset"])
+    dtypes = INPUT_DTYPES[estimator.dtype]
     ensure_all_finite = "allow-nan" if takes_missing else True  # of X; y is checked by itself
     with np.errstate(over="ignore", invalid="ignore"), naming_way_out_of_missing():
+        if is_mapped(X) and X.dtype.kind in "fiub":
+            dtype = X.dtype if X.dtype in dtypes else np.dtype(dtypes[0])
+            if not is_read_in_place(X, dtype):
+                return validated_mapped(estimator, MappedRows(X, dtype), *y, takes_missing=takes_missing, **options)
         if estimator.dtype == "float32" and is_large(X):
             low = lowered_if_finite(X, takes_missing)
             if low is not None:
@@ -41,10 +47,55 @@ def validated(estimator, X, *y, **options):
             X,
             *y,
             accept_sparse=["csr", "csc"],
-            dtype=INPUT_DTYPES[estimator.dtype],
+            dtype=dtypes,
             ensure_all_finite=ensure_all_finite,
             **options,
         )
+
+
+def validated_mapped(estimator, X, *y, takes_missing, **options):
+    """`validated` for a matrix in a file, which is not copied.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    X : MappedRows
+    *y : array-like
+        None, or one.
+    takes_missing : bool
+        Whether X may hold NaN.
+    **options
+        Of scikit-learn's `validate_data`.
+
+    Returns
+    -------
+    X : MappedRows
+    y : ndarray
+        If it was given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As from `validate_data`; for floats of more than 64 bits.
+    """
+    if not is_convertible(X.array.dtype):
+        raise TypeError(
+            f"X is a memmap of {X.array.dtype}, which is not converted while training: give a copy in memory, "
+            "numpy.array(X, dtype=numpy.float64), or write the file as float64"
+        )
+    # scikit-learn checks all but the numbers on one that has the same shape and dtype, and a single number
+    stand_in = np.broadcast_to(np.zeros((), X.dtype), X.shape)
+    checked = validate_data(estimator, stand_in, *y, dtype=X.dtype, ensure_all_finite=False, **options)
+    if X.array.dtype.kind == "f":
+        # pages of the file are read once if blocks are parts of it
+        transposed = X.array.flags.f_contiguous and not X.array.flags.c_contiguous
+        source = MappedRows(X.array.T, X.dtype) if transposed else X
+        for rows in source.slices():
+            converted = source[rows]
+            if not is_valid(converted, takes_missing):
+                name = type(estimator).__name__
+                assert_all_finite(converted, allow_nan=takes_missing, estimator_name=name, input_name="X")
+    return (X, checked[1]) if y else X
 
 
 def accepts_missing(estimator, is_fitted=False):

@@ -15,6 +15,7 @@ from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.interrupts import stopped_when
 from fastbp.kernels.pool import Pool
+from fastbp.mapped import is_mapped
 from fastbp.parametrized import Parametrized
 from fastbp.threads import available_threads, no_more_threads
 
@@ -37,7 +38,7 @@ def fit_many(
         Fitted in place. Their `n_threads` has no effect on these fits. See `expand_grid` for a grid of parameters.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         If it must be converted, for instance to float64, all estimators share one copy for each dtype. Data frames are
-        converted by each estimator itself.
+        converted by each estimator itself, and so are the batches of an np.memmap.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     sample_weight : array-like of shape (n_samples,), default=None
     n_jobs : int or None, default=None
@@ -164,10 +165,10 @@ def checked_n_jobs(n_jobs):
 def shared_rows(estimators, X):
     """X for each estimator: arrays that no estimator has to convert, one for each dtype.
 
-    Data frames, and what is not numeric, are left to the estimators.
+    Data frames, and what is not numeric or lies in a file, are left to the estimators.
     """
     X = checked_sparse("X", X)
-    if hasattr(X, "columns"):
+    if hasattr(X, "columns") or is_mapped(X):
         return [X] * len(estimators)
     if issparse(X):
         rows = X if X.format == "csr" else checked_csr("X", X)

@@ -56,7 +56,7 @@ def check_numeric(name, values):
     elif isinstance(values, NO_ARRAYS) and not hasattr(values, "__array__"):
         raise TypeError(
             f"{name} must be an array, a sparse matrix, a data frame or a list of rows, got {type(values).__name__}; "
-            "batches are given to partial_fit one by one"
+            "blocks are for fit_batches, or for partial_fit one by one"
         )
 
 

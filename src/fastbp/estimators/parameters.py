@@ -539,8 +539,8 @@ class MLPParameters(CachedParamNames):
         """
         At most so many threads; None for what the process may use, within ``OMP_NUM_THREADS`` and the limits that
         ``threadpoolctl.threadpool_limits`` and joblib's ``inner_max_num_threads`` set. In a thread of joblib's
-        'threading' backend it is this number divided by the `n_jobs` threads. The model does not depend on it, to the
-        last bit.""",
+        'threading' backend it is this number divided by the `n_jobs` threads, in a task of Dask by the number of tasks
+        that run in the process at the same time. The model does not depend on it, to the last bit.""",
     )
 
     callbacks: Any = parameter(

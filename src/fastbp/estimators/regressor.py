@@ -198,6 +198,9 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            An np.memmap is not copied, whatever its dtype and layout: what is not float32 or float64 in C order is
+            converted batch by batch, and gives the model of ``numpy.array(X)``. In memory come the rows that
+            `early_stopping` holds out; with 'lbfgs' and batch normalization, the values of all layers for all rows.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative.

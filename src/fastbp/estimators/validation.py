@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_sample_weight
 
 from fastbp.data import check_weight_scale, checked_csr, make_data
@@ -15,6 +14,7 @@ from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import is_stochastic
 from fastbp.estimators.scoring import Scores, check_predictions, largest_score, scorers_of
 from fastbp.estimators.split import split_rows
+from fastbp.mapped import as_given
 from fastbp.training import EarlyStopping, LossStopping, ValidationSet
 
 
@@ -145,7 +145,7 @@ def hold_out(estimator, X, y, targets, sample_weight, random_state, attempt):
         )
     weight = None if sample_weight is None else sample_weight[rows]
     # SciPy follows the indices of X, to which another thread may write, without a check
-    held_out = type(X)(checked_csr("X", X)[rows]) if issparse(X) else _safe_indexing(X, rows)
+    held_out = type(X)(checked_csr("X", X)[rows]) if issparse(X) else X[rows]
     return train, (held_out, y[rows], targets[rows], weight)
 
 
@@ -176,7 +176,7 @@ def validation_set(estimator, network, rows, is_given):
     first = next(iter(scorers.values()))
     return ValidationSet(
         data,
-        Scores(estimator, network, scorers, X, true_values, weight),
+        Scores(estimator, network, scorers, as_given(X), true_values, weight),
         tuple(scorers),
         records_loss=is_given,
         loss_scale=estimator._loss_scale,

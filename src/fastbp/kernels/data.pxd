@@ -15,6 +15,7 @@ cdef class Data:
     cdef readonly int64_t n_rows
     cdef readonly int64_t n_features
     cdef readonly int64_t n_outputs
+    cdef readonly object dtype
     cdef readonly object values
     cdef readonly object indices
     cdef readonly object indptr

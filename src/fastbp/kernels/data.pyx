@@ -1,6 +1,7 @@
 """The data that the kernels read.
 
-The values of X, y and sample_weight are not copied: the kernels read the user's arrays. Integers that the kernels use
+The values of X, y and sample_weight are not copied: the kernels read the user's arrays; rows of an X of another type or
+layout are converted while a batch is gathered. Integers that the kernels use
 as indices (columns of non-zeros, starts of rows, class numbers) are copied, and the copy is checked. Neither a callback
 nor another thread can change them afterwards. This takes 1 ns for each int32 index and 4 ns for each int64 index, once;
 an epoch of training takes 150 ns for each non-zero with 64 units in the first layer. Checks in the steps would not be
@@ -9,9 +10,13 @@ sufficient, because a step reads every index three times.
 
 import numpy as np
 
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
+
+from fastbp.kernels.dispatch cimport kernels_for, kernels_t
+
+from fastbp.kernels.dispatch import ELEMENTS
 
 ctypedef fused real_t:
     float
@@ -118,7 +123,8 @@ cdef class Data:
     Parameters
     ----------
     X : ndarray of shape (n, n_features), C-contiguous, or (values, indices, indptr, shape)
-        Dense, or compressed sparse rows: values of the real type, indices and indptr integers, which are copied.
+        Dense, or compressed sparse rows: values of the real type, indices and indptr integers, which are copied. With
+        `dtype`, a dense X of any layout.
     Y : ndarray of shape (n, n_outputs), C-contiguous, or None
         Targets of the same dtype as X.
     labels : ndarray of integers, or None
@@ -128,14 +134,20 @@ cdef class Data:
     n_outputs : int
     label_start : ndarray of integers, of shape (n + 1,), or None
         Row i has its ones at ``labels[label_start[i]:label_start[i + 1]]``: the indptr and indices of a sparse Y.
+    dtype : dtype or None
+        The real type, float32 or float64, to which rows of X are converted while a batch is gathered, as by NumPy's
+        `astype`. X is then of a dtype in ELEMENTS, with any strides, alignment and order of bytes. None: X is of the
+        real type, and is not converted.
 
     Attributes
     ----------
+    dtype : dtype
+        The real type.
     values, indices, indptr, Y, labels, sample_weight, label_start : ndarray or None
         The arrays that the kernels read: of a dense X, `values` is X.
     """
 
-    def __init__(self, X, Y=None, labels=None, sample_weight=None, int64_t n_outputs=1, label_start=None):
+    def __init__(self, X, Y=None, labels=None, sample_weight=None, int64_t n_outputs=1, label_start=None, dtype=None):
         indices = indptr = None
         if isinstance(X, tuple):
             values, indices, indptr, shape = X
@@ -149,9 +161,13 @@ cdef class Data:
             values = X
             self.n_rows, self.n_features = X.shape
         self.n_outputs = n_outputs
-        self.c.X = address(values)
+        self.dtype = values.dtype if dtype is None else np.dtype(dtype)
+        if dtype is None:
+            self.c.X = address(values)
+        else:
+            self.read_converted(values)
         if Y is not None:
-            check("Y", Y, values.dtype, (self.n_rows, n_outputs))
+            check("Y", Y, self.dtype, (self.n_rows, n_outputs))
             self.c.Y = address(Y)
         if labels is not None:
             labels, label_start = self.take_labels(labels, label_start)
@@ -160,6 +176,49 @@ cdef class Data:
             self.c.sample_weight = <double *> address(sample_weight)
         self.values, self.indices, self.indptr = values, indices, indptr
         self.Y, self.labels, self.label_start, self.sample_weight = Y, labels, label_start, sample_weight
+
+    def read_converted(self, X):
+        """Have rows of X converted."""
+        cdef Py_buffer view
+        if self.c.indptr != NULL or X.dtype.name not in ELEMENTS or self.dtype not in (np.float32, np.float64):
+            raise TypeError(f"rows are converted to float32 or float64 from {', '.join(ELEMENTS)}; got {X.dtype}")
+        PyObject_GetBuffer(X, &view, PyBUF_STRIDES)
+        self.c.X = view.buf
+        PyBuffer_Release(&view)
+        self.c.element, self.c.is_swapped = ELEMENTS[X.dtype.name], not X.dtype.isnative
+        self.c.row_bytes, self.c.column_bytes = X.strides
+
+    def converted_rows(self, rows):
+        """Rows of an X whose rows are converted, as the kernels convert them.
+
+        Parameters
+        ----------
+        rows : ndarray of int64
+
+        Returns
+        -------
+        ndarray of shape (n, n_features)
+        """
+        cdef const kernels_t *kernels = kernels_for(self.dtype == np.float64)
+        cdef int64_t i, n = len(rows)
+        cdef const int64_t[::1] numbers = np.ascontiguousarray(rows, np.int64)
+        if not self.is_converted:
+            raise ValueError("the rows of X are not converted")
+        check_below("rows", rows, self.n_rows)
+        out = np.empty((n, self.n_features), self.dtype)
+        cdef char *to = <char *> address(out, True)
+        cdef int64_t row_bytes = out.strides[0]
+        with nogil:
+            for i in range(n):
+                kernels.convert(&self.c, numbers[i], self.n_features, to + i * row_bytes)
+        return out
+
+    def check_fits(self, program):
+        """ValueError unless a program can read these rows: of its dtype, or converted to that into a buffer."""
+        if self.dtype != program.dtype:
+            raise ValueError(f"the data are {self.dtype}, the parameters {program.dtype}")
+        if self.is_converted and not program.is_indexed:
+            raise ValueError("rows that are converted need a program with a buffer for the input")
 
     def take_labels(self, labels, label_start):
         """Checked copies of the labels and of the starts of the rows."""
@@ -199,7 +258,7 @@ cdef class Data:
             rows = np.require(rows, np.int64, ["C_CONTIGUOUS", "ALIGNED"])
             check_below("rows", rows, self.n_rows)
             order, n = <int64_t *> address(rows), len(rows)
-        out = np.empty((n, self.n_outputs), self.values.dtype)
+        out = np.empty((n, self.n_outputs), self.dtype)
         cdef void *to = address(out, True)
         cdef bint is_double = out.dtype == np.float64
         with nogil:
@@ -215,6 +274,11 @@ cdef class Data:
     def is_sparse(self):
         """bool: whether X is in compressed sparse rows."""
         return self.c.indptr != NULL
+
+    @property
+    def is_converted(self):
+        """bool: whether the rows of X are converted while a batch is gathered."""
+        return self.c.element != 0
 
     @property
     def nonzeros_per_row(self):

@@ -42,6 +42,7 @@ cdef extern from "program.h" nogil:
         const int32_t *labels
         const int64_t *label_start
         const double *sample_weight
+        int64_t element, row_bytes, column_bytes, is_swapped
 
     ctypedef struct loss_t:
         int64_t kind, is_raw, target_width
@@ -165,6 +166,7 @@ cdef extern from "program.h" nogil:
         void (*push)(const plan_t *) noexcept nogil
         void (*pull)(const plan_t *, int64_t begin, int64_t end, void *gradient) noexcept nogil
         void (*pull_tangent)(const plan_t *, void *gradient) noexcept nogil
+        void (*convert)(const data_t *, int64_t row, int64_t n_features, void *out) noexcept nogil
         void (*matmul)(int64_t n, int64_t m, int64_t k, matrix_t a, matrix_t b, matrix_t init,
                        void *c, int64_t c_row) noexcept nogil
         void (*transpose)(const void *a, int64_t rows, int64_t cols, void *out) noexcept nogil

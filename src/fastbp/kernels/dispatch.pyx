@@ -29,6 +29,7 @@ cdef extern from "program.h" nogil:
     const int fastbp_kind_by_rows[]
     const int fastbp_kind_in_place[]
     const int fastbp_kind_saved[]
+    const char *const fastbp_element_names[]
     const char *const fastbp_isa_names[]
     const char fastbp_version[]
     int fastbp_isa_supported(int isa)
@@ -111,6 +112,8 @@ KINDS_BY_ROWS = frozenset(name for name, i in KINDS.items() if fastbp_kind_by_ro
 KINDS_IN_PLACE = frozenset(name for name, i in KINDS.items() if fastbp_kind_in_place[i])
 #: kind -> how many numbers of each row its forward pass saves for the backward pass
 N_SAVED = {name: fastbp_kind_saved[i] for name, i in KINDS.items()}
+#: name of a NumPy dtype -> number of the type, for all types from which the kernels convert rows; 0 is the real type
+ELEMENTS = {name: i for i, name in enumerate(names(fastbp_element_names), start=1)}
 #: instruction sets of this build, from the least to the most capable
 COMPILED_ISAS = tuple(names(fastbp_isa_names))
 #: those of them that this processor can run

@@ -13,6 +13,9 @@
 static void transpose_entry(const void *a, int64_t rows, int64_t cols, void *out) {
     transpose(a, cols, rows, cols, out, rows);
 }
+static void convert_entry(const data_t *data, int64_t row, int64_t n_features, void *out) {
+    convert_part(data, row, 0, n_features, out);
+}
 static void column_sums_entry(const void *a, int64_t rows, int64_t cols, void *out) {
     column_sums(a, cols, rows, cols, out, 0);
 }
@@ -79,6 +82,7 @@ const kernels_t FASTBP_TABLE = {
     .push = push,
     .pull = pull,
     .pull_tangent = pull_tangent,
+    .convert = convert_entry,
     .matmul = matmul,
     .transpose = transpose_entry,
     .column_sums = column_sums_entry,

@@ -81,7 +81,8 @@ cdef class Linearization:
         check("mirrors", mirrors, program.dtype, (program.mirror_size,))
         if program.is_sparse:
             raise ValueError("derivatives are taken of dense data, and the program is for sparse data")
-        if data.is_sparse or data.values.dtype != program.dtype or data.n_features != program.graph.n_features:
+        is_as_wanted = data.dtype == program.dtype and not data.is_converted
+        if data.is_sparse or not is_as_wanted or data.n_features != program.graph.n_features:
             raise ValueError(
                 f"X must be dense, {program.dtype}, of {program.graph.n_features} features; got "
                 f"{data.values.dtype} of shape {data.values.shape}"

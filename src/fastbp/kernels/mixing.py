@@ -19,7 +19,7 @@ def mixed_targets(data, rows, partners, share):
     targets : ndarray of shape (n, n_outputs), read-only
     sample_weight : ndarray of shape (n,), or None
     """
-    own, weight, dtype = np.array([1 - share]), None, data.values.dtype
+    own, weight, dtype = np.array([1 - share]), None, data.dtype
     if data.sample_weight is not None:
         part = own * data.sample_weight[rows]
         weight = part + share * data.sample_weight[partners]

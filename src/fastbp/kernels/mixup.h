@@ -16,6 +16,7 @@
 #ifndef FASTBP_MIXUP_H
 #define FASTBP_MIXUP_H
 
+#include "convert.h"
 #include "hash.h"
 #include "nodes.h"
 
@@ -83,12 +84,31 @@ INLINE double weight_of(const plan_t *p, ptrdiff_t r) {
     return p->mixup.share != 0 ? pair_of(p, r).weight : p->data.sample_weight[data_row(p, r)];
 }
 
+/* n numbers of a row of the batch and of its partner, mixed */
+INLINE void mix(const pair_t *pair, const real *row, const real *partner, ptrdiff_t n, real *to) {
+    FOR_VECTORS(n, { STORE(to, LOAD(row) * pair->share + LOAD(partner) * pair->partner_share); });
+}
+
 /* Rows [lo, hi) of the batch, of a matrix of the data, mixed */
 static void gather_mixed(const plan_t *p, const real *from, ptrdiff_t width, ptrdiff_t lo, ptrdiff_t hi, real *to) {
     for (ptrdiff_t r = lo; r < hi; r++, to += width) {
         const pair_t pair = pair_of(p, r);
-        const real *row = from + pair.row * width, *partner = from + pair.partner * width;
-        FOR_VECTORS(width, { STORE(to, LOAD(row) * pair.share + LOAD(partner) * pair.partner_share); });
+        mix(&pair, from + pair.row * width, from + pair.partner * width, width, to);
+    }
+}
+
+/* The same for rows of an X that are converted */
+static void convert_mixed(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi, real *to) {
+    const ptrdiff_t width = (ptrdiff_t)p->program.nodes->width;
+    real row[CONVERT_AT_ONCE], partner[CONVERT_AT_ONCE];
+    for (ptrdiff_t r = lo; r < hi; r++, to += width) {
+        const pair_t pair = pair_of(p, r);
+        for (ptrdiff_t i = 0; i < width; i += CONVERT_AT_ONCE) {
+            const ptrdiff_t n = i + CONVERT_AT_ONCE < width ? CONVERT_AT_ONCE : width - i;
+            convert_part(&p->data, pair.row, i, n, row);
+            convert_part(&p->data, pair.partner, i, n, partner);
+            mix(&pair, row, partner, n, to + i);
+        }
     }
 }
 

@@ -111,8 +111,7 @@ cdef class Plan(Task):
         """Check that the data are of the kind that the program reads, and keep them."""
         if data.n_features != self.program.graph.n_features or data.n_outputs != self.c.loss.target_width:
             raise ValueError(f"data of {data.n_features} features and {data.n_outputs} targets are not the network's")
-        if data.values.dtype != self.params.dtype:
-            raise ValueError(f"the data are {data.values.dtype}, the parameters {self.params.dtype}")
+        data.check_fits(self.program)
         if data.is_sparse != self.program.is_sparse:
             raise ValueError(f"the program is for {'sparse' if self.program.is_sparse else 'dense'} data")
         if data.c.Y == NULL and data.c.labels == NULL:

@@ -132,9 +132,8 @@ cdef class Predictor:
         team : Team or None
             A running team, to be used in place of threads that are started for this call.
         """
-        dtype = self.program.dtype
-        check("out", out, dtype, (data.n_rows, self.n_outputs))
-        check("the data", data.values, dtype, data.values.shape)
+        check("out", out, self.program.dtype, (data.n_rows, self.n_outputs))
+        data.check_fits(self.program)
         if data.n_features != self.c.program.nodes[0].width:
             raise ValueError(f"the data have {data.n_features} features, the network {self.c.program.nodes[0].width}")
         if (data.c.indptr != NULL) != self.program.is_sparse:

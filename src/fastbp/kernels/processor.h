@@ -1,8 +1,10 @@
-/* The clock, the processor that a thread runs on, and the mode of its floating-point unit. */
+/* The clock, and the processor that a thread runs on. */
 #ifndef FASTBP_PROCESSOR_H
 #define FASTBP_PROCESSOR_H
 
 #include <stdint.h>
+
+#include "float_mode.h"
 
 /* now: seconds since a fixed moment. yield_thread: let another thread run. sleep_briefly: sleep for 0.1 ms, on Windows
  * for 1 ms. relax: pause for some dozen cycles, for loops that wait. */
@@ -55,27 +57,10 @@ static inline void leave_processor(int processor) { (void)processor; }
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 static inline void relax(void) { _mm_pause(); }
-/* Treat denormal operands and results as zero (FTZ and DAZ): an operation with one takes about a hundred cycles, and
- * training does not need such small numbers. Returns the mode to restore. */
-static inline uint64_t flush_denormals(void) {
-    const unsigned before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040u);
-    return before;
-}
-static inline void restore_denormals(uint64_t mode) { _mm_setcsr((unsigned)mode); }
 #elif defined(__aarch64__)
 static inline void relax(void) { __asm__ volatile("yield"); }
-static inline uint64_t flush_denormals(void) {
-    uint64_t before;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
-    __asm__ volatile("msr fpcr, %0" : : "r"(before | ((uint64_t)1 << 24)));
-    return before;
-}
-static inline void restore_denormals(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
 #else
 static inline void relax(void) {}
-static inline uint64_t flush_denormals(void) { return 0; }
-static inline void restore_denormals(uint64_t mode) { (void)mode; }
 #endif
 
 #endif

@@ -70,6 +70,22 @@
 #define MAX_SCALARS 4
 #define MAX_MEMORY 2
 
+/* Elements of an X that is converted while a batch is gathered: NumPy's name of the dtype, the type whose bits it has,
+ * and its number x as one that C converts */
+#define ELEMENTS(X)                    \
+    X(bool, uint8_t, x != 0)           \
+    X(uint8, uint8_t, x)               \
+    X(int8, int8_t, x)                 \
+    X(uint16, uint16_t, x)             \
+    X(int16, int16_t, x)               \
+    X(uint32, uint32_t, x)             \
+    X(int32, int32_t, x)               \
+    X(uint64, uint64_t, x)             \
+    X(int64, int64_t, x)               \
+    X(float16, uint16_t, from_half(x)) \
+    X(float32, float, x)               \
+    X(float64, double, x)
+
 /* Rows of a batch whose statistics are taken together, and how many numbers of each column a kind that reduces has: 5
  * of the whole batch, and 2 of each run of PART_ROWS rows */
 #define PART_ROWS 8
@@ -116,6 +132,9 @@ enum { OPTIMIZERS(ENUM) N_OPTIMIZERS };
 enum { FORM_elementwise, FORM_blockwise, FORM_averaging };
 #define ENUM(name, ...) KIND_##name,
 enum { KINDS(ENUM) N_KINDS };
+#undef ENUM
+#define ENUM(name, ...) ELEMENT_##name,
+enum { ELEMENT_REAL, ELEMENTS(ENUM) N_ELEMENTS };
 #undef ENUM
 
 /* A buffer of (batch, width) numbers. Its offset is given in columns of `capacity` rows each, so that the same program
@@ -169,7 +188,9 @@ typedef struct {
     int64_t raw_output; /* the node before the output activation; the same as output if that was dropped */
 } program_t;
 
-/* The data, which are not written to. X is either dense and C-contiguous or compressed sparse rows. */
+/* The data, which are not written to. X is dense or compressed sparse rows. A dense X is C-contiguous and of the real
+ * type, or its rows are converted: then the program has a buffer for the input, and all fields from `element` on count.
+ */
 typedef struct {
     const void *X;               /* (n, n_features), or the values of the non-zeros */
     const int64_t *indptr;       /* (n + 1,), NULL when dense */
@@ -179,6 +200,9 @@ typedef struct {
     const int32_t *labels;       /* in place of a Y of zeros and ones, or NULL: row i of Y is 1 at labels[i] ... */
     const int64_t *label_start;  /* ... or, if not NULL, at labels[label_start[i]] to labels[label_start[i + 1] - 1] */
     const double *sample_weight; /* (n,) or NULL */
+    int64_t element;             /* ELEMENT_..., the type of X; ELEMENT_REAL, 0: rows are not converted */
+    int64_t row_bytes, column_bytes; /* from one row to the next, and from one column to the next */
+    int64_t is_swapped;              /* whether the bytes of an element are in the opposite order */
 } data_t;
 
 typedef struct {
@@ -384,6 +408,7 @@ typedef struct {
     void (*pull)(const plan_t *, int64_t begin, int64_t end, void *gradient);
     void (*pull_tangent)(const plan_t *, void *gradient);
     /* single kernels */
+    void (*convert)(const data_t *, int64_t row, int64_t n_features, void *out);
     void (*matmul)(int64_t n, int64_t m, int64_t k, matrix_t a, matrix_t b, matrix_t init, void *c, int64_t c_row);
     void (*transpose)(const void *a, int64_t rows, int64_t cols, void *out);
     void (*column_sums)(const void *a, int64_t rows, int64_t cols, void *out);
@@ -417,8 +442,9 @@ extern const int fastbp_optimizer_states[], fastbp_optimizer_forms[];
 extern const char *const fastbp_optimizer_constants[];
 extern const char *const fastbp_kind_names[];
 extern const int fastbp_kind_by_rows[], fastbp_kind_in_place[], fastbp_kind_saved[];
-extern const char *const fastbp_isa_names[]; /* from the least to the most capable, then NULL */
-int fastbp_isa_supported(int isa);           /* whether this processor can run it */
+extern const char *const fastbp_element_names[]; /* from number 1 on, then NULL */
+extern const char *const fastbp_isa_names[];     /* from the least to the most capable, then NULL */
+int fastbp_isa_supported(int isa);               /* whether this processor can run it */
 const kernels_t *fastbp_kernels(int isa, int is_double);
 
 #endif

@@ -115,10 +115,17 @@ static const real *targets_of(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
     return y;
 }
 
+/* Fill the buffer of the input, if there is one. */
 static void gather_input(const plan_t *p, ptrdiff_t lo, ptrdiff_t hi) {
     const node_t *input = p->program.nodes;
-    if (p->rows && input->value >= 0)
+    if (input->value < 0)
+        return;
+    if (p->data.element == ELEMENT_REAL)
         gather(p, p->data.X, (ptrdiff_t)input->width, lo, hi, out_of(p, 0, lo));
+    else if (p->mixup.share != 0)
+        convert_mixed(p, lo, hi, out_of(p, 0, lo));
+    else
+        convert_rows(p, lo, hi, out_of(p, 0, lo));
 }
 
 /* Operations [begin, end), first to last, for rows [lo, hi) */

@@ -37,6 +37,7 @@ const int fastbp_kind_by_rows[] = {KINDS(FACT)};
 const int fastbp_kind_in_place[] = {KINDS(IN_PLACE)};
 #define SAVED(name, by_rows, in_place, saved) saved,
 const int fastbp_kind_saved[] = {KINDS(SAVED)};
+const char *const fastbp_element_names[] = {ELEMENTS(NAME) NULL};
 
 #define ISA_NAME(isa) #isa,
 const char *const fastbp_isa_names[] = {INSTRUCTION_SETS(ISA_NAME) NULL};

@@ -323,7 +323,7 @@ cdef class TrainingLoop:
         The rows pass in slices of `capacity` rows, whose gradients are added up in that order.
         """
         cdef double total = 0
-        if self.plan.program.is_indexed:
+        if self.plan.program.is_indexed and not self.plan.data.is_converted:
             raise ValueError("the gradient of all rows needs a program that takes the rows as they stand")
         check("gradient", gradient, self.plan.params.dtype, self.plan.params.shape)
         gradient[...] = 0
@@ -502,7 +502,7 @@ cdef class TrainingLoop:
     def bind_rows(self, rows):
         """Have batches picked by these row numbers, or, with None, taken as they stand; ValueError for wrong ones."""
         indexed = self.plan.program.is_indexed
-        if (rows is not None) != indexed:
+        if (rows is not None) != indexed and not (rows is None and self.plan.data.is_converted):
             raise ValueError(f"rows must be {'an array' if indexed else 'None'}: the program was compiled for that")
         if rows is None:
             self.plan.c.rows = NULL

@@ -104,7 +104,8 @@ class Layer:
             Views of the operation's parameters, after `initialize`.
         X : ndarray of shape (n, width)
             What the operation reads for these rows: the input of the network, or the output of layers that have no
-            trained parameters. Not to be written to.
+            trained parameters. Not to be written to. Where the rows are in a file (np.memmap), an object with a
+            `shape` that gives columns only, by ``X[:, number]``.
         """
         raise TypeError(f"{type(self).__name__} has adapts=True and must have a method adapt(blocks, X)")
 

@@ -181,7 +181,8 @@ def numbers(column, dtype):
     """A column of numbers as an array, which shares its memory where that is possible."""
     import pyarrow as pa
 
-    if column.null_count or pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
+    # NumPy gets NaN for the missing values of floats, and objects for those of others
+    if not pa.types.is_floating(column.type) and (column.null_count or pa.types.is_decimal(column.type)):
         column = column.cast(pa.from_numpy_dtype(dtype), safe=False)
     return column.to_numpy(zero_copy_only=False)
 

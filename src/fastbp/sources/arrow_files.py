@@ -7,7 +7,7 @@ the threads of training keep their processors, and little is read ahead, so that
 from fastbp.sources.files import rows_of_block
 
 #: Bytes of a CSV file that are parsed at once, from the first of which the types of the columns are taken
-CSV_BYTES = 2**23
+CSV_BYTES = 2**21
 #: Bytes that are read at once from all columns of a Parquet file, and from one
 BUFFER_BYTES, COLUMN_BYTES = 2**25, 2**20
 #: Bytes of a value whose type has no fixed width, as an estimate

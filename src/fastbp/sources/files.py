@@ -55,32 +55,32 @@ class FileSource(Source):
         Parameters
         ----------
         generator : numpy.random.Generator or None, default=None
-            Draws the order of the parts.
+            Draws the order of the parts, in this call.
 
-        Yields
-        ------
-        Block
+        Returns
+        -------
+        generator of Block
         """
         order = range(len(self.parts)) if generator is None else generator.permutation(len(self.parts))
-        return chain.from_iterable(self._noted(self.parts[number]) for number in order)
+        return self._pass([self.parts[number] for number in order])
 
     def targets(self):
         """Begin a new pass over y and sample_weight alone; see `Source.targets`.
 
-        Yields
-        ------
-        y, sample_weight : ndarray
+        Returns
+        -------
+        generator of (y, sample_weight)
         """
-        blocks = chain.from_iterable(self._noted(part, with_X=False) for part in self.parts)
-        return ((block.y, block.sample_weight) for block in blocks)
+        return ((block.y, block.sample_weight) for block in self._pass(self.parts, with_X=False))
 
-    def _noted(self, part, **options):
-        """The blocks of a part; what is raised has a note that names the file."""
-        try:
-            yield from self._read(part, **options)
-        except Exception as error:
-            error.add_note(f"raised while {part[0]!r} was read")
-            raise
+    def _pass(self, parts, **options):
+        """The blocks of parts; what is raised has a note that names the file."""
+        for part in parts:
+            try:
+                yield from self._read(part, **options)
+            except Exception as error:
+                error.add_note(f"raised while {part[0]!r} was read")
+                raise
 
     def _read(self, part, *, with_X=True):
         """An iterator over the blocks of a part, whose X is None if it is not wanted."""

@@ -35,11 +35,12 @@ class NpySource(FileSource):
         self.headers = {path: npy_header(path) for path in paths}
         self.n_columns = check_widths({path: header.shape for path, header in self.headers.items()})
         self._check_columns(columns, target, weight)
-        for path, header in self.headers.items():
+        for path in paths:
+            header = self.headers[path]
             step = rows_of_block(block_rows, self.n_columns * header.dtype.itemsize)
             starts = range(0, header.shape[0], step)
             self.parts += [(path, start, min(start + step, header.shape[0])) for start in starts]
-        self.n_rows = sum(header.shape[0] for header in self.headers.values())
+        self.n_rows = sum(self.headers[path].shape[0] for path in paths)
         self.dtype = matrix_dtype(header.dtype for header in self.headers.values())
 
     def _check_columns(self, columns, target, weight):

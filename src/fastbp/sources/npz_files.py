@@ -43,7 +43,7 @@ class NpzSource(FileSource):
                 if not (isinstance(number, Integral) and -width <= number < width):
                     raise ValueError(f"columns must be numbers of columns of X, which has {width}, got {number!r}")
         self.parts = [(path,) for path in paths]
-        self.n_rows = sum(headers[0].shape[0] for headers in self.headers.values())
+        self.n_rows = sum(self.headers[path][0].shape[0] for path in paths)
         self.dtype = matrix_dtype(headers[0].dtype for headers in self.headers.values())
 
     @staticmethod

@@ -4,7 +4,8 @@
 A callback is a plain object with any of the methods ``on_fit_begin(state)``, ``on_epoch_begin(state)``,
 ``on_epoch_end(state)``, which ends training by returning True, ``on_epoch_complete(state)`` and ``on_fit_end(state)``.
 All get the same `TrainingState`. Where there are no callbacks the loop over epochs does not return to Python at all.
-With `fit_batches`, where an epoch can take long, ``on_window_end(state)`` is called after each window of rows.
+With `fit_batches`, where an epoch can take long, ``on_window_end(state)`` is called after each window of rows; it ends
+training by returning True, too.
 
 A callback that saves the run does so in ``on_epoch_complete(state)``, which is called after ``on_epoch_end`` of all
 callbacks; see `fastbp.callbacks.Checkpoint`.
@@ -65,8 +66,8 @@ class TrainingState:
         Most epochs of this run.
     X, targets, sample_weight : ndarray, sparse matrix or None
         What it trains on, as ``Network.loss_and_gradient`` takes them; of several labels, `targets` is a csr_array of
-        ones. With early stopping the held-out rows are among them; `train_rows` tells which are not. With `fit_batches`
-        those of the first window of rows.
+        ones; X is an np.memmap where `fit` was given one. With early stopping the held-out rows are among them;
+        `train_rows` tells which are not. With `fit_batches` those of the first window of rows.
     rows_in_epoch, rows_of_epoch : int
         In `on_window_end`: how many rows of the current epoch are trained on, and how many it has. Elsewhere 0.
     seconds_waited : float
@@ -222,8 +223,13 @@ class Callback:
         Parameters
         ----------
         state : TrainingState
+
+        Returns
+        -------
+        stop : bool
+            True ends training. The epoch, which has fewer rows then, counts as one that is over.
         """
-        return None
+        return False
 
     def on_epoch_end(self, state):
         """Called after each epoch, with L-BFGS after each iteration.
@@ -289,7 +295,7 @@ class Callbacks:
     Attributes
     ----------
     answers : list of bool
-        Whether each of them asked for the end of training after the last epoch.
+        Whether each of them asked for the end of training after the last epoch, or the last window.
     """
 
     def __init__(self, callbacks=None, state=None):
@@ -318,7 +324,7 @@ class Callbacks:
         return callable(method) and bool(method(self.state))
 
     def end_window(self, n_rows, n_total, seconds_waited):
-        """Call ``on_window_end`` of all callbacks.
+        """Call ``on_window_end`` of all callbacks, and note their answers.
 
         Parameters
         ----------
@@ -326,16 +332,26 @@ class Callbacks:
             Rows of the epoch that are trained on, and all of them.
         seconds_waited : float
             For rows to be read, since the beginning of the run.
+
+        Returns
+        -------
+        bool
+            Whether one of them asked for the end of training.
         """
         if self.objects:
             self.state.rows_in_epoch, self.state.rows_of_epoch = n_rows, n_total
             self.state.seconds_waited = seconds_waited
-            self.notify("on_window_end")
+            self.answers = [self.notify_one(callback, "on_window_end") for callback in self.objects]
             self.state.rows_in_epoch = self.state.rows_of_epoch = 0
+        return self.ask_to_stop
 
     def end_epoch(self):
         """Call ``on_epoch_end`` of all callbacks and note their answers, then ``on_epoch_complete``."""
-        self.answers = [self.notify_one(callback, "on_epoch_end") for callback in self.objects]
+        before = self.answers if self.ask_to_stop else [False] * len(self.objects)  # of the last window
+        self.answers = [
+            self.notify_one(callback, "on_epoch_end") or answer
+            for callback, answer in zip(self.objects, before, strict=True)
+        ]
         self.notify("on_epoch_complete")
 
     @property

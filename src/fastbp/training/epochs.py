@@ -34,6 +34,8 @@ class Epochs(ABC):
         Mean loss of the first batch, before any step; NaN before. May be set to a better estimate.
     team : Team or None
         The running threads of training; None if there is one thread.
+    n_trained : int
+        Rows of the last epoch of the last call of `train`: fewer than `n_rows` if a callback has ended it before.
     data_stays : bool
         Whether the rows are at the same place in memory throughout.
     source_failed : bool
@@ -45,6 +47,11 @@ class Epochs(ABC):
 
     def __init__(self, n_rows, batch_size):
         self.n_rows, self.batch_size = n_rows, batch_size
+
+    @property
+    def n_trained(self):
+        """int: rows of the last epoch that was trained."""
+        return self.n_rows
 
     @property
     def n_steps(self):
@@ -205,6 +212,7 @@ class WindowedEpochs(InMemoryEpochs):
     """
 
     at_once, data_stays = 1, False
+    n_trained = 0
 
     def __init__(self, windows, rows, batch_size, random_state=None, lock=None):
         super().__init__(windows.data, rows, batch_size, random_state, lock)
@@ -216,8 +224,9 @@ class WindowedEpochs(InMemoryEpochs):
         self.order = self.rows
 
     def __enter__(self):
+        super().__enter__()
         self.windows.begin(self.trainer.history.n_iter)
-        return super().__enter__()
+        return self
 
     def __exit__(self, *exception):
         super().__exit__(*exception)
@@ -235,7 +244,7 @@ class WindowedEpochs(InMemoryEpochs):
 
     def steps(self, rates, losses, patience, seconds, decay_factors, dropout_factors):
         """`train`, with the loop as it is set up for it."""
-        self.n_done, step, n_seen, status, begin = 0, 0, 0, COMPLETED, perf_counter()
+        self.n_done, self.n_trained, step, status, begin = 0, 0, 0, COMPLETED, perf_counter()
         rates, decay_factors, dropout_factors = (
             None if numbers is None else np.broadcast_to(numbers.reshape(1, -1), (1, self.n_steps))
             for numbers in (rates, decay_factors, dropout_factors)
@@ -254,10 +263,11 @@ class WindowedEpochs(InMemoryEpochs):
                 dropout_factors=None if dropout_factors is None else dropout_factors[part],
                 continues=step > 0,
             )
-            step, n_seen = part[1].stop, n_seen + data.n_rows
+            step, self.n_trained = part[1].stop, self.n_trained + data.n_rows
             if status == DIVERGED:
                 break
-            self.trainer.callbacks.end_window(n_seen, self.n_rows, self.windows.seconds_waited)
+            if self.trainer.callbacks.end_window(self.n_trained, self.n_rows, self.windows.seconds_waited):
+                break
         if patience is not None and status == COMPLETED:
             patience.observe(losses[0])
         self.n_done, seconds[0] = 1, perf_counter() - begin

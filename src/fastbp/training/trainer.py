@@ -197,7 +197,7 @@ class Trainer:
                 finally:
                     self.first_loss = epochs.first_loss
                 rate = np.max(rates_of_steps[done - 1])
-                self.record(done, epochs.n_rows, losses, rates, rates_of_steps)
+                self.record(done, epochs.n_trained, losses, rates, rates_of_steps)
                 if self.verbose:
                     print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
                 if status == GREW and not self.has_grown(epochs):

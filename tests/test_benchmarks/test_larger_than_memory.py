@@ -1,0 +1,34 @@
+"""Training on files under a limit of memory; `benchmarks/larger_than_memory.py`."""
+
+import json
+import sys
+
+import pytest
+
+from benchmark_cases import BENCHMARKS, run
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is for Linux")
+def test_all_that_is_measured(tmp_path):
+    pytest.importorskip("pyarrow")
+    arguments = (
+        "--folder",
+        "files",
+        "--gigabytes",
+        "0.002",
+        "--networks",
+        "64",
+        "--repeats",
+        "1",
+        "--json",
+        "found.json",
+    )
+    output = run(BENCHMARKS / "larger_than_memory.py", *arguments, cwd=tmp_path)
+    assert "waiting" in output
+    found = json.loads((tmp_path / "found.json").read_text())["networks"]
+    assert set(found) == {"64"}
+    assert set(found["64"]) == {"read", "memory", "stream", "cold"}
+    for figures in found["64"].values():
+        assert figures["rows_per_second"] > 0
+    assert 0 <= found["64"]["stream"]["waiting"] <= 1
+    assert len(list((tmp_path / "files").iterdir())) == 16

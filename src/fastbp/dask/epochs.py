@@ -124,14 +124,13 @@ class DistributedEpochs(Epochs):
         Of the generator, where others draw from it too.
     """
 
-    at_once, rows = 1, None
+    at_once, rows, n_trained = 1, None, 0
 
     def __init__(self, rows, shards, batch_size, random_state=None, lock=None):
         super().__init__(rows.n_rows, batch_size)
         self.source, self.cluster, self.shards = rows, rows.cluster, shards
         self.random_state, self.lock, self.generators = random_state, lock, None
         self.sync_every = rows.model.sync_every
-        self.n_rounds_done = 0
 
     @property
     def n_steps(self):
@@ -196,18 +195,20 @@ class DistributedEpochs(Epochs):
         self.outer.momentum = momentum_of(self.source.model.outer_momentum, optimizer, len(self.shards))
         numbers = rates, decay_factors, dropout_factors
         n_rounds = rounds_of(self.n_steps, self.sync_every, len(self.shards) == 1 and self.outer.is_average)
-        n_rows, loss, status = 0, 0.0, COMPLETED
+        loss, status, self.n_trained = 0.0, COMPLETED, 0
         for number in range(n_rounds):
             works = self.works(trainer.history.n_iter, number / n_rounds, (number + 1) / n_rounds, numbers)
             result = self.run(run_round, works)
             if result.rows:
-                n_rows += result.rows
-                loss += (result.loss - loss) * (result.rows / n_rows)
+                self.n_trained += result.rows
+                loss += (result.loss - loss) * (result.rows / self.n_trained)
             if result.status == DIVERGED:
                 status = DIVERGED
                 break
             status = GREW if result.status == GREW else status
             self.take(result.state)
+            if trainer.callbacks.end_window(self.n_trained, self.n_rows, 0.0):
+                break
         losses[0], seconds[0], self.epochs_done = loss, perf_counter() - begin, 1
         if patience is not None and status == COMPLETED:
             patience.observe(loss)
@@ -308,7 +309,6 @@ class DistributedEpochs(Epochs):
             average = trainer.average
             average.params[...], average.n = state.average, state.n_averaged
             average.begin = state.n_steps - state.n_averaged
-        self.n_rounds_done += 1
 
     def use_workers(self):
         """Take notice of workers that have joined or gone.

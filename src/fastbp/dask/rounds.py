@@ -6,6 +6,8 @@ with its workspace, and the order of the rows.
 """
 
 import threading
+from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -271,14 +273,32 @@ class Shard:
         return Shard, self.arguments
 
 
-def worker_threads():
-    """The threads of the Dask worker that runs this task; None outside of a task."""
+#: The address of a Dask worker in this process -> the lock of its rounds
+ROUND_LOCKS = defaultdict(threading.Lock)
+
+
+def this_worker():
+    """The Dask worker that runs this task; None outside of a task."""
     from distributed import get_worker
 
     try:
-        return get_worker().state.nthreads
+        return get_worker()
     except ValueError:
         return None
+
+
+def worker_threads():
+    """The threads of the Dask worker that runs this task; None outside of a task."""
+    worker = this_worker()
+    return None if worker is None else worker.state.nthreads
+
+
+@contextmanager
+def alone_on(shard):
+    """Within it, no other task uses the shard, and no other round runs on this worker, since each takes all of its
+    threads: a worker has two shards after one was lost."""
+    with ROUND_LOCKS[getattr(this_worker(), "address", None)], shard.lock:
+        yield
 
 
 def run_round(shard, state, settings, work):
@@ -298,7 +318,7 @@ def run_round(shard, state, settings, work):
     """
     if work.begin == work.end:
         return Contribution(0)
-    with shard.lock:
+    with alone_on(shard):
         place = shard.workspace_for(settings, work.batch_size)
         network, loop = place.network, place.loop
         network.params = state.params
@@ -340,7 +360,7 @@ def renew_statistics(shard, state, settings, work):
     Contribution
         Only the running statistics in its parameters differ from those of `state`.
     """
-    with shard.lock:
+    with alone_on(shard):
         place = shard.workspace_for(settings, work.batch_size)
         place.network.params = state.params
         place.loop.renew_statistics(place.rows_of_epoch(work.generator, work.epoch, shard.n_rows))
@@ -366,7 +386,7 @@ def generator_after(shard, state, settings, work):
     -------
     dict
     """
-    with shard.lock:
+    with alone_on(shard):
         place = shard.workspace_for(settings, work.batch_size)
         place.rows_of_epoch(work.generator, work.epoch, shard.n_rows)
         return place.order.generator.get_state(legacy=False)

@@ -1,6 +1,8 @@
 """One cluster for all tests of this folder: its workers are processes of one thread each."""
 
 import logging
+import os
+from unittest.mock import patch
 
 import pytest
 
@@ -10,9 +12,13 @@ N_WORKERS = 2
 @pytest.fixture(scope="package")
 def cluster():
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=N_WORKERS, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
-    ) as cluster:
+    # a nanny sets OMP_NUM_THREADS=1 in this process too
+    with (
+        patch.dict(os.environ),
+        distributed.LocalCluster(
+            n_workers=N_WORKERS, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+        ) as cluster,
+    ):
         yield cluster
 
 

@@ -1,6 +1,8 @@
 """With one worker a fit on a cluster is that on one machine, to the last bit."""
 
+import gc
 import pickle
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +14,7 @@ from sklearn.base import clone
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.callbacks import Checkpoint
 from fastbp.dask import DaskMLPClassifier, DaskMLPRegressor
+from fastbp.dask.rounds import worker_threads
 from fastbp.layers import BatchNorm, Dense
 from fastbp.optimizers import Muon, ScheduleFree
 
@@ -175,3 +178,22 @@ def test_a_local_model_and_pickles(one_worker):
     with pytest.raises(AttributeError, match="to_local"):
         model.partial_fit(X, LABELS)
     assert_array_equal(model.predict(X), model.to_local().predict(X))
+
+
+def test_nothing_stays_on_the_cluster(one_worker):
+    model = DaskMLPClassifier(**COMMON)
+    model.client = one_worker
+    model.fit(collection(X), collection(LABELS), X_val=collection(X), y_val=collection(LABELS))
+    model.score(collection(X), collection(LABELS))
+    gc.collect()
+    for _ in range(100):  # futures are released one after the other
+        held = [key for keys in one_worker.has_what().values() for key in keys]
+        if not held:
+            break
+        time.sleep(0.05)
+    assert not held
+
+
+def test_a_round_takes_the_threads_of_its_worker(one_worker):
+    assert one_worker.submit(worker_threads).result() == 1
+    assert worker_threads() is None

@@ -56,7 +56,7 @@ def batch_size_of(batch_size, n_rows, n_total):
     -------
     int
     """
-    return max(1, min(ceil_div(batch_size * n_rows, n_total), n_rows))
+    return max(1, min(round(batch_size * n_rows / n_total), n_rows))
 
 
 def generators_of(generator, n):

@@ -14,6 +14,7 @@ import pytest
 import fastbp
 import fastbp.activations
 import fastbp.callbacks
+import fastbp.dask
 import fastbp.inspection
 import fastbp.kernels
 import fastbp.layers
@@ -32,6 +33,7 @@ PUBLIC = [
     fastbp,
     fastbp.activations,
     fastbp.callbacks,
+    fastbp.dask,
     fastbp.inspection,
     fastbp.kernels,
     fastbp.layers,
@@ -63,7 +65,7 @@ LEVELS = [
     {"fastbp.training"},
     {"fastbp.callbacks", "fastbp.progress"},
     {"fastbp.config", "fastbp.estimators"},
-    {"fastbp.files", "fastbp.inspection"},
+    {"fastbp.dask", "fastbp.files", "fastbp.inspection"},
     {"fastbp"},
 ]
 
@@ -73,6 +75,7 @@ OPTIONAL = {
     "fastbp.progress": {"rich", "tqdm"},
     "fastbp.callbacks": {"optuna"},
     "fastbp.files": {"safetensors"},
+    "fastbp.dask": {"dask", "distributed", "pandas"},
     "fastbp.sources": {"pyarrow"},
 }
 

@@ -194,7 +194,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
             )
             if is_new:
                 adapt_to_data(self, network, X, numbers, sample_weight, rng)
-            batch_size = self._batch_size(rows.n_rows if numbers is None else len(numbers), incremental, attempt)
+            batch_size = self._batch_size(rows.n_trained(numbers), incremental, attempt)
             epochs = rows.epochs(data, numbers, batch_size, rng if self.shuffle else None, lock)
             warn_if_not_converged = self._train_stochastic(
                 network, epochs, history, stopping, rng, incremental, not first_pass, callbacks, attempt
@@ -306,7 +306,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
                     f"resume_from: max_iter={self.max_iter} is less than the {n_epochs} epochs of the checkpoint"
                 )
             run.load_state_dict(attempt.run)
-        state.make_estimator = partial(estimator_so_far, self, replace(run, callbacks=None, trainer=None))
+        state.make_estimator = partial(estimator_so_far, self, replace(run, callbacks=None, trainer=None, epochs=None))
         state.make_checkpoint = partial(checkpoint_so_far, self, run, incremental)
         attempt.history = run.history
 
@@ -342,7 +342,19 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         checksums = checksums_of(state, stopping.validation)
         if not epochs.data_stays and (callbacks or attempt.run is not None):
             checksums.state_dict()  # before other rows take the place of these
-        run = Run(network, rng, checksums, history, callbacks, epochs.rows, optimizer, average, stopping, trainer)
+        run = Run(
+            network,
+            rng,
+            checksums,
+            history,
+            callbacks,
+            epochs.rows,
+            optimizer,
+            average,
+            stopping,
+            trainer,
+            epochs=epochs,
+        )
         self._begin(run, state, attempt, incremental)
         stopped = False
         try:

@@ -48,6 +48,20 @@ class RowsInMemory:
         self.n_rows = X.shape[0]
         return X, y, checked_weight(self.sample_weight, X)
 
+    def n_trained(self, rows):
+        """Rows that batches are made of.
+
+        Parameters
+        ----------
+        rows : ndarray of int64 or None
+            Numbers of the rows to train on; None for all.
+
+        Returns
+        -------
+        int
+        """
+        return self.n_rows if rows is None else len(rows)
+
     def epochs(self, data, rows, batch_size, random_state, lock):
         """What makes the steps of epochs over these rows; arguments and result as of `InMemoryEpochs`."""
         return InMemoryEpochs(data, rows, batch_size, random_state, lock)

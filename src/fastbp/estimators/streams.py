@@ -148,6 +148,10 @@ class StreamedRows:
 
     # Training
 
+    def n_trained(self, rows):
+        """Rows that batches are made of; see `RowsInMemory.n_trained`. `rows` are those of the first window."""
+        return self.n_rows if rows is None else len(rows)
+
     def epochs(self, data, rows, batch_size, random_state, lock):
         """What makes the steps of epochs; arguments as for `RowsInMemory.epochs`, of the first window."""
         self.n_targets, self.dtype = data.n_outputs, data.values.dtype

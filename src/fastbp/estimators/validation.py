@@ -45,6 +45,10 @@ class GivenRows:
                 "solver, or score them in a callback."
             )
 
+    def validation_set(self, estimator, network, y_train):
+        """What is computed on the rows after each epoch; arguments as for `checked_rows` and `validation_set`."""
+        return validation_set(estimator, network, checked_rows(estimator, self, y_train, network.dtype), True)
+
 
 @contextmanager
 def naming(what):
@@ -207,8 +211,7 @@ def stopping_rule(estimator, network, patience, training_rows, y_train, given, r
     X = training_rows[0]
     validation, rows = None, np.arange(X.shape[0], dtype=np.int64) if estimator.shuffle else None
     if given:
-        chosen = checked_rows(estimator, given, y_train, network.dtype)
-        validation = validation_set(estimator, network, chosen, True)
+        validation = given.validation_set(estimator, network, y_train)
     elif estimator.early_stopping:
         rows, chosen = hold_out(estimator, *training_rows, random_state, attempt)
         validation = validation_set(estimator, network, chosen, False)

@@ -49,6 +49,8 @@ class Run:
     trainer : Trainer or None
     evaluations : Evaluations or None
         Of L-BFGS; None for all other solvers.
+    epochs : Epochs or None
+        What makes the steps.
     """
 
     network: Any
@@ -62,6 +64,7 @@ class Run:
     stopping: Any = None
     trainer: Any = None
     evaluations: Any = None
+    epochs: Any = None
 
     @property
     def parts(self):

@@ -1,0 +1,44 @@
+"""Training on a Dask cluster, on data that stay where they are.
+
+`DaskMLPClassifier` and `DaskMLPRegressor` are the estimators of one machine, with all of their parameters, for Dask
+arrays, data frames, and lists of delayed blocks. Package and conventions are those of ``xgboost.dask``: the estimator
+has a property `client`, `fit` is immediate, and predictions are collections that are not computed yet.
+
+What happens in a fit
+---------------------
+The partitions are divided into *shards*, one for each worker, as evenly as whole partitions allow. Partitions in memory
+stay with their worker as far as that is possible; others are read by the worker they are meant for. No row passes the
+client, but for a sample of at most 2,000: from it come the columns and the dtype, and what layers and data-dependent
+initial weights learn from data. Beside these the client gets counts of rows and the labels.
+
+In an epoch each worker passes over its shard once, with the compiled loop of `fit`. Batches are divided too: a worker's
+batches have its share of `batch_size`, so that all workers make as many steps in an epoch as one machine would, and
+learning rates that change from step to step mean the same. After `sync_every` steps the weights and the optimizer's
+arrays are averaged, by the rows that each worker has seen: this is a *round*. The average is taken by a tree of tasks;
+the client gets its result, and sends it to all workers with the next round.
+
+Each worker's batches are smaller than those of one machine, and an optimizer such as Adam takes shorter steps where
+gradients are noisier. So plain averages learn less from the same rows: in 10 epochs of MNIST (100 units) the accuracy
+of one machine is 97.4 %, that of averages over 2, 4 and 8 workers 97.4, 97.2 and 96.8 %. Nesterov's momentum on the
+moves of the average makes up for that: with `outer_momentum` of ``1 - 1 / sqrt(n)``, the default, n = 2, 4 and 8
+workers come to 97.5, 97.6 and 97.7 %. How often the weights are averaged matters less. Averaged arrays of the
+optimizer and arrays that each worker keeps for itself give the same accuracy; they are averaged, because a round is
+then a function of what the client knows.
+
+If workers come and go
+----------------------
+A round is a pure function of a shard, the last average, and what to do: the order of the rows in an epoch follows from
+the generator's state at the beginning and the number of the epoch, whichever worker needs it. Dask repeats what is lost
+with a worker: the shard, from your collection, and the round. So the model of a run that has lost workers is that of an
+undisturbed one, to the last bit. Shards of workers that are gone move to others, at the latest with the next epoch. If
+there are more workers than shards at the beginning of an epoch, the partitions are divided anew, and training goes on
+with more shards. The number of shards never falls.
+
+The model is a function of the data, the parameters, and the division into shards. That follows from the partitions, the
+number of workers, and, for collections in memory, where their partitions are. One shard gives the model of `fit` to the
+last bit, unless more than 2,000 rows are to adapt layers or initial weights.
+"""
+
+from fastbp.dask.estimators import DaskMLPClassifier, DaskMLPRegressor
+
+__all__ = ["DaskMLPClassifier", "DaskMLPRegressor"]

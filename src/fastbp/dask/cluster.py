@@ -1,0 +1,163 @@
+"""The tasks of a fit on a cluster: where they run, how their results are combined, what is repeated after a failure."""
+
+import logging
+from uuid import uuid4
+
+from fastbp.dask.rounds import combine
+
+LOGGER = logging.getLogger("fastbp.dask")
+
+#: Contributions that one task combines
+FAN_IN = 8
+#: How often a round is sent again when what it needs was lost with a worker
+ATTEMPTS = 5
+#: Seconds to wait for a first worker
+SECONDS_FOR_WORKERS = 60
+
+
+def client_of(estimator):
+    """The client that an estimator uses.
+
+    Parameters
+    ----------
+    estimator : DaskMLPClassifier or DaskMLPRegressor
+
+    Returns
+    -------
+    distributed.Client
+
+    Raises
+    ------
+    ValueError
+        If it has none, and there is no default one.
+    """
+    from distributed import get_client
+
+    client = vars(estimator).get("_client")
+    if client is not None:
+        return client
+    try:
+        return get_client()
+    except ValueError as error:
+        kind = type(estimator).__name__
+        raise ValueError(
+            f"{kind} needs a Dask client: make one before, as client = distributed.Client(...), or set it, as "
+            f"model.client = client. For data on one machine use {kind.removeprefix('Dask')}"
+        ) from error
+
+
+class Cluster:
+    """The workers behind a client.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client):
+        self.client, self.receiver = client, None
+
+    @property
+    def workers(self):
+        """list of str: the addresses of the workers, sorted; where there is none, it waits for one."""
+        self.wait()
+        return sorted(self.client.nthreads())
+
+    def wait(self):
+        """Wait for a worker."""
+        if not self.client.nthreads():
+            self.client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
+
+    def submit(self, worker, function, *arguments):
+        """The future of a call on a worker; on another one if that is gone.
+
+        Parameters
+        ----------
+        worker : str or None
+        function : callable
+        *arguments : object
+            Futures are replaced by their results.
+
+        Returns
+        -------
+        Future
+        """
+        where = {} if worker is None else {"workers": [worker], "allow_other_workers": True}
+        key = f"fastbp-{function.__name__}-{uuid4().hex}"
+        return self.client.submit(function, *arguments, key=key, **where)
+
+    def send(self, value):
+        """The future of a value that the client has. One worker gets it from the scheduler, and the others from each
+        other when they need it: Dask's own broadcast waits for half a minute for a worker that has just died."""
+        self.receiver = self.receiver or self.workers[0]
+        return self.client.scatter(value, workers=[self.receiver], hash=False)
+
+    def compute(self, worker, delayed):
+        """The future of a delayed object, computed on a worker; on another one if that is gone."""
+        return self.client.compute(delayed, workers=[worker], allow_other_workers=True)
+
+    def places(self, partitions):
+        """The worker that holds each partition in memory, the first one by address; None if none does. Waits for
+        partitions that are being computed.
+
+        Parameters
+        ----------
+        partitions : list of delayed objects or futures
+
+        Returns
+        -------
+        list of (str or None)
+        """
+        from distributed import futures_of
+
+        own = [[f for f in futures_of(part, self.client) if f.key == getattr(part, "key", None)] for part in partitions]
+        futures = [found[0] for found in own if found]
+        for future in futures:
+            raise_error_of(future)
+        holders = self.client.who_has(futures) if futures else {}
+        return [min(holders.get(found[0].key, ()), default=None) if found else None for found in own]
+
+    def combined(self, futures):
+        """The mean of contributions: a tree of tasks, in which each combines `FAN_IN` of them.
+
+        Parameters
+        ----------
+        futures : list of Future
+
+        Returns
+        -------
+        Contribution
+        """
+        while len(futures) > 1:
+            groups = [futures[i : i + FAN_IN] for i in range(0, len(futures), FAN_IN)]
+            futures = [group[0] if len(group) == 1 else self.submit(None, combine, group) for group in groups]
+        return futures[0].result()
+
+    def repeated(self, attempt):
+        """The result of ``attempt()``, which is called again when data that the client has sent were lost with a
+        worker. What is lost of the rows, Dask computes again itself.
+
+        Parameters
+        ----------
+        attempt : callable
+
+        Returns
+        -------
+        object
+        """
+        from distributed import CancelledError
+
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return attempt()
+            except (CancelledError, OSError) as error:  # OSError: a connection was closed
+                LOGGER.warning("data were lost with a worker, and are sent again: %s", error)
+                self.receiver = None
+        return attempt()
+
+
+def raise_error_of(future):
+    """Wait for a future, whose result stays where it is, and raise the exception if it has one."""
+    error = future.exception()
+    if error is not None:
+        raise error

@@ -1,0 +1,224 @@
+"""The rows of a cluster that a fit trains on: divided into shards, described, and encoded on the workers."""
+
+import numpy as np
+from sklearn.base import is_classifier
+
+from fastbp.dask.cluster import raise_error_of
+from fastbp.dask.collections import aligned, partitions_of
+from fastbp.dask.division import divide, homes
+from fastbp.dask.epochs import DistributedEpochs
+from fastbp.dask.shards import Encoder, as_local, describe, encode, joined_blocks, load, sample
+from fastbp.estimators.class_targets import COLUMNS, LabelCounts, form_of
+from fastbp.estimators.rows import checked_weight
+from fastbp.estimators.validation import naming
+
+#: Rows that the client gets, at most: what layers and initial weights learn from data, they learn from these
+SAMPLE_ROWS = 2000
+
+
+class DaskRows:
+    """The arguments of `fit` on a cluster.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    X, y, sample_weight : collection
+        See ``collections.py``.
+
+    Attributes
+    ----------
+    y : None
+        The client has no y of all rows.
+    labels : LabelCounts or None
+        Of all rows; None for a regressor, and where y has two dimensions.
+    n_rows : int
+        Known after `check`.
+    """
+
+    y = labels = None
+
+    def __init__(self, cluster, X, y, sample_weight=None):
+        self.cluster = cluster
+        X, others = aligned(X, {"y": y, "sample_weight": sample_weight})
+        columns = [partitions_of(X), partitions_of(others["y"])]
+        self.keys = columns[0]
+        weights = others["sample_weight"]
+        columns.append([None] * len(self.keys) if weights is None else partitions_of(weights))
+        self.partitions = [(number, *parts) for number, parts in enumerate(zip(*columns, strict=True))]
+        self.sizes = sizes_of(X, len(self.keys))
+
+    # Division
+
+    def divided(self, workers):
+        """(the numbers of the partitions of each shard, the worker of each shard)."""
+        places = self.cluster.places(self.keys)
+        shards = divide(self.sizes, places, workers)
+        return shards, homes(shards, places, workers)
+
+    def loaded(self, shards, workers):
+        """The futures of the partitions of each shard, in the memory of its worker."""
+        from dask import delayed
+
+        read = delayed(load, pure=False)
+        return [
+            self.cluster.compute(worker, read([self.partitions[number] for number in shard]))
+            for shard, worker in zip(shards, workers, strict=True)
+        ]
+
+    # Before training
+
+    def check(self, model, reset):
+        """Read the partitions; see `RowsInMemory.check`. What is returned are some rows of all."""
+        self.model = model
+        self.shards, self.workers = self.divided(self.cluster.workers)
+        self.parts = self.loaded(self.shards, self.workers)
+        self.learn(self.described(is_classifier(model)))
+        X, y, weight = self.checked(self.sampled(), reset)
+        if is_classifier(model):
+            self.learn_labels(y)
+        return X, y, weight
+
+    def described(self, has_labels):
+        """What `describe` tells of all partitions, in their order."""
+        futures = [
+            self.cluster.submit(worker, describe, parts, has_labels)
+            for worker, parts in zip(self.workers, self.parts, strict=True)
+        ]
+        return sorted(
+            (entry for entries in self.cluster.client.gather(futures) for entry in entries), key=lambda entry: entry[0]
+        )
+
+    def learn(self, described):
+        """Note the numbers of rows and the labels."""
+        self.rows_of = {number: n_rows for number, n_rows, _, _ in described}
+        self.sizes = [self.rows_of.get(number, 0) for number in range(len(self.sizes))]
+        self.n_rows = sum(self.sizes)
+        if not self.n_rows:
+            raise ValueError(f"X has no rows: all of its {len(self.sizes)} partitions are empty")
+        self.counts = [counts for _, _, counts, _ in described]
+        self.columns = [columns for _, _, _, columns in described]
+
+    def learn_labels(self, y):
+        """Note the labels of all rows, for a classifier.
+
+        Parameters
+        ----------
+        y : ndarray
+            Of the sample, validated.
+        """
+        model = self.model
+        if y.ndim == 1:
+            self.labels = total_counts(self.counts)
+            return
+        if model.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is there for a y of one dimension on a cluster; give the weights as dicts"
+            )
+        announced = vars(model).get("_announced_classes")
+        if form_of(y, announced) == COLUMNS and announced is None:
+            model._announced_classes = [
+                np.unique(np.concatenate(column)).tolist() for column in zip(*self.columns, strict=True)
+            ]
+
+    def checked(self, blocks, reset):
+        """The sample as one, checked as `fit` checks its rows; of an error the partition is named.
+
+        Parameters
+        ----------
+        blocks : list of (int, Block)
+        reset : bool
+            As for `check`.
+        """
+        try:
+            block = joined_blocks([block for _, block in blocks])
+            X, y = self.model._check(block.X, block.y, reset=reset)
+            return X, y, checked_weight(block.sample_weight, X)
+        except (TypeError, ValueError):
+            model = as_local(self.model, dict(vars(self.model)))
+            for number, block in blocks:
+                with naming(f"partition {number}"):
+                    X, _ = model._check(block.X, block.y, reset=reset)
+                    checked_weight(block.sample_weight, X)
+                reset = False
+            raise
+
+    def sampled(self):
+        """Some rows of the partitions, a list of (int, Block): evenly spaced, and all where there are few."""
+        step = -(-self.n_rows // SAMPLE_ROWS)
+        begin, wanted = 0, {}
+        for number, n_rows in self.rows_of.items():
+            first = -begin % step
+            if first < n_rows:
+                wanted[number] = np.arange(first, n_rows, step)
+            begin += n_rows
+        futures = [
+            self.cluster.submit(worker, sample, parts, {n: wanted[n] for n in shard if n in wanted})
+            for shard, worker, parts in zip(self.shards, self.workers, self.parts, strict=True)
+        ]
+        return sorted((e for entries in self.cluster.client.gather(futures) for e in entries), key=lambda e: e[0])
+
+    # Training
+
+    def n_trained(self, rows):
+        """Rows of an epoch; `rows` are those of the sample."""
+        return self.n_rows
+
+    def epochs(self, data, rows, batch_size, random_state, lock):
+        """What makes the steps of epochs; arguments as for `RowsInMemory.epochs`, of the sample."""
+        self.encoder = Encoder(self.model, self.labels, data.n_outputs, data.values.dtype)
+        encoded = self.encoded(self.shards, self.workers, self.parts)
+        self.parts = None
+        return DistributedEpochs(self, encoded, batch_size, random_state, lock)
+
+    def encoded(self, shards, workers, parts=None):
+        """The shards that training takes.
+
+        Parameters
+        ----------
+        shards : list of list of int
+        workers : list of str
+        parts : list of Future or None
+            Of the loaded partitions.
+
+        Returns
+        -------
+        list of (Future, str, int)
+            Each shard with rows, its worker, and its rows.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For rows that `fit` does not accept either; names the partition.
+        """
+        parts = self.loaded(shards, workers) if parts is None else parts
+        rows = [sum(self.sizes[number] for number in shard) for shard in shards]
+        found = [
+            (self.cluster.submit(worker, encode, self.encoder, part), worker, n_rows)
+            for worker, part, n_rows in zip(workers, parts, rows, strict=True)
+            if n_rows
+        ]
+        for future, _, _ in found:
+            raise_error_of(future)
+        return found
+
+
+def sizes_of(X, n):
+    """The rows of each of the n partitions, 1 where they are not known."""
+    chunks = getattr(X, "chunks", [[np.nan]])[0]
+    return [1] * n if np.isnan(chunks).any() else [int(size) for size in chunks]
+
+
+def total_counts(counts):
+    """The labels of several partitions as one.
+
+    Parameters
+    ----------
+    counts : list of (labels, counts)
+
+    Returns
+    -------
+    LabelCounts
+    """
+    labels, places = np.unique(np.concatenate([labels for labels, _ in counts]), return_inverse=True)
+    totals = np.bincount(places, np.concatenate([n for _, n in counts]), len(labels))
+    return LabelCounts(labels, totals.astype(np.int64))

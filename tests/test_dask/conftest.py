@@ -1,0 +1,42 @@
+"""One cluster for all tests of this folder: its workers are processes of one thread each."""
+
+import logging
+import os
+from unittest.mock import patch
+
+import pytest
+
+N_WORKERS = 2
+
+
+@pytest.fixture(scope="package")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    # a nanny sets OMP_NUM_THREADS=1 in this process too
+    with (
+        patch.dict(os.environ),
+        distributed.LocalCluster(
+            n_workers=N_WORKERS, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+        ) as cluster,
+    ):
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster):
+    """A client of the two workers."""
+    from distributed import Client
+
+    with Client(cluster, set_as_default=True) as client:
+        client.wait_for_workers(N_WORKERS)
+        yield client
+
+
+@pytest.fixture(scope="package")
+def one_worker():
+    """A client of one worker, which is a thread of this process."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.Client(
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0", set_as_default=False
+    ) as client:
+        yield client

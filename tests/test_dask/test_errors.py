@@ -1,0 +1,127 @@
+"""What is refused, with the way out."""
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from fastbp import MLPClassifier
+from fastbp.dask import DaskMLPClassifier, DaskMLPRegressor
+from fastbp.dask.collections import aligned
+
+dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
+distributed = pytest.importorskip("distributed")
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X = np.random.RandomState(0).randn(40, 3)
+Y = np.arange(40) % 2
+
+
+def arrays(*values, chunks=10):
+    return [da.from_array(v, chunks=(chunks, *[-1] * (v.ndim - 1))) for v in values]
+
+
+def fit(client, X, y, *others, Estimator=DaskMLPClassifier, **params):
+    model = Estimator(hidden_layer_sizes=(2,), max_iter=2, **params)
+    model.client = client
+    return model.fit(X, y, *others)
+
+
+def test_no_client():
+    with pytest.raises(ValueError, match=r"needs a Dask client.*model\.client = client.*MLPClassifier"):
+        DaskMLPClassifier().fit(*arrays(X, Y))
+    with pytest.raises(TypeError, match=r"must be a distributed\.Client or None"):
+        DaskMLPClassifier().client = "scheduler:8786"
+
+
+def test_arrays_in_memory(one_worker):
+    with pytest.raises(TypeError, match=r"X must be a Dask array.*got ndarray.*MLPClassifier, or.*from_array"):
+        fit(one_worker, X, Y)
+    with pytest.raises(TypeError, match=r"sample_weight must be a Dask array"):
+        fit(one_worker, *arrays(X, Y), np.ones(40))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (dict(solver="lbfgs"), r"solver='lbfgs' needs the gradient of all rows.*such as 'adam'"),
+        (dict(early_stopping=True), r"holds out no rows.*X_val and y_val"),
+        (dict(solver="schedule_free", outer_momentum=0.5), r"outer_learning_rate=1.0 and outer_momentum=0.0"),
+        (dict(sync_every=0), r"'sync_every' parameter of DaskMLPClassifier must be"),
+        (dict(outer_momentum=1.0), r"'outer_momentum' parameter of DaskMLPClassifier must be"),
+        (dict(outer_learning_rate=0.0), r"'outer_learning_rate' parameter of DaskMLPClassifier must be"),
+    ],
+)
+def test_parameters(params, message, one_worker):
+    with pytest.raises(ValueError, match=message):
+        fit(one_worker, *arrays(X, Y), **params)
+
+
+def test_partitions_that_do_not_match(one_worker):
+    with pytest.raises(ValueError, match="same number of rows, got 40 and 39"):
+        fit(one_worker, *arrays(X, Y[1:]))
+    with pytest.raises(ValueError, match=r"same partitions, got 2 and 4 partitions.*repartition"):
+        fit(one_worker, arrays(X)[0], [dask.delayed(Y[:20]), dask.delayed(Y[20:])])
+    blocks = [dask.delayed(X[:20]), dask.delayed(X[20:])], [dask.delayed(Y[:20]), dask.delayed(Y[20:-1])]
+    with pytest.raises(ValueError, match="partition 1: X has 20 rows, and y has 19"):
+        fit(one_worker, *blocks)
+    unknown = arrays(X)[0][arrays(X)[0][:, 0] > 0]
+    with pytest.raises(ValueError, match="partition 0: X has"):
+        fit(one_worker, unknown, arrays(Y)[0])
+    X_, others = aligned(arrays(X, chunks=13)[0].rechunk({1: 1}), {"y": arrays(Y)[0], "sample_weight": None})
+    assert X_.numblocks == (4, 1)
+    assert others["y"].chunks[0] == X_.chunks[0]
+
+
+def test_divisions_that_do_not_match(one_worker):
+    pandas, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    frame = pandas.DataFrame(X, columns=list("abc"))
+    target = pandas.Series(Y, index=frame.index + 1)
+    with pytest.raises(ValueError, match=r"same partitions, got the divisions.*df\['target'\]"):
+        fit(one_worker, dd.from_pandas(frame, npartitions=2), dd.from_pandas(target, npartitions=2))
+
+
+def test_bad_blocks(one_worker):
+    wrong = X.copy()
+    wrong[25, 1] = np.nan
+    with pytest.raises(ValueError, match=r"partition 2: Input X contains NaN"):
+        fit(one_worker, *arrays(wrong, Y))
+    wide = [dask.delayed(X[:20]), dask.delayed(np.hstack([X, X])[20:])]
+    with pytest.raises(ValueError, match=r"partition 1: X has 6 features, but MLPClassifier is expecting 3"):
+        fit(one_worker, wide, [dask.delayed(Y[:20]), dask.delayed(Y[20:])])
+    with pytest.raises(ValueError, match=r"partition 1: .*[Nn]egative"):
+        fit(one_worker, *arrays(X, Y, np.where(np.arange(40) == 15, -1.0, 1.0)))
+    with pytest.raises(ValueError, match="partition 3: y must hold labels, got NaN"):
+        fit(one_worker, *arrays(X, np.where(np.arange(40) == 35, np.nan, Y)))
+    with pytest.raises(ValueError, match="all of its 2 partitions are empty"):
+        fit(one_worker, [dask.delayed(X[:0])] * 2, [dask.delayed(Y[:0])] * 2)
+
+
+def test_a_sample_does_not_hide_a_bad_row(one_worker):
+    """Of more rows than the client gets."""
+    large = np.random.RandomState(0).randn(9000, 2)
+    target = large[:, 0].copy()
+    target[7001] = np.inf
+    with pytest.raises(ValueError, match=r"partition 7: Input y contains infinity"):
+        fit(one_worker, *arrays(large, target, chunks=1000), Estimator=DaskMLPRegressor)
+
+
+def test_a_fit_that_fails_leaves_the_model(one_worker):
+    model = DaskMLPClassifier((2,), max_iter=2, random_state=0)
+    model.client = one_worker
+    before = model.fit(*arrays(X, Y)).coefs_[0].copy()
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        model.set_params(learning_rate_init=1e300).fit(*arrays(X, Y))
+    np.testing.assert_array_equal(model.coefs_[0], before)
+
+
+def test_a_loss_that_grows(one_worker):
+    """The message is that of `fit`, from the losses of a worker."""
+    params = dict(hidden_layer_sizes=(2,), max_iter=5, random_state=0, learning_rate_init=1e100)
+    with pytest.warns(ConvergenceWarning) as expected:
+        MLPClassifier(**params).fit(X, Y)
+    model = DaskMLPClassifier(**params)
+    model.client = one_worker
+    with pytest.warns(ConvergenceWarning, match="The loss grew") as warned:
+        model.fit(*arrays(X, Y))
+    assert str(warned[0].message) == str(expected[0].message)

@@ -1,0 +1,86 @@
+"""Workers that are killed or join: the model of an undisturbed run, and more shards."""
+
+import logging
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fastbp import Callback
+from fastbp.dask import DaskMLPClassifier
+
+dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
+pytest.importorskip("distributed")
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+RNG = np.random.RandomState(0)
+X = RNG.randn(4000, 50).astype(np.float32)
+Y = (X[:, 0] * X[:, 1] > 0).astype(int)
+
+
+class At(Callback):
+    """Calls a function at the beginning of an epoch, and keeps the times of the epochs."""
+
+    def __init__(self, epoch, function):
+        self.epoch, self.function = epoch, function
+
+    def on_epoch_begin(self, state):
+        if state.epoch == self.epoch:
+            self.function(state)
+
+
+def collections(n=8):
+    return da.from_array(X, chunks=(len(X) // n, -1)), da.from_array(Y, chunks=len(X) // n)
+
+
+def test_a_worker_is_killed_in_the_middle_of_a_round(client, caplog):
+    params = dict(hidden_layer_sizes=(200, 200), batch_size=20, sync_every=100, max_iter=4, random_state=0)
+    expected = DaskMLPClassifier(**params).fit(*collections())
+    seconds = expected.history_["seconds"]
+
+    def kill_soon(state):
+        pid = client.run(os.getpid)[max(client.nthreads())]  # not the one that the average was sent to
+        delay = (seconds[-1] - seconds[0]) / 3 / 4  # of the first of two rounds of the epoch, the middle
+        threading.Timer(delay, os.kill, (pid, signal.SIGKILL)).start()
+
+    model = DaskMLPClassifier(**params, callbacks=At(1, kill_soon))
+    with caplog.at_level(logging.WARNING, logger="fastbp.dask"):
+        model.fit(*collections())
+    for ours, theirs in zip(model.coefs_, expected.coefs_, strict=True):
+        assert_array_equal(ours, theirs)
+    assert model.loss_curve_ == expected.loss_curve_
+    assert "is gone: its rows are with" in caplog.text
+    client.wait_for_workers(2)
+
+
+def test_workers_that_join_are_used(cluster, client):
+    from distributed import Client
+
+    params = dict(hidden_layer_sizes=(6,), max_iter=4, random_state=0)
+    counts = []
+
+    def more(state):
+        cluster.scale(3)
+        client.wait_for_workers(3)
+
+    class Count(Callback):
+        def on_epoch_end(self, state):
+            counts.append(len(shards_of(client)))
+
+    def shards_of(client):
+        return [w for w, keys in client.has_what().items() if any("fastbp-encode" in str(key) for key in keys)]
+
+    try:
+        model = DaskMLPClassifier(**params, callbacks=[At(2, more), Count()]).fit(*collections())
+    finally:
+        cluster.scale(2)
+    assert counts == [2, 2, 3, 3]
+    assert model.t_ == 4 * len(X)
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    with Client(cluster) as other:
+        assert model.score(*collections()) > 0.4
+        assert other.nthreads()

@@ -1,0 +1,165 @@
+"""Fits on two processes, against the same rounds one after the other in this one; data frames, blocks, predictions."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fastbp import MLPClassifier, MLPRegressor
+from fastbp.dask import DaskMLPClassifier, DaskMLPRegressor
+from fastbp.dask.epochs import batch_size_of, generators_of, rounds_of
+from fastbp.dask.outer import OuterNesterov
+from fastbp.dask.rounds import Round, Settings, Shard, State, combine, run_round
+from fastbp.optimizers import Adam
+from fastbp.training import OptimizerState
+
+dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
+pytest.importorskip("distributed")
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+N = 600
+RNG = np.random.RandomState(0)
+X = RNG.randn(N, 4)
+Y = (X[:, 0] * X[:, 1] > 0).astype(int) + (X[:, 2] > 1)
+NUMBERS = X[:, 0] + X[:, 1] * X[:, 2]
+PARAMS = dict(hidden_layer_sizes=(6,), batch_size=40, max_iter=3, random_state=0, sync_every=4)
+
+
+def arrays(*values, chunks=(150, 150, 200, 100)):
+    return [da.from_array(v, chunks=(chunks, *[-1] * (v.ndim - 1))) for v in values]
+
+
+def assert_same_weights(one, other):
+    for ours, theirs in zip([*one.coefs_, *one.intercepts_], [*other.coefs_, *other.intercepts_], strict=True):
+        assert_array_equal(ours, theirs)
+    assert one.loss_curve_ == other.loss_curve_
+
+
+def twin(params, n_shards=2):
+    """(parameters, losses) of the same rounds, without a cluster."""
+    local = {name: value for name, value in params.items() if name != "sync_every"}
+    start = MLPClassifier(**local | {"max_iter": 1, "learning_rate_init": 1e-300}).fit(X, Y)
+    network, generator = start.network_, np.random.RandomState(0)
+    for shape in ((4, 6), (6,), (6, 3), (3,)):  # the initial weights and biases
+        generator.uniform(size=shape)
+    definition = {**network.definition, **network.settings, "dtype": network.dtype}
+    settings = Settings("run", definition, Adam(), {})
+    parts = np.array_split(np.arange(N), n_shards)
+    shards = [Shard(X[part], Y[part], None, 3, np.float64) for part in parts]
+    sizes = [batch_size_of(40, len(part), N) for part in parts]
+    steps = [-(-len(part) // size) for part, size in zip(parts, sizes, strict=True)]
+    optimizer = OptimizerState(Adam(), network.n_params, np.float64)
+    state = State(network.params.copy(), optimizer.state, optimizer.memory)
+    outer, losses = OuterNesterov(1, 1 - 2**-0.5, network), []
+    generators = generators_of(generator, n_shards)
+    for epoch in range(params["max_iter"]):
+        results, n = [], rounds_of(max(steps), 4, False)
+        for number in range(n):
+            works = [
+                Round(
+                    epoch,
+                    round(number / n * k),
+                    round((number + 1) / n * k),
+                    size,
+                    np.array([0.001]),
+                    generator=g,
+                    penalties={"alpha": 1e-4, "l1": 0.0},
+                )
+                for k, size, g in zip(steps, sizes, generators, strict=True)
+            ]
+            result = combine([run_round(s, state, settings, w) for s, w in zip(shards, works, strict=True)])
+            params_after = outer.step(state.params, result.state.params)
+            state = result.state.with_arrays([params_after, *result.state.arrays[1:]])
+            results.append(result)
+        losses.append(np.average([r.loss for r in results], weights=[r.rows for r in results]))
+    return state.params, losses
+
+
+def test_two_workers_are_the_rounds_of_two_shards(client):
+    X_, y_ = arrays(X, Y)
+    model = DaskMLPClassifier(**PARAMS).fit(X_, y_)
+    params, losses = twin(PARAMS)
+    assert_array_equal(model.network_.params, params)
+    assert_allclose(model.loss_curve_, losses, rtol=1e-14)  # sums of a few numbers
+    assert_same_weights(DaskMLPClassifier(**PARAMS).fit(X_, y_), model)  # and again
+    assert model.t_ == 3 * N
+
+
+def test_persisted_partitions_stay(client):
+    """Where the first and the last partition are with one worker, and those between with the other."""
+    one, other = sorted(client.nthreads())
+    blocks = [
+        [
+            client.submit(np.asarray, block, workers=[worker], pure=False)
+            for block, worker in zip(parts, places, strict=True)
+        ]
+        for parts, places in (
+            ([X[:100], X[100:300], X[300:400], X[400:]], [one, other, other, one]),
+            ([Y[:100], Y[100:300], Y[300:400], Y[400:]], [one, other, other, one]),
+        )
+    ]
+    model = DaskMLPClassifier(**PARAMS).fit(*blocks)
+    order = np.r_[0:100, 400:600, 100:400]  # the rows of the first shard, and those of the second
+    bounds = [slice(0, 300), slice(300, 600)]
+    expected = DaskMLPClassifier(**PARAMS).fit(
+        *[[dask.delayed(values[order][part]) for part in bounds] for values in (X, Y)]
+    )
+    assert_same_weights(model, expected)
+
+
+def test_data_frames(client):
+    pandas, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    frame = pandas.DataFrame(X, columns=["a", "b", "c", "d"]).assign(label=np.array(["x", "y", "z"])[Y], w=1.0)
+    df = dd.from_pandas(frame, npartitions=4)
+    model = DaskMLPClassifier(**PARAMS).fit(df[["a", "b", "c", "d"]], df["label"], df["w"])
+    assert list(model.feature_names_in_) == ["a", "b", "c", "d"]
+    assert_same_weights(model, DaskMLPClassifier(**PARAMS).fit(*arrays(X, Y, np.ones(N), chunks=(150,) * 4)))
+    local = model.to_local()
+    features = df[["a", "b", "c", "d"]]
+    predictions = model.predict(features).compute()
+    assert predictions.index.equals(frame.index)
+    assert_array_equal(predictions, local.predict(frame[["a", "b", "c", "d"]]))
+    probabilities = model.predict_proba(features)
+    assert list(probabilities.columns) == ["x", "y", "z"]
+    assert_allclose(probabilities.compute(), local.predict_proba(frame[["a", "b", "c", "d"]]), rtol=1e-12)
+    assert model.score(features, df["label"]) == pytest.approx(local.score(frame[["a", "b", "c", "d"]], frame["label"]))
+
+
+def test_lazy_predictions(client):
+    X_, y_ = arrays(X, NUMBERS)
+    model = DaskMLPRegressor(**PARAMS).fit(X_, y_)
+    local, lazy = model.to_local(), model.predict(X_)
+    assert isinstance(lazy, da.Array)
+    assert (lazy.chunks, lazy.dtype) == (y_.chunks, y_.dtype)
+    # batches of other sizes are summed in the same order, on the same machine
+    assert_allclose(lazy.compute(), local.predict(X), rtol=1e-12, atol=1e-14)
+    unknown = X_[X_[:, 0] > 0]  # chunks of unknown size
+    assert_allclose(model.predict(unknown).compute(), local.predict(X[X[:, 0] > 0]), rtol=1e-12, atol=1e-14)
+    assert model.score(X_, y_) == pytest.approx(local.score(X, NUMBERS), rel=1e-12)
+    (block,) = model.predict([dask.delayed(X[:7])])
+    assert_array_equal(block.compute(), local.predict(X[:7]))
+    assert isinstance(local, MLPRegressor)
+
+
+def test_early_stopping_with_rows_on_a_worker(client):
+    params = PARAMS | dict(early_stopping=True, n_iter_no_change=2, max_iter=50, learning_rate_init=0.05)
+    X_, y_, X_val, y_val = arrays(X, Y, X + 0.1, Y)
+    model = DaskMLPClassifier(**params).fit(X_, y_, X_val=X_val, y_val=y_val)
+    assert 2 < model.n_iter_ < 50
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    assert model.best_validation_score_ == pytest.approx(model.score(X_val, y_val))
+
+
+def test_options_that_are_averaged(client):
+    """Batch normalization, a moving average, and an average of epochs with new statistics, on two workers."""
+    from fastbp.layers import BatchNorm, Dense
+
+    layers = dict(layers=[Dense(6), BatchNorm()], hidden_layer_sizes=(100,))
+    X_, y_ = arrays(X, Y)
+    for options in ({"ema_decay": 0.9}, {"swa_start": 0.4}, {"dropout": 0.1}):
+        params = PARAMS | ({} if "dropout" in options else layers) | options
+        model = DaskMLPClassifier(**params).fit(X_, y_)
+        assert np.isfinite(model.network_.params).all()
+        assert_same_weights(DaskMLPClassifier(**params).fit(X_, y_), model)
+        if "dropout" not in options:
+            assert model.raw_params_ is not None

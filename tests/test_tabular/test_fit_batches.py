@@ -323,6 +323,7 @@ WRONG = {
 }
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_blocks(case):
     third, error, message = WRONG[case]
@@ -341,6 +342,7 @@ CHANGED = {
 }
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize("case", CHANGED)
 def test_blocks_that_change(case):
     third, error, message = CHANGED[case]
@@ -351,6 +353,7 @@ def test_blocks_that_change(case):
     assert_array_equal(outputs(model), before)
 
 
+@pytest.mark.fault(39)
 def test_out_of_bag_rows_that_do_not_come_again():
     def noisy():
         rng = np.random.default_rng(len(passes))
@@ -363,6 +366,7 @@ def test_out_of_bag_rows_that_do_not_come_again():
     TabularMLPClassifier(**QUICK, oob_fraction=0).fit_batches(noisy, shuffle_rows=96)
 
 
+@pytest.mark.fault(39)
 def test_a_training_that_fails_leaves_the_model_as_it_was():
     model = TabularMLPClassifier(**QUICK).fit(FRAME, LABELS)
     before = outputs(model)

@@ -180,6 +180,20 @@ def test_targets_of_two_dimensions(form):
             )
 
 
+@both_estimators
+def test_rows_of_weight_zero(Estimator):
+    y, weight = TARGETS[Estimator], np.where(np.arange(40) // 12 == 1, 0, WEIGHT)  # the second window, and batch
+    params = SMALL | dict(shuffle=False)
+    model = Estimator(**params).fit(X, y, weight)
+    assert_same_model(Estimator(**params).fit_batches(blocks_of(4, X, y, weight), shuffle_rows=12), model)
+    if Estimator is MLPClassifier:
+        order = np.argsort(y == "no", kind="stable")  # the last window has no other label
+        params["class_weight"] = {"no": 0, "yes": 1, "perhaps": 1}
+        model = Estimator(**params).fit(X[order], y[order])
+        blocks = blocks_of(4, X[order], y[order])
+        assert_same_model(Estimator(**params).fit_batches(blocks, shuffle_rows=12), model)
+
+
 def test_dtypes_are_those_of_the_first_block():
     low = [(X.astype(np.float32)[:20], SCORE[:20]), (X[20:], SCORE[20:])]
     model = MLPRegressor(**SMALL).fit_batches(low)

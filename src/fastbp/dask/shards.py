@@ -199,7 +199,7 @@ class Encoder:
     def encoded(self, X, y, weight):
         """X, targets and weights of a partition as the network takes them."""
         targets = self.model._encode(y, X.dtype)
-        weight = self.model._weighted_by_class(y, weight, self.labels or y)
+        weight = self.model._weighted_by_class(y, weight, self.labels or y, may_be_zero=True)
         if weight is not None and weight.any():
             check_weight_scale(weight, self.dtype)
         return X, targets, weight

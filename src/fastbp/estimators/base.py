@@ -93,7 +93,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
     # What the two estimators differ in
     #
     # _check(X, y, reset) -> X, y                              checked input
-    # _weighted_by_class(y, sample_weight, y_train)            sample_weight times the weights of the classes
+    # _weighted_by_class(y, sample_weight, y_train, may_be_zero)  sample_weight times the weights of the classes
     # _learn_targets(y, incremental, continues, labels)        note what the targets are; `labels`: those of all rows
     # _encode(y, dtype) -> targets                             what the kernels take for them
     # _output_activation()                                     the name that 'auto' stands for

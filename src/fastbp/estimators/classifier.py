@@ -149,12 +149,12 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             return MultiOutputLogLoss(getattr(loss, "label_smoothing", smoothing), [len(c) for c in self.classes_])
         return LogLoss(smoothing) if smoothing else loss
 
-    def _weighted_by_class(self, y, sample_weight, y_train):
+    def _weighted_by_class(self, y, sample_weight, y_train, may_be_zero=False):
         if self.class_weight is None:
             return sample_weight
         weights = weights_of_rows(self.class_weight, self._form, self.classes_, y, y_train)
         counted = weights if sample_weight is None else weights[sample_weight > 0]
-        if len(counted) and not counted.any():
+        if len(counted) and not counted.any() and not may_be_zero:
             rows = "every row" if sample_weight is None else "every row with a sample weight above zero"
             raise ValueError(
                 f"class_weight={self.class_weight!r} gives {rows} a weight of zero: give a class that y has a weight "

@@ -136,7 +136,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
     def _learn_targets(self, y, incremental, continues, labels=None):
         self._check_targets(y)
 
-    def _weighted_by_class(self, y, sample_weight, y_train):
+    def _weighted_by_class(self, y, sample_weight, y_train, may_be_zero=False):
         return sample_weight
 
     def _check_targets(self, y):

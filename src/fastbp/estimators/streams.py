@@ -183,7 +183,7 @@ class StreamedRows:
         """A window as the network takes it."""
         model = self.model
         targets = model._encode(window.y, window.X.dtype)
-        weight = model._weighted_by_class(window.y, window.sample_weight, self.labels or window.y)
+        weight = model._weighted_by_class(window.y, window.sample_weight, self.labels or window.y, may_be_zero=True)
         if weight is not None and weight.any():
             check_weight_scale(weight, self.dtype)
         return make_data(window.X, targets, weight, self.n_targets, self.dtype)
@@ -243,7 +243,7 @@ class CheckedBlocks:
         model = self.model
         X, y = model._check(block.X, block.y, reset=self.reset)
         self.reset = False
-        weight = checked_weight(block.sample_weight, X)
+        weight = checked_weight(block.sample_weight, X, may_be_zero=True)
         if self.is_learned:
             model._check_targets(y)
         kind = {

@@ -94,7 +94,7 @@ def measure_as_client(options):
         found = []
         for sync_every in options.sync_every:
             # long rounds need fewer of them
-            seconds = measure_round(client, SMALL, sync_every, max(2, options.rounds * 10 // max(10, sync_every)))
+            seconds = measure_round(client, SMALL, sync_every, max(1, options.rounds * 10 // max(10, sync_every)))
             facts = {"sync_every": sync_every, "seconds_per_round": seconds, "seconds_per_step": step}
             found.append({**facts, "communication": max(0.0, 1 - sync_every * step / seconds)})
         print(json.dumps(found))
@@ -112,7 +112,7 @@ def measure(options):
             facts = {"round_trip_ms": milliseconds, "measured_round_trip_ms": 1e3 * measure_round_trip(hosts)}
             facts["gigabits_per_second"] = options.gigabits
             results += [{**facts, **found} for found in run_client(hosts, scheduler, options)]
-            print(json.dumps(results[-1]), flush=True)
+            print(f"{milliseconds:g} ms is measured", flush=True)
     return results
 
 
@@ -147,7 +147,7 @@ def main(arguments=None):
     parser.add_argument("--sync-every", type=int, action="append", help="steps of a round; likewise")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
-        "--rounds", type=int, default=20, help="rounds of 10 steps that are timed; fewer of longer ones"
+        "--rounds", type=int, default=10, help="rounds of 10 steps that are timed; fewer of longer ones"
     )
     parser.add_argument("--gigabits", type=float, help="rate at which each host can send, Gbit/s; no limit without")
     parser.add_argument("--scheduler", help=argparse.SUPPRESS)

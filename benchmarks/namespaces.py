@@ -7,7 +7,6 @@ this process passes the packets on when they are due.
 
 import contextlib
 import ctypes
-import fcntl
 import heapq
 import itertools
 import os
@@ -160,6 +159,8 @@ class Hosts:
 
     def _connect_by_relay(self, stack):
         """A TUN device for each host, all read by a relay."""
+        import fcntl  # which not every system has, and others may import this module
+
         devices = {}
         for i, (name, address) in enumerate(zip(self.names, self.addresses, strict=True)):
             descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)

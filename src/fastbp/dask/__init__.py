@@ -12,8 +12,8 @@ client, but for a sample of at most 2,000: from it come the columns and the dtyp
 initial weights learn from data. Beside these the client gets counts of rows and the labels.
 
 In an epoch each worker passes over its shard once, with the compiled loop of `fit`. Batches are divided too: a worker's
-batches have its share of `batch_size`, so that all workers make as many steps in an epoch as one machine would, and
-learning rates that change from step to step mean the same. After `sync_every` steps the weights and the optimizer's
+batches have its share of `batch_size`, and of the penalty, so that all workers make as many steps in an epoch as one
+machine would, and learning rates that change from step to step mean the same. After `sync_every` steps the weights and the optimizer's
 arrays are averaged, by the rows that each worker has seen: this is a *round*. The average is taken by a tree of tasks;
 the client gets its result, and sends it to all workers with the next round.
 

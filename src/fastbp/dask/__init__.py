@@ -32,8 +32,8 @@ A round is a pure function of a shard, the last average, and what to do: the ord
 the generator's state at the beginning and the number of the epoch, whichever worker needs it. Dask repeats what is lost
 with a worker: the shard, from your collection, and the round. So the model of a run that has lost workers is that of an
 undisturbed one, to the last bit. Shards of workers that are gone move to others, at the latest with the next epoch. If
-there are more workers than shards at the beginning of an epoch, the partitions are divided anew and read again, and training
-goes on with more shards. The number of shards never falls.
+there are more workers than shards at the beginning of an epoch, the partitions are divided anew and read again, and
+training goes on with more shards. The number of shards never falls.
 
 The model is a function of the data, the parameters, and the division into shards. That follows from the partitions, the
 number of workers, and, for collections in memory, where their partitions are. One shard gives the model of `fit` to the

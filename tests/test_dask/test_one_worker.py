@@ -180,14 +180,20 @@ def test_a_local_model_and_pickles(one_worker):
     assert_array_equal(model.predict(X), model.to_local().predict(X))
 
 
+def keys_on(client):
+    """The keys of all that the workers hold."""
+    return {key for keys in client.has_what().values() for key in keys}
+
+
 def test_nothing_stays_on_the_cluster(one_worker):
+    before = keys_on(one_worker)
     model = DaskMLPClassifier(**COMMON)
     model.client = one_worker
     model.fit(collection(X), collection(LABELS), X_val=collection(X), y_val=collection(LABELS))
     model.score(collection(X), collection(LABELS))
     gc.collect()
     for _ in range(100):  # futures are released one after the other
-        held = [key for keys in one_worker.has_what().values() for key in keys]
+        held = keys_on(one_worker) - before
         if not held:
             break
         time.sleep(0.05)

@@ -9,8 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fastbp import MLPClassifier
 from fastbp.dask.epochs import batch_size_of, generators_of, momentum_of, numbers_of_steps, rounds_of, seed_of
+from fastbp.dask.orders import Order, copy_of
 from fastbp.dask.outer import OuterNesterov
-from fastbp.dask.rounds import Contribution, Order, Round, Settings, Shard, State, combine, copy_of, run_round
+from fastbp.dask.rounds import Contribution, Round, Settings, Shard, State, combine, run_round
 from fastbp.kernels.training import DIVERGED
 from fastbp.layers import BatchNorm, Dense
 from fastbp.network import Network
@@ -185,7 +186,7 @@ def test_what_each_shard_is_to_do():
     assert [seed_of(seed, 0) for seed in (None, 5)] == [None, 5]
     assert seed_of(5, 1) not in (5, seed_of(5, 2))
     assert [momentum_of("auto", Adam(), n) for n in (1, 4)] == [0, 0.5]
-    assert [momentum_of("auto", optimizer, 4) for optimizer in (SGD(), ScheduleFree())] == [0, 0]
+    assert [momentum_of("auto", optimizer, 4) for optimizer in (SGD(), ScheduleFree())] == [0.5, 0]
     assert momentum_of(0.9, SGD(), 1) == 0.9
 
 

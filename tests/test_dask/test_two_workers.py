@@ -63,7 +63,7 @@ def twin(params, n_shards=2):
                     size,
                     np.array([0.001]),
                     generator=g,
-                    penalties={"alpha": 1e-4, "l1": 0.0},
+                    penalties={"alpha": 1e-4 * size / 40, "l1": 0.0},
                 )
                 for k, size, g in zip(steps, sizes, generators, strict=True)
             ]

@@ -12,10 +12,11 @@ client, but for a sample of at most 2,000: from it come the columns and the dtyp
 initial weights learn from data. Beside these the client gets counts of rows and the labels.
 
 In an epoch each worker passes over its shard once, with the compiled loop of `fit`. Batches are divided too: a worker's
-batches have its share of `batch_size`, so that all workers make as many steps in an epoch as one machine would, and
-learning rates that change from step to step mean the same. After `sync_every` steps the weights and the optimizer's
-arrays are averaged, by the rows that each worker has seen: this is a *round*. The average is taken by a tree of tasks;
-the client gets its result, and sends it to all workers with the next round.
+batches have its share of `batch_size`, and of the penalty, so that all workers make as many steps in an epoch as one
+machine would, and learning rates that change from step to step mean the same. After `sync_every` steps the weights and
+the optimizer's arrays are averaged, by the rows that each worker has seen: this is a *round*. The average is taken by a
+tree of tasks. The client gets the result, and sends it to one worker for the next round; the others get it from each
+other.
 
 Each worker's batches are smaller than those of one machine, and an optimizer such as Adam takes shorter steps where
 gradients are noisier. So plain averages learn less from the same rows: in 10 epochs of MNIST (100 units) the accuracy
@@ -31,8 +32,8 @@ A round is a pure function of a shard, the last average, and what to do: the ord
 the generator's state at the beginning and the number of the epoch, whichever worker needs it. Dask repeats what is lost
 with a worker: the shard, from your collection, and the round. So the model of a run that has lost workers is that of an
 undisturbed one, to the last bit. Shards of workers that are gone move to others, at the latest with the next epoch. If
-there are more workers than shards at the beginning of an epoch, the partitions are divided anew, and training goes on
-with more shards. The number of shards never falls.
+there are more workers than shards at the beginning of an epoch, the partitions are divided anew and read again, and
+training goes on with more shards. The number of shards never falls.
 
 The model is a function of the data, the parameters, and the division into shards. That follows from the partitions, the
 number of workers, and, for collections in memory, where their partitions are. One shard gives the model of `fit` to the

@@ -7,8 +7,9 @@ from uuid import uuid4
 import numpy as np
 
 from fastbp.dask.division import moved_homes
+from fastbp.dask.orders import copy_of
 from fastbp.dask.outer import OuterNesterov
-from fastbp.dask.rounds import Round, Settings, State, copy_of, generator_after, objective, renew_statistics, run_round
+from fastbp.dask.rounds import Round, Settings, State, generator_after, objective, renew_statistics, run_round
 from fastbp.kernels.partition import ceil_div
 from fastbp.kernels.training import COMPLETED, DIVERGED, GREW
 from fastbp.training import Epochs
@@ -229,12 +230,13 @@ class DistributedEpochs(Epochs):
         list of Round
         """
         network, seed = self.trainer.network, self.trainer.optimizer.seed
-        penalties = {"alpha": network.alpha, "l1": network.l1}
         works = []
         for index, (n_steps, batch_size) in enumerate(zip(self.steps_of_shards, self.batch_sizes, strict=True)):
             steps = slice(round(begin * n_steps), round(end * n_steps))
             own = (numbers_of_steps(values, n_steps) for values in numbers)
             rates, decay, dropout = (None if values is None else values[steps] for values in own)
+            share = batch_size / self.batch_size  # of the penalty of a batch, as of its rows
+            penalties = {"alpha": network.alpha * share, "l1": network.l1 * share}
             generator = None if self.random_state is None else self.generators_now[index]
             works.append(
                 Round(
@@ -375,4 +377,4 @@ def momentum_of(momentum, optimizer, n_shards):
     """
     if momentum != "auto":
         return float(momentum)
-    return 0.0 if optimizer.name == "sgd" or optimizer.averages else 1 - n_shards**-0.5
+    return 0.0 if optimizer.averages else 1 - n_shards**-0.5

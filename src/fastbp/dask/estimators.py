@@ -1,16 +1,14 @@
 """The estimators on a cluster."""
 
-from dataclasses import KW_ONLY
-from numbers import Integral, Real
 from os import PathLike
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastbp.dask.cluster import Cluster, client_of
 from fastbp.dask.collections import check_is_distributed, is_distributed
+from fastbp.dask.parameters import OWN, ClusterParameters, check_can_be_averaged
 from fastbp.dask.prediction import accuracy_of, lazy, r2_of, sums_of_accuracy, sums_of_squares, total_score
 from fastbp.dask.rows import DaskRows
 from fastbp.dask.shards import as_local
@@ -18,50 +16,9 @@ from fastbp.dask.validation import given_rows
 from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.classifier import MLPClassifier
 from fastbp.estimators.docs import documented
-from fastbp.estimators.parameters import is_stochastic, optimizer_of
 from fastbp.estimators.regressor import MLPRegressor
 from fastbp.estimators.slim import slim
-from fastbp.parametrized import parameter, parametrized
-
-#: The parameters that the estimators have on a cluster only
-OWN = ("sync_every", "outer_learning_rate", "outer_momentum")
-
-SYNC_EVERY = parameter(
-    "auto",
-    [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-    "int or 'auto'",
-    """
-    Steps of each worker between two averages of the weights. Fewer take more time for communication: each average
-    sends all weights, and the arrays of the optimizer, once to each worker and back. 'auto': 50, or those of an epoch
-    where these are fewer.""",
-)
-OUTER_LEARNING_RATE = parameter(
-    1.0,
-    [Interval(Real, 0, None, closed="neither")],
-    "float",
-    """
-    How far the weights move from those before a round towards their average after it; 1: to the average itself.""",
-)
-OUTER_MOMENTUM = parameter(
-    "auto",
-    [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
-    "float or 'auto'",
-    """
-    Nesterov's momentum of these moves (Douillard et al., 2023); 0: none. 'auto': ``1 - 1 / sqrt(n)`` with n shards, one
-    for each worker. Optimizers that divide by the size of the gradient take shorter steps on average where it is that
-    of a smaller batch, by a factor of up to the square root of n, for which this makes up; 0 for 'sgd', which has no
-    such effect, and for 'schedule_free'.""",
-)
-
-
-def own_parameter(described):
-    """A field like a parameter above: a field belongs to one class."""
-    return parameter(
-        described.default,
-        described.metadata["constraint"],
-        described.metadata["type_text"],
-        described.metadata["doc"],
-    )
+from fastbp.parametrized import parametrized
 
 
 class DaskMLP(BaseMLP):
@@ -158,39 +115,9 @@ class DaskMLP(BaseMLP):
         raise AttributeError(f"{type(self).__name__} has no fit_batches: give fit a collection of delayed blocks")
 
 
-def check_can_be_averaged(estimator, X_val):
-    """ValueError for parameters with which weights cannot be trained apart and averaged; names the way out.
-
-    Parameters
-    ----------
-    estimator : DaskMLP
-    X_val : object
-        The rows to validate on, or None.
-    """
-    solver, name = estimator.solver, type(estimator).__name__
-    if not is_stochastic(solver):
-        raise ValueError(
-            f"solver={solver!r} needs the gradient of all rows at each step, and {name} averages weights after many "
-            "steps: choose a stochastic solver, such as 'adam'"
-        )
-    if estimator.early_stopping and X_val is None:
-        raise ValueError(
-            f"early_stopping=True holds out no rows in {name}: give rows to validate on, X_val and y_val, or set "
-            "early_stopping=False"
-        )
-    if optimizer_of(estimator).averages and (estimator.outer_learning_rate, estimator.outer_momentum) not in (
-        (1, "auto"),
-        (1, 0),
-    ):
-        raise ValueError(
-            f"solver={solver!r} gives an average of weights, which an outer step would leave: set "
-            "outer_learning_rate=1.0 and outer_momentum=0.0, or choose another solver"
-        )
-
-
 @documented(LOSS_CURVE_LIMIT)
 @parametrized(eq=False)
-class DaskMLPClassifier(DaskMLP, MLPClassifier):
+class DaskMLPClassifier(DaskMLP, MLPClassifier, ClusterParameters):
     """Multi-layer perceptron classifier, trained on a Dask cluster.
 
     The rows stay on the workers. Each trains a copy of the network on its rows, and after some steps the weights are
@@ -235,11 +162,6 @@ class DaskMLPClassifier(DaskMLP, MLPClassifier):
     ...     print(model.predict(X[:3]).compute(), model.score(X, y) > 0.95)
     [0 1 2] True
     """
-
-    _: KW_ONLY
-    sync_every: int | str = own_parameter(SYNC_EVERY)
-    outer_learning_rate: float = own_parameter(OUTER_LEARNING_RATE)
-    outer_momentum: float | str = own_parameter(OUTER_MOMENTUM)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -334,7 +256,7 @@ class DaskMLPClassifier(DaskMLP, MLPClassifier):
 
 @documented(LOSS_CURVE_LIMIT)
 @parametrized(eq=False)
-class DaskMLPRegressor(DaskMLP, MLPRegressor):
+class DaskMLPRegressor(DaskMLP, MLPRegressor, ClusterParameters):
     """Multi-layer perceptron regressor, trained on a Dask cluster.
 
     The rows stay on the workers. Each trains a copy of the network on its rows, and after some steps the weights are
@@ -359,11 +281,6 @@ class DaskMLPRegressor(DaskMLP, MLPRegressor):
     ----------
     See `DaskMLPClassifier`.
     """
-
-    _: KW_ONLY
-    sync_every: int | str = own_parameter(SYNC_EVERY)
-    outer_learning_rate: float = own_parameter(OUTER_LEARNING_RATE)
-    outer_momentum: float | str = own_parameter(OUTER_MOMENTUM)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

@@ -139,6 +139,17 @@ def test_networks_of_another_dtype_go_on(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_blocks_of_a_stream(tmp_path, monkeypatch):
+    monkeypatch.setattr(fastbp.mapped, "NUMBERS_OF_ROWS", 10 * N_FEATURES)
+    X = in_file(tmp_path, *FILES["uint8"])
+    for options in ({}, dict(shuffle=False)):
+        expected = MLPClassifier(**SMALL, **options).fit(COUNTS, Y, sample_weight=WEIGHT)
+        assert_same_model(MLPClassifier(**SMALL, **options).fit_batches([(X, Y, WEIGHT)]), expected)
+    windows = [MLPRegressor(**SMALL).fit_batches([(some, Y)], shuffle_rows=32) for some in (X, COUNTS.astype(float))]
+    assert_same_model(*windows)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_many_fits_and_the_search_for_a_rate(tmp_path):
     X = in_file(tmp_path, *FILES["float16"])
     make = lambda: [MLPClassifier(**SMALL), MLPClassifier(**SMALL, dtype="float32"), MLPClassifier(**SMALL, alpha=1)]  # noqa: E731

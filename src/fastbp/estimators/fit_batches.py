@@ -38,7 +38,8 @@ class FitBatchesMixin:
 
         Rows are read into a window, shuffled there and trained on in batches, while a thread reads the next window.
         Epochs, early stopping, callbacks, checkpoints and the progress bar work as with `fit`, and so do all parameters
-        but ``solver="lbfgs"``. If one window holds all rows, the model is that of `fit`, to the last bit.
+        but ``solver="lbfgs"``. If one window holds all rows, the model is that of `fit`, to the last bit (of CSV files,
+        which do not tell their number of rows, with ``shuffle=False`` or one file).
 
         Parameters
         ----------
@@ -48,18 +49,19 @@ class FitBatchesMixin:
             - a function without arguments that returns an iterator of blocks, ``(X, y)`` or ``(X, y, sample_weight)``.
               It is called for each pass over the rows;
             - an object that can be iterated over again and again, such as a list of blocks;
-            - a path, a pattern such as ``"part-*.parquet"``, or a list of paths: files of the types .npy, .npz,
-              .parquet, .csv, .arrow and .feather. All but .npy and .npz need pyarrow: ``pip install 'fastbp[arrow]'``;
+            - a path, a pattern such as ``"part-*.parquet"``, a folder, or a list of these: .npy, .npz, .parquet, .csv
+              (also .csv.gz), .arrow, .feather or .ipc files. All but .npy and .npz need pyarrow: ``pip install
+              'fastbp[arrow]'``. See `fastbp.sources.as_source`;
             - a ``pyarrow.dataset.Dataset``, or a `fastbp.sources.Source`.
 
             X, y and sample_weight of a block are as `fit` takes them. Blocks may have any length; empty ones are left
             out.
         columns : sequence of str or int, default=None
-            Of files: the columns of X. None for all but `target` and `weight`.
-        target : str, int or sequence of str, default=None
-            Of files: the column of y, or several.
+            Of files: the columns of X; numbers of columns for .npy and .npz. None for all but `target` and `weight`.
+        target : str, int or sequence of them, default=None
+            Of files: the column of y, or several; of .npz files the name of the array, by default "y".
         weight : str or int, default=None
-            Of files: the column of sample weights.
+            Of files: the column of sample weights; of .npz files the name of the array.
         validation : (X, y), (X, y, sample_weight) or source of blocks, default=None
             Rows to validate on after each epoch, as `X_val` and `y_val` of `fit`. All of them are kept in memory.
             `early_stopping` needs them: no rows are held out.
@@ -71,9 +73,10 @@ class FitBatchesMixin:
             first window has them all.
         shuffle_rows : int or "auto", default="auto"
             Rows of a window, cut to a multiple of `batch_size`. More rows are mixed better, and take more memory: there
-            are two windows. ``"auto"``: as many as fit into 256 MiB, at most 2**20. If `shuffle` is set, the files, or
-            the row groups of Parquet files, also come in another order in each epoch. An iterator of your own gives its
-            blocks in its own order; blocks that are sorted by their labels are to be mixed beforehand.
+            are two windows. ``"auto"``: as many as fit into 256 MiB, at most 2**20. If `shuffle` is set and there
+            are more rows than that, the files, or the row groups of Parquet files, also come in another order in each
+            epoch. An iterator of your own gives its blocks in its own order; blocks that are sorted by their labels are
+            to be mixed beforehand.
         resume_from : str, path, fitted estimator or None, default=None
             As for `fit`. What is compared with the run of the checkpoint is the first window of rows.
 

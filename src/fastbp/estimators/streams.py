@@ -24,6 +24,7 @@ from fastbp.estimators.class_targets import LabelCounts, check_labels
 from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.validation import naming
 from fastbp.estimators.window_cutter import Buffers, SparseBuffers, WindowCutter, n_rows_of
+from fastbp.mapped import MappedRows
 from fastbp.training import WindowedEpochs, Windows
 
 #: Bytes of X in a window with ``shuffle_rows="auto"``
@@ -69,7 +70,7 @@ class StreamedRows:
         self.model = model
         self.names = names_to_note(model, self.source.feature_names, reset)
         self.blocks = CheckedBlocks(model, reset)
-        self.cutter = WindowCutter(self.new_pass(0), self.buffers_for)
+        self.cutter = self.first_cutter()
         window = next(self.cutter, None)
         if window is None:
             raise ValueError(f"source has no rows: {self.source!r}")
@@ -79,11 +80,20 @@ class StreamedRows:
         self.n_first = n_rows_of(window.y)
         return window.X, window.y, window.sample_weight
 
+    def first_cutter(self):
+        """What cuts the first pass into windows; decides whether the parts of the source change their order."""
+        self.reorders = False
+        cutter = WindowCutter(self.new_pass(0), self.buffers_for)
+        if self.model.shuffle and self.source.is_reordered and cutter.has_more():
+            cutter.make_buffers()
+            self.reorders = self.source.n_rows is None or self.source.n_rows > self.size
+        return cutter.of(self.new_pass(0)) if self.reorders else cutter
+
     def new_pass(self, epoch):
-        """The checked blocks of the pass of an epoch. A source that can do so gives its parts in another order in each:
-        that of an int `random_state`, else always the same ones."""
+        """The checked blocks of the pass of an epoch. If they do not fit into one window, a source that can do so gives
+        its parts in another order in each epoch: that of an int `random_state`, else always the same ones."""
         seed = self.model.random_state if isinstance(self.model.random_state, Integral) else 0
-        generator = np.random.default_rng([seed, epoch]) if self.model.shuffle else None
+        generator = np.random.default_rng([seed, epoch]) if self.reorders else None
         return self.blocks.of_pass(self.source.blocks(generator))
 
     def buffers_for(self, X):
@@ -216,8 +226,12 @@ class CheckedBlocks:
         for number, block in enumerate(blocks):
             if n_rows_of(block.X):
                 with naming(f"block {number} of source"), np.errstate(over="ignore", invalid="ignore"):
-                    checked = self.checked(block)
-                yield checked
+                    X, y, weight = self.checked(block)
+                if isinstance(X, MappedRows):  # of which a window may need a part
+                    for rows in X.slices():
+                        yield X[rows], y[rows], None if weight is None else weight[rows]
+                else:
+                    yield X, y, weight
 
     def checked(self, block):
         """A block that was checked."""

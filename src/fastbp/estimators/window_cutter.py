@@ -42,14 +42,18 @@ class WindowCutter:
             self.rest = next(self.blocks, None)
         return self.rest is not None
 
+    def make_buffers(self):
+        """Make the buffers, if there are none; there must be more rows."""
+        if self.buffers is None:
+            self.buffers = self.buffers_for(self.rest[0])
+
     def __iter__(self):
         return self
 
     def __next__(self):
         if not self.has_more():
             raise StopIteration
-        if self.buffers is None:
-            self.buffers = self.buffers_for(self.rest[0])
+        self.make_buffers()
         targets, weights, fill = [], [], self.buffers.next()
         while fill.room and self.has_more():
             X, y, weight = self.rest

@@ -47,8 +47,8 @@ static const struct {
 
 /* n elements with a stride, contiguous and in the byte order of the machine; `bytes` is 1, 2, 4 or 8 */
 static void pack(const char *from, ptrdiff_t stride, int swapped, ptrdiff_t n, ptrdiff_t bytes, char *to) {
-    for (ptrdiff_t i = 0; i < n; i++, from += stride, to += bytes) {
-        memcpy(to, from, (size_t)bytes);
+    for (ptrdiff_t i = 0; i < n; i++, to += bytes) {
+        memcpy(to, from + i * stride, (size_t)bytes);
         for (ptrdiff_t k = 0; swapped && k < bytes / 2; k++) {
             const char byte = to[k];
             to[k] = to[bytes - 1 - k];

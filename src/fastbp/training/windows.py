@@ -1,6 +1,7 @@
 """Windows of rows, which a thread reads while the one before is trained on."""
 
 import threading
+from contextlib import closing
 from queue import SimpleQueue
 from time import perf_counter
 
@@ -22,7 +23,7 @@ class Windows:
     n_rows : int
         Rows of a pass.
     read : callable
-        ``read(epoch)``: an iterator over the windows, Data, of the pass of an epoch, counted from 0; of epoch 0 those
+        ``read(epoch)``: a generator of the windows, Data, of the pass of an epoch, counted from 0; of epoch 0 those
         after `first`. It is called in the thread. A window may use the memory of the last one but one.
     n_epochs : int
         Passes in all.
@@ -90,9 +91,9 @@ class Windows:
         """What the thread does: put all windows into the queue, and END after each pass."""
         try:
             for number in range(epoch, self.n_epochs):
-                windows = iter(self.read(number))
-                while (data := self.next_window(windows)) is not END:
-                    self.queue.put(data)
+                with closing(self.read(number)) as windows:
+                    while (data := self.next_window(windows)) is not END:
+                        self.queue.put(data)
                 self.queue.put(END)
                 if self.stops:
                     return

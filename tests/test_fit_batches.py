@@ -372,8 +372,8 @@ def test_two_windows_and_a_block_are_in_memory():
         tracemalloc.stop()
     assert len(most) >= 2 * n_blocks
     assert max(most) <= 2  # the one that is read, and the one before until it is overwritten
-    # two windows, two blocks, and what checks and the network need: less than a block
-    assert peak < 2 * size + 3 * (size / 4)
+    # two windows, two blocks, and what checks, the network and a first call in a process need: one block and a half
+    assert peak < 2 * size + 3.5 * (size / 4)
 
 
 def test_the_next_window_is_read_while_one_is_trained_on():

@@ -1,8 +1,10 @@
 """Training on rows that are read in blocks: `fit_batches`, `streams.py`, `window_cutter.py`, `training/windows.py`."""
 
+import gc
 import pickle
 import threading
 import tracemalloc
+import warnings
 import weakref
 from functools import partial
 
@@ -404,3 +406,38 @@ def test_models_can_be_pickled_and_cloned():
     assert_same_model(pickle.loads(pickle.dumps(model)), model)
     assert not issparse(model.coefs_[0])
     assert clone(model).get_params() == model.get_params()
+
+
+@pytest.mark.parametrize("ends", ["early", "with an error", "normally"])
+def test_the_first_pass_is_closed_and_the_windows_are_given_back(ends):
+    """Without the garbage collector: two windows may be half of the memory."""
+    X, closed, windows = np.random.default_rng(0).normal(size=(100, 3)), [], []
+
+    class Watch:
+        def on_window_end(self, state):
+            windows.append(weakref.ref(state.X.base if state.X.base is not None else state.X))
+            return ends == "early"
+
+    def source():
+        try:
+            for start in range(0, 100, 10):
+                if ends == "with an error" and start == 50:
+                    raise OSError("disk")
+                yield X[start : start + 10], X[start : start + 10, 0]
+        finally:
+            closed.append(True)
+
+    model = MLPRegressor(hidden_layer_sizes=(2,), max_iter=1, batch_size=10, callbacks=Watch())
+    gc.collect()
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                model.fit_batches(source, shuffle_rows=10, n_rows=100)
+            except OSError:
+                assert ends == "with an error"
+        assert closed
+        assert windows[0]() is None
+    finally:
+        gc.enable()

@@ -117,6 +117,7 @@ class FitBatchesMixin:
             return self._fit(rows, given=given, resume_from=resume_from)
         finally:
             rows.name_columns(self)
+            rows.close()
 
 
 def validation_rows(validation, **of_files):

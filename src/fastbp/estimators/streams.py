@@ -58,7 +58,7 @@ class StreamedRows:
         Of a pass; known after `check`.
     """
 
-    y = labels = model = names = None
+    y = labels = model = names = cutter = None
 
     def __init__(self, source, shuffle_rows="auto", n_rows=None, classes=None):
         check_integer("shuffle_rows", shuffle_rows, or_else="auto")
@@ -194,6 +194,13 @@ class StreamedRows:
         weights = vars(self.model).get("coefs_") if self.names is not None else None
         if weights is not None and vars(estimator).get("coefs_") is weights:
             estimator.feature_names_in_ = np.array(self.names, dtype=object)
+
+    def close(self):
+        """End the first pass, which may hold open files, and let go of the memory of the windows now: `cutter` refers
+        to this object, so the two would stay until the garbage collector finds them."""
+        if self.cutter is not None:
+            self.cutter.blocks.close()
+            self.cutter = None
 
 
 class CheckedBlocks:

@@ -81,7 +81,10 @@ class Windows:
                 return
             if isinstance(item, BaseException):
                 self.failed = True
-                raise item
+                try:
+                    raise item
+                finally:
+                    del item  # its traceback refers to this frame
             if self.data is not None:
                 self.room.release()  # until now it was that of the last window
             self.data = item

@@ -1,4 +1,4 @@
-"""One cluster for all tests of this folder: its workers are processes of one thread each."""
+"""Clusters for the tests of a module: they have threads in this process, which other modules are to be without."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ import pytest
 N_WORKERS = 2
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cluster():
     distributed = pytest.importorskip("distributed")
     # a nanny sets OMP_NUM_THREADS=1 in this process too
@@ -32,7 +32,7 @@ def client(cluster):
         yield client
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def one_worker():
     """A client of one worker, which is a thread of this process."""
     distributed = pytest.importorskip("distributed")

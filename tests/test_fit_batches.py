@@ -315,6 +315,55 @@ def test_training_can_be_ended_within_an_epoch(by):
     model.partial_fit(X, SCORE)
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_callbacks_see_the_rows_of_the_window(sparse):
+    rows, seen = X[:, :2], []
+
+    class Look:
+        def on_fit_begin(self, state):
+            self.check(state)
+
+        def on_window_end(self, state):
+            self.check(state)
+
+        def on_epoch_end(self, state):
+            self.check(state)
+
+        def check(self, state):
+            found = state.X.toarray() if sparse else state.X
+            assert_array_equal(state.targets[:, 0], found[:, 0] + found[:, 1])
+            assert_array_equal(state.sample_weight, np.abs(found[:, 0]) + 1)
+            assert_array_equal(np.sort(state.train_rows), np.arange(len(found)))
+            loss = state.network.loss_and_gradient(state.X, state.targets, state.sample_weight)[0]
+            assert np.isfinite(loss)
+            seen.append(found[0, 0])
+
+    parts = [csr_array(rows) if sparse else rows, rows[:, 0] + rows[:, 1], np.abs(rows[:, 0]) + 1]
+    MLPRegressor(**SMALL | dict(max_iter=3, batch_size=4), callbacks=Look()).fit_batches(
+        blocks_of(5, *parts), shuffle_rows=16
+    )
+    windows = [X[0, 0], X[16, 0], X[32, 0]]
+    assert seen == [X[0, 0], *[*windows, X[32, 0]] * 3]
+
+
+def test_a_loss_that_diverges_in_a_window_ends_training():
+    y = np.where(np.arange(40) < 12, 1e150, 0.0)
+    model = MLPRegressor(**SMALL | dict(solver="sgd", learning_rate_init=1e10, batch_size=4))
+    with pytest.raises(ValueError, match="The loss diverged in epoch 1"):
+        model.fit_batches(blocks_of(4, X, y), shuffle_rows=12)
+    windows = []
+
+    class Note:
+        def on_window_end(self, state):
+            windows.append(state.rows_in_epoch)
+
+    params = SMALL | dict(solver="sgd", learning_rate_init=1e10, batch_size=4, early_stopping=True, callbacks=Note())
+    with pytest.warns(UserWarning, match="The loss diverged in epoch 1"):
+        stopped = MLPRegressor(**params).fit_batches(blocks_of(4, X, y), shuffle_rows=12, validation=(X, SCORE))
+    assert windows == []
+    assert np.isfinite(stopped.predict(X)).all()
+
+
 def test_the_progress_bar_moves_within_an_epoch(capfd):
     model = MLPRegressor(**SMALL | dict(max_iter=1), verbose=2).fit_batches(blocks_of(5, X, SCORE), shuffle_rows=24)
     _, err = capfd.readouterr()

@@ -97,7 +97,8 @@ class FitBatchesMixin:
         -----
         What layers and data-dependent initial weights learn from data they learn from the first window. The statistics
         of batch normalization for averaged weights are those of the last window. Callbacks also have
-        ``on_window_end(state)``, and ``state.seconds_waited`` tells how long training has waited for rows.
+        ``on_window_end(state)``, and ``state.seconds_waited`` tells how long training has waited for rows. Ctrl-C waits
+        for the block that is being read; a second one does not.
         """
         if not is_stochastic(self.solver):
             raise ValueError(

@@ -27,7 +27,7 @@ from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.validation import naming
 from fastbp.estimators.window_cutter import Buffers, SparseBuffers, WindowCutter, n_rows_of
 from fastbp.mapped import MappedRows
-from fastbp.training import WindowedEpochs, Windows
+from fastbp.training import TrainingWindow, WindowedEpochs, Windows
 
 #: Bytes of X in a window with ``shuffle_rows="auto"``
 WINDOW_BYTES = 2**28
@@ -159,7 +159,7 @@ class StreamedRows:
         return WindowedEpochs(windows, rows, batch_size, random_state, lock)
 
     def windows_of(self, epoch):
-        """The windows of a pass, Data; of that of epoch 0 all but the first one."""
+        """The windows of a pass, `TrainingWindow`; of that of epoch 0 all but the first one."""
         cutter, n_seen = self.cutter, self.n_first
         if epoch:
             cutter, n_seen = self.cutter.of(self.new_pass(epoch)), 0
@@ -167,7 +167,7 @@ class StreamedRows:
             n = n_rows_of(window.y)
             n_seen += n
             self.check_length(n_seen, n_seen > self.n_rows or (n < self.size and n_seen != self.n_rows))
-            yield self.data_of(window)
+            yield self.as_trained(window)
         self.check_length(n_seen, n_seen != self.n_rows)
 
     def check_length(self, n_seen, is_wrong):
@@ -179,14 +179,15 @@ class StreamedRows:
                 "from an earlier pass: it has to give the same rows in each pass"
             )
 
-    def data_of(self, window):
-        """A window as the network takes it."""
+    def as_trained(self, window):
+        """A window as the network takes it, and as callbacks see it."""
         model = self.model
         targets = model._encode(window.y, window.X.dtype)
         weight = model._weighted_by_class(window.y, window.sample_weight, self.labels or window.y, may_be_zero=True)
         if weight is not None and weight.any():
             check_weight_scale(weight, self.dtype)
-        return make_data(window.X, targets, weight, self.n_targets, self.dtype)
+        data = make_data(window.X, targets, weight, self.n_targets, self.dtype)
+        return TrainingWindow(data, (window.X, targets, weight))
 
     def name_columns(self, estimator):
         """Note the names of the columns, if the source knows them, once an estimator has the weights of this training:

@@ -13,7 +13,7 @@ from fastbp.training.run_state import DataChecksums, Run
 from fastbp.training.stopping import EarlyStopping, LossStopping
 from fastbp.training.trainer import Trainer
 from fastbp.training.validation import Evaluation, ValidationSet
-from fastbp.training.windows import Windows
+from fastbp.training.windows import TrainingWindow, Windows
 
 __all__ = [
     "Callback",
@@ -36,6 +36,7 @@ __all__ = [
     "Run",
     "Trainer",
     "TrainingState",
+    "TrainingWindow",
     "ValidationSet",
     "WindowedEpochs",
     "Windows",

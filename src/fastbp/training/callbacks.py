@@ -67,7 +67,8 @@ class TrainingState:
     X, targets, sample_weight : ndarray, sparse matrix or None
         What it trains on, as ``Network.loss_and_gradient`` takes them; of several labels, `targets` is a csr_array of
         ones; X is an np.memmap where `fit` was given one. With early stopping the held-out rows are among them;
-        `train_rows` tells which are not. With `fit_batches` those of the first window of rows.
+        `train_rows` tells which are not. With `fit_batches` those of the window of
+        rows that is trained on now, whose memory is used again for later ones.
     rows_in_epoch, rows_of_epoch : int
         In `on_window_end`: how many rows of the current epoch are trained on, and how many it has. Elsewhere 0.
     seconds_waited : float
@@ -322,6 +323,13 @@ class Callbacks:
         """Call the event's method of a callback, if it has one. Whether it returned something true."""
         method = getattr(callback, event, None)
         return callable(method) and bool(method(self.state))
+
+    def see_rows(self, X, targets, sample_weight, train_rows):
+        """Show the callbacks other rows, which take the place of those that training was begun with; arguments as the
+        attributes of `TrainingState`."""
+        if self.state is not None:
+            self.state.X, self.state.targets, self.state.sample_weight = X, read_only(targets), sample_weight
+            self.state.train_rows = train_rows
 
     def end_window(self, n_rows, n_total, seconds_waited):
         """Call ``on_window_end`` of all callbacks, and note their answers.

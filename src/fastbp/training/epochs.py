@@ -215,7 +215,7 @@ class WindowedEpochs(InMemoryEpochs):
     n_trained = 0
 
     def __init__(self, windows, rows, batch_size, random_state=None, lock=None):
-        super().__init__(windows.data, rows, batch_size, random_state, lock)
+        super().__init__(windows.current.data, rows, batch_size, random_state, lock)
         self.windows, self.n_rows, self.n_done = windows, windows.n_rows, 0
 
     def bind(self, trainer):
@@ -224,9 +224,12 @@ class WindowedEpochs(InMemoryEpochs):
         self.order = self.rows
 
     def __enter__(self):
-        super().__enter__()
         self.windows.begin(self.trainer.history.n_iter)
-        return self
+        try:
+            return super().__enter__()
+        except BaseException:
+            self.windows.close()
+            raise
 
     def __exit__(self, *exception):
         super().__exit__(*exception)
@@ -249,9 +252,10 @@ class WindowedEpochs(InMemoryEpochs):
             None if numbers is None else np.broadcast_to(numbers.reshape(1, -1), (1, self.n_steps))
             for numbers in (rates, decay_factors, dropout_factors)
         )
-        for data in self.windows.epoch():
-            self.use(data)
-            part = np.s_[:, step : step + ceil_div(data.n_rows, self.batch_size)]
+        for window in self.windows.epoch():
+            self.use(window)
+            n_rows = window.data.n_rows
+            part = np.s_[:, step : step + ceil_div(n_rows, self.batch_size)]
             _, status = self.loop.train(
                 self.rows,
                 self.random_state,
@@ -263,7 +267,7 @@ class WindowedEpochs(InMemoryEpochs):
                 dropout_factors=None if dropout_factors is None else dropout_factors[part],
                 continues=step > 0,
             )
-            step, self.n_trained = part[1].stop, self.n_trained + data.n_rows
+            step, self.n_trained = part[1].stop, self.n_trained + n_rows
             if status == DIVERGED:
                 break
             if self.trainer.callbacks.end_window(self.n_trained, self.n_rows, self.windows.seconds_waited):
@@ -273,10 +277,13 @@ class WindowedEpochs(InMemoryEpochs):
         self.n_done, seconds[0] = 1, perf_counter() - begin
         return 1, status
 
-    def use(self, data):
-        """Have the steps to come made of the rows of a window."""
+    def use(self, window):
+        """Have the steps to come made of the rows of a window, and callbacks see these."""
+        data, rows = window
         if data is not self.data:
             self.loop.plan.bind_data(data)
             self.data = data
         if self.order is not None:
             self.rows = self.order if data.n_rows == len(self.order) else self.order[self.order < data.n_rows]
+        if rows is not None:
+            self.trainer.callbacks.see_rows(*rows, self.rows)

@@ -4,6 +4,24 @@ import threading
 from contextlib import closing
 from queue import SimpleQueue
 from time import perf_counter
+from typing import NamedTuple
+
+from fastbp.kernels.data import Data
+
+
+class TrainingWindow(NamedTuple):
+    """Rows to train on.
+
+    Parameters
+    ----------
+    data : Data
+    rows : tuple or None
+        X, targets and sample weights, as `TrainingState` has them; None for those that it has.
+    """
+
+    data: Data
+    rows: tuple | None = None
+
 
 #: In the queue: the end of a pass over the rows
 END = object()
@@ -12,7 +30,7 @@ N_WINDOWS = 2
 
 
 class Windows:
-    """The windows of one pass over the rows after the other.
+    """The windows of one pass over the rows after the other, as `TrainingWindow`.
 
     A thread reads them, one ahead. `begin` starts it, `close` ends it.
 
@@ -23,14 +41,14 @@ class Windows:
     n_rows : int
         Rows of a pass.
     read : callable
-        ``read(epoch)``: a generator of the windows, Data, of the pass of an epoch, counted from 0; of epoch 0 those
-        after `first`. It is called in the thread. A window may use the memory of the last one but one.
+        ``read(epoch)``: a generator of the windows, `TrainingWindow`, of the pass of an epoch, counted from 0; of epoch
+        0 those after `first`. It is called in the thread. A window may use the memory of the last one but one.
     n_epochs : int
         Passes in all.
 
     Attributes
     ----------
-    data : Data
+    current : TrainingWindow or None
         The last window that `epoch` has given. Its memory stays as it is until the next one is taken.
     seconds_waited : float
         How long training has waited for windows.
@@ -39,7 +57,7 @@ class Windows:
     """
 
     def __init__(self, first, n_rows, read, n_epochs):
-        self.data, self.n_rows, self.read, self.n_epochs = first, n_rows, read, n_epochs
+        self.current, self.n_rows, self.read, self.n_epochs = TrainingWindow(first), n_rows, read, n_epochs
         self.seconds_waited, self.failed, self.thread = 0.0, False, None
 
     def begin(self, epoch):
@@ -51,8 +69,8 @@ class Windows:
             The first one that is trained.
         """
         if epoch:
-            self.data = None
-        self.queue, self.room = SimpleQueue(), threading.Semaphore(N_WINDOWS - (self.data is not None))
+            self.current = None
+        self.queue, self.room = SimpleQueue(), threading.Semaphore(N_WINDOWS - (self.current is not None))
         self.is_begun = self.stops = False
         self.thread = threading.Thread(target=self.work, args=(epoch,), name="fastbp-reader", daemon=True)
         self.thread.start()
@@ -62,7 +80,7 @@ class Windows:
 
         Yields
         ------
-        Data
+        TrainingWindow
 
         Raises
         ------
@@ -71,8 +89,8 @@ class Windows:
         """
         if not self.is_begun:
             self.is_begun = True
-            if self.data is not None:
-                yield self.data
+            if self.current is not None:
+                yield self.current
         while True:
             begin = perf_counter()
             item = self.queue.get()
@@ -85,9 +103,9 @@ class Windows:
                     raise item
                 finally:
                     del item  # its traceback refers to this frame
-            if self.data is not None:
+            if self.current is not None:
                 self.room.release()  # until now it was that of the last window
-            self.data = item
+            self.current = item
             yield item
 
     def work(self, epoch):
@@ -95,8 +113,8 @@ class Windows:
         try:
             for number in range(epoch, self.n_epochs):
                 with closing(self.read(number)) as windows:
-                    while (data := self.next_window(windows)) is not END:
-                        self.queue.put(data)
+                    while (window := self.next_window(windows)) is not END:
+                        self.queue.put(window)
                 self.queue.put(END)
                 if self.stops:
                     return
@@ -106,13 +124,14 @@ class Windows:
     def next_window(self, windows):
         """The next window, as soon as there is room for it; END when there is none, or reading is to stop."""
         self.room.acquire()
-        data = END if self.stops else next(windows, END)
-        if data is END:
+        window = END if self.stops else next(windows, END)
+        if window is END:
             self.room.release()
-        return data
+        return window
 
     def close(self):
-        """Stop reading, and wait until the thread has ended: it ends with the block that it reads."""
+        """Stop reading, and wait until the thread has ended: it ends with the block that it reads. Ctrl-C ends the
+        waiting; the thread ends later then."""
         if self.thread is not None:
             self.stops = True
             self.room.release()

@@ -107,6 +107,25 @@ def test_persisted_partitions_stay(client):
     assert_same_weights(model, expected)
 
 
+def test_places_of_collections_in_memory(client):
+    from distributed import futures_of, wait
+
+    from fastbp.dask.cluster import Cluster
+    from fastbp.dask.collections import partitions_of
+
+    pandas, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    array = da.from_array(X, chunks=(150, 4)).persist()
+    frame = dd.from_pandas(pandas.DataFrame(X, columns=["a", "b", "c", "d"]), npartitions=4).persist()
+    for held, made in ((array, array * 2), (frame, frame[["a", "b"]]), (frame, frame["c"])):
+        wait(held)
+        holders = client.who_has(futures_of(held))
+        expected = [holders[key][0] for key in sorted(holders)]  # by their numbers
+        assert len(expected) == 4
+        for collection in (held, made):
+            assert Cluster(client).places(partitions_of(collection)) == expected
+    assert Cluster(client).places(partitions_of(da.from_array(X + 1, chunks=(150, 4)))) == [None] * 4
+
+
 def test_data_frames(client):
     pandas, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
     frame = pandas.DataFrame(X, columns=["a", "b", "c", "d"]).assign(label=np.array(["x", "y", "z"])[Y], w=1.0)

@@ -97,8 +97,8 @@ class Cluster:
         return self.client.compute(delayed, workers=[worker], allow_other_workers=True)
 
     def places(self, partitions):
-        """The worker that holds each partition in memory, the first one by address; None if none does. Waits for
-        partitions that are being computed.
+        """The worker that holds each partition in memory, or the only partition that it is made of; of several workers
+        the first one by address; None if none does. Waits for partitions that are being computed.
 
         Parameters
         ----------
@@ -108,14 +108,14 @@ class Cluster:
         -------
         list of (str or None)
         """
-        from distributed import futures_of
+        from distributed import Future
 
-        own = [[f for f in futures_of(part, self.client) if f.key == getattr(part, "key", None)] for part in partitions]
-        futures = [found[0] for found in own if found]
+        keys = [key_in_memory(part, self.client) for part in partitions]
+        futures = [Future(key, self.client) for key in keys if key is not None]
         for future in futures:
             raise_error_of(future)
         holders = self.client.who_has(futures) if futures else {}
-        return [min(holders.get(found[0].key, ()), default=None) if found else None for found in own]
+        return [None if key is None else min(holders.get(key, ()), default=None) for key in keys]
 
     def combined(self, futures):
         """The mean of contributions: a tree of tasks, in which each combines `FAN_IN` of them.
@@ -154,6 +154,29 @@ class Cluster:
                 LOGGER.warning("data were lost with a worker, and are sent again: %s", error)
                 self.receiver = None
         return attempt()
+
+
+def key_in_memory(part, client):
+    """The key of what a client holds of a partition: of the partition itself, or of the only one that it is made of, as
+    some columns of a data frame in memory are.
+
+    Parameters
+    ----------
+    part : delayed object or future
+    client : distributed.Client
+
+    Returns
+    -------
+    str or tuple or None
+        None if it holds nothing, or the partition is made of several.
+    """
+    key, graph = part.key, getattr(part, "__dask_graph__", dict)()
+    while key not in client.futures:
+        needed = tuple(getattr(graph.get(key), "dependencies", ()))
+        if len(needed) != 1:
+            return None
+        (key,) = needed
+    return key
 
 
 def raise_error_of(future):

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.inspection import GradientFlow, backprop_trace, gradient_flow
 from fastbp.inspection.gradient_flow import PROBE_ROWS, probe
-from fastbp.training.callbacks import TrainingState
+from fastbp.training import TrainingState
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -11,6 +11,7 @@ from numpy.testing import assert_array_equal
 
 from fastbp import Callback
 from fastbp.dask import DaskMLPClassifier
+from fastbp.dask.cluster import Cluster
 
 dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
 pytest.importorskip("distributed")
@@ -55,6 +56,23 @@ def test_a_worker_is_killed_in_the_middle_of_a_round(client, caplog):
     assert model.loss_curve_ == expected.loss_curve_
     assert "is gone: its rows are with" in caplog.text
     client.wait_for_workers(2)
+
+
+def test_the_last_worker_goes_while_its_address_is_asked_for():
+    """The client may have heard of it before the scheduler has: then it does not wait, and asks again."""
+
+    class Client:
+        answers, waits = [{}, {}, {"tcp://b": 1, "tcp://a": 1}], 0
+
+        def nthreads(self):
+            return self.answers.pop(0)
+
+        def wait_for_workers(self, n_workers, timeout):
+            self.waits += 1
+
+    client = Client()
+    assert Cluster(client).workers == ["tcp://a", "tcp://b"]
+    assert client.waits == 2
 
 
 def test_workers_that_join_are_used(cluster, client):

@@ -60,13 +60,9 @@ class Cluster:
     @property
     def workers(self):
         """list of str: the addresses of the workers, sorted; where there is none, it waits for one."""
-        self.wait()
-        return sorted(self.client.nthreads())
-
-    def wait(self):
-        """Wait for a worker."""
-        if not self.client.nthreads():
+        while not (workers := sorted(self.client.nthreads())):
             self.client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
+        return workers
 
     def submit(self, worker, function, *arguments):
         """The future of a call on a worker; on another one if that is gone.

@@ -154,7 +154,7 @@ def report(gigabytes, limit, found):
     lines = [f"{cpu_model()}, {usable_cores()} cores; {gigabytes:g} GB of Parquet, address space of {limit:g} GB"]
     lines.append(f"{'network':10} {'':8} {'rows/s':>12} {'of memory':>10} {'waiting':>9} {'resident':>10}")
     for network, of_network in found.items():
-        in_memory = of_network["memory"]["rows_per_second"]
+        in_memory = of_network.get("memory", {}).get("rows_per_second", float("nan"))
         for name, figures in of_network.items():
             rows = figures["rows_per_second"]
             line = f"{network:10} {name:8} {rows:12,.0f} {rows / in_memory:10.0%}"
@@ -177,12 +177,13 @@ def main(arguments=None):
     parser.add_argument("--gigabytes", type=float, default=4.0, help="of numbers in all files together")
     parser.add_argument("--limit", type=float, default=3.0, metavar="GB", help="of the address space")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="hidden units")
+    parser.add_argument("--measurements", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", metavar="FILE", help="write every figure to this file")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     paths = write_files(options.folder, options.gigabytes)
-    runs = {network: {name: [] for name in MEASUREMENTS} for network in options.networks}
+    runs = {network: {name: [] for name in options.measurements} for network in options.networks}
     for _ in range(options.repeats):
         for network, of_network in runs.items():
             for name, figures in of_network.items():

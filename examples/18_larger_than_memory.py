@@ -2,7 +2,7 @@
 
     python examples/18_larger_than_memory.py
 
-A table is written to 100 .npy files, as a program would write them that gets its rows one part after the other. The
+A table is written to 50 .npy files, as a program would write them that gets its rows one part after the other. The
 files are sorted by time, and the data drift: the boundary between the two labels turns once from the first file to the
 last.
 
@@ -26,12 +26,12 @@ import numpy as np
 
 from fastbp import MLPClassifier
 
-N_FILES, ROWS, N_FEATURES = 100, 1000, 10
+N_FILES, ROWS, N_FEATURES = 50, 1000, 10
 PARAMS = {
     "hidden_layer_sizes": (32,),
     "learning_rate": "one_cycle",
     "learning_rate_init": 0.01,
-    "max_iter": 4,
+    "max_iter": 6,
     "batch_size": 100,
     "random_state": 0,
 }

@@ -34,6 +34,23 @@ def test_no_client():
         DaskMLPClassifier().client = "scheduler:8786"
 
 
+def test_a_client_that_is_closed(one_worker):
+    client = distributed.Client(one_worker.cluster, set_as_default=False)
+    model = DaskMLPClassifier()
+    model.client = client
+    client.close()
+    with pytest.raises(ValueError, match="the client of this DaskMLPClassifier is closed: make a new one"):
+        model.fit(*[da.from_array(a, chunks=5) for a in (np.zeros((10, 2)), np.arange(10))])
+
+
+def test_labels_of_two_types(one_worker):
+    model = DaskMLPClassifier()
+    model.client = one_worker
+    y = [dask.delayed(np.array)(labels) for labels in ([0, 1], ["a", "b"])]
+    with pytest.raises(ValueError, match="y must hold labels of one type"):
+        model.fit([dask.delayed(np.zeros)((2, 2))] * 2, y)
+
+
 def test_arrays_in_memory(one_worker):
     with pytest.raises(TypeError, match=r"X must be a Dask array.*got ndarray.*MLPClassifier, or.*from_array"):
         fit(one_worker, X, Y)

@@ -75,6 +75,25 @@ def test_the_last_worker_goes_while_its_address_is_asked_for():
     assert client.waits == 2
 
 
+def test_all_workers_are_killed_at_once(client):
+    params = dict(hidden_layer_sizes=(6,), max_iter=4, random_state=0)
+    expected = DaskMLPClassifier(**params | dict(max_iter=2)).fit(*collections())
+
+    def kill_all(state):
+        for pid in client.run(os.getpid).values():
+            os.kill(pid, signal.SIGKILL)
+
+    model = DaskMLPClassifier(**params, callbacks=At(2, kill_all))
+    with pytest.raises(RuntimeError, match="all workers of the cluster were lost at the same time"):
+        model.fit(*collections())
+    for ours, theirs in zip(model.coefs_, expected.coefs_, strict=True):
+        assert_array_equal(ours, theirs)
+    assert model.n_iter_ == 2
+    client.restart()
+    client.wait_for_workers(2)
+    model.set_params(callbacks=None, warm_start=True).fit(*collections())
+
+
 def test_workers_that_join_are_used(cluster, client):
     from distributed import Client
 

@@ -35,9 +35,13 @@ undisturbed one, to the last bit. Shards of workers that are gone move to others
 there are more workers than shards at the beginning of an epoch, the partitions are divided anew and read again, and
 training goes on with more shards. The number of shards never falls.
 
+If all workers are lost at the same time, Dask would wait for ever for those that held the rows. `fit` raises a
+RuntimeError instead, and the model has the weights of the last round. Call ``client.restart()`` before the next fit.
+
 The model is a function of the data, the parameters, and the division into shards. That follows from the partitions, the
 number of workers, and, for collections in memory, where their partitions are. One shard gives the model of `fit` to the
-last bit, unless more than 2,000 rows are to adapt layers or initial weights.
+last bit, unless more than 2,000 rows are to adapt layers or initial weights. Running variances of batch normalization
+are the means of those of the shards, without the differences between the means of shards: mix rows that are sorted.
 """
 
 from fastbp.dask.estimators import DaskMLPClassifier, DaskMLPRegressor

@@ -13,6 +13,8 @@ FAN_IN = 8
 ATTEMPTS = 5
 #: Seconds to wait for a first worker
 SECONDS_FOR_WORKERS = 60
+#: Seconds between two looks at which workers there are, while tasks are waited for
+SECONDS_BETWEEN_LOOKS = 1
 
 
 def client_of(estimator):
@@ -29,17 +31,18 @@ def client_of(estimator):
     Raises
     ------
     ValueError
-        If it has none, and there is no default one.
+        If it has none, and there is no default one, or if it is closed.
     """
     from distributed import get_client
 
-    client = vars(estimator).get("_client")
+    client, kind = vars(estimator).get("_client"), type(estimator).__name__
+    if client is not None and client.status in ("closing", "closed"):
+        raise ValueError(f"the client of this {kind} is closed: make a new one, and set it, as model.client = client")
     if client is not None:
         return client
     try:
         return get_client()
     except ValueError as error:
-        kind = type(estimator).__name__
         raise ValueError(
             f"{kind} needs a Dask client: make one before, as client = distributed.Client(...), or set it, as "
             f"model.client = client. For data on one machine use {kind.removeprefix('Dask')}"
@@ -52,17 +55,75 @@ class Cluster:
     Parameters
     ----------
     client : distributed.Client
+
+    Attributes
+    ----------
+    has_lost_all : bool
+        Whether all workers were gone at once.
     """
 
     def __init__(self, client):
-        self.client, self.receiver = client, None
+        self.client, self.receiver, self.has_lost_all = client, None, False
+        self.known = set()  # the addresses of the workers at the last look
 
     @property
     def workers(self):
         """list of str: the addresses of the workers, sorted; where there is none, it waits for one."""
         while not (workers := sorted(self.client.nthreads())):
-            self.client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
+            try:
+                self.client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
+            except TimeoutError as error:
+                raise RuntimeError(
+                    f"the cluster has no worker, after {SECONDS_FOR_WORKERS} seconds of waiting: {self.client!r}"
+                ) from error
         return workers
+
+    def wait(self, futures):
+        """Wait until futures are there.
+
+        Parameters
+        ----------
+        futures : list of Future
+
+        Raises
+        ------
+        RuntimeError
+            If all workers are gone at once. Dask would wait for ever: tasks that were meant for a worker do not go to
+            workers that come when there is none.
+        """
+        from distributed import wait
+
+        is_done = False
+        while not is_done:
+            try:
+                with self.client.as_current():
+                    wait(futures, timeout=SECONDS_BETWEEN_LOOKS)
+                is_done = True
+            except TimeoutError:
+                self.look()
+
+    def look(self):
+        """Note which workers there are; RuntimeError if none of those is left that there were at the last look."""
+        now = set(self.client.nthreads())
+        if self.known and not self.known & now:
+            self.has_lost_all = True
+            raise RuntimeError(
+                "all workers of the cluster were lost at the same time, and the rows with them. A model that was in "
+                "training has the weights of the last round. Call client.restart(), so that Dask forgets the tasks "
+                "that wait for them, and go on with warm_start=True, or, from a checkpoint, with fit(..., "
+                "resume_from=path)"
+            )
+        self.known = now
+
+    def result(self, future):
+        """The result of a future; see `wait`."""
+        self.wait([future])
+        return future.result()
+
+    def gather(self, futures):
+        """The results of futures; see `wait`."""
+        self.wait(futures)
+        return self.client.gather(futures)
 
     def submit(self, worker, function, *arguments):
         """The future of a call on a worker; on another one if that is gone.
@@ -127,7 +188,7 @@ class Cluster:
         while len(futures) > 1:
             groups = [futures[i : i + FAN_IN] for i in range(0, len(futures), FAN_IN)]
             futures = [group[0] if len(group) == 1 else self.submit(None, combine, group) for group in groups]
-        return futures[0].result()
+        return self.result(futures[0])
 
     def repeated(self, attempt):
         """The result of ``attempt()``, which is called again when data that the client has sent were lost with a

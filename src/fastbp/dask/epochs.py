@@ -319,6 +319,7 @@ class DistributedEpochs(Epochs):
         shards stay as they are, so that the loss of a worker changes no result; those of workers that are gone get
         another one.
         """
+        self.cluster.look()
         workers = self.cluster.workers
         n_partitions = sum(size > 0 for size in self.source.sizes)
         if len(self.shards) < min(len(workers), n_partitions):
@@ -332,6 +333,11 @@ class DistributedEpochs(Epochs):
             if home != worker:
                 LOGGER.warning("worker %s is gone: its rows are with %s from now on", worker, home)
                 self.shards[index] = future, home, n_rows
+
+    @property
+    def source_failed(self):
+        """bool: whether all workers, and the rows with them, were lost."""
+        return self.cluster.has_lost_all
 
     def renew_statistics(self):
         """See `Epochs`."""
@@ -357,7 +363,7 @@ class DistributedEpochs(Epochs):
             self.random_state.randint(0, 2**32, 4, dtype=np.uint32)
             return
         (shard, worker, _), (work,) = self.shards[0], self.works(self.trainer.history.n_iter - 1, 0, 1)
-        state = self.cluster.submit(worker, generator_after, shard, None, self.settings, work).result()
+        state = self.cluster.result(self.cluster.submit(worker, generator_after, shard, None, self.settings, work))
         self.random_state.set_state(state)
 
 

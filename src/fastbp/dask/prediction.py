@@ -153,4 +153,4 @@ def total_score(cluster, model, X, y, sample_weight, of_partition, of_sums):
     columns.append([None] * len(columns[0]) if weight is None else partitions_of(weight))
     held, count = delayed(model, traverse=False), delayed(of_partition, pure=False)
     sums = [count(held, *parts) for parts in zip(*columns, strict=True)]
-    return of_sums(cluster.client.gather(cluster.client.compute(sums)))
+    return of_sums(cluster.gather(cluster.client.compute(sums)))

@@ -70,6 +70,7 @@ class DaskRows:
     def check(self, model, reset):
         """Read the partitions; see `RowsInMemory.check`. What is returned are some rows of all."""
         self.model = model
+        self.cluster.look()
         self.shards, self.workers = self.divided(self.cluster.workers)
         self.parts = self.loaded(self.shards, self.workers)
         self.learn(self.described(is_classifier(model)))
@@ -85,7 +86,7 @@ class DaskRows:
             for worker, parts in zip(self.workers, self.parts, strict=True)
         ]
         return sorted(
-            (entry for entries in self.cluster.client.gather(futures) for entry in entries), key=lambda entry: entry[0]
+            (entry for entries in self.cluster.gather(futures) for entry in entries), key=lambda entry: entry[0]
         )
 
     def learn(self, described):
@@ -155,7 +156,7 @@ class DaskRows:
             self.cluster.submit(worker, sample, parts, {n: wanted[n] for n in shard if n in wanted})
             for shard, worker, parts in zip(self.shards, self.workers, self.parts, strict=True)
         ]
-        return sorted((e for entries in self.cluster.client.gather(futures) for e in entries), key=lambda e: e[0])
+        return sorted((e for entries in self.cluster.gather(futures) for e in entries), key=lambda e: e[0])
 
     # Training
 
@@ -219,6 +220,9 @@ def total_counts(counts):
     -------
     LabelCounts
     """
+    texts = {labels.dtype.kind in "OUST" for labels, _ in counts if len(labels)}
+    if len(texts) > 1:
+        raise ValueError("y must hold labels of one type, got numbers in some partitions and text in others")
     labels, places = np.unique(np.concatenate([labels for labels, _ in counts]), return_inverse=True)
     totals = np.bincount(places, np.concatenate([n for _, n in counts]), len(labels))
     return LabelCounts(labels, totals.astype(np.int64))

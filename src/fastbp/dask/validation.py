@@ -98,7 +98,7 @@ class RemoteValidationSet(ValidationSet):
         """What a function of the rows and the parameters returns, computed where the rows are."""
 
         def attempt():
-            return self.cluster.submit(None, function, self.held, self.cluster.send(params.copy())).result()
+            return self.cluster.result(self.cluster.submit(None, function, self.held, self.cluster.send(params.copy())))
 
         return self.cluster.repeated(attempt)
 
@@ -141,7 +141,7 @@ class DistributedGivenRows(GivenRows):
             names=tuple(scorers_of(estimator.scoring)),
             records_loss=True,
             loss_scale=estimator._loss_scale,
-            score_is_constant=self.cluster.submit(worker, is_constant, held).result(),
+            score_is_constant=self.cluster.result(self.cluster.submit(worker, is_constant, held)),
             largest_score=largest_score(first),
         )
 

@@ -11,19 +11,9 @@ from benchmark_cases import BENCHMARKS, run
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is for Linux")
 def test_all_that_is_measured(tmp_path):
     pytest.importorskip("pyarrow")
-    arguments = (
-        "--folder",
-        "files",
-        "--gigabytes",
-        "0.002",
-        "--networks",
-        "64",
-        "--repeats",
-        "1",
-        "--json",
-        "found.json",
-    )
-    output = run(BENCHMARKS / "larger_than_memory.py", *arguments, cwd=tmp_path)
+    files = ("--folder", "files", "--gigabytes", "0.002", "--json", "found.json")
+    what = ("--networks", "64", "--measurements", "memory", "cold", "--repeats", "1")
+    output = run(BENCHMARKS / "larger_than_memory.py", *files, *what, cwd=tmp_path)
     assert "waiting" in output
     found = json.loads((tmp_path / "found.json").read_text())["networks"]
     assert set(found) == {"64"}

@@ -163,6 +163,33 @@ def test_labels_and_rows_are_counted_where_they_are_not_known():
     assert more.classes_.tolist() == ["never", "no", "perhaps", "yes"]
 
 
+@pytest.mark.parametrize("rows", [12, 40])
+def test_classes_that_are_given(rows):
+    y = TARGETS[MLPClassifier]
+    params, known = SMALL | dict(class_weight="balanced"), dict(n_rows=40, shuffle_rows=rows)
+    more = MLPClassifier(**params).fit_batches(blocks_of(10, X, y), classes=["yes", "no", "perhaps", "never"], **known)
+    assert more.classes_.tolist() == ["never", "no", "perhaps", "yes"]
+    params["class_weight"] = dict(zip(*weights_of_balanced(y), strict=True)) | {"never": 1.0}
+    twin = MLPClassifier(**params).fit_batches(blocks_of(10, X, y), classes=more.classes_, **known)
+    assert_array_equal(more.predict_proba(X), twin.predict_proba(X))
+    for class_weight in (None, "balanced"):
+        model = MLPClassifier(**SMALL | dict(class_weight=class_weight))
+        with pytest.raises(ValueError, match=r"classes must name all labels of y, got .* without \['perhaps'\]"):
+            model.fit_batches(blocks_of(10, X, y), classes=["yes", "no", "quite"], **known)
+
+
+def weights_of_balanced(y):
+    """The labels, and the weight of each by class_weight='balanced'."""
+    labels, counts = np.unique(y, return_counts=True)
+    return labels.tolist(), (len(y) / (len(labels) * counts)).tolist()
+
+
+def test_labels_of_two_types():
+    blocks = [(X[:20], np.arange(20) % 2), (X[20:], np.where(X[20:, 0] > 0, "a", "b"))]
+    with pytest.raises(ValueError, match="y must hold labels of one type"):
+        MLPClassifier(**SMALL).fit_batches(blocks, shuffle_rows=12)
+
+
 @pytest.mark.parametrize("form", ["indicators", "probabilities", "columns"])
 def test_targets_of_two_dimensions(form):
     a, b = (X[:, :2] > 0).T.astype(int)

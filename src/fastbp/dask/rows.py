@@ -8,7 +8,8 @@ from fastbp.dask.collections import aligned, partitions_of
 from fastbp.dask.division import divide, homes
 from fastbp.dask.epochs import DistributedEpochs
 from fastbp.dask.shards import Encoder, as_local, describe, encode, joined_blocks, load, sample
-from fastbp.estimators.class_targets import COLUMNS, LabelCounts, form_of
+from fastbp.estimators.class_targets import COLUMNS, form_of
+from fastbp.estimators.label_counts import LabelSummary
 from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.validation import naming
 
@@ -109,7 +110,10 @@ class DaskRows:
         """
         model = self.model
         if y.ndim == 1:
-            self.labels = total_counts(self.counts)
+            summary = LabelSummary()
+            for counts in self.counts:
+                summary.add_counted(*counts)
+            self.labels = summary.labels
             return
         if model.class_weight == "balanced":
             raise ValueError(
@@ -207,22 +211,3 @@ def sizes_of(X, n):
     """The rows of each of the n partitions, 1 where they are not known."""
     chunks = getattr(X, "chunks", [[np.nan]])[0]
     return [1] * n if np.isnan(chunks).any() else [int(size) for size in chunks]
-
-
-def total_counts(counts):
-    """The labels of several partitions as one.
-
-    Parameters
-    ----------
-    counts : list of (labels, counts)
-
-    Returns
-    -------
-    LabelCounts
-    """
-    texts = {labels.dtype.kind in "OUST" for labels, _ in counts if len(labels)}
-    if len(texts) > 1:
-        raise ValueError("y must hold labels of one type, got numbers in some partitions and text in others")
-    labels, places = np.unique(np.concatenate([labels for labels, _ in counts]), return_inverse=True)
-    totals = np.bincount(places, np.concatenate([n for _, n in counts]), len(labels))
-    return LabelCounts(labels, totals.astype(np.int64))

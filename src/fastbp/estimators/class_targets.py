@@ -4,7 +4,6 @@ A y of one dimension has labels. The form of a y of two dimensions follows from 
 `form_of`. Once a model is fitted, the form is known, and `partial_fit`, `warm_start` and `score` ask for the same one.
 """
 
-from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
@@ -12,6 +11,8 @@ from scipy import sparse
 from sklearn.utils._unique import attach_unique
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target
+
+from fastbp.estimators.label_counts import LabelCounts
 
 LABELS, INDICATORS, PROBABILITIES, COLUMNS = "labels", "indicators", "probabilities", "columns"
 
@@ -22,27 +23,6 @@ IN_WORDS = {
     PROBABILITIES: "rows of probabilities",
     COLUMNS: "several columns of labels",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class LabelCounts:
-    """The labels of rows that are not in memory, in place of a y of one dimension.
-
-    Parameters
-    ----------
-    classes : ndarray of shape (n_classes,)
-        The different labels, sorted.
-    counts : ndarray of int64 of shape (n_classes,) or None
-        The rows of each; None if they were not counted.
-    """
-
-    classes: np.ndarray
-    counts: np.ndarray | None = None
-
-    def balanced(self):
-        """dict: the weight of each class by ``class_weight="balanced"``, ``n_rows / (n_classes * count)``."""
-        weights = self.counts.sum() / (len(self.classes) * self.counts.astype(np.float64))
-        return dict(zip(self.classes.tolist(), weights.tolist(), strict=True))
 
 
 def form_of(y, classes=None):
@@ -429,7 +409,8 @@ def weights_of_rows(class_weight, form, classes, y, y_train):
 def weights_of_column(class_weight, classes, y, y_train):
     """The weight of each label in y; 1 of a class that "balanced" cannot count. For `y_train` see `LabelCounts`."""
     if isinstance(y_train, LabelCounts):
-        class_weight = y_train.balanced() if class_weight == "balanced" else class_weight
+        if class_weight == "balanced":
+            return y_train.balanced()[np.searchsorted(classes, y)]
         y_train = classes
     for label, weight in class_weight.items() if isinstance(class_weight, dict) else ():
         if not isinstance(weight, Real):

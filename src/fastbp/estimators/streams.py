@@ -21,7 +21,8 @@ from scipy import sparse
 from sklearn.base import is_classifier
 
 from fastbp.data import check_weight_scale, make_data
-from fastbp.estimators.class_targets import LabelCounts, check_labels
+from fastbp.estimators.class_targets import check_labels
+from fastbp.estimators.label_counts import LabelCounts, LabelSummary
 from fastbp.estimators.numeric import WAYS_OUT
 from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.validation import naming
@@ -120,8 +121,7 @@ class StreamedRows:
         labels, n_rows = None, n_rows_of(window.y) if is_whole else expected
         if n_rows is None or (has_labels and not is_whole and (classes is None or is_balanced)):
             n_rows, labels = self.count(has_labels)
-        if expected not in (None, n_rows):
-            raise ValueError(f"n_rows is {expected}, but the source has {n_rows} rows")
+        check_n_rows(expected, n_rows)
         self.n_rows = n_rows
         if classes is None:
             return labels
@@ -129,22 +129,23 @@ class StreamedRows:
             model._announced_classes = classes  # for `_learn_targets`
             return None
         check_labels("classes", classes)
-        return with_classes(classes, labels)
+        if labels is not None:
+            return labels.among(classes)
+        summary = LabelSummary()
+        summary.add(window.y)
+        labels = summary.labels.among(classes)
+        return labels if is_whole else LabelCounts(labels.classes)  # the other rows are not counted
 
     def count(self, has_labels):
         """A pass over the targets: the number of rows, and the labels, if y has any."""
-        n_rows, counts = 0, {}
+        n_rows, summary = 0, LabelSummary()
         for y, _ in self.source.targets():
             y = np.asarray(y)
             n_rows += len(y)
             if has_labels and len(y):
                 check_labels("y", y)
-                for label, count in zip(*np.unique(y.ravel(), return_counts=True), strict=True):
-                    counts[label] = counts.get(label, 0) + int(count)
-        if not has_labels:
-            return n_rows, None
-        classes = np.array(sorted(counts))
-        return n_rows, LabelCounts(classes, np.array([counts[label] for label in sorted(counts)]))
+                summary.add(y.ravel())
+        return n_rows, summary.labels if has_labels else None
 
     # Training
 
@@ -317,27 +318,10 @@ def names_to_note(model, names, reset):
     return list(names)
 
 
-def with_classes(classes, counted):
-    """`classes` as a LabelCounts, with the counts of labels that were counted.
-
-    Parameters
-    ----------
-    classes : array-like of shape (n_classes,)
-    counted : LabelCounts or None
-
-    Returns
-    -------
-    LabelCounts
-    """
-    classes = np.unique(np.asarray(classes))
-    if counted is None:
-        return LabelCounts(classes)
-    missing = np.setdiff1d(counted.classes, classes)
-    if len(missing):
-        raise ValueError(f"classes must name all labels of y, got {classes.tolist()} without {missing.tolist()}")
-    counts = np.zeros(len(classes), np.int64)
-    counts[np.searchsorted(classes, counted.classes)] = counted.counts
-    return LabelCounts(classes, counts)
+def check_n_rows(expected, found):
+    """ValueError unless a source has as many rows as expected; None: any number."""
+    if expected not in (None, found):
+        raise ValueError(f"n_rows is {expected}, but the source has {found} rows")
 
 
 def check_integer(name, value, or_else):

@@ -14,9 +14,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from fastbp.estimators.class_targets import LabelCounts, check_labels, label_array
+from fastbp.estimators.class_targets import check_labels, label_array
 from fastbp.estimators.classifier import MLPClassifier
-from fastbp.estimators.streams import with_classes
+from fastbp.estimators.label_counts import LabelSummary
 from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
 from fastbp.estimators.tabular.columns import is_missing
 from fastbp.estimators.tabular.combination import (
@@ -29,7 +29,6 @@ from fastbp.estimators.tabular.combination import (
 )
 from fastbp.estimators.tabular.docs import documented
 from fastbp.estimators.tabular.gradients import of_both_classes, of_tempered, of_unsmoothed
-from fastbp.estimators.tabular.targets import LabelSummary
 from fastbp.estimators.validation import GivenRows
 from fastbp.parametrized import parameter, parametrized
 
@@ -133,21 +132,20 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     def _learn_summaries(self, all, weighted, classes):
         labels = all.labels
-        check_labels("y", labels)
+        check_labels("y", labels.classes)
         if classes is not None:
             check_labels("classes", classes)
-            labels = with_classes(classes, LabelCounts(labels, all.counts_of(labels))).classes
-        self._learn_targets(labels)
-        weights, n_weighted = self._weights_of_classes(all), weighted.counts_of(self.classes_)
+            labels = labels.among(classes)
+        self._learn_targets(labels.classes)
+        weights, n_weighted = self._weights_of_classes(labels), weighted.labels.among(labels.classes).counts
         return int(n_weighted.sum() if weights is None else n_weighted[weights > 0].sum()), weights
 
-    def _weights_of_classes(self, summary):
-        """The weight of each class by `class_weight`, or None for None."""
+    def _weights_of_classes(self, labels):
+        """The weight of each class of a LabelCounts by `class_weight`, or None for None."""
         if self.class_weight is None:
             return None
         if self.class_weight == "balanced":
-            counts = summary.counts_of(self.classes_)
-            return counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+            return labels.balanced()
         return compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
 
     def _encode(self, y):

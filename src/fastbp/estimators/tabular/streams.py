@@ -15,7 +15,7 @@ from sklearn.base import is_classifier
 
 from fastbp.estimators.fit_batches import joined
 from fastbp.estimators.rows import checked_weight
-from fastbp.estimators.streams import WINDOW_BYTES, WINDOW_ROWS, pass_generator
+from fastbp.estimators.streams import WINDOW_BYTES, WINDOW_ROWS, check_n_rows, pass_generator
 from fastbp.estimators.tabular.columns import as_table, read_table
 from fastbp.estimators.tabular.encoder_learner import EncoderLearner
 from fastbp.estimators.tabular.out_of_bag import Rows
@@ -278,9 +278,3 @@ def head(part, rows):
 def copied(part):
     """A copy of X, y or sample weights, if their memory could change."""
     return part.copy() if hasattr(part, "copy") else as_table(part)
-
-
-def check_n_rows(expected, found):
-    """ValueError unless the source has as many rows as it should."""
-    if expected not in (None, found):
-        raise ValueError(f"n_rows is {expected}, but the source has {found} rows")

@@ -7,36 +7,6 @@ WEIGHTS_ARE_ZERO = (
 )
 
 
-class LabelSummary:
-    """The different labels, and how many rows have each.
-
-    Attributes
-    ----------
-    counts : dict
-        Label -> rows.
-    """
-
-    def __init__(self):
-        self.counts = {}
-
-    def add(self, y):
-        """Count the labels of an array of shape (n,)."""
-        for label, count in zip(*np.unique(y, return_counts=True), strict=True):
-            self.counts[label] = self.counts.get(label, 0) + int(count)
-
-    @property
-    def labels(self):
-        """ndarray of shape (n_classes,): the different labels, sorted."""
-        try:
-            return np.array(sorted(self.counts))
-        except TypeError as error:
-            raise ValueError("y must hold labels of one type, and they differ between blocks") from error
-
-    def counts_of(self, labels):
-        """ndarray of int64: the rows of each of the labels, 0 for others."""
-        return np.array([self.counts.get(label, 0) for label in labels], np.int64)
-
-
 class NumberSummary:
     """Range, mean and standard deviation of each target. The parts of a sum of squares are joined as by Chan, Golub and
     LeVeque (1983, Algorithms for computing the sample variance, The American Statistician 37).

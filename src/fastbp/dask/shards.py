@@ -12,7 +12,7 @@ from fastbp.estimators.class_targets import check_labels
 from fastbp.estimators.fit_batches import joined
 from fastbp.estimators.streams import CheckedBlocks
 from fastbp.estimators.validation import naming
-from fastbp.estimators.window_cutter import n_rows_of
+from fastbp.estimators.window_cutter import n_rows_of, stacked
 from fastbp.sources import Block
 
 #: What a model knows of its rows when training begins
@@ -193,7 +193,7 @@ class Encoder:
         for part in parts:
             with naming(part.name), np.errstate(over="ignore", invalid="ignore"):
                 encoded.append(self.encoded(*checked.checked(part.block)))
-        X, targets, weight = map(together, zip(*encoded, strict=True))
+        X, targets, weight = map(stacked, zip(*encoded, strict=True))
         return Shard(X, targets, weight, self.n_targets, self.dtype)
 
     def encoded(self, X, y, weight):
@@ -203,13 +203,6 @@ class Encoder:
         if weight is not None and weight.any():
             check_weight_scale(weight, self.dtype)
         return X, targets, weight
-
-
-def together(parts):
-    """Arrays or sparse matrices one below the other; None for None."""
-    if len(parts) == 1 or parts[0] is None:
-        return parts[0]
-    return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
 
 
 def as_local(model, attributes):

@@ -59,7 +59,8 @@ class StreamedRows:
         Of a pass; known after `check`.
     """
 
-    y = labels = model = names = cutter = None
+    y = labels = model = names = cutter = buffers = None
+    reorders = False
 
     def __init__(self, source, shuffle_rows="auto", n_rows=None, classes=None):
         check_integer("shuffle_rows", shuffle_rows, or_else="auto")
@@ -85,12 +86,17 @@ class StreamedRows:
 
     def first_cutter(self):
         """What cuts the first pass into windows; decides whether the parts of the source change their order."""
-        self.reorders = False
-        cutter = WindowCutter(self.new_pass(0), self.buffers_for)
-        if self.model.shuffle and self.source.is_reordered and cutter.has_more():
-            cutter.make_buffers()
-            self.reorders = self.source.n_rows is None or self.source.n_rows > self.size
-        return cutter.of(self.new_pass(0)) if self.reorders else cutter
+        blocks = self.new_pass(0)
+        first = next(blocks, None)
+        if first is not None:
+            self.buffers = self.buffers_for(first[0])
+            n_rows = self.source.n_rows
+            is_whole = n_rows is not None and n_rows <= self.buffers.size
+            self.reorders = bool(self.model.shuffle and self.source.is_reordered and not is_whole)
+        if not self.reorders:
+            return WindowCutter(blocks, self.buffers, first)
+        blocks.close()
+        return WindowCutter(self.new_pass(0), self.buffers)
 
     def new_pass(self, epoch):
         """The checked blocks of the pass of an epoch. If they do not fit into one window, a source that can do so gives
@@ -99,13 +105,12 @@ class StreamedRows:
         return self.blocks.of_pass(self.source.blocks(generator))
 
     def buffers_for(self, X):
-        """The buffers for windows of blocks such as X."""
+        """The buffers for windows of blocks such as X, of whole batches."""
         batch_size = 200 if self.model.batch_size == "auto" else int(self.model.batch_size)
-        rows = self.shuffle_rows
-        if rows == "auto":
-            rows = WINDOW_ROWS if sparse.issparse(X) else min(WINDOW_ROWS, WINDOW_BYTES // X[:1].nbytes)
-        self.size = max(batch_size, rows // batch_size * batch_size)
-        return SparseBuffers(self.size) if sparse.issparse(X) else Buffers(self.size, X.shape[1], X.dtype)
+        is_sparse = sparse.issparse(X)
+        rows = rows_of_window(self.shuffle_rows, None if is_sparse else X[:1].nbytes)
+        size = max(batch_size, rows // batch_size * batch_size)
+        return SparseBuffers(size) if is_sparse else Buffers(size, X.shape[1], X.dtype)
 
     def learn(self, window, is_whole):
         """Learn how many rows there are. Returns their labels, if they are not those of the window."""
@@ -163,11 +168,11 @@ class StreamedRows:
         """The windows of a pass, `TrainingWindow`; of that of epoch 0 all but the first one."""
         cutter, n_seen = self.cutter, self.n_first
         if epoch:
-            cutter, n_seen = self.cutter.of(self.new_pass(epoch)), 0
+            cutter, n_seen = WindowCutter(self.new_pass(epoch), self.buffers), 0
         for window in cutter:
             n = n_rows_of(window.y)
             n_seen += n
-            self.check_length(n_seen, n_seen > self.n_rows or (n < self.size and n_seen != self.n_rows))
+            self.check_length(n_seen, n_seen > self.n_rows or (n < self.buffers.size and n_seen != self.n_rows))
             yield self.as_trained(window)
         self.check_length(n_seen, n_seen != self.n_rows)
 
@@ -198,11 +203,9 @@ class StreamedRows:
             estimator.feature_names_in_ = np.array(self.names, dtype=object)
 
     def close(self):
-        """End the first pass, which may hold open files, and let go of the memory of the windows now: `cutter` refers
-        to this object, so the two would stay until the garbage collector finds them."""
+        """End the first pass, which may hold open files."""
         if self.cutter is not None:
             self.cutter.blocks.close()
-            self.cutter = None
 
 
 class CheckedBlocks:
@@ -280,6 +283,24 @@ def naming_way_out_of_text(model):
             f"{error} {name} has fit_batches too, and takes text as categories; of files, columns=[...] leaves columns "
             "out."
         ) from error
+
+
+def rows_of_window(shuffle_rows, row_bytes):
+    """Rows of a window.
+
+    Parameters
+    ----------
+    shuffle_rows : int or "auto"
+    row_bytes : int or None
+        Of a row of X; None where it is not known.
+
+    Returns
+    -------
+    int
+    """
+    if shuffle_rows != "auto":
+        return shuffle_rows
+    return WINDOW_ROWS if row_bytes is None else min(WINDOW_ROWS, WINDOW_BYTES // row_bytes)
 
 
 def pass_generator(random_state, epoch):

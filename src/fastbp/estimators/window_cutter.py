@@ -4,9 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from fastbp.kernels.predictor import all_finite
-
-#: Windows in memory: one is trained on while the other one is filled
-N_BUFFERS = 2
+from fastbp.training.windows import N_WINDOWS
 
 
 class Window:
@@ -21,20 +19,16 @@ class WindowCutter:
 
     Parameters
     ----------
-    blocks : iterator
-        As of `CheckedBlocks.of_pass`.
-    buffers_for : callable
-        ``buffers_for(X)``: the buffers for windows, from the first block.
+    blocks : generator
+        As `CheckedBlocks.of_pass` returns it.
+    buffers : Buffers or SparseBuffers
+        Memory for the windows.
+    rest : tuple or None
+        A block that was taken from `blocks` before.
     """
 
-    def __init__(self, blocks, buffers_for):
-        self.blocks, self.buffers_for, self.buffers, self.rest = blocks, buffers_for, None, None
-
-    def of(self, blocks):
-        """The same for another pass."""
-        other = WindowCutter(blocks, self.buffers_for)
-        other.buffers = self.buffers
-        return other
+    def __init__(self, blocks, buffers, rest=None):
+        self.blocks, self.buffers, self.rest = blocks, buffers, rest
 
     def has_more(self):
         """Whether there are rows that are in no window yet."""
@@ -42,18 +36,12 @@ class WindowCutter:
             self.rest = next(self.blocks, None)
         return self.rest is not None
 
-    def make_buffers(self):
-        """Make the buffers, if there are none; there must be more rows."""
-        if self.buffers is None:
-            self.buffers = self.buffers_for(self.rest[0])
-
     def __iter__(self):
         return self
 
     def __next__(self):
         if not self.has_more():
             raise StopIteration
-        self.make_buffers()
         targets, weights, fill = [], [], self.buffers.next()
         while fill.room and self.has_more():
             X, y, weight = self.rest
@@ -62,7 +50,7 @@ class WindowCutter:
             targets.append(y[:n].copy())
             weights.append(weight if weight is None else weight[:n].copy())
             self.rest = (X[n:], y[n:], weight if weight is None else weight[n:]) if n < X.shape[0] else None
-        return Window(fill.rows(), stacked(targets), None if weights[0] is None else np.concatenate(weights))
+        return Window(fill.rows(), stacked(targets), stacked(weights))
 
 
 class Buffers:
@@ -77,14 +65,15 @@ class Buffers:
     """
 
     def __init__(self, size, n_features, dtype):
-        self.shape, self.dtype, self.arrays, self.number = (size, n_features), dtype, [], 0
+        self.size, self.n_features, self.dtype = size, n_features, dtype
+        self.arrays, self.number = [], 0
 
     def next(self):
         """What fills the next window."""
-        if len(self.arrays) < N_BUFFERS:
-            self.arrays.append(np.empty(self.shape, self.dtype))
+        if len(self.arrays) < N_WINDOWS:
+            self.arrays.append(np.empty((self.size, self.n_features), self.dtype))
         self.number += 1
-        return Filling(self.arrays[(self.number - 1) % N_BUFFERS])
+        return Filling(self.arrays[(self.number - 1) % N_WINDOWS])
 
 
 class Filling:
@@ -149,14 +138,14 @@ class Collecting:
 
     def rows(self):
         """All rows."""
-        return sparse.vstack(self.parts, format="csr")
+        return stacked(self.parts)
 
 
-def stacked(targets):
-    """The targets of parts of a window as one array."""
-    if sparse.issparse(targets[0]):
-        return sparse.vstack(targets, format="csr")
-    return np.concatenate(targets)
+def stacked(parts):
+    """Arrays or sparse matrices, one below the other; None for None, of which all parts are then."""
+    if len(parts) == 1 or parts[0] is None:
+        return parts[0]
+    return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
 
 
 def n_rows_of(X):

@@ -15,7 +15,7 @@ from sklearn.base import is_classifier
 
 from fastbp.estimators.fit_batches import joined
 from fastbp.estimators.rows import checked_weight
-from fastbp.estimators.streams import WINDOW_BYTES, WINDOW_ROWS, check_n_rows, pass_generator
+from fastbp.estimators.streams import check_n_rows, pass_generator, rows_of_window
 from fastbp.estimators.tabular.columns import as_table, read_table
 from fastbp.estimators.tabular.encoder_learner import EncoderLearner
 from fastbp.estimators.tabular.out_of_bag import Rows
@@ -247,13 +247,12 @@ def first_window(model, blocks, shuffle_rows):
     iterator of (int, Block) or None
         None if there are no others.
     """
-    window, room = [], shuffle_rows
+    window, room = [], None
     for number, block in blocks:
         if not window:
             with naming(f"block {number} of source"):
                 n_columns = read_table(as_table(block.X), model, reset=True).n_columns
-            if room == "auto":
-                room = min(WINDOW_ROWS, WINDOW_BYTES // (np.dtype(np.float32).itemsize * n_columns))
+            room = rows_of_window(shuffle_rows, np.dtype(np.float32).itemsize * n_columns)
         n = n_rows_of(block.X)
         if n > room:
             rest = [(number, Block(*(head(part, slice(max(room, 0), None)) for part in block)))]

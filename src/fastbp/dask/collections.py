@@ -81,6 +81,27 @@ def with_whole_rows(name, value):
     return value.rechunk({1: -1}) if value.ndim == 2 and value.numblocks[1] > 1 else value
 
 
+def aligned_partitions(X, y, sample_weight):
+    """The partitions of X, y and sample weights, which are made the same rows; see `aligned`.
+
+    Parameters
+    ----------
+    X, y : collection
+    sample_weight : collection or None
+
+    Returns
+    -------
+    X : collection
+    rows : list of (X, y, sample_weight)
+        Of each partition, as delayed objects or futures; its weights are None where there are none.
+    """
+    X, others = aligned(X, {"y": y, "sample_weight": sample_weight})
+    columns = [partitions_of(X), partitions_of(others["y"])]
+    weights = others["sample_weight"]
+    columns.append([None] * len(columns[0]) if weights is None else partitions_of(weights))
+    return X, list(zip(*columns, strict=True))
+
+
 def aligned(X, others):
     """Collections with the same partitions as X.
 

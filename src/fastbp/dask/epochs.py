@@ -1,13 +1,13 @@
 """The epochs of a fit on a cluster: rounds of local training, and averages."""
 
 import logging
+from copy import deepcopy
 from time import perf_counter
 from uuid import uuid4
 
 import numpy as np
 
 from fastbp.dask.division import moved_homes
-from fastbp.dask.orders import copy_of
 from fastbp.dask.outer import OuterNesterov
 from fastbp.dask.rounds import Round, Settings, State, generator_after, objective, renew_statistics, run_round
 from fastbp.kernels.partition import ceil_div
@@ -74,8 +74,8 @@ def generators_of(generator, n):
     list of RandomState
     """
     if n == 1:
-        return [copy_of(generator)]
-    entropy = copy_of(generator).randint(0, 2**32, 4, dtype=np.uint32).tolist()
+        return [deepcopy(generator)]
+    entropy = deepcopy(generator).randint(0, 2**32, 4, dtype=np.uint32).tolist()
     seeds = np.random.SeedSequence(entropy).spawn(n)
     return [np.random.RandomState(np.random.MT19937(seed)) for seed in seeds]
 

@@ -1,5 +1,7 @@
 """The order of the rows of a shard: a function of a generator and the number of an epoch."""
 
+from copy import deepcopy
+
 import numpy as np
 
 from fastbp.kernels.shuffling import shuffle
@@ -18,7 +20,7 @@ class Order:
     def __init__(self, generator, n_rows):
         self.start, self.epoch = generator, -1
         self.rows = np.arange(n_rows, dtype=np.int64)
-        self.generator = None if generator is None else copy_of(generator)
+        self.generator = None if generator is None else deepcopy(generator)
 
     def is_from(self, generator, epoch):
         """Whether this is an order of the same generator, from which that of an epoch can be reached."""
@@ -32,14 +34,6 @@ class Order:
             shuffle(self.generator, self.rows)
             self.epoch += 1
         return self.rows
-
-
-def copy_of(generator):
-    """A RandomState in the same state."""
-    bit_generator = type(generator._bit_generator)()
-    other = np.random.RandomState(bit_generator)
-    other.set_state(generator.get_state(legacy=False))
-    return other
 
 
 def is_same_state(one, other):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbp.dask.collections import aligned, is_array, is_frame, partitions_of, with_whole_rows
+from fastbp.dask.collections import aligned_partitions, is_array, is_frame, partitions_of, with_whole_rows
 from fastbp.estimators.window_cutter import n_rows_of
 
 
@@ -147,10 +147,7 @@ def total_score(cluster, model, X, y, sample_weight, of_partition, of_sums):
     """
     from dask import delayed
 
-    X, others = aligned(X, {"y": y, "sample_weight": sample_weight})
-    weight = others["sample_weight"]
-    columns = [partitions_of(X), partitions_of(others["y"])]
-    columns.append([None] * len(columns[0]) if weight is None else partitions_of(weight))
+    _, rows = aligned_partitions(X, y, sample_weight)
     held, count = delayed(model, traverse=False), delayed(of_partition, pure=False)
-    sums = [count(held, *parts) for parts in zip(*columns, strict=True)]
+    sums = [count(held, *parts) for parts in rows]
     return of_sums(cluster.gather(cluster.client.compute(sums)))

@@ -4,14 +4,15 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from fastbp.dask.cluster import raise_error_of
-from fastbp.dask.collections import aligned, partitions_of
+from fastbp.dask.collections import aligned_partitions
 from fastbp.dask.division import divide, homes
 from fastbp.dask.epochs import DistributedEpochs
-from fastbp.dask.shards import Encoder, as_local, describe, encode, joined_blocks, load, sample
+from fastbp.dask.shards import Encoder, as_local, describe, encode, load, sample
 from fastbp.estimators.class_targets import COLUMNS, form_of
 from fastbp.estimators.label_counts import LabelSummary
 from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.validation import naming
+from fastbp.sources.joining import joined_blocks
 
 #: Rows that the client gets, at most: what layers and initial weights learn from data, they learn from these
 SAMPLE_ROWS = 2000
@@ -40,12 +41,9 @@ class DaskRows:
 
     def __init__(self, cluster, X, y, sample_weight=None):
         self.cluster = cluster
-        X, others = aligned(X, {"y": y, "sample_weight": sample_weight})
-        columns = [partitions_of(X), partitions_of(others["y"])]
-        self.keys = columns[0]
-        weights = others["sample_weight"]
-        columns.append([None] * len(self.keys) if weights is None else partitions_of(weights))
-        self.partitions = [(number, *parts) for number, parts in enumerate(zip(*columns, strict=True))]
+        X, rows = aligned_partitions(X, y, sample_weight)
+        self.keys = [part for part, _, _ in rows]
+        self.partitions = [(number, *parts) for number, parts in enumerate(rows)]
         self.sizes = sizes_of(X, len(self.keys))
 
     # Division
@@ -135,7 +133,7 @@ class DaskRows:
             As for `check`.
         """
         try:
-            block = joined_blocks([block for _, block in blocks])
+            block = joined_blocks("X and y", [block for _, block in blocks])
             X, y = self.model._check(block.X, block.y, reset=reset)
             return X, y, checked_weight(block.sample_weight, X)
         except (TypeError, ValueError):

@@ -9,7 +9,6 @@ from sklearn.utils import _safe_indexing
 from fastbp.dask.rounds import Shard
 from fastbp.data import check_weight_scale
 from fastbp.estimators.class_targets import check_labels
-from fastbp.estimators.fit_batches import joined
 from fastbp.estimators.streams import CheckedBlocks
 from fastbp.estimators.validation import naming
 from fastbp.estimators.window_cutter import n_rows_of, stacked
@@ -134,20 +133,6 @@ def sample(parts, rows):
 def taken(values, rows):
     """Some rows of X, y or sample_weight."""
     return values.tocsr()[rows] if sparse.issparse(values) else _safe_indexing(values, rows)
-
-
-def joined_blocks(blocks):
-    """Blocks as one.
-
-    Parameters
-    ----------
-    blocks : list of Block
-
-    Returns
-    -------
-    Block
-    """
-    return Block(*(joined(name, parts) for name, parts in zip(Block._fields, zip(*blocks, strict=True), strict=True)))
 
 
 class Encoder:

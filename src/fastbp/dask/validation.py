@@ -2,12 +2,14 @@
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
-from fastbp.dask.collections import aligned, check_is_distributed, is_distributed, partitions_of
-from fastbp.dask.shards import Encoder, joined_blocks, load
+from fastbp.dask.collections import aligned_partitions, check_is_distributed, is_distributed
+from fastbp.dask.shards import Encoder, load
 from fastbp.estimators.scoring import largest_score, scorers_of
 from fastbp.estimators.validation import GivenRows, naming
 from fastbp.network import Network
+from fastbp.sources.joining import joined_blocks
 from fastbp.training import ValidationSet
 
 NAMES = ("X_val", "y_val", "sample_weight_val")
@@ -40,7 +42,9 @@ def hold(encoder, definition, parts):
     """The rows to validate on; see `HeldRows`."""
     if not parts:
         raise ValueError("X_val and y_val: all partitions are empty")
-    return HeldRows(encoder.model, encoder.labels, definition, joined_blocks([part.block for part in parts]))
+    return HeldRows(
+        encoder.model, encoder.labels, definition, joined_blocks("X_val and y_val", [part.block for part in parts])
+    )
 
 
 def is_constant(held):
@@ -69,22 +73,19 @@ class NoRows:
     X = y = sample_weight = None
 
 
+@dataclass(frozen=True, eq=False)
 class RemoteValidationSet(ValidationSet):
-    """A validation set that a worker holds.
+    """A validation set that a worker holds; `data` is None, and `scores` are `NoRows`.
 
     Parameters
     ----------
     cluster : Cluster
     held : Future
         Of `HeldRows`.
-    **others : object
-        As for `ValidationSet`.
     """
 
-    def __init__(self, cluster, held, **others):
-        super().__init__(data=None, scores=NoRows(), **others)
-        object.__setattr__(self, "cluster", cluster)
-        object.__setattr__(self, "held", held)
+    cluster: Any = None
+    held: Any = None
 
     def evaluate(self, network, team):
         """See `ValidationSet.evaluate`."""
@@ -103,8 +104,19 @@ class RemoteValidationSet(ValidationSet):
         return self.cluster.repeated(attempt)
 
 
+@dataclass(frozen=True)
 class DistributedGivenRows(GivenRows):
-    """The arguments of `fit` that bring a validation set, where they are collections on a cluster."""
+    """The arguments of `fit` that bring a validation set, where they are collections on a cluster.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    rows : DaskRows
+        To train on.
+    """
+
+    cluster: Any = None
+    rows: Any = None
 
     def check(self, estimator):
         """See `GivenRows.check`."""
@@ -113,36 +125,29 @@ class DistributedGivenRows(GivenRows):
             if getattr(self, name) is not None:
                 check_is_distributed(name, getattr(self, name), estimator)
 
-    def on(self, cluster, rows):
-        """The same, with the cluster and the rows to train on."""
-        object.__setattr__(self, "cluster", cluster)
-        object.__setattr__(self, "rows", rows)
-        return self
-
     def validation_set(self, estimator, network, y_train):
         """See `GivenRows.validation_set`."""
         from dask import delayed
 
         with naming("X_val and y_val"):
-            X, others = aligned(self.X_val, {"y": self.y_val, "sample_weight": self.sample_weight_val})
-        columns = [partitions_of(X), partitions_of(others["y"])]
-        weight = others["sample_weight"]
-        columns.append([None] * len(columns[0]) if weight is None else partitions_of(weight))
-        parts = [(number, *values) for number, values in enumerate(zip(*columns, strict=True))]
+            _, rows = aligned_partitions(self.X_val, self.y_val, self.sample_weight_val)
+        parts = [(number, *values) for number, values in enumerate(rows)]
         definition = {**network.definition, **network.settings, "dtype": network.dtype}
         encoder = Encoder(estimator, self.rows.labels, network.n_targets, network.dtype)
         worker = self.cluster.workers[0]
         loaded = self.cluster.compute(worker, delayed(load, pure=False)(parts))
         held = self.cluster.submit(worker, hold, encoder, definition, loaded)
-        first = next(iter(scorers_of(estimator.scoring).values()))
+        scorers = scorers_of(estimator.scoring)
         return RemoteValidationSet(
-            self.cluster,
-            held,
-            names=tuple(scorers_of(estimator.scoring)),
+            None,
+            NoRows(),
+            tuple(scorers),
             records_loss=True,
             loss_scale=estimator._loss_scale,
             score_is_constant=self.cluster.result(self.cluster.submit(worker, is_constant, held)),
-            largest_score=largest_score(first),
+            largest_score=largest_score(next(iter(scorers.values()))),
+            cluster=self.cluster,
+            held=held,
         )
 
 
@@ -163,5 +168,5 @@ def given_rows(cluster, rows, X_val, y_val, sample_weight_val):
     """
     arguments = X_val, y_val, sample_weight_val
     if any(is_distributed(argument) for argument in arguments):
-        return DistributedGivenRows(*arguments).on(cluster, rows)
+        return DistributedGivenRows(*arguments, cluster, rows)
     return GivenRows(*arguments)

@@ -1,21 +1,20 @@
 """The method `fit_batches` of the estimators: training on rows that need not fit into memory."""
 
-import sys
 from collections.abc import Sequence
-from itertools import chain
+from numbers import Integral
 from os import PathLike
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
 from sklearn.base import _fit_context, is_classifier
 
 from fastbp.estimators.parameters import is_stochastic
 from fastbp.estimators.streams import StreamedRows
 from fastbp.estimators.validation import GivenRows, naming
 from fastbp.estimators.window_cutter import n_rows_of
-from fastbp.sources import Block, as_source
+from fastbp.sources import as_source
+from fastbp.sources.joining import joined_blocks
 
 
 class FitBatchesMixin:
@@ -104,8 +103,7 @@ class FitBatchesMixin:
             raise ValueError(
                 f"solver={self.solver!r} needs all rows at once: choose a stochastic solver, such as 'adam', or use fit"
             )
-        if classes is not None and not is_classifier(self):
-            raise ValueError(f"classes is for classifiers, got {classes!r} for {type(self).__name__}: leave it out")
+        check_arguments(self, shuffle_rows, n_rows, classes)
         source = as_source(source, columns=columns, target=target, weight=weight)
         given = validation_rows(validation, columns=columns, target=target, weight=weight)
         if self.early_stopping and not given:
@@ -119,6 +117,14 @@ class FitBatchesMixin:
         finally:
             rows.name_columns(self)
             rows.close()
+
+
+def check_arguments(estimator, shuffle_rows, n_rows, classes):
+    """ValueError for arguments of `fit_batches` that are no numbers of rows, or `classes` for a regressor."""
+    check_integer("shuffle_rows", shuffle_rows, or_else="auto")
+    check_integer("n_rows", n_rows, or_else=None)
+    if classes is not None and not is_classifier(estimator):
+        raise ValueError(f"classes is for classifiers, got {classes!r} for {type(estimator).__name__}: leave it out")
 
 
 def validation_rows(validation, **of_files):
@@ -146,27 +152,12 @@ def validation_rows(validation, **of_files):
     blocks = [block for block in source.blocks() if n_rows_of(block.X)]
     if not blocks:
         raise ValueError(f"validation has no rows: {validation!r}")
-    return GivenRows(
-        *[joined(name, parts) for name, parts in zip(Block._fields, zip(*blocks, strict=True), strict=True)]
-    )
+    return GivenRows(*joined_blocks("validation", blocks))
 
 
-def joined(name, parts, argument="validation"):
-    """Parts of X, y or sample_weight, blocks of an argument, as one of the kind that they have."""
-    if any(part is None for part in parts):
-        if not all(part is None for part in parts):
-            raise ValueError(f"{argument}: {name} is there in some blocks, and missing in others")
-        return None
-    if len(parts) == 1:
-        return parts[0]
-    if sparse.issparse(parts[0]):
-        return sparse.vstack(parts, format="csr")
-    if isinstance(parts[0], list):
-        return list(chain.from_iterable(parts))
-    module = type(parts[0]).__module__.partition(".")[0]
-    for library in ("pandas", "polars"):
-        if module == library:
-            return sys.modules[library].concat(parts)
-    if module == "pyarrow":
-        return sys.modules[module].concat_tables(parts)
-    return np.concatenate(parts)
+def check_integer(name, value, or_else):
+    """ValueError unless an argument is an integer of at least 1, or the one other value that it may have."""
+    if value is or_else or (isinstance(value, str) and value == or_else):
+        return
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} must be an integer >= 1 or {or_else!r}, got {value!r}")

@@ -63,8 +63,6 @@ class StreamedRows:
     reorders = False
 
     def __init__(self, source, shuffle_rows="auto", n_rows=None, classes=None):
-        check_integer("shuffle_rows", shuffle_rows, or_else="auto")
-        check_integer("n_rows", n_rows, or_else=None)
         self.source, self.shuffle_rows, self.n_rows, self.classes = source, shuffle_rows, n_rows, classes
 
     # Before training
@@ -343,11 +341,3 @@ def check_n_rows(expected, found):
     """ValueError unless a source has as many rows as expected; None: any number."""
     if expected not in (None, found):
         raise ValueError(f"n_rows is {expected}, but the source has {found} rows")
-
-
-def check_integer(name, value, or_else):
-    """ValueError unless an argument is an integer of at least 1, or the one other value that it may have."""
-    if value is or_else or (isinstance(value, str) and value == or_else):
-        return
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} must be an integer >= 1 or {or_else!r}, got {value!r}")

@@ -101,9 +101,13 @@ class CSV:
 class Arrow:
     """Files of the IPC format, of which some record batches are a part, and streams, which are one part."""
 
+    def __init__(self):
+        self.schemas = {}
+
     def schema(self, path):
-        """The schema of a file."""
+        """The schema of a file, which is kept."""
         with self._opened(path) as reader:
+            self.schemas[path] = reader.schema
             return reader.schema
 
     def parts(self, path, block_rows):
@@ -130,7 +134,7 @@ class Arrow:
 
         options = {}
         if names is not None:
-            schema = self.schema(path)
+            schema = self.schemas[path]
             fields = [schema.get_field_index(name) for name in names]
             options["options"] = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
         file = pa.OSFile(path)

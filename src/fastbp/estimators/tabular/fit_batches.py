@@ -5,11 +5,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context, is_classifier
+from sklearn.base import _fit_context
 
 from fastbp.estimators.attempt import Attempt
-from fastbp.estimators.fit_batches import validation_rows
-from fastbp.estimators.streams import check_integer
+from fastbp.estimators.fit_batches import check_arguments, validation_rows
 from fastbp.estimators.tabular.streams import rows_of_blocks
 from fastbp.sources import as_source
 
@@ -104,10 +103,7 @@ class TabularFitBatchesMixin:
                 f"time_budget={self.time_budget!r} is for fit, because it does not know how long rows are read: set it "
                 "to None, and epochs or n_ensemble to smaller numbers"
             )
-        if classes is not None and not is_classifier(self):
-            raise ValueError(f"classes is for classifiers, got {classes!r} for {type(self).__name__}: leave it out")
-        check_integer("shuffle_rows", shuffle_rows, or_else="auto")
-        check_integer("n_rows", n_rows, or_else=None)
+        check_arguments(self, shuffle_rows, n_rows, classes)
         of_files = {"columns": columns, "target": target, "weight": weight, "frames": True}
         source = as_source(source, **of_files)
         given = validation_rows(validation, **of_files)

@@ -13,7 +13,6 @@ from itertools import chain
 import numpy as np
 from sklearn.base import is_classifier
 
-from fastbp.estimators.fit_batches import joined
 from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.streams import check_n_rows, pass_generator, rows_of_window
 from fastbp.estimators.tabular.columns import as_table, read_table
@@ -24,6 +23,7 @@ from fastbp.estimators.tabular.targets import WEIGHTS_ARE_ZERO
 from fastbp.estimators.validation import naming
 from fastbp.estimators.window_cutter import n_rows_of
 from fastbp.sources import Block, Source
+from fastbp.sources.joining import joined_blocks
 
 #: Rows of a part of the source that are out of bag, for a member at most
 MOST_HELD_OUT = 50_000
@@ -210,10 +210,7 @@ def rows_of_blocks(model, source, shuffle_rows, n_rows, classes):
         raise ValueError(f"source has no rows: {source!r}")
     expected = source.n_rows if n_rows is None else n_rows
     if rest is None:
-        X, y, weight = (
-            joined(name, parts, "source")
-            for name, parts in zip(Block._fields, zip(*(block for _, block in window), strict=True), strict=True)
-        )
+        X, y, weight = joined_blocks("source", [block for _, block in window])
         check_n_rows(expected, n_rows_of(X))
         if classes is None or set(np.ravel(classes).tolist()) == set(np.ravel(y).tolist()):
             model._forget_columns()

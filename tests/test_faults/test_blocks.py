@@ -213,14 +213,25 @@ def test_arguments_for_others():
         MLPClassifier(**SMALL, class_weight="balanced").fit_batches([(X, Y)] * 2, shuffle_rows=16, classes=[0, 1])
 
 
+@pytest.fixture(params=[False, True], ids=["system calls end", "system calls go on"])
+def ctrl_c(request):
+    """Ctrl-C raises KeyboardInterrupt, whether or not its handler ends a wait of the operating system.
+
+    Python's own handlers do; a library may install one that does not (SA_RESTART), as polars does.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "siginterrupt"):
+        signal.siginterrupt(signal.SIGINT, not request.param)
+    yield press
+    signal.signal(signal.SIGINT, before)
+
+
 @both_estimators
-def test_ctrl_c_while_training_waits_for_rows(Estimator, monkeypatch):
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a process that a shell starts in the background
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def test_ctrl_c_while_training_waits_for_rows(Estimator, ctrl_c, monkeypatch):
     closed = []
 
     def slow(X, y):
-        press()
+        ctrl_c()
         closed.append(release.wait(60))
         return X, y
 
@@ -232,3 +243,23 @@ def test_ctrl_c_while_training_waits_for_rows(Estimator, monkeypatch):
         model.fit_batches(source(slow), **arguments(Estimator))
     assert closed == [True]
     assert_array_equal(output(model, X), output(after(Estimator, 2), X))
+
+
+def test_ctrl_c_a_second_time_ends_the_waiting_for_the_reader(ctrl_c, monkeypatch):
+    def slow(X, y):
+        ctrl_c()
+        closing.wait(60)
+        ctrl_c()
+        if release.wait(60):
+            read.set()
+        return X, y
+
+    closing, release, read, close = threading.Event(), threading.Event(), threading.Event(), Windows.close
+    monkeypatch.setattr(Windows, "close", lambda self: (closing.set(), close(self)))
+    model = MLPRegressor(**IN_ORDER)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit_batches(source(slow), **KNOWN)
+    assert_array_equal(output(model, X), output(after(MLPRegressor, 2), X))
+    assert not read.is_set()
+    release.set()
+    assert read.wait(60)

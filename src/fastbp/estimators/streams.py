@@ -13,7 +13,7 @@ The labels and the number of rows must be known before training. Where the calle
 does not know how many rows it has, the targets are read once more before.
 """
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -164,15 +164,17 @@ class StreamedRows:
 
     def windows_of(self, epoch):
         """The windows of a pass, `TrainingWindow`; of that of epoch 0 all but the first one."""
-        cutter, n_seen = self.cutter, self.n_first
         if epoch:
             cutter, n_seen = WindowCutter(self.new_pass(epoch), self.buffers), 0
-        for window in cutter:
-            n = n_rows_of(window.y)
-            n_seen += n
-            self.check_length(n_seen, n_seen > self.n_rows or (n < self.buffers.size and n_seen != self.n_rows))
-            yield self.as_trained(window)
-        self.check_length(n_seen, n_seen != self.n_rows)
+        else:
+            cutter, n_seen, self.cutter = self.cutter, self.n_first, None
+        with closing(cutter.blocks):
+            for window in cutter:
+                n = n_rows_of(window.y)
+                n_seen += n
+                self.check_length(n_seen, n_seen > self.n_rows or (n < self.buffers.size and n_seen != self.n_rows))
+                yield self.as_trained(window)
+            self.check_length(n_seen, n_seen != self.n_rows)
 
     def check_length(self, n_seen, is_wrong):
         """ValueError where a pass over the source has another number of rows than expected."""
@@ -201,7 +203,7 @@ class StreamedRows:
             estimator.feature_names_in_ = np.array(self.names, dtype=object)
 
     def close(self):
-        """End the first pass, which may hold open files."""
+        """End the first pass, which may hold open files, unless `windows_of` has taken it and ends it."""
         if self.cutter is not None:
             self.cutter.blocks.close()
 

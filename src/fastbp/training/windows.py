@@ -2,7 +2,7 @@
 
 import threading
 from contextlib import closing
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import NamedTuple
 
@@ -27,6 +27,9 @@ class TrainingWindow(NamedTuple):
 END = object()
 #: Windows in memory at the same time: one to train on, and one that is read
 N_WINDOWS = 2
+#: Seconds of one wait. A library may install a handler of signals that does not interrupt a wait (SA_RESTART, as polars
+#: does); between two waits Python acts on Ctrl-C.
+LONGEST_WAIT = 0.1
 
 
 class Windows:
@@ -93,7 +96,7 @@ class Windows:
                 yield self.current
         while True:
             begin = perf_counter()
-            item = self.queue.get()
+            item = self.next_item()
             self.seconds_waited += perf_counter() - begin
             if item is END:
                 return
@@ -107,6 +110,14 @@ class Windows:
                 self.room.release()  # until now it was that of the last window
             self.current = item
             yield item
+
+    def next_item(self):
+        """What the thread puts into the queue next. Ctrl-C ends the waiting."""
+        while True:
+            try:
+                return self.queue.get(timeout=LONGEST_WAIT)
+            except Empty:
+                pass
 
     def work(self, epoch):
         """What the thread does: put all windows into the queue, and END after each pass."""
@@ -135,5 +146,6 @@ class Windows:
         if self.thread is not None:
             self.stops = True
             self.room.release()
-            self.thread.join()
+            while self.thread.is_alive():
+                self.thread.join(LONGEST_WAIT)
             self.thread = self.queue = None

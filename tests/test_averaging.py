@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 import fastbp.kernels.slicing
 import fastbp.threads
 import fastbp.training.trainer
+from case_names import case_name
 from fastbp import MLPClassifier, MLPRegressor, slim
 from fastbp.data import make_data
 from fastbp.kernels.training import COMPLETED
@@ -149,7 +150,7 @@ def test_no_decay_is_the_last_step():
 
 
 @averages
-@pytest.mark.parametrize("params", [dict(n_threads=2), dict(callbacks=Weights()), dict(verbose=True)], ids=str)
+@pytest.mark.parametrize("params", [dict(n_threads=2), dict(callbacks=Weights()), dict(verbose=True)], ids=case_name)
 def test_what_changes_nothing(average, params, monkeypatch, capsys):
     monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
     model, other = fitted(**average), fitted(**average | params)

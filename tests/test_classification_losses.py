@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 import reference
+from case_names import case_name
 from fastbp import MLPClassifier
 from fastbp.inspection import backprop_trace, gradient_check
 from fastbp.losses import BinaryFocal, Focal, LogLoss
@@ -136,7 +137,7 @@ def test_a_name_and_an_object_give_the_same_model(target):
     assert_array_equal(by_name.predict_proba(X), by_object.predict_proba(X))
 
 
-@pytest.mark.parametrize("loss", ["focal", LogLoss(), Focal(), log_loss], ids=repr)
+@pytest.mark.parametrize("loss", ["focal", LogLoss(), Focal(), log_loss], ids=case_name)
 def test_label_smoothing_belongs_to_the_name(loss):
     with pytest.raises(ValueError, match=r"label_smoothing=0.1 is for loss='log_loss', got loss="):
         model(loss=loss, label_smoothing=0.1).fit(X, LABELS)

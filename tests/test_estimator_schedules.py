@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 
 import reference
+from case_names import case_name
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.optimizers import Adam, Muon
 from fastbp.schedules import SCHEDULES, Cosine, CosLog4, OneCycle, Plateau, WarmupCosine
@@ -210,7 +211,7 @@ def test_plateau(early_stopping):
 @pytest.mark.parametrize(
     "params",
     [*(dict(learning_rate=name) for name in WITH_AN_END), dict(learning_rate=falling), dict(warmup=0.1)],
-    ids=str,
+    ids=case_name,
 )
 def test_partial_fit_does_not_know_the_end(params):
     model = MLPRegressor(**SMALL | params)

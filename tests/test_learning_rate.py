@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils._param_validation import InvalidParameterError
 
 import reference
+from case_names import case_name
 from fastbp import MLPClassifier, MLPRegressor, Network, find_learning_rate
 from fastbp.callbacks import History
 from fastbp.estimators.learning_rate import sweep_of
@@ -92,7 +93,7 @@ def test_the_suggestion_trains_faster_than_the_default(solver):
         dict(ema_decay=0.9, scoring=["loss", "score"]),
         dict(swa_start=0.5, learning_rate=lambda progress: 1 - progress),
     ],
-    ids=repr,
+    ids=case_name,
 )
 def test_settings(Estimator, params, capfd):
     sweep = find_learning_rate(make(Estimator, **params), X, TARGETS[Estimator])

@@ -1,6 +1,7 @@
 """The progress bar of ``verbose=2``; `progress.py`."""
 
 import importlib.util
+import re
 import sys
 
 import pytest
@@ -107,6 +108,12 @@ def test_bars_of_other_packages(package, kind, solver, without, capfd):
     if solver == "adam":
         assert "score" in shown
         assert "rows/s" in shown
+        third = len(X) // 3
+        blocks = [(X[i : i + third], SCORE[i : i + third]) for i in range(0, len(X), third)]
+        MLPRegressor(**SMALL | dict(batch_size=third), verbose=2).fit_batches(blocks, shuffle_rows=third)
+        shown = "".join(capfd.readouterr())
+        assert "6/6" in shown
+        assert not re.search(r"\.\d{3,}/6", shown)  # shares of an epoch are rounded
 
 
 def test_without_packages_the_bar_is_plain(without):

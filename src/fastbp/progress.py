@@ -43,7 +43,8 @@ class TqdmBar:
     def update(self, done, text):
         """Show how many are done, and the text."""
         self.bar.set_postfix_str(text, refresh=False)
-        self.bar.update(done - self.bar.n)
+        self.bar.n = done  # sums of differences would have rounding errors, which the bar shows
+        self.bar.update(0)
 
     def close(self):
         """The last state stays on the screen."""
@@ -129,11 +130,10 @@ class ProgressBar:
 
     def on_window_end(self, state):
         """Show the state in the course of an epoch."""
-        self.show(
-            state, state.rows_seen - self.rows_before + state.rows_in_epoch, state.rows_in_epoch / state.rows_of_epoch
-        )
+        share = round(state.rows_in_epoch / state.rows_of_epoch, 2)
+        self.show(state, state.rows_seen - self.rows_before + state.rows_in_epoch, share)
 
-    def show(self, state, rows, share=0.0):
+    def show(self, state, rows, share=0):
         """Show the state after so many rows, and a share of an epoch that is not over."""
         seconds = perf_counter() - self.begin
         text = f"loss {state.loss:.4g}"

@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fastbp
+from case_names import case_name
 from fastbp import MLPClassifier, MLPEncoder, MLPRegressor, Network
 from fastbp.callbacks import Callback, Checkpoint, OptunaPruner
 from fastbp.layers import Dense
@@ -51,7 +52,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, v) for name, values in REFUSED.items() for v in values], ids=str)
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, v) for name, values in REFUSED.items() for v in values], ids=case_name
+)
 def test_parameters(name, value, tmp_path):
     path = tmp_path / "model.safetensors"
     model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0).set_params(**{name: value})

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 import fastbp
+from case_names import case_name
 from fastbp import MLPClassifier, MLPEncoder, MLPRegressor, Network
 from fastbp.activations import ACTIVATIONS, HIDDEN_ACTIVATIONS, TRAINED_ACTIVATIONS, Blend, Prelu
 from fastbp.callbacks import History, ReduceOnPlateau, TimeLimit
@@ -206,7 +207,7 @@ OPTIONS = [
 
 
 @both_estimators
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=case_name)
 def test_options(options, Estimator, tmp_path):
     if options.get("scoring") and Estimator is MLPClassifier:
         options = options | {"scoring": ["loss", "balanced_accuracy"]}

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from case_names import case_name
 from fastbp.files.decoding import Decoder
 from fastbp.files.encoding import DEPTH_LIMIT, INLINE_FLOATS, Encoder
 from fastbp.files.errors import Unsavable
@@ -158,7 +159,7 @@ class Text(str):
         Text("a"), np.ma.array([1]), np.zeros(2, "f4,i4"), np.array([[1], "a"], object), np.array([len]), np, ...,
         np.random.default_rng(0).bit_generator, np.dtype("f4,i4"),
     ],
-    ids=repr,
+    ids=case_name,
 )  # fmt: skip
 def test_what_is_refused(value):
     for tree, place in ((value, "value"), ([0, {"a": value}], r"value\[1\]\.a")):

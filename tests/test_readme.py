@@ -10,7 +10,7 @@ import pytest
 README = Path(__file__).parents[1] / "README.md"
 COMMANDS = (
     "python3 -m pip install . && python3 examples/quickstart.py",
-    "python3 -m pip install '.[test]' && python3 -m pytest",
+    "python3 -m pip install '.[test]' && python3 -m pytest -n 2 --dist worksteal",
 )
 
 

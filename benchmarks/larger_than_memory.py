@@ -15,7 +15,8 @@ own, and they take turns:
 
 Printed are medians: rows per second, the share of those in memory, the share of the time that training waited for
 rows, and the largest resident memory of the process. Whether reading keeps up depends on the network: with a small one
-the threads of training and the one that reads share the processors.
+the threads of training and the one that reads share the processors. With ``--threads`` one fewer than there are
+processors, reading has one of its own.
 """
 
 import argparse
@@ -74,10 +75,10 @@ def write_files(folder, gigabytes):
     return [str(path) for path in paths]
 
 
-def estimator(network, max_iter=1, callbacks=None):
+def estimator(network, n_threads, max_iter=1, callbacks=None):
     """The estimator that is measured."""
-    sizes = NETWORKS[network]
-    return MLPClassifier(sizes, batch_size=256, max_iter=max_iter, random_state=0, tol=0, callbacks=callbacks)
+    options = dict(batch_size=256, random_state=0, tol=0, n_threads=n_threads)
+    return MLPClassifier(NETWORKS[network], max_iter=max_iter, callbacks=callbacks, **options)
 
 
 class Waiting:
@@ -89,7 +90,7 @@ class Waiting:
         self.seconds = state.seconds_waited
 
 
-def read(source, network, limit):
+def read(source, network, n_threads, limit):
     """Rows per second of a pass over the files."""
     begin = time.perf_counter()
     for _ in source.blocks():
@@ -97,7 +98,7 @@ def read(source, network, limit):
     return {"rows_per_second": source.n_rows / (time.perf_counter() - begin)}
 
 
-def memory(source, network, limit):
+def memory(source, network, n_threads, limit):
     """Rows per second of an epoch in memory."""
     n_rows, blocks = max(1, int(source.n_rows * IN_MEMORY)), []
     for block in source.blocks():
@@ -106,16 +107,17 @@ def memory(source, network, limit):
             break
     X, y = (np.concatenate(parts) for parts in ([b.X for b in blocks], [b.y for b in blocks]))
     del blocks
-    seconds = estimator(network, max_iter=3).fit(X, y).history_["seconds"]
+    seconds = estimator(network, n_threads, max_iter=3).fit(X, y).history_["seconds"]
     return {"rows_per_second": 2 * len(X) / (seconds[2] - seconds[0])}
 
 
-def stream(source, network, limit):
+def stream(source, network, n_threads, limit):
     """Rows per second of an epoch of `fit_batches` with little memory."""
     resource.setrlimit(resource.RLIMIT_AS, (int(limit * GB), int(limit * GB)))
     waiting = Waiting()
     begin = time.perf_counter()
-    estimator(network, callbacks=waiting).fit_batches(source, classes=np.arange(N_CLASSES), shuffle_rows=SHUFFLE_ROWS)
+    model = estimator(network, n_threads, callbacks=waiting)
+    model.fit_batches(source, classes=np.arange(N_CLASSES), shuffle_rows=SHUFFLE_ROWS)
     seconds = time.perf_counter() - begin
     return {
         "rows_per_second": source.n_rows / seconds,
@@ -124,34 +126,37 @@ def stream(source, network, limit):
     }
 
 
-def cold(source, network, limit):
+def cold(source, network, n_threads, limit):
     """`stream`, from the disk."""
     for path in source.paths:
         with open(path, "rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return stream(source, network, limit)
+    return stream(source, network, n_threads, limit)
 
 
 MEASUREMENTS = {function.__name__: function for function in (read, memory, stream, cold)}
 
 
-def measure(paths, name, network, limit):
+def measure(paths, name, network, n_threads, limit):
     """A measurement in a process of its own: a dict of its figures."""
-    command = [sys.executable, __file__, "--child", name, network, str(limit), *paths]
+    command = [sys.executable, __file__, "--child", name, network, str(n_threads), str(limit), *paths]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def child(name, network, limit, *paths):
+def child(name, network, n_threads, limit, *paths):
     """Measure in this process, and print the figures."""
     warnings.simplefilter("ignore")  # so few epochs do not converge
     source = as_source(list(paths), target="y")
-    print(json.dumps(MEASUREMENTS[name](source, network, float(limit))))
+    print(json.dumps(MEASUREMENTS[name](source, network, int(n_threads), float(limit))))
 
 
-def report(gigabytes, limit, found):
+def report(gigabytes, limit, n_threads, found):
     """The lines of the table."""
-    lines = [f"{cpu_model()}, {usable_cores()} cores; {gigabytes:g} GB of Parquet, address space of {limit:g} GB"]
+    lines = [
+        f"{cpu_model()}, {usable_cores()} cores, {n_threads} threads of training; {gigabytes:g} GB of Parquet, address "
+        f"space of {limit:g} GB"
+    ]
     lines.append(f"{'network':10} {'':8} {'rows/s':>12} {'of memory':>10} {'waiting':>9} {'resident':>10}")
     for network, of_network in found.items():
         in_memory = of_network.get("memory", {}).get("rows_per_second", float("nan"))
@@ -178,6 +183,7 @@ def main(arguments=None):
     parser.add_argument("--limit", type=float, default=3.0, metavar="GB", help="of the address space")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="hidden units")
     parser.add_argument("--measurements", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
+    parser.add_argument("--threads", type=int, default=usable_cores(), metavar="N", help="of training")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", metavar="FILE", help="write every figure to this file")
     options = parser.parse_args(arguments)
@@ -187,7 +193,7 @@ def main(arguments=None):
     for _ in range(options.repeats):
         for network, of_network in runs.items():
             for name, figures in of_network.items():
-                figures.append(measure(paths, name, network, options.limit))
+                figures.append(measure(paths, name, network, options.threads, options.limit))
     found = {
         network: {
             name: {key: statistics.median(figures[key] for figures in run) for key in run[0]}
@@ -195,9 +201,9 @@ def main(arguments=None):
         }
         for network, of_network in runs.items()
     }
-    print(*report(options.gigabytes, options.limit, found), sep="\n")
+    print(*report(options.gigabytes, options.limit, options.threads, found), sep="\n")
     if options.json:
-        machine = {"cpu": cpu_model(), "cores": usable_cores()}
+        machine = {"cpu": cpu_model(), "cores": usable_cores(), "threads": options.threads}
         contents = {"machine": machine, "gigabytes": options.gigabytes, "limit": options.limit, "networks": found}
         Path(options.json).write_text(json.dumps(contents, indent=1) + "\n", "utf-8")
 

@@ -372,6 +372,33 @@ def test_changing_between_team_and_one_thread_changes_nothing(dtype, n_rows, mon
         assert_array_equal(other_losses, losses)
 
 
+def test_beside_a_reader_the_choice_of_threads_is_made_apart(monkeypatch):
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    network = Network([6, 9, 2], random_state=0, n_threads=2)
+    X, y = np.ones((160, 6)), np.ones((160, 2))
+    optimizer, losses, rates = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(1), np.full(1, 1e-3)
+
+    def one_step():
+        optimizer.attach(loop, 0.0)
+        loop.train(None, None, 1.0, rates, losses)
+
+    def steps_until_one_thread_is_tried(tuner):
+        """The team is tried for at least eight steps, once its threads are there."""
+        for number in range(100_000):
+            if tuner.alone:
+                return number
+            one_step()
+        return None
+
+    with network.training_loop(make_data(X, y, None, 2, network.dtype), 160, indexed=False) as loop:
+        loop.note_reading(True)
+        assert steps_until_one_thread_is_tried(loop.tuner_beside_reader) >= 8
+        assert not loop.tuner.alone
+        loop.note_reading(False)
+        assert steps_until_one_thread_is_tried(loop.tuner) >= 8
+        assert loop.tuner_beside_reader.alone  # it has seen no step since
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_large_layers_are_packed_and_tiled(dtype, monkeypatch):
     # wide enough for tiles of columns, high and deep enough for packed panels, and no size a multiple of any block

@@ -5,6 +5,8 @@ the exchange of cache lines between threads takes longer than it saves, and a te
 slower than one thread. The choice has no influence on results, so it is made by measurement during training: some steps
 of the team and some steps of one thread are timed, the faster way is used for a while, and then both are tried again.
 If the steps of the team become slower than those of one thread were, one thread continues, each time for twice as long.
+As long as the team stays fast, that time becomes shorter again: another thread that works now and then, such as one
+that reads rows, makes the team slow for a short time only.
 """
 
 from libc.math cimport INFINITY
@@ -15,7 +17,8 @@ cdef int64_t TRIAL_STEPS = 8
 cdef double TRIAL_SECONDS = 0.001
 # The team's steps are averaged over this time: on a shared machine a processor may be unavailable for milliseconds.
 cdef double WATCHED_SECONDS = 0.05
-# duration of a decision, in seconds; a decision for one thread holds twice as long each time
+# duration of a decision, in seconds; one for one thread holds twice as long each time, and half as long after each
+# watched time in which the team was fast
 cdef double SHORTEST_DECISION = 0.05
 cdef double LONGEST_DECISION = 1.0
 
@@ -70,6 +73,8 @@ cdef class TeamTuner:
         elif not self.alone and self.stage_seconds > WATCHED_SECONDS:
             if self.stage_seconds > self.stage_steps * self.shortest_step[TRY_ALONE]:
                 self.decide_for_one(end)
+            else:
+                self.decision_seconds = max(self.decision_seconds / 2, SHORTEST_DECISION)
             self.stage_seconds, self.stage_steps = 0, 0
 
     cdef void begin_trials(self) noexcept nogil:

@@ -90,6 +90,16 @@ static inline int workers_halted(workers_t *workers) {
     return atomic_load_explicit(&workers->halted, memory_order_relaxed) != 0;
 }
 
+/* A yes or no that one thread writes and another one reads, without waiting for each other. */
+typedef struct {
+    _Atomic int64_t value;
+} flag_t;
+
+static inline void flag_set(flag_t *flag, int value) {
+    atomic_store_explicit(&flag->value, value, memory_order_relaxed);
+}
+static inline int flag_is_set(flag_t *flag) { return atomic_load_explicit(&flag->value, memory_order_relaxed) != 0; }
+
 /* The counters of a team. */
 typedef struct {
     /* on different cache lines: a thread that waits for one counter must not slow down the writers of another */

@@ -7,10 +7,19 @@ from fastbp.kernels.team cimport Team
 from fastbp.kernels.team_tuner cimport TeamTuner
 
 
+cdef extern from "threads.h" nogil:
+    ctypedef struct flag_t:
+        pass
+    void flag_set(flag_t *flag, int value)
+    int flag_is_set(flag_t *flag)
+
+
 cdef class TrainingLoop:
     cdef readonly Plan plan
     cdef readonly Team team
     cdef readonly TeamTuner tuner
+    cdef readonly TeamTuner tuner_beside_reader
+    cdef flag_t reads
     cdef bint is_tuned
     cdef bint has_factors
     cdef int64_t check_interval

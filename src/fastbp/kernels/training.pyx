@@ -54,8 +54,9 @@ cdef class TrainingLoop:
     ----------
     plan : Plan
     team : Team
-    tuner : TeamTuner
-        Chooses between one thread and the team where a step is not large.
+    tuner, tuner_beside_reader : TeamTuner
+        Choose between one thread and the team where a step is not large. The second one does while another thread
+        reads rows and takes a processor from the team: then one thread may be faster, and only then.
     first_loss : float
         Mean loss of the first batch trained on, before any step; NaN before. The losses of epochs are compared with it;
         may be set to a better estimate.
@@ -76,6 +77,8 @@ cdef class TrainingLoop:
         if team is not None and team.n_threads != plan.n_threads:
             raise ValueError(f"team has {team.n_threads} threads, the plan is made for {plan.n_threads}")
         self.plan, self.team, self.tuner = plan, Team(plan.n_threads) if team is None else team, TeamTuner()
+        self.tuner_beside_reader = TeamTuner()
+        flag_set(&self.reads, False)
         # the owner of a team decides whether it works
         self.is_tuned = team is None and plan.n_threads > 1 and plan.flops < FLOPS_SURELY_SHARED
         self.check_interval = units_between_checks(plan.step_cost)
@@ -94,18 +97,31 @@ cdef class TrainingLoop:
     def __exit__(self, *exception):
         self.team.__exit__(*exception)
 
+    def note_reading(self, bint reads):
+        """Note that another thread reads rows from now on, or that it waits. It calls this itself.
+
+        Parameters
+        ----------
+        reads : bool
+        """
+        flag_set(&self.reads, reads)
+
     # One step
 
     cdef bint run_step(self) except -1 nogil:
         """One step over the batch that is set. False when it was abandoned."""
         cdef double begin
-        cdef bint is_whole
+        cdef bint is_whole, reads
         if not self.is_tuned or not self.team.is_complete():
             return self.run_phases()
+        reads = flag_is_set(&self.reads)
+        self.team.alone = self.tuner_beside_reader.alone if reads else self.tuner.alone
         begin = now()
         is_whole = self.run_phases()
-        self.tuner.note(begin, now())
-        self.team.alone = self.tuner.alone
+        if reads:
+            self.tuner_beside_reader.note(begin, now())
+        else:
+            self.tuner.note(begin, now())
         return is_whole
 
     cdef bint run_phases(self) except -1 nogil:

@@ -224,7 +224,7 @@ class WindowedEpochs(InMemoryEpochs):
         self.order = self.rows
 
     def __enter__(self):
-        self.windows.begin(self.trainer.history.n_iter)
+        self.windows.begin(self.trainer.history.n_iter, self.loop.note_reading)
         try:
             return super().__enter__()
         except BaseException:

@@ -63,14 +63,17 @@ class Windows:
         self.current, self.n_rows, self.read, self.n_epochs = TrainingWindow(first), n_rows, read, n_epochs
         self.seconds_waited, self.failed, self.thread = 0.0, False, None
 
-    def begin(self, epoch):
+    def begin(self, epoch, note_reading):
         """Start to read.
 
         Parameters
         ----------
         epoch : int
             The first one that is trained.
+        note_reading : callable
+            The thread calls it with True when it begins to read a window, and with False when it has one.
         """
+        self.note_reading = note_reading
         if epoch:
             self.current = None
         self.queue, self.room = SimpleQueue(), threading.Semaphore(N_WINDOWS - (self.current is not None))
@@ -130,12 +133,15 @@ class Windows:
                 if self.stops:
                     return
         except BaseException as error:
+            self.note_reading(False)
             self.queue.put(error)
 
     def next_window(self, windows):
         """The next window, as soon as there is room for it; END when there is none, or reading is to stop."""
         self.room.acquire()
+        self.note_reading(True)
         window = END if self.stops else next(windows, END)
+        self.note_reading(False)
         if window is END:
             self.room.release()
         return window

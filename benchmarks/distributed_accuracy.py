@@ -2,15 +2,18 @@
 
     python benchmarks/distributed_accuracy.py --data FOLDER
     python benchmarks/distributed_accuracy.py --only digits --workers 1 2 --seeds 1 --epochs 3
+    python benchmarks/distributed_accuracy.py --data FOLDER --set solver=sgd learning_rate_init=0.1
+    python benchmarks/distributed_accuracy.py --data FOLDER --on-cluster outer_momentum=0.9
 
 `MLPClassifier` and `fastbp.dask.DaskMLPClassifier` have the same parameters, and train for the same number of epochs: a
-network of 100 units in float32, with the default settings beside these. The workers are processes of this machine with
-one thread each, and hold four partitions each. Printed are the test accuracies in percent, means over the seeds, and
-the differences from one machine in points. The target is at most 0.2 points less. Needs ``distributed``; for FOLDER see
-``real_data.py``.
+network of 100 units in float32, with the default settings beside these and what ``--set`` gives. The workers are
+processes of this machine with one thread each, and hold four partitions each. Printed are the test accuracies in
+percent, means over the seeds, and the differences from one machine in points. The target is at most 0.2 points less.
+Needs ``distributed``; for FOLDER see ``real_data.py``.
 """
 
 import argparse
+import ast
 import json
 import logging
 import statistics
@@ -73,14 +76,13 @@ def on_cluster(split, n_workers, seeds, params):
         return accuracies(split, seeds, fit)
 
 
-def measure(name, folder, workers, seeds, epochs):
+def measure(name, folder, workers, seeds, params, of_cluster):
     """The accuracies on a data set: a dict of number of workers, 0 for one machine, to figures."""
     split = load(name, folder)
-    params = {"hidden_layer_sizes": (100,), "max_iter": epochs}
     X = split.X_train.astype(np.float32)
     runs = {0: accuracies(split, seeds, lambda seed: MLPClassifier(**params, random_state=seed).fit(X, split.y_train))}
     for n_workers in workers:
-        runs[n_workers] = on_cluster(split, n_workers, seeds, params)
+        runs[n_workers] = on_cluster(split, n_workers, seeds, params | of_cluster)
     return {str(n): {"accuracies": found, "seconds": seconds} for n, (found, seconds) in runs.items()}
 
 
@@ -98,6 +100,15 @@ def report(name, found):
         )
 
 
+def parameter(text):
+    """A pair of the name of a parameter and its value, from ``name=value``."""
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
 def main(arguments=None):
     """Run the benchmark and print it.
 
@@ -112,13 +123,18 @@ def main(arguments=None):
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
+    settings = dict(nargs="+", type=parameter, default=[], metavar="NAME=VALUE")
+    parser.add_argument("--set", **settings, help="parameters of both estimators")
+    parser.add_argument("--on-cluster", **settings, help="parameters of DaskMLPClassifier alone")
     parser.add_argument("--json", metavar="FILE", help="write every figure to this file")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")  # so few epochs do not converge
-    print(f"{cpu_model()}, {usable_cores()} cores; {options.epochs} epochs, {options.seeds} seeds")
+    params = {"hidden_layer_sizes": (100,), "max_iter": options.epochs} | dict(options.set)
+    of_cluster = dict(options.on_cluster)
+    print(f"{cpu_model()}, {usable_cores()} cores; {options.seeds} seeds; {params}, on the cluster also {of_cluster}")
     found = {}
     for name in options.only or ("mnist", "covtype-ramp"):
-        found[name] = measure(name, options.data, options.workers, options.seeds, options.epochs)
+        found[name] = measure(name, options.data, options.workers, options.seeds, params, of_cluster)
         print(*report(name, found[name]), sep="\n", flush=True)
     if options.json:
         Path(options.json).write_text(json.dumps(found, indent=1) + "\n", "utf-8")

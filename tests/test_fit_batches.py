@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array, issparse
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.exceptions import DataConversionWarning
 
 import reference
 from fastbp import MLPClassifier, MLPRegressor, Network
@@ -188,6 +190,8 @@ def test_labels_of_two_types():
     blocks = [(X[:20], np.arange(20) % 2), (X[20:], np.where(X[20:, 0] > 0, "a", "b"))]
     with pytest.raises(ValueError, match="y must hold labels of one type"):
         MLPClassifier(**SMALL).fit_batches(blocks, shuffle_rows=12)
+    with pytest.raises(ValueError, match="block 1 of source: y, what it holds, is text, and was numbers in the first"):
+        MLPClassifier(**SMALL).fit_batches(blocks)
 
 
 @pytest.mark.parametrize("form", ["indicators", "probabilities", "columns"])
@@ -203,6 +207,9 @@ def test_targets_of_two_dimensions(form):
     other = MLPClassifier(**params).fit_batches(blocks_of(9, X, y), shuffle_rows=12, classes=classes)
     assert_same_model(other, model)
     if form == "columns":
+        late = np.column_stack([a, np.where(np.arange(40) < 20, b, 2 * b)])  # the first window has not all labels
+        with pytest.raises(ValueError, match=r"block 2 of source: y of two dimensions has .*: give classes"):
+            MLPClassifier(**params).fit_batches(blocks_of(10, X, late), shuffle_rows=20, n_rows=40)
         with pytest.raises(ValueError, match="class_weight='balanced' needs a y of one dimension in fit_batches"):
             MLPClassifier(**SMALL, class_weight="balanced").fit_batches(
                 blocks_of(9, X, y), shuffle_rows=12, classes=classes
@@ -210,17 +217,28 @@ def test_targets_of_two_dimensions(form):
 
 
 @both_estimators
-def test_rows_of_weight_zero(Estimator):
-    y, weight = TARGETS[Estimator], np.where(np.arange(40) // 12 == 1, 0, WEIGHT)  # the second window, and batch
+@pytest.mark.parametrize("window", [0, 1])
+def test_rows_of_weight_zero(Estimator, window):
+    y, weight = TARGETS[Estimator], np.where(np.arange(40) // 12 == window, 0, WEIGHT)
     params = SMALL | dict(shuffle=False)
     model = Estimator(**params).fit(X, y, weight)
     assert_same_model(Estimator(**params).fit_batches(blocks_of(4, X, y, weight), shuffle_rows=12), model)
     if Estimator is MLPClassifier:
-        order = np.argsort(y == "no", kind="stable")  # the last window has no other label
+        order = np.argsort(y == "no", kind="stable")  # one window has no other label
+        order = order[::-1] if window == 0 else order
         params["class_weight"] = {"no": 0, "yes": 1, "perhaps": 1}
         model = Estimator(**params).fit(X[order], y[order])
         blocks = blocks_of(4, X[order], y[order])
         assert_same_model(Estimator(**params).fit_batches(blocks, shuffle_rows=12), model)
+
+
+@both_estimators
+def test_no_row_has_a_weight(Estimator):
+    blocks = blocks_of(10, X, TARGETS[Estimator], np.zeros(40))
+    with pytest.raises(ValueError, match="source gives every row a weight of zero"):
+        Estimator(**SMALL).fit_batches(blocks, shuffle_rows=12)
+    with pytest.raises(ValueError, match="zero"):
+        Estimator(**SMALL).fit_batches(blocks)
 
 
 def test_dtypes_are_those_of_the_first_block():
@@ -233,6 +251,13 @@ def test_dtypes_are_those_of_the_first_block():
     large = [(X.astype(np.float32)[:20], SCORE[:20]), (1e300 * X[20:], SCORE[20:])]
     with pytest.raises(ValueError, match="X holds values too large for float32, the dtype of the first block"):
         MLPRegressor(**SMALL).fit_batches(large)
+    # sparse rows too, whatever the windows
+    low, large = ([(csr_array(part), y) for part, y in parts] for parts in (low, large))
+    for shuffle_rows in (10, "auto"):
+        model = MLPRegressor(**SMALL | dict(batch_size=10)).fit_batches(low, shuffle_rows=shuffle_rows)
+        assert model.coefs_[0].dtype == np.float32
+        with pytest.raises(ValueError, match="X holds values too large for float32, the dtype of the first block"):
+            MLPRegressor(**SMALL | dict(batch_size=10)).fit_batches(large, shuffle_rows=shuffle_rows)
 
 
 def test_sparse_windows_of_different_sizes():
@@ -254,12 +279,124 @@ def test_names_of_columns():
     other = MLPRegressor(**SMALL | dict(warm_start=True)).fit_batches(named, validation=(X, SCORE))
     assert_array_equal(other.feature_names_in_, model.feature_names_in_)
     assert_array_equal(other.predict(frame), model.predict(frame))
+    with pytest.raises(ValueError, match=r"X_val and y_val: The feature names should match"):
+        clone(other).fit_batches(named, validation=(frame[list("dcba")], SCORE))
+    clone(other).fit_batches(named, validation=(frame, SCORE))
     other.fit_batches(named)
     with pytest.raises(ValueError, match=r"columns of source are \['x', 'b', 'c', 'd'\], and the model was fitted to"):
         other.fit_batches(Parts([(X, SCORE)], feature_names=list("xbcd")))
     assert_array_equal(other.feature_names_in_, list("abcd"))
     with pytest.raises(ValueError, match=r"block 1 of source: The feature names should match"):
         MLPRegressor(**SMALL).fit_batches([frames[0], (frames[1][0][list("bacd")], SCORE[25:])])
+
+
+class NamesSeen:
+    """Notes the names of the columns that a copy of the estimator has in training."""
+
+    def __init__(self):
+        self.names = []
+
+    def on_window_end(self, state):
+        self.names.append(list(state.estimator.feature_names_in_))
+
+
+def test_copies_of_the_estimator_in_training_know_the_names_of_columns():
+    seen = NamesSeen()
+    source = Parts(blocks_of(10, X, SCORE), feature_names=list("abcd"))
+    MLPRegressor(**SMALL | dict(max_iter=2, batch_size=10), callbacks=seen).fit_batches(source, shuffle_rows=20)
+    assert seen.names == [list("abcd")] * 4
+
+
+def write_parquet(folder, name, order):
+    """A file with the columns of X, a to d, in an order, and the target."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {"abcd"[i]: X[:, i] for i in range(4)} | {"target": SCORE, "other": SCORE}
+    pq.write_table(pa.table({key: columns[key] for key in order}), folder / name)
+    return str(folder / name)
+
+
+def test_validation_files_have_their_columns_in_any_order(tmp_path):
+    path = write_parquet(tmp_path, "train.parquet", ["a", "b", "c", "d", "target"])
+    same = MLPRegressor(**SMALL, early_stopping=True).fit_batches(path, target="target", validation=path)
+    for order in (["d", "c", "target", "b", "a"], ["target", "other", "b", "a", "d", "c"]):
+        other = write_parquet(tmp_path, "validation.parquet", order)
+        model = clone(same).fit_batches(path, target="target", validation=other)
+        assert model.validation_scores_ == same.validation_scores_
+    missing = write_parquet(tmp_path, "validation.parquet", ["d", "c", "target", "b", "other"])
+    with pytest.raises(ValueError, match=r"validation: columns: .* has no column 'a'"):
+        clone(same).fit_batches(path, target="target", validation=missing)
+
+
+def test_files_and_blocks_may_be_combined(tmp_path):
+    path = write_parquet(tmp_path, "rows.parquet", ["a", "b", "c", "d", "target"])
+    model = MLPRegressor(**SMALL).fit_batches(path, target="target", validation=path)
+    blocks = blocks_of(9, X, SCORE)
+    for source, validation in ((path, blocks), (blocks, path), (path, (X, SCORE))):
+        other = clone(model).fit_batches(source, target="target", validation=validation)
+        assert other.validation_scores_ == model.validation_scores_
+    with pytest.raises(ValueError, match="target is for files: list as source gives its blocks as they are"):
+        clone(model).fit_batches(blocks, target="target", validation=(X, SCORE))
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=list("dcba"))
+    with pytest.raises(ValueError, match="the columns of X_val are"):
+        clone(model).fit_batches([(frame, SCORE)], target="target", validation=path)
+
+
+# Passes over the source
+
+
+def test_a_pass_stays_in_one_thread():
+    """A generator may hold settings of the thread that runs it, as NumPy's, and close them there."""
+    names = []
+
+    def blocks():
+        with np.errstate(all="raise"):
+            for block in blocks_of(10, X, SCORE):
+                names.append(threading.current_thread().name)
+                yield block
+
+    before = np.geterr()
+    source, once = MLPRegressor(**SMALL | dict(batch_size=10)), MLPRegressor(**SMALL | dict(batch_size=10, max_iter=1))
+    assert_same_model(
+        source.fit_batches(blocks, shuffle_rows=20, n_rows=40),
+        clone(source).fit_batches(blocks_of(10, X, SCORE), shuffle_rows=20),
+    )
+    once.fit_batches(blocks, shuffle_rows=10, n_rows=40)
+    assert set(names) == {"fastbp-reader"}
+    assert np.geterr() == before
+
+
+def test_settings_of_scikit_learn_hold_for_all_blocks():
+    holes = np.where(X[30, 0] == X, np.nan, X)  # in the last block
+    with pytest.raises(ValueError, match="block 3 of source: Input X contains NaN"):
+        MLPRegressor(**SMALL).fit_batches(blocks_of(10, holes, SCORE), shuffle_rows=10)
+    with config_context(assume_finite=True), pytest.raises(ValueError, match=r"loss diverged|non-finite"):
+        MLPRegressor(**SMALL).fit_batches(blocks_of(10, holes, SCORE), shuffle_rows=10)
+
+
+@pytest.mark.parametrize("params", [dict(batch_size=10**10), dict()], ids=["batch", "window"])
+def test_windows_may_be_larger_than_the_memory(params):
+    """Only the rows that are there take memory."""
+    rows = 8 if params else 10**10
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Got `batch_size` less than 1 or larger than sample size")
+        model = MLPRegressor(**SMALL | params).fit(X, SCORE)
+        other = clone(model).fit_batches(blocks_of(10, X, SCORE), shuffle_rows=rows)
+    assert_same_model(other, model)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int64])
+def test_numbers_of_rows_may_be_integers_of_numpy(kind):
+    model = MLPRegressor(**SMALL | dict(max_iter=4)).fit_batches(blocks_of(4, X, SCORE), shuffle_rows=12)
+    other = clone(model).fit_batches(blocks_of(4, X, SCORE), shuffle_rows=kind(12), n_rows=kind(40))
+    assert_same_model(other, model)
+
+
+def test_a_y_of_one_column_is_warned_of_once():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DataConversionWarning)
+        model = MLPRegressor(**SMALL).fit_batches(blocks_of(4, X, SCORE[:, None]), shuffle_rows=12, n_rows=40)
+    assert [w.category for w in caught if w.category is DataConversionWarning] == [DataConversionWarning]
+    assert_same_model(model, clone(model).fit_batches(blocks_of(4, X, SCORE), shuffle_rows=12))
 
 
 # Epochs, callbacks, resumed runs
@@ -471,8 +608,7 @@ def test_the_next_window_is_read_while_one_is_trained_on():
     MLPRegressor(**SMALL | dict(max_iter=1, batch_size=10), callbacks=Note()).fit_batches(
         blocks, shuffle_rows=10, n_rows=40
     )
-    assert read[0][0] == threading.current_thread().name
-    assert {name for name, _ in read[2:4]} == {"fastbp-reader"}
+    assert {name for name, _ in read} == {"fastbp-reader"}
     # one window ahead at most: a block is asked for when there is room for its window, or to see whether there is one
     assert all(number <= n_trained + 2 for number, (_, n_trained) in enumerate(read))
 

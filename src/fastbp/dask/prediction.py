@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastbp.dask.collections import aligned_partitions, is_array, is_frame, partitions_of, with_whole_rows
+from fastbp.estimators.inputs import without_names
 from fastbp.estimators.window_cutter import n_rows_of
 
 
@@ -32,9 +33,7 @@ def predicted(X, model, method, column=None):
 
 def example(model, method, column=None):
     """What a method returns for one row."""
-    with_columns = model.__class__.__new__(type(model))
-    with_columns.__dict__ = {name: value for name, value in vars(model).items() if name != "feature_names_in_"}
-    result = getattr(with_columns, method)(np.zeros((1, model.n_features_in_)))
+    result = getattr(without_names(model), method)(np.zeros((1, model.n_features_in_)))
     return result if column is None else result[column]
 
 

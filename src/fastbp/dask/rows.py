@@ -35,9 +35,12 @@ class DaskRows:
         Of all rows; None for a regressor, and where y has two dimensions.
     n_rows : int
         Known after `check`.
+    is_part : bool
+        What `check` returns is a part of the rows.
     """
 
     y = labels = None
+    is_part = True
 
     def __init__(self, cluster, X, y, sample_weight=None):
         self.cluster = cluster

@@ -150,8 +150,8 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
             X, y, sample_weight = rows.check(self, reset=first_pass)
             self._learn_targets(y, incremental, continues, rows.labels)
             targets = self._encode(y, X.dtype)
-        sample_weight = self._weighted_by_class(y, sample_weight, rows.labels or y)
-        if sample_weight is not None:
+        sample_weight = self._weighted_by_class(y, sample_weight, rows.labels or y, may_be_zero=rows.is_part)
+        if sample_weight is not None and (sample_weight.any() or not rows.is_part):
             check_weight_scale(sample_weight, X.dtype)
         self._fitted_loss = as_loss(self._network_loss)
         if self.mixup_alpha:

@@ -13,7 +13,7 @@ from fastbp.estimators.parameters import is_stochastic
 from fastbp.estimators.streams import StreamedRows
 from fastbp.estimators.validation import GivenRows, naming
 from fastbp.estimators.window_cutter import n_rows_of
-from fastbp.sources import as_source
+from fastbp.sources import are_files, as_source
 from fastbp.sources.joining import joined_blocks
 
 
@@ -55,7 +55,7 @@ class FitBatchesMixin:
             - a ``pyarrow.dataset.Dataset``, or a `fastbp.sources.Source`.
 
             X, y and sample_weight of a block are as `fit` takes them. Blocks may have any length; empty ones are left
-            out.
+            out. All blocks of a pass are asked for in the same thread, but not in that of the caller.
         columns : sequence of str or int, default=None
             Of files: the columns of X; numbers of columns for .npy and .npz. None for all but `target` and `weight`.
         target : str, int or sequence of them, default=None
@@ -64,10 +64,11 @@ class FitBatchesMixin:
             Of files: the column of sample weights; of .npz files the name of the array.
         validation : (X, y), (X, y, sample_weight) or source of blocks, default=None
             Rows to validate on after each epoch, as `X_val` and `y_val` of `fit`. All of them are kept in memory.
-            `early_stopping` needs them: no rows are held out.
+            `early_stopping` needs them: no rows are held out. Files may have their columns in another order than those
+            of `source`; `columns`, `target` and `weight` hold for both.
         classes : array-like of shape (n_classes,) or list of them, default=None
             For a classifier: all labels, so that they need not be read before training. For a y of two dimensions as
-            for `fit`.
+            for `fit`; without it, the first window says what such a y means and which labels it has.
         n_rows : int, default=None
             Rows of `source`, if they are known: else they are counted before training, unless the files tell, or the
             first window has them all.
@@ -104,8 +105,7 @@ class FitBatchesMixin:
                 f"solver={self.solver!r} needs all rows at once: choose a stochastic solver, such as 'adam', or use fit"
             )
         check_arguments(self, shuffle_rows, n_rows, classes)
-        source = as_source(source, columns=columns, target=target, weight=weight)
-        given = validation_rows(validation, columns=columns, target=target, weight=weight)
+        source, given = source_and_validation(source, validation, columns=columns, target=target, weight=weight)
         if self.early_stopping and not given:
             raise ValueError(
                 "early_stopping=True holds out no rows in fit_batches: give rows to validate on, validation=(X, y) or "
@@ -115,7 +115,6 @@ class FitBatchesMixin:
         try:
             return self._fit(rows, given=given, resume_from=resume_from)
         finally:
-            rows.name_columns(self)
             rows.close()
 
 
@@ -127,32 +126,56 @@ def check_arguments(estimator, shuffle_rows, n_rows, classes):
         raise ValueError(f"classes is for classifiers, got {classes!r} for {type(estimator).__name__}: leave it out")
 
 
-def validation_rows(validation, **of_files):
-    """The argument `validation` of `fit_batches` as the arguments that bring a validation set to `fit`.
+def source_and_validation(source, validation, *, frames=False, **of_files):
+    """The arguments `source` and `validation` of `fit_batches`.
 
     Parameters
     ----------
+    source : source of blocks
     validation : tuple, source of blocks or None
         A source is read, and all of its rows are kept.
-    **of_files
+    frames : bool
         As for `as_source`.
+    **of_files
+        Arguments of `as_source` for files, of which `source` or `validation` or both may be.
 
     Returns
     -------
-    GivenRows
+    source : Source
+    given : GivenRows
+        The arguments that bring a validation set to `fit`.
     """
+    source_is_files = are_files(source)
+    if source_is_files or not are_files(validation):
+        source = as_source(source, frames=frames, **of_files)
+    else:
+        source = as_source(source)
     if validation is None:
-        return GivenRows()
-    if isinstance(validation, tuple):
+        return source, GivenRows()
+    if isinstance(validation, tuple) and not are_files(validation):
         if len(validation) not in (2, 3):
             raise ValueError(f"validation must be (X, y) or (X, y, sample_weight), got a tuple of {len(validation)}")
-        return GivenRows(*validation)
+        return source, GivenRows(*validation, is_named=False)
     with naming("validation"):
-        source = as_source(validation, **of_files)
-    blocks = [block for block in source.blocks() if n_rows_of(block.X)]
+        if not are_files(validation):
+            of_validation = as_source(validation)
+        else:
+            if source_is_files and of_files["columns"] is None:  # in the order of those of `source`
+                of_files["columns"] = getattr(source, "columns", None)
+            of_validation = as_source(validation, frames=frames, **of_files)
+    return source, read_validation(of_validation)
+
+
+def read_validation(source):
+    """All rows of a source as GivenRows."""
+    try:
+        blocks = [block for block in source.blocks() if n_rows_of(block.X)]
+    except Exception as error:
+        error.add_note("raised while the rows of validation were read")
+        raise
     if not blocks:
-        raise ValueError(f"validation has no rows: {validation!r}")
-    return GivenRows(*joined_blocks("validation", blocks))
+        raise ValueError(f"validation has no rows: {source!r}")
+    return GivenRows(*joined_blocks("validation", blocks), names=source.feature_names, is_named=False)
 
 
 def check_integer(name, value, or_else):

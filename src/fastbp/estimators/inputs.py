@@ -175,6 +175,38 @@ def needs_no_validation(estimator, X):
     )
 
 
+def without_names(estimator):
+    """The estimator, but without the names of columns: X without names is like that of its fit.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+
+    Returns
+    -------
+    BaseMLP
+        Shares the attributes.
+    """
+    other = type(estimator).__new__(type(estimator))
+    other.__dict__ = {name: value for name, value in vars(estimator).items() if name != "feature_names_in_"}
+    return other
+
+
+def check_names(what, estimator, names):
+    """ValueError for columns of other names than those that the estimator knows, if it knows any.
+
+    Parameters
+    ----------
+    what : str
+        What has the columns, for the message.
+    estimator : BaseMLP
+    names : list of str
+    """
+    known = vars(estimator).get("feature_names_in_")
+    if known is not None and list(known) != list(names):
+        raise ValueError(f"the columns of {what} are {list(names)}, and the model was fitted to {list(known)}")
+
+
 def check_dense(name, value, X):
     """ValueError where a parameter is set that needs a dense X, and X is sparse; 0 is no effect."""
     if issparse(X):

@@ -19,11 +19,13 @@ class RowsInMemory:
     ----------
     labels : None
         All labels are in y.
+    is_part : bool
+        Whether what `check` returns is a part of the rows.
     n_rows : int
         Known after `check`.
     """
 
-    labels = None
+    labels, is_part = None, False
 
     def __init__(self, X, y, sample_weight=None):
         self.X, self.y, self.sample_weight = X, y, sample_weight

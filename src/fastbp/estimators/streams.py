@@ -4,7 +4,8 @@ A pass over the source gives blocks of any length. Each is checked as X and y of
 a window. All windows of a pass have the same number of rows, a multiple of the batch size; only the last one may have
 fewer. The first window of the first pass is read before training and takes the place of X and y of `fit`: from it come
 the columns, the dtype, and what layers and data-dependent initial weights learn from data. So one window that holds all
-rows gives the model of `fit`, to the last bit. All other windows are read by a thread; see `fastbp.training.windows`.
+rows gives the model of `fit`, to the last bit. A thread reads all windows, those after the first one while training
+goes on; see `fastbp.training.windows`.
 
 Rows are copied, because an iterator may use the memory of a block again for the next one. In memory there are two
 windows, and the block that is read.
@@ -18,22 +19,26 @@ from numbers import Integral
 
 import numpy as np
 from scipy import sparse
+from sklearn import config_context, get_config
 from sklearn.base import is_classifier
 
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.class_targets import check_labels
+from fastbp.estimators.inputs import check_names, without_names
 from fastbp.estimators.label_counts import LabelCounts, LabelSummary
 from fastbp.estimators.numeric import WAYS_OUT
 from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.validation import naming
 from fastbp.estimators.window_cutter import Buffers, SparseBuffers, WindowCutter, n_rows_of
 from fastbp.mapped import MappedRows
-from fastbp.training import TrainingWindow, WindowedEpochs, Windows
+from fastbp.training import Reader, TrainingWindow, WindowedEpochs, Windows
 
 #: Bytes of X in a window with ``shuffle_rows="auto"``
 WINDOW_BYTES = 2**28
 #: The most rows of such a window; also of one of sparse rows, whose bytes are not known ahead
 WINDOW_ROWS = 2**20
+#: What an error says of such a y
+ONE_DIMENSION = "of one dimension"
 
 
 class StreamedRows:
@@ -57,30 +62,40 @@ class StreamedRows:
         The labels of all rows; None for a regressor, where y has two dimensions, and where the first window has all.
     n_rows : int
         Of a pass; known after `check`.
+    is_part : bool
+        Whether the first window has not all rows; known after `check`.
     """
 
-    y = labels = model = names = cutter = buffers = None
+    y = labels = model = cutter = buffers = None
     reorders = False
 
     def __init__(self, source, shuffle_rows="auto", n_rows=None, classes=None):
-        self.source, self.shuffle_rows, self.n_rows, self.classes = source, shuffle_rows, n_rows, classes
+        self.source, self.classes = source, classes
+        self.shuffle_rows = shuffle_rows if shuffle_rows == "auto" else int(shuffle_rows)
+        self.n_rows = None if n_rows is None else int(n_rows)
+        self.reader = Reader()
+        self.reader.at_end.append(self.end_first_pass)
 
     # Before training
 
     def check(self, model, reset):
         """Read the first window, and what must be known of the other ones; see `RowsInMemory.check`."""
         self.model = model
-        self.names = names_to_note(model, self.source.feature_names, reset)
-        self.blocks = CheckedBlocks(model, reset)
-        self.cutter = self.first_cutter()
-        window = next(self.cutter, None)
+        self.blocks = CheckedBlocks(model, self.source.feature_names, reset)
+        window = self.reader.call(self.first_window)
         if window is None:
             raise ValueError(f"source has no rows: {self.source!r}")
-        is_whole = not self.cutter.has_more()
-        self.labels = self.learn(window, is_whole)
+        self.labels = self.learn(window, not self.is_part)
         self.blocks.is_learned = True
-        self.n_first = n_rows_of(window.y)
+        self.n_first, self.has_weight = n_rows_of(window.y), has_weight(window.sample_weight)
         return window.X, window.y, window.sample_weight
+
+    def first_window(self):
+        """Begin the first pass. Returns its first window, or None."""
+        self.cutter = self.first_cutter()
+        window = next(self.cutter, None)
+        self.is_part = self.cutter.has_more()
+        return window
 
     def first_cutter(self):
         """What cuts the first pass into windows; decides whether the parts of the source change their order."""
@@ -106,9 +121,11 @@ class StreamedRows:
         """The buffers for windows of blocks such as X, of whole batches."""
         batch_size = 200 if self.model.batch_size == "auto" else int(self.model.batch_size)
         is_sparse = sparse.issparse(X)
-        rows = rows_of_window(self.shuffle_rows, None if is_sparse else X[:1].nbytes)
+        row_bytes = None if is_sparse else X[:1].nbytes
+        rows = rows_of_window(self.shuffle_rows, row_bytes)
         size = max(batch_size, rows // batch_size * batch_size)
-        return SparseBuffers(size) if is_sparse else Buffers(size, X.shape[1], X.dtype)
+        n_begin = rows_of_window("auto", row_bytes)  # more may have been asked for than there are
+        return (SparseBuffers if is_sparse else Buffers)(size, n_begin, X.shape[1], X.dtype)
 
     def learn(self, window, is_whole):
         """Learn how many rows there are. Returns their labels, if they are not those of the window."""
@@ -159,7 +176,7 @@ class StreamedRows:
     def epochs(self, data, rows, batch_size, random_state, lock):
         """What makes the steps of epochs; arguments as for `RowsInMemory.epochs`, of the first window."""
         self.n_targets, self.dtype = data.n_outputs, data.values.dtype
-        windows = Windows(data, self.n_rows, self.windows_of, self.model.max_iter)
+        windows = Windows(self.reader, data, self.n_rows, self.windows_of, self.model.max_iter)
         return WindowedEpochs(windows, rows, batch_size, random_state, lock)
 
     def windows_of(self, epoch):
@@ -175,6 +192,8 @@ class StreamedRows:
                 self.check_length(n_seen, n_seen > self.n_rows or (n < self.buffers.size and n_seen != self.n_rows))
                 yield self.as_trained(window)
             self.check_length(n_seen, n_seen != self.n_rows)
+        if not self.has_weight:
+            raise ValueError("source gives every row a weight of zero, by sample_weight or class_weight")
 
     def check_length(self, n_seen, is_wrong):
         """ValueError where a pass over the source has another number of rows than expected."""
@@ -190,22 +209,20 @@ class StreamedRows:
         model = self.model
         targets = model._encode(window.y, window.X.dtype)
         weight = model._weighted_by_class(window.y, window.sample_weight, self.labels or window.y, may_be_zero=True)
+        self.has_weight = self.has_weight or has_weight(weight)
         if weight is not None and weight.any():
             check_weight_scale(weight, self.dtype)
         data = make_data(window.X, targets, weight, self.n_targets, self.dtype)
         return TrainingWindow(data, (window.X, targets, weight))
 
-    def name_columns(self, estimator):
-        """Note the names of the columns, if the source knows them, once an estimator has the weights of this training:
-        the blocks themselves have none, and scikit-learn would warn of that in each of them."""
-        weights = vars(self.model).get("coefs_") if self.names is not None else None
-        if weights is not None and vars(estimator).get("coefs_") is weights:
-            estimator.feature_names_in_ = np.array(self.names, dtype=object)
-
-    def close(self):
+    def end_first_pass(self):
         """End the first pass, which may hold open files, unless `windows_of` has taken it and ends it."""
         if self.cutter is not None:
             self.cutter.blocks.close()
+
+    def close(self):
+        """End the thread that reads."""
+        self.reader.close()
 
 
 class CheckedBlocks:
@@ -215,17 +232,27 @@ class CheckedBlocks:
     ----------
     model : BaseMLP
         Learns the columns of the first block.
+    names : list of str or None
+        Names of the columns that the source knows; the blocks have none then.
     reset : bool
-        Whether it is to forget the columns that it knows.
+        Whether the model is to forget the columns that it knows.
 
     Attributes
     ----------
     is_learned : bool
         Whether the model knows the targets: those of all blocks to come are compared with them.
+
+    Raises
+    ------
+    ValueError
+        If the model is to keep columns of other names.
     """
 
-    def __init__(self, model, reset):
-        self.model, self.reset, self.is_learned, self.kind = model, reset, False, None
+    def __init__(self, model, names, reset):
+        self.model, self.names, self.reset, self.is_learned, self.kind = model, names, reset, False, None
+        self.config = get_config()  # of scikit-learn, in this thread: others have settings of their own
+        if not reset and names is not None:
+            check_names("source", model, names)
 
     def of_pass(self, blocks):
         """The blocks of a pass, without empty ones.
@@ -237,30 +264,34 @@ class CheckedBlocks:
         sample_weight : ndarray of shape (n,) or None
         """
         for number, block in enumerate(blocks):
-            if n_rows_of(block.X):
-                with (
-                    naming(f"block {number} of source"),
-                    naming_way_out_of_text(self.model),
-                    np.errstate(over="ignore", invalid="ignore"),
-                ):
-                    X, y, weight = self.checked(block)
-                if isinstance(X, MappedRows):  # of which a window may need a part
-                    for rows in X.slices():
-                        yield X[rows], y[rows], None if weight is None else weight[rows]
-                else:
-                    yield X, y, weight
+            with (
+                naming(f"block {number} of source"),
+                naming_way_out_of_text(self.model),
+                config_context(**self.config),
+                np.errstate(over="ignore", invalid="ignore"),
+            ):
+                if not n_rows_of(block.X):
+                    continue
+                X, y, weight = self.checked(block)
+            if isinstance(X, MappedRows):  # of which a window may need a part
+                for rows in X.slices():
+                    yield X[rows], y[rows], None if weight is None else weight[rows]
+            else:
+                yield X, y, weight
 
     def checked(self, block):
         """A block that was checked."""
-        model = self.model
-        X, y = model._check(block.X, block.y, reset=self.reset)
-        self.reset = False
+        y = block.y
+        if self.kind is not None and self.kind["y"] == ONE_DIMENSION and np.ndim(y) == 2 and np.shape(y)[1] == 1:
+            y = np.ravel(y)  # there was a warning of that in the first block
+        X, y = self.checked_arrays(block.X, y)
         weight = checked_weight(block.sample_weight, X, may_be_zero=True)
         if self.is_learned:
-            model._check_targets(y)
+            self.check_targets(y)
         kind = {
             "X": "sparse" if sparse.issparse(X) else "dense",
-            "y": f"of {y.shape[1]} columns" if y.ndim == 2 else "of one dimension",
+            "y": f"of {y.shape[1]} columns" if y.ndim == 2 else ONE_DIMENSION,
+            "y, what it holds,": "text" if holds_text(y) else "numbers",
             "sample_weight": "missing" if weight is None else "there",
         }
         self.kind = self.kind or kind
@@ -268,6 +299,29 @@ class CheckedBlocks:
             if what != self.kind[name]:
                 raise ValueError(f"{name} is {what}, and was {self.kind[name]} in the first block")
         return sparse.csr_array(X) if sparse.issparse(X) else X, y, weight
+
+    def checked_arrays(self, X, y):
+        """X and y as `fit` checks them. Names that the source knows are given to the model by the first block."""
+        if not self.reset:
+            model = self.model if self.names is None else without_names(self.model)
+            return model._check(X, y, reset=False)
+        X, y = self.model._check(X, y, reset=True)
+        self.reset = False
+        if self.names is not None:
+            self.model.feature_names_in_ = np.array(self.names, dtype=object)
+        return X, y
+
+    def check_targets(self, y):
+        """ValueError for targets that are not like those that the model knows."""
+        try:
+            self.model._check_targets(y)
+        except ValueError as error:
+            if y.ndim == 1 or not is_classifier(self.model):
+                raise
+            raise ValueError(
+                "y of two dimensions has another form, or other labels, than in the first window: give classes, the "
+                "labels of each column"
+            ) from error
 
 
 @contextmanager
@@ -300,7 +354,7 @@ def rows_of_window(shuffle_rows, row_bytes):
     """
     if shuffle_rows != "auto":
         return shuffle_rows
-    return WINDOW_ROWS if row_bytes is None else min(WINDOW_ROWS, WINDOW_BYTES // row_bytes)
+    return WINDOW_ROWS if row_bytes is None else max(1, min(WINDOW_ROWS, WINDOW_BYTES // row_bytes))
 
 
 def pass_generator(random_state, epoch):
@@ -309,34 +363,14 @@ def pass_generator(random_state, epoch):
     return np.random.default_rng([random_state if isinstance(random_state, Integral) else 0, epoch])
 
 
-def names_to_note(model, names, reset):
-    """The names of columns that a model is to have after training, where the blocks have none. Until then it is to know
-    none; see `StreamedRows.name_columns`.
+def has_weight(sample_weight):
+    """Whether there is a row with a weight above zero."""
+    return sample_weight is None or bool(sample_weight.any())
 
-    Parameters
-    ----------
-    model : BaseMLP
-    names : list of str or None
-        That the source knows.
-    reset : bool
-        Whether the model forgets the columns that it knows.
 
-    Returns
-    -------
-    list of str or None
-
-    Raises
-    ------
-    ValueError
-        If the model was fitted to columns of other names.
-    """
-    known = vars(model).get("feature_names_in_")
-    if names is None:
-        return None
-    if not reset and known is not None and list(known) != list(names):
-        raise ValueError(f"the columns of source are {list(names)}, and the model was fitted to {list(known)}")
-    vars(model).pop("feature_names_in_", None)
-    return list(names)
+def holds_text(y):
+    """Whether an array of labels, or a sparse matrix of ones, holds text."""
+    return y.dtype.kind in "US" or (y.dtype.kind == "O" and isinstance(y.flat[0], (str, bytes)))
 
 
 def check_n_rows(expected, found):

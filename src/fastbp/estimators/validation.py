@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import _check_sample_weight
 
 from fastbp.data import check_weight_scale, checked_csr, make_data
+from fastbp.estimators.inputs import check_names, without_names
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import is_stochastic
 from fastbp.estimators.scoring import Scores, check_predictions, largest_score, scorers_of
@@ -20,11 +21,24 @@ from fastbp.training import EarlyStopping, LossStopping, ValidationSet
 
 @dataclass(frozen=True)
 class GivenRows:
-    """The arguments of `fit` that bring a validation set, as they came."""
+    """The arguments of `fit` that bring a validation set, as they came.
+
+    Parameters
+    ----------
+    X_val, y_val, sample_weight_val
+        As for `fit`.
+    names : list of str or None
+        The names of the columns of an X_val that has none itself.
+    is_named : bool
+        Whether an X_val without names is unlike an X with names: scikit-learn warns of that. Blocks and files may have
+        none.
+    """
 
     X_val: Any = None
     y_val: Any = None
     sample_weight_val: Any = None
+    names: list | None = None
+    is_named: bool = True
 
     def __bool__(self):
         return self.X_val is not None
@@ -87,7 +101,10 @@ def checked_rows(estimator, given, y_train, dtype):
         For what `fit` does not accept either, classes that y does not have, or fewer than two rows.
     """
     with naming("X_val and y_val"):
-        X, y = estimator._check(given.X_val, given.y_val, reset=False)
+        if given.names is not None:
+            check_names("X_val", estimator, given.names)
+        of_columns = estimator if given.is_named or hasattr(given.X_val, "columns") else without_names(estimator)
+        X, y = of_columns._check(given.X_val, given.y_val, reset=False)
         estimator._check_targets(y)
         targets = estimator._encode(y, dtype)
         n_targets = estimator._fitted_loss.target_width(estimator._n_units)

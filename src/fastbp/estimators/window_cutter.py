@@ -59,81 +59,104 @@ class Buffers:
     Parameters
     ----------
     size : int
-        Rows of a window.
+        Rows of a window, at most.
+    n_begin : int
+        Rows for which memory is taken at first.
     n_features : int
     dtype : dtype
     """
 
-    def __init__(self, size, n_features, dtype):
-        self.size, self.n_features, self.dtype = size, n_features, dtype
-        self.arrays, self.number = [], 0
+    def __init__(self, size, n_begin, n_features, dtype):
+        self.size, self.shape, self.dtype = size, (min(size, n_begin), n_features), dtype
+        self.buffers, self.number = [], 0
 
     def next(self):
         """What fills the next window."""
-        if len(self.arrays) < N_WINDOWS:
-            self.arrays.append(np.empty((self.size, self.n_features), self.dtype))
+        if len(self.buffers) < N_WINDOWS:
+            self.buffers.append(Buffer(self.size, np.empty(self.shape, self.dtype)))
         self.number += 1
-        return Filling(self.arrays[(self.number - 1) % N_WINDOWS])
+        return self.buffers[(self.number - 1) % N_WINDOWS].emptied()
 
 
-class Filling:
-    """An array that is filled from its first row on.
-
-    Parameters
-    ----------
-    array : ndarray of shape (size, n_features)
-    """
-
-    def __init__(self, array):
-        self.array, self.n = array, 0
-
-    @property
-    def room(self):
-        """int: rows that are not filled."""
-        return len(self.array) - self.n
-
-    def add(self, X):
-        """Copy rows."""
-        rows = self.array[self.n : self.n + len(X)]
-        rows[...] = X
-        if X.dtype != rows.dtype and all_finite(X) and not all_finite(rows):
-            raise ValueError(
-                f"X holds values too large for {rows.dtype}, the dtype of the first block; scale them, or use float64 "
-                "throughout"
-            )
-        self.n += len(X)
-
-    def rows(self):
-        """The rows that are filled."""
-        return self.array[: self.n]
-
-
-class SparseBuffers:
-    """As `Buffers`, for sparse X: the rows of each window are stacked.
+class Buffer:
+    """An array that is filled from its first row on, and grows where it has to.
 
     Parameters
     ----------
     size : int
-        Rows of a window.
+        Rows, at most.
+    array : ndarray of shape (n_rows, n_features)
     """
 
-    def __init__(self, size):
-        self.size = size
+    def __init__(self, size, array):
+        self.size, self.array, self.n = size, array, 0
 
-    def next(self):
-        """What collects the rows of the next window."""
-        return Collecting(self.size)
+    def emptied(self):
+        """The buffer, without rows."""
+        self.n = 0
+        return self
 
-
-class Collecting:
-    """Sparse rows that are stacked when all are there; see `Filling`."""
-
-    def __init__(self, room):
-        self.room, self.parts = room, []
+    @property
+    def room(self):
+        """int: rows that may be added."""
+        return self.size - self.n
 
     def add(self, X):
         """Copy rows."""
-        self.parts.append(X.copy())
+        n = self.n + len(X)
+        if n > len(self.array):
+            self.grow(n)
+        rows = self.array[self.n : n]
+        with np.errstate(over="ignore"):  # what is too large is found below
+            rows[...] = X
+        if X.dtype != rows.dtype:
+            check_fits(X, rows)
+        self.n = n
+
+    def grow(self, n):
+        """Make room for n rows in all, or for twice as many as before."""
+        larger = np.empty((min(self.size, max(n, 2 * len(self.array))), self.array.shape[1]), self.array.dtype)
+        larger[: self.n] = self.array[: self.n]
+        self.array = larger
+
+    def rows(self):
+        """The rows that are there."""
+        return self.array[: self.n]
+
+
+def check_fits(X, converted):
+    """ValueError where numbers of X became infinite in the dtype of the first block."""
+    if all_finite(X) and not all_finite(converted):
+        raise ValueError(
+            f"X holds values too large for {converted.dtype}, the dtype of the first block; scale them, or use float64 "
+            "throughout"
+        )
+
+
+class SparseBuffers:
+    """As `Buffers`, for sparse X: the rows of each window are stacked."""
+
+    def __init__(self, size, n_begin, n_features, dtype):
+        self.size, self.dtype = size, dtype
+
+    def next(self):
+        """What collects the rows of the next window."""
+        return Collecting(self.size, self.dtype)
+
+
+class Collecting:
+    """Sparse rows that are stacked when all are there; see `Buffer`."""
+
+    def __init__(self, room, dtype):
+        self.room, self.dtype, self.parts = room, dtype, []
+
+    def add(self, X):
+        """Copy rows."""
+        with np.errstate(over="ignore"):
+            rows = X.astype(self.dtype, copy=True)
+        if X.dtype != self.dtype:
+            check_fits(X.data, rows.data)
+        self.parts.append(rows)
         self.room -= X.shape[0]
 
     def rows(self):

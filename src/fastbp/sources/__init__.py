@@ -4,7 +4,7 @@ import sys
 
 from fastbp.sources.arrow import ArrowSource
 from fastbp.sources.base import Block, Source
-from fastbp.sources.files import BLOCK_ROWS, as_paths, common_format
+from fastbp.sources.files import BLOCK_ROWS, are_paths, as_paths, common_format
 from fastbp.sources.iterables import IterableSource
 from fastbp.sources.npy_files import NpySource
 from fastbp.sources.npz_files import NpzSource
@@ -81,6 +81,11 @@ def as_source(source, *, columns=None, target=None, weight=None, block_rows=None
     if form in ("npy", "npz"):
         return (NpySource if form == "npy" else NpzSource)(paths, **chosen)
     return ArrowSource(paths, form, **chosen, frames=frames)
+
+
+def are_files(source):
+    """Whether the arguments for files are for this source: paths, or a dataset of pyarrow."""
+    return are_paths(source) or is_dataset(source)
 
 
 def is_dataset(source):

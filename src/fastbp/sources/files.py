@@ -110,11 +110,19 @@ def as_paths(source):
     ValueError
         For a folder without files of a format that is read, and an address of the internet.
     """
-    if isinstance(source, (str, os.PathLike)):
-        return expanded(os.fspath(source))
-    if isinstance(source, (list, tuple)) and source and all(isinstance(path, (str, os.PathLike)) for path in source):
-        return [path for each in source for path in expanded(os.fspath(each))]
-    return None
+    if not are_paths(source):
+        return None
+    return [path for each in ([source] if is_path(source) else source) for path in expanded(os.fspath(each))]
+
+
+def is_path(source):
+    """Whether a source is a path."""
+    return isinstance(source, (str, os.PathLike))
+
+
+def are_paths(source):
+    """Whether a source is a path, or a list of paths."""
+    return is_path(source) or (isinstance(source, (list, tuple)) and bool(source) and all(map(is_path, source)))
 
 
 def expanded(path):

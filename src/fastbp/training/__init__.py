@@ -9,6 +9,7 @@ from fastbp.training.lbfgs import Evaluations, minimize_lbfgs
 from fastbp.training.optimizer_state import OptimizerState
 from fastbp.training.rate_factors import DropoutFactors, RateFactors
 from fastbp.training.rate_sweep import RateSweep
+from fastbp.training.reader import Reader
 from fastbp.training.run_state import DataChecksums, Run
 from fastbp.training.state import TrainingState
 from fastbp.training.stopping import EarlyStopping, LossStopping
@@ -34,6 +35,7 @@ __all__ = [
     "OptimizerState",
     "RateFactors",
     "RateSweep",
+    "Reader",
     "Run",
     "Trainer",
     "TrainingState",

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from fastbp.kernels.data import Data
+from fastbp.training.reader import LONGEST_WAIT
 
 
 class TrainingWindow(NamedTuple):
@@ -27,18 +28,17 @@ class TrainingWindow(NamedTuple):
 END = object()
 #: Windows in memory at the same time: one to train on, and one that is read
 N_WINDOWS = 2
-#: Seconds of one wait. A library may install a handler of signals that does not interrupt a wait (SA_RESTART, as polars
-#: does); between two waits Python acts on Ctrl-C.
-LONGEST_WAIT = 0.1
 
 
 class Windows:
     """The windows of one pass over the rows after the other, as `TrainingWindow`.
 
-    A thread reads them, one ahead. `begin` starts it, `close` ends it.
+    A thread reads them, one ahead, from `begin` to `close`.
 
     Parameters
     ----------
+    reader : Reader
+        The thread, which has read the first window. Closed by `close`.
     first : Data
         The first window of the first pass.
     n_rows : int
@@ -59,9 +59,10 @@ class Windows:
         Whether reading has raised an exception, which was raised in `epoch` then.
     """
 
-    def __init__(self, first, n_rows, read, n_epochs):
-        self.current, self.n_rows, self.read, self.n_epochs = TrainingWindow(first), n_rows, read, n_epochs
-        self.seconds_waited, self.failed, self.thread = 0.0, False, None
+    def __init__(self, reader, first, n_rows, read, n_epochs):
+        self.reader, self.n_rows, self.read, self.n_epochs = reader, n_rows, read, n_epochs
+        self.current = TrainingWindow(first)
+        self.seconds_waited, self.failed, self.is_reading = 0.0, False, False
 
     def begin(self, epoch, note_reading):
         """Start to read.
@@ -77,9 +78,8 @@ class Windows:
         if epoch:
             self.current = None
         self.queue, self.room = SimpleQueue(), threading.Semaphore(N_WINDOWS - (self.current is not None))
-        self.is_begun = self.stops = False
-        self.thread = threading.Thread(target=self.work, args=(epoch,), name="fastbp-reader", daemon=True)
-        self.thread.start()
+        self.is_begun, self.stops, self.is_reading = False, False, True
+        self.reader.start(self.work, epoch)
 
     def epoch(self):
         """The windows of the next epoch.
@@ -149,9 +149,8 @@ class Windows:
     def close(self):
         """Stop reading, and wait until the thread has ended: it ends with the block that it reads. Ctrl-C ends the
         waiting; the thread ends later then."""
-        if self.thread is not None:
-            self.stops = True
+        if self.is_reading:
+            self.stops, self.is_reading = True, False
             self.room.release()
-            while self.thread.is_alive():
-                self.thread.join(LONGEST_WAIT)
-            self.thread = self.queue = None
+            self.reader.close()
+            self.queue = None

@@ -8,9 +8,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 
 from fastbp.estimators.attempt import Attempt
-from fastbp.estimators.fit_batches import check_arguments, validation_rows
+from fastbp.estimators.fit_batches import check_arguments, source_and_validation
 from fastbp.estimators.tabular.streams import rows_of_blocks
-from fastbp.sources import as_source
 
 
 class TabularFitBatchesMixin:
@@ -104,9 +103,9 @@ class TabularFitBatchesMixin:
                 "to None, and epochs or n_ensemble to smaller numbers"
             )
         check_arguments(self, shuffle_rows, n_rows, classes)
-        of_files = {"columns": columns, "target": target, "weight": weight, "frames": True}
-        source = as_source(source, **of_files)
-        given = validation_rows(validation, **of_files)
+        source, given = source_and_validation(
+            source, validation, frames=True, columns=columns, target=target, weight=weight
+        )
         with Attempt(self, incremental=False) as attempt:
             model = attempt.model
             model._train(rows_of_blocks(model, source, shuffle_rows, n_rows, classes), given)

@@ -81,7 +81,7 @@ class StreamedRows:
     def check(self, model, reset):
         """Read the first window, and what must be known of the other ones; see `RowsInMemory.check`."""
         self.model = model
-        self.blocks = CheckedBlocks(model, self.source.feature_names, reset)
+        self.blocks = CheckedBlocks(model, reset, self.source.feature_names)
         window = self.reader.call(self.first_window)
         if window is None:
             raise ValueError(f"source has no rows: {self.source!r}")
@@ -232,10 +232,10 @@ class CheckedBlocks:
     ----------
     model : BaseMLP
         Learns the columns of the first block.
-    names : list of str or None
-        Names of the columns that the source knows; the blocks have none then.
     reset : bool
         Whether the model is to forget the columns that it knows.
+    names : list of str or None
+        Names of the columns that the source knows; the blocks have none then.
 
     Attributes
     ----------
@@ -248,7 +248,7 @@ class CheckedBlocks:
         If the model is to keep columns of other names.
     """
 
-    def __init__(self, model, names, reset):
+    def __init__(self, model, reset, names=None):
         self.model, self.names, self.reset, self.is_learned, self.kind = model, names, reset, False, None
         self.config = get_config()  # of scikit-learn, in this thread: others have settings of their own
         if not reset and names is not None:

@@ -185,6 +185,8 @@ def test_the_index_of_a_data_frame_is_no_feature(tmp_path):
     frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(y=Y)
     frame[frame.a > 0].to_parquet(tmp_path / "t.parquet")
     assert as_source(tmp_path / "t.parquet", target="y").feature_names == ["a", "b", "c"]
+    frame.to_parquet(tmp_path / "s.parquet")  # with an index that is no column
+    assert as_source(tmp_path, target="y").feature_names == ["a", "b", "c"]
 
 
 def test_a_dataset(tmp_path):
@@ -240,6 +242,9 @@ def test_files_of_different_columns(tmp_path):
     first = written(tmp_path, TABLE)
     second = written(tmp_path, TABLE.drop_columns(["b"]), "u.parquet")
     raises("same columns: 'b' is in .*t.parquet' and not in .*u.parquet'", [first, second], target="y")
+    raises("'b' is in .*t.parquet' and not in .*u.parquet'; columns=.* chooses", [second, first], target="y")
+    source = as_source([second, first], columns=["a", "c"], target="y")
+    np.testing.assert_array_equal(joined(list(source.blocks()), 0), np.vstack([X, X])[:, [0, 2]])
     second = written(tmp_path, TABLE.set_column(2, "b", pa.array(["1"] * N)), "u.parquet")
     raises("got 'b' of type float in .*t.parquet' and of type string in .*u.parquet'", [first, second], target="y")
     reordered = written(tmp_path, TABLE.select(["c", "b", "a", "y"]), "u.parquet")

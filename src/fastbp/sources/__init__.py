@@ -51,8 +51,9 @@ def as_source(source, *, columns=None, target=None, weight=None, block_rows=None
     FileNotFoundError
         For a path that does not exist, and a glob that matches none.
     ValueError
-        For files of another format or of several, files with different columns, columns that do not exist, and
-        arguments that a source does not take.
+        For files of another format or of several, files whose columns have different names or types that have none in
+        common, columns that do not exist, and arguments that a source does not take. With `columns`, files may have
+        others besides.
     ImportError
         If pyarrow is needed and not installed.
 

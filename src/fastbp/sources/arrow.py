@@ -1,6 +1,7 @@
 """Sources of tables in files: Parquet, CSV, Arrow, and datasets of pyarrow."""
 
 import difflib
+from itertools import chain
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class ArrowSource(FileSource):
         else:
             self.reader = CSV(self.target_names) if form == "CSV" else READERS[form]()
         schemas = self.reader.settled({path: self._opened(form, self.reader.schema, path) for path in paths})
-        self.columns = self._chosen_columns(columns, schemas[paths[0]])
+        self.columns = self._chosen_columns(columns, schemas)
         kinds = self._kinds(schemas)
         self.types = {name: common_type(name, dict(zip(schemas, found, strict=True))) for name, found in kinds.items()}
         self.n_rows = 0
@@ -72,17 +73,30 @@ class ArrowSource(FileSource):
         except (ValueError, OSError) as error:  # ArrowInvalid is a ValueError
             raise ValueError(f"source: {path!r} cannot be read as {form}: {error}") from error
 
-    def _chosen_columns(self, columns, schema):
-        """The names of the columns of X, by the argument and the schema of the first file."""
+    def _chosen_columns(self, columns, schemas):
+        """The names of the columns of X, by the argument and the schemas of the files."""
         if columns is None:
-            left_out = {*self.others, *index_names(schema)}
-            chosen = [name for name in schema.names if name not in left_out]
+            chosen = self._columns_of_all(schemas)
         else:
             chosen = checked_names("columns", as_list("columns", columns))
             check_apart(chosen, self.others)
         if not chosen:
-            raise ValueError(f"columns: no column is left for X, of {schema.names} in {self.paths[0]!r}")
+            first = self.paths[0]
+            raise ValueError(f"columns: no column is left for X, of {schemas[first].names} in {first!r}")
         return chosen
+
+    def _columns_of_all(self, schemas):
+        """The columns of the first file but the target and the weight; ValueError if another file has more."""
+        left_out = {*self.others, *chain.from_iterable(map(index_names, schemas.values()))}
+        first = self.paths[0]
+        for path, schema in schemas.items():
+            more = [name for name in schema.names if name not in left_out and name not in schemas[first].names]
+            if more:
+                raise ValueError(
+                    f"source must name files with the same columns: {more[0]!r} is in {path!r} and not in {first!r}; "
+                    "columns=[...] chooses those that all files have"
+                )
+        return [name for name in schemas[first].names if name not in left_out]
 
     def _kinds(self, schemas):
         """The types that each column of interest has in the files; ValueError if one is not there."""

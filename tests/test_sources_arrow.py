@@ -215,6 +215,15 @@ def test_a_dataset(tmp_path):
     assert sum(len(y) for y, _ in memory.targets()) == N
 
 
+def test_a_dataset_of_some_row_groups(tmp_path):
+    (fragment,) = pa.dataset.dataset(written(tmp_path, TABLE)).get_fragments()
+    some = fragment.subset(row_group_ids=[1, 4])
+    dataset = pa.dataset.FileSystemDataset([some, fragment], TABLE.schema, fragment.format, fragment.filesystem)
+    source = as_source(dataset, columns=["a", "b", "c"], target="y")
+    assert source.n_rows == 20 + N
+    np.testing.assert_array_equal(joined(list(source.blocks()), 0), np.vstack([X[10:20], X[40:50], X]))
+
+
 def raises(match, source, error=ValueError, **options):
     with pytest.raises(error, match=match):
         as_source(source, **options)

@@ -192,7 +192,7 @@ class Dataset(Reader):
             groups = fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
             parts += [(getattr(fragment, "path", path), group, options) for group in groups]
             has_metadata = n_rows is not None and hasattr(fragment, "row_groups")
-            n_rows = n_rows + fragment.metadata.num_rows if has_metadata else None
+            n_rows = n_rows + sum(group.num_rows for group in fragment.row_groups) if has_metadata else None
         return parts, n_rows
 
     def batches(self, part, names, n_rows):

@@ -187,6 +187,20 @@ def test_a_file_that_is_named_twice_is_read_twice(folder):
         assert source.n_rows == 40
 
 
+@pytest.mark.parametrize("pattern", ["**", "**/*", "**/", "**/*.npy", "[t]*/**"])
+def test_a_tree_of_folders_is_read_once(tmp_path, pattern):
+    names = ["b.npy", "c/d/a.npy", "e/a.npy"]
+    for name, rows in zip(names, (slice(20), slice(20, 40), slice(40, 50)), strict=True):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, X[rows])
+    (tmp_path / "tree" / "empty").mkdir()
+    root = tmp_path if pattern.startswith("[t]") else tmp_path / "tree"
+    source = as_source(f"{root}/{pattern}", target=0)
+    np.testing.assert_array_equal(np.concatenate([y for y, _ in source.targets()]), X[:, 0])
+    raises(FileNotFoundError, r"no file matches .*empty/\*\*", f"{tmp_path}/tree/empty/**", target=0)
+
+
 def test_a_pass_that_is_given_up_closes_the_file(folder):
     source = as_source(folder, target=4, block_rows=5)
     blocks = source.blocks()

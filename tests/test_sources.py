@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from fastbp.sources import Block, Source, as_source
 from fastbp.sources.matrix import GROUP, ROWS, transpose
@@ -62,14 +63,61 @@ def test_iterables_are_read_again_and_again(source):
     assert [len(y) for y, weight in source.targets() if weight is None] == [20, 30]
 
 
-def test_a_source_is_taken_as_it_is():
-    source = Whole()
+def test_a_source_of_the_users_own():
+    own = Whole()
+    own.is_reordered, own.feature_names = True, ["a", "b", "c", "d"]
+    source = as_source(own)
     assert as_source(source) is source
+    assert (source.n_rows, source.is_reordered, source.feature_names) == (50, True, ["a", "b", "c", "d"])
+    assert repr(source) == repr(own)
+    assert_same(source.blocks(), X, Y, WEIGHT)
     ((y, weight),) = source.targets()
     assert y is Y
     assert weight is WEIGHT
     with pytest.raises(TypeError, match="Source must define blocks"):
         Source().blocks()
+
+
+class Tuples(Source):
+    """Gives tuples, in another order on demand, which is drawn when a pass begins."""
+
+    is_reordered = True
+
+    def __init__(self, *given):
+        self.given = given
+
+    def blocks(self, generator=None):
+        """A new iterator."""
+        order = range(len(self.given)) if generator is None else generator.permutation(len(self.given))
+        return iter([self.given[number] for number in order])
+
+
+def test_tuples_of_a_source_of_the_users_own():
+    source = as_source(Tuples((X[:20], Y[:20]), [X[20:], Y[20:]]))
+    assert_same(source.blocks(), X, Y)
+    assert [len(y) for y, weight in source.targets() if weight is None] == [20, 30]
+    generator = np.random.default_rng(0)
+    blocks = source.blocks(generator)
+    assert generator.bit_generator.state != np.random.default_rng(0).bit_generator.state
+    assert sorted(len(block.X) for block in blocks) == [20, 30]
+
+
+def test_a_pass_over_a_source_of_the_users_own_is_given_up():
+    ended = []
+
+    class Closing(Source):
+        def blocks(self, generator=None):
+            try:
+                yield X, Y
+                yield X, Y
+            finally:
+                ended.append(True)
+
+    blocks = as_source(Closing()).blocks()
+    next(blocks)
+    assert not ended
+    blocks.close()
+    assert ended
 
 
 def test_tensors_become_arrays():
@@ -100,9 +148,23 @@ def test_what_gives_no_blocks_is_refused(source):
 @pytest.mark.parametrize(
     ("block", "got"), [(X, "ndarray"), ((X,), "tuple of 1"), ((X, Y, Y, Y), "tuple of 4"), (None, "NoneType")]
 )
-def test_a_block_that_is_none(block, got):
-    with pytest.raises(TypeError, match=rf"block 1 of the source must be a tuple \(X, y\).*got {got}"):
-        list(as_source([(X, Y), block]).blocks())
+@pytest.mark.parametrize("own", [list, lambda blocks: Tuples(*blocks)], ids=["list", "Source"])
+def test_a_block_that_is_none(block, got, own):
+    source = as_source(own([(X, Y), block]))
+    for read in (source.blocks, source.targets):
+        with pytest.raises(TypeError, match=rf"block 1 of the source must be a tuple \(X, y\).*got {got}"):
+            list(read())
+
+
+@pytest.mark.parametrize("own", [list, lambda blocks: Tuples(*blocks)], ids=["list", "Source"])
+def test_a_block_whose_X_has_no_rows(own):
+    for wrong, got in ((None, "NoneType"), (1.5, "float"), (np.float64(1), "float64"), (np.array(1), "ndarray")):
+        with pytest.raises(TypeError, match=f"block 1 of the source must have an X of rows.* got {got}"):
+            list(as_source(own([(X, Y), (wrong, Y)])).blocks())
+    for block in ((X[:0], Y), (X[:0], Y[:0], WEIGHT), ([], sparse.csr_array(np.ones((50, 2))))):
+        with pytest.raises(ValueError, match=r"block 1 of the source must have as many rows.* none in X and 50 beside"):
+            list(as_source(own([(X, Y), block])).blocks())
+    assert len(list(as_source(own([(X, Y), (X[:0], Y[:0]), ([], [], [])])).blocks())) == 3
 
 
 def test_a_function_that_returns_no_iterator():

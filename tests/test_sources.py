@@ -407,7 +407,11 @@ def test_npz_files_that_are_refused(tmp_path):
     path = saved(X=X, y=Y)
     raises(ValueError, "must hold an array 'w'", path, weight="w")
     raises(ValueError, "target must be the name of an array in .npz files, got -1", path, target=-1)
-    raises(ValueError, "columns must be numbers of columns of X, which has 4, got 4", path, columns=[4])
+    raises(ValueError, "columns must be a column of 'X' in .*a.npz', which has 4, got 4", path, columns=[4])
+    raises(ValueError, "columns must be the number of a column of 'X' in .*, got True", path, columns=[0, True])
+    raises(ValueError, "columns must be the number of a column of 'X' in .*, got 'a'", path, columns=["a"])
+    raises(ValueError, "name each column once, got 3 twice", path, columns=[3, -1])
+    raises(ValueError, "no column is left for X, of 4 in 'X' in .*a.npz'", path, columns=[])
     path.write_bytes(b"no zip")
     raises(ValueError, "a.npz' cannot be read as .npz", path)
 

@@ -20,8 +20,9 @@ class ArrowSource(FileSource):
     Parameters
     ----------
     paths : list of str
+        For a dataset one name in place of the files, which messages show: ["pyarrow.dataset"].
     form : str
-        "Parquet", "CSV" or "Arrow".
+        "Parquet", "CSV" or "Arrow"; for a dataset "dataset".
     columns : list of str or None
         The columns of X. None: all but the target and the weight.
     target : str or list of str

@@ -263,16 +263,53 @@ def test_a_tree_of_folders_is_read_once(tmp_path, pattern):
     raises(FileNotFoundError, r"no file matches .*empty/\*\*", f"{tmp_path}/tree/empty/**", target=0)
 
 
-def test_a_pass_that_is_given_up_closes_the_file(folder):
-    source = as_source(folder, target=4, block_rows=5)
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs a list of the open files")
+@pytest.mark.parametrize("name", ["a.npz", "a.parquet", "a.csv", "a.csv.gz", "a.feather", "a.stream.arrow"])
+def test_a_pass_that_is_given_up_closes_the_file(tmp_path, name):
+    path = str(tmp_path / name)
+    if name == "a.npz":
+        np.savez(path, X=X, y=Y)
+    else:
+        write_table(path)
+    source = as_source(path, target="y", block_rows=5)
     blocks = source.blocks()
     next(blocks)
+    assert n_opened(path) == 1
     blocks.close()
+    assert n_opened(path) == 0
     assert list(blocks) == []
+
+
+def n_opened(path):
+    """How many times this process has a file open."""
+    links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    return sum(os.path.realpath(link) == os.path.realpath(path) for link in links)
+
+
+def write_table(path):
+    """Write X and y to a file of a format of pyarrow, in several blocks."""
+    pa = pytest.importorskip("pyarrow")
+    for module in ("csv", "parquet", "ipc"):
+        pytest.importorskip(f"pyarrow.{module}")
+    table = pa.table({"a": X[:, 0], "y": Y})
+    if path.endswith(".parquet"):
+        pa.parquet.write_table(table, path, row_group_size=10)
+    elif ".csv" in path:
+        with pa.output_stream(path) as file:  # which compresses .gz
+            pa.csv.write_csv(table, file)
+    else:
+        writer = pa.ipc.new_stream if "stream" in path else pa.ipc.new_file
+        with writer(path, table.schema) as file:
+            file.write_table(table, max_chunksize=10)
+
+
+def test_the_order_of_a_pass_is_drawn_when_it_begins(folder):
     generator = np.random.default_rng(0)
-    blocks = source.blocks(generator)  # draws the order now, and not later in another thread
-    assert generator.bit_generator.state != np.random.default_rng(0).bit_generator.state
-    blocks.close()
+    blocks = as_source(folder, target=4, block_rows=5).blocks(generator)  # and not later, in another thread
+    state = generator.bit_generator.state
+    assert state != np.random.default_rng(0).bit_generator.state
+    assert len(list(blocks)) == 10
+    assert generator.bit_generator.state == state
 
 
 def test_parts_are_shuffled(folder):

@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from fastbp.sources import Block, Source, as_source
 from fastbp.sources.matrix import GROUP, ROWS, transpose
@@ -62,14 +63,61 @@ def test_iterables_are_read_again_and_again(source):
     assert [len(y) for y, weight in source.targets() if weight is None] == [20, 30]
 
 
-def test_a_source_is_taken_as_it_is():
-    source = Whole()
+def test_a_source_of_the_users_own():
+    own = Whole()
+    own.is_reordered, own.feature_names = True, ["a", "b", "c", "d"]
+    source = as_source(own)
     assert as_source(source) is source
+    assert (source.n_rows, source.is_reordered, source.feature_names) == (50, True, ["a", "b", "c", "d"])
+    assert repr(source) == repr(own)
+    assert_same(source.blocks(), X, Y, WEIGHT)
     ((y, weight),) = source.targets()
     assert y is Y
     assert weight is WEIGHT
     with pytest.raises(TypeError, match="Source must define blocks"):
         Source().blocks()
+
+
+class Tuples(Source):
+    """Gives tuples, in another order on demand, which is drawn when a pass begins."""
+
+    is_reordered = True
+
+    def __init__(self, *given):
+        self.given = given
+
+    def blocks(self, generator=None):
+        """A new iterator."""
+        order = range(len(self.given)) if generator is None else generator.permutation(len(self.given))
+        return iter([self.given[number] for number in order])
+
+
+def test_tuples_of_a_source_of_the_users_own():
+    source = as_source(Tuples((X[:20], Y[:20]), [X[20:], Y[20:]]))
+    assert_same(source.blocks(), X, Y)
+    assert [len(y) for y, weight in source.targets() if weight is None] == [20, 30]
+    generator = np.random.default_rng(0)
+    blocks = source.blocks(generator)
+    assert generator.bit_generator.state != np.random.default_rng(0).bit_generator.state
+    assert sorted(len(block.X) for block in blocks) == [20, 30]
+
+
+def test_a_pass_over_a_source_of_the_users_own_is_given_up():
+    ended = []
+
+    class Closing(Source):
+        def blocks(self, generator=None):
+            try:
+                yield X, Y
+                yield X, Y
+            finally:
+                ended.append(True)
+
+    blocks = as_source(Closing()).blocks()
+    next(blocks)
+    assert not ended
+    blocks.close()
+    assert ended
 
 
 def test_tensors_become_arrays():
@@ -100,9 +148,23 @@ def test_what_gives_no_blocks_is_refused(source):
 @pytest.mark.parametrize(
     ("block", "got"), [(X, "ndarray"), ((X,), "tuple of 1"), ((X, Y, Y, Y), "tuple of 4"), (None, "NoneType")]
 )
-def test_a_block_that_is_none(block, got):
-    with pytest.raises(TypeError, match=rf"block 1 of the source must be a tuple \(X, y\).*got {got}"):
-        list(as_source([(X, Y), block]).blocks())
+@pytest.mark.parametrize("own", [list, lambda blocks: Tuples(*blocks)], ids=["list", "Source"])
+def test_a_block_that_is_none(block, got, own):
+    source = as_source(own([(X, Y), block]))
+    for read in (source.blocks, source.targets):
+        with pytest.raises(TypeError, match=rf"block 1 of the source must be a tuple \(X, y\).*got {got}"):
+            list(read())
+
+
+@pytest.mark.parametrize("own", [list, lambda blocks: Tuples(*blocks)], ids=["list", "Source"])
+def test_a_block_whose_X_has_no_rows(own):
+    for wrong, got in ((None, "NoneType"), (1.5, "float"), (np.float64(1), "float64"), (np.array(1), "ndarray")):
+        with pytest.raises(TypeError, match=f"block 1 of the source must have an X of rows.* got {got}"):
+            list(as_source(own([(X, Y), (wrong, Y)])).blocks())
+    for block in ((X[:0], Y), (X[:0], Y[:0], WEIGHT), ([], sparse.csr_array(np.ones((50, 2))))):
+        with pytest.raises(ValueError, match=r"block 1 of the source must have as many rows.* none in X and 50 beside"):
+            list(as_source(own([(X, Y), block])).blocks())
+    assert len(list(as_source(own([(X, Y), (X[:0], Y[:0]), ([], [], [])])).blocks())) == 3
 
 
 def test_a_function_that_returns_no_iterator():
@@ -187,16 +249,67 @@ def test_a_file_that_is_named_twice_is_read_twice(folder):
         assert source.n_rows == 40
 
 
-def test_a_pass_that_is_given_up_closes_the_file(folder):
-    source = as_source(folder, target=4, block_rows=5)
+@pytest.mark.parametrize("pattern", ["**", "**/*", "**/", "**/*.npy", "[t]*/**"])
+def test_a_tree_of_folders_is_read_once(tmp_path, pattern):
+    names = ["b.npy", "c/d/a.npy", "e/a.npy"]
+    for name, rows in zip(names, (slice(20), slice(20, 40), slice(40, 50)), strict=True):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, X[rows])
+    (tmp_path / "tree" / "empty").mkdir()
+    root = tmp_path if pattern.startswith("[t]") else tmp_path / "tree"
+    source = as_source(f"{root}/{pattern}", target=0)
+    np.testing.assert_array_equal(np.concatenate([y for y, _ in source.targets()]), X[:, 0])
+    raises(FileNotFoundError, r"no file matches .*empty/\*\*", f"{tmp_path}/tree/empty/**", target=0)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs a list of the open files")
+@pytest.mark.parametrize("name", ["a.npz", "a.parquet", "a.csv", "a.csv.gz", "a.feather", "a.stream.arrow"])
+def test_a_pass_that_is_given_up_closes_the_file(tmp_path, name):
+    path = str(tmp_path / name)
+    if name == "a.npz":
+        np.savez(path, X=X, y=Y)
+    else:
+        write_table(path)
+    source = as_source(path, target="y", block_rows=5)
     blocks = source.blocks()
     next(blocks)
+    assert n_opened(path) == 1
     blocks.close()
+    assert n_opened(path) == 0
     assert list(blocks) == []
+
+
+def n_opened(path):
+    """How many times this process has a file open."""
+    links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    return sum(os.path.realpath(link) == os.path.realpath(path) for link in links)
+
+
+def write_table(path):
+    """Write X and y to a file of a format of pyarrow, in several blocks."""
+    pa = pytest.importorskip("pyarrow")
+    for module in ("csv", "parquet", "ipc"):
+        pytest.importorskip(f"pyarrow.{module}")
+    table = pa.table({"a": X[:, 0], "y": Y})
+    if path.endswith(".parquet"):
+        pa.parquet.write_table(table, path, row_group_size=10)
+    elif ".csv" in path:
+        with pa.output_stream(path) as file:  # which compresses .gz
+            pa.csv.write_csv(table, file)
+    else:
+        writer = pa.ipc.new_stream if "stream" in path else pa.ipc.new_file
+        with writer(path, table.schema) as file:
+            file.write_table(table, max_chunksize=10)
+
+
+def test_the_order_of_a_pass_is_drawn_when_it_begins(folder):
     generator = np.random.default_rng(0)
-    blocks = source.blocks(generator)  # draws the order now, and not later in another thread
-    assert generator.bit_generator.state != np.random.default_rng(0).bit_generator.state
-    blocks.close()
+    blocks = as_source(folder, target=4, block_rows=5).blocks(generator)  # and not later, in another thread
+    state = generator.bit_generator.state
+    assert state != np.random.default_rng(0).bit_generator.state
+    assert len(list(blocks)) == 10
+    assert generator.bit_generator.state == state
 
 
 def test_parts_are_shuffled(folder):
@@ -331,7 +444,11 @@ def test_npz_files_that_are_refused(tmp_path):
     path = saved(X=X, y=Y)
     raises(ValueError, "must hold an array 'w'", path, weight="w")
     raises(ValueError, "target must be the name of an array in .npz files, got -1", path, target=-1)
-    raises(ValueError, "columns must be numbers of columns of X, which has 4, got 4", path, columns=[4])
+    raises(ValueError, "columns must be a column of 'X' in .*a.npz', which has 4, got 4", path, columns=[4])
+    raises(ValueError, "columns must be the number of a column of 'X' in .*, got True", path, columns=[0, True])
+    raises(ValueError, "columns must be the number of a column of 'X' in .*, got 'a'", path, columns=["a"])
+    raises(ValueError, "name each column once, got 3 twice", path, columns=[3, -1])
+    raises(ValueError, "no column is left for X, of 4 in 'X' in .*a.npz'", path, columns=[])
     path.write_bytes(b"no zip")
     raises(ValueError, "a.npz' cannot be read as .npz", path)
 

@@ -4,6 +4,7 @@ import datetime
 import decimal
 import os
 import pickle
+import re
 import sys
 
 import numpy as np
@@ -184,6 +185,8 @@ def test_the_index_of_a_data_frame_is_no_feature(tmp_path):
     frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(y=Y)
     frame[frame.a > 0].to_parquet(tmp_path / "t.parquet")
     assert as_source(tmp_path / "t.parquet", target="y").feature_names == ["a", "b", "c"]
+    frame.to_parquet(tmp_path / "s.parquet")  # with an index that is no column
+    assert as_source(tmp_path, target="y").feature_names == ["a", "b", "c"]
 
 
 def test_a_dataset(tmp_path):
@@ -210,6 +213,15 @@ def test_a_dataset(tmp_path):
     assert max(len(block.X) for block in filtered.blocks()) <= 7
     memory = as_source(dataset.dataset(TABLE), target="y")
     assert sum(len(y) for y, _ in memory.targets()) == N
+
+
+def test_a_dataset_of_some_row_groups(tmp_path):
+    (fragment,) = pa.dataset.dataset(written(tmp_path, TABLE)).get_fragments()
+    some = fragment.subset(row_group_ids=[1, 4])
+    dataset = pa.dataset.FileSystemDataset([some, fragment], TABLE.schema, fragment.format, fragment.filesystem)
+    source = as_source(dataset, columns=["a", "b", "c"], target="y")
+    assert source.n_rows == 20 + N
+    np.testing.assert_array_equal(joined(list(source.blocks()), 0), np.vstack([X[10:20], X[40:50], X]))
 
 
 def raises(match, source, error=ValueError, **options):
@@ -239,6 +251,9 @@ def test_files_of_different_columns(tmp_path):
     first = written(tmp_path, TABLE)
     second = written(tmp_path, TABLE.drop_columns(["b"]), "u.parquet")
     raises("same columns: 'b' is in .*t.parquet' and not in .*u.parquet'", [first, second], target="y")
+    raises("'b' is in .*t.parquet' and not in .*u.parquet'; columns=.* chooses", [second, first], target="y")
+    source = as_source([second, first], columns=["a", "c"], target="y")
+    np.testing.assert_array_equal(joined(list(source.blocks()), 0), np.vstack([X, X])[:, [0, 2]])
     second = written(tmp_path, TABLE.set_column(2, "b", pa.array(["1"] * N)), "u.parquet")
     raises("got 'b' of type float in .*t.parquet' and of type string in .*u.parquet'", [first, second], target="y")
     reordered = written(tmp_path, TABLE.select(["c", "b", "a", "y"]), "u.parquet")
@@ -246,6 +261,83 @@ def test_files_of_different_columns(tmp_path):
     np.testing.assert_array_equal(joined(list(source.blocks()), 0), np.vstack([X, X]))
     twice = written(tmp_path, pa.table([X[:, 0], X[:, 1], Y], names=["a", "a", "y"]))
     raises("columns must name one column, got 'a', which .* has 2 times", twice, target="y")
+
+
+DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+TEXT = pa.array(["u", None, "v"])
+NUMBERS = pa.array([1, None, 0])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        (NUMBERS, NUMBERS.cast(pa.float64()), pa.float64()),
+        (NUMBERS.cast(pa.int32()), NUMBERS, pa.int64()),
+        (NUMBERS, NUMBERS.cast(pa.uint64()), pa.float64()),
+        (pa.array([2**60, None, 0]), NUMBERS.cast(pa.float32()), pa.float64()),
+        (NUMBERS.cast(pa.bool_()), NUMBERS.cast(pa.float32()), pa.float32()),
+        (pa.array([decimal.Decimal("1.5"), None, None]), NUMBERS, pa.float64()),
+        (pa.nulls(3), NUMBERS.cast(pa.float32()), pa.float32()),
+        (pa.nulls(3), TEXT, pa.string()),
+        (pa.nulls(3), TEXT.cast(DICTIONARY), DICTIONARY),
+        (TEXT, TEXT.cast(pa.large_string()), pa.large_string()),
+        (TEXT.cast(DICTIONARY), TEXT, pa.string()),
+        (TEXT.cast(pa.dictionary(pa.int8(), pa.string())), TEXT.cast(DICTIONARY), DICTIONARY),
+    ],
+    ids=lambda value: str(getattr(value, "type", value)),
+)
+def test_types_that_differ_between_files(tmp_path, one, other, common):
+    columns = [one, other]
+    for order in (columns, columns[::-1]):
+        for name, column in zip("01", order, strict=True):
+            written(tmp_path, pa.table({"a": column, "b": TEXT, "y": column}), f"{name}.parquet")
+        source = as_source(tmp_path, columns=["a", "b"], target="y", frames=True)
+        blocks = list(source.blocks())
+        frame = pa.concat_tables([block.X for block in blocks])
+        assert frame.schema == pa.schema({"a": common, "b": pa.string()})
+        assert (
+            frame.column("a").to_pylist()
+            == pa.concat_arrays([column.cast(common, safe=False) for column in order]).to_pylist()
+        )
+        assert len({block.y.dtype.kind for block in blocks}) == 1
+        assert [len(y) for y, _ in source.targets()] == [3, 3]
+
+
+def test_types_that_have_none_in_common(tmp_path):
+    paths = [str(tmp_path / name) for name in ("t.arrow", "u.arrow")]
+    WRITERS["arrow"](pa.table({"a": TEXT.dictionary_encode(), "y": NUMBERS}), paths[0])
+    for column in (NUMBERS, NUMBERS.dictionary_encode(), NUMBERS.cast(pa.timestamp("s"))):
+        WRITERS["arrow"](pa.table({"a": column, "y": NUMBERS}), paths[1])
+        kind = re.escape(str(column.type))
+        raises(f"got 'a' of type dictionary.* in .*t.arrow' and of type {kind} in .*u.arrow'", paths, target="y")
+
+
+@pytest.mark.parametrize("frames", [False, True])
+def test_csv_columns_that_are_empty_in_a_file(tmp_path, frames):
+    (tmp_path / "0.csv").write_text("a,s,n,y\n1,,,\n")
+    (tmp_path / "1.csv").write_text("a,s,n,y\n2.5,x,,0\n")
+    (tmp_path / "2.csv").write_text("a,s,n,y\n")
+    for order in ("012", "120", "201"):
+        source = as_source([tmp_path / f"{name}.csv" for name in order], target="y", frames=frames)
+        blocks = [block for block in source.blocks() if len(block.y)]
+        frame = pa.concat_tables([block.X for block in blocks])
+        assert frame.schema == pa.schema({"a": pa.float64(), "s": pa.string(), "n": pa.float64()})
+        rows = {1: (None, None), 2.5: ("x", None)}
+        assert {row["a"]: (row["s"], row["n"]) for row in frame.to_pylist()} == rows
+        np.testing.assert_array_equal(np.sort(joined(blocks, 1)), [0, np.nan])
+
+
+def test_csv_columns_that_begin_otherwise_than_in_other_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastbp.sources.arrow_files.CSV_BYTES", 100)
+    begin = {"0": "a,s,y\n" + "1,,0\n" * 100, "1": "a,s,y\n2,x,0.5\n", "2": "a,s,y\ntrue,x,0\n"}
+    for name, text in begin.items():
+        (tmp_path / f"{name}.csv").write_text(text + "1,x,1.5\n" * (name == "0"))
+    blocks = list(as_source(tmp_path, target="y").blocks())
+    assert pa.concat_tables([block.X for block in blocks]).slice(99).to_pydict() == {
+        "a": [1, 1, 2, 1],
+        "s": [None, "x", "x", "x"],
+    }
+    np.testing.assert_array_equal(joined(blocks, 1)[99:], [0, 1.5, 0.5, 0])
 
 
 def test_columns_of_other_types(tmp_path):

@@ -4,8 +4,8 @@ import sys
 
 from fastbp.sources.arrow import ArrowSource
 from fastbp.sources.base import Block, Source
-from fastbp.sources.files import BLOCK_ROWS, are_paths, as_paths, common_format
-from fastbp.sources.iterables import IterableSource
+from fastbp.sources.files import BLOCK_ROWS, FileSource, are_paths, as_paths, common_format
+from fastbp.sources.iterables import IterableSource, UserSource
 from fastbp.sources.npy_files import NpySource
 from fastbp.sources.npz_files import NpzSource
 
@@ -19,7 +19,7 @@ def as_source(source, *, columns=None, target=None, weight=None, block_rows=None
     ----------
     source : Source, callable, iterable, path, list of paths, or pyarrow.dataset.Dataset
         - A function without arguments that returns an iterator of blocks, or an object whose ``__iter__`` does, such as
-          a list or a data loader. A block is a tuple ``(X, y)`` or ``(X, y, sample_weight)``.
+          a list or a data loader. A block is a tuple ``(X, y)`` or ``(X, y, sample_weight)``. Also a `Source`.
         - A path, a glob such as ``"data/*.parquet"``, a folder, or a list of these. The files have one format: .npy,
           .npz, .parquet, .csv (also compressed, as .csv.gz), .arrow, .feather or .ipc. Those of a glob or a folder are
           sorted by name; a list keeps its order.
@@ -51,8 +51,9 @@ def as_source(source, *, columns=None, target=None, weight=None, block_rows=None
     FileNotFoundError
         For a path that does not exist, and a glob that matches none.
     ValueError
-        For files of another format or of several, files with different columns, columns that do not exist, and
-        arguments that a source does not take.
+        For files of another format or of several, files whose columns have different names or types that have none in
+        common, columns that do not exist, and arguments that a source does not take. With `columns`, files may have
+        others besides.
     ImportError
         If pyarrow is needed and not installed.
 
@@ -73,7 +74,9 @@ def as_source(source, *, columns=None, target=None, weight=None, block_rows=None
                     f"{name} is for files: {type(source).__name__} as source gives its blocks as they are, got "
                     f"{name}={value!r}"
                 )
-        return source if isinstance(source, Source) else IterableSource(source)
+        if isinstance(source, (FileSource, IterableSource, UserSource)):
+            return source
+        return (UserSource if isinstance(source, Source) else IterableSource)(source)
     chosen["block_rows"] = checked_block_rows(block_rows)
     if dataset is not None:
         return ArrowSource(["pyarrow.dataset"], "dataset", **chosen, frames=frames, dataset=dataset)

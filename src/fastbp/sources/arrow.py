@@ -1,10 +1,11 @@
 """Sources of tables in files: Parquet, CSV, Arrow, and datasets of pyarrow."""
 
 import difflib
+from itertools import chain
 
 import numpy as np
 
-from fastbp.sources.arrow_files import CSV, READERS, Dataset, batch_rows, is_number, numpy_dtype
+from fastbp.sources.arrow_files import CSV, READERS, Dataset, batch_rows, is_number, merged_type, numpy_dtype
 from fastbp.sources.base import Block
 from fastbp.sources.files import FileSource, as_list, check_apart
 from fastbp.sources.matrix import matrix_dtype, transpose
@@ -13,13 +14,15 @@ from fastbp.sources.matrix import matrix_dtype, transpose
 class ArrowSource(FileSource):
     """Tables in files, with named columns.
 
-    X is a matrix if all its columns are numbers or bools, with NaN for missing values, and else a table of pyarrow.
+    X is a matrix if all its columns are numbers or bools, with NaN for missing values, and else a table of pyarrow. A
+    column that has another type in some files, as integers and floats, has the type that holds both in all blocks.
 
     Parameters
     ----------
     paths : list of str
+        For a dataset one name in place of the files, which messages show: ["pyarrow.dataset"].
     form : str
-        "Parquet", "CSV" or "Arrow".
+        "Parquet", "CSV" or "Arrow"; for a dataset "dataset".
     columns : list of str or None
         The columns of X. None: all but the target and the weight.
     target : str or list of str
@@ -45,21 +48,22 @@ class ArrowSource(FileSource):
             self.reader = Dataset(dataset)
         else:
             self.reader = CSV(self.target_names) if form == "CSV" else READERS[form]()
-        schemas = {path: self._opened(form, self.reader.schema, path) for path in paths}
-        self.columns = self._chosen_columns(columns, schemas[paths[0]])
+        schemas = self.reader.settled({path: self._opened(form, self.reader.schema, path) for path in paths})
+        self.columns = self._chosen_columns(columns, schemas)
         kinds = self._kinds(schemas)
+        self.types = {name: common_type(name, dict(zip(schemas, found, strict=True))) for name, found in kinds.items()}
         self.n_rows = 0
         for path in paths:
             parts, n_rows = self._opened(form, self.reader.parts, path, block_rows)
             self.parts += parts
             self.n_rows = None if n_rows is None or self.n_rows is None else self.n_rows + n_rows
-        self.batch_rows = batch_rows([kinds[name][0] for name in self.columns], block_rows)
+        self.batch_rows = batch_rows([self.types[name] for name in self.columns], block_rows)
         self.dtype = None if frames else matrix_of(self.columns, kinds)
         self.y_dtype = matrix_of(self.target_names, kinds)
         if self.y_dtype is None and not isinstance(target, str):
             raise ValueError(f"target must name columns of numbers, if it names several, got {target!r}")
         if weight is not None and matrix_of([weight], kinds) is None:
-            raise ValueError(f"weight must name a column of numbers, got {weight!r}, of type {kinds[weight][0]}")
+            raise ValueError(f"weight must name a column of numbers, got {weight!r}, of type {self.types[weight]}")
         self.feature_names = None if self.dtype is None else list(self.columns)
 
     @staticmethod
@@ -70,33 +74,38 @@ class ArrowSource(FileSource):
         except (ValueError, OSError) as error:  # ArrowInvalid is a ValueError
             raise ValueError(f"source: {path!r} cannot be read as {form}: {error}") from error
 
-    def _chosen_columns(self, columns, schema):
-        """The names of the columns of X, by the argument and the schema of the first file."""
+    def _chosen_columns(self, columns, schemas):
+        """The names of the columns of X, by the argument and the schemas of the files."""
         if columns is None:
-            left_out = {*self.others, *index_names(schema)}
-            chosen = [name for name in schema.names if name not in left_out]
+            chosen = self._columns_of_all(schemas)
         else:
             chosen = checked_names("columns", as_list("columns", columns))
             check_apart(chosen, self.others)
         if not chosen:
-            raise ValueError(f"columns: no column is left for X, of {schema.names} in {self.paths[0]!r}")
+            first = self.paths[0]
+            raise ValueError(f"columns: no column is left for X, of {schemas[first].names} in {first!r}")
         return chosen
 
+    def _columns_of_all(self, schemas):
+        """The columns of the first file but the target and the weight; ValueError if another file has more."""
+        left_out = {*self.others, *chain.from_iterable(map(index_names, schemas.values()))}
+        first = self.paths[0]
+        for path, schema in schemas.items():
+            more = [name for name in schema.names if name not in left_out and name not in schemas[first].names]
+            if more:
+                raise ValueError(
+                    f"source must name files with the same columns: {more[0]!r} is in {path!r} and not in {first!r}; "
+                    "columns=[...] chooses those that all files have"
+                )
+        return [name for name in schemas[first].names if name not in left_out]
+
     def _kinds(self, schemas):
-        """The types that each column of interest has in the files; ValueError if one is not there or differs."""
+        """The types that each column of interest has in the files; ValueError if one is not there."""
         kinds = {}
         weights = [] if self.weight is None else [self.weight]
         for role, names in (("target", self.target_names), ("weight", weights), ("columns", self.columns)):
             for name in names:
                 kinds[name] = [column_type(role, name, path, schemas) for path in schemas]
-        for name, found in kinds.items():
-            known = [(path, kind) for path, kind in zip(schemas, found, strict=True) if str(kind) != "null"]
-            for path, kind in known:
-                if is_number(kind) != is_number(known[0][1]):
-                    raise ValueError(
-                        f"source must name files with the same columns, got {name!r} of type {known[0][1]} in "
-                        f"{known[0][0]!r} and of type {kind} in {path!r}"
-                    )
         return kinds
 
     def _settings(self):
@@ -112,12 +121,18 @@ class ArrowSource(FileSource):
         """The block of a record batch."""
         X = None
         if with_X:
-            X = table(batch, self.columns) if self.dtype is None else matrix(batch, self.columns, self.dtype)
+            X = self._table(batch) if self.dtype is None else matrix(batch, self.columns, self.dtype)
         if isinstance(self.target, str):
-            y = target_array(batch.column(self.target))
+            y = target_array(cast(batch.column(self.target), self.types[self.target]))
         else:
             y = matrix(batch, self.target_names, self.y_dtype)
         return Block(X, y, None if self.weight is None else matrix(batch, [self.weight], np.float64)[:, 0])
+
+    def _table(self, batch):
+        """The columns of X of a record batch as a table."""
+        import pyarrow as pa
+
+        return pa.table([cast(batch.column(name), self.types[name]) for name in self.columns], names=self.columns)
 
 
 def check_pyarrow(form):
@@ -163,11 +178,29 @@ def matrix_of(names, kinds):
     return matrix_dtype(map(numpy_dtype, found)) if all(map(is_number, found)) else None
 
 
-def table(batch, names):
-    """Columns of a record batch as a table."""
+def common_type(name, kinds):
+    """The type of a column in all files, given that in each of them; ValueError if there is none."""
     import pyarrow as pa
 
-    return pa.Table.from_batches([batch.select(names)])
+    known = {path: kind for path, kind in kinds.items() if not pa.types.is_null(kind)} or kinds
+    first = next(iter(known))
+    common = known[first]
+    for path, kind in known.items():
+        merged = merged_type(common, kind)
+        if merged is None:
+            raise ValueError(
+                f"source must name files with the same columns, got {name!r} of type {kinds[first]} in {first!r} and "
+                f"of type {kind} in {path!r}"
+            )
+        common = merged
+    return common
+
+
+def cast(column, kind):
+    """A column as one of a type that holds its values; integers that float64 does not hold are rounded."""
+    import pyarrow as pa
+
+    return column if column.type == kind else column.cast(kind, safe=not pa.types.is_floating(kind))
 
 
 def matrix(batch, names, dtype):

@@ -4,6 +4,10 @@ A part is a tuple that begins with the path. Everything is read in the calling t
 the threads of training keep their processors, and little is read ahead, so that the memory is bounded.
 """
 
+from itertools import chain
+
+import numpy as np
+
 from fastbp.sources.files import rows_of_block
 
 #: Bytes of a CSV file that are parsed at once, from the first of which the types of the columns are taken
@@ -14,7 +18,15 @@ BUFFER_BYTES, COLUMN_BYTES = 2**25, 2**20
 TEXT_BYTES = 32
 
 
-class Parquet:
+class Reader:
+    """Base class of what reads files of one format: it also has `schema`, `parts` and `batches`, as those below."""
+
+    def settled(self, schemas):
+        """The schemas of all files as they will be read, by path: as they are found in the files."""
+        return schemas
+
+
+class Parquet(Reader):
     """Parts are row groups; small ones that follow each other are one part."""
 
     def __init__(self):
@@ -53,22 +65,35 @@ class Parquet:
         return pq.ParquetFile(path, metadata=self.metadata.get(path), buffer_size=buffer_size, pre_buffer=False)
 
 
-class CSV:
+class CSV(Reader):
     """A file is one part. Columns of numbers are read as float64, also if those at the beginning are integers; but
-    targets that begin with integers must be integers, which may be the numbers of classes."""
+    targets that begin with integers must be integers, which may be the numbers of classes. A column without values at
+    the beginning of a file has the type that it has in the other files, and else float64."""
 
     def __init__(self, targets):
         self.targets, self.types = targets, {}
 
     def schema(self, path):
         """The schema of a file, by its beginning."""
+        with self._opened(path) as reader:
+            return reader.schema
+
+    def settled(self, schemas):
+        """The schemas of all files as they will be read, by path."""
         import pyarrow as pa
 
-        with self._opened(path) as reader:
-            schema = reader.schema
-        numbers = [field.name for field in schema if is_number(field.type) and not pa.types.is_boolean(field.type)]
-        self.types[path] = {name: pa.float64() for name in numbers if name not in self.targets}
-        return pa.schema([(field.name, self.types[path].get(field.name, field.type)) for field in schema])
+        found = {}
+        for field in chain.from_iterable(schemas.values()):
+            found.setdefault(field.name, []).append(field.type)
+        for path, schema in schemas.items():
+            self.types[path] = {
+                field.name: csv_type(field.type, found[field.name], is_target=field.name in self.targets)
+                for field in schema
+            }
+        return {
+            path: pa.schema([(name, self.types[path][name]) for name in schema.names])
+            for path, schema in schemas.items()
+        }
 
     def parts(self, path, block_rows):
         """The parts of a file, and its number of rows, which is not known."""
@@ -98,7 +123,7 @@ class CSV:
         )
 
 
-class Arrow:
+class Arrow(Reader):
     """Files of the IPC format, of which some record batches are a part, and streams, which are one part."""
 
     def __init__(self):
@@ -145,7 +170,7 @@ class Arrow:
             return pa.ipc.open_stream(file, **options)
 
 
-class Dataset:
+class Dataset(Reader):
     """A dataset of pyarrow. Parts are its fragments, of Parquet files their row groups. A filtered one is one part."""
 
     def __init__(self, dataset):
@@ -167,7 +192,7 @@ class Dataset:
             groups = fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
             parts += [(getattr(fragment, "path", path), group, options) for group in groups]
             has_metadata = n_rows is not None and hasattr(fragment, "row_groups")
-            n_rows = n_rows + fragment.metadata.num_rows if has_metadata else None
+            n_rows = n_rows + sum(group.num_rows for group in fragment.row_groups) if has_metadata else None
         return parts, n_rows
 
     def batches(self, part, names, n_rows):
@@ -186,6 +211,42 @@ def is_number(kind):
     import pyarrow.types as of
 
     return any(test(kind) for test in (of.is_floating, of.is_integer, of.is_boolean, of.is_decimal, of.is_null))
+
+
+def merged_type(first, second):
+    """The type that holds the values of two types; None if there is none."""
+    import pyarrow as pa
+
+    if first == second:
+        return first
+    if is_number(first) != is_number(second):
+        return None
+    if is_number(first):
+        return pa.from_numpy_dtype(np.result_type(numpy_dtype(first), numpy_dtype(second)))
+    for pair in ((first, second), (plain_type(first), plain_type(second))):
+        try:
+            schemas = [pa.schema([("column", kind)]) for kind in pair]
+            return pa.unify_schemas(schemas, promote_options="permissive").field("column").type
+        except pa.ArrowException:
+            continue
+    return None
+
+
+def plain_type(kind):
+    """The type of the values of dictionaries, and of text whatever its layout; of others, their own."""
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.large_string() if str(kind) == "string_view" else kind
+
+
+def csv_type(kind, found, *, is_target):
+    """The type that a column is read as, by that at the beginning of the file, and those found in all files."""
+    import pyarrow as pa
+
+    if pa.types.is_null(kind):
+        kind = next((other for other in found if not pa.types.is_null(other)), pa.float64())
+    return pa.float64() if pa.types.is_integer(kind) and (not is_target or pa.float64() in found) else kind
 
 
 def numpy_dtype(kind):

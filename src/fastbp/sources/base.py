@@ -67,6 +67,7 @@ class Source:
         Returns
         -------
         iterator of Block
+            Or of tuples of the same.
         """
         raise TypeError(f"{type(self).__name__} must define blocks(generator=None), which returns an iterator of Block")
 
@@ -78,4 +79,59 @@ class Source:
         iterator of (y, sample_weight)
             Of the blocks of ``blocks()``, in their order.
         """
-        return ((block.y, block.sample_weight) for block in self.blocks())
+        blocks = (checked_block(block, number) for number, block in enumerate(self.blocks()))
+        return ((block.y, block.sample_weight) for block in blocks)
+
+
+def checked_block(block, number):
+    """A block as a `Block`.
+
+    Parameters
+    ----------
+    block : tuple or list
+    number : int
+        Of the block in its source, for messages.
+
+    Returns
+    -------
+    Block
+
+    Raises
+    ------
+    TypeError
+        Unless it is a tuple of two or three whose X has rows.
+    ValueError
+        If X alone is empty. Other lengths are compared where the rows are used; a block without rows is left out there.
+    """
+    if not isinstance(block, (tuple, list)) or len(block) not in (2, 3):
+        length = f" of {len(block)}" if isinstance(block, (tuple, list)) else ""
+        raise TypeError(
+            f"block {number} of the source must be a tuple (X, y) or (X, y, sample_weight), got "
+            f"{type(block).__name__}{length}. Arrays that hold all rows are one block: [(X, y)]"
+        )
+    block = Block(*map(as_array, block))
+    n_rows, *others = map(length_of, block)
+    if n_rows is None:
+        raise TypeError(
+            f"block {number} of the source must have an X of rows, such as an array or a data frame, got "
+            f"{type(block.X).__name__}"
+        )
+    if n_rows == 0 and any(others):
+        raise ValueError(
+            f"block {number} of the source must have as many rows in X as in y and sample_weight, got none in X and "
+            f"{max(filter(None, others))} beside it"
+        )
+    return block
+
+
+def as_array(values):
+    """A tensor of another package as a NumPy array, which shares its memory; anything else as it is."""
+    is_tensor = hasattr(values, "__dlpack__") and hasattr(values, "__array__") and not isinstance(values, np.ndarray)
+    return np.asarray(values) if is_tensor else values
+
+
+def length_of(values):
+    """The number of rows of an array, a sparse matrix, a data frame or a list; None for what has no rows."""
+    if hasattr(values, "shape"):
+        return values.shape[0] if values.shape else None
+    return len(values) if hasattr(values, "__len__") else None

@@ -131,22 +131,35 @@ def expanded(path):
         raise ValueError(
             f"source must name local files, got {path!r}: for others give a pyarrow.dataset.dataset({path!r})"
         )
-    if os.path.isdir(path):
-        names = sorted(name for name in os.listdir(path) if format_of(name) and not name.startswith((".", "_")))
-        if not names:
-            raise ValueError(
-                f"source: the folder {path!r} holds no file that ends with {all_endings()}; for a tree of folders give "
-                "a pyarrow.dataset.dataset(path, partitioning='hive')"
-            )
-        return [os.path.abspath(os.path.join(path, name)) for name in names]
     if os.path.exists(path):
-        return [os.path.abspath(path)]
+        return files_of(path)
     if not glob.has_magic(path):
         raise FileNotFoundError(f"source: there is no file {path!r} (the working folder is {os.getcwd()!r})")
-    matching = sorted(glob.glob(path, recursive=True))
+    matching, is_tree = sorted(glob.glob(path, recursive=True)), "**" in path
+    if is_tree:  # which matches folders, also those that hold nothing but folders
+        matching = [name for name in matching if not os.path.isdir(name) or names_in(name)]
     if not matching:
         raise FileNotFoundError(f"source: no file matches {path!r} (the working folder is {os.getcwd()!r})")
-    return [each for name in matching for each in (expanded(name) if os.path.isdir(name) else [os.path.abspath(name)])]
+    files = [each for name in matching for each in files_of(name)]
+    return sorted(set(files)) if is_tree else files  # a tree has folders, and once more the files in them
+
+
+def files_of(path):
+    """The file of a path that exists, or those of a folder; ValueError for one without files of a format."""
+    if not os.path.isdir(path):
+        return [os.path.abspath(path)]
+    names = names_in(path)
+    if not names:
+        raise ValueError(
+            f"source: the folder {path!r} holds no file that ends with {all_endings()}; for a tree of folders give "
+            "a pyarrow.dataset.dataset(path, partitioning='hive')"
+        )
+    return [os.path.abspath(os.path.join(path, name)) for name in names]
+
+
+def names_in(folder):
+    """The names of the files in a folder that have a format, sorted."""
+    return sorted(name for name in os.listdir(folder) if format_of(name) and not name.startswith((".", "_")))
 
 
 def format_of(path):

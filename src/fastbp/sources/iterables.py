@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import count
 
-import numpy as np
-
-from fastbp.sources.base import Block, Source
+from fastbp.sources.base import Source, checked_block
 
 #: What no block is
 END = object()
@@ -56,8 +54,8 @@ class IterableSource(Source):
 
         Raises
         ------
-        TypeError
-            For a block that is no tuple of two or three.
+        TypeError, ValueError
+            For a block that is no tuple of two or three; see `checked_block`.
         Exception
             What the iterable raises, with a note that says in which block.
         """
@@ -85,18 +83,40 @@ class IterableSource(Source):
         return iter(blocks)
 
 
-def checked_block(block, number):
-    """A block as a `Block`; TypeError unless it is a tuple of two or three."""
-    if not isinstance(block, (tuple, list)) or len(block) not in (2, 3):
-        length = f" of {len(block)}" if isinstance(block, (tuple, list)) else ""
-        raise TypeError(
-            f"block {number} of the source must be a tuple (X, y) or (X, y, sample_weight), got "
-            f"{type(block).__name__}{length}. Arrays that hold all rows are one block: [(X, y)]"
-        )
-    return Block(*map(as_array, block))
+class UserSource(Source):
+    """The blocks of a source of the user's own class, which are checked as those of an iterable are.
 
+    Parameters
+    ----------
+    source : Source
+    """
 
-def as_array(values):
-    """A tensor of another package as a NumPy array, which shares its memory; anything else as it is."""
-    is_tensor = hasattr(values, "__dlpack__") and hasattr(values, "__array__") and not isinstance(values, np.ndarray)
-    return np.asarray(values) if is_tensor else values
+    def __init__(self, source):
+        self.source = source
+
+    def __repr__(self):
+        return repr(self.source)
+
+    @property
+    def n_rows(self):
+        """See `Source`."""
+        return self.source.n_rows
+
+    @property
+    def is_reordered(self):
+        """See `Source`."""
+        return self.source.is_reordered
+
+    @property
+    def feature_names(self):
+        """See `Source`."""
+        return self.source.feature_names
+
+    def blocks(self, generator=None):
+        """Begin a new pass; see `Source.blocks`."""
+        blocks = self.source.blocks(generator)  # which may draw its order now
+        return (checked_block(block, number) for number, block in enumerate(blocks))
+
+    def targets(self):
+        """Begin a new pass over y and sample_weight alone; see `Source.targets`."""
+        return self.source.targets()

@@ -11,7 +11,7 @@ import numpy as np
 from fastbp.sources.base import Block
 from fastbp.sources.files import FileSource, as_list, check_apart, rows_of_block
 from fastbp.sources.matrix import ROWS, matrix_dtype, runs, transpose
-from fastbp.sources.npy_header import check_widths, fill, npy_header, target_dtype
+from fastbp.sources.npy_header import check_widths, checked_numbers, fill, npy_header, target_dtype
 
 
 class NpySource(FileSource):
@@ -60,14 +60,7 @@ class NpySource(FileSource):
 
     def _numbers(self, name, numbers):
         """Numbers of columns, counted from 0."""
-        for number in numbers:
-            if not isinstance(number, Integral) or isinstance(number, bool):
-                raise ValueError(f"{name} must be the number of a column of .npy files, got {number!r}")
-            if not -self.n_columns <= number < self.n_columns:
-                raise ValueError(
-                    f"{name} must be a column of {self.paths[0]!r}, which has {self.n_columns}, got {number}"
-                )
-        return [int(number) % self.n_columns for number in numbers]
+        return checked_numbers(name, numbers, self.n_columns, repr(self.paths[0]))
 
     def _settings(self):
         target = self.target_numbers[0] if self.has_one_target else self.target_numbers

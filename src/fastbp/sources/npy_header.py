@@ -1,6 +1,7 @@
 """What a .npy file begins with, also one that is an array in a .npz file, and reading of what follows."""
 
 import os
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +62,31 @@ def check_widths(shapes):
                 f"{path!r}"
             )
     return shapes[first][1]
+
+
+def checked_numbers(name, numbers, n_columns, matrix):
+    """The numbers of columns in an argument, counted from 0; ValueError for others than a matrix has.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    numbers : list
+    n_columns : int
+        Of the matrix.
+    matrix : str
+        How messages call it.
+
+    Returns
+    -------
+    list of int
+    """
+    for number in numbers:
+        if not isinstance(number, Integral) or isinstance(number, bool):
+            raise ValueError(f"{name} must be the number of a column of {matrix}, got {number!r}")
+        if not -n_columns <= number < n_columns:
+            raise ValueError(f"{name} must be a column of {matrix}, which has {n_columns}, got {number}")
+    return [int(number) % n_columns for number in numbers]
 
 
 def target_dtype(dtype):

@@ -1,14 +1,13 @@
 """Sources of .npz files, whose arrays are read some rows at a time, also where they are compressed."""
 
 import zipfile
-from numbers import Integral
 
 import numpy as np
 
 from fastbp.sources.base import Block
-from fastbp.sources.files import FileSource, as_list, rows_of_block
+from fastbp.sources.files import FileSource, as_list, check_apart, rows_of_block
 from fastbp.sources.matrix import matrix_dtype
-from fastbp.sources.npy_header import check_numbers, check_widths, fill, read_header, target_dtype
+from fastbp.sources.npy_header import check_numbers, check_widths, checked_numbers, fill, read_header, target_dtype
 
 
 class NpzSource(FileSource):
@@ -36,12 +35,7 @@ class NpzSource(FileSource):
         self.names = ["X", self.target] + ([] if self.weight is None else [self.weight])
         self.headers = {path: self._headers(path) for path in paths}
         width = check_widths({path: headers[0].shape for path, headers in self.headers.items()})
-        self.columns = None
-        if columns is not None:
-            self.columns = as_list("columns", columns)
-            for number in self.columns:
-                if not (isinstance(number, Integral) and -width <= number < width):
-                    raise ValueError(f"columns must be numbers of columns of X, which has {width}, got {number!r}")
+        self.columns = None if columns is None else self._numbers(as_list("columns", columns), width)
         self.parts = [(path,) for path in paths]
         self.n_rows = sum(self.headers[path][0].shape[0] for path in paths)
         self.dtype = matrix_dtype(headers[0].dtype for headers in self.headers.values())
@@ -52,6 +46,15 @@ class NpzSource(FileSource):
         if not isinstance(value, str):
             raise ValueError(f"{name} must be the name of an array in .npz files, got {value!r}")
         return value
+
+    def _numbers(self, columns, width):
+        """The numbers of the columns of X, counted from 0."""
+        matrix = f"'X' in {self.paths[0]!r}"
+        numbers = checked_numbers("columns", columns, width, matrix)
+        if not numbers:
+            raise ValueError(f"columns: no column is left for X, of {width} in {matrix}")
+        check_apart(numbers, [])
+        return numbers
 
     def _headers(self, path):
         """The headers of the arrays of a file."""

@@ -517,3 +517,67 @@ def test_the_first_pass_is_closed_and_the_windows_are_given_back(ends):
         assert windows[0]() is None
     finally:
         gc.enable()
+
+
+# A loss that grows
+
+
+def of_large_rows(large, n=1200, factor=3e4):
+    """X, and a y that is 0 outside of some rows."""
+    X, y = np.random.default_rng(0).normal(size=(n, 3)), np.zeros(n)
+    y[large] = factor * X[large, 0]
+    return X, y
+
+
+@pytest.mark.parametrize("listening", [True, False])
+@pytest.mark.parametrize("factor", [1e6, 1e160])  # the square of the second one is infinite
+@pytest.mark.parametrize("large", [slice(400, 800), slice(790, 791), slice(800, 1200), slice(350, 450)], ids=str)
+def test_windows_unlike_the_first_batch_are_no_growth(large, factor, listening):
+    X, y = of_large_rows(large, factor=factor)
+    params = dict(max_iter=5, tol=0, batch_size=100, random_state=0, shuffle=False)
+    callbacks = [type("Nothing", (), {"on_window_end": lambda self, state: None})()] if listening else None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = MLPRegressor(**params, callbacks=callbacks).fit_batches(blocks_of(100, X, y), shuffle_rows=400)
+    assert model.n_iter_ == 5
+    assert model.loss_curve_[0] > 1e6  # over a million times that of the first batch, which is below 1
+    assert not [w for w in caught if "grew" in str(w.message)]
+    assert_same_model(MLPRegressor(**params).fit(X, y), model)
+
+
+def test_a_loss_that_grows_in_a_later_window_ends_training():
+    X, y = of_large_rows(slice(400, 800), factor=1)
+    model = MLPRegressor(max_iter=5, learning_rate_init=1e6, random_state=0)
+    with pytest.warns(match=r"The loss grew from .* in epoch 1 with learning rate 1e\+06; training stopped"):
+        model.fit_batches(blocks_of(100, X, y), shuffle_rows=400)
+    assert model.n_iter_ == 1
+    with pytest.warns(match=r"The loss grew from .* in epoch 1"):  # a window without a weight has no loss
+        clone(model).fit_batches(blocks_of(100, X, y, np.repeat([1.0, 0.0], [900, 300])), shuffle_rows=300)
+
+
+def test_the_loss_before_training_is_computed_only_where_it_is_needed(monkeypatch):
+    counted, objective = [], Network.objective
+
+    def counting(self, data, *args, **kwargs):
+        counted.append(data.n_rows)
+        return objective(self, data, *args, **kwargs)
+
+    monkeypatch.setattr(Network, "objective", counting)
+    params = dict(max_iter=3, tol=0, batch_size=100, random_state=0)
+    rows, y = of_large_rows(slice(400, 800), factor=1)
+    MLPRegressor(**params).fit_batches(blocks_of(100, rows, y), shuffle_rows=400)
+    assert counted == []
+    rows, y = of_large_rows(slice(400, 1000), n=1000)
+    MLPRegressor(**params).fit_batches(blocks_of(100, rows, y), shuffle_rows=400)
+    assert counted == [400, 200]  # the second window and the third, in the first epoch
+
+
+def test_a_resumed_run_knows_the_loss_before_training(tmp_path):
+    rows, y = of_large_rows(slice(400, 800))
+    params = dict(max_iter=6, tol=0, batch_size=100, random_state=0)
+    model = MLPRegressor(**params, callbacks=Checkpoint(tmp_path / "{epoch}"))
+    model.fit_batches(blocks_of(100, rows, y), shuffle_rows=400)
+    for epoch in (1, 4):
+        resumed = fresh(model).fit_batches(blocks_of(100, rows, y), shuffle_rows=400, resume_from=tmp_path / f"{epoch}")
+        assert_same_model(resumed, model)
+    assert model.n_iter_ == 6

@@ -347,9 +347,10 @@ class DistributedEpochs(Epochs):
         result = self.run(renew_statistics, self.works(self.trainer.history.n_iter - 1, 0, 1))
         network.params = result.state.params
 
-    def objective(self):
+    def initial_loss(self):
         """See `Epochs`."""
-        return self.run(objective, self.works(0, 0, 1)).loss
+        with self.trainer.at_initial_params():
+            return self.run(objective, self.works(0, 0, 1)).loss
 
     def __exit__(self, kind, error, traceback):
         if kind is None and self.random_state is not None and self.trainer.history.n_iter:

@@ -581,3 +581,96 @@ def test_a_resumed_run_knows_the_loss_before_training(tmp_path):
         resumed = fresh(model).fit_batches(blocks_of(100, rows, y), shuffle_rows=400, resume_from=tmp_path / f"{epoch}")
         assert_same_model(resumed, model)
     assert model.n_iter_ == 6
+
+
+# What callbacks see and set at the end of a window
+
+
+class AtEvents:
+    """Calls functions of the state at events, given by the events' names."""
+
+    def __init__(self, **functions):
+        for event, function in functions.items():
+            setattr(self, event, function)
+
+
+AVERAGES = {"ema": dict(ema_decay=0.9), "swa": dict(swa_start=0.25)}
+averages = pytest.mark.parametrize("average", AVERAGES)
+
+
+def fitted_in_windows(callbacks=None, **params):
+    """A regressor fitted in windows of 12, 12, 12 and 4 rows, in batches of 4."""
+    params = SMALL | dict(batch_size=4, max_iter=4, callbacks=callbacks) | params
+    return MLPRegressor(**params).fit_batches(blocks_of(8, X, SCORE), shuffle_rows=12)
+
+
+@averages
+def test_callbacks_see_the_average_at_the_end_of_a_window(average):
+    at_windows, at_epochs = [], []
+
+    def note(seen, state):
+        model = state.estimator
+        assert_array_equal(model.network_.params, state.network.params)
+        assert (model.n_iter_, model.t_, model.loss_curve_) == (state.epoch, 40 * state.epoch, state.loss_curve)
+        raw = model.raw_params_
+        seen.append((state.network.params.copy(), None if raw is None else raw.copy(), model._optimizer.n_steps))
+
+    look = AtEvents(on_window_end=partial(note, at_windows), on_epoch_end=partial(note, at_epochs))
+    model = fitted_in_windows(look, **AVERAGES[average])
+    assert_same_model(model.set_params(callbacks=None), fitted_in_windows(**AVERAGES[average]))
+    assert [n_steps for _, _, n_steps in at_windows[:5]] == [3, 6, 9, 10, 13]
+    for number, (params, raw, _) in enumerate(at_windows):
+        is_begun = average == "ema" or number >= 8  # the epochs count from the second one on
+        assert (raw is not None) == is_begun
+        assert not is_begun or number in (0, 8) or not np.array_equal(params, raw)  # of the first step or epoch
+    if average == "ema":
+        for (params, raw, _), (later, later_raw, _) in zip(at_windows[3::4], at_epochs, strict=True):
+            assert_array_equal(params, later)
+            assert_array_equal(raw, later_raw)
+    else:
+        assert_array_equal(at_windows[8][0], at_epochs[1][0])
+
+
+@averages
+@pytest.mark.parametrize("rows", [24, 40])
+def test_parameters_that_are_set_at_the_end_of_a_window(average, rows):
+    """The average begins anew, as where they are set at the end of an epoch."""
+    seen = []
+
+    def edit(state):
+        if state.epoch == 2 and state.rows_in_epoch == rows:
+            state.network.params = np.zeros(state.network.n_params)
+
+    def note(state):
+        if state.epoch == 2 and state.rows_in_epoch >= rows:
+            seen.append(state.network.params.copy())
+
+    model = fitted_in_windows([AtEvents(on_window_end=edit), AtEvents(on_window_end=note)], **AVERAGES[average])
+    assert not seen[0].any()
+    n = {"ema": 10 + (40 - rows) // 4, "swa": 2}[average]
+    assert model._average.n == n
+
+
+@averages
+def test_an_exception_at_the_end_of_a_window(average):
+    """The model has the average, as the callbacks saw it."""
+
+    def ends(state):
+        return state.epoch == 2 and state.rows_in_epoch == 24
+
+    def raises(state):
+        if ends(state):
+            raise KeyError("mine")
+
+    after = []
+    with pytest.raises(KeyError, match="mine"):
+        fitted_in_windows(AtEvents(on_window_end=raises, on_fit_end=after.append), **AVERAGES[average])
+    state = after[0]
+    assert (state.rows_in_epoch, state.rows_of_epoch) == (0, 0)
+    assert state.optimizer.n_steps == 26
+    seen = []
+    fitted_in_windows(
+        AtEvents(on_window_end=lambda state: seen.append(state.network.params.copy()) if ends(state) else None),
+        **AVERAGES[average],
+    )
+    assert_array_equal(state.network.params, seen[0])

@@ -208,7 +208,7 @@ class DistributedEpochs(Epochs):
                 break
             status = GREW if result.status == GREW else status
             self.take(result.state)
-            if trainer.callbacks.end_window(self.n_trained, self.n_rows, 0.0):
+            if trainer.end_window(self.n_trained, self.n_rows, 0.0):
                 break
         losses[0], seconds[0], self.epochs_done = loss, perf_counter() - begin, 1
         if patience is not None and status == COMPLETED:

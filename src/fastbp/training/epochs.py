@@ -168,8 +168,12 @@ class InMemoryEpochs(Epochs):
         try:
             return self.steps(rates, losses, patience, seconds, decay_factors, dropout_factors)
         finally:
-            trainer.optimizer.n_steps = loop.n_steps
-            trainer.average.after_steps(loop.n_steps)
+            self.note_steps()
+
+    def note_steps(self):
+        """Have optimizer and average know how many steps were made."""
+        self.trainer.optimizer.n_steps = self.loop.n_steps
+        self.trainer.average.after_steps(self.loop.n_steps)
 
     def steps(self, rates, losses, patience, seconds, decay_factors, dropout_factors):
         """`train`, with the loop as it is set up for it."""
@@ -273,12 +277,20 @@ class WindowedEpochs(InMemoryEpochs):
             if status == DIVERGED:
                 break
             self.note_initial_loss(status)
-            if self.trainer.callbacks.end_window(self.n_trained, self.n_rows, self.windows.seconds_waited):
+            if self.end_window():
                 break
         if patience is not None and status == COMPLETED:
             patience.observe(losses[0])
         self.n_done, seconds[0] = 1, perf_counter() - begin
         return 1, status
+
+    def end_window(self):
+        """Have callbacks see the end of a window. Whether one of them asked for the end of training."""
+        self.note_steps()
+        try:
+            return self.trainer.end_window(self.n_trained, self.n_rows, self.windows.seconds_waited)
+        finally:
+            self.trainer.average.attach(self.loop)  # it begins anew where a callback has edited the parameters
 
     def note_initial_loss(self, status):
         """Note the loss of this window at the initial parameters where it may be needed: where the loss of the epoch

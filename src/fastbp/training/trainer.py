@@ -248,6 +248,17 @@ class Trainer:
         loop.plan.bind_mixup(self.mixup_alpha)
         return loop
 
+    def end_window(self, n_rows, n_total, seconds_waited):
+        """Call ``on_window_end`` of all callbacks, which see the average of the weights, as after an epoch; see
+        `Callbacks.end_window`."""
+        if not self.callbacks:
+            return False
+        self.average.show(self.network)
+        try:
+            return self.callbacks.end_window(n_rows, n_total, seconds_waited)
+        finally:
+            self.average.hide(self.network)
+
     def has_grown(self, epochs):
         """Whether the loss is also far larger than that of all rows at the initial parameters: the first batch may not
         contain the rows with the largest losses."""

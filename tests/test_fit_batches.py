@@ -604,6 +604,16 @@ def fitted_in_windows(callbacks=None, **params):
     return MLPRegressor(**params).fit_batches(blocks_of(8, X, SCORE), shuffle_rows=12)
 
 
+def test_the_learning_rate_cannot_be_set_at_the_end_of_a_window():
+    def set_rate(state):
+        state.learning_rate = 0.5
+
+    with pytest.raises(AttributeError, match=r"cannot be set in on_window_end: .* Set it in on_epoch_end or on_epoch_"):
+        fitted_in_windows(AtEvents(on_window_end=set_rate))
+    for event in ("on_epoch_begin", "on_epoch_end"):
+        assert fitted_in_windows(AtEvents(**{event: set_rate})).history_["learning_rate"][-1] == 0.5
+
+
 @averages
 def test_callbacks_see_the_average_at_the_end_of_a_window(average):
     at_windows, at_epochs = [], []

@@ -653,3 +653,170 @@ def test_the_first_pass_is_closed_and_the_windows_are_given_back(ends):
         assert windows[0]() is None
     finally:
         gc.enable()
+
+
+# A loss that grows
+
+
+def of_large_rows(large, n=1200, factor=3e4):
+    """X, and a y that is 0 outside of some rows."""
+    X, y = np.random.default_rng(0).normal(size=(n, 3)), np.zeros(n)
+    y[large] = factor * X[large, 0]
+    return X, y
+
+
+@pytest.mark.parametrize("listening", [True, False])
+@pytest.mark.parametrize("factor", [1e6, 1e160])  # the square of the second one is infinite
+@pytest.mark.parametrize("large", [slice(400, 800), slice(790, 791), slice(800, 1200), slice(350, 450)], ids=str)
+def test_windows_unlike_the_first_batch_are_no_growth(large, factor, listening):
+    X, y = of_large_rows(large, factor=factor)
+    params = dict(max_iter=5, tol=0, batch_size=100, random_state=0, shuffle=False)
+    callbacks = [type("Nothing", (), {"on_window_end": lambda self, state: None})()] if listening else None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = MLPRegressor(**params, callbacks=callbacks).fit_batches(blocks_of(100, X, y), shuffle_rows=400)
+    assert model.n_iter_ == 5
+    assert model.loss_curve_[0] > 1e6  # over a million times that of the first batch, which is below 1
+    assert not [w for w in caught if "grew" in str(w.message)]
+    assert_same_model(MLPRegressor(**params).fit(X, y), model)
+
+
+def test_a_loss_that_grows_in_a_later_window_ends_training():
+    X, y = of_large_rows(slice(400, 800), factor=1)
+    model = MLPRegressor(max_iter=5, learning_rate_init=1e6, random_state=0)
+    with pytest.warns(match=r"The loss grew from .* in epoch 1 with learning rate 1e\+06; training stopped"):
+        model.fit_batches(blocks_of(100, X, y), shuffle_rows=400)
+    assert model.n_iter_ == 1
+    with pytest.warns(match=r"The loss grew from .* in epoch 1"):  # a window without a weight has no loss
+        clone(model).fit_batches(blocks_of(100, X, y, np.repeat([1.0, 0.0], [900, 300])), shuffle_rows=300)
+
+
+def test_the_loss_before_training_is_computed_only_where_it_is_needed(monkeypatch):
+    counted, objective = [], Network.objective
+
+    def counting(self, data, *args, **kwargs):
+        counted.append(data.n_rows)
+        return objective(self, data, *args, **kwargs)
+
+    monkeypatch.setattr(Network, "objective", counting)
+    params = dict(max_iter=3, tol=0, batch_size=100, random_state=0)
+    rows, y = of_large_rows(slice(400, 800), factor=1)
+    MLPRegressor(**params).fit_batches(blocks_of(100, rows, y), shuffle_rows=400)
+    assert counted == []
+    rows, y = of_large_rows(slice(400, 1000), n=1000)
+    MLPRegressor(**params).fit_batches(blocks_of(100, rows, y), shuffle_rows=400)
+    assert counted == [400, 200]  # the second window and the third, in the first epoch
+
+
+def test_a_resumed_run_knows_the_loss_before_training(tmp_path):
+    rows, y = of_large_rows(slice(400, 800))
+    params = dict(max_iter=6, tol=0, batch_size=100, random_state=0)
+    model = MLPRegressor(**params, callbacks=Checkpoint(tmp_path / "{epoch}"))
+    model.fit_batches(blocks_of(100, rows, y), shuffle_rows=400)
+    for epoch in (1, 4):
+        resumed = fresh(model).fit_batches(blocks_of(100, rows, y), shuffle_rows=400, resume_from=tmp_path / f"{epoch}")
+        assert_same_model(resumed, model)
+    assert model.n_iter_ == 6
+
+
+# What callbacks see and set at the end of a window
+
+
+class AtEvents:
+    """Calls functions of the state at events, given by the events' names."""
+
+    def __init__(self, **functions):
+        for event, function in functions.items():
+            setattr(self, event, function)
+
+
+AVERAGES = {"ema": dict(ema_decay=0.9), "swa": dict(swa_start=0.25)}
+averages = pytest.mark.parametrize("average", AVERAGES)
+
+
+def fitted_in_windows(callbacks=None, **params):
+    """A regressor fitted in windows of 12, 12, 12 and 4 rows, in batches of 4."""
+    params = SMALL | dict(batch_size=4, max_iter=4, callbacks=callbacks) | params
+    return MLPRegressor(**params).fit_batches(blocks_of(8, X, SCORE), shuffle_rows=12)
+
+
+def test_the_learning_rate_cannot_be_set_at_the_end_of_a_window():
+    def set_rate(state):
+        state.learning_rate = 0.5
+
+    with pytest.raises(AttributeError, match=r"cannot be set in on_window_end: .* Set it in on_epoch_end or on_epoch_"):
+        fitted_in_windows(AtEvents(on_window_end=set_rate))
+    for event in ("on_epoch_begin", "on_epoch_end"):
+        assert fitted_in_windows(AtEvents(**{event: set_rate})).history_["learning_rate"][-1] == 0.5
+
+
+@averages
+def test_callbacks_see_the_average_at_the_end_of_a_window(average):
+    at_windows, at_epochs = [], []
+
+    def note(seen, state):
+        model = state.estimator
+        assert_array_equal(model.network_.params, state.network.params)
+        assert (model.n_iter_, model.t_, model.loss_curve_) == (state.epoch, 40 * state.epoch, state.loss_curve)
+        raw = model.raw_params_
+        seen.append((state.network.params.copy(), None if raw is None else raw.copy(), model._optimizer.n_steps))
+
+    look = AtEvents(on_window_end=partial(note, at_windows), on_epoch_end=partial(note, at_epochs))
+    model = fitted_in_windows(look, **AVERAGES[average])
+    assert_same_model(model.set_params(callbacks=None), fitted_in_windows(**AVERAGES[average]))
+    assert [n_steps for _, _, n_steps in at_windows[:5]] == [3, 6, 9, 10, 13]
+    for number, (params, raw, _) in enumerate(at_windows):
+        is_begun = average == "ema" or number >= 8  # the epochs count from the second one on
+        assert (raw is not None) == is_begun
+        assert not is_begun or number in (0, 8) or not np.array_equal(params, raw)  # of the first step or epoch
+    if average == "ema":
+        for (params, raw, _), (later, later_raw, _) in zip(at_windows[3::4], at_epochs, strict=True):
+            assert_array_equal(params, later)
+            assert_array_equal(raw, later_raw)
+    else:
+        assert_array_equal(at_windows[8][0], at_epochs[1][0])
+
+
+@averages
+@pytest.mark.parametrize("rows", [24, 40])
+def test_parameters_that_are_set_at_the_end_of_a_window(average, rows):
+    """The average begins anew, as where they are set at the end of an epoch."""
+    seen = []
+
+    def edit(state):
+        if state.epoch == 2 and state.rows_in_epoch == rows:
+            state.network.params = np.zeros(state.network.n_params)
+
+    def note(state):
+        if state.epoch == 2 and state.rows_in_epoch >= rows:
+            seen.append(state.network.params.copy())
+
+    model = fitted_in_windows([AtEvents(on_window_end=edit), AtEvents(on_window_end=note)], **AVERAGES[average])
+    assert not seen[0].any()
+    n = {"ema": 10 + (40 - rows) // 4, "swa": 2}[average]
+    assert model._average.n == n
+
+
+@averages
+def test_an_exception_at_the_end_of_a_window(average):
+    """The model has the average, as the callbacks saw it."""
+
+    def ends(state):
+        return state.epoch == 2 and state.rows_in_epoch == 24
+
+    def raises(state):
+        if ends(state):
+            raise KeyError("mine")
+
+    after = []
+    with pytest.raises(KeyError, match="mine"):
+        fitted_in_windows(AtEvents(on_window_end=raises, on_fit_end=after.append), **AVERAGES[average])
+    state = after[0]
+    assert (state.rows_in_epoch, state.rows_of_epoch) == (0, 0)
+    assert state.optimizer.n_steps == 26
+    seen = []
+    fitted_in_windows(
+        AtEvents(on_window_end=lambda state: seen.append(state.network.params.copy()) if ends(state) else None),
+        **AVERAGES[average],
+    )
+    assert_array_equal(state.network.params, seen[0])

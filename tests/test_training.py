@@ -285,3 +285,23 @@ def test_threads_live_for_the_whole_fit(solver, watched, monkeypatch):
     model = MLPRegressor(**params, solver=solver, n_threads=3, **watched).fit(X, y)
     assert model.n_iter_ > 3
     assert len(started) == 2
+
+
+def test_an_exception_while_the_initial_loss_is_computed_leaves_the_parameters(monkeypatch):
+    """Ctrl-C, for instance: the parameters are those of the last step."""
+    made, data = trainer(rate=1e8)
+    after, raised = [], KeyboardInterrupt()
+
+    def interrupted(self, *args, **kwargs):
+        after.append(made.network.params.copy())
+        raise raised
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Network, "objective", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(made, data, 1)
+    assert_array_equal(after[0], made.initial_params)
+    other, data = trainer(rate=1e8)
+    run(other, data, 1)
+    assert_array_equal(made.network.params, other.network.params)
+    assert not np.array_equal(made.network.params, made.initial_params)

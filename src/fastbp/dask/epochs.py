@@ -208,7 +208,7 @@ class DistributedEpochs(Epochs):
                 break
             status = GREW if result.status == GREW else status
             self.take(result.state)
-            if trainer.callbacks.end_window(self.n_trained, self.n_rows, 0.0):
+            if trainer.end_window(self.n_trained, self.n_rows, 0.0):
                 break
         losses[0], seconds[0], self.epochs_done = loss, perf_counter() - begin, 1
         if patience is not None and status == COMPLETED:
@@ -347,9 +347,10 @@ class DistributedEpochs(Epochs):
         result = self.run(renew_statistics, self.works(self.trainer.history.n_iter - 1, 0, 1))
         network.params = result.state.params
 
-    def objective(self):
+    def initial_loss(self):
         """See `Epochs`."""
-        return self.run(objective, self.works(0, 0, 1)).loss
+        with self.trainer.at_initial_params():
+            return self.run(objective, self.works(0, 0, 1)).loss
 
     def __exit__(self, kind, error, traceback):
         if kind is None and self.random_state is not None and self.trainer.history.n_iter:

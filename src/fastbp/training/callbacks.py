@@ -95,7 +95,8 @@ class Callback:
         return None
 
     def on_window_end(self, state):
-        """Called after each window of rows with `fit_batches`, which reads them in windows; never with `fit`.
+        """Called after each window of rows with `fit_batches`, which reads them in windows; never with `fit`. The
+        learning rate cannot be set here; the network's parameters can.
 
         Parameters
         ----------
@@ -200,7 +201,7 @@ class Callbacks:
             self.state.train_rows = train_rows
 
     def end_window(self, n_rows, n_total, seconds_waited):
-        """Call ``on_window_end`` of all callbacks, and note their answers.
+        """Call ``on_window_end`` of all callbacks, of which there is one at least, and note their answers.
 
         Parameters
         ----------
@@ -214,11 +215,12 @@ class Callbacks:
         bool
             Whether one of them asked for the end of training.
         """
-        if self.objects:
-            self.state.rows_in_epoch, self.state.rows_of_epoch = n_rows, n_total
-            self.state.seconds_waited = seconds_waited
+        state = self.state
+        state.rows_in_epoch, state.rows_of_epoch, state.seconds_waited = n_rows, n_total, seconds_waited
+        try:
             self.answers = [self.notify_one(callback, "on_window_end") for callback in self.objects]
-            self.state.rows_in_epoch = self.state.rows_of_epoch = 0
+        finally:
+            state.rows_in_epoch = state.rows_of_epoch = 0
         return self.ask_to_stop
 
     def end_epoch(self):

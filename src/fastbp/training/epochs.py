@@ -12,7 +12,7 @@ from time import perf_counter
 import numpy as np
 
 from fastbp.kernels.partition import ceil_div
-from fastbp.kernels.training import COMPLETED, DIVERGED
+from fastbp.kernels.training import COMPLETED, DIVERGED, GREW
 
 
 class Epochs(ABC):
@@ -101,9 +101,9 @@ class Epochs(ABC):
         """Set the running statistics of batch normalization to those at the parameters as they are now."""
 
     @abstractmethod
-    def objective(self):
-        """float: the mean loss at the parameters as they are now, with the penalty, as `TrainingLoop.train` computes
-        it; of as many rows as are at hand."""
+    def initial_loss(self):
+        """float: the mean loss of all rows at the parameters with which the run began, with the penalty, as
+        `TrainingLoop.train` computes it; or an estimate of it. Asked for after an epoch whose loss has grown."""
 
 
 class InMemoryEpochs(Epochs):
@@ -168,8 +168,12 @@ class InMemoryEpochs(Epochs):
         try:
             return self.steps(rates, losses, patience, seconds, decay_factors, dropout_factors)
         finally:
-            trainer.optimizer.n_steps = loop.n_steps
-            trainer.average.after_steps(loop.n_steps)
+            self.note_steps()
+
+    def note_steps(self):
+        """Have optimizer and average know how many steps were made."""
+        self.trainer.optimizer.n_steps = self.loop.n_steps
+        self.trainer.average.after_steps(self.loop.n_steps)
 
     def steps(self, rates, losses, patience, seconds, decay_factors, dropout_factors):
         """`train`, with the loop as it is set up for it."""
@@ -190,9 +194,10 @@ class InMemoryEpochs(Epochs):
         """See `Epochs`."""
         self.loop.renew_statistics(self.rows)
 
-    def objective(self):
+    def initial_loss(self):
         """See `Epochs`."""
-        return self.trainer.network.objective(self.data, self.trainer.loss_scale, team=self.team)[0]
+        with self.trainer.at_initial_params() as network:
+            return network.objective(self.data, self.trainer.loss_scale, team=self.team)[0]
 
 
 class WindowedEpochs(InMemoryEpochs):
@@ -212,7 +217,7 @@ class WindowedEpochs(InMemoryEpochs):
     """
 
     at_once, data_stays = 1, False
-    n_trained = 0
+    n_trained, mean_initial_loss = 0, 0.0
 
     def __init__(self, windows, rows, batch_size, random_state=None, lock=None):
         super().__init__(windows.current.data, rows, batch_size, random_state, lock)
@@ -248,6 +253,7 @@ class WindowedEpochs(InMemoryEpochs):
     def steps(self, rates, losses, patience, seconds, decay_factors, dropout_factors):
         """`train`, with the loop as it is set up for it."""
         self.n_done, self.n_trained, step, status, begin = 0, 0, 0, COMPLETED, perf_counter()
+        self.mean_initial_loss = 0.0
         rates, decay_factors, dropout_factors = (
             None if numbers is None else np.broadcast_to(numbers.reshape(1, -1), (1, self.n_steps))
             for numbers in (rates, decay_factors, dropout_factors)
@@ -270,12 +276,35 @@ class WindowedEpochs(InMemoryEpochs):
             step, self.n_trained = part[1].stop, self.n_trained + n_rows
             if status == DIVERGED:
                 break
-            if self.trainer.callbacks.end_window(self.n_trained, self.n_rows, self.windows.seconds_waited):
+            self.note_initial_loss(status)
+            if self.end_window():
                 break
         if patience is not None and status == COMPLETED:
             patience.observe(losses[0])
         self.n_done, seconds[0] = 1, perf_counter() - begin
         return 1, status
+
+    def end_window(self):
+        """Have callbacks see the end of a window. Whether one of them asked for the end of training."""
+        self.note_steps()
+        try:
+            return self.trainer.end_window(self.n_trained, self.n_rows, self.windows.seconds_waited)
+        finally:
+            self.trainer.average.attach(self.loop)  # it begins anew where a callback has edited the parameters
+
+    def note_initial_loss(self, status):
+        """Note the loss of this window at the initial parameters where it may be needed: where the loss of the epoch
+        has grown so far. Other windows count as 0: only windows that raise the loss can tell that it was as large
+        before. So a run whose loss does not grow pays nothing, and one window gives the loss of all rows."""
+        data, loss = self.data, 0.0
+        if status == GREW and self.trainer.initial_loss is None and data.weight_sum > 0:
+            loss = super().initial_loss()
+        share = data.n_rows / self.n_trained
+        self.mean_initial_loss = (1 - share) * self.mean_initial_loss + share * loss  # may be inf
+
+    def initial_loss(self):
+        """See `Epochs`: an estimate from below, of the rows that the last epoch has trained on."""
+        return self.mean_initial_loss
 
     def use(self, window):
         """Have the steps to come made of the rows of a window, and callbacks see these."""

@@ -57,7 +57,8 @@ class TrainingState:
 
     @property
     def epoch(self):
-        """int: epochs (for L-BFGS: iterations) of this run that are over."""
+        """int: epochs (for L-BFGS: iterations) of this run that are over; in `on_window_end` without the current one,
+        as all that is recorded of epochs."""
         return self.history.n_iter
 
     @property
@@ -89,7 +90,8 @@ class TrainingState:
 
     @property
     def estimator(self):
-        """MLPClassifier or MLPRegressor: a copy, as if training had ended now, with the weights of now."""
+        """MLPClassifier or MLPRegressor: a copy, as if training had ended now, with the weights of now. In
+        `on_window_end`, `n_iter_`, `t_` and the record are those of the epochs that are over."""
         if self.make_estimator is None:
             raise AttributeError("state.estimator is there in a fit of an estimator only, and not in a copy by pickle")
         return self.make_estimator(self)
@@ -112,7 +114,9 @@ class TrainingState:
     def learning_rate(self):
         """float or None: of the coming step, the first one of an epoch; None for L-BFGS. It may be set: 'invscaling'
         computes the rates after that anew, any other schedule goes on from there. Where schedule or warm-up give each
-        step a factor, the rates of all coming steps change in the same ratio; a factor of 0 leaves nothing to set.
+        step a factor, the rates of all coming steps change in the same ratio; a factor of 0 leaves nothing to set. In
+        `on_window_end` it is that of the first step of the current epoch, whose rates are decided: AttributeError where
+        it is set there.
         """
         return None if self.optimizer is None else self.optimizer.learning_rate * self.optimizer.factor
 
@@ -120,6 +124,12 @@ class TrainingState:
     def learning_rate(self, rate):
         if self.optimizer is None:
             raise AttributeError("state.learning_rate cannot be set: solver='lbfgs' has no learning rate")
+        if self.rows_of_epoch:
+            raise AttributeError(
+                "state.learning_rate cannot be set in on_window_end: the rates of an epoch are decided when it "
+                "begins. Set it in on_epoch_end or on_epoch_begin, or let it change from step to step by a schedule, "
+                "such as learning_rate='cosine' or a function"
+            )
         if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < float("inf"):
             raise ValueError(f"state.learning_rate must be a finite number of at least 0, got {rate!r}")
         if self.optimizer.factor > 0:
@@ -127,7 +137,8 @@ class TrainingState:
 
     @property
     def rows_seen(self):
-        """int: rows trained on, over all runs that kept the weights; 0 for L-BFGS."""
+        """int: rows trained on, over all runs that kept the weights; 0 for L-BFGS. In `on_window_end` those of the
+        epochs that are over: `rows_in_epoch` come to them."""
         return self.history.rows_seen
 
 

@@ -5,6 +5,7 @@ code has to run between two of them: `Trainer` asks for as many epochs as it can
 callbacks it asks for one at a time.
 """
 
+from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
@@ -97,7 +98,7 @@ class Trainer:
     initial_params : ndarray of shape (n_params,)
         The parameters at the beginning of the run.
     initial_loss : float or None
-        Their mean loss over all rows, once it was needed.
+        Their mean loss over all rows, or an estimate of it, once it was needed.
     """
 
     def __init__(
@@ -247,17 +248,34 @@ class Trainer:
         loop.plan.bind_mixup(self.mixup_alpha)
         return loop
 
+    def end_window(self, n_rows, n_total, seconds_waited):
+        """Call ``on_window_end`` of all callbacks, which see the average of the weights, as after an epoch; see
+        `Callbacks.end_window`."""
+        if not self.callbacks:
+            return False
+        self.average.show(self.network)
+        try:
+            return self.callbacks.end_window(n_rows, n_total, seconds_waited)
+        finally:
+            self.average.hide(self.network)
+
     def has_grown(self, epochs):
         """Whether the loss is also far larger than that of all rows at the initial parameters: the first batch may not
         contain the rows with the largest losses."""
-        network = self.network
         if self.initial_loss is None:
-            params = network.params.copy()
-            network.params = self.initial_params
-            self.initial_loss = epochs.objective()
-            network.params = params
+            self.initial_loss = epochs.initial_loss()
         epochs.first_loss = max(epochs.first_loss, self.initial_loss)
         return not self.history.loss_curve[-1] <= GROWTH * epochs.first_loss
+
+    @contextmanager
+    def at_initial_params(self):
+        """The network, which has the parameters of the beginning of the run in the ``with`` block."""
+        network, params = self.network, self.network.params.copy()
+        network.params = self.initial_params
+        try:
+            yield network
+        finally:
+            network.params = params
 
     def record(self, n_epochs, n_rows, losses, rates, rates_of_steps):
         """Record epochs that are over."""

@@ -310,13 +310,20 @@ def fail(X, y):
 #: Third block -> the error and its message
 WRONG = {
     "another width": (lambda X, y: (X.iloc[:, :4], y), ValueError, "block 2 of source: The feature names should match"),
+    "extra column": (lambda X, y: (X.assign(z=1.0), y), ValueError, "block 2 of source: The feature names should"),
+    "renamed column": (lambda X, y: (X.rename(columns={"text": "t"}), y), ValueError, "unseen at fit time:\n- t\n"),
+    "columns in another order": (lambda X, y: (X[X.columns[::-1]], y), ValueError, "must be in the same order"),
     "dates": (lambda X, y: (X.assign(number=pd.Timestamp(0)), y), TypeError, "block 2 of source: column 'number'"),
     "text": (lambda X, y: (X.assign(number="a"), y), TypeError, "must hold numbers as in the first block"),
     "numbers": (lambda X, y: (X.assign(text=1.0), y), TypeError, "column 'text' of X holds numbers, and held text"),
     "infinity": (lambda X, y: (X.assign(number=np.inf), y), ValueError, "block 2 of source: Input X contains infin"),
     "fewer targets": (lambda X, y: (X, y[:-1]), ValueError, "block 2 of source: Found input variables with incons"),
     "no targets": (lambda X, y: (X, None), ValueError, "block 2 of source: y is None"),
-    "numbers as labels": (lambda X, y: (X, np.ones(len(y), int)), ValueError, "y must hold labels of one type"),
+    "numbers as labels": (
+        lambda X, y: (X, np.ones(len(y), int)),
+        ValueError,
+        "block 2 of source: y must hold labels",
+    ),
     "weights": (lambda X, y: (X, y, np.ones(len(y))), ValueError, "sample_weight is there in some blocks, and miss"),
     "negative weights": (lambda X, y: (X, y, -np.ones(len(y))), ValueError, "block 2 of source: Negative values"),
     "raises": (fail, OSError, "the disk is gone"),
@@ -324,14 +331,46 @@ WRONG = {
 
 
 @pytest.mark.fault(39)
+@pytest.mark.parametrize("shuffle_rows", [96, "auto"])
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_blocks(case):
+def test_wrong_blocks(case, shuffle_rows):
     third, error, message = WRONG[case]
     model = TabularMLPClassifier(**QUICK)
     with pytest.raises(error, match=message):
-        model.fit_batches(other_third(third), shuffle_rows=96)
+        model.fit_batches(other_third(third), shuffle_rows=shuffle_rows)
     with pytest.raises(NotFittedError):
         model.predict(FRAME)
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize("shuffle_rows", [96, "auto"])
+def test_arrays_that_become_text(shuffle_rows):
+    X = FRAME[["number", "two"]].to_numpy()
+    blocks = [*blocks_of(120, X, LABELS), (X.astype(str), LABELS)]
+    with pytest.raises(TypeError, match="block 4 of source: column 0 of X must hold numbers as in the first block"):
+        TabularMLPClassifier(**QUICK).fit_batches(blocks, shuffle_rows=shuffle_rows)
+
+
+@pytest.mark.parametrize("shuffle_rows", [96, "auto"])
+def test_blocks_of_different_types(shuffle_rows):
+    """Categories that differ from block to block; numbers of several types; targets of several types."""
+    first = pd.DataFrame({"category": pd.Categorical(RNG.choice([1, 2], N)), "number": np.arange(N)})
+    second = pd.DataFrame({"category": pd.Categorical(RNG.choice([3, 4], N)), "number": np.arange(N) / 7})
+    y = RNG.choice([0, 1], N)
+    blocks = [(first, pd.Series(y)), (second.astype({"number": np.float32}), y)]
+    model = TabularMLPClassifier(**QUICK).fit_batches(blocks, shuffle_rows=shuffle_rows)
+    assert model.is_categorical_.tolist() == [True, False]
+    assert model._encoder.levels[0].values == (1, 2, 3, 4)
+    assert model.classes_.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("shuffle_rows", [96, "auto"])
+def test_labels_have_the_dtype_that_they_have_in_fit(shuffle_rows):
+    for labels in (LABELS, LABELS.astype(object), (LABELS == "yes").astype(np.int8), LABELS == "yes"):
+        model = TabularMLPClassifier(**QUICK).fit_batches(blocks_of(120, FRAME, labels), shuffle_rows=shuffle_rows)
+        known = TabularMLPClassifier(**QUICK).fit(FRAME, labels)
+        assert model.classes_.dtype == known.classes_.dtype
+        assert_array_equal(model.classes_, known.classes_)
 
 
 #: Third block of a later pass -> the error and its message

@@ -131,26 +131,25 @@ class StreamedTable(Rows):
 
 
 class LearnedTable:
-    """What is learned in a pass over all blocks before training, besides the attributes that the estimator gets.
+    """What is learned in a pass over all blocks before training, besides the attributes that the estimator gets. It
+    also checks that all blocks are alike.
 
     Parameters
     ----------
     model : BaseTabularMLP
     window : list of (int, Block)
         The first blocks, with their numbers.
-    rest : iterator of (int, Block)
-    classes : array-like or None
-        That the user gave.
+    rest : iterable of (int, Block)
 
     Attributes
     ----------
     n_rows, n_kept : int
-        Rows in all, and those whose weight is above zero.
+        Rows in all, and those whose weight is above zero; `n_kept` is known after `finish`.
     class_weights : ndarray of shape (n_classes,) or None
     ranges : Ranges
     """
 
-    def __init__(self, model, window, rest, classes):
+    def __init__(self, model, window, rest):
         self.model, self.window = model, window
         self.learner = EncoderLearner(model, model.categorical_features)
         self.all, self.weighted = model._new_summary(), model._new_summary()
@@ -161,11 +160,21 @@ class LearnedTable:
                     # a small block may have as many classes as rows
                     warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
                     self.add(block, is_first)
+
+    def finish(self, classes):
+        """Give the estimator its attributes; `classes` are those that the user gave, or None.
+
+        Returns
+        -------
+        self : LearnedTable
+        """
+        model = self.model
         model._encoder, self.ranges = self.learner.encoder(), self.learner.ranges
         model.is_categorical_ = model._encoder.is_categorical
         self.n_kept, self.class_weights = model._learn_summaries(self.all, self.weighted, classes)
         if self.n_kept == 0:
             raise ValueError(WEIGHTS_ARE_ZERO)
+        return self
 
     def add(self, block, is_first):
         """Learn from a block."""
@@ -209,15 +218,19 @@ def rows_of_blocks(model, source, shuffle_rows, n_rows, classes):
     if not window:
         raise ValueError(f"source has no rows: {source!r}")
     expected = source.n_rows if n_rows is None else n_rows
+    if len(window) == 1 and rest is None:
+        learned = None  # there is nothing that a block could differ from: `fit` checks it
+        check_n_rows(expected, n_rows_of(window[0][1].X))
+    else:
+        learned = LearnedTable(model, window, rest or ())
+        check_n_rows(expected, learned.n_rows)
     if rest is None:
-        X, y, weight = joined_blocks("source", [block for _, block in window])
-        check_n_rows(expected, n_rows_of(X))
+        numbers, blocks = zip(*window, strict=True)
+        X, y, weight = joined_blocks("source", blocks, numbers)
         if classes is None or set(np.ravel(classes).tolist()) == set(np.ravel(y).tolist()):
-            model._forget_columns()
             return model._rows_of(X, y, weight)
-    learned = LearnedTable(model, window, rest or (), classes)
-    check_n_rows(expected, learned.n_rows)
-    return StreamedTable(model, source, shuffle_rows, learned)
+        learned = learned or LearnedTable(model, window, ())
+    return StreamedTable(model, source, shuffle_rows, learned.finish(classes))
 
 
 def numbered(blocks):

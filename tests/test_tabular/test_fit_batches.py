@@ -1,6 +1,7 @@
 """`fit_batches` of the tabular estimators: rows that are read in blocks."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from fastbp.estimators.tabular.encoder_learner import EncoderLearner
 from fastbp.estimators.tabular.levels import LevelCounts
 from fastbp.estimators.tabular.out_of_bag import Rows
 from fastbp.estimators.tabular.row_hashes import HeldOut, row_hashes
+from fastbp.estimators.tabular.streams import EncodedSource, StreamedTable
 from fastbp.estimators.tabular.targets import NumberSummary
 from fastbp.sources import Block, Source
 
@@ -376,7 +378,7 @@ def test_labels_have_the_dtype_that_they_have_in_fit(shuffle_rows):
 #: Third block of a later pass -> the error and its message
 CHANGED = {
     "raises": (fail, OSError, "the disk is gone"),
-    "other rows": (lambda X, y: (X[::2], y[::2]), ValueError, "source has given 396 rows in one pass"),
+    "other rows": (lambda X, y: (X[::2], y[::2]), ValueError, "source has given 420 rows in a later pass, and 480"),
     "other labels": (lambda X, y: (X, np.full(len(y), "new")), ValueError, "block 2 of source: y contains previously"),
 }
 
@@ -403,6 +405,20 @@ def test_out_of_bag_rows_that_do_not_come_again():
     with pytest.raises(ValueError, match="source has not given 24 rows again that were in its first pass"):
         TabularMLPClassifier(**QUICK).fit_batches(noisy, shuffle_rows=96)
     TabularMLPClassifier(**QUICK, oob_fraction=0).fit_batches(noisy, shuffle_rows=96)
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize("has_validation", [True, False])
+def test_a_function_that_returns_the_same_iterator_twice(has_validation):
+    blocks = iter(blocks_of(120, FRAME, LABELS))
+    validation = (FRAME, LABELS) if has_validation else None
+    with pytest.raises(ValueError, match="source has given 0 rows in a later pass, and 480 were expected: it has to"):
+        TabularMLPClassifier(**QUICK).fit_batches(lambda: blocks, shuffle_rows=96, validation=validation)
+
+
+def test_members_show_the_source_of_the_user():
+    source = Shuffled(FRAME, LABELS)
+    assert repr(EncodedSource(SimpleNamespace(source=source), None)) == repr(source)
 
 
 @pytest.mark.fault(39)

@@ -45,26 +45,42 @@ class EncodedSource(Source):
         self.table, self.held_out = table, held_out
         self.is_reordered = table.source.is_reordered
 
+    def __repr__(self):
+        return repr(self.table.source)
+
     def blocks(self, generator=None):
         """Begin a new pass; see `Source.blocks`.
 
         Yields
         ------
         Block
+
+        Raises
+        ------
+        ValueError
+            If there are other rows than in the first pass.
         """
-        left = None if self.held_out is None else HeldOut(self.held_out)
+        left, n_rows = None if self.held_out is None else HeldOut(self.held_out), 0
         for number, block in numbered(self.table.source.blocks(generator)):
+            n_rows += n_rows_of(block.X)
             with naming(f"block {number} of source"):
                 rows = self.table.encoded(block)
             if left is not None:
                 rows = left.without(rows)
             yield Block(rows.X, rows.targets, rows.sample_weight)
+        expected = self.table.n_read
+        if n_rows != expected:
+            raise ValueError(
+                f"source has given {n_rows} rows in a later pass, and {expected} were expected: it has to give the "
+                "same rows in each pass"
+            )
         if left is not None:
             left.check_found()
 
 
 class StreamedTable(Rows):
-    """Rows to train on that are read in blocks. ``X``, ``targets`` and ``sample_weight`` are those of the first window.
+    """Rows to train on that are read in blocks. ``X``, ``targets`` and ``sample_weight`` are those of the first window;
+    ``n_read`` is the number of rows of a pass, with those of weight zero.
 
     Parameters
     ----------
@@ -79,7 +95,8 @@ class StreamedTable(Rows):
 
     def __init__(self, model, source, shuffle_rows, learned):
         self.model, self.source, self.shuffle_rows, self.held_out = model, source, shuffle_rows, None
-        self.class_weights, self.n_kept, self.ranges = learned.class_weights, learned.n_kept, learned.ranges
+        self.class_weights, self.ranges = learned.class_weights, learned.ranges
+        self.n_read, self.n_kept = learned.n_rows, learned.n_kept
         with naming("the first window of source"):
             parts = [self.encoded(block) for _, block in learned.window]
         weight = None if parts[0].sample_weight is None else np.concatenate([part.sample_weight for part in parts])

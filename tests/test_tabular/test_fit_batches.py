@@ -173,6 +173,20 @@ def test_rows_to_validate_on_take_the_place_of_out_of_bag_rows(cls):
     assert np.isnan(without.oob_score_)
 
 
+@both
+@pytest.mark.parametrize(("n_zero", "shuffle_rows", "n_found"), [(0, 16, 16), (120, 100, 0), (90, 100, 10)])
+def test_a_first_window_without_rows_for_the_score(cls, n_zero, shuffle_rows, n_found):
+    y, weight = targets(cls), np.ones(N)
+    weight[:n_zero] = 0
+    blocks, val = blocks_of(120, FRAME, y, weight), (FRAME, y)
+    with pytest.raises(ValueError, match=f"first window of source has {n_found} rows with a weight .* at least 20: "):
+        cls(**QUICK).fit_batches(blocks, shuffle_rows=shuffle_rows)
+    assert np.isfinite(cls(**QUICK).fit_batches(blocks, shuffle_rows=shuffle_rows, validation=val).oob_score_)
+    assert np.isnan(cls(**QUICK, oob_fraction=0).fit_batches(blocks, shuffle_rows=shuffle_rows).oob_score_)
+    few = cls(**QUICK).fit_batches(blocks_of(4, FRAME[:19], y[:19]), shuffle_rows=8)
+    assert np.isnan(few.oob_score_)  # as of `fit`
+
+
 def test_early_stopping_by_out_of_bag_rows():
     model = TabularMLPClassifier(**QUICK | dict(epochs=40), early_stopping=True)
     model.fit_batches(blocks_of(120, FRAME, RNG.choice(["a", "b"], N)), shuffle_rows=160)

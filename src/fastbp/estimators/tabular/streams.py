@@ -17,6 +17,7 @@ from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.streams import check_n_rows, pass_generator, rows_of_window
 from fastbp.estimators.tabular.columns import as_table, read_table
 from fastbp.estimators.tabular.encoder_learner import EncoderLearner
+from fastbp.estimators.tabular.folds import FEWEST_ROWS
 from fastbp.estimators.tabular.out_of_bag import Rows
 from fastbp.estimators.tabular.row_hashes import HeldOut
 from fastbp.estimators.tabular.targets import WEIGHTS_ARE_ZERO
@@ -125,8 +126,14 @@ class StreamedTable(Rows):
         return bool(self.ranges.are_constant[column])
 
     def oob_share(self, share):
-        """See `Rows`."""
+        """See `Rows`; ValueError where all rows are enough for out-of-bag rows, and the first window is not."""
         n = max(1, len(self.X))
+        if share > 0 and len(self.X) < FEWEST_ROWS <= self.n_rows:
+            raise ValueError(
+                f"the first window of source has {len(self.X)} rows with a weight above zero, and the out-of-bag rows "
+                f"come from at least {FEWEST_ROWS}: give a larger shuffle_rows, got {self.shuffle_rows!r}, mix the "
+                "rows beforehand, give rows to validate on, validation=(X, y), or set oob_fraction=0"
+            )
         return min(share * self.n_rows / n, LARGEST_SHARE, MOST_HELD_OUT / n)
 
     def without(self, rows):

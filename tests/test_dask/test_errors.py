@@ -47,7 +47,7 @@ def test_labels_of_two_types(one_worker):
     model = DaskMLPClassifier()
     model.client = one_worker
     y = [dask.delayed(np.array)(labels) for labels in ([0, 1], ["a", "b"])]
-    with pytest.raises(ValueError, match="y must hold labels of one type"):
+    with pytest.raises(ValueError, match="y holds text, and held numbers in the first block"):
         model.fit([dask.delayed(np.zeros)((2, 2))] * 2, y)
 
 

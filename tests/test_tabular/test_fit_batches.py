@@ -1,12 +1,14 @@
 """`fit_batches` of the tabular estimators: rows that are read in blocks."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.class_weight import compute_sample_weight
 
 import fastbp
 from fastbp import Callback, MLPClassifier, TabularMLPClassifier, TabularMLPRegressor
@@ -16,6 +18,7 @@ from fastbp.estimators.tabular.encoder_learner import EncoderLearner
 from fastbp.estimators.tabular.levels import LevelCounts
 from fastbp.estimators.tabular.out_of_bag import Rows
 from fastbp.estimators.tabular.row_hashes import HeldOut, row_hashes
+from fastbp.estimators.tabular.streams import EncodedSource, StreamedTable
 from fastbp.estimators.tabular.targets import NumberSummary
 from fastbp.sources import Block, Source
 
@@ -171,6 +174,20 @@ def test_rows_to_validate_on_take_the_place_of_out_of_bag_rows(cls):
     assert np.isnan(without.oob_score_)
 
 
+@both
+@pytest.mark.parametrize(("n_zero", "shuffle_rows", "n_found"), [(0, 16, 16), (120, 100, 0), (90, 100, 10)])
+def test_a_first_window_without_rows_for_the_score(cls, n_zero, shuffle_rows, n_found):
+    y, weight = targets(cls), np.ones(N)
+    weight[:n_zero] = 0
+    blocks, val = blocks_of(120, FRAME, y, weight), (FRAME, y)
+    with pytest.raises(ValueError, match=f"first window of source has {n_found} rows with a weight .* at least 20: "):
+        cls(**QUICK).fit_batches(blocks, shuffle_rows=shuffle_rows)
+    assert np.isfinite(cls(**QUICK).fit_batches(blocks, shuffle_rows=shuffle_rows, validation=val).oob_score_)
+    assert np.isnan(cls(**QUICK, oob_fraction=0).fit_batches(blocks, shuffle_rows=shuffle_rows).oob_score_)
+    few = cls(**QUICK).fit_batches(blocks_of(4, FRAME[:19], y[:19]), shuffle_rows=8)
+    assert np.isnan(few.oob_score_)  # as of `fit`
+
+
 def test_early_stopping_by_out_of_bag_rows():
     model = TabularMLPClassifier(**QUICK | dict(epochs=40), early_stopping=True)
     model.fit_batches(blocks_of(120, FRAME, RNG.choice(["a", "b"], N)), shuffle_rows=160)
@@ -191,16 +208,46 @@ def test_rows_of_weight_zero_do_not_count(cls):
         assert_allclose([many._mean, many._highest], [few._mean, few._highest], rtol=1e-12)  # sums in another order
 
 
-@pytest.mark.parametrize("class_weight", ["balanced", {"yes": 3, "no": 0}])
-def test_class_weights(class_weight):
-    model = TabularMLPClassifier(**QUICK | dict(epochs=6), class_weight=class_weight, oob_fraction=0)
+#: Of which a tenth are "yes"
+RARE = np.where(np.argsort(np.argsort(VALUES)) >= 0.9 * N, "yes", "no")
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {"yes": 3, "no": 0.5}])
+@pytest.mark.parametrize("has_weight", [True, False])
+def test_class_weights(class_weight, has_weight, monkeypatch):
+    seen, encoded = [], StreamedTable.encoded
+
+    def noted(table, block):
+        rows = encoded(table, block)
+        seen.append((block.y, block.sample_weight, rows.sample_weight))
+        return rows
+
+    monkeypatch.setattr(StreamedTable, "encoded", noted)
+    weight = [RNG.uniform(1, 2, N)] if has_weight else []
+    model = TabularMLPClassifier(**QUICK, class_weight=class_weight)
+    model.fit_batches(blocks_of(120, FRAME, RARE, *weight), shuffle_rows=96)
+    expected = dict(zip(RARE, compute_sample_weight(class_weight, RARE), strict=True))
+    assert len(seen) > 4
+    for y, own, found in seen:
+        assert_allclose(found, np.array([expected[label] for label in y]) * (1 if own is None else own))
+
+
+def test_class_weights_are_trained_with():
+    params = QUICK | dict(epochs=6, oob_fraction=0)
+    plain, balanced = (
+        TabularMLPClassifier(**params, class_weight=class_weight).fit_batches(
+            blocks_of(120, FRAME, RARE), shuffle_rows=96
+        )
+        for class_weight in (None, "balanced")
+    )
+    assert balanced.predict_proba(FRAME)[:, 1].mean() > 1.3 * plain.predict_proba(FRAME)[:, 1].mean()
+
+
+def test_a_class_of_weight_zero():
+    model = TabularMLPClassifier(**QUICK | dict(epochs=6), class_weight={"yes": 3, "no": 0}, oob_fraction=0)
     model.fit_batches(blocks_of(120, FRAME, LABELS), shuffle_rows=96)
-    if class_weight == "balanced":
-        known = TabularMLPClassifier(**model.get_params()).fit(FRAME, LABELS)
-        assert abs((model.predict(FRAME) == "yes").mean() - (known.predict(FRAME) == "yes").mean()) < 0.1
-    else:
-        assert rows_trained(model) == {float((LABELS == "yes").sum())}
-        assert (model.predict(FRAME) == "yes").all()
+    assert rows_trained(model) == {float((LABELS == "yes").sum())}
+    assert (model.predict(FRAME) == "yes").all()
 
 
 @pytest.mark.parametrize("shuffle_rows", [96, "auto"])
@@ -310,13 +357,20 @@ def fail(X, y):
 #: Third block -> the error and its message
 WRONG = {
     "another width": (lambda X, y: (X.iloc[:, :4], y), ValueError, "block 2 of source: The feature names should match"),
+    "extra column": (lambda X, y: (X.assign(z=1.0), y), ValueError, "block 2 of source: The feature names should"),
+    "renamed column": (lambda X, y: (X.rename(columns={"text": "t"}), y), ValueError, "unseen at fit time:\n- t\n"),
+    "columns in another order": (lambda X, y: (X[X.columns[::-1]], y), ValueError, "must be in the same order"),
     "dates": (lambda X, y: (X.assign(number=pd.Timestamp(0)), y), TypeError, "block 2 of source: column 'number'"),
     "text": (lambda X, y: (X.assign(number="a"), y), TypeError, "must hold numbers as in the first block"),
     "numbers": (lambda X, y: (X.assign(text=1.0), y), TypeError, "column 'text' of X holds numbers, and held text"),
     "infinity": (lambda X, y: (X.assign(number=np.inf), y), ValueError, "block 2 of source: Input X contains infin"),
     "fewer targets": (lambda X, y: (X, y[:-1]), ValueError, "block 2 of source: Found input variables with incons"),
     "no targets": (lambda X, y: (X, None), ValueError, "block 2 of source: y is None"),
-    "numbers as labels": (lambda X, y: (X, np.ones(len(y), int)), ValueError, "y must hold labels of one type"),
+    "numbers as labels": (
+        lambda X, y: (X, np.ones(len(y), int)),
+        ValueError,
+        "block 2 of source: y must hold labels",
+    ),
     "weights": (lambda X, y: (X, y, np.ones(len(y))), ValueError, "sample_weight is there in some blocks, and miss"),
     "negative weights": (lambda X, y: (X, y, -np.ones(len(y))), ValueError, "block 2 of source: Negative values"),
     "raises": (fail, OSError, "the disk is gone"),
@@ -324,20 +378,52 @@ WRONG = {
 
 
 @pytest.mark.fault(39)
+@pytest.mark.parametrize("shuffle_rows", [96, "auto"])
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_blocks(case):
+def test_wrong_blocks(case, shuffle_rows):
     third, error, message = WRONG[case]
     model = TabularMLPClassifier(**QUICK)
     with pytest.raises(error, match=message):
-        model.fit_batches(other_third(third), shuffle_rows=96)
+        model.fit_batches(other_third(third), shuffle_rows=shuffle_rows)
     with pytest.raises(NotFittedError):
         model.predict(FRAME)
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize("shuffle_rows", [96, "auto"])
+def test_arrays_that_become_text(shuffle_rows):
+    X = FRAME[["number", "two"]].to_numpy()
+    blocks = [*blocks_of(120, X, LABELS), (X.astype(str), LABELS)]
+    with pytest.raises(TypeError, match="block 4 of source: column 0 of X must hold numbers as in the first block"):
+        TabularMLPClassifier(**QUICK).fit_batches(blocks, shuffle_rows=shuffle_rows)
+
+
+@pytest.mark.parametrize("shuffle_rows", [96, "auto"])
+def test_blocks_of_different_types(shuffle_rows):
+    """Categories that differ from block to block; numbers of several types; targets of several types."""
+    first = pd.DataFrame({"category": pd.Categorical(RNG.choice([1, 2], N)), "number": np.arange(N)})
+    second = pd.DataFrame({"category": pd.Categorical(RNG.choice([3, 4], N)), "number": np.arange(N) / 7})
+    y = RNG.choice([0, 1], N)
+    blocks = [(first, pd.Series(y)), (second.astype({"number": np.float32}), y)]
+    model = TabularMLPClassifier(**QUICK).fit_batches(blocks, shuffle_rows=shuffle_rows)
+    assert model.is_categorical_.tolist() == [True, False]
+    assert model._encoder.levels[0].values == (1, 2, 3, 4)
+    assert model.classes_.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("shuffle_rows", [96, "auto"])
+def test_labels_have_the_dtype_that_they_have_in_fit(shuffle_rows):
+    for labels in (LABELS, LABELS.astype(object), (LABELS == "yes").astype(np.int8), LABELS == "yes"):
+        model = TabularMLPClassifier(**QUICK).fit_batches(blocks_of(120, FRAME, labels), shuffle_rows=shuffle_rows)
+        known = TabularMLPClassifier(**QUICK).fit(FRAME, labels)
+        assert model.classes_.dtype == known.classes_.dtype
+        assert_array_equal(model.classes_, known.classes_)
 
 
 #: Third block of a later pass -> the error and its message
 CHANGED = {
     "raises": (fail, OSError, "the disk is gone"),
-    "other rows": (lambda X, y: (X[::2], y[::2]), ValueError, "source has given 396 rows in one pass"),
+    "other rows": (lambda X, y: (X[::2], y[::2]), ValueError, "source has given 420 rows in a later pass, and 480"),
     "other labels": (lambda X, y: (X, np.full(len(y), "new")), ValueError, "block 2 of source: y contains previously"),
 }
 
@@ -351,6 +437,20 @@ def test_blocks_that_change(case):
     with pytest.raises(error, match=message):
         model.fit_batches(other_third(third, in_pass=3), shuffle_rows=96)
     assert_array_equal(outputs(model), before)
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize("has_validation", [True, False])
+def test_a_function_that_returns_the_same_iterator_twice(has_validation):
+    blocks = iter(blocks_of(120, FRAME, LABELS))
+    validation = (FRAME, LABELS) if has_validation else None
+    with pytest.raises(ValueError, match="source has given 0 rows in a later pass, and 480 were expected: it has to"):
+        TabularMLPClassifier(**QUICK).fit_batches(lambda: blocks, shuffle_rows=96, validation=validation)
+
+
+def test_members_show_the_source_of_the_user():
+    source = Shuffled(FRAME, LABELS)
+    assert repr(EncodedSource(SimpleNamespace(source=source), None)) == repr(source)
 
 
 @pytest.mark.fault(39)

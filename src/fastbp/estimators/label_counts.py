@@ -57,7 +57,15 @@ class LabelCounts:
 
 
 class LabelSummary:
-    """Counts labels in one part of the rows after the other."""
+    """Counts labels in one part of the rows after the other.
+
+    Attributes
+    ----------
+    dtype : dtype or None
+        That an array of all labels has; None before the first ones.
+    """
+
+    dtype = kind = None
 
     def __init__(self):
         self.counts = {}
@@ -67,15 +75,25 @@ class LabelSummary:
         self.add_counted(*np.unique(y, return_counts=True))
 
     def add_counted(self, labels, counts):
-        """Add labels that were counted, each once: arrays of the same length."""
+        """Add labels that were counted, each once: arrays of the same length.
+
+        Raises
+        ------
+        ValueError
+            For text, if the labels before are numbers, and the other way round.
+        """
+        if not len(labels):
+            return
+        kind = next((name for name, cls in (("text", str), ("bytes", bytes)) if isinstance(labels[0], cls)), "numbers")
+        if self.kind not in (None, kind):
+            raise ValueError(f"y must hold labels of one type, got {self.kind} in some parts and {kind} in others")
+        self.kind = kind
+        self.dtype = labels.dtype if self.dtype is None else np.promote_types(self.dtype, labels.dtype)
         for label, count in zip(labels, counts, strict=True):
             self.counts[label] = self.counts.get(label, 0) + int(count)
 
     @property
     def labels(self):
-        """LabelCounts: the labels that were met; ValueError if they cannot be sorted."""
-        try:
-            labels = sorted(self.counts)
-        except TypeError as error:
-            raise ValueError("y must hold labels of one type, got numbers in some parts and text in others") from error
-        return LabelCounts(np.array(labels), np.array([self.counts[label] for label in labels], np.int64))
+        """LabelCounts: the labels that were met."""
+        labels = sorted(self.counts)
+        return LabelCounts(np.array(labels, self.dtype), np.array([self.counts[label] for label in labels], np.int64))

@@ -8,8 +8,15 @@ from scipy import sparse
 
 from fastbp.sources.base import Block
 
+#: Packages of data frames
+LIBRARIES = ("pandas", "polars", "pyarrow")
+#: `numpy.dtype.kind` -> what an array holds; arrays of objects may hold anything
+CONTENTS = dict.fromkeys("biufc", "numbers") | dict.fromkeys("UST", "text")
 
-def joined_blocks(argument, blocks):
+OTHER_TYPES = "has columns of other types than the blocks before"
+
+
+def joined_blocks(argument, blocks, numbers=None):
     """Blocks as one: X, y and sample_weight are of the kind that the first block has.
 
     Parameters
@@ -18,6 +25,8 @@ def joined_blocks(argument, blocks):
         What the blocks are of, for messages.
     blocks : list of Block
         At least one.
+    numbers : list of int, default=None
+        How messages number the blocks; None for 0, 1, ...
 
     Returns
     -------
@@ -26,27 +35,167 @@ def joined_blocks(argument, blocks):
     Raises
     ------
     ValueError
-        If some have a sample_weight, and others have none.
+        If some have a sample_weight, and others have none; for a block of other columns than the first one, of another
+        kind, or of text where that has numbers.
     """
-    return Block(*(joined(argument, *parts) for parts in zip(Block._fields, zip(*blocks, strict=True), strict=True)))
+    labels = [f"block {number} of {argument}" for number in (range(len(blocks)) if numbers is None else numbers)]
+    fields = zip(Block._fields, zip(*blocks, strict=True), strict=True)
+    return Block(*(joined(argument, labels, name, parts) for name, parts in fields))
 
 
-def joined(argument, name, parts):
-    """Parts of X, y or sample_weight as one of the kind that they have."""
+def joined(argument, labels, name, parts):
+    """Parts of X, y or sample_weight as one of the kind that they have; `labels` are what messages call the blocks."""
     if any(part is None for part in parts):
         if not all(part is None for part in parts):
             raise ValueError(f"{argument}: {name} is there in some blocks, and missing in others")
         return None
     if len(parts) == 1:
         return parts[0]
-    if sparse.issparse(parts[0]):
-        return sparse.vstack(parts, format="csr")
-    if isinstance(parts[0], list):
+    parts = [as_known(part) for part in parts]
+    kinds = [kind_of(part) for part in parts]
+    if name != "X" and len(set(kinds)) > 1 and "a sparse matrix" not in kinds:
+        parts, kinds = [np.asarray(part) for part in parts], ["an array"] * len(parts)
+    for label, part, kind in zip(labels, parts, kinds, strict=True):
+        difference = difference_between(parts[0], kinds[0], part, kind)
+        if difference:
+            raise ValueError(f"{label}: {name} {difference}")
+    return JOIN[kinds[0]]([f"{label}: {name}" for label in labels], parts)
+
+
+# How blocks may differ
+
+
+def as_known(part):
+    """X, y or sample weights as one of the types that `JOIN` has: tables for record batches, arrays for the columns of
+    polars and pyarrow."""
+    library = library_of(part)
+    if library == "pyarrow" and type(part).__name__ == "RecordBatch":
+        return sys.modules[library].Table.from_batches([part])
+    if library in ("polars", "pyarrow") and names_of(part) is None:
+        return np.asarray(part)
+    return part
+
+
+def library_of(part):
+    """The package that a type comes from."""
+    return type(part).__module__.partition(".")[0]
+
+
+def kind_of(part):
+    """What messages call the type of X, y or sample weights: a key of `JOIN`."""
+    if sparse.issparse(part):
+        return "a sparse matrix"
+    library = library_of(part)
+    return f"of {library}" if library in LIBRARIES else "an array"
+
+
+def names_of(part):
+    """The names of the columns of a data frame; None of anything else."""
+    names = getattr(part, "column_names" if library_of(part) == "pyarrow" else "columns", None)
+    return None if names is None else list(names)
+
+
+def difference_between(first, kind_of_first, part, kind):
+    """How X, y or sample weights differ from those of the first block, in words; "" where they can be joined."""
+    if kind != kind_of_first:
+        return f"is {kind}, and was {kind_of_first} in the first block"
+    names, expected = names_of(part), names_of(first)
+    if names != expected and None not in (names, expected):
+        missing = [name for name in expected if name not in names]
+        new = [name for name in names if name not in expected]
+        what = f"without {missing} and with {new}" if missing or new else "in another order"
+        return f"must have the columns of the first block, got them {what}"
+    shape, expected = np.shape(part[:1])[1:], np.shape(first[:1])[1:]
+    if shape != expected:
+        return f"has rows of the shape {shape}, and had rows of the shape {expected} in the first block"
+    content, expected = (CONTENTS.get(one.dtype.kind) if isinstance(one, np.ndarray) else None for one in (part, first))
+    if content != expected and None not in (content, expected):
+        return f"holds {content}, and held {expected} in the first block"
+    return ""
+
+
+# Joining of parts that do not differ; `labels` begin the messages
+
+
+def join_arrays(labels, parts):
+    """Arrays and lists."""
+    if all(isinstance(part, list) for part in parts):
         return list(chain.from_iterable(parts))
-    module = type(parts[0]).__module__.partition(".")[0]
-    for library in ("pandas", "polars"):
-        if module == library:
-            return sys.modules[library].concat(parts)
-    if module == "pyarrow":
-        return sys.modules[module].concat_tables(parts)
-    return np.concatenate(parts)
+    return np.concatenate([of_list(part) if isinstance(part, list) else part for part in parts])
+
+
+def of_list(values):
+    """A list as an array, in which numbers beside text stay numbers."""
+    array = np.asarray(values)
+    return np.array(values, dtype=object) if array.dtype.kind in "US" else array
+
+
+def join_pandas(labels, parts):
+    """Data frames or series. Columns of categories stay so, with the categories of all parts."""
+    pandas = sys.modules["pandas"]
+    if parts[0].ndim == 1:
+        return pandas.concat(parts)
+    parts = [part.copy(deep=False) for part in parts]
+    for number, dtype in enumerate(parts[0].dtypes):
+        if isinstance(dtype, pandas.CategoricalDtype) and any(part.dtypes.iloc[number] != dtype for part in parts):
+            columns = [part.iloc[:, number].astype("category") for part in parts]
+            first, *others = (column.cat.categories for column in columns)
+            dtype = pandas.CategoricalDtype(first.append(others).unique())
+            for part, column in zip(parts, columns, strict=True):
+                part.isetitem(number, column.astype(dtype))
+    return pandas.concat(parts)
+
+
+def join_polars(labels, parts):
+    """Data frames, of which columns of numbers may be of different types."""
+    polars = sys.modules["polars"]
+    first = parts[0].head(0)
+    for label, part in zip(labels, parts, strict=True):
+        try:
+            both = polars.concat([first, part.head(0)], how="vertical_relaxed")
+        except polars.exceptions.PolarsError as error:
+            raise ValueError(f"{label} {OTHER_TYPES}: {error}") from error
+        for name, dtype in both.schema.items():  # polars makes text of numbers beside text
+            found = [first[name].dtype, part[name].dtype]
+            if any(one.is_numeric() for one in found) and not dtype.is_numeric():
+                raise ValueError(f"{label} {OTHER_TYPES}: column {name!r} is {found[1]}, and was {found[0]}")
+        first = both
+    return polars.concat(parts, how="vertical_relaxed")
+
+
+def join_pyarrow(labels, parts):
+    """Tables, of which columns of numbers may be of different types. Columns that are dictionaries in the first table
+    stay so, others become none."""
+    pyarrow = sys.modules["pyarrow"]
+    is_dictionary = [pyarrow.types.is_dictionary(field.type) for field in parts[0].schema]
+    parts = [with_dictionaries(part, is_dictionary) for part in parts]
+    schema = parts[0].schema
+    for label, part in zip(labels, parts, strict=True):
+        try:
+            schema = pyarrow.unify_schemas([schema, part.schema], promote_options="permissive")
+        except pyarrow.ArrowException as error:
+            raise ValueError(f"{label} {OTHER_TYPES}: {error}") from error
+    return pyarrow.concat_tables(parts, promote_options="permissive")
+
+
+def with_dictionaries(table, is_dictionary):
+    """A table of pyarrow whose columns are dictionaries where `is_dictionary` is true, and nowhere else."""
+    pyarrow = sys.modules["pyarrow"]
+    columns = []
+    for column, is_wanted in zip(table.columns, is_dictionary, strict=True):
+        if is_wanted:
+            column = column.dictionary_encode()
+        elif pyarrow.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        columns.append(column)
+    return pyarrow.table(columns, names=table.column_names)
+
+
+#: What `kind_of` returns -> what joins the parts
+JOIN = {
+    "a sparse matrix": lambda labels, parts: sparse.vstack(parts, format="csr"),
+    "an array": join_arrays,
+    "of pandas": join_pandas,
+    "of polars": join_polars,
+    "of pyarrow": join_pyarrow,
+}

@@ -66,9 +66,10 @@ class TabularFitBatchesMixin:
         Raises
         ------
         ValueError
-            If the source has no rows, or other rows in a later pass; with `time_budget`; and where `fit` raises it.
+            If the source has no rows, or other rows in a later pass; for a block with other columns than the first one,
+            which the message names; with `time_budget`; and where `fit` raises it.
         TypeError
-            As `fit`; for a column that holds text in one block, and numbers in another.
+            As `fit`; for a column that holds text, or missing values only, in one block, and numbers in a later one.
 
         Notes
         -----
@@ -78,7 +79,9 @@ class TabularFitBatchesMixin:
         parts of files are read depends on `random_state`.
 
         The out-of-bag rows are those of the first window: for each member as many as in `fit`, but at most 50,000, and
-        a quarter of the window. They are left out of each pass, in which they are found by what they hold.
+        a quarter of the window. They are left out of each pass, in which they are found by what they hold. A first
+        window of fewer than 20 rows with a weight above zero is an error, if there are more rows and `oob_fraction` is
+        not 0.
 
         Members are trained one after the other, each by all threads. If the training fails, the estimator is as it was
         before.

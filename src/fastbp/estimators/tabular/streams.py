@@ -17,6 +17,7 @@ from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.streams import check_n_rows, pass_generator, rows_of_window
 from fastbp.estimators.tabular.columns import as_table, read_table
 from fastbp.estimators.tabular.encoder_learner import EncoderLearner
+from fastbp.estimators.tabular.folds import FEWEST_ROWS
 from fastbp.estimators.tabular.out_of_bag import Rows
 from fastbp.estimators.tabular.row_hashes import HeldOut
 from fastbp.estimators.tabular.targets import WEIGHTS_ARE_ZERO
@@ -45,26 +46,42 @@ class EncodedSource(Source):
         self.table, self.held_out = table, held_out
         self.is_reordered = table.source.is_reordered
 
+    def __repr__(self):
+        return repr(self.table.source)
+
     def blocks(self, generator=None):
         """Begin a new pass; see `Source.blocks`.
 
         Yields
         ------
         Block
+
+        Raises
+        ------
+        ValueError
+            If there are other rows than in the first pass.
         """
-        left = None if self.held_out is None else HeldOut(self.held_out)
+        left, n_rows = None if self.held_out is None else HeldOut(self.held_out), 0
         for number, block in numbered(self.table.source.blocks(generator)):
+            n_rows += n_rows_of(block.X)
             with naming(f"block {number} of source"):
                 rows = self.table.encoded(block)
             if left is not None:
                 rows = left.without(rows)
             yield Block(rows.X, rows.targets, rows.sample_weight)
+        expected = self.table.n_read
+        if n_rows != expected:
+            raise ValueError(
+                f"source has given {n_rows} rows in a later pass, and {expected} were expected: it has to give the "
+                "same rows in each pass"
+            )
         if left is not None:
             left.check_found()
 
 
 class StreamedTable(Rows):
-    """Rows to train on that are read in blocks. ``X``, ``targets`` and ``sample_weight`` are those of the first window.
+    """Rows to train on that are read in blocks. ``X``, ``targets`` and ``sample_weight`` are those of the first window;
+    ``n_read`` is the number of rows of a pass, with those of weight zero.
 
     Parameters
     ----------
@@ -79,7 +96,8 @@ class StreamedTable(Rows):
 
     def __init__(self, model, source, shuffle_rows, learned):
         self.model, self.source, self.shuffle_rows, self.held_out = model, source, shuffle_rows, None
-        self.class_weights, self.n_kept, self.ranges = learned.class_weights, learned.n_kept, learned.ranges
+        self.class_weights, self.ranges = learned.class_weights, learned.ranges
+        self.n_read, self.n_kept = learned.n_rows, learned.n_kept
         with naming("the first window of source"):
             parts = [self.encoded(block) for _, block in learned.window]
         weight = None if parts[0].sample_weight is None else np.concatenate([part.sample_weight for part in parts])
@@ -108,8 +126,14 @@ class StreamedTable(Rows):
         return bool(self.ranges.are_constant[column])
 
     def oob_share(self, share):
-        """See `Rows`."""
+        """See `Rows`; ValueError where all rows are enough for out-of-bag rows, and the first window is not."""
         n = max(1, len(self.X))
+        if share > 0 and len(self.X) < FEWEST_ROWS <= self.n_rows:
+            raise ValueError(
+                f"the first window of source has {len(self.X)} rows with a weight above zero, and the out-of-bag rows "
+                f"come from at least {FEWEST_ROWS}: give a larger shuffle_rows, got {self.shuffle_rows!r}, mix the "
+                "rows beforehand, give rows to validate on, validation=(X, y), or set oob_fraction=0"
+            )
         return min(share * self.n_rows / n, LARGEST_SHARE, MOST_HELD_OUT / n)
 
     def without(self, rows):
@@ -131,26 +155,25 @@ class StreamedTable(Rows):
 
 
 class LearnedTable:
-    """What is learned in a pass over all blocks before training, besides the attributes that the estimator gets.
+    """What is learned in a pass over all blocks before training, besides the attributes that the estimator gets. It
+    also checks that all blocks are alike.
 
     Parameters
     ----------
     model : BaseTabularMLP
     window : list of (int, Block)
         The first blocks, with their numbers.
-    rest : iterator of (int, Block)
-    classes : array-like or None
-        That the user gave.
+    rest : iterable of (int, Block)
 
     Attributes
     ----------
     n_rows, n_kept : int
-        Rows in all, and those whose weight is above zero.
+        Rows in all, and those whose weight is above zero; `n_kept` is known after `finish`.
     class_weights : ndarray of shape (n_classes,) or None
     ranges : Ranges
     """
 
-    def __init__(self, model, window, rest, classes):
+    def __init__(self, model, window, rest):
         self.model, self.window = model, window
         self.learner = EncoderLearner(model, model.categorical_features)
         self.all, self.weighted = model._new_summary(), model._new_summary()
@@ -161,11 +184,21 @@ class LearnedTable:
                     # a small block may have as many classes as rows
                     warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
                     self.add(block, is_first)
+
+    def finish(self, classes):
+        """Give the estimator its attributes; `classes` are those that the user gave, or None.
+
+        Returns
+        -------
+        self : LearnedTable
+        """
+        model = self.model
         model._encoder, self.ranges = self.learner.encoder(), self.learner.ranges
         model.is_categorical_ = model._encoder.is_categorical
         self.n_kept, self.class_weights = model._learn_summaries(self.all, self.weighted, classes)
         if self.n_kept == 0:
             raise ValueError(WEIGHTS_ARE_ZERO)
+        return self
 
     def add(self, block, is_first):
         """Learn from a block."""
@@ -209,15 +242,19 @@ def rows_of_blocks(model, source, shuffle_rows, n_rows, classes):
     if not window:
         raise ValueError(f"source has no rows: {source!r}")
     expected = source.n_rows if n_rows is None else n_rows
+    if len(window) == 1 and rest is None:
+        learned = None  # there is nothing that a block could differ from: `fit` checks it
+        check_n_rows(expected, n_rows_of(window[0][1].X))
+    else:
+        learned = LearnedTable(model, window, rest or ())
+        check_n_rows(expected, learned.n_rows)
     if rest is None:
-        X, y, weight = joined_blocks("source", [block for _, block in window])
-        check_n_rows(expected, n_rows_of(X))
+        numbers, blocks = zip(*window, strict=True)
+        X, y, weight = joined_blocks("source", blocks, numbers)
         if classes is None or set(np.ravel(classes).tolist()) == set(np.ravel(y).tolist()):
-            model._forget_columns()
             return model._rows_of(X, y, weight)
-    learned = LearnedTable(model, window, rest or (), classes)
-    check_n_rows(expected, learned.n_rows)
-    return StreamedTable(model, source, shuffle_rows, learned)
+        learned = learned or LearnedTable(model, window, ())
+    return StreamedTable(model, source, shuffle_rows, learned.finish(classes))
 
 
 def numbered(blocks):

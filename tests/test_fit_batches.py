@@ -341,6 +341,17 @@ def test_files_and_blocks_may_be_combined(tmp_path):
         clone(model).fit_batches([(frame, SCORE)], target="target", validation=path)
 
 
+def test_blocks_of_validation_may_use_the_same_memory():
+    def blocks():
+        rows, y = np.empty((10, 4)), np.empty(10)
+        for start in range(0, 40, 10):
+            rows[:], y[:] = X[start : start + 10], SCORE[start : start + 10]
+            yield rows, y
+
+    model = MLPRegressor(**SMALL).fit_batches([(X, SCORE)], validation=(X, SCORE))
+    assert clone(model).fit_batches([(X, SCORE)], validation=blocks).validation_scores_ == model.validation_scores_
+
+
 # Passes over the source
 
 
@@ -355,12 +366,9 @@ def test_a_pass_stays_in_one_thread():
                 yield block
 
     before = np.geterr()
-    source, once = MLPRegressor(**SMALL | dict(batch_size=10)), MLPRegressor(**SMALL | dict(batch_size=10, max_iter=1))
-    assert_same_model(
-        source.fit_batches(blocks, shuffle_rows=20, n_rows=40),
-        clone(source).fit_batches(blocks_of(10, X, SCORE), shuffle_rows=20),
-    )
-    once.fit_batches(blocks, shuffle_rows=10, n_rows=40)
+    model = MLPRegressor(**SMALL | dict(batch_size=10)).fit_batches(blocks, shuffle_rows=20, n_rows=40)
+    assert_same_model(clone(model).fit_batches(blocks_of(10, X, SCORE), shuffle_rows=20), model)
+    clone(model).set_params(max_iter=1).fit_batches(blocks, shuffle_rows=10, n_rows=40)  # the first pass in four windows
     assert set(names) == {"fastbp-reader"}
     assert np.geterr() == before
 

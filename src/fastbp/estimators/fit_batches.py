@@ -13,7 +13,7 @@ from fastbp.estimators.parameters import is_stochastic
 from fastbp.estimators.streams import StreamedRows
 from fastbp.estimators.validation import GivenRows, naming
 from fastbp.estimators.window_cutter import n_rows_of
-from fastbp.sources import are_files, as_source
+from fastbp.sources import Block, are_files, as_source
 from fastbp.sources.joining import joined_blocks
 
 
@@ -167,15 +167,19 @@ def source_and_validation(source, validation, *, frames=False, **of_files):
 
 
 def read_validation(source):
-    """All rows of a source as GivenRows."""
+    """All rows of a source as GivenRows. They are copies: an iterator may use the memory of a block again."""
+    numbers, blocks = [], []
     try:
-        blocks = [block for block in source.blocks() if n_rows_of(block.X)]
+        for number, block in enumerate(source.blocks()):
+            if n_rows_of(block.X):
+                numbers.append(number)
+                blocks.append(Block(*(part.copy() if hasattr(part, "copy") else part for part in block)))
     except Exception as error:
         error.add_note("raised while the rows of validation were read")
         raise
     if not blocks:
         raise ValueError(f"validation has no rows: {source!r}")
-    return GivenRows(*joined_blocks("validation", blocks), names=source.feature_names, is_named=False)
+    return GivenRows(*joined_blocks("validation", blocks, numbers), names=source.feature_names, is_named=False)
 
 
 def check_integer(name, value, or_else):

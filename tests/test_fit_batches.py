@@ -368,7 +368,7 @@ def test_a_pass_stays_in_one_thread():
     before = np.geterr()
     model = MLPRegressor(**SMALL | dict(batch_size=10)).fit_batches(blocks, shuffle_rows=20, n_rows=40)
     assert_same_model(clone(model).fit_batches(blocks_of(10, X, SCORE), shuffle_rows=20), model)
-    clone(model).set_params(max_iter=1).fit_batches(blocks, shuffle_rows=10, n_rows=40)  # the first pass in four windows
+    clone(model).set_params(max_iter=1).fit_batches(blocks, shuffle_rows=10, n_rows=40)  # of four windows
     assert set(names) == {"fastbp-reader"}
     assert np.geterr() == before
 

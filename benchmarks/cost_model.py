@@ -1,6 +1,6 @@
 """The cost of a round of `fastbp.dask`: a formula, and a simulation of its messages and tasks.
 
-In a round, the client sends the state to a worker, from which it spreads in a tree; each worker takes `sync_every`
+In a round, the client sends the state to a worker, from which the others fetch it; each worker takes `sync_every`
 steps; tasks that combine up to eight states each average them in a tree; the client gets the average. Client and
 scheduler are on the same host. docs/scaling.md derives the formula.
 """
@@ -13,10 +13,13 @@ from dataclasses import dataclass, replace
 
 #: States that a task combines, as in fastbp.dask
 FAN_IN = 8
-#: Copies that each holder of a state sends at a time, Dask's default
-BRANCHING = 2
+#: Workers that fetch from one at the same time, on other hosts: Dask's distributed.worker.connections.incoming. Others
+#: get the answer that it is busy, and ask again after some seconds (distributed 2026.8)
+FETCHES_AT_ONCE, RETRY_SECONDS = 10, 0.15
 #: Parameters of `Cluster` that are measured on one machine
 CONSTANTS = ("round_seconds", "task_seconds", "worker_seconds", "copy_seconds")
+#: Rounds of an epoch, where rows per second were measured to compare
+ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,20 @@ class Cluster:
         """int: of a message with the state, in float32."""
         return 4 * self.n_params * self.n_arrays
 
+    @property
+    def state_seconds(self):
+        """tuple of float: of the core that copies a state, and of the line that carries it."""
+        return self.copy_seconds * self.state_bytes, self.state_bytes / self.bytes_per_second
+
+    @property
+    def retry_seconds(self):
+        """float: until a worker that found the others busy asks again. If a copy takes less time than the scheduler
+        needs for a task, workers ask one after the other, and none is busy."""
+        return RETRY_SECONDS if max(self.state_seconds) > self.task_seconds else 0.0
+
 
 def groups_of(n):
-    """How many states each task of a level combines, as even as Dask's groups: the first ones are full."""
+    """How many states each task of a level combines: `FAN_IN`, the last one those that are left."""
     return [min(FAN_IN, n - i) for i in range(0, n, FAN_IN)]
 
 
@@ -84,6 +98,29 @@ def combining_levels(n_workers):
         levels.append(groups_of(n))
         n = len(levels[-1])
     return levels
+
+
+def waves_of(n_workers):
+    """The waves in which workers fetch the state: for each, how many have it before, and how many get it."""
+    waves, n_holders = [], 1
+    while n_holders < n_workers:
+        waves.append((n_holders, min(FETCHES_AT_ONCE * n_holders, n_workers - n_holders)))
+        n_holders += waves[-1][1]
+    return waves
+
+
+def copies_of_waves(n_workers):
+    """How many copies the busiest worker sends in each wave."""
+    return [math.ceil(n_new / n_holders) for n_holders, n_new in waves_of(n_workers)]
+
+
+def bytes_on_the_busiest_line(cluster):
+    """Bytes of a round, in one direction, of the first worker. It gets the state, and those that it combines on each
+    level; it sends copies in each wave, and the average."""
+    n = cluster.n_workers
+    into = 1 + sum(sizes[0] - 1 for sizes in combining_levels(n))
+    out = sum(copies_of_waves(n)) + 1
+    return cluster.state_bytes * max(into, out)
 
 
 def count_tasks(n_workers):
@@ -105,10 +142,10 @@ def parts_of_round(cluster):
     """
     n, trip = cluster.n_workers, cluster.round_trip
     steps = cluster.sync_every * cluster.step_seconds
-    copy, line = cluster.copy_seconds * cluster.state_bytes, cluster.state_bytes / cluster.bytes_per_second
+    copy, line = cluster.state_seconds
     # several messages at one end: the line and the core work at the same time
     slow, fast = max(copy, line), min(copy, line)
-    spreads = math.ceil(math.log(n, 1 + BRANCHING) - 1e-9)
+    waves = copies_of_waves(n)
     largest = [max(level) for level in combining_levels(n)]
     return {
         "steps": steps,
@@ -117,7 +154,8 @@ def parts_of_round(cluster):
         + cluster.task_seconds * count_tasks(n)
         + cluster.worker_seconds * (1 + len(largest))
         + trip,
-        "broadcast": spreads * (BRANCHING * slow + fast + copy + 2 * trip),
+        "broadcast": sum(k * slow + fast + copy + 2 * trip for k in waves)
+        + max(0, len(waves) - 1) * cluster.retry_seconds,
         "averages": sum(copy + (k - 1) * slow + fast + k * copy + 2 * trip for k in largest),
         "client": 2 * (line + 2 * copy + trip),
     }
@@ -134,8 +172,11 @@ def efficiency(cluster, seconds):
 
 
 def all_reduce_seconds(cluster):
-    """The least time in which all hosts can have the sum of their states: each sends and receives 2 (n - 1) / n of it
-    (Patarasuk and Yuan 2009), in 2 (n - 1) messages."""
+    """The time after which all hosts have the sum of their states if they form a ring (Patarasuk and Yuan 2009).
+
+    Each sends and receives 2 (n - 1) / n of a state, the fewest bytes possible, in 2 (n - 1) messages of half a round
+    trip, one after the other.
+    """
     n = cluster.n_workers
     return 2 * (n - 1) / n * cluster.state_bytes / cluster.bytes_per_second + (n - 1) * cluster.round_trip
 
@@ -225,7 +266,7 @@ class Simulation:
     def send(self, source, target, then):
         """Send the state from a host to another one that asks for it."""
         c = self.cluster
-        copy, line = c.copy_seconds * c.state_bytes, c.state_bytes / c.bytes_per_second
+        copy, line = c.state_seconds
 
         def arrived():
             target.cores.use(copy, then)
@@ -244,16 +285,24 @@ class Simulation:
         if self.rounds_left:
             self.rounds_left -= 1
             self.scheduler.use(
-                self.cluster.round_seconds, lambda: self.send(self.head, self.workers[0], lambda: self.spread(1))
+                self.cluster.round_seconds,
+                lambda: self.send(self.head, self.workers[0], lambda: self.spread(waves_of(len(self.workers)))),
             )
 
-    def spread(self, n_holders):
-        """The workers that have the state send it to others, until all have it."""
-        n_new = min(BRANCHING * n_holders, len(self.workers) - n_holders)
-        if not n_new:
+    def spread(self, waves):
+        """Workers fetch the state from those that have it, until all have it."""
+        if not waves:
             self.begin_steps()
             return
-        arrived = countdown(n_new, lambda: self.later(0.5, lambda: self.spread(n_holders + n_new)))
+        ((n_holders, n_new), *others), begin = waves, self.events.now
+        retry = self.cluster.retry_seconds if others else 0.0
+
+        def next_wave():
+            # the others have asked again and again since this wave began
+            wait = (begin - self.events.now) % retry if retry else 0.0
+            self.events.after(wait, lambda: self.spread(others))
+
+        arrived = countdown(n_new, lambda: self.later(0.5, next_wave))
         for i in range(n_new):
             source, target = self.workers[i % n_holders], self.workers[n_holders + i]
             self.later(0.5, lambda source=source, target=target: self.send(source, target, arrived))
@@ -304,6 +353,36 @@ def countdown(n, then):
     """A function that calls `then` when it is called for the n-th time."""
     left = itertools.count(n - 1, -1)
     return lambda: then() if next(left) == 0 else None
+
+
+def predict_rate(constants, net, sync_every, n_workers, n_cores):
+    """Rows per second on one machine by the simulation, with `ROUNDS` rounds in an epoch.
+
+    Parameters
+    ----------
+    constants : dict
+        step_seconds, by the number of busy workers, as a string, and net; those of `CONSTANTS`.
+    net : Net
+        Or any object with its name, n_params and batch_size.
+    sync_every, n_workers : int
+        A single worker averages nothing, and an epoch is a round.
+    n_cores : int
+        Of the machine, whose lines and latencies are a matter of the copies.
+
+    Returns
+    -------
+    float
+    """
+    step = constants["step_seconds"][str(min(n_workers, n_cores))][net.name]
+    n_steps = ROUNDS * sync_every if n_workers == 1 else sync_every
+    known = {name: constants[name] for name in CONSTANTS}
+    cluster = Cluster(n_workers, step, net.n_params, n_steps, **known, **on_one_machine(n_cores))
+    return n_workers * n_steps * net.batch_size / simulate(cluster)
+
+
+def on_one_machine(n_cores):
+    """Parameters of `Cluster` for workers that share a machine: lines and latencies are a matter of the copies."""
+    return {"bytes_per_second": 1e12, "round_trip": 0.0, "n_cores": n_cores}
 
 
 def simulate(cluster, n_rounds=20, seed=0):

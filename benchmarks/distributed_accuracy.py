@@ -7,8 +7,8 @@
 
 `MLPClassifier` and `fastbp.dask.DaskMLPClassifier` have the same parameters, and train for the same number of epochs: a
 network of 100 units in float32, with the default settings beside these and what ``--set`` gives. The workers are
-processes of this machine with one thread each, and hold four partitions each. Printed are the test accuracies in
-percent, means over the seeds, and the differences from one machine in points. The target is at most 0.2 points less.
+processes of this machine with one thread each, and there are four partitions for each. Printed are the test accuracies
+in percent, means over the seeds, and the differences from one machine in points. The target is at most 0.2 points less.
 Needs ``distributed``; for FOLDER see ``real_data.py``.
 """
 
@@ -27,7 +27,7 @@ from fastbp import MLPClassifier
 from machine import cpu_model, usable_cores
 from real_data import NAMES, load
 
-#: Partitions of each worker
+#: Partitions for each worker; Dask decides which lie where
 PARTITIONS = 4
 #: The largest difference from one machine, in points
 TARGET = 0.2

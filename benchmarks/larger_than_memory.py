@@ -14,9 +14,10 @@ own, and they take turns:
 - cold: the same, after the files were dropped from the cache of the operating system.
 
 Printed are medians: rows per second, the share of those in memory, the share of the time that training waited for
-rows, and the largest resident memory of the process. Whether reading keeps up depends on the network: with a small one
-the threads of training and the one that reads share the processors. With ``--threads`` one fewer than there are
-processors, reading has one of its own.
+rows, and the largest resident memory of the process. A process needs 1.6 to 2.0 GB of address space whatever the data:
+with a smaller ``--limit`` it ends in an error. Whether reading keeps up depends on the network: with a small one the
+threads of training and the one that reads share the processors. With ``--threads`` one fewer than there are processors,
+reading has one of its own.
 """
 
 import argparse
@@ -34,7 +35,7 @@ import numpy as np
 
 from fastbp import MLPClassifier
 from fastbp.sources import as_source
-from machine import cpu_model, usable_cores
+from machine import cpu_model, read_memory, usable_cores
 
 N_FEATURES, N_CLASSES, N_FILES = 30, 8, 16
 ROW_BYTES = 4 * N_FEATURES
@@ -122,7 +123,7 @@ def stream(source, network, n_threads, limit):
     return {
         "rows_per_second": source.n_rows / seconds,
         "waiting": waiting.seconds / seconds,
-        "resident_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GB,
+        "resident_gigabytes": read_memory("VmHWM") / GB,
     }
 
 
@@ -141,7 +142,7 @@ MEASUREMENTS = {function.__name__: function for function in (read, memory, strea
 def measure(paths, name, network, n_threads, limit):
     """A measurement in a process of its own: a dict of its figures."""
     command = [sys.executable, __file__, "--child", name, network, str(n_threads), str(limit), *paths]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def child(name, network, n_threads, limit, *paths):
@@ -159,10 +160,11 @@ def report(gigabytes, limit, n_threads, found):
     ]
     lines.append(f"{'network':10} {'':8} {'rows/s':>12} {'of memory':>10} {'waiting':>9} {'resident':>10}")
     for network, of_network in found.items():
-        in_memory = of_network.get("memory", {}).get("rows_per_second", float("nan"))
+        in_memory = of_network.get("memory", {}).get("rows_per_second")
         for name, figures in of_network.items():
             rows = figures["rows_per_second"]
-            line = f"{network:10} {name:8} {rows:12,.0f} {rows / in_memory:10.0%}"
+            share = f"{rows / in_memory:.0%}" if in_memory else ""
+            line = f"{network:10} {name:8} {rows:12,.0f} {share:>10}"
             if "waiting" in figures:
                 line += f" {figures['waiting']:9.1%} {figures['resident_gigabytes']:7.2f} GB"
             lines.append(line)

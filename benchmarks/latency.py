@@ -4,8 +4,8 @@
 
 A Dask scheduler with a client, and two workers, each in a network namespace of its own (see `namespaces.py`); between
 them a latency, which is checked with messages of one byte. A round is `sync_every` steps of every worker and the
-average of parameters and Adam's moments. Communication is the time of a round without that of its steps, which are
-timed without Dask on both workers at the same time.
+average of parameters and Adam's moments. What is not steps, messages and Dask's own work, is the time of a round
+without that of its steps, which are timed without Dask on both workers at the same time.
 """
 
 import argparse
@@ -24,7 +24,9 @@ from tabular_report import format_table
 
 PORT = 8786
 ROUND_TRIPS = (0.1, 1, 5, 20, 50)
-SYNC_EVERY = (10, 100, 1000)
+SYNC_EVERY = (10, 100)
+#: Of an epoch, however long they are: what an epoch takes by itself is divided among its rounds
+FEWEST_ROUNDS = 5
 
 ANSWER = """
 import socket, sys
@@ -82,6 +84,11 @@ def run_client(hosts, scheduler, options):
     return json.loads(output)
 
 
+def rounds_of_an_epoch(rounds, sync_every):
+    """How many rounds of `sync_every` steps an epoch has: `rounds` of 10 steps, fewer of longer ones."""
+    return max(FEWEST_ROUNDS, rounds * 10 // max(10, sync_every))
+
+
 def measure_as_client(options):
     """What the client does: print the results."""
     from distributed import Client
@@ -93,10 +100,9 @@ def measure_as_client(options):
         step = measure_step(client, SMALL)
         found = []
         for sync_every in options.sync_every:
-            # long rounds need fewer of them
-            seconds = measure_round(client, SMALL, sync_every, max(1, options.rounds * 10 // max(10, sync_every)))
+            seconds = measure_round(client, SMALL, sync_every, rounds_of_an_epoch(options.rounds, sync_every))
             facts = {"sync_every": sync_every, "seconds_per_round": seconds, "seconds_per_step": step}
-            found.append({**facts, "communication": max(0.0, 1 - sync_every * step / seconds)})
+            found.append({**facts, "not_steps": max(0.0, 1 - sync_every * step / seconds)})
         print(json.dumps(found))
 
 
@@ -116,9 +122,20 @@ def measure(options):
     return results
 
 
-def show(results):
-    """The table of the results, in Markdown."""
-    header = ["round trip, ms", "measured, ms", "steps of a round", "rounds/s", "ms of a round", "communication, %"]
+def show(results, predicted=None):
+    """The table of the results, in Markdown.
+
+    Parameters
+    ----------
+    results : list of dict
+    predicted : list of float or None, default=None
+        Seconds of the rounds by the cost model, for another column.
+
+    Returns
+    -------
+    str
+    """
+    head = ["round trip, ms", "measured, ms", "steps of a round", "rounds/s", "ms of a round", "not steps, %"]
     rows = [
         [
             f"{row['round_trip_ms']:g}",
@@ -126,11 +143,16 @@ def show(results):
             str(row["sync_every"]),
             f"{1 / row['seconds_per_round']:.3g}",
             f"{1e3 * row['seconds_per_round']:.3g}",
-            f"{100 * row['communication']:.0f}",
+            f"{100 * row['not_steps']:.0f}",
         ]
         for row in results
     ]
-    return format_table(header, rows)
+    if predicted is None:
+        return format_table(head, rows)
+    shares = [seconds / row["seconds_per_round"] for seconds, row in zip(predicted, results, strict=True)]
+    differences = [f"{round(100 * (share - 1)):+d} %" for share in shares]
+    columns = zip(rows, predicted, differences, strict=True)
+    return format_table([*head, "predicted, ms", "difference"], [[*row, f"{1e3 * p:.3g}", d] for row, p, d in columns])
 
 
 def main(arguments=None):
@@ -147,7 +169,7 @@ def main(arguments=None):
     parser.add_argument("--sync-every", type=int, action="append", help="steps of a round; likewise")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
-        "--rounds", type=int, default=10, help="rounds of 10 steps that are timed; fewer of longer ones"
+        "--rounds", type=int, default=10, help="rounds of 10 steps in an epoch; fewer of longer ones, but at least 5"
     )
     parser.add_argument("--gigabits", type=float, help="rate at which each host can send, Gbit/s; no limit without")
     parser.add_argument("--scheduler", help=argparse.SUPPRESS)

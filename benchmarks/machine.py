@@ -43,6 +43,15 @@ def usable_cores():
     return joblib.cpu_count()
 
 
+def read_memory(field):
+    """A field of ``/proc/self/status``, in bytes: VmRSS is the memory in use, VmHWM its peak since the
+    process was started; `ru_maxrss` would count what the process had used that started this one."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return 1024 * int(line.split()[1])
+    raise KeyError(field)
+
+
 def cpu_model():
     """Return the processor's name as the operating system gives it.
 

@@ -23,7 +23,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from fastbp.sources import as_source
-from machine import machine_facts
+from machine import machine_facts, read_memory
 from report import significant
 
 N_COLUMNS = 30
@@ -54,7 +54,7 @@ def measure(path):
     """Seconds to read a file by `as_source` and as plain bytes, and the bytes by which the resident memory grew."""
     plain = min(timed(read_bytes, path) for _ in range(REPEATS))
     target = {".npy": -1, ".npz": None}.get(path.suffix, "y")
-    source, before = as_source(path, target=target), resident()
+    source, before = as_source(path, target=target), read_memory("VmRSS")
     return min(timed(read_blocks, source) for _ in range(REPEATS)), plain, max(read_blocks(source)) - before
 
 
@@ -75,12 +75,7 @@ def read_bytes(path):
 
 def read_blocks(source):
     """Read all blocks; the resident memory after each."""
-    return [resident() for _ in source.blocks()]
-
-
-def resident():
-    """Bytes of this process in memory, on Linux."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    return [read_memory("VmRSS") for _ in source.blocks()]
 
 
 def matrix(n_rows):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from distributed import Client, LocalCluster
 
-from cost_model import CONSTANTS, Cluster, count_tasks, simulate
+from cost_model import ROUNDS, Cluster, count_tasks, on_one_machine, predict_rate, simulate
 from machine import machine_facts, usable_cores
 from rounds import LARGE, MEDIUM, SMALL, TINY, measure_round, measure_step, processor_seconds
 
@@ -50,10 +50,11 @@ def calibrate(n_cores):
     Returns
     -------
     dict
-        step_seconds, by the number of busy workers and net; those of `CONSTANTS`, as for `Cluster`;
+        step_seconds, by the number of busy workers, as a string, and net; those of `CONSTANTS`, as for `Cluster`;
         tiny_round_seconds, by the number of workers, which `measure_overheads` gives.
     """
-    steps = {n: with_workers(n, measure_steps) for n in sorted({1, n_cores})}
+    here = on_one_machine(n_cores)
+    steps = {str(n): with_workers(n, measure_steps) for n in sorted({min(n, n_cores) for n in WORKERS})}
     print(f"steps: {steps}", flush=True)
     tiny = {n: with_workers(n, measure_overheads) for n in (2, 4)}
     print(f"overheads: {tiny}", flush=True)
@@ -64,55 +65,27 @@ def calibrate(n_cores):
         "task_seconds": max(0.0, (head_of_4 - head) / (count_tasks(4) - count_tasks(2))),
         "worker_seconds": workers / count_tasks(2),
     }
-    fixed = Cluster(2, 0.0, 0, 1, **constants, **HERE)
+    fixed = Cluster(2, 0.0, 0, 1, **constants, **here)
     constants["round_seconds"] = max(0.0, seconds - simulate(fixed))
     # the copies take what is left of the larger round; the time of a round grows with that of a byte
-    low, high = 0.0, 1e-7
+    step, low, high = steps[str(min(2, n_cores))]["medium"], 0.0, 1e-7
     for _ in range(40):
         middle = (low + high) / 2
-        cluster = Cluster(2, steps[n_cores]["medium"], MEDIUM.n_params, 1, copy_seconds=middle, **constants, **HERE)
+        cluster = Cluster(2, step, MEDIUM.n_params, 1, copy_seconds=middle, **constants, **here)
         low, high = (middle, high) if simulate(cluster) < medium else (low, middle)
     return {"step_seconds": steps, **constants, "copy_seconds": low, "tiny_round_seconds": tiny}
 
 
-# on one machine, lines and latencies are a matter of the copies
-HERE = {"bytes_per_second": 1e12, "round_trip": 0.0, "n_cores": usable_cores()}
-
-
-def predict_rate(constants, net, sync_every, n_workers, n_steps):
-    """Rows per second on this machine by the simulation.
-
-    Parameters
-    ----------
-    constants : dict
-        Of `calibrate`.
-    net : Net
-    sync_every, n_workers : int
-    n_steps : int
-        Of a worker in an epoch. A single worker averages nothing, and an epoch is a round.
-
-    Returns
-    -------
-    float
-    """
-    busy = min(n_workers, HERE["n_cores"])
-    steps = constants["step_seconds"]
-    sync_every = n_steps if n_workers == 1 else sync_every
-    known = {name: constants[name] for name in CONSTANTS}
-    cluster = Cluster(n_workers, steps[busy][net.name], net.n_params, sync_every, **known, **HERE)
-    return n_workers * sync_every * net.batch_size / simulate(cluster)
-
-
-def compare(constants, n_workers, rounds=5):
+def compare(constants, n_workers):
     """Rows per second of each of `COMPARED`, measured and predicted."""
 
     def measure(client):
-        return [measure_round(client, net, sync_every, rounds) for net, sync_every in COMPARED]
+        return [measure_round(client, net, sync_every, ROUNDS) for net, sync_every in COMPARED]
 
     found = []
     for (net, sync_every), seconds in zip(COMPARED, with_workers(n_workers, measure), strict=True):
         facts = {"net": net.name, "sync_every": sync_every, "n_workers": n_workers}
-        predicted = predict_rate(constants, net, sync_every, n_workers, rounds * sync_every)
+        predicted = predict_rate(constants, net, sync_every, n_workers, usable_cores())
         measured = n_workers * sync_every * net.batch_size / seconds
         found.append({**facts, "rows_per_second": measured, "predicted_rows_per_second": predicted})
         print(found[-1], flush=True)
@@ -131,7 +104,7 @@ def main(arguments=None):
     parser.add_argument("json", metavar="FILE", help="where to write the results")
     parser.add_argument("--latency", metavar="FILE", help="what latency.py wrote, to be put in too")
     options = parser.parse_args(arguments)
-    constants = calibrate(HERE["n_cores"])
+    constants = calibrate(usable_cores())
     print(constants, flush=True)
     document = {"machine": machine_facts([]), "date": time.strftime("%Y-%m-%d"), "constants": constants}
     document["nets"] = {net.name: net.n_params for net in (TINY, SMALL, MEDIUM, LARGE)}

@@ -18,14 +18,17 @@ from matplotlib.figure import Figure
 
 from cost_model import (
     CONSTANTS,
+    ROUNDS,
     Cluster,
     all_reduce_seconds,
+    bytes_on_the_busiest_line,
     efficiency,
     parts_of_round,
     round_seconds,
     simulate,
     steps_for,
 )
+from latency import show
 from tabular_report import format_table
 
 #: Of the time that workers take for the steps of a round
@@ -86,18 +89,12 @@ def constants_table(document):
 def comparison_table(document):
     """Rows per second, measured and predicted."""
     rows = []
-    longest = {
-        row["net"]: max(r["sync_every"] for r in document["comparison"] if r["net"] == row["net"])
-        for row in document["comparison"]
-    }
     for row in document["comparison"]:
-        # a single worker averages nothing: the longest epoch counts
-        if row["n_workers"] == 1 and row["sync_every"] < longest[row["net"]]:
-            continue
         measured, predicted = row["rows_per_second"], row["predicted_rows_per_second"]
         name = f"{row['net']}, {document['nets'][row['net']]:,} parameters"
-        steps = "" if row["n_workers"] == 1 else str(row["sync_every"])
-        difference = f"{100 * (predicted / measured - 1):+.0f} %"
+        # a single worker averages nothing: its epoch is a round
+        steps = str(row["sync_every"] * (ROUNDS if row["n_workers"] == 1 else 1))
+        difference = f"{round(100 * (predicted / measured - 1)):+d} %"
         rows.append([name, steps, str(row["n_workers"]), number(measured), number(predicted), difference])
     rows.sort(key=lambda row: row[0].startswith("medium"))
     return format_table(["net", "steps of a round", "workers", "rows/s", "predicted", "difference"], rows)
@@ -126,7 +123,18 @@ def prediction_table(document):
                     ]
                 )
     head = ["net", "workers", "steps of a round", "million rows/s", "ms of a round", "efficiency, %"]
-    return format_table([*head, "largest cost", "all-reduce, ms"], rows)
+    return format_table([*head, "largest cost", "ring all-reduce, ms"], rows)
+
+
+def states_table(document):
+    """The bytes of a state, and those of a round on the busiest line."""
+    rows = []
+    for net in ("small", "large"):
+        clusters = [cluster_of(document, net, n_workers, 1) for n_workers in SIZES]
+        sizes = [clusters[0].state_bytes, *map(bytes_on_the_busiest_line, clusters)]
+        rows.append([net, f"{document['nets'][net]:,}", *(number(1e-6 * size) for size in sizes)])
+    head = ["net", "parameters P", "a state M, MB", *(f"busiest line, {n:,} workers, MB" for n in SIZES)]
+    return format_table(head, rows)
 
 
 def parts_table(document):
@@ -157,16 +165,23 @@ def needed_table(document):
 
 
 def latency_table(document):
-    """The results of `latency.py`."""
-    from latency import show
-
-    return show(document["latency"])
+    """The results of `latency.py`, beside the formula for two workers with the latency that was measured."""
+    results = document["latency"]
+    predicted = []
+    for row in results:
+        cluster = cluster_of(document, "small", 2, row["sync_every"])
+        trip = 1e-3 * row["measured_round_trip_ms"]
+        # no limit to the rate of the lines, and steps as they were timed beside these rounds
+        here = {"round_trip": trip, "bytes_per_second": 1e12, "step_seconds": row["seconds_per_step"], "spread": 0.0}
+        predicted.append(round_seconds(replace(cluster, **here)))
+    return show(results, predicted)
 
 
 TABLES = {
     "constants": constants_table,
     "comparison": comparison_table,
     "prediction": prediction_table,
+    "states": states_table,
     "parts": parts_table,
     "needed": needed_table,
     "latency": latency_table,

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from machine import cpu_model, measure_fma_peak, remove_handicaps, usable_cores
+from machine import cpu_model, measure_fma_peak, read_memory, remove_handicaps, usable_cores
 from table_contenders import CONTENDERS
 from table_data import BUNDLED, NAMES, load, split, training_rows
 from table_scores import interval_coverage, score_numbers, score_probabilities
@@ -77,14 +77,6 @@ def reset_peak_memory():
     except OSError:
         return None
     return read_memory("VmRSS")
-
-
-def read_memory(field):
-    """A field of ``/proc/self/status``, in bytes: VmRSS is the memory in use, VmHWM its peak."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return 1024 * int(line.split()[1])
-    raise KeyError(field)
 
 
 def predict_all_classes(model, X, classes, n_classes):

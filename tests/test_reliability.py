@@ -61,6 +61,11 @@ def test_every_named_test_exists():
     assert not names - set(marked_tests())
 
 
+@pytest.mark.parametrize("module", ["test_dask/test_lost_workers.py", "test_files/test_damage.py"])
+def test_the_page_names_tests_of(module):
+    assert [test for test in named(PAGE.read_text("utf-8")) if test.startswith(module)]
+
+
 def test_every_promise_names_a_test():
     # but for what is no promise, or cannot be tested
     page = PAGE.read_text("utf-8")

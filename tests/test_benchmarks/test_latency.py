@@ -1,5 +1,6 @@
 """The network with latency of `benchmarks/latency.py`."""
 
+import json
 import os
 import select
 import socket
@@ -10,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from benchmark_cases import BENCHMARKS
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TUN devices and namespaces are those of Linux")
 ONE, TWO = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
@@ -71,8 +74,28 @@ def test_packets_of_a_host_share_its_line(line):
 
 def test_table(benchmarks):
     row = {"round_trip_ms": 5.0, "measured_round_trip_ms": 5.25, "sync_every": 10, "seconds_per_round": 0.25}
-    lines = benchmarks("latency").show([{**row, "communication": 0.9}]).splitlines()
-    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["5", "5.25", "10", "4", "250", "90"]
+    results = [{**row, "not_steps": 0.9}]
+    expected = ["5", "5.25", "10", "4", "250", "90"]
+    *_, line = benchmarks("latency").show(results).splitlines()
+    assert cells(line) == expected
+    *_, line = benchmarks("latency").show(results, [0.2]).splitlines()
+    assert cells(line) == [*expected, "200", "-20 %"]
+
+
+def cells(line):
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+def test_long_rounds_are_several_too(benchmarks):
+    rounds = benchmarks("latency").rounds_of_an_epoch
+    assert [rounds(10, steps) for steps in (1, 10, 20, 100, 1000)] == [10, 10, 5, 5, 5]
+
+
+def test_the_command_measures_what_the_page_shows(benchmarks):
+    results = json.loads((BENCHMARKS / "results" / "scaling-epyc-2-cores.json").read_text())["latency"]
+    latency = benchmarks("latency")
+    assert {row["sync_every"] for row in results} == set(latency.SYNC_EVERY)
+    assert {row["round_trip_ms"] for row in results} == set(latency.ROUND_TRIPS)
 
 
 def can_make_namespaces():

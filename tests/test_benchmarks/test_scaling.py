@@ -1,6 +1,8 @@
 """The cost model of distributed training; `benchmarks/cost_model.py` and `benchmarks/scaling_report.py`."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -41,16 +43,45 @@ def test_round_of_one_worker(model):
 
 
 def test_bytes_on_the_lines(model):
-    """Eight workers, nothing but bytes: one message in, two for each of two levels, seven to the one that combines."""
+    """Eight workers, nothing but bytes: one message in, all others fetch from one, seven to the one that combines."""
     cluster = model.Cluster(8, 0.0, 250_000, 1, n_arrays=1, bytes_per_second=1e6, round_trip=0.0)
-    assert_allclose(model.simulate(cluster), 1 + 2 * 2 + 7 + 1)
-    assert_allclose(model.round_seconds(cluster), 1 + 2 * 2 + 7 + 1)
+    assert_allclose(model.simulate(cluster), 1 + 7 + 7 + 1)
+    assert_allclose(model.round_seconds(cluster), 1 + 7 + 7 + 1)
+    assert model.bytes_on_the_busiest_line(cluster) == (7 + 1) * 1e6
+
+
+def test_workers_that_find_the_others_busy_ask_again(model):
+    """Of 12 workers, one gets the state, ten fetch it at once, and one asks again after these ten."""
+    cluster = model.Cluster(12, 0.0, 250_000, 1, n_arrays=1, bytes_per_second=1e6, round_trip=0.0)
+    assert model.copies_of_waves(12) == [10, 1]
+    found = model.parts_of_round(cluster)
+    assert_allclose(found["broadcast"], 10 + 0.15 + 1)
+    # 0.15 s after a question 10 s are not over, after 67 of them 10.05 s have passed; tasks combine 8, and 2 averages
+    assert_allclose(model.simulate(cluster), 1 + 10.05 + 1 + 7 + 1 + 1)
+    # where the scheduler takes longer for a task than a copy takes, nobody is busy
+    slower = replace(cluster, task_seconds=1.5)
+    assert_allclose(model.parts_of_round(slower)["broadcast"], 10 + 1)
+
+
+@pytest.mark.parametrize(("n_workers", "copies"), [(1, []), (2, [1]), (11, [10]), (64, [10, 5]), (1024, [10, 10, 8])])
+def test_waves_of_fetching(model, n_workers, copies):
+    assert model.copies_of_waves(n_workers) == copies
+
+
+def test_numbers_of_dask_and_of_the_package(model):
+    """What the model copies from fastbp.dask and from Dask."""
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("distributed")
+    from fastbp.dask.cluster import FAN_IN
+
+    assert model.FAN_IN == FAN_IN
+    assert dask.config.get("distributed.worker.connections.incoming") == model.FETCHES_AT_ONCE
 
 
 def test_latencies_and_tasks(model):
     cluster = model.Cluster(8, 0.0, 0, 1, round_trip=1.0)
-    assert_allclose(model.simulate(cluster), 1 + 2 * 2 + 1 + 2 + 1)
-    assert_allclose(model.round_seconds(cluster), 1 + 2 * 2 + 1 + 2 + 1)
+    assert_allclose(model.simulate(cluster), 1 + 2 + 1 + 2 + 1)
+    assert_allclose(model.round_seconds(cluster), 1 + 2 + 1 + 2 + 1)
     # the scheduler needs a second for each of nine tasks, and two for the round
     cluster = model.Cluster(8, 0.0, 0, 1, round_trip=0.0, task_seconds=1.0, round_seconds=2.0)
     assert_allclose(model.simulate(cluster), 2 + 9)
@@ -106,16 +137,33 @@ def test_page_has_the_results(report):
 def test_predictions_of_the_results_are_those_of_the_model(model):
     """The file has the constants and the rates that follow from them; the model has not changed since."""
     document = json.loads(RESULTS.read_text())
-    constants, n_cores = document["constants"], document["machine"]["n_cores"]
-    known = {name: constants[name] for name in model.CONSTANTS}
+    assert {row["n_workers"] for row in document["comparison"]} == {1, 2, 4}
     for row in document["comparison"]:
-        n_workers, net = row["n_workers"], row["net"]
-        if n_workers > 1:
-            step = constants["step_seconds"][str(min(n_workers, n_cores))][net]
-            here = {"bytes_per_second": 1e12, "round_trip": 0.0, "n_cores": n_cores}
-            cluster = model.Cluster(n_workers, step, document["nets"][net], row["sync_every"], **known, **here)
-            expected = n_workers * row["sync_every"] * 200 / model.simulate(cluster)
-            assert_allclose(row["predicted_rows_per_second"], expected, rtol=1e-6)
+        net = SimpleNamespace(name=row["net"], n_params=document["nets"][row["net"]], batch_size=200)
+        run = row["sync_every"], row["n_workers"], document["machine"]["n_cores"]
+        expected = model.predict_rate(document["constants"], net, *run)
+        assert_allclose(row["predicted_rows_per_second"], expected, rtol=1e-6)
+
+
+def test_every_comparison_is_on_the_page(report):
+    document = json.loads(RESULTS.read_text())
+    lines = report.comparison_table(document).splitlines()[2:]
+    assert len(lines) == len(document["comparison"])
+    assert "| medium, 968,510 parameters | 25 | 1 | 14,100 | 12,800 | -9 % |" in lines
+
+
+def test_latencies_have_their_prediction(report):
+    lines = report.latency_table(json.loads(RESULTS.read_text())).splitlines()
+    assert lines[0].endswith("| predicted, ms | difference |")
+    assert lines[-2].endswith("| 358 | 97 | 408 | +14 % |")
+
+
+def test_bytes_of_a_round_are_on_the_page(report):
+    *_, line = report.states_table(json.loads(RESULTS.read_text())).splitlines()
+    # 10 + 5 copies and the average; 10 + 10 + 8 copies and the average
+    megabytes = 12 * 9_697_610 / 1e6
+    expected = [report.number(megabytes * n) for n in (1, 16, 29)]
+    assert [cell.strip() for cell in line.split("|")[1:-1]] == ["large", "9,697,610", *expected]
 
 
 def test_chart(report, monkeypatch):

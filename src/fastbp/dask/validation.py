@@ -168,5 +168,5 @@ def given_rows(cluster, rows, X_val, y_val, sample_weight_val):
     """
     arguments = X_val, y_val, sample_weight_val
     if any(is_distributed(argument) for argument in arguments):
-        return DistributedGivenRows(*arguments, cluster, rows)
+        return DistributedGivenRows(*arguments, cluster=cluster, rows=rows)
     return GivenRows(*arguments)

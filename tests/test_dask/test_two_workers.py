@@ -85,6 +85,33 @@ def test_two_workers_are_the_rounds_of_two_shards(client):
     assert model.t_ == 3 * N
 
 
+def test_rows_that_are_sorted_by_weight(client):
+    """Two workers learn the same means as one machine, though the weights of one are 99 times those of the other."""
+    half = np.arange(4000) >= 2000
+    rows, numbers, weight = np.random.RandomState(0).randn(4000, 2), half.astype(float), np.where(half, 99.0, 1.0)
+    params = dict(hidden_layer_sizes=(4,), max_iter=20, learning_rate_init=0.01, random_state=0)
+    local = MLPRegressor(**params).fit(rows, numbers, weight)
+    model = DaskMLPRegressor(**params).fit(*arrays(rows, numbers, weight, chunks=(1000,) * 4)).to_local()
+    assert model.predict(rows).mean() == pytest.approx(local.predict(rows).mean(), abs=0.01)
+    assert model.loss_curve_[-1] == pytest.approx(local.loss_curve_[-1], abs=0.005)
+    params["class_weight"] = {0: 1, 1: 50}
+    local = MLPClassifier(**params).fit(rows, half.astype(int))
+    model = DaskMLPClassifier(**params).fit(*arrays(rows, half.astype(int), chunks=(1000,) * 4)).to_local()
+    expected = local.predict_proba(rows)[:, 1].mean()
+    assert model.predict_proba(rows)[:, 1].mean() == pytest.approx(expected, abs=0.02)
+    assert expected > 0.9
+
+
+def test_a_shard_without_weight_changes_nothing(client):
+    """The average is that of the other shard, and so is the loss."""
+    weight, params = (np.arange(N) < 300).astype(float), PARAMS | dict(outer_momentum=0.0, shuffle=False)
+    model = DaskMLPClassifier(**params).fit(*arrays(X, Y, weight, chunks=(150,) * 4))
+    local = {name: value for name, value in params.items() if name not in ("sync_every", "outer_momentum")}
+    expected = MLPClassifier(**local | dict(batch_size=20, alpha=5e-5)).fit(X[:300], Y[:300])
+    assert_allclose(model.coefs_[0], expected.coefs_[0], rtol=1e-12, atol=1e-14)
+    assert_allclose(model.loss_curve_, expected.loss_curve_, rtol=1e-12)
+
+
 def test_persisted_partitions_stay(client):
     """Where the first and the last partition are with one worker, and those between with the other."""
     one, other = sorted(client.nthreads())

@@ -13,10 +13,10 @@ initial weights learn from data. Beside these the client gets counts of rows and
 
 In an epoch each worker passes over its shard once, with the compiled loop of `fit`. Batches are divided too: a worker's
 batches have its share of `batch_size`, and of the penalty, so that all workers make as many steps in an epoch as one
-machine would, and learning rates that change from step to step mean the same. After `sync_every` steps the weights and
-the optimizer's arrays are averaged, by the rows that each worker has seen: this is a *round*. The average is taken by a
-tree of tasks. The client gets the result, and sends it to one worker for the next round; the others get it from each
-other.
+machine would, and learning rates that change from step to step mean the same. After at most `sync_every` steps the
+weights and the optimizer's arrays are averaged, by the rows that each worker has seen, of which each counts by its
+sample weight times the weight of its class: this is a *round*. The average is taken by a tree of tasks. The client gets
+the result, and sends it to one worker for the next round; the others get it from each other.
 
 Each worker's batches are smaller than those of one machine, and an optimizer such as Adam takes shorter steps where
 gradients are noisier. So plain averages learn less from the same rows: in 10 epochs of MNIST (100 units) the accuracy

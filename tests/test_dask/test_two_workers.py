@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fastbp import MLPClassifier, MLPRegressor
+from fastbp import Callback, MLPClassifier, MLPRegressor
 from fastbp.dask import DaskMLPClassifier, DaskMLPRegressor
 from fastbp.dask.epochs import batch_size_of, generators_of, rounds_of
 from fastbp.dask.outer import OuterNesterov
 from fastbp.dask.rounds import Round, Settings, Shard, State, combine, run_round
+from fastbp.data import make_data
+from fastbp.layers import BatchNorm, Dense
 from fastbp.optimizers import Adam
 from fastbp.training import OptimizerState
 
@@ -196,16 +198,55 @@ def test_early_stopping_with_rows_on_a_worker(client):
     assert model.best_validation_score_ == pytest.approx(model.score(X_val, y_val))
 
 
-def test_options_that_are_averaged(client):
-    """Batch normalization, a moving average, and an average of epochs with new statistics, on two workers."""
-    from fastbp.layers import BatchNorm, Dense
+def renewed(network, batch_size):
+    """The parameters with the running statistics of two shards at the weights as they are."""
+    results = []
+    for part in (slice(0, 300), slice(300, N)):
+        other = network.copy()
+        loop = other.training_loop(make_data(X[part], Y[part], None, 3, np.float64), batch_size, True, training=True)
+        loop.renew_statistics(np.arange(300))
+        results.append(other.params.copy())
+    return np.mean(results, axis=0)
 
-    layers = dict(layers=[Dense(6), BatchNorm()], hidden_layer_sizes=(100,))
-    X_, y_ = arrays(X, Y)
-    for options in ({"ema_decay": 0.9}, {"swa_start": 0.4}, {"dropout": 0.1}):
-        params = PARAMS | ({} if "dropout" in options else layers) | options
-        model = DaskMLPClassifier(**params).fit(X_, y_)
-        assert np.isfinite(model.network_.params).all()
-        assert_same_weights(DaskMLPClassifier(**params).fit(X_, y_), model)
-        if "dropout" not in options:
-            assert model.raw_params_ is not None
+
+class Seen(Callback):
+    """Keeps the parameters that callbacks see after epochs, and what they are with new statistics."""
+
+    def __init__(self):
+        self.pairs = []
+
+    def on_epoch_end(self, state):
+        self.pairs.append((state.network.params.copy(), renewed(state.network, 300)))
+
+
+NORMALIZED = dict(layers=[Dense(6), BatchNorm()], hidden_layer_sizes=(100,))
+
+
+@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9}, {"swa_start": 0.4}], ids=["", "moving", "epochs"])
+def test_statistics_are_those_of_the_averaged_weights(options, client):
+    """Whether they are seen after each epoch, or at the end only. A shard is one batch, whatever its order."""
+    params, collections = PARAMS | NORMALIZED | options | dict(batch_size=N), arrays(X, Y, chunks=(150,) * 4)
+    seen = Seen()
+    model = DaskMLPClassifier(**params, callbacks=seen).fit(*collections)
+    for params_seen, expected in [*seen.pairs, (model.network_.params, renewed(model.network_, 300))]:
+        assert_allclose(params_seen, expected, rtol=1e-12, atol=1e-14)
+    assert len(seen.pairs) == 3
+    assert_same_weights(DaskMLPClassifier(**params).fit(*collections), model)
+    assert_allclose(model.predict_proba(X), DaskMLPClassifier(**params).fit(*collections).predict_proba(X), rtol=1e-12)
+
+
+def test_the_moving_average_is_the_mean_of_those_of_the_shards(client):
+    """After one round of steps that are the same on all shards, it is that of one machine."""
+    rows, labels = np.tile(X[:60], (2, 1)), np.tile(Y[:60], 2)
+    params = dict(hidden_layer_sizes=(6,), max_iter=3, random_state=0, shuffle=False, ema_decay=0.9, alpha=0.0)
+    collections = arrays(rows, labels, chunks=(60, 60))
+    model = DaskMLPClassifier(**params, batch_size=20, outer_momentum=0.0).fit(*collections)
+    local = MLPClassifier(**params, batch_size=10).fit(X[:60], Y[:60])
+    assert_allclose(model.network_.params, local.network_.params, rtol=1e-12, atol=1e-14)
+    assert_allclose(model.raw_params_, local.raw_params_, rtol=1e-12, atol=1e-14)
+
+
+def test_dropout_is_the_same_again(client):
+    params = PARAMS | {"dropout": 0.1}
+    model = DaskMLPClassifier(**params).fit(*arrays(X, Y))
+    assert_same_weights(DaskMLPClassifier(**params).fit(*arrays(X, Y)), model)

@@ -40,8 +40,10 @@ RuntimeError instead, and the model has the weights of the last round. Call ``cl
 
 The model is a function of the data, the parameters, and the division into shards. That follows from the partitions, the
 number of workers, and, for collections in memory, where their partitions are. One shard gives the model of `fit` to the
-last bit, unless more than 2,000 rows are to adapt layers or initial weights. Running variances of batch normalization
-are the means of those of the shards, without the differences between the means of shards: mix rows that are sorted.
+last bit, unless more than 2,000 rows are to adapt layers or initial weights. Several shards compute the running
+statistics of batch normalization anew for the averaged weights: at the end of training, and after each epoch where a
+validation set or a callback sees them. Running variances are the means of those of the shards, without the differences
+between the means of shards: mix rows that are sorted.
 """
 
 from fastbp.dask.estimators import DaskMLPClassifier, DaskMLPRegressor

@@ -339,6 +339,13 @@ class DistributedEpochs(Epochs):
         """bool: whether all workers, and the rows with them, were lost."""
         return self.cluster.has_lost_all
 
+    @property
+    def needs_statistics(self):
+        """bool: whether something sees the weights after each epoch, which several shards have averaged: their
+        activations have other statistics than the average of those of the shards."""
+        trainer = self.trainer
+        return len(self.shards) > 1 and bool(trainer.stopping.is_scored or trainer.callbacks)
+
     def renew_statistics(self):
         """See `Epochs`."""
         network = self.trainer.network
@@ -353,8 +360,12 @@ class DistributedEpochs(Epochs):
             return self.run(objective, self.works(0, 0, 1)).loss
 
     def __exit__(self, kind, error, traceback):
-        if kind is None and self.random_state is not None and self.trainer.history.n_iter:
-            self.advance()
+        if kind is None and self.trainer.history.n_iter:
+            if len(self.shards) > 1 and not self.needs_statistics:  # else they are new
+                self.renew_statistics()
+                self.trainer.average.note_statistics(self.trainer.network)
+            if self.random_state is not None:
+                self.advance()
         self.shards = []
 
     def advance(self):

@@ -13,7 +13,7 @@ class OuterNesterov:
         w = w - learning_rate * (g + momentum * v)
 
     With a learning rate of 1 and no momentum the weights become ``a``, to the last bit. Running statistics are no
-    weights, and become their average in any case.
+    weights, and become their average in any case, until they are computed anew.
 
     Parameters
     ----------

@@ -66,9 +66,18 @@ class Cluster:
         self.client, self.receiver, self.has_lost_all = client, None, False
         self.known = set()  # the addresses of the workers at the last look
 
-    @property
-    def workers(self):
-        """list of str: the addresses of the workers, sorted; where there is none, it waits for one."""
+    def wait_for_workers(self):
+        """The addresses of the workers, sorted; where there is none, it waits for one.
+
+        Returns
+        -------
+        list of str
+
+        Raises
+        ------
+        RuntimeError
+            If there is none after `SECONDS_FOR_WORKERS`.
+        """
         while not (workers := sorted(self.client.nthreads())):
             try:
                 self.client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
@@ -120,6 +129,15 @@ class Cluster:
         self.wait([future])
         return future.result()
 
+    def raise_errors_of(self, futures):
+        """Wait for futures, whose results stay where they are, and raise the first exception that one of them has; see
+        `wait`."""
+        self.wait(futures)
+        for future in futures:
+            error = future.exception()
+            if error is not None:
+                raise error
+
     def gather(self, futures):
         """The results of futures; see `wait`."""
         self.wait(futures)
@@ -146,7 +164,7 @@ class Cluster:
     def send(self, value):
         """The future of a value that the client has. One worker gets it from the scheduler, and the others from each
         other when they need it: Dask's own broadcast waits for half a minute for a worker that has just died."""
-        self.receiver = self.receiver or self.workers[0]
+        self.receiver = self.receiver or self.wait_for_workers()[0]
         return self.client.scatter(value, workers=[self.receiver], hash=False)
 
     def compute(self, worker, delayed):
@@ -169,8 +187,7 @@ class Cluster:
 
         keys = [key_in_memory(part, self.client) for part in partitions]
         futures = [Future(key, self.client) for key in keys if key is not None]
-        for future in futures:
-            raise_error_of(future)
+        self.raise_errors_of(futures)
         holders = self.client.who_has(futures) if futures else {}
         return [None if key is None else min(holders.get(key, ()), default=None) for key in keys]
 
@@ -234,10 +251,3 @@ def key_in_memory(part, client):
             return None
         (key,) = needed
     return key
-
-
-def raise_error_of(future):
-    """Wait for a future, whose result stays where it is, and raise the exception if it has one."""
-    error = future.exception()
-    if error is not None:
-        raise error

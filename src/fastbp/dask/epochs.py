@@ -320,7 +320,7 @@ class DistributedEpochs(Epochs):
         another one.
         """
         self.cluster.look()
-        workers = self.cluster.workers
+        workers = self.cluster.wait_for_workers()
         n_partitions = sum(size > 0 for size in self.source.sizes)
         if len(self.shards) < min(len(workers), n_partitions):
             parts, homes = self.source.divided(workers)

@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.base import is_classifier
 
-from fastbp.dask.cluster import raise_error_of
 from fastbp.dask.collections import aligned_partitions
 from fastbp.dask.division import divide, homes
 from fastbp.dask.epochs import DistributedEpochs
@@ -73,7 +72,7 @@ class DaskRows:
         """Read the partitions; see `RowsInMemory.check`. What is returned are some rows of all."""
         self.model = model
         self.cluster.look()
-        self.shards, self.workers = self.divided(self.cluster.workers)
+        self.shards, self.workers = self.divided(self.cluster.wait_for_workers())
         self.parts = self.loaded(self.shards, self.workers)
         self.learn(self.described(is_classifier(model)))
         X, y, weight = self.checked(self.sampled(), reset)
@@ -203,8 +202,7 @@ class DaskRows:
             for worker, part, n_rows in zip(workers, parts, rows, strict=True)
             if n_rows
         ]
-        for future, _, _ in found:
-            raise_error_of(future)
+        self.cluster.raise_errors_of([future for future, _, _ in found])
         return found
 
 

@@ -114,6 +114,18 @@ def test_bad_blocks(one_worker):
         fit(one_worker, [dask.delayed(X[:0])] * 2, [dask.delayed(Y[:0])] * 2)
 
 
+def test_columns_of_labels_in_parts(one_worker):
+    """Integers in one partition, and floats in the other, of which a value is not whole though no sample has it."""
+    labels = np.column_stack([np.arange(9000) % 3, np.arange(9000) % 4])
+    parts = [labels[:4000], labels[4000:].astype(float)]
+    blocks = [dask.delayed(np.zeros((len(part), 2))) for part in parts]
+    model = fit(one_worker, blocks, [dask.delayed(part) for part in parts])
+    assert [classes.tolist() for classes in model.classes_] == [[0, 1, 2], [0, 1, 2, 3]]
+    parts[1][1, 0] = 0.5
+    with pytest.raises(ValueError, match=r"columns of whole numbers or text.*not whole in partition 1"):
+        fit(one_worker, blocks, [dask.delayed(part) for part in parts])
+
+
 def test_a_sample_does_not_hide_a_bad_row(one_worker):
     """Of more rows than the client gets."""
     large = np.random.RandomState(0).randn(9000, 2)

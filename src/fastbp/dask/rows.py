@@ -121,6 +121,12 @@ class DaskRows:
             )
         announced = vars(model).get("_announced_classes")
         if form_of(y, announced) == COLUMNS and announced is None:
+            wrong = [number for number, columns in zip(self.rows_of, self.columns, strict=True) if columns is None]
+            if wrong:
+                raise ValueError(
+                    f"y must hold labels, columns of whole numbers or text, as in other partitions; got numbers that "
+                    f"are not whole in partition {wrong[0]}"
+                )
             model._announced_classes = [
                 np.unique(np.concatenate(column)).tolist() for column in zip(*self.columns, strict=True)
             ]

@@ -126,6 +126,24 @@ def test_columns_of_labels_in_parts(one_worker):
         fit(one_worker, blocks, [dask.delayed(part) for part in parts])
 
 
+def test_weights_of_zero(one_worker):
+    """They are refused if all rows have them, and not if those of the sample do."""
+    rows, labels = np.random.RandomState(0).randn(9000, 2), np.arange(9000) % 2
+    weight = (np.arange(9000) % 5 == 1).astype(float)
+    model = fit(one_worker, *arrays(rows, labels, weight, chunks=1000), random_state=0)
+    local = MLPClassifier((2,), max_iter=2, random_state=0).fit(rows, labels, weight)
+    np.testing.assert_array_equal(model.coefs_[0], local.coefs_[0])
+    for others, params in (([np.zeros(9000)], {}), ([], dict(class_weight={0: 0, 1: 0}))):
+        with pytest.raises(ValueError, match="sample_weight and class_weight give every row a weight of zero"):
+            fit(one_worker, *arrays(rows, labels, *others, chunks=1000), **params)
+    rows[3001, 0] = np.inf
+    with pytest.raises(ValueError, match="partition 3: Input X contains infinity"):
+        fit(one_worker, *arrays(rows, labels, np.where(weight, np.arange(9000) > 5000, 0.0), chunks=1000))
+    rows[3000, 0], rows[3001, 0] = np.inf, 0.0  # in the sample
+    with pytest.raises(ValueError, match="partition 3: Input X contains infinity"):
+        fit(one_worker, *arrays(rows, labels, (np.arange(9000) > 5000).astype(float), chunks=1000))
+
+
 def test_a_sample_does_not_hide_a_bad_row(one_worker):
     """Of more rows than the client gets."""
     large = np.random.RandomState(0).randn(9000, 2)

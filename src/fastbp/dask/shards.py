@@ -222,3 +222,8 @@ def encode(encoder, parts):
     Shard
     """
     return encoder(parts)
+
+
+def weight_sum(shard):
+    """float: the sum of the weights of the rows of a shard."""
+    return float(shard.data.weight_sum)

@@ -92,6 +92,24 @@ def test_all_workers_are_killed_at_once(client):
     model.set_params(callbacks=None, warm_start=True).fit(*collections())
 
 
+def test_workers_are_replaced(own_client):
+    """Those that are closed hand their rows over to others: nothing is lost, and the model is the same."""
+    params = dict(hidden_layer_sizes=(6,), max_iter=4, random_state=0)
+    parts = collections(2)
+    expected = DaskMLPClassifier(**params).fit(*parts)
+    before = list(own_client.nthreads())
+
+    def replace(state):
+        own_client.cluster.scale(4)
+        own_client.wait_for_workers(4)
+        own_client.retire_workers(before, close_workers=True)
+
+    model = DaskMLPClassifier(**params, callbacks=At(2, replace)).fit(*parts)
+    assert not set(before) & set(own_client.nthreads())
+    for ours, theirs in zip(model.coefs_, expected.coefs_, strict=True):
+        assert_array_equal(ours, theirs)
+
+
 def kill_all_of(client):
     for pid in client.run(os.getpid).values():
         os.kill(pid, signal.SIGKILL)

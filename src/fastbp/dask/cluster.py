@@ -65,6 +65,7 @@ class Cluster:
     def __init__(self, client):
         self.client, self.receiver, self.has_lost_all = client, None, False
         self.known = set()  # the addresses of the workers at the last look
+        self.rows = []  # futures of partitions or shards
 
     def wait_for_workers(self):
         """The addresses of the workers, sorted; where there is none, it waits for one.
@@ -112,9 +113,12 @@ class Cluster:
                 self.look()
 
     def look(self):
-        """Note which workers there are; RuntimeError if none of those is left that there were at the last look."""
+        """Note which workers there are; RuntimeError if none of those is left that there were at the last look, unless
+        some have handed their rows over before they were closed."""
         now = set(self.client.nthreads())
-        if self.known and not self.known & now:
+        if self.receiver not in now:
+            self.receiver = None
+        if self.known and not self.known & now and not self.has_rows():
             self.has_lost_all = True
             raise RuntimeError(
                 "all workers of the cluster were lost at the same time, and the rows with them. A model that was in "
@@ -123,6 +127,10 @@ class Cluster:
                 "resume_from=path)"
             )
         self.known = now
+
+    def has_rows(self):
+        """bool: whether a worker holds some of the rows."""
+        return bool(self.rows) and any(self.client.who_has(self.rows).values())
 
     def result(self, future):
         """The result of a future; see `wait`."""

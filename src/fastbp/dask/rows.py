@@ -61,10 +61,12 @@ class DaskRows:
         from dask import delayed
 
         read = delayed(load, pure=False)
-        return [
+        parts = [
             self.cluster.compute(worker, read([self.partitions[number] for number in shard]))
             for shard, worker in zip(shards, workers, strict=True)
         ]
+        self.cluster.rows = [*self.cluster.rows, *parts]
+        return parts
 
     # Before training
 
@@ -220,7 +222,10 @@ class DaskRows:
             for worker, part, n_rows in zip(workers, parts, rows, strict=True)
             if n_rows
         ]
-        self.cluster.raise_errors_of([future for future, _, _ in found])
+        futures = [future for future, _, _ in found]
+        self.cluster.rows = [*self.cluster.rows, *futures]
+        self.cluster.raise_errors_of(futures)
+        self.cluster.rows = futures
         return found
 
 

@@ -189,6 +189,22 @@ def test_lazy_predictions(client):
     assert isinstance(local, MLPRegressor)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_the_dtype_of_lazy_predictions(dtype, client):
+    """It is declared as it is computed, of arrays, data frames and empty blocks."""
+    pandas, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    rows = (10 * X).astype(dtype)
+    X_, y_ = arrays(rows, NUMBERS)
+    model = DaskMLPRegressor(**PARAMS).fit(X_, y_)
+    expected = model.to_local().predict(rows).dtype
+    lazy = model.predict(X_)
+    assert lazy.dtype == lazy.compute().dtype == expected
+    series = model.predict(dd.from_pandas(pandas.DataFrame(rows, columns=list("abcd")), npartitions=2))
+    assert series.dtype == series.compute().dtype == expected
+    (empty,) = model.predict([dask.delayed(rows[:0])])
+    assert empty.compute().dtype == expected
+
+
 def test_early_stopping_with_rows_on_a_worker(client):
     params = PARAMS | dict(early_stopping=True, n_iter_no_change=2, max_iter=50, learning_rate_init=0.05)
     X_, y_, X_val, y_val = arrays(X, Y, X + 0.1, Y)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
 from fastbp import Callback, MLPClassifier, MLPRegressor
+from fastbp.callbacks import Checkpoint
 from fastbp.dask import DaskMLPClassifier, DaskMLPRegressor
 from fastbp.dask.epochs import batch_size_of, generators_of, rounds_of
 from fastbp.dask.outer import OuterNesterov
@@ -249,6 +251,18 @@ def test_statistics_are_those_of_the_averaged_weights(options, client):
     assert len(seen.pairs) == 3
     assert_same_weights(DaskMLPClassifier(**params).fit(*collections), model)
     assert_allclose(model.predict_proba(X), DaskMLPClassifier(**params).fit(*collections).predict_proba(X), rtol=1e-12)
+
+
+def test_a_checkpoint_is_resumed(client, one_worker, tmp_path):
+    """On as many shards only; with statistics that are computed anew after each epoch, or at the end."""
+    model = DaskMLPClassifier(**PARAMS | NORMALIZED, callbacks=Checkpoint(tmp_path / "{epoch}")).fit(*arrays(X, Y))
+    resumed = clone(model).set_params(callbacks=None)
+    assert_same_weights(resumed.fit(*arrays(X, Y), resume_from=tmp_path / "2"), model)
+    resumed.client = one_worker
+    with pytest.raises(
+        ValueError, match=r"shards of \[600\] rows, and were divided into shards of \[300, 300\].*init_from"
+    ):
+        resumed.fit(*arrays(X, Y), resume_from=tmp_path / "2")
 
 
 def test_the_moving_average_is_the_mean_of_those_of_the_shards(client):

@@ -139,6 +139,11 @@ class DistributedEpochs(Epochs):
         return max(self.steps_of_shards)
 
     @property
+    def rows_of_shards(self):
+        """list of int: rows of each shard."""
+        return [n_rows for _, _, n_rows in self.shards]
+
+    @property
     def batch_sizes(self):
         """list of int: rows of a batch of each shard."""
         return [batch_size_of(self.batch_size, n_rows, self.n_rows) for _, _, n_rows in self.shards]
@@ -173,7 +178,7 @@ class DistributedEpochs(Epochs):
     def state_dict(self):
         """All that changes in a run; see `fastbp.training.run_state`."""
         velocity = None if self.outer is None else self.outer.velocity
-        return {"velocity": None if velocity is None else velocity.copy()}
+        return {"velocity": None if velocity is None else velocity.copy(), "rows_of_shards": self.rows_of_shards}
 
     def load_state_dict(self, state):
         """Go on from a state.
@@ -181,7 +186,18 @@ class DistributedEpochs(Epochs):
         Parameters
         ----------
         state : dict
+
+        Raises
+        ------
+        ValueError
+            If the rows are divided otherwise.
         """
+        if state["rows_of_shards"] != self.rows_of_shards:
+            raise ValueError(
+                f"resume_from: the rows are divided into shards of {self.rows_of_shards!r:.100} rows, and were divided "
+                f"into shards of {state['rows_of_shards']!r:.100} in the run of the checkpoint: give the client as "
+                "many workers, and X as many partitions, as then, or go on from its weights with init_from"
+            )
         self.outer_state = state
 
     # Epochs

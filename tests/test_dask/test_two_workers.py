@@ -276,6 +276,14 @@ def test_the_moving_average_is_the_mean_of_those_of_the_shards(client):
     assert_allclose(model.raw_params_, local.raw_params_, rtol=1e-12, atol=1e-14)
 
 
+def test_the_largest_norm_of_columns(client):
+    """The outer step goes beyond the average, and not beyond the limit."""
+    params = PARAMS | dict(max_norm=0.3, learning_rate_init=0.1, outer_momentum=0.9, sync_every=1)
+    model = DaskMLPClassifier(**params).fit(*arrays(X, Y))
+    norms = np.concatenate([np.linalg.norm(coef, axis=0) for coef in model.coefs_])
+    assert norms.max() == pytest.approx(0.3, rel=1e-12)
+
+
 def test_dropout_is_the_same_again(client):
     params = PARAMS | {"dropout": 0.1}
     model = DaskMLPClassifier(**params).fit(*arrays(X, Y))

@@ -167,7 +167,7 @@ class DistributedEpochs(Epochs):
             getattr(average, "decay", None),
             model.n_threads,
         )
-        self.outer = OuterNesterov(model.outer_learning_rate, 0.0, network)
+        self.outer = OuterNesterov(model.outer_learning_rate, 0.0, network, trainer.update_options.get("max_norm"))
         if self.outer_state is not None:
             self.outer.load_state_dict(self.outer_state)
 

@@ -110,6 +110,21 @@ def test_workers_are_replaced(own_client):
         assert_array_equal(ours, theirs)
 
 
+def test_blocks_that_cannot_be_read_again_are_lost(own_client):
+    params = dict(hidden_layer_sizes=(6,), max_iter=4, random_state=0)
+    blocks = [own_client.scatter([part[:2000], part[2000:]]) for part in (X, Y)]
+    expected = DaskMLPClassifier(**params | dict(max_iter=2)).fit(*blocks)
+
+    def kill(state):
+        os.kill(own_client.run(os.getpid)[max(own_client.nthreads())], signal.SIGKILL)
+
+    model = DaskMLPClassifier(**params, callbacks=At(2, kill))
+    with pytest.raises(RuntimeError, match=r"client\.scatter has sent cannot be read again"):
+        model.fit(*blocks)
+    assert model.n_iter_ == 2
+    assert_array_equal(model.coefs_[0], expected.coefs_[0])
+
+
 def kill_all_of(client):
     for pid in client.run(os.getpid).values():
         os.kill(pid, signal.SIGKILL)

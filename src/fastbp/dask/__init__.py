@@ -30,7 +30,8 @@ If workers come and go
 ----------------------
 A round is a pure function of a shard, the last average, and what to do: the order of the rows in an epoch follows from
 the generator's state at the beginning and the number of the epoch, whichever worker needs it. Dask repeats what is lost
-with a worker: the shard, from your collection, and the round. So the model of a run that has lost workers is that of an
+with a worker: the shard, from your collection, and the round. Only what ``client.scatter`` has sent cannot be read
+again: where it is lost, `fit` raises a RuntimeError. So the model of a run that has lost workers is that of an
 undisturbed one, to the last bit. Shards of workers that are gone move to others, at the latest with the next epoch. If
 there are more workers than shards at the beginning of an epoch, the partitions are divided anew and read again, and
 training goes on with more shards. The number of shards never falls.

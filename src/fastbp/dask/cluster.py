@@ -58,12 +58,12 @@ class Cluster:
 
     Attributes
     ----------
-    has_lost_all : bool
-        Whether all workers were gone at once.
+    has_lost_rows : bool
+        Whether all workers were gone at once, or what cannot be computed again was lost with one.
     """
 
     def __init__(self, client):
-        self.client, self.receiver, self.has_lost_all = client, None, False
+        self.client, self.receiver, self.has_lost_rows = client, None, False
         self.known = set()  # the addresses of the workers at the last look
         self.rows = []  # futures of partitions or shards
 
@@ -119,7 +119,7 @@ class Cluster:
         if self.receiver not in now:
             self.receiver = None
         if self.known and not self.known & now and not self.has_rows():
-            self.has_lost_all = True
+            self.has_lost_rows = True
             raise RuntimeError(
                 "all workers of the cluster were lost at the same time, and the rows with them. A model that was in "
                 "training has the weights of the last round. Call client.restart(), so that Dask forgets the tasks "
@@ -217,7 +217,7 @@ class Cluster:
 
     def repeated(self, attempt):
         """The result of ``attempt()``, which is called again when data that the client has sent were lost with a
-        worker. What is lost of the rows, Dask computes again itself.
+        worker. What is lost of the rows, Dask computes again itself, unless they were sent by ``client.scatter``.
 
         Parameters
         ----------
@@ -226,16 +226,26 @@ class Cluster:
         Returns
         -------
         object
+
+        Raises
+        ------
+        RuntimeError
+            If data are lost in all of `ATTEMPTS` attempts.
         """
         from distributed import CancelledError
 
-        for _ in range(ATTEMPTS - 1):
+        for _ in range(ATTEMPTS):
             try:
                 return attempt()
             except (CancelledError, OSError) as error:  # OSError: a connection was closed
                 LOGGER.warning("data were lost with a worker, and are sent again: %s", error)
-                self.receiver = None
-        return attempt()
+                self.receiver, reason = None, error
+        self.has_lost_rows = True
+        raise RuntimeError(
+            f"data were lost with a worker, and still are after {ATTEMPTS} attempts: {reason}. Blocks that "
+            "client.scatter has sent cannot be read again: give a collection that can be computed again, such as "
+            "delayed blocks. A model that was in training has the weights of the last round"
+        ) from reason
 
 
 def key_in_memory(part, client):

@@ -352,8 +352,8 @@ class DistributedEpochs(Epochs):
 
     @property
     def source_failed(self):
-        """bool: whether all workers, and the rows with them, were lost."""
-        return self.cluster.has_lost_all
+        """bool: whether rows were lost with workers, and cannot be computed again."""
+        return self.cluster.has_lost_rows
 
     @property
     def needs_statistics(self):

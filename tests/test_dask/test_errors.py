@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from fastbp import MLPClassifier
+from fastbp import MLPClassifier, find_learning_rate, save
 from fastbp.dask import DaskMLPClassifier, DaskMLPRegressor
 from fastbp.dask.collections import aligned
 
@@ -88,6 +88,19 @@ def test_partitions_that_do_not_match(one_worker):
     X_, others = aligned(arrays(X, chunks=13)[0].rechunk({1: 1}), {"y": arrays(Y)[0], "sample_weight": None})
     assert X_.numblocks == (4, 1)
     assert others["y"].chunks[0] == X_.chunks[0]
+
+
+def test_what_is_for_one_machine(one_worker, tmp_path):
+    model = fit(one_worker, *arrays(X, Y))
+    with pytest.raises(TypeError, match=r"train on one machine, got DaskMLPClassifier: give estimator\.to_local\(\)"):
+        find_learning_rate(model, *arrays(X, Y))
+    assert find_learning_rate(DaskMLPClassifier(random_state=0).to_local(), X, Y).learning_rates.size
+    with pytest.raises(TypeError, match=r"got DaskMLPClassifier.*of fastbp\.dask save estimator\.to_local\(\)"):
+        save(model, tmp_path / "model.safetensors")
+    with pytest.raises(TypeError, match=r"y must be a Dask array.*got ndarray"):
+        model.score(arrays(X)[0], Y)
+    with pytest.raises(TypeError, match=r"sample_weight must be a Dask array.*got ndarray"):
+        model.score(*arrays(X, Y), np.ones(40))
 
 
 def test_divisions_that_do_not_match(one_worker):

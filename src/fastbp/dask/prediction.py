@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from fastbp.dask.collections import aligned_partitions, is_array, is_frame, partitions_of, with_whole_rows
+from fastbp.dask.collections import (
+    aligned_partitions,
+    check_is_distributed,
+    is_array,
+    is_frame,
+    partitions_of,
+    with_whole_rows,
+)
 from fastbp.estimators.inputs import without_names
 from fastbp.estimators.window_cutter import n_rows_of
 
@@ -154,6 +161,9 @@ def total_score(cluster, model, X, y, sample_weight, of_partition, of_sums):
     """
     from dask import delayed
 
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None or name == "y":
+            check_is_distributed(name, value, model)
     _, rows = aligned_partitions(X, y, sample_weight)
     held, count = delayed(model, traverse=False), delayed(of_partition, pure=False)
     sums = [count(held, *parts) for parts in rows]

@@ -203,6 +203,19 @@ def test_nothing_stays_on_the_cluster(one_worker):
     assert not held
 
 
+def test_a_fit_in_a_task(one_worker):
+    """The only thread of the only worker waits for rounds, which run on another one."""
+
+    def fitted():
+        model = DaskMLPClassifier(**COMMON).fit(collection(X), collection(LABELS))
+        return model.to_local(), model.score(collection(X), collection(LABELS))
+
+    local, score = one_worker.submit(fitted, pure=False).result(timeout=60)
+    assert_same_model(local, MLPClassifier(**COMMON).fit(X, LABELS))
+    assert score == pytest.approx(local.score(X, LABELS), rel=1e-12)
+    assert one_worker.submit(worker_threads, pure=False).result(timeout=60) == 1
+
+
 def test_a_round_takes_the_threads_of_its_worker(one_worker):
     assert one_worker.submit(worker_threads).result() == 1
     assert worker_threads() is None

@@ -3,7 +3,7 @@
 import logging
 from uuid import uuid4
 
-from fastbp.dask.rounds import combine
+from fastbp.dask.rounds import combine, this_worker
 
 LOGGER = logging.getLogger("fastbp.dask")
 
@@ -49,8 +49,17 @@ def client_of(estimator):
         ) from error
 
 
+def leave_thread_to_others():
+    """In a task, have its worker run other tasks on this thread, such as those that the task waits for."""
+    from distributed import secede
+    from distributed.threadpoolexecutor import thread_state
+
+    if this_worker() is not None and getattr(thread_state, "proceed", False):  # it has not left it already
+        secede()
+
+
 class Cluster:
-    """The workers behind a client.
+    """The workers behind a client. Made in a task, it leaves the task's thread to others: a worker may have no other.
 
     Parameters
     ----------
@@ -65,6 +74,7 @@ class Cluster:
     def __init__(self, client):
         self.client, self.receiver, self.has_lost_rows = client, None, False
         self.known = set()  # the addresses of the workers at the last look
+        leave_thread_to_others()
         self.rows = []  # futures of partitions or shards
 
     def wait_for_workers(self):

@@ -154,8 +154,6 @@ def test_all_workers_are_killed_while_a_collection_is_computed(own_client):
 
 
 def test_workers_that_join_are_used(cluster, client):
-    from distributed import Client
-
     params = dict(hidden_layer_sizes=(6,), max_iter=4, random_state=0)
     counts = []
 
@@ -177,6 +175,3 @@ def test_workers_that_join_are_used(cluster, client):
     assert counts == [2, 2, 3, 3]
     assert model.t_ == 4 * len(X)
     assert model.loss_curve_[-1] < model.loss_curve_[0]
-    with Client(cluster) as other:
-        assert model.score(*collections()) > 0.4
-        assert other.nthreads()

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 N_WORKERS = 2
 
 
-@pytest.fixture(scope="module")
-def cluster():
+@contextmanager
+def cluster_of_processes():
     distributed = pytest.importorskip("distributed")
     # a nanny sets OMP_NUM_THREADS=1 in this process too
     with (
@@ -22,13 +23,32 @@ def cluster():
         yield cluster
 
 
-@pytest.fixture
-def client(cluster):
-    """A client of the two workers."""
+@contextmanager
+def client_of(cluster):
     from distributed import Client
 
     with Client(cluster, set_as_default=True) as client:
         client.wait_for_workers(N_WORKERS)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with cluster_of_processes() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster):
+    """A client of the two workers."""
+    with client_of(cluster) as client:
+        yield client
+
+
+@pytest.fixture
+def own_client():
+    """A client of two workers that no other test needs any more."""
+    with cluster_of_processes() as cluster, client_of(cluster) as client:
         yield client
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from fastbp import MLPClassifier
+from fastbp import MLPClassifier, find_learning_rate, save
 from fastbp.dask import DaskMLPClassifier, DaskMLPRegressor
 from fastbp.dask.collections import aligned
 
@@ -90,6 +90,19 @@ def test_partitions_that_do_not_match(one_worker):
     assert others["y"].chunks[0] == X_.chunks[0]
 
 
+def test_what_is_for_one_machine(one_worker, tmp_path):
+    model = fit(one_worker, *arrays(X, Y))
+    with pytest.raises(TypeError, match=r"train on one machine, got DaskMLPClassifier: give estimator\.to_local\(\)"):
+        find_learning_rate(model, *arrays(X, Y))
+    assert find_learning_rate(DaskMLPClassifier(random_state=0).to_local(), X, Y).learning_rates.size
+    with pytest.raises(TypeError, match=r"got DaskMLPClassifier.*of fastbp\.dask save estimator\.to_local\(\)"):
+        save(model, tmp_path / "model.safetensors")
+    with pytest.raises(TypeError, match=r"y must be a Dask array.*got ndarray"):
+        model.score(arrays(X)[0], Y)
+    with pytest.raises(TypeError, match=r"sample_weight must be a Dask array.*got ndarray"):
+        model.score(*arrays(X, Y), np.ones(40))
+
+
 def test_divisions_that_do_not_match(one_worker):
     pandas, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
     frame = pandas.DataFrame(X, columns=list("abc"))
@@ -112,6 +125,36 @@ def test_bad_blocks(one_worker):
         fit(one_worker, *arrays(X, np.where(np.arange(40) == 35, np.nan, Y)))
     with pytest.raises(ValueError, match="all of its 2 partitions are empty"):
         fit(one_worker, [dask.delayed(X[:0])] * 2, [dask.delayed(Y[:0])] * 2)
+
+
+def test_columns_of_labels_in_parts(one_worker):
+    """Integers in one partition, and floats in the other, of which a value is not whole though no sample has it."""
+    labels = np.column_stack([np.arange(9000) % 3, np.arange(9000) % 4])
+    parts = [labels[:4000], labels[4000:].astype(float)]
+    blocks = [dask.delayed(np.zeros((len(part), 2))) for part in parts]
+    model = fit(one_worker, blocks, [dask.delayed(part) for part in parts])
+    assert [classes.tolist() for classes in model.classes_] == [[0, 1, 2], [0, 1, 2, 3]]
+    parts[1][1, 0] = 0.5
+    with pytest.raises(ValueError, match=r"columns of whole numbers or text.*not whole in partition 1"):
+        fit(one_worker, blocks, [dask.delayed(part) for part in parts])
+
+
+def test_weights_of_zero(one_worker):
+    """They are refused if all rows have them, and not if those of the sample do."""
+    rows, labels = np.random.RandomState(0).randn(9000, 2), np.arange(9000) % 2
+    weight = (np.arange(9000) % 5 == 1).astype(float)
+    model = fit(one_worker, *arrays(rows, labels, weight, chunks=1000), random_state=0)
+    local = MLPClassifier((2,), max_iter=2, random_state=0).fit(rows, labels, weight)
+    np.testing.assert_array_equal(model.coefs_[0], local.coefs_[0])
+    for others, params in (([np.zeros(9000)], {}), ([], dict(class_weight={0: 0, 1: 0}))):
+        with pytest.raises(ValueError, match="sample_weight and class_weight give every row a weight of zero"):
+            fit(one_worker, *arrays(rows, labels, *others, chunks=1000), **params)
+    rows[3001, 0] = np.inf
+    with pytest.raises(ValueError, match="partition 3: Input X contains infinity"):
+        fit(one_worker, *arrays(rows, labels, np.where(weight, np.arange(9000) > 5000, 0.0), chunks=1000))
+    rows[3000, 0], rows[3001, 0] = np.inf, 0.0  # in the sample
+    with pytest.raises(ValueError, match="partition 3: Input X contains infinity"):
+        fit(one_worker, *arrays(rows, labels, (np.arange(9000) > 5000).astype(float), chunks=1000))
 
 
 def test_a_sample_does_not_hide_a_bad_row(one_worker):

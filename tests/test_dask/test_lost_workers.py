@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from numpy.testing import assert_array_equal
 from fastbp import Callback
 from fastbp.dask import DaskMLPClassifier
 from fastbp.dask.cluster import Cluster
+from fastbp.dask.collections import partitions_of
 
 dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
 pytest.importorskip("distributed")
@@ -71,7 +73,7 @@ def test_the_last_worker_goes_while_its_address_is_asked_for():
             self.waits += 1
 
     client = Client()
-    assert Cluster(client).workers == ["tcp://a", "tcp://b"]
+    assert Cluster(client).wait_for_workers() == ["tcp://a", "tcp://b"]
     assert client.waits == 2
 
 
@@ -79,11 +81,7 @@ def test_all_workers_are_killed_at_once(client):
     params = dict(hidden_layer_sizes=(6,), max_iter=4, random_state=0)
     expected = DaskMLPClassifier(**params | dict(max_iter=2)).fit(*collections())
 
-    def kill_all(state):
-        for pid in client.run(os.getpid).values():
-            os.kill(pid, signal.SIGKILL)
-
-    model = DaskMLPClassifier(**params, callbacks=At(2, kill_all))
+    model = DaskMLPClassifier(**params, callbacks=At(2, lambda state: kill_all_of(client)))
     with pytest.raises(RuntimeError, match="all workers of the cluster were lost at the same time"):
         model.fit(*collections())
     for ours, theirs in zip(model.coefs_, expected.coefs_, strict=True):
@@ -94,9 +92,68 @@ def test_all_workers_are_killed_at_once(client):
     model.set_params(callbacks=None, warm_start=True).fit(*collections())
 
 
-def test_workers_that_join_are_used(cluster, client):
-    from distributed import Client
+def test_workers_are_replaced(own_client):
+    """Those that are closed hand their rows over to others: nothing is lost, and the model is the same."""
+    params = dict(hidden_layer_sizes=(6,), max_iter=4, random_state=0)
+    parts = collections(2)
+    expected = DaskMLPClassifier(**params).fit(*parts)
+    before = list(own_client.nthreads())
 
+    def replace(state):
+        own_client.cluster.scale(4)
+        own_client.wait_for_workers(4)
+        own_client.retire_workers(before, close_workers=True)
+
+    model = DaskMLPClassifier(**params, callbacks=At(2, replace)).fit(*parts)
+    assert not set(before) & set(own_client.nthreads())
+    for ours, theirs in zip(model.coefs_, expected.coefs_, strict=True):
+        assert_array_equal(ours, theirs)
+
+
+def test_blocks_that_cannot_be_read_again_are_lost(own_client):
+    params = dict(hidden_layer_sizes=(6,), max_iter=4, random_state=0)
+    blocks = [own_client.scatter([part[:2000], part[2000:]]) for part in (X, Y)]
+    expected = DaskMLPClassifier(**params | dict(max_iter=2)).fit(*blocks)
+
+    def kill(state):
+        os.kill(own_client.run(os.getpid)[max(own_client.nthreads())], signal.SIGKILL)
+
+    model = DaskMLPClassifier(**params, callbacks=At(2, kill))
+    with pytest.raises(RuntimeError, match=r"client\.scatter has sent cannot be read again"):
+        model.fit(*blocks)
+    assert model.n_iter_ == 2
+    assert_array_equal(model.coefs_[0], expected.coefs_[0])
+
+
+def kill_all_of(client):
+    for pid in client.run(os.getpid).values():
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_all_workers_are_killed_while_rows_are_encoded(own_client, monkeypatch):
+    def slow(encoder, parts):
+        time.sleep(600)
+
+    monkeypatch.setattr("fastbp.dask.rows.encode", slow)
+    timer = threading.Timer(2, kill_all_of, [own_client])
+    timer.start()
+    with pytest.raises(RuntimeError, match="all workers of the cluster were lost at the same time"):
+        DaskMLPClassifier((6,)).fit(*collections())
+    timer.join()
+
+
+def test_all_workers_are_killed_while_a_collection_is_computed(own_client):
+    array = da.from_array(X, chunks=(2000, -1)).map_blocks(lambda block: time.sleep(600), meta=X[:0]).persist()
+    cluster = Cluster(own_client)
+    cluster.look()
+    timer = threading.Timer(1, kill_all_of, [own_client])
+    timer.start()
+    with pytest.raises(RuntimeError, match="all workers of the cluster were lost at the same time"):
+        cluster.places(partitions_of(array))
+    timer.join()
+
+
+def test_workers_that_join_are_used(cluster, client):
     params = dict(hidden_layer_sizes=(6,), max_iter=4, random_state=0)
     counts = []
 
@@ -118,6 +175,3 @@ def test_workers_that_join_are_used(cluster, client):
     assert counts == [2, 2, 3, 3]
     assert model.t_ == 4 * len(X)
     assert model.loss_curve_[-1] < model.loss_curve_[0]
-    with Client(cluster) as other:
-        assert model.score(*collections()) > 0.4
-        assert other.nthreads()

@@ -95,6 +95,9 @@ TWO_DIMENSIONS = {
 }
 
 
+TWO_DIMENSIONS["columns of floats"] = TWO_DIMENSIONS["columns of labels"].astype(float)
+
+
 @pytest.mark.parametrize("form", TWO_DIMENSIONS)
 def test_targets_of_two_dimensions(form, one_worker):
     y = TWO_DIMENSIONS[form]
@@ -104,7 +107,7 @@ def test_targets_of_two_dimensions(form, one_worker):
     assert_same_model(model.fit(collection(X), collection(y)), local)
     assert model.score(collection(X), collection(y)) == pytest.approx(local.score(X, y), rel=1e-12)
     ours, theirs = model.predict_proba(collection(X)), local.predict_proba(X)
-    for lazy, array in zip(ours, theirs, strict=True) if form == "columns of labels" else [(ours, theirs)]:
+    for lazy, array in zip(ours, theirs, strict=True) if form.startswith("columns") else [(ours, theirs)]:
         assert_array_equal(lazy.compute(scheduler="sync"), array)
 
 
@@ -198,6 +201,19 @@ def test_nothing_stays_on_the_cluster(one_worker):
             break
         time.sleep(0.05)
     assert not held
+
+
+def test_a_fit_in_a_task(one_worker):
+    """The only thread of the only worker waits for rounds, which run on another one."""
+
+    def fitted():
+        model = DaskMLPClassifier(**COMMON).fit(collection(X), collection(LABELS))
+        return model.to_local(), model.score(collection(X), collection(LABELS))
+
+    local, score = one_worker.submit(fitted, pure=False).result(timeout=60)
+    assert_same_model(local, MLPClassifier(**COMMON).fit(X, LABELS))
+    assert score == pytest.approx(local.score(X, LABELS), rel=1e-12)
+    assert one_worker.submit(worker_threads, pure=False).result(timeout=60) == 1
 
 
 def test_a_round_takes_the_threads_of_its_worker(one_worker):

@@ -11,7 +11,8 @@ from fastbp import MLPClassifier
 from fastbp.dask.epochs import batch_size_of, generators_of, momentum_of, numbers_of_steps, rounds_of, seed_of
 from fastbp.dask.orders import Order
 from fastbp.dask.outer import OuterNesterov
-from fastbp.dask.rounds import Contribution, Round, Settings, Shard, State, combine, run_round
+from fastbp.dask.rounds import Contribution, Round, Settings, Shard, State, combine, objective, run_round
+from fastbp.data import make_data
 from fastbp.kernels.training import DIVERGED
 from fastbp.layers import BatchNorm, Dense
 from fastbp.network import Network
@@ -109,36 +110,64 @@ def contributions(n, dtype=np.float64):
         )
         for i in range(n)
     ]
-    return [Contribution(10 * (i + 1), state, rng.rand()) for i, state in enumerate(states)]
+    return [Contribution(10 * (i + 1), rng.rand(), state, rng.rand()) for i, state in enumerate(states)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_average_is_weighted_by_rows(dtype):
+def test_the_average_is_weighted(dtype):
     parts = contributions(5, dtype)
     result = combine([Contribution(0), *parts])
-    rows = np.array([part.rows for part in parts])
+    weights = [part.weight for part in parts]
     eps = np.finfo(dtype).eps
     for index, mean in enumerate(result.state.arrays):
         arrays = [part.state.arrays[index].astype(np.float64) for part in parts]
         assert mean.dtype == parts[0].state.arrays[index].dtype
-        assert_allclose(mean, np.average(arrays, axis=0, weights=rows), rtol=4 * eps, atol=4 * eps)
-    assert (result.rows, result.state.n_steps) == (rows.sum(), 4)
-    assert_allclose(result.loss, np.average([part.loss for part in parts], weights=rows))
+        assert_allclose(mean, np.average(arrays, axis=0, weights=weights), rtol=4 * eps, atol=4 * eps)
+    assert (result.rows, result.state.n_steps) == (150, 4)
+    assert result.weight == pytest.approx(sum(weights), rel=1e-14)
+    assert_allclose(result.loss, np.average([part.loss for part in parts], weights=weights))
     nested = combine([combine(parts[:2]), combine(parts[2:])])
     assert_allclose(nested.state.params, result.state.params, rtol=8 * eps, atol=8 * eps)
 
 
 def test_the_average_of_one_and_of_equals_is_exact():
     (part,) = contributions(1, np.float32)
-    assert combine([Contribution(0), part]) is part
-    others = [replace(part, rows=rows) for rows in (3, 7, 11)]
+    result = combine([Contribution(0), part])
+    assert_same(result.state, part.state)
+    assert (result.rows, result.weight, result.loss) == (part.rows, part.weight, part.loss)
+    others = [replace(part, weight=weight) for weight in (3, 7, 11)]
     assert_same(combine(others).state, part.state)
+
+
+def test_what_has_no_weight_is_left_out():
+    one, other, last = contributions(3)
+    idle = replace(other, weight=0.0, state=replace(other.state, first_loss=np.nan))
+    result, expected = combine([idle, one, last]), combine([one, last])
+    assert_same(result.state, expected.state)
+    assert (result.rows, result.weight, result.loss) == (60, expected.weight, expected.loss)
+    none = combine([replace(one, weight=0.0), replace(last, weight=0.0)])
+    assert_allclose(none.state.params, (10 * one.state.params + 30 * last.state.params) / 40, rtol=1e-14, atol=1e-14)
+    assert (none.rows, none.weight) == (40, 0)
 
 
 def test_divergence_wins():
     parts = contributions(3)
     diverged = replace(parts[1], status=DIVERGED)
     assert combine([parts[0], diverged, parts[2]]) is diverged
+
+
+def test_the_objective_of_shards_is_that_of_all_rows():
+    """Whatever the weights: that of rows without any is left out, and the penalty counts once."""
+    weight = np.where(np.arange(N) < 60, np.arange(N) + 1.0, 0.0)
+    _, state, settings = begin(Adam())
+    settings.definition["alpha"] = 5.0
+    network = Network(**settings.definition, initializer=None)
+    network.params = state.params
+    parts = [
+        objective(Shard(X[i:j], Y[i:j], weight[i:j], 3, np.float64), state, settings, replace(work(), penalties=share))
+        for i, j, share in ((0, 40, {"alpha": 2.0}), (40, 60, {"alpha": 3.0}), (60, N, {"alpha": 4.0}))
+    ]
+    assert combine(parts).loss == pytest.approx(network.objective(make_data(X, Y, weight, 3, np.float64))[0], rel=1e-12)
 
 
 def nesterov(before, mean, velocity, learning_rate, momentum):

@@ -13,10 +13,10 @@ initial weights learn from data. Beside these the client gets counts of rows and
 
 In an epoch each worker passes over its shard once, with the compiled loop of `fit`. Batches are divided too: a worker's
 batches have its share of `batch_size`, and of the penalty, so that all workers make as many steps in an epoch as one
-machine would, and learning rates that change from step to step mean the same. After `sync_every` steps the weights and
-the optimizer's arrays are averaged, by the rows that each worker has seen: this is a *round*. The average is taken by a
-tree of tasks. The client gets the result, and sends it to one worker for the next round; the others get it from each
-other.
+machine would, and learning rates that change from step to step mean the same. After at most `sync_every` steps the
+weights and the optimizer's arrays are averaged, by the rows that each worker has seen, of which each counts by its
+sample weight times the weight of its class: this is a *round*. The average is taken by a tree of tasks. The client gets
+the result, and sends it to one worker for the next round; the others get it from each other.
 
 Each worker's batches are smaller than those of one machine, and an optimizer such as Adam takes shorter steps where
 gradients are noisier. So plain averages learn less from the same rows: in 10 epochs of MNIST (100 units) the accuracy
@@ -30,7 +30,8 @@ If workers come and go
 ----------------------
 A round is a pure function of a shard, the last average, and what to do: the order of the rows in an epoch follows from
 the generator's state at the beginning and the number of the epoch, whichever worker needs it. Dask repeats what is lost
-with a worker: the shard, from your collection, and the round. So the model of a run that has lost workers is that of an
+with a worker: the shard, from your collection, and the round. Only what ``client.scatter`` has sent cannot be read
+again: where it is lost, `fit` raises a RuntimeError. So the model of a run that has lost workers is that of an
 undisturbed one, to the last bit. Shards of workers that are gone move to others, at the latest with the next epoch. If
 there are more workers than shards at the beginning of an epoch, the partitions are divided anew and read again, and
 training goes on with more shards. The number of shards never falls.
@@ -40,8 +41,10 @@ RuntimeError instead, and the model has the weights of the last round. Call ``cl
 
 The model is a function of the data, the parameters, and the division into shards. That follows from the partitions, the
 number of workers, and, for collections in memory, where their partitions are. One shard gives the model of `fit` to the
-last bit, unless more than 2,000 rows are to adapt layers or initial weights. Running variances of batch normalization
-are the means of those of the shards, without the differences between the means of shards: mix rows that are sorted.
+last bit, unless more than 2,000 rows are to adapt layers or initial weights. Several shards compute the running
+statistics of batch normalization anew for the averaged weights: at the end of training, and after each epoch where a
+validation set or a callback sees them. Running variances are the means of those of the shards, without the differences
+between the means of shards: mix rows that are sorted.
 """
 
 from fastbp.dask.estimators import DaskMLPClassifier, DaskMLPRegressor

@@ -3,7 +3,7 @@
 import logging
 from uuid import uuid4
 
-from fastbp.dask.rounds import combine
+from fastbp.dask.rounds import combine, this_worker
 
 LOGGER = logging.getLogger("fastbp.dask")
 
@@ -49,8 +49,17 @@ def client_of(estimator):
         ) from error
 
 
+def leave_thread_to_others():
+    """In a task, have its worker run other tasks on this thread, such as those that the task waits for."""
+    from distributed import secede
+    from distributed.threadpoolexecutor import thread_state
+
+    if this_worker() is not None and getattr(thread_state, "proceed", False):  # it has not left it already
+        secede()
+
+
 class Cluster:
-    """The workers behind a client.
+    """The workers behind a client. Made in a task, it leaves the task's thread to others: a worker may have no other.
 
     Parameters
     ----------
@@ -58,17 +67,28 @@ class Cluster:
 
     Attributes
     ----------
-    has_lost_all : bool
-        Whether all workers were gone at once.
+    has_lost_rows : bool
+        Whether all workers were gone at once, or what cannot be computed again was lost with one.
     """
 
     def __init__(self, client):
-        self.client, self.receiver, self.has_lost_all = client, None, False
+        self.client, self.receiver, self.has_lost_rows = client, None, False
         self.known = set()  # the addresses of the workers at the last look
+        leave_thread_to_others()
+        self.rows = []  # futures of partitions or shards
 
-    @property
-    def workers(self):
-        """list of str: the addresses of the workers, sorted; where there is none, it waits for one."""
+    def wait_for_workers(self):
+        """The addresses of the workers, sorted; where there is none, it waits for one.
+
+        Returns
+        -------
+        list of str
+
+        Raises
+        ------
+        RuntimeError
+            If there is none after `SECONDS_FOR_WORKERS`.
+        """
         while not (workers := sorted(self.client.nthreads())):
             try:
                 self.client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
@@ -103,10 +123,13 @@ class Cluster:
                 self.look()
 
     def look(self):
-        """Note which workers there are; RuntimeError if none of those is left that there were at the last look."""
+        """Note which workers there are; RuntimeError if none of those is left that there were at the last look, unless
+        some have handed their rows over before they were closed."""
         now = set(self.client.nthreads())
-        if self.known and not self.known & now:
-            self.has_lost_all = True
+        if self.receiver not in now:
+            self.receiver = None
+        if self.known and not self.known & now and not self.has_rows():
+            self.has_lost_rows = True
             raise RuntimeError(
                 "all workers of the cluster were lost at the same time, and the rows with them. A model that was in "
                 "training has the weights of the last round. Call client.restart(), so that Dask forgets the tasks "
@@ -115,10 +138,23 @@ class Cluster:
             )
         self.known = now
 
+    def has_rows(self):
+        """bool: whether a worker holds some of the rows."""
+        return bool(self.rows) and any(self.client.who_has(self.rows).values())
+
     def result(self, future):
         """The result of a future; see `wait`."""
         self.wait([future])
         return future.result()
+
+    def raise_errors_of(self, futures):
+        """Wait for futures, whose results stay where they are, and raise the first exception that one of them has; see
+        `wait`."""
+        self.wait(futures)
+        for future in futures:
+            error = future.exception()
+            if error is not None:
+                raise error
 
     def gather(self, futures):
         """The results of futures; see `wait`."""
@@ -146,7 +182,7 @@ class Cluster:
     def send(self, value):
         """The future of a value that the client has. One worker gets it from the scheduler, and the others from each
         other when they need it: Dask's own broadcast waits for half a minute for a worker that has just died."""
-        self.receiver = self.receiver or self.workers[0]
+        self.receiver = self.receiver or self.wait_for_workers()[0]
         return self.client.scatter(value, workers=[self.receiver], hash=False)
 
     def compute(self, worker, delayed):
@@ -169,8 +205,7 @@ class Cluster:
 
         keys = [key_in_memory(part, self.client) for part in partitions]
         futures = [Future(key, self.client) for key in keys if key is not None]
-        for future in futures:
-            raise_error_of(future)
+        self.raise_errors_of(futures)
         holders = self.client.who_has(futures) if futures else {}
         return [None if key is None else min(holders.get(key, ()), default=None) for key in keys]
 
@@ -192,7 +227,7 @@ class Cluster:
 
     def repeated(self, attempt):
         """The result of ``attempt()``, which is called again when data that the client has sent were lost with a
-        worker. What is lost of the rows, Dask computes again itself.
+        worker. What is lost of the rows, Dask computes again itself, unless they were sent by ``client.scatter``.
 
         Parameters
         ----------
@@ -201,16 +236,26 @@ class Cluster:
         Returns
         -------
         object
+
+        Raises
+        ------
+        RuntimeError
+            If data are lost in all of `ATTEMPTS` attempts.
         """
         from distributed import CancelledError
 
-        for _ in range(ATTEMPTS - 1):
+        for _ in range(ATTEMPTS):
             try:
                 return attempt()
             except (CancelledError, OSError) as error:  # OSError: a connection was closed
                 LOGGER.warning("data were lost with a worker, and are sent again: %s", error)
-                self.receiver = None
-        return attempt()
+                self.receiver, reason = None, error
+        self.has_lost_rows = True
+        raise RuntimeError(
+            f"data were lost with a worker, and still are after {ATTEMPTS} attempts: {reason}. Blocks that "
+            "client.scatter has sent cannot be read again: give a collection that can be computed again, such as "
+            "delayed blocks. A model that was in training has the weights of the last round"
+        ) from reason
 
 
 def key_in_memory(part, client):
@@ -234,10 +279,3 @@ def key_in_memory(part, client):
             return None
         (key,) = needed
     return key
-
-
-def raise_error_of(future):
-    """Wait for a future, whose result stays where it is, and raise the exception if it has one."""
-    error = future.exception()
-    if error is not None:
-        raise error

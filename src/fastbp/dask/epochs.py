@@ -139,6 +139,11 @@ class DistributedEpochs(Epochs):
         return max(self.steps_of_shards)
 
     @property
+    def rows_of_shards(self):
+        """list of int: rows of each shard."""
+        return [n_rows for _, _, n_rows in self.shards]
+
+    @property
     def batch_sizes(self):
         """list of int: rows of a batch of each shard."""
         return [batch_size_of(self.batch_size, n_rows, self.n_rows) for _, _, n_rows in self.shards]
@@ -162,7 +167,7 @@ class DistributedEpochs(Epochs):
             getattr(average, "decay", None),
             model.n_threads,
         )
-        self.outer = OuterNesterov(model.outer_learning_rate, 0.0, network)
+        self.outer = OuterNesterov(model.outer_learning_rate, 0.0, network, trainer.update_options.get("max_norm"))
         if self.outer_state is not None:
             self.outer.load_state_dict(self.outer_state)
 
@@ -173,7 +178,7 @@ class DistributedEpochs(Epochs):
     def state_dict(self):
         """All that changes in a run; see `fastbp.training.run_state`."""
         velocity = None if self.outer is None else self.outer.velocity
-        return {"velocity": None if velocity is None else velocity.copy()}
+        return {"velocity": None if velocity is None else velocity.copy(), "rows_of_shards": self.rows_of_shards}
 
     def load_state_dict(self, state):
         """Go on from a state.
@@ -181,7 +186,18 @@ class DistributedEpochs(Epochs):
         Parameters
         ----------
         state : dict
+
+        Raises
+        ------
+        ValueError
+            If the rows are divided otherwise.
         """
+        if state["rows_of_shards"] != self.rows_of_shards:
+            raise ValueError(
+                f"resume_from: the rows are divided into shards of {self.rows_of_shards!r:.100} rows, and were divided "
+                f"into shards of {state['rows_of_shards']!r:.100} in the run of the checkpoint: give the client as "
+                "many workers, and X as many partitions, as then, or go on from its weights with init_from"
+            )
         self.outer_state = state
 
     # Epochs
@@ -320,7 +336,7 @@ class DistributedEpochs(Epochs):
         another one.
         """
         self.cluster.look()
-        workers = self.cluster.workers
+        workers = self.cluster.wait_for_workers()
         n_partitions = sum(size > 0 for size in self.source.sizes)
         if len(self.shards) < min(len(workers), n_partitions):
             parts, homes = self.source.divided(workers)
@@ -336,8 +352,15 @@ class DistributedEpochs(Epochs):
 
     @property
     def source_failed(self):
-        """bool: whether all workers, and the rows with them, were lost."""
-        return self.cluster.has_lost_all
+        """bool: whether rows were lost with workers, and cannot be computed again."""
+        return self.cluster.has_lost_rows
+
+    @property
+    def needs_statistics(self):
+        """bool: whether something sees the weights after each epoch, which several shards have averaged: their
+        activations have other statistics than the average of those of the shards."""
+        trainer = self.trainer
+        return len(self.shards) > 1 and bool(trainer.stopping.is_scored or trainer.callbacks)
 
     def renew_statistics(self):
         """See `Epochs`."""
@@ -353,8 +376,12 @@ class DistributedEpochs(Epochs):
             return self.run(objective, self.works(0, 0, 1)).loss
 
     def __exit__(self, kind, error, traceback):
-        if kind is None and self.random_state is not None and self.trainer.history.n_iter:
-            self.advance()
+        if kind is None and self.trainer.history.n_iter:
+            if len(self.shards) > 1 and not self.needs_statistics:  # else they are new
+                self.renew_statistics()
+                self.trainer.average.note_statistics(self.trainer.network)
+            if self.random_state is not None:
+                self.advance()
         self.shards = []
 
     def advance(self):

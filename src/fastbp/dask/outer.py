@@ -13,13 +13,16 @@ class OuterNesterov:
         w = w - learning_rate * (g + momentum * v)
 
     With a learning rate of 1 and no momentum the weights become ``a``, to the last bit. Running statistics are no
-    weights, and become their average in any case.
+    weights, and become their average in any case, until they are computed anew.
 
     Parameters
     ----------
     learning_rate, momentum : float
     network : Network
         Tells which parameters are trained.
+    max_norm : float or None
+        Largest norm of a column of dense weights; None for no limit. The average of weights within it is within it, and
+        a step beyond the average is scaled back.
 
     Attributes
     ----------
@@ -32,13 +35,16 @@ class OuterNesterov:
     algorithm 1.
     """
 
-    def __init__(self, learning_rate, momentum, network):
+    def __init__(self, learning_rate, momentum, network, max_norm=None):
         self.learning_rate, self.momentum = float(learning_rate), float(momentum)
         self.velocity = None
         self.is_trained = np.ones(network.n_params, bool)
         for block in network.graph.blocks:
             if not network.graph.groups[block.group].trained:
                 block.view(self.is_trained)[...] = False
+        dense = [] if max_norm is None else [block for block, _ in network.graph.dense_blocks]
+        self.limited = [block for block in dense if network.graph.groups[block.group].learning_rate > 0]
+        self.max_norm = max_norm
 
     @property
     def is_average(self):
@@ -64,6 +70,9 @@ class OuterNesterov:
             self.velocity = change if self.velocity is None else self.momentum * self.velocity + change
             change = change + self.momentum * self.velocity
         after = before - self.learning_rate * change
+        for block in self.limited:
+            weights = block.view(after)
+            weights *= self.max_norm / np.maximum(np.linalg.norm(weights, axis=0), self.max_norm)
         return np.where(self.is_trained, after, mean).astype(mean.dtype)
 
     def state_dict(self):

@@ -11,7 +11,7 @@ from fastbp.parametrized import parameter, parametrized
 
 @parametrized(eq=False)
 class ClusterParameters:
-    """What is to be said of rounds and averages."""
+    """Parameters of rounds and of the outer step."""
 
     _: KW_ONLY
     sync_every: int | str = parameter(
@@ -19,9 +19,9 @@ class ClusterParameters:
         [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "int or 'auto'",
         """
-        Steps of each worker between two averages of the weights. Fewer take more time for communication: each average
-        sends all weights, and the arrays of the optimizer, once to each worker and back. 'auto': 50, or those of an
-        epoch where these are fewer.""",
+        At most this many steps of each worker between two averages of the weights. Fewer take more time for
+        communication: each average sends all weights, and the arrays of the optimizer, once to each worker and back.
+        'auto': 50, or those of an epoch where these are fewer.""",
     )
     outer_learning_rate: float = parameter(
         1.0,

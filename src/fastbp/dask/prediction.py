@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from fastbp.dask.collections import aligned_partitions, is_array, is_frame, partitions_of, with_whole_rows
+from fastbp.dask.collections import (
+    aligned_partitions,
+    check_is_distributed,
+    is_array,
+    is_frame,
+    partitions_of,
+    with_whole_rows,
+)
 from fastbp.estimators.inputs import without_names
 from fastbp.estimators.window_cutter import n_rows_of
 
@@ -27,14 +34,22 @@ def predicted(X, model, method, column=None):
         result = getattr(model, method)(X)
         result = result if column is None else result[column]
     else:
-        result = example(model, method, column)[:0]
+        result = example(model, method, dtype_of(X), column)[:0]
     return like_frame(result, X, model) if hasattr(X, "iloc") else result
 
 
-def example(model, method, column=None):
-    """What a method returns for one row."""
-    result = getattr(without_names(model), method)(np.zeros((1, model.n_features_in_)))
+def example(model, method, dtype, column=None):
+    """What a method returns for one row of a dtype."""
+    result = getattr(without_names(model), method)(np.zeros((1, model.n_features_in_), dtype))
     return result if column is None else result[column]
+
+
+def dtype_of(X):
+    """The dtype of a collection or a block as one array of numbers: float64 where it is none, or not known before it is
+    computed."""
+    dtypes = np.atleast_1d(np.asarray(getattr(X, "dtype", getattr(X, "dtypes", None)), object))
+    is_known = all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in dtypes)
+    return np.result_type(*dtypes) if is_known else np.dtype(np.float64)
 
 
 def like_frame(result, X, model):
@@ -62,7 +77,7 @@ def lazy(X, model, method):
     -------
     Dask array, data frame or series, list of delayed blocks, or a list of these where the method returns a list
     """
-    one = example(model, method)
+    one = example(model, method, dtype_of(X))
     if isinstance(one, list):
         return [lazy_one(X, model, method, column) for column in range(len(one))]
     return lazy_one(X, model, method, None)
@@ -73,7 +88,7 @@ def lazy_one(X, model, method, column):
     from dask import delayed
 
     held = delayed(model, traverse=False)  # once in the graph
-    one = example(model, method, column)
+    one = example(model, method, dtype_of(X), column)
     if is_array(X):
         X = with_whole_rows("X", X)
         shape = {"drop_axis": 1} if one.ndim == 1 else {"chunks": (X.chunks[0], (one.shape[1],))}
@@ -146,6 +161,9 @@ def total_score(cluster, model, X, y, sample_weight, of_partition, of_sums):
     """
     from dask import delayed
 
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None or name == "y":
+            check_is_distributed(name, value, model)
     _, rows = aligned_partitions(X, y, sample_weight)
     held, count = delayed(model, traverse=False), delayed(of_partition, pure=False)
     sums = [count(held, *parts) for parts in rows]

@@ -145,8 +145,10 @@ class Contribution:
     ----------
     rows : int
         Rows that were trained on.
+    weight : float
+        The sum of their sample weights; without any, their number.
     state : State or None
-        After the round: the mean by rows, of several shards. None without rows.
+        After the round: the mean by weights, of several shards. None without rows.
     loss : float
         Mean loss of the rows.
     status : int
@@ -154,6 +156,7 @@ class Contribution:
     """
 
     rows: int
+    weight: float = 0.0
     state: State | None = None
     loss: float = 0.0
     status: int = COMPLETED
@@ -207,6 +210,11 @@ class Shard:
     def n_rows(self):
         """int: rows."""
         return self.data.n_rows
+
+    def weight_of(self, rows):
+        """float: the sum of the sample weights of some rows; without any, their number."""
+        weight = self.data.sample_weight
+        return float(len(rows) if weight is None else weight[rows].sum())
 
     def workspace_for(self, settings, batch_size):
         """What is kept for the rounds of a run; that of another run is dropped."""
@@ -295,7 +303,7 @@ def run_round(shard, state, settings, work):
             average,
             loop.n_steps - begin if average is not None else 0,
         )
-    return Contribution(len(rows), after, float(losses[0]), status)
+    return Contribution(len(rows), shard.weight_of(rows), after, float(losses[0]), status)
 
 
 def renew_statistics(shard, state, settings, work):
@@ -315,19 +323,24 @@ def renew_statistics(shard, state, settings, work):
         place = shard.workspace_for(settings, work.batch_size)
         place.network.params = state.params
         place.loop.renew_statistics(place.rows_of_epoch(work.generator, work.epoch, shard.n_rows))
-        return Contribution(shard.n_rows, replace(state, params=place.network.params.copy()))
+        weight = float(shard.data.weight_sum)
+        return Contribution(shard.n_rows, weight, replace(state, params=place.network.params.copy()))
 
 
 def objective(shard, state, settings, work):
-    """The mean loss of a shard at the parameters of `state`, with the penalty; arguments as of `run_round`.
+    """The mean loss of a shard at the parameters of `state`, with its share of the penalty; arguments: see `run_round`.
 
     Returns
     -------
     Contribution
+        With a loss of 0 where the shard has no weight.
     """
-    network = Network(**settings.definition, initializer=None)
-    network.params = state.params
-    return Contribution(shard.n_rows, state, network.objective(shard.data, settings.loss_scale)[0])
+    weight, loss = float(shard.data.weight_sum), 0.0
+    if weight:
+        network = Network(**settings.definition | work.penalties, initializer=None)
+        network.params = state.params
+        loss = network.objective(shard.data, settings.loss_scale)[0]
+    return Contribution(shard.n_rows, weight, state, loss)
 
 
 def generator_after(shard, state, settings, work):
@@ -344,9 +357,10 @@ def generator_after(shard, state, settings, work):
 
 
 def combine(contributions):
-    """The mean of contributions by their rows.
+    """The mean of contributions by their weights, so that sample weights mean the same as on one machine however the
+    rows are divided. Those without weight, which have learned nothing, are left out; if all are, the mean is by rows.
 
-    Each is added to the mean of those before by ``mean += (value - mean) * rows / total``, in float64: that of one
+    Each is added to the mean of those before by ``mean += (value - mean) * weight / total``, in float64: that of one
     contribution is the contribution itself, and that of equal numbers, such as frozen weights, the number itself, both
     to the last bit.
 
@@ -362,15 +376,16 @@ def combine(contributions):
     diverged = [c for c in contributions if c.status == DIVERGED]
     if diverged:
         return diverged[0]
-    parts = [c for c in contributions if c.rows]
-    if len(parts) <= 1:
-        return parts[0] if parts else contributions[0]
+    parts = [c for c in contributions if c.weight] or [c for c in contributions if c.rows]
+    if not parts:
+        return contributions[0]
     first = parts[0].state
-    rows, loss, first_loss = parts[0].rows, parts[0].loss, first.first_loss
+    total, loss, first_loss = parts[0].weight or parts[0].rows, parts[0].loss, first.first_loss
     means = [array.astype(np.float64) for array in first.arrays]
     for part in parts[1:]:
-        rows += part.rows
-        share = part.rows / rows
+        own = part.weight or part.rows
+        total += own
+        share = own / total
         for mean, array in zip(means, part.state.arrays, strict=True):
             mean += (array - mean) * share
         loss += (part.loss - loss) * share
@@ -383,4 +398,5 @@ def combine(contributions):
         first_loss=first_loss,
     )
     status = GREW if any(part.status == GREW for part in parts) else COMPLETED
-    return Contribution(rows, state, loss, status)
+    rows, weight = sum(c.rows for c in contributions), sum(c.weight for c in contributions)
+    return Contribution(rows, weight, state, loss, status)

@@ -3,11 +3,10 @@
 import numpy as np
 from sklearn.base import is_classifier
 
-from fastbp.dask.cluster import raise_error_of
 from fastbp.dask.collections import aligned_partitions
 from fastbp.dask.division import divide, homes
 from fastbp.dask.epochs import DistributedEpochs
-from fastbp.dask.shards import Encoder, as_local, describe, encode, load, sample
+from fastbp.dask.shards import Encoder, as_local, describe, encode, load, sample, weight_sum
 from fastbp.estimators.class_targets import COLUMNS, form_of
 from fastbp.estimators.label_counts import LabelSummary
 from fastbp.estimators.rows import checked_weight
@@ -47,7 +46,7 @@ class DaskRows:
         X, rows = aligned_partitions(X, y, sample_weight)
         self.keys = [part for part, _, _ in rows]
         self.partitions = [(number, *parts) for number, parts in enumerate(rows)]
-        self.sizes = sizes_of(X, len(self.keys))
+        self.sizes, self.has_sample_weight = sizes_of(X, len(self.keys)), sample_weight is not None
 
     # Division
 
@@ -62,10 +61,12 @@ class DaskRows:
         from dask import delayed
 
         read = delayed(load, pure=False)
-        return [
+        parts = [
             self.cluster.compute(worker, read([self.partitions[number] for number in shard]))
             for shard, worker in zip(shards, workers, strict=True)
         ]
+        self.cluster.rows = [*self.cluster.rows, *parts]
+        return parts
 
     # Before training
 
@@ -73,7 +74,7 @@ class DaskRows:
         """Read the partitions; see `RowsInMemory.check`. What is returned are some rows of all."""
         self.model = model
         self.cluster.look()
-        self.shards, self.workers = self.divided(self.cluster.workers)
+        self.shards, self.workers = self.divided(self.cluster.wait_for_workers())
         self.parts = self.loaded(self.shards, self.workers)
         self.learn(self.described(is_classifier(model)))
         X, y, weight = self.checked(self.sampled(), reset)
@@ -122,6 +123,12 @@ class DaskRows:
             )
         announced = vars(model).get("_announced_classes")
         if form_of(y, announced) == COLUMNS and announced is None:
+            wrong = [number for number, columns in zip(self.rows_of, self.columns, strict=True) if columns is None]
+            if wrong:
+                raise ValueError(
+                    f"y must hold labels, columns of whole numbers or text, as in other partitions; got numbers that "
+                    f"are not whole in partition {wrong[0]}"
+                )
             model._announced_classes = [
                 np.unique(np.concatenate(column)).tolist() for column in zip(*self.columns, strict=True)
             ]
@@ -138,13 +145,14 @@ class DaskRows:
         try:
             block = joined_blocks("X and y", [block for _, block in blocks])
             X, y = self.model._check(block.X, block.y, reset=reset)
-            return X, y, checked_weight(block.sample_weight, X)
+            weight = checked_weight(block.sample_weight, X, may_be_zero=True)
+            return X, y, weight if weight is None or weight.any() else None  # other rows may have a weight
         except (TypeError, ValueError):
             model = as_local(self.model, dict(vars(self.model)))
             for number, block in blocks:
                 with naming(f"partition {number}"):
                     X, _ = model._check(block.X, block.y, reset=reset)
-                    checked_weight(block.sample_weight, X)
+                    checked_weight(block.sample_weight, X, may_be_zero=True)
                 reset = False
             raise
 
@@ -174,7 +182,18 @@ class DaskRows:
         self.encoder = Encoder(self.model, self.labels, data.n_outputs, data.values.dtype)
         encoded = self.encoded(self.shards, self.workers, self.parts)
         self.parts = None
+        self.check_weights(encoded)
         return DistributedEpochs(self, encoded, batch_size, random_state, lock)
+
+    def check_weights(self, encoded):
+        """ValueError where all rows of all shards have a weight of zero."""
+        is_weighted = self.has_sample_weight or getattr(self.model, "class_weight", None) is not None
+        if is_weighted and not any(
+            self.cluster.gather([self.cluster.submit(worker, weight_sum, shard) for shard, worker, _ in encoded])
+        ):
+            raise ValueError(
+                "sample_weight and class_weight give every row a weight of zero: give at least one a weight above zero"
+            )
 
     def encoded(self, shards, workers, parts=None):
         """The shards that training takes.
@@ -203,8 +222,10 @@ class DaskRows:
             for worker, part, n_rows in zip(workers, parts, rows, strict=True)
             if n_rows
         ]
-        for future, _, _ in found:
-            raise_error_of(future)
+        futures = [future for future, _, _ in found]
+        self.cluster.rows = [*self.cluster.rows, *futures]
+        self.cluster.raise_errors_of(futures)
+        self.cluster.rows = futures
         return found
 
 

@@ -91,7 +91,7 @@ def describe(parts, has_labels):
     -------
     list of (int, int, (labels, counts) or None, list of ndarray or None)
         For each partition its number, its rows, for a y of one dimension its labels and how often each occurs, and for
-        one of two dimensions of whole numbers or text the labels of each column.
+        one of two dimensions of whole numbers or text the labels of each column: None where some are not whole.
     """
     described = []
     for part in parts:
@@ -104,7 +104,7 @@ def describe(parts, has_labels):
                 check_labels("y", y)
                 if y.ndim == 1:
                     counts = np.unique(y, return_counts=True)
-                elif y.ndim == 2 and y.dtype.kind != "f":
+                elif y.ndim == 2 and (y.dtype.kind != "f" or np.array_equal(y, np.trunc(y))):
                     columns = [np.unique(column) for column in y.T]
         described.append((part.number, n_rows_of(part.block.X), counts, columns))
     return described
@@ -222,3 +222,8 @@ def encode(encoder, parts):
     Shard
     """
     return encoder(parts)
+
+
+def weight_sum(shard):
+    """float: the sum of the weights of the rows of a shard."""
+    return float(shard.data.weight_sum)

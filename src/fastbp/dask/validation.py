@@ -134,7 +134,7 @@ class DistributedGivenRows(GivenRows):
         parts = [(number, *values) for number, values in enumerate(rows)]
         definition = {**network.definition, **network.settings, "dtype": network.dtype}
         encoder = Encoder(estimator, self.rows.labels, network.n_targets, network.dtype)
-        worker = self.cluster.workers[0]
+        worker = self.cluster.wait_for_workers()[0]
         loaded = self.cluster.compute(worker, delayed(load, pure=False)(parts))
         held = self.cluster.submit(worker, hold, encoder, definition, loaded)
         scorers = scorers_of(estimator.scoring)

@@ -183,6 +183,11 @@ def check_estimator(estimator):
             "pipeline, give the last step, and X as the steps before it leave it: pipeline[-1], "
             "pipeline[:-1].fit_transform(X)."
         )
+    if hasattr(estimator, "to_local"):
+        raise TypeError(
+            f"estimator must train on one machine, got {type(estimator).__name__}: give estimator.to_local(), and a "
+            "sample of the rows that fits in memory"
+        )
     if not is_stochastic(estimator.solver):
         raise ValueError(
             f"solver={estimator.solver!r} has no learning rate to be found: choose a stochastic solver, such as 'adam'"

@@ -85,7 +85,8 @@ def save(estimator: Savable, path: str | PathLike) -> None:
         raise TypeError(
             f"estimator must be an estimator or a Network of fastbp, got "
             f"{type(estimator).__name__}. Of a pipeline or a search, save the perceptron in it, such as pipeline[-1], "
-            "or the whole with skops or joblib; objects of subclasses with pickle or joblib."
+            "or the whole with skops or joblib; objects of subclasses with pickle or joblib; of fastbp.dask save "
+            "estimator.to_local()."
         )
     safetensors()
     write_atomically(path, content_of(estimator))

@@ -115,6 +115,16 @@ class Average(NoAverage):
             network.params = self.params
             self.is_shown = True
 
+    def note_statistics(self, network):
+        """Note that the network, which has the average, got new running statistics.
+
+        Parameters
+        ----------
+        network : Network
+        """
+        if self.is_shown:
+            self.params[...] = network.params
+
     def hide(self, network):
         """Give the network the raw weights back. If its weights were edited meanwhile, training goes on from the edited
         ones, and the average begins anew."""
@@ -220,16 +230,6 @@ class EpochAverage(Average):
         """bool: whether the network has the average, whose activations have other statistics than those of the weights
         that were averaged (Izmailov et al., 2018, section 3.2)."""
         return self.is_shown
-
-    def note_statistics(self, network):
-        """Note that the network, which has the average, got new running statistics.
-
-        Parameters
-        ----------
-        network : Network
-        """
-        if self.is_shown:
-            self.params[...] = network.params
 
     def epochs_at_once(self, n_iter):
         """All epochs that do not count, and one at a time of the others.

@@ -40,9 +40,11 @@ class Epochs(ABC):
         Whether the rows are at the same place in memory throughout.
     source_failed : bool
         Whether the exception that `train` raised is one of the source of the rows: no fault of the training.
+    needs_statistics : bool
+        Whether the running statistics of batch normalization have to be computed anew after each epoch.
     """
 
-    at_once = 1
+    at_once, needs_statistics = 1, False
     epochs_done, first_loss, team, data_stays, source_failed = 0, math.nan, None, True, False
 
     def __init__(self, n_rows, batch_size):

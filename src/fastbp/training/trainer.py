@@ -210,7 +210,7 @@ class Trainer:
                     return True
                 average.after_epochs(self.network, history.n_iter)
                 average.show(self.network)
-                if average.needs_statistics or optimizer.optimizer.averages:
+                if average.needs_statistics or optimizer.optimizer.averages or epochs.needs_statistics:
                     epochs.renew_statistics()
                     average.note_statistics(self.network)
                 evaluation = stopping.after_epoch(epochs.team)

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from fastbp.dask.cluster import SECONDS_BETWEEN_LOOKS
 from fastbp.dask.division import moved_homes
 from fastbp.dask.outer import OuterNesterov
 from fastbp.dask.rounds import Round, Settings, State, generator_after, objective, renew_statistics, run_round
@@ -111,7 +112,8 @@ class DistributedEpochs(Epochs):
     """Epochs over shards of rows that the workers of a cluster hold.
 
     In an epoch each shard is passed over once. The epoch is divided into rounds; after each round the weights, and the
-    optimizer's arrays, are averaged, and the client keeps the average, from which the next round begins.
+    optimizer's arrays, are averaged, and the client keeps the average, from which the next round begins. Workers that
+    have joined are used from the next round on; where rounds take less than a second, from one in the next second on.
 
     Parameters
     ----------
@@ -208,12 +210,12 @@ class DistributedEpochs(Epochs):
         self.epochs_done = 0
         trainer.clock.note_call()
         self.use_workers()
-        optimizer = trainer.optimizer.optimizer
-        self.outer.momentum = momentum_of(self.source.model.outer_momentum, optimizer, len(self.shards))
         numbers = rates, decay_factors, dropout_factors
         n_rounds = rounds_of(self.n_steps, self.sync_every, len(self.shards) == 1 and self.outer.is_average)
         loss, status, self.n_trained = 0.0, COMPLETED, 0
         for number in range(n_rounds):
+            if perf_counter() - self.seen > SECONDS_BETWEEN_LOOKS:  # it takes a message to the scheduler and back
+                self.use_workers()
             works = self.works(trainer.history.n_iter, number / n_rounds, (number + 1) / n_rounds, numbers)
             result = self.run(run_round, works)
             if result.rows:
@@ -333,10 +335,18 @@ class DistributedEpochs(Epochs):
 
         If there are more workers than shards, and partitions for them, the partitions are divided anew. Otherwise the
         shards stay as they are, so that the loss of a worker changes no result; those of workers that are gone get
-        another one.
+        another one. Where the rows are divided anew in the middle of an epoch, each shard goes on with the same share
+        of its new rows: in that epoch some rows come twice, and others not.
         """
         self.cluster.look()
-        workers = self.cluster.wait_for_workers()
+        workers, self.seen = self.cluster.wait_for_workers(), perf_counter()
+        self.give_rows(workers)
+        self.outer.momentum = momentum_of(
+            self.source.model.outer_momentum, self.trainer.optimizer.optimizer, len(self.shards)
+        )
+
+    def give_rows(self, workers):
+        """Give the shards to these workers; see `use_workers`."""
         n_partitions = sum(size > 0 for size in self.source.sizes)
         if len(self.shards) < min(len(workers), n_partitions):
             parts, homes = self.source.divided(workers)

@@ -32,9 +32,10 @@ A round is a pure function of a shard, the last average, and what to do: the ord
 the generator's state at the beginning and the number of the epoch, whichever worker needs it. Dask repeats what is lost
 with a worker: the shard, from your collection, and the round. Only what ``client.scatter`` has sent cannot be read
 again: where it is lost, `fit` raises a RuntimeError. So the model of a run that has lost workers is that of an
-undisturbed one, to the last bit. Shards of workers that are gone move to others, at the latest with the next epoch. If
-there are more workers than shards at the beginning of an epoch, the partitions are divided anew and read again, and
-training goes on with more shards. The number of shards never falls.
+undisturbed one, to the last bit. Between two rounds, at most once a second, the client looks which workers there
+are. Shards of workers that are gone move to others. If there are more workers than shards, the partitions are divided
+anew and read again, and training goes on with more shards; in that epoch some rows come twice, and others not. The
+number of shards never falls.
 
 If all workers are lost at the same time, Dask would wait for ever for those that held the rows. `fit` raises a
 RuntimeError instead, and the model has the weights of the last round. Call ``client.restart()`` before the next fit.

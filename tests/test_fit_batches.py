@@ -334,6 +334,9 @@ def test_files_and_blocks_may_be_combined(tmp_path):
     for source, validation in ((path, blocks), (blocks, path), (path, (X, SCORE))):
         other = clone(model).fit_batches(source, target="target", validation=validation)
         assert other.validation_scores_ == model.validation_scores_
+    np.savez(tmp_path / "rows.npz", X=X, target=SCORE)
+    other = clone(model).fit_batches(path, target="target", validation=str(tmp_path / "rows.npz"))
+    assert other.validation_scores_ == model.validation_scores_
     with pytest.raises(ValueError, match="target is for files: list as source gives its blocks as they are"):
         clone(model).fit_batches(blocks, target="target", validation=(X, SCORE))
     frame = pytest.importorskip("pandas").DataFrame(X, columns=list("dcba"))
@@ -341,15 +344,26 @@ def test_files_and_blocks_may_be_combined(tmp_path):
         clone(model).fit_batches([(frame, SCORE)], target="target", validation=path)
 
 
-def test_blocks_of_validation_may_use_the_same_memory():
-    def blocks():
-        rows, y = np.empty((10, 4)), np.empty(10)
-        for start in range(0, 40, 10):
-            rows[:], y[:] = X[start : start + 10], SCORE[start : start + 10]
-            yield rows, y
+def arrays_as_frame(library, rows):
+    """The columns of an array, without a copy, as a data frame of a library; "numpy": the array."""
+    if library == "numpy":
+        return rows
+    frames = pytest.importorskip(library)
+    make = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "table"}[library]
+    return getattr(frames, make)({name: rows[i] for i, name in enumerate("abcd")})
 
-    model = MLPRegressor(**SMALL).fit_batches([(X, SCORE)], validation=(X, SCORE))
-    assert clone(model).fit_batches([(X, SCORE)], validation=blocks).validation_scores_ == model.validation_scores_
+
+@pytest.mark.parametrize("library", ["numpy", "pandas", "polars", "pyarrow"])
+def test_blocks_of_validation_may_use_the_same_memory(library):
+    def blocks():
+        rows, y = np.empty((4, 10)), np.empty(10)
+        for start in range(0, 40, 10):
+            rows[:], y[:] = X[start : start + 10].T, SCORE[start : start + 10]
+            yield (rows.T if library == "numpy" else arrays_as_frame(library, rows)), y
+
+    whole = X if library == "numpy" else arrays_as_frame(library, np.ascontiguousarray(X.T))
+    model = MLPRegressor(**SMALL).fit_batches([(whole, SCORE)], validation=(whole, SCORE))
+    assert clone(model).fit_batches([(whole, SCORE)], validation=blocks).validation_scores_ == model.validation_scores_
 
 
 # Passes over the source
@@ -371,6 +385,17 @@ def test_a_pass_stays_in_one_thread():
     clone(model).set_params(max_iter=1).fit_batches(blocks, shuffle_rows=10, n_rows=40)  # of four windows
     assert set(names) == {"fastbp-reader"}
     assert np.geterr() == before
+
+
+def test_labels_are_counted_in_the_same_thread():
+    names = []
+
+    def blocks():
+        names.append(threading.current_thread().name)
+        yield from blocks_of(10, X, TARGETS[MLPClassifier])
+
+    MLPClassifier(**SMALL | dict(max_iter=2, batch_size=10)).fit_batches(blocks, shuffle_rows=20)
+    assert names == ["fastbp-reader"] * 3  # the first epoch, the labels, the second epoch
 
 
 def test_settings_of_scikit_learn_hold_for_all_blocks():

@@ -182,3 +182,41 @@ def test_workers_that_join_are_used_in_the_next_round(cluster, client, monkeypat
     # in the epoch in which the rows are divided anew, a batch of a shard may have some more or fewer of them
     assert abs(model.t_ - 4 * len(X)) <= 50
     assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+def test_rows_are_divided_anew_where_rounds_are_short(cluster, client, monkeypatch):
+    """With three workers there are fewer steps than with two, and some rounds have none."""
+    monkeypatch.setattr(fastbp.dask.epochs, "SECONDS_BETWEEN_LOOKS", 0)
+    x, y = da.from_array(X[:60], chunks=(5, -1)), da.from_array(Y[:60], chunks=5)
+    params = dict(hidden_layer_sizes=(4,), batch_size=2, sync_every=1, max_iter=1, random_state=0)
+    steps = []
+
+    class More(Callback):
+        def on_window_end(self, state):
+            if not steps:
+                cluster.scale(3)
+                client.wait_for_workers(3)
+            steps.append(state.rows_in_epoch)
+
+    try:
+        model = DaskMLPClassifier(**params, callbacks=More()).fit(x, y)
+    finally:
+        cluster.scale(2)
+    assert len(steps) == 30  # rounds of the epoch, as it began
+    assert 0 in np.diff(steps)
+    assert np.isfinite(model.loss_)
+
+
+def test_the_worker_that_gets_the_average_is_retired(own_client):
+    """Between two looks at the workers, which take place once a second."""
+    params = dict(hidden_layer_sizes=(6,), max_iter=3, random_state=0, batch_size=100, sync_every=5)
+    parts = collections(2)
+    expected = DaskMLPClassifier(**params).fit(*parts)
+
+    class Retire(Callback):
+        def on_window_end(self, state):
+            if state.epoch == 1 and len(own_client.nthreads()) == 2:
+                own_client.retire_workers([min(own_client.nthreads())], close_workers=True)
+
+    model = DaskMLPClassifier(**params, callbacks=Retire()).fit(*parts)
+    assert_array_equal(model.coefs_[0], expected.coefs_[0])

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
-from fastbp import MLPClassifier, MLPRegressor
+from fastbp import Callback, MLPClassifier, MLPRegressor
 from fastbp.callbacks import Checkpoint
 from fastbp.dask import DaskMLPClassifier, DaskMLPRegressor
 from fastbp.dask.rounds import worker_threads
@@ -195,12 +195,36 @@ def test_nothing_stays_on_the_cluster(one_worker):
     model.fit(collection(X), collection(LABELS), X_val=collection(X), y_val=collection(LABELS))
     model.score(collection(X), collection(LABELS))
     gc.collect()
-    for _ in range(100):  # futures are released one after the other
-        held = keys_on(one_worker) - before
+    assert not kept_on(one_worker, before)
+
+
+def kept_on(client, before):
+    """The keys that are on the workers beside those before; futures are released one after the other."""
+    for _ in range(100):
+        held = keys_on(client) - before
         if not held:
             break
         time.sleep(0.05)
-    assert not held
+    return held
+
+
+def test_nothing_stays_on_the_cluster_where_a_fit_fails(one_worker):
+    """Also as long as the exception is there, whose traceback refers to the frames of the fit."""
+
+    class Fail(Callback):
+        def on_epoch_end(self, state):
+            raise ZeroDivisionError
+
+    before = keys_on(one_worker)
+    model = DaskMLPClassifier(**COMMON, callbacks=Fail())
+    model.client = one_worker
+    x, y = collection(X), collection(LABELS)
+    with pytest.raises(ZeroDivisionError) as raised:
+        model.fit(x, y)
+    del x, y
+    gc.collect()
+    assert raised.value.__traceback__ is not None
+    assert not kept_on(one_worker, before)
 
 
 def test_a_fit_in_a_task(one_worker):

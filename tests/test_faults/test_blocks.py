@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
 
 from fastbp import MLPClassifier, MLPRegressor
-from fastbp.training import Windows
+from fastbp.training import Reader, Windows
 from fault_cases import SMALL, both_estimators, make_data, output
 from interrupts import press
 
@@ -243,6 +243,31 @@ def test_ctrl_c_while_training_waits_for_rows(Estimator, ctrl_c, monkeypatch):
         model.fit_batches(source(slow), **arguments(Estimator))
     assert closed == [True]
     assert_array_equal(output(model, X), output(after(Estimator, 2), X))
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["in the first window", "while rows are counted"])
+def test_ctrl_c_before_training_waits_for_one_block(known, ctrl_c, monkeypatch):
+    """Not for the window, which may have many."""
+    n_passes, n_read = [], []
+
+    def blocks():
+        n_passes.append(None)
+        for number in range(1000):
+            n_read.append(number)
+            if number == 3 and len(n_passes) == (1 if known else 2):
+                ctrl_c()
+                release.wait(60)
+            yield X, Y
+
+    release, close = threading.Event(), Reader.close
+    monkeypatch.setattr(Reader, "close", lambda self: (release.set(), close(self)))
+    model = MLPRegressor(**IN_ORDER)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit_batches(blocks, shuffle_rows=10_000 if known else 64)
+    assert n_read[-1] == 3
+    assert not [thread for thread in threading.enumerate() if thread.name == "fastbp-reader"]
+    with pytest.raises(NotFittedError):
+        model.predict(X)
 
 
 def test_ctrl_c_a_second_time_ends_the_waiting_for_the_reader(ctrl_c, monkeypatch):

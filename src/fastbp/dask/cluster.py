@@ -182,8 +182,13 @@ class Cluster:
     def send(self, value):
         """The future of a value that the client has. One worker gets it from the scheduler, and the others from each
         other when they need it: Dask's own broadcast waits for half a minute for a worker that has just died."""
-        self.receiver = self.receiver or self.wait_for_workers()[0]
-        return self.client.scatter(value, workers=[self.receiver], hash=False)
+        for _ in range(ATTEMPTS):
+            self.receiver = self.receiver or self.wait_for_workers()[0]
+            try:
+                return self.client.scatter(value, workers=[self.receiver], hash=False)
+            except KeyError as error:  # that worker has left since
+                self.receiver, reason = None, error
+        raise RuntimeError(f"no worker stays to take data, in {ATTEMPTS} attempts: {self.client!r}") from reason
 
     def compute(self, worker, delayed):
         """The future of a delayed object, computed on a worker; on another one if that is gone."""

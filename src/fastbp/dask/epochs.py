@@ -225,7 +225,8 @@ class DistributedEpochs(Epochs):
                 status = DIVERGED
                 break
             status = GREW if result.status == GREW else status
-            self.take(result.state)
+            if result.state is not None:  # rows that were divided anew may have no step in a short round
+                self.take(result.state)
             if trainer.end_window(self.n_trained, self.n_rows, 0.0):
                 break
         losses[0], seconds[0], self.epochs_done = loss, perf_counter() - begin, 1
@@ -392,7 +393,7 @@ class DistributedEpochs(Epochs):
                 self.trainer.average.note_statistics(self.trainer.network)
             if self.random_state is not None:
                 self.advance()
-        self.shards = []
+        self.shards = self.cluster.rows = []  # an exception may keep this object
 
     def advance(self):
         """Leave the generator as training leaves it: after the shuffles of a single shard as `fit` does; else, where

@@ -14,6 +14,8 @@ from fastbp.estimators.streams import StreamedRows
 from fastbp.estimators.validation import GivenRows, naming
 from fastbp.estimators.window_cutter import n_rows_of
 from fastbp.sources import Block, are_files, as_source
+from fastbp.sources.arrow import ArrowSource
+from fastbp.sources.copying import copied
 from fastbp.sources.joining import joined_blocks
 
 
@@ -55,7 +57,7 @@ class FitBatchesMixin:
             - a ``pyarrow.dataset.Dataset``, or a `fastbp.sources.Source`.
 
             X, y and sample_weight of a block are as `fit` takes them. Blocks may have any length; empty ones are left
-            out. All blocks of a pass are asked for in the same thread, but not in that of the caller.
+            out. All blocks of a pass are asked for in the same thread, which is not that of the caller.
         columns : sequence of str or int, default=None
             Of files: the columns of X; numbers of columns for .npy and .npz. None for all but `target` and `weight`.
         target : str, int or sequence of them, default=None
@@ -64,8 +66,8 @@ class FitBatchesMixin:
             Of files: the column of sample weights; of .npz files the name of the array.
         validation : (X, y), (X, y, sample_weight) or source of blocks, default=None
             Rows to validate on after each epoch, as `X_val` and `y_val` of `fit`. All of them are kept in memory.
-            `early_stopping` needs them: no rows are held out. Files may have their columns in another order than those
-            of `source`; `columns`, `target` and `weight` hold for both.
+            `early_stopping` needs them: no rows are held out. If both are files, those of `validation` may have their
+            columns in another order; `columns`, `target` and `weight` hold for both.
         classes : array-like of shape (n_classes,) or list of them, default=None
             For a classifier: all labels, so that they need not be read before training. For a y of two dimensions as
             for `fit`; without it, the first window says what such a y means and which labels it has.
@@ -160,9 +162,10 @@ def source_and_validation(source, validation, *, frames=False, **of_files):
         if not are_files(validation):
             of_validation = as_source(validation)
         else:
-            if source_is_files and of_files["columns"] is None:  # in the order of those of `source`
-                of_files["columns"] = getattr(source, "columns", None)
             of_validation = as_source(validation, frames=frames, **of_files)
+            if isinstance(source, ArrowSource) and isinstance(of_validation, ArrowSource):
+                of_files["columns"] = source.columns  # in the same order
+                of_validation = as_source(validation, frames=frames, **of_files)
     return source, read_validation(of_validation)
 
 
@@ -173,7 +176,7 @@ def read_validation(source):
         for number, block in enumerate(source.blocks()):
             if n_rows_of(block.X):
                 numbers.append(number)
-                blocks.append(Block(*(part.copy() if hasattr(part, "copy") else part for part in block)))
+                blocks.append(Block(*map(copied, block)))
     except Exception as error:
         error.add_note("raised while the rows of validation were read")
         raise

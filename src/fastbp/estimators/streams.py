@@ -115,7 +115,7 @@ class StreamedRows:
         """The checked blocks of the pass of an epoch. If they do not fit into one window, a source that can do so gives
         its parts in another order in each epoch."""
         generator = pass_generator(self.model.random_state, epoch) if self.reorders else None
-        return self.blocks.of_pass(self.source.blocks(generator))
+        return self.blocks.of_pass(self.reader.until_stopped(self.source.blocks(generator)))
 
     def buffers_for(self, X):
         """The buffers for windows of blocks such as X, of whole batches."""
@@ -140,7 +140,7 @@ class StreamedRows:
         expected = self.source.n_rows if self.n_rows is None else self.n_rows
         labels, n_rows = None, n_rows_of(window.y) if is_whole else expected
         if n_rows is None or (has_labels and not is_whole and (classes is None or is_balanced)):
-            n_rows, labels = self.count(has_labels)
+            n_rows, labels = self.reader.call(self.count, has_labels)
         check_n_rows(expected, n_rows)
         self.n_rows = n_rows
         if classes is None:
@@ -159,7 +159,7 @@ class StreamedRows:
     def count(self, has_labels):
         """A pass over the targets: the number of rows, and the labels, if y has any."""
         n_rows, summary = 0, LabelSummary()
-        for y, _ in self.source.targets():
+        for y, _ in self.reader.until_stopped(self.source.targets()):
             y = np.asarray(y)
             n_rows += len(y)
             if has_labels and len(y):

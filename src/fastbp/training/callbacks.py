@@ -95,8 +95,8 @@ class Callback:
         return None
 
     def on_window_end(self, state):
-        """Called after each window of rows with `fit_batches`, which reads them in windows; never with `fit`. The
-        learning rate cannot be set here; the network's parameters can.
+        """Called after each window of rows with `fit_batches`, which reads them in windows, and after each round with
+        `fastbp.dask`; never else. The learning rate cannot be set here; the network's parameters can.
 
         Parameters
         ----------

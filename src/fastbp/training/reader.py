@@ -19,12 +19,15 @@ class Reader:
     ----------
     thread : Thread or None
         None before the first call.
+    stops : bool
+        Whether the call that the thread makes should end soon: nobody waits for its result.
     """
 
     thread = None
 
     def __init__(self):
-        self.calls, self.at_end, self.is_closed, self.error = SimpleQueue(), [], False, None
+        self.calls, self.at_end, self.error = SimpleQueue(), [], None
+        self.stops = self.is_closed = False
 
     def start(self, function, *arguments):
         """Have the thread call a function when it is done with what came before.
@@ -46,9 +49,25 @@ class Reader:
         try:
             while not result.done():
                 wait([result], LONGEST_WAIT)
+        except BaseException:
+            self.stops = True
+            raise
+        try:
             return result.result()
         finally:
             del result  # an exception that it has refers to this frame
+
+    def until_stopped(self, blocks):
+        """The items of an iterator, as long as somebody waits for the result of the call.
+
+        Yields
+        ------
+        object
+        """
+        for block in blocks:
+            if self.stops:
+                return
+            yield block
 
     def work(self):
         """What the thread does."""
@@ -70,7 +89,7 @@ class Reader:
         is raised here. Waits for that, but once only: Ctrl-C ends the waiting, and the thread ends later then."""
         if self.thread is None or self.is_closed:
             return
-        self.is_closed = True
+        self.stops = self.is_closed = True
         self.calls.put(None)
         while self.thread.is_alive():
             self.thread.join(LONGEST_WAIT)

@@ -24,6 +24,7 @@ from fastbp.estimators.tabular.targets import WEIGHTS_ARE_ZERO
 from fastbp.estimators.validation import naming
 from fastbp.estimators.window_cutter import n_rows_of
 from fastbp.sources import Block, Source
+from fastbp.sources.copying import copied
 from fastbp.sources.joining import joined_blocks
 
 #: Rows of a part of the source that are out of bag, for a member at most
@@ -293,21 +294,16 @@ def first_window(model, blocks, shuffle_rows):
             if room > 0:
                 window.append((number, Block(*(head(part, slice(room)) for part in block))))
             return window, chain(rest, blocks)
-        window.append((number, Block(*map(copied, block))))
+        window.append((number, Block(*(copied(as_table(part)) for part in block))))
         room -= n
     return window, None
 
 
 def head(part, rows):
-    """Some rows of X, y or sample weights: a copy, if their memory could change."""
+    """A copy of some rows of X, y or sample weights."""
     if part is None:
         return None
     part = as_table(part)
     if hasattr(part, "column_names"):  # pyarrow
-        return part.slice(rows.start or 0, None if rows.stop is None else rows.stop - (rows.start or 0))
+        return copied(part.slice(rows.start or 0, None if rows.stop is None else rows.stop - (rows.start or 0)))
     return copied(part.iloc[rows] if hasattr(part, "iloc") else part[rows])
-
-
-def copied(part):
-    """A copy of X, y or sample weights, if their memory could change."""
-    return part.copy() if hasattr(part, "copy") else as_table(part)

@@ -52,8 +52,14 @@ def test_lists():
     assert beside_text[-1].tolist() == [1.5, "x"]
 
 
-def test_sparse_matrices():
-    assert_array_equal(joined_X(sparse.csr_array(X), sparse.csc_array(X)).toarray(), np.vstack([X, X]))
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr", "dia", "lil", "dok"])
+@pytest.mark.parametrize("cls", [sparse.csr_array, sparse.csr_matrix])
+def test_sparse_matrices(form, cls):
+    first, second = cls(X).asformat(form), sparse.csc_array(X)
+    for parts in ((first, first), (first, second), (second, first)):
+        assert_array_equal(joined_X(*parts).toarray(), np.vstack([X, X]))
+    with pytest.raises(ValueError, match=r"block 1 of source: X has rows of the shape \(1,\)"):
+        joined_X(first, cls(X[:, :1]).asformat(form))
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])

@@ -105,13 +105,18 @@ def difference_between(first, kind_of_first, part, kind):
         new = [name for name in names if name not in expected]
         what = f"without {missing} and with {new}" if missing or new else "in another order"
         return f"must have the columns of the first block, got them {what}"
-    shape, expected = np.shape(part[:1])[1:], np.shape(first[:1])[1:]
+    shape, expected = shape_of_rows(part), shape_of_rows(first)
     if shape != expected:
         return f"has rows of the shape {shape}, and had rows of the shape {expected} in the first block"
     content, expected = (CONTENTS.get(one.dtype.kind) if isinstance(one, np.ndarray) else None for one in (part, first))
     if content != expected and None not in (content, expected):
         return f"holds {content}, and held {expected} in the first block"
     return ""
+
+
+def shape_of_rows(part):
+    """The shape of each row. Of a list, the first row is looked at; sparse matrices of some formats have no slices."""
+    return np.shape(part if hasattr(part, "shape") else part[:1])[1:]
 
 
 # Joining of parts that do not differ; `labels` begin the messages

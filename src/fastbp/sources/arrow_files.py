@@ -222,7 +222,9 @@ def merged_type(first, second):
     if is_number(first) != is_number(second):
         return None
     if is_number(first):
-        return pa.from_numpy_dtype(np.result_type(numpy_dtype(first), numpy_dtype(second)))
+        common = np.result_type(numpy_dtype(first), numpy_dtype(second))
+        # Arrow has no cast from bools to half floats
+        return pa.from_numpy_dtype(np.float32 if common == np.float16 else common)
     for pair in ((first, second), (plain_type(first), plain_type(second))):
         try:
             schemas = [pa.schema([("column", kind)]) for kind in pair]

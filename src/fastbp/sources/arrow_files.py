@@ -217,8 +217,10 @@ def merged_type(first, second):
     """The type that holds the values of two types; None if there is none."""
     import pyarrow as pa
 
-    if first == second:
+    if first == second or pa.types.is_null(second):
         return first
+    if pa.types.is_null(first):
+        return second
     if is_number(first) != is_number(second):
         return None
     if is_number(first):

@@ -52,8 +52,14 @@ def test_lists():
     assert beside_text[-1].tolist() == [1.5, "x"]
 
 
-def test_sparse_matrices():
-    assert_array_equal(joined_X(sparse.csr_array(X), sparse.csc_array(X)).toarray(), np.vstack([X, X]))
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr", "dia", "lil", "dok"])
+@pytest.mark.parametrize("cls", [sparse.csr_array, sparse.csr_matrix])
+def test_sparse_matrices(form, cls):
+    first, second = cls(X).asformat(form), sparse.csc_array(X)
+    for parts in ((first, first), (first, second), (second, first)):
+        assert_array_equal(joined_X(*parts).toarray(), np.vstack([X, X]))
+    with pytest.raises(ValueError, match=r"block 1 of source: X has rows of the shape \(1,\)"):
+        joined_X(first, cls(X[:, :1]).asformat(form))
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
@@ -134,6 +140,43 @@ def test_text_of_pyarrow(kinds):
     assert pa.types.is_dictionary(found.schema.field("a").type) == (kinds[0] == "dictionary")
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("others", [([None, None],), (["y", None],), ([None, None], ["y", None])])
+def test_dictionaries_of_pyarrow_stay_so(ordered, others):
+    pa = pytest.importorskip("pyarrow")
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int8()), ["x", "y"], ordered=ordered)
+    found = joined_X(pa.table({"a": column}), *(pa.table({"a": values}) for values in others))
+    assert pa.types.is_dictionary(found.schema.field("a").type)
+    assert found["a"].to_pylist() == ["x", "y", *(value for values in others for value in values)]
+
+
+@pytest.mark.parametrize("kind", ["int8", "int64", "float16", "float32", "float64"])
+def test_numbers_of_pyarrow_beside_bools(kind):
+    pa = pytest.importorskip("pyarrow")
+    parts = [pa.table({"a": [True, None]}), pa.table({"a": pa.nulls(1)})]
+    parts.append(pa.table({"a": pa.array(np.array([2]).astype(kind))}))
+    assert joined_X(*parts)["a"].to_pylist() == [1, None, None, 2]
+    assert joined_X(*parts[::-1])["a"].to_pylist() == [2, None, 1, None]
+
+
+def test_integers_of_pyarrow_beyond_floats():
+    pa = pytest.importorskip("pyarrow")
+    found = joined_X(pa.table({"a": [2**60 + 1]}), pa.table({"a": [0.5]}))
+    assert found["a"].to_pylist() == [2.0**60, 0.5]
+
+
+def test_categories_of_polars():
+    pl = pytest.importorskip("polars")
+    kinds = [pl.Enum(["x", "y"]), pl.Enum(["x", "z"]), pl.Categorical, pl.String, pl.Null]
+    frames = [pl.DataFrame({"a": pl.Series([None if kind == pl.Null else "x"], dtype=kind)}) for kind in kinds]
+    for first in frames:
+        assert joined_X(first, first).schema == first.schema
+        for second in frames:
+            assert joined_X(first, second)["a"].to_list() == [*first["a"], *second["a"]]
+    with pytest.raises(ValueError, match=r"block 1 of source: X has columns of other types .*'a' is Int64"):
+        joined_X(frames[0], pl.DataFrame({"a": [1]}))
+
+
 @pytest.mark.parametrize("second", [pd.Categorical([7, 8]), pd.Categorical([2, 1]), [7, 8]])
 def test_categories_of_pandas_stay_categories(second):
     found = joined_X(pd.DataFrame({"a": pd.Categorical([1, None])}), pd.DataFrame({"a": second}))
@@ -150,6 +193,26 @@ def test_targets_of_different_types():
     assert_array_equal(joined_y(pd.DataFrame({"y": Y}), Y[:, np.newaxis]), np.tile(Y, 2)[:, np.newaxis])
     assert isinstance(joined_y(pd.Series(Y), pd.Series(Y)), pd.Series)
     assert joined_y(["a"], ["b", "c"]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_targets_of_one_column(library):
+    frame, column = as_frame(library), Y[:, np.newaxis]
+    forms = [Y, Y.tolist(), pd.Series(Y), column, column.tolist(), frame({"y": Y}), frame({"z": Y})]
+    for first in forms:
+        for second in forms:
+            assert_array_equal(np.ravel(joined_y(first, second)), np.tile(Y, 2))
+
+
+def test_targets_of_several_columns():
+    several = pd.DataFrame({"y": Y, "z": Y})
+    with pytest.raises(
+        ValueError, match=r"block 1 of source: y must have the columns of the first block, .* another o"
+    ):
+        joined_y(several, several[["z", "y"]])
+    for other in (Y, Y[:, np.newaxis]):
+        with pytest.raises(ValueError, match=r"block 1 of source: y has rows of the shape .* \(2,\) in the first"):
+            joined_y(several, other)
 
 
 def test_targets_of_polars_and_pyarrow():

@@ -276,6 +276,8 @@ NUMBERS = pa.array([1, None, 0])
         (NUMBERS, NUMBERS.cast(pa.uint64()), pa.float64()),
         (pa.array([2**60, None, 0]), NUMBERS.cast(pa.float32()), pa.float64()),
         (NUMBERS.cast(pa.bool_()), NUMBERS.cast(pa.float32()), pa.float32()),
+        (NUMBERS.cast(pa.bool_()), NUMBERS.cast(pa.float16()), pa.float32()),
+        (NUMBERS.cast(pa.int8()), NUMBERS.cast(pa.float16()), pa.float32()),
         (pa.array([decimal.Decimal("1.5"), None, None]), NUMBERS, pa.float64()),
         (pa.nulls(3), NUMBERS.cast(pa.float32()), pa.float32()),
         (pa.nulls(3), TEXT, pa.string()),

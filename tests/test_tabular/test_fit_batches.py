@@ -412,6 +412,19 @@ def test_blocks_of_different_types(shuffle_rows):
 
 
 @pytest.mark.parametrize("shuffle_rows", [96, "auto"])
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_text_that_is_missing_in_a_block(library, shuffle_rows):
+    package = pytest.importorskip(library)
+    frame = package.table if library == "pyarrow" else package.DataFrame
+    missing = [np.nan if library == "pandas" else None] * N  # of a type without values, in pandas of float64
+    number, text = FRAME["number"].to_numpy(), FRAME["text"].tolist()
+    blocks = [(frame({"number": number, "text": values}), LABELS) for values in (text, missing, text)]
+    model = TabularMLPClassifier(**QUICK).fit_batches(blocks, shuffle_rows=shuffle_rows)
+    assert model.is_categorical_.tolist() == [False, True]
+    assert model._encoder.levels[1].values == ("w", "x", "y", "z")
+
+
+@pytest.mark.parametrize("shuffle_rows", [96, "auto"])
 def test_labels_have_the_dtype_that_they_have_in_fit(shuffle_rows):
     for labels in (LABELS, LABELS.astype(object), (LABELS == "yes").astype(np.int8), LABELS == "yes"):
         model = TabularMLPClassifier(**QUICK).fit_batches(blocks_of(120, FRAME, labels), shuffle_rows=shuffle_rows)

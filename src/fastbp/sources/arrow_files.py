@@ -217,12 +217,16 @@ def merged_type(first, second):
     """The type that holds the values of two types; None if there is none."""
     import pyarrow as pa
 
-    if first == second:
+    if first == second or pa.types.is_null(second):
         return first
+    if pa.types.is_null(first):
+        return second
     if is_number(first) != is_number(second):
         return None
     if is_number(first):
-        return pa.from_numpy_dtype(np.result_type(numpy_dtype(first), numpy_dtype(second)))
+        common = np.result_type(numpy_dtype(first), numpy_dtype(second))
+        # Arrow has no cast from bools to half floats
+        return pa.from_numpy_dtype(np.float32 if common == np.float16 else common)
     for pair in ((first, second), (plain_type(first), plain_type(second))):
         try:
             schemas = [pa.schema([("column", kind)]) for kind in pair]

@@ -6,6 +6,8 @@ from itertools import chain
 import numpy as np
 from scipy import sparse
 
+from fastbp.sources.arrow import cast
+from fastbp.sources.arrow_files import merged_type
 from fastbp.sources.base import Block
 
 #: Packages of data frames
@@ -52,9 +54,9 @@ def joined(argument, labels, name, parts):
     if len(parts) == 1:
         return parts[0]
     parts = [as_known(part) for part in parts]
+    if name != "X" and not any(map(sparse.issparse, parts)):
+        parts = alike(parts)
     kinds = [kind_of(part) for part in parts]
-    if name != "X" and len(set(kinds)) > 1 and "a sparse matrix" not in kinds:
-        parts, kinds = [np.asarray(part) for part in parts], ["an array"] * len(parts)
     for label, part, kind in zip(labels, parts, kinds, strict=True):
         difference = difference_between(parts[0], kinds[0], part, kind)
         if difference:
@@ -74,6 +76,18 @@ def as_known(part):
     if library in ("polars", "pyarrow") and names_of(part) is None:
         return np.asarray(part)
     return part
+
+
+def alike(parts):
+    """Parts of y or sample weights as arrays, unless all are of one kind. Frames of one column are arrays, because its
+    name does not count; if some parts are of one dimension, single columns are so too."""
+    parts = [np.asarray(part) if len(names_of(part) or ()) == 1 else part for part in parts]
+    if len(set(map(kind_of, parts))) > 1:
+        parts = [np.asarray(part) for part in parts]
+    shapes = [shape_of_rows(part) for part in parts]
+    if () not in shapes:
+        return parts
+    return [np.asarray(part)[:, 0] if shape == (1,) else part for part, shape in zip(parts, shapes, strict=True)]
 
 
 def library_of(part):
@@ -105,13 +119,18 @@ def difference_between(first, kind_of_first, part, kind):
         new = [name for name in names if name not in expected]
         what = f"without {missing} and with {new}" if missing or new else "in another order"
         return f"must have the columns of the first block, got them {what}"
-    shape, expected = np.shape(part[:1])[1:], np.shape(first[:1])[1:]
+    shape, expected = shape_of_rows(part), shape_of_rows(first)
     if shape != expected:
         return f"has rows of the shape {shape}, and had rows of the shape {expected} in the first block"
     content, expected = (CONTENTS.get(one.dtype.kind) if isinstance(one, np.ndarray) else None for one in (part, first))
     if content != expected and None not in (content, expected):
         return f"holds {content}, and held {expected} in the first block"
     return ""
+
+
+def shape_of_rows(part):
+    """The shape of each row. Of a list, the first row is looked at; sparse matrices of some formats have no slices."""
+    return np.shape(part if hasattr(part, "shape") else part[:1])[1:]
 
 
 # Joining of parts that do not differ; `labels` begin the messages
@@ -147,8 +166,10 @@ def join_pandas(labels, parts):
 
 
 def join_polars(labels, parts):
-    """Data frames, of which columns of numbers may be of different types."""
+    """Data frames, of which columns of numbers may be of different types. Columns of categories become text, unless all
+    have the same."""
     polars = sys.modules["polars"]
+    parts = as_text(parts, [name for name, dtype in parts[0].schema.items() if differs(name, dtype, parts)])
     first = parts[0].head(0)
     for label, part in zip(labels, parts, strict=True):
         try:
@@ -163,32 +184,57 @@ def join_polars(labels, parts):
     return polars.concat(parts, how="vertical_relaxed")
 
 
+def differs(name, dtype, parts):
+    """Whether a column of some data frames is of another dtype than this."""
+    return any(part.schema[name] != dtype for part in parts)
+
+
+def as_text(parts, names):
+    """Data frames of polars, in which some columns are text where they are categories."""
+    polars = sys.modules["polars"]
+    categories = (polars.Categorical, polars.Enum)
+    return [
+        part.with_columns(part[name].cast(polars.String) for name in names if isinstance(part.schema[name], categories))
+        for part in parts
+    ]
+
+
 def join_pyarrow(labels, parts):
-    """Tables, of which columns of numbers may be of different types. Columns that are dictionaries in the first table
-    stay so, others become none."""
+    """Tables, of which columns of numbers or bools may be of different types. Columns that are dictionaries in the
+    first table stay so, others become none."""
     pyarrow = sys.modules["pyarrow"]
     is_dictionary = [pyarrow.types.is_dictionary(field.type) for field in parts[0].schema]
-    parts = [with_dictionaries(part, is_dictionary) for part in parts]
-    schema = parts[0].schema
+    common = value_types(parts[0])
+    for label, part in zip(labels, parts, strict=True):
+        for number, kind in enumerate(value_types(part)):
+            before, common[number] = common[number], merged_type(common[number], kind)
+            if common[number] is None:
+                name = part.column_names[number]
+                raise ValueError(f"{label} {OTHER_TYPES}: column {name!r} is {kind}, and was {before}")
+    tables = []
     for label, part in zip(labels, parts, strict=True):
         try:
-            schema = pyarrow.unify_schemas([schema, part.schema], promote_options="permissive")
+            columns = map(typed, part.columns, common, is_dictionary)
+            tables.append(pyarrow.table(list(columns), names=part.column_names))
         except pyarrow.ArrowException as error:
             raise ValueError(f"{label} {OTHER_TYPES}: {error}") from error
-    return pyarrow.concat_tables(parts, promote_options="permissive")
+    return pyarrow.concat_tables(tables, promote_options="permissive")  # the indices of dictionaries may differ in type
 
 
-def with_dictionaries(table, is_dictionary):
-    """A table of pyarrow whose columns are dictionaries where `is_dictionary` is true, and nowhere else."""
-    pyarrow = sys.modules["pyarrow"]
-    columns = []
-    for column, is_wanted in zip(table.columns, is_dictionary, strict=True):
-        if is_wanted:
-            column = column.dictionary_encode()
-        elif pyarrow.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        columns.append(column)
-    return pyarrow.table(columns, names=table.column_names)
+def value_types(table):
+    """The types of the columns of a table of pyarrow; of dictionaries, those of their values."""
+    types = sys.modules["pyarrow"].types
+    return [field.type.value_type if types.is_dictionary(field.type) else field.type for field in table.schema]
+
+
+def typed(column, kind, is_dictionary):
+    """A column of pyarrow with values of a type, as a dictionary without an order or without one."""
+    if sys.modules["pyarrow"].types.is_dictionary(column.type):
+        if is_dictionary and column.type.value_type == kind and not column.type.ordered:
+            return column
+        column = column.cast(column.type.value_type)
+    column = cast(column, kind)
+    return column.dictionary_encode() if is_dictionary else column
 
 
 #: What `kind_of` returns -> what joins the parts

@@ -83,7 +83,7 @@ class EncoderLearner:
             now = table.contents[number]
             if before == NOTHING and now in (TEXT, BOOLEANS):
                 self.contents[number] = now
-            elif now not in (before, NOTHING) and not table.is_category[number]:
+            elif now not in (before, NOTHING) and not table.is_category[number] and not is_nan(table.column(number)):
                 raise TypeError(
                     f"{self.labels[number]} of X holds {now}, and held {before} before. If they are categories, list "
                     "the column in categorical_features, or use astype(str); if they are numbers, use astype(float) "
@@ -116,3 +116,9 @@ class EncoderLearner:
         for number in self.counts:
             is_binary[number] = len(levels[number]) == 2
         return TableEncoder(shift, factor, tuple(levels), is_binary)
+
+
+def is_nan(array):
+    """Whether all numbers of an array are NaN, as those of a column of text that is empty in one block: pandas reads it
+    so from a CSV file, and NumPy from polars."""
+    return array.dtype.kind == "f" and bool(np.isnan(array).all())

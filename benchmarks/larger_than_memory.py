@@ -17,7 +17,7 @@ Printed are medians: rows per second, the share of those in memory, the share of
 rows, and the largest resident memory of the process. A process needs 1.6 to 2.0 GB of address space whatever the data:
 with a smaller ``--limit`` it ends in an error. Whether reading keeps up depends on the network: with a small one the
 threads of training and the one that reads share the processors. With ``--threads`` one fewer than there are processors,
-reading has one of its own.
+reading has one of its own. Results of 4 GB are in ``results/larger-than-memory-epyc-2-cores.json``.
 """
 
 import argparse

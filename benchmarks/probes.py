@@ -6,6 +6,8 @@ import statistics
 import threading
 from pathlib import Path
 
+from machine import read_memory
+
 PROC = Path("/proc")
 
 
@@ -23,11 +25,9 @@ def resident_bytes():
         If the system has no /proc.
     """
     try:
-        lines = (PROC / "self/status").read_text().splitlines()
+        return {"anonymous": read_memory("RssAnon"), "file": read_memory("RssFile")}
     except OSError as error:
         raise NotImplementedError("resident memory is read from /proc/self/status, which only Linux has") from error
-    kilobytes = {key: value.split()[0] for key, _, value in (line.partition(":") for line in lines) if value.strip()}
-    return {"anonymous": 1024 * int(kilobytes["RssAnon"]), "file": 1024 * int(kilobytes["RssFile"])}
 
 
 def running_threads():

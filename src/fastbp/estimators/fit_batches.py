@@ -13,7 +13,7 @@ from fastbp.estimators.parameters import is_stochastic
 from fastbp.estimators.streams import StreamedRows
 from fastbp.estimators.validation import GivenRows, naming
 from fastbp.estimators.window_cutter import n_rows_of
-from fastbp.sources import Block, are_files, as_source
+from fastbp.sources import Block, are_files, as_source, have_named_columns
 from fastbp.sources.arrow import ArrowSource
 from fastbp.sources.copying import copied
 from fastbp.sources.joining import joined_blocks
@@ -147,25 +147,24 @@ def source_and_validation(source, validation, *, frames=False, **of_files):
     given : GivenRows
         The arguments that bring a validation set to `fit`.
     """
-    source_is_files = are_files(source)
-    if source_is_files or not are_files(validation):
+    validates_on_files = are_files(validation)
+    if are_files(source) or not validates_on_files:
         source = as_source(source, frames=frames, **of_files)
     else:
         source = as_source(source)
     if validation is None:
         return source, GivenRows()
-    if isinstance(validation, tuple) and not are_files(validation):
+    if isinstance(validation, tuple) and not validates_on_files:
         if len(validation) not in (2, 3):
             raise ValueError(f"validation must be (X, y) or (X, y, sample_weight), got a tuple of {len(validation)}")
         return source, GivenRows(*validation, is_named=False)
     with naming("validation"):
-        if not are_files(validation):
-            of_validation = as_source(validation)
-        else:
-            of_validation = as_source(validation, frames=frames, **of_files)
-            if isinstance(source, ArrowSource) and isinstance(of_validation, ArrowSource):
+        if validates_on_files:
+            if isinstance(source, ArrowSource) and have_named_columns(validation):
                 of_files["columns"] = source.columns  # in the same order
-                of_validation = as_source(validation, frames=frames, **of_files)
+            of_validation = as_source(validation, frames=frames, **of_files)
+        else:
+            of_validation = as_source(validation)
     return source, read_validation(of_validation)
 
 

@@ -91,6 +91,11 @@ def are_files(source):
     return are_paths(source) or is_dataset(source)
 
 
+def have_named_columns(files):
+    """Whether the columns of files, for which `are_files` is true, have names."""
+    return is_dataset(files) or common_format(as_paths(files)) not in ("npy", "npz")
+
+
 def is_dataset(source):
     """Whether the source is a dataset of pyarrow, which is not imported for that."""
     module = sys.modules.get("pyarrow.dataset")

@@ -78,7 +78,7 @@ class Windows:
         if epoch:
             self.current = None
         self.queue, self.room = SimpleQueue(), threading.Semaphore(N_WINDOWS - (self.current is not None))
-        self.is_begun, self.stops, self.is_reading = False, False, True
+        self.is_begun, self.is_reading = False, True
         self.reader.start(self.work, epoch)
 
     def epoch(self):
@@ -130,7 +130,7 @@ class Windows:
                     while (window := self.next_window(windows)) is not END:
                         self.queue.put(window)
                 self.queue.put(END)
-                if self.stops:
+                if self.reader.stops:
                     return
         except BaseException as error:
             self.note_reading(False)
@@ -140,7 +140,7 @@ class Windows:
         """The next window, as soon as there is room for it; END when there is none, or reading is to stop."""
         self.room.acquire()
         self.note_reading(True)
-        window = END if self.stops else next(windows, END)
+        window = END if self.reader.stops else next(windows, END)
         self.note_reading(False)
         if window is END:
             self.room.release()
@@ -150,7 +150,7 @@ class Windows:
         """Stop reading, and wait until the thread has ended: it ends with the block that it reads. Ctrl-C ends the
         waiting; the thread ends later then."""
         if self.is_reading:
-            self.stops, self.is_reading = True, False
+            self.reader.stops, self.is_reading = True, False
             self.room.release()
             self.reader.close()
             self.queue = None

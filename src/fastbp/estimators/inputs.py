@@ -8,6 +8,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import assert_all_finite, validate_data
 
 from fastbp.data import checked_sparse
+from fastbp.estimators.attempt import with_attributes
 from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import Layer
@@ -187,9 +188,8 @@ def without_names(estimator):
     BaseMLP
         Shares the attributes.
     """
-    other = type(estimator).__new__(type(estimator))
-    other.__dict__ = {name: value for name, value in vars(estimator).items() if name != "feature_names_in_"}
-    return other
+    attributes = {name: value for name, value in vars(estimator).items() if name != "feature_names_in_"}
+    return with_attributes(estimator, attributes)
 
 
 def check_names(what, estimator, names):

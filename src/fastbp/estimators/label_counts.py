@@ -84,7 +84,7 @@ class LabelSummary:
         """
         if not len(labels):
             return
-        kind = next((name for name, cls in (("text", str), ("bytes", bytes)) if isinstance(labels[0], cls)), "numbers")
+        kind = content_of(labels)
         if self.kind not in (None, kind):
             raise ValueError(f"y must hold labels of one type, got {self.kind} in some parts and {kind} in others")
         self.kind = kind
@@ -97,3 +97,9 @@ class LabelSummary:
         """LabelCounts: the labels that were met."""
         labels = sorted(self.counts)
         return LabelCounts(np.array(labels, self.dtype), np.array([self.counts[label] for label in labels], np.int64))
+
+
+def content_of(y):
+    """What an array of labels that is not empty, or a sparse matrix of ones, holds: "text", "bytes" or "numbers"."""
+    cls = type(y.flat[0]) if y.dtype.kind == "O" else y.dtype.type
+    return next((name for name, base in (("text", str), ("bytes", bytes)) if issubclass(cls, base)), "numbers")

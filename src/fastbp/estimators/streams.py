@@ -25,7 +25,7 @@ from sklearn.base import is_classifier
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.class_targets import check_labels
 from fastbp.estimators.inputs import check_names, without_names
-from fastbp.estimators.label_counts import LabelCounts, LabelSummary
+from fastbp.estimators.label_counts import LabelCounts, LabelSummary, content_of
 from fastbp.estimators.numeric import WAYS_OUT
 from fastbp.estimators.rows import checked_weight
 from fastbp.estimators.validation import naming
@@ -291,7 +291,7 @@ class CheckedBlocks:
         kind = {
             "X": "sparse" if sparse.issparse(X) else "dense",
             "y": f"of {y.shape[1]} columns" if y.ndim == 2 else ONE_DIMENSION,
-            "y, what it holds,": "text" if holds_text(y) else "numbers",
+            "y, what it holds,": content_of(y),
             "sample_weight": "missing" if weight is None else "there",
         }
         self.kind = self.kind or kind
@@ -366,11 +366,6 @@ def pass_generator(random_state, epoch):
 def has_weight(sample_weight):
     """Whether there is a row with a weight above zero."""
     return sample_weight is None or bool(sample_weight.any())
-
-
-def holds_text(y):
-    """Whether an array of labels, or a sparse matrix of ones, holds text."""
-    return y.dtype.kind in "US" or (y.dtype.kind == "O" and isinstance(y.flat[0], (str, bytes)))
 
 
 def check_n_rows(expected, found):

@@ -18,7 +18,7 @@ BUFFER_BYTES, COLUMN_BYTES = 2**25, 2**20
 TEXT_BYTES = 32
 
 
-class Reader:
+class FileReader:
     """Base class of what reads files of one format: it also has `schema`, `parts` and `batches`, as those below."""
 
     def settled(self, schemas):
@@ -26,7 +26,7 @@ class Reader:
         return schemas
 
 
-class Parquet(Reader):
+class Parquet(FileReader):
     """Parts are row groups; small ones that follow each other are one part."""
 
     def __init__(self):
@@ -65,7 +65,7 @@ class Parquet(Reader):
         return pq.ParquetFile(path, metadata=self.metadata.get(path), buffer_size=buffer_size, pre_buffer=False)
 
 
-class CSV(Reader):
+class CSV(FileReader):
     """A file is one part. Columns of numbers are read as float64, also if those at the beginning are integers; but
     targets that begin with integers must be integers, which may be the numbers of classes. A column without values at
     the beginning of a file has the type that it has in the other files, and else float64."""
@@ -123,7 +123,7 @@ class CSV(Reader):
         )
 
 
-class Arrow(Reader):
+class Arrow(FileReader):
     """Files of the IPC format, of which some record batches are a part, and streams, which are one part."""
 
     def __init__(self):
@@ -170,7 +170,7 @@ class Arrow(Reader):
             return pa.ipc.open_stream(file, **options)
 
 
-class Dataset(Reader):
+class Dataset(FileReader):
     """A dataset of pyarrow. Parts are its fragments, of Parquet files their row groups. A filtered one is one part."""
 
     def __init__(self, dataset):

@@ -130,6 +130,11 @@ def as_array(values):
     return np.asarray(values) if is_tensor else values
 
 
+def library_of(part):
+    """The package that the type of X, y or sample weights comes from."""
+    return type(part).__module__.partition(".")[0]
+
+
 def length_of(values):
     """The number of rows of an array, a sparse matrix, a data frame or a list; None for what has no rows."""
     if hasattr(values, "shape"):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from fastbp.sources.base import library_of
+
 
 def copied(part):
     """A copy of X, y or sample weights.
@@ -16,7 +18,7 @@ def copied(part):
         Of the same type. Values of polars and pyarrow, which may lie in an array of NumPy, are copied too; their own
         copies share them.
     """
-    library = type(part).__module__.partition(".")[0]
+    library = library_of(part)
     if library == "polars":
         return part[np.arange(len(part))]
     if library == "pyarrow":

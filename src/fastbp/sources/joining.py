@@ -8,7 +8,7 @@ from scipy import sparse
 
 from fastbp.sources.arrow import cast
 from fastbp.sources.arrow_files import merged_type
-from fastbp.sources.base import Block
+from fastbp.sources.base import Block, library_of
 
 #: Packages of data frames
 LIBRARIES = ("pandas", "polars", "pyarrow")
@@ -88,11 +88,6 @@ def alike(parts):
     if () not in shapes:
         return parts
     return [np.asarray(part)[:, 0] if shape == (1,) else part for part, shape in zip(parts, shapes, strict=True)]
-
-
-def library_of(part):
-    """The package that a type comes from."""
-    return type(part).__module__.partition(".")[0]
 
 
 def kind_of(part):

@@ -1,5 +1,5 @@
-"""The recipes, which use other packages: each runs without a warning where its packages are installed, is listed in their
-README with what it needs, and all that they need is in the extra `recipes`."""
+"""The recipes, which use other packages: each runs without a warning where its packages are installed, and is listed in
+their README with what it needs, which is also in the extra `recipes`."""
 
 import ast
 import importlib.util

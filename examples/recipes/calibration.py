@@ -22,11 +22,13 @@ from fastbp import MLPClassifier
 
 # Four classes, with one label in ten that is wrong
 X, y = make_classification(
-    6000, 20, n_informative=8, n_classes=4, n_clusters_per_class=2, flip_y=0.1, class_sep=1.0, random_state=0
+    3000, 20, n_informative=8, n_classes=4, n_clusters_per_class=2, flip_y=0.1, class_sep=1.0, random_state=0
 )
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
 
-network = make_pipeline(StandardScaler(), MLPClassifier((50,), max_iter=1000, tol=0.005, random_state=0))
+network = make_pipeline(
+    StandardScaler(), MLPClassifier((100,), learning_rate_init=0.003, max_iter=1000, tol=0.002, random_state=0)
+)
 network.fit(X_train, y_train)
 calibrated = CalibratedClassifierCV(network, method="temperature", cv=5, ensemble=False).fit(X_train, y_train)
 

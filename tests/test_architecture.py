@@ -45,7 +45,7 @@ PUBLIC = [
 
 # All modules and packages by levels: each imports from lower levels and from its own package only.
 LEVELS = [
-    {"fastbp.kernels", "fastbp.autodiff"},
+    {"fastbp.kernels", "fastbp.autodiff", "fastbp.compatibility"},
     {"fastbp.mapped"},
     {
         "fastbp.data",

@@ -69,7 +69,7 @@ def test_a_process_of_loky_takes_its_share():
 def eight_cpus(monkeypatch):
     """A process that may use eight processors, and nothing said in the environment."""
     monkeypatch.setattr(fastbp.threads, "_cpu_count", lambda: 8)
-    monkeypatch.setattr(fastbp.threads, "_openmp_threads", lambda: 8)
+    monkeypatch.setattr(fastbp.threads, "openmp_threads", lambda: 8)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -315,10 +315,12 @@ def test_forms_of_categorical_features():
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        (["z"], "item value 'z'"),
-        ([5], "must be in \\[0, n_features - 1\\]"),
+        (["z"], "has the name 'z', and the columns of X are"),
+        ([5], r"must be in \[0, 0\], got \[5\]"),
+        ([-1], r"must be in \[0, 0\], got \[-1\]"),
         ([True, False], "must have shape"),
         ([0.5], "array-like of bool, int"),
+        ([["a"]], "array-like of bool, int"),
         ("auto", "got 'auto'"),
     ],
 )

@@ -25,7 +25,7 @@ AVAILABLE = "from fastbp.threads import available_threads as n; print(n(), n(3))
 def four_cpus(monkeypatch):
     """A machine with four processors, all of them ours, and nothing said in the environment."""
     monkeypatch.setattr(fastbp.threads, "_cpu_count", lambda: 4)
-    monkeypatch.setattr(fastbp.threads, "_openmp_threads", lambda: 4)
+    monkeypatch.setattr(fastbp.threads, "openmp_threads", lambda: 4)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

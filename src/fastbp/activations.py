@@ -10,8 +10,8 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
 
+from fastbp.compatibility import Interval
 from fastbp.kernels import dispatch
 from fastbp.kernels.activations import activation_forward
 from fastbp.parametrized import NameOrObject, Parametrized, parameter, parametrized

@@ -10,8 +10,7 @@ from dataclasses import fields
 from numbers import Integral, Real
 from typing import ClassVar
 
-from sklearn.utils._param_validation import Interval
-
+from fastbp.compatibility import Interval
 from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS
 from fastbp.parametrized import Parametrized, parameter, parametrized
 

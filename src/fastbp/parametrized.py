@@ -14,7 +14,8 @@ from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import InvalidParameterError, StrOptions
+
+from fastbp.compatibility import InvalidParameterError, StrOptions
 
 
 def parameter(default, constraint, type_text, doc, *, names=None, **metadata) -> Any:

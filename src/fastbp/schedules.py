@@ -13,8 +13,8 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
 
+from fastbp.compatibility import Interval
 from fastbp.parametrized import Parametrized, parameter, parametrized
 
 __all__ = [

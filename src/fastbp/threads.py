@@ -9,7 +9,8 @@ from functools import lru_cache
 from multiprocessing.dummy import DummyProcess
 
 import joblib
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads, _openmp_parallelism_enabled
+
+from fastbp.compatibility import openmp_threads
 
 #: Smallest number of floating-point operations of a step for each further thread. With fewer, the two barriers and the
 #: cache lines that the threads transfer to each other take longer than the thread's share of the work.
@@ -46,14 +47,6 @@ def no_more_threads():
 def _cpu_count():
     """joblib's number of processors, which considers cgroup quotas; read once, because that takes 0.1 ms."""
     return joblib.cpu_count()
-
-
-def _openmp_threads():
-    """The number of threads of scikit-learn's OpenMP code, or None if it was built without OpenMP.
-
-    Logical processors are counted: to find the number of physical ones, another program would have to be run.
-    """
-    return _openmp_effective_n_threads(only_physical_cores=False) if _openmp_parallelism_enabled() else None
 
 
 def _pool_workers():
@@ -117,7 +110,7 @@ def thread_limits():
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wanted.isdecimal() and int(wanted) > 0:
         limits["OMP_NUM_THREADS"] = int(wanted)
-    openmp = _openmp_threads()
+    openmp = openmp_threads()
     if openmp is not None and openmp < min(limits.values()):
         limits["OpenMP"] = openmp
     if _this_thread.is_the_only_one:

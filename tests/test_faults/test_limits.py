@@ -74,11 +74,11 @@ def test_threadpool_limits(monkeypatch):
 
 
 def test_limits_are_those_of_the_moment(monkeypatch):
-    monkeypatch.setattr("fastbp.threads._openmp_threads", lambda: 1)
+    monkeypatch.setattr("fastbp.threads.openmp_threads", lambda: 1)
     assert available_threads() == 1
-    monkeypatch.setattr("fastbp.threads._openmp_threads", lambda: 10**6)
+    monkeypatch.setattr("fastbp.threads.openmp_threads", lambda: 10**6)
     assert "OpenMP" not in thread_limits()
-    monkeypatch.setattr("fastbp.threads._openmp_threads", lambda: None)
+    monkeypatch.setattr("fastbp.threads.openmp_threads", lambda: None)
     assert "OpenMP" not in thread_limits()
 
 

@@ -5,9 +5,8 @@ from numbers import Integral, Real
 from os import PathLike
 from time import perf_counter
 
-from sklearn.utils._param_validation import Interval
-
 from fastbp.callbacks.monitor import MONITOR, monitored
+from fastbp.compatibility import Interval
 from fastbp.parametrized import Parametrized, parameter, parametrized
 
 

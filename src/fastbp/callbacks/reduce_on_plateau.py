@@ -2,9 +2,8 @@
 
 from numbers import Integral, Real
 
-from sklearn.utils._param_validation import Interval
-
 from fastbp.callbacks.monitor import MONITOR, monitored
+from fastbp.compatibility import Interval
 from fastbp.kernels.patience import Patience
 from fastbp.parametrized import Parametrized, parameter, parametrized
 

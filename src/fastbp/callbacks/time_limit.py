@@ -3,8 +3,7 @@
 from numbers import Real
 from time import perf_counter
 
-from sklearn.utils._param_validation import Interval
-
+from fastbp.compatibility import Interval
 from fastbp.parametrized import Parametrized, parameter, parametrized
 
 

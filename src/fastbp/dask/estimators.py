@@ -4,8 +4,8 @@ from os import PathLike
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context
 
+from fastbp.compatibility import fit_context
 from fastbp.dask.cluster import Cluster, client_of
 from fastbp.dask.collections import check_is_distributed, is_distributed
 from fastbp.dask.parameters import OWN, ClusterParameters, check_can_be_averaged
@@ -163,7 +163,7 @@ class DaskMLPClassifier(DaskMLP, MLPClassifier, ClusterParameters):
     [0 1 2] True
     """
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
         X: Any,
@@ -282,7 +282,7 @@ class DaskMLPRegressor(DaskMLP, MLPRegressor, ClusterParameters):
     See `DaskMLPClassifier`.
     """
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
         X: Any,

@@ -3,8 +3,7 @@
 from dataclasses import KW_ONLY, fields
 from numbers import Integral, Real
 
-from sklearn.utils._param_validation import Interval, StrOptions
-
+from fastbp.compatibility import Interval, StrOptions
 from fastbp.estimators.parameters import is_stochastic, optimizer_of
 from fastbp.parametrized import parameter, parametrized
 

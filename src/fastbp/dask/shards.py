@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import _safe_indexing
 
+from fastbp.compatibility import safe_indexing
 from fastbp.dask.rounds import Shard
 from fastbp.data import check_weight_scale
 from fastbp.estimators.class_targets import check_labels
@@ -132,7 +132,7 @@ def sample(parts, rows):
 
 def taken(values, rows):
     """Some rows of X, y or sample_weight."""
-    return values.tocsr()[rows] if sparse.issparse(values) else _safe_indexing(values, rows)
+    return values.tocsr()[rows] if sparse.issparse(values) else safe_indexing(values, rows)
 
 
 class Encoder:

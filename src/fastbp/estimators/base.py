@@ -24,10 +24,9 @@ from operator import is_
 import numpy as np
 from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
-from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import check_is_fitted
 
+from fastbp.compatibility import CallbackSupportMixin, check_optimize_result, lbfgs_output
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.checkpoints import checksums_of, continue_run, write_checkpoint
@@ -62,7 +61,7 @@ from fastbp.estimators.resumption import (
     set_training_attributes,
 )
 from fastbp.estimators.rows import RowsInMemory
-from fastbp.estimators.sklearn_callbacks import CallbackSupportMixin, sklearn_callbacks_of
+from fastbp.estimators.sklearn_callbacks import sklearn_callbacks_of
 from fastbp.estimators.transfer import check_frozen_layers, take_over
 from fastbp.estimators.validation import GivenRows, stopping_rule
 from fastbp.estimators.weights import (
@@ -278,7 +277,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
                     max_iter=self.max_iter,
                     max_fun=self.max_fun,
                     tol=self.tol,
-                    options=_get_additional_lbfgs_options_dict("iprint", 1 if prints_lines(self) else -1),
+                    options=lbfgs_output(prints_lines(self)),
                     callbacks=callbacks,
                     evaluations=evaluations,
                 )
@@ -291,7 +290,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
                 f"The loss is {progress.fun} after {progress.nit} iterations of L-BFGS: too large a number for "
                 f"{network.dtype}. Scale X and y."
             )
-        return lambda: stopped or _check_optimize_result("lbfgs", progress, self.max_iter)
+        return lambda: stopped or check_optimize_result("lbfgs", progress, self.max_iter)
 
     def _begin(self, run, state, attempt, incremental):
         """Have the callbacks see a run, and go on with the one that is resumed.

@@ -4,9 +4,10 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastbp.checks import checked_indicator
+from fastbp.compatibility import check_partial_fit_first_call
 from fastbp.data import check_sparse, checked_sparse, indicator_csr
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.class_targets import (
@@ -147,7 +148,7 @@ class BaseClassifier(BaseMLP):
             raise ValueError(
                 f"classes must have shape (n_classes,), got {shape_in_words(classes)}; give numpy.unique of all labels"
             )
-        if _check_partial_fit_first_call(self, classes):
+        if check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._form = INDICATORS if multilabel else LABELS
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)

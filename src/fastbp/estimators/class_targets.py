@@ -8,10 +8,10 @@ from numbers import Real
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils._unique import attach_unique
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target
 
+from fastbp.compatibility import attach_unique
 from fastbp.estimators.label_counts import LabelCounts
 
 LABELS, INDICATORS, PROBABILITIES, COLUMNS = "labels", "indicators", "probabilities", "columns"

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse, sparray, spmatrix
 from scipy.special import log_expit
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight
 
 from fastbp.activations import Activation, name_of
+from fastbp.compatibility import StrOptions, checked_sample_weight, fit_context
 from fastbp.data import check_sparse
 from fastbp.estimators.base import LOSS_CURVE_LIMIT
 from fastbp.estimators.base_classifier import BaseClassifier
@@ -174,7 +173,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             )
         return name
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     @hide_unexpected
     def fit(
         self,
@@ -245,7 +244,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         return self._fit(RowsInMemory(X, y, sample_weight), prepare=announce, given=given, resume_from=resume_from)
 
     @available_if(lambda self: self._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
         X: ArrayLike | sparray | spmatrix,
@@ -389,7 +388,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             check_numeric("sample_weight", sample_weight)
         if self._form == COLUMNS:
             if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+                sample_weight = checked_sample_weight(sample_weight, X)
             y = np.asarray(y)
             if y.shape != (len(y), len(self.classes_)):
                 raise ValueError(f"y must have {len(self.classes_)} columns of labels, got shape {y.shape}")

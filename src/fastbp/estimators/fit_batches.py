@@ -7,8 +7,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context, is_classifier
+from sklearn.base import is_classifier
 
+from fastbp.compatibility import fit_context
 from fastbp.estimators.parameters import is_stochastic
 from fastbp.estimators.streams import StreamedRows
 from fastbp.estimators.validation import GivenRows, naming
@@ -22,7 +23,7 @@ from fastbp.sources.joining import joined_blocks
 class FitBatchesMixin:
     """What gives an estimator the method `fit_batches`; it has a method ``_fit(rows, given=, resume_from=)``."""
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit_batches(
         self,
         source: Any,

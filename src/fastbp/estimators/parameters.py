@@ -13,9 +13,9 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, Activation
+from fastbp.compatibility import Interval, InvalidParameterError, Options, StrOptions
 from fastbp.initializers import INITIALIZERS
 from fastbp.layers import Dense, Layer
 from fastbp.layers.dense import check_output_layer

@@ -10,12 +10,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse, sparray, spmatrix
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
 from fastbp.activations import ACTIVATIONS, Activation, name_of
+from fastbp.compatibility import fit_context
 from fastbp.data import checked_sparse
 from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
@@ -179,7 +180,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             output = self._fitted_loss.predictions(output)
         return output.ravel() if output.shape[1] == 1 else output
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     @hide_unexpected
     def fit(
         self,
@@ -238,7 +239,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         return self._fit(RowsInMemory(X, y, sample_weight), given=given, resume_from=resume_from)
 
     @available_if(lambda self: self._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self:

@@ -1,8 +1,6 @@
 """The rows that a fit trains on, as one object: given as a whole in memory, or read in blocks (`streams.py`)."""
 
-import numpy as np
-from sklearn.utils.validation import _check_sample_weight
-
+from fastbp.compatibility import checked_sample_weight
 from fastbp.estimators.numeric import check_numeric
 from fastbp.training import InMemoryEpochs
 
@@ -91,6 +89,4 @@ def checked_weight(sample_weight, X, may_be_zero=False):
     if sample_weight is None:
         return None
     check_numeric("sample_weight", sample_weight)
-    return _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True, allow_all_zero_weights=may_be_zero
-    )
+    return checked_sample_weight(sample_weight, X, ensure_non_negative=True, allow_all_zero_weights=may_be_zero)

@@ -8,9 +8,9 @@ from numbers import Real
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils.multiclass import type_of_target
 
+from fastbp.compatibility import BaseScorer
 from fastbp.estimators.attempt import with_attributes
 from fastbp.kernels.predictor import all_finite
 from fastbp.training.validation import LOSS, call_scorer
@@ -114,7 +114,7 @@ def name_of(scoring):
 
 def takes_weight(scorer):
     """Whether a scorer takes sample weights."""
-    if isinstance(scorer, _BaseScorer):
+    if isinstance(scorer, BaseScorer):
         return scorer._accept_sample_weight()
     try:
         parameters = inspect.signature(scorer).parameters.values()

@@ -1,18 +1,10 @@
 """scikit-learn's own callbacks, ``estimator.set_callbacks(...)``: an experimental interface of scikit-learn 1.9.
 
-Each epoch, or iteration of L-BFGS, is a task below the task of the fit. Other versions of scikit-learn may have no such
-interface, or another one: then there is no ``set_callbacks``.
+Each epoch, or iteration of L-BFGS, is a task below the task of the fit. Older versions of scikit-learn have no such
+interface, and newer ones may have another one: then there is no ``set_callbacks`` (`fastbp.compatibility`).
 """
 
 from functools import partial
-
-try:
-    from sklearn.callback import CallbackSupportMixin
-except ImportError:
-
-    class CallbackSupportMixin:
-        """Without scikit-learn's callbacks, nothing."""
-
 
 #: What scikit-learn keeps of its callbacks among the attributes of an estimator
 ATTRIBUTES = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx", "_parent_callback_ctx")

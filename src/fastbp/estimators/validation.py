@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.validation import _check_sample_weight
 
+from fastbp.compatibility import checked_sample_weight
 from fastbp.data import check_weight_scale, checked_csr, make_data
 from fastbp.estimators.inputs import check_names, without_names
 from fastbp.estimators.numeric import check_numeric
@@ -116,7 +116,7 @@ def checked_rows(estimator, given, y_train, dtype):
     if weight is not None:
         with naming("sample_weight_val"):
             check_numeric("sample_weight_val", weight)
-            weight = _check_sample_weight(weight, X, dtype=np.float64, ensure_non_negative=True)
+            weight = checked_sample_weight(weight, X, ensure_non_negative=True)
     with naming("X_val and y_val"):
         weight = estimator._weighted_by_class(y, weight, y_train)
     if weight is not None:

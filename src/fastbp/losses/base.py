@@ -4,9 +4,9 @@ from numbers import Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
 
 from fastbp.activations import output_range
+from fastbp.compatibility import Interval
 from fastbp.kernels.dispatch import LINKS, target_width
 from fastbp.parametrized import Parametrized, parametrized
 

@@ -4,8 +4,8 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
 
+from fastbp.compatibility import Interval
 from fastbp.kernels.activations import activation_forward
 from fastbp.kernels.dispatch import LOSS_CONSTANT_LIMIT
 from fastbp.losses.base import PROBABILITIES, Loss

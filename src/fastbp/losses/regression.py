@@ -3,8 +3,8 @@
 from numbers import Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
 
+from fastbp.compatibility import Interval
 from fastbp.kernels.dispatch import LOSS_CONSTANT_LIMIT
 from fastbp.losses.base import NOT_NEGATIVE, POSITIVE, Loss
 from fastbp.parametrized import parameter, parametrized

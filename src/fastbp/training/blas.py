@@ -4,7 +4,7 @@ import os
 import threading
 from contextlib import contextmanager
 
-from sklearn.utils.parallel import _get_threadpool_controller
+from fastbp.compatibility import threadpool_controller
 
 #: The block that has set the limit, with the key "holder"; empty if there is none. ``setdefault`` is atomic; a lock
 #: could remain locked in the child of a fork.
@@ -35,7 +35,7 @@ class OneBlasThread:
         """Set the limit, unless another block has set it."""
         if HELD.setdefault("holder", self) is self and self.limiter is None:
             try:
-                self.limiter = _get_threadpool_controller().limit(limits=1, user_api="blas")
+                self.limiter = threadpool_controller().limit(limits=1, user_api="blas")
                 self.limiter.__enter__()
             except BaseException:
                 self.release()

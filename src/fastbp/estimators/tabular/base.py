@@ -16,8 +16,9 @@ from time import perf_counter
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from fastbp.compatibility import checked_sample_weight
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.many import in_threads
@@ -149,7 +150,7 @@ class BaseTabularMLP(TabularFitBatchesMixin, TabularParameters, BaseEstimator):
         """The sample weights, times those of the classes; None where all rows count alike."""
         if sample_weight is not None:
             check_numeric("sample_weight", sample_weight)
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            sample_weight = checked_sample_weight(sample_weight, X, ensure_non_negative=True)
         weight = self._weighted(y, sample_weight)
         if weight is not None and not weight.any():
             raise ValueError(WEIGHTS_ARE_ZERO)

@@ -6,14 +6,14 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
+from fastbp.compatibility import Interval, StrOptions, fit_context
 from fastbp.estimators.class_targets import check_labels, label_array
 from fastbp.estimators.classifier import MLPClassifier
 from fastbp.estimators.label_counts import LabelSummary
@@ -203,7 +203,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
     def _score_encoded(self, predictions, targets, sample_weight):
         return accuracy_score(targets, predictions.argmax(axis=1), sample_weight=sample_weight)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
         X: ArrayLike,

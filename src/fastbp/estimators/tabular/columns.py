@@ -10,7 +10,9 @@ from decimal import Decimal
 from numbers import Real
 
 import numpy as np
-from sklearn.utils.validation import _check_feature_names, _check_n_features, check_array
+from sklearn.utils.validation import check_array
+
+from fastbp.compatibility import check_feature_names, check_n_features
 
 #: What a column holds beside missing values
 NUMBERS, BOOLEANS, TEXT, MIXED, NOTHING = "numbers", "booleans", "text", "text and numbers", "missing values only"
@@ -190,7 +192,7 @@ def read_table(X, estimator, *, reset):
         As scikit-learn has them: for sparse and complex X, other dimensions than two, no row, no column, and where X
         disagrees with the names or the number of columns in `fit`. Also for masked arrays and lazy frames.
     """
-    _check_feature_names(estimator, X, reset=reset)
+    check_feature_names(estimator, X, reset=reset)
     names, columns, dtypes = frame_columns(X)
     if names is None:
         table = of_array(X, estimator)
@@ -198,7 +200,7 @@ def read_table(X, estimator, *, reset):
         check_shape(len(columns[0]) if columns else 0, len(columns), estimator)
         arrays = [array_of(columns[i], dtypes[i], f"column {names[i]!r}") for i in range(len(names))]
         table = Table(arrays=arrays, names=names, dtypes=dtypes)
-    _check_n_features(estimator, np.broadcast_to(0, (1, table.n_columns)), reset=reset)
+    check_n_features(estimator, np.broadcast_to(0, (1, table.n_columns)), reset=reset)
     return table
 
 

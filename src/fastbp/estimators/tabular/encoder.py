@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils.validation import _check_categorical_features
 
 from fastbp.estimators.tabular.columns import (
     BOOLEANS,
@@ -134,7 +133,7 @@ class TableEncoder:
         """
         X = as_table(X)
         table = read_table(X, estimator, reset=True)
-        is_categorical = categorical_columns(X, table, categorical_features)
+        is_categorical = categorical_columns(table, categorical_features)
         levels = [None] * table.n_columns
         for number in np.flatnonzero(is_categorical):
             levels[number] = Levels.fit(
@@ -197,14 +196,12 @@ def is_array_of(X, n_columns):
     return type(X) is np.ndarray and X.dtype.kind in "fiub" and X.ndim == 2 and len(X) > 0 and X.shape[1] == n_columns
 
 
-def categorical_columns(X, table, categorical_features):
+def categorical_columns(table, categorical_features):
     """The columns that are categorical.
 
     Parameters
     ----------
-    X : data frame or array-like
     table : Table
-        Of X.
     categorical_features : "from_dtype", None or array-like
 
     Returns
@@ -218,15 +215,8 @@ def categorical_columns(X, table, categorical_features):
     ValueError
         For `categorical_features` that are not the columns of X.
     """
-    if not isinstance(categorical_features, str):
-        frame = X if table.matrix is None and hasattr(X, "columns") else np.empty((0, table.n_columns))
-        mask = _check_categorical_features(frame, categorical_features)
-        return np.zeros(table.n_columns, bool) if mask is None else np.array(mask, bool)
-    if categorical_features != "from_dtype":
-        raise ValueError(
-            "categorical_features must be 'from_dtype', None, or an array-like of bool, int or str, got "
-            f"{categorical_features!r}"
-        )
+    if not (isinstance(categorical_features, str) and categorical_features == "from_dtype"):
+        return chosen_columns(table, categorical_features)
     is_categorical = table.is_category | [content in (TEXT, BOOLEANS, NOTHING) for content in table.contents]
     for number, content in enumerate(table.contents):
         if content == MIXED and not is_categorical[number]:
@@ -237,3 +227,58 @@ def categorical_columns(X, table, categorical_features):
                 "categories, use astype(str) or list the column in categorical_features."
             )
     return is_categorical
+
+
+def chosen_columns(table, categorical_features):
+    """The columns that a mask, integer indices, or names choose.
+
+    Parameters
+    ----------
+    table : Table
+    categorical_features : array-like of bool, int or str, or None
+        None, and an empty one, choose no column.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_columns,)
+
+    Raises
+    ------
+    ValueError
+        For what does not say columns of the table.
+    """
+    is_chosen = np.zeros(table.n_columns, bool)
+    choice = np.asarray([] if categorical_features is None else categorical_features)
+    if choice.size == 0:
+        return is_chosen
+    is_text = choice.dtype.kind == "U" or all(isinstance(name, str) for name in choice.flat)
+    if choice.ndim != 1 or not (is_text or choice.dtype.kind in "biu"):
+        raise ValueError(
+            "categorical_features must be 'from_dtype', None, or an array-like of bool, int or str, got "
+            f"{categorical_features!r}"
+        )
+    if choice.dtype.kind == "b":
+        if len(choice) != table.n_columns:
+            raise ValueError(
+                f"categorical_features as a mask must have shape ({table.n_columns},), a value for each column of X, "
+                f"got {len(choice)} values"
+            )
+        return choice.copy()
+    if is_text:
+        if table.names is None:
+            raise ValueError(
+                f"categorical_features={categorical_features!r} names columns, and X is without feature names: give "
+                "their numbers or a mask"
+            )
+        names = list(table.names)
+        unknown = [name for name in choice.tolist() if name not in names]
+        if unknown:
+            raise ValueError(f"categorical_features has the name {unknown[0]!r}, and the columns of X are {names}")
+        choice = np.array([names.index(name) for name in choice])
+    if choice.min() < 0 or choice.max() >= table.n_columns:
+        raise ValueError(
+            f"categorical_features as numbers of columns must be in [0, {table.n_columns - 1}], got "
+            f"{categorical_features!r}"
+        )
+    is_chosen[choice] = True
+    return is_chosen

@@ -51,7 +51,7 @@ class EncoderLearner:
         X, is_first = as_table(X), self.ranges is None
         table = read_table(X, self.estimator, reset=is_first)
         if is_first:
-            self.begin(X, table)
+            self.begin(table)
         else:
             self.check_contents(table)
         for number, counts in self.counts.items():
@@ -65,9 +65,9 @@ class EncoderLearner:
             self.samples.append(sample_of(table, self.numbers))
         return table
 
-    def begin(self, X, table):
+    def begin(self, table):
         """Decide which columns are categorical, by the first block."""
-        is_categorical = categorical_columns(X, table, self.categorical_features)
+        is_categorical = categorical_columns(table, self.categorical_features)
         self.numbers = np.flatnonzero(~is_categorical)
         self.counts = {int(number): LevelCounts() for number in np.flatnonzero(is_categorical)}
         self.ranges = Ranges(table.n_columns)

@@ -5,8 +5,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context
 
+from fastbp.compatibility import fit_context
 from fastbp.estimators.attempt import Attempt
 from fastbp.estimators.fit_batches import check_arguments, source_and_validation
 from fastbp.estimators.tabular.streams import rows_of_blocks
@@ -15,7 +15,7 @@ from fastbp.estimators.tabular.streams import rows_of_blocks
 class TabularFitBatchesMixin:
     """What gives a tabular estimator the method `fit_batches`."""
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit_batches(
         self,
         source: Any,

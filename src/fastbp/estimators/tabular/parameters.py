@@ -6,9 +6,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastbp.activations import HIDDEN_ACTIVATIONS, TRAINED_ACTIVATIONS
+from fastbp.compatibility import Interval, StrOptions
 from fastbp.estimators.tabular.presets import PRESETS
 from fastbp.kernels.dispatch import BIN_LIMIT, WAVE_LIMIT
 from fastbp.parametrized import CachedParamNames, parameter, parametrized

@@ -1,0 +1,120 @@
+"""What fastbp needs of scikit-learn beyond its public interface, and what differs between its versions.
+
+scikit-learn 1.6 and newer are supported. Private helpers, and functions that differ between these versions or those of
+SciPy, are used through this module only; it finds out what there is, so that all other modules are the same for every
+version.
+"""
+
+from inspect import signature
+
+import numpy as np
+import scipy
+import sklearn
+from sklearn.base import _fit_context as fit_context
+from sklearn.metrics._scorer import _BaseScorer as BaseScorer
+from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads, _openmp_parallelism_enabled
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
+from sklearn.utils._unique import attach_unique
+from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
+from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
+from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
+from sklearn.utils.validation import _check_feature_names as check_feature_names
+from sklearn.utils.validation import _check_n_features as check_n_features
+from sklearn.utils.validation import _check_sample_weight
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:
+
+    class CallbackSupportMixin:
+        """In place of that of scikit-learn 1.9: there is no `set_callbacks`, and the error says why."""
+
+        @property
+        def set_callbacks(self):
+            """Not there: AttributeError."""
+            raise AttributeError(
+                f"set_callbacks needs scikit-learn 1.9 or newer, and this is {sklearn.__version__}. fastbp's own "
+                "callbacks, the parameter `callbacks`, work with every version."
+            )
+
+
+__all__ = [
+    "BaseScorer",
+    "CallbackSupportMixin",
+    "Interval",
+    "InvalidParameterError",
+    "Options",
+    "StrOptions",
+    "attach_unique",
+    "check_feature_names",
+    "check_n_features",
+    "check_optimize_result",
+    "check_partial_fit_first_call",
+    "checked_sample_weight",
+    "fit_context",
+    "lbfgs_output",
+    "openmp_threads",
+    "safe_indexing",
+    "threadpool_controller",
+]
+
+#: scikit-learn 1.9 refuses weights that all are zero, unless it is told not to
+_MAY_BE_ZERO = "allow_all_zero_weights"
+_ZERO_IS_ALLOWED = {_MAY_BE_ZERO: True} if _MAY_BE_ZERO in signature(_check_sample_weight).parameters else {}
+
+#: SciPy 1.15 and newer print nothing, and warn where they are asked to
+_LBFGS_PRINTS = tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 15)
+
+
+def checked_sample_weight(sample_weight, X, *, ensure_non_negative=False, allow_all_zero_weights=False):
+    """Sample weights as an array.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,), or float
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+    ensure_non_negative, allow_all_zero_weights : bool
+        What they may be.
+
+    Returns
+    -------
+    ndarray of float64 of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        For weights that are not finite, another number of them than rows, and what they may not be.
+    """
+    weight = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=ensure_non_negative, **_ZERO_IS_ALLOWED
+    )
+    if not allow_all_zero_weights and not weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weight
+
+
+def lbfgs_output(is_wanted):
+    """The options of SciPy's L-BFGS-B by which it prints, or does not, as far as its version can.
+
+    Parameters
+    ----------
+    is_wanted : bool
+
+    Returns
+    -------
+    dict of str to int
+    """
+    return {"iprint": 1 if is_wanted else -1} if _LBFGS_PRINTS else {}
+
+
+def openmp_threads():
+    """The number of threads of scikit-learn's OpenMP code, or None if it was built without OpenMP.
+
+    Logical processors are counted: to find the number of physical ones, another program would have to be run.
+
+    Returns
+    -------
+    int or None
+    """
+    return _openmp_effective_n_threads(only_physical_cores=False) if _openmp_parallelism_enabled() else None

@@ -153,6 +153,30 @@ def test_the_kernels_import_numpy_only():
             assert name.split(".")[0] in allowed, f"{path}:{line} imports {name}"
 
 
+def private_names(path):
+    """(line, name) of every import of what scikit-learn marks as private by an underscore."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.startswith("sklearn.") and any(part.startswith("_") for part in name.split(".")):
+                yield node.lineno, name
+
+
+def test_private_parts_of_scikit_learn_are_imported_in_one_place():
+    # where all of them are found out for every version
+    compatibility = SRC / "fastbp/compatibility.py"
+    found = {name for _, name in private_names(compatibility)}
+    assert {"sklearn.base._fit_context", "sklearn.utils._param_validation.Interval"} <= found
+    for path in PYTHON:
+        if path != compatibility:
+            assert not list(private_names(path)), f"{path} imports private names: use fastbp.compatibility"
+
+
 def test_no_other_package_is_needed():
     # joblib comes with scikit-learn
     allowed = {*sys.stdlib_module_names, "numpy", "scipy", "sklearn", "joblib", "fastbp", *OF_CYTHON}

@@ -31,11 +31,15 @@ from parity_cases import (
     sparse_X,
     targets,
 )
+from sklearn_versions import compares_with_reference
 
 RTOL, ATOL = 1e-6, 1e-9
 
 # Twenty epochs are a number chosen for comparison, not for convergence.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    compares_with_reference,
+]
 
 # Neither criterion of stopping is met before epoch 20.
 RUN_ON = dict(tol=0.0, n_iter_no_change=20, max_iter=20)

@@ -23,6 +23,7 @@ from sklearn.utils import estimator_html_repr, get_tags
 
 import fastbp
 from fastbp.estimators.classifier import accuracy
+from sklearn_versions import compares_with_reference
 
 NAMES = ("MLPClassifier", "MLPRegressor")
 both_estimators = pytest.mark.parametrize("name", NAMES)
@@ -50,6 +51,7 @@ def weights(model):
 # --- parameters -----------------------------------------------------------------
 
 
+@compares_with_reference
 @both_estimators
 def test_constructor_starts_with_scikit_learns_parameters(name):
     ours, theirs = (
@@ -93,6 +95,7 @@ def test_repr(name):
     assert "n_threads" in html
 
 
+@compares_with_reference
 @both_estimators
 @pytest.mark.parametrize("params", [{}, {"solver": "lbfgs"}, {"early_stopping": True}], ids=str)
 def test_tags(name, params):
@@ -107,6 +110,7 @@ def test_tags(name, params):
 OF_FASTBP = {"X_val", "y_val", "sample_weight_val", "classes", "resume_from", "return_std"}
 
 
+@compares_with_reference
 @both_estimators
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 def test_methods(name, solver):
@@ -316,6 +320,7 @@ def test_frames(name, library):
 # --- metadata routing -----------------------------------------------------------
 
 
+@compares_with_reference
 @ignore_max_iter
 def test_sample_weight_is_routed_through_a_grid_search():
     X, y = data("MLPRegressor")

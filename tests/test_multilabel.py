@@ -96,7 +96,12 @@ def test_methods_of_a_network(what, output, form):
         (sp.csr_array(Y[:, 1:]), ValueError, r"y must have shape \(70, 9\)"),
         (sp.csr_array(Y[1:]), ValueError, r"y must have shape \(70, 9\)"),
         (sp.csr_array(Y + 0j), TypeError, "y must hold real numbers"),
-        (sp.coo_array(Y[0]), ValueError, "two dimensions"),
+        pytest.param(
+            sp.coo_array(Y[0]),
+            ValueError,
+            "two dimensions",
+            marks=pytest.mark.skipif(sp.coo_array(Y[0]).ndim == 2, reason="this SciPy has no sparse arrays of one"),
+        ),
     ],
 )
 def test_sparse_targets_that_do_not_fit(y, error, message):

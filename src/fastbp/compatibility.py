@@ -19,9 +19,8 @@ from sklearn.utils._unique import attach_unique
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
 from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
 from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
-from sklearn.utils.validation import _check_feature_names as check_feature_names
+from sklearn.utils.validation import _check_feature_names, _check_sample_weight, _get_feature_names
 from sklearn.utils.validation import _check_n_features as check_n_features
-from sklearn.utils.validation import _check_sample_weight
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -92,6 +91,48 @@ def checked_sample_weight(sample_weight, X, *, ensure_non_negative=False, allow_
     if not allow_all_zero_weights and not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weight
+
+
+class _NamedColumns:
+    """Names of columns by the data frame interchange protocol, from which scikit-learn 1.6 to 1.8 take them."""
+
+    def __init__(self, names):
+        self.names = names
+
+    def __dataframe__(self):
+        return self
+
+    def column_names(self):
+        """The names."""
+        return self.names
+
+
+#: polars 2 has no such protocol, and polars 1 warns of its end; scikit-learn 1.9 knows polars itself
+_TAKES_NAMES_BY_PROTOCOL = _get_feature_names(_NamedColumns(["name"])) is not None
+
+
+def check_feature_names(estimator, X, names, *, reset):
+    """Set the attribute `feature_names_in_` of an estimator, or check that the columns of X have these names.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : data frame or array-like
+    names : list or None
+        Of the columns; None for an X without names.
+    reset : bool
+        Whether the attribute is set.
+
+    Raises
+    ------
+    ValueError
+        If the columns have other names, or another order.
+    TypeError
+        If some names are text and others are not.
+    """
+    if names and _TAKES_NAMES_BY_PROTOCOL:
+        X = _NamedColumns(names)
+    _check_feature_names(estimator, X, reset=reset)
 
 
 def lbfgs_output(is_wanted):

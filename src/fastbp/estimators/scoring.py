@@ -115,7 +115,7 @@ def name_of(scoring):
 def takes_weight(scorer):
     """Whether a scorer takes sample weights."""
     if isinstance(scorer, BaseScorer):
-        return scorer._accept_sample_weight()
+        return "sample_weight" in inspect.signature(scorer._score_func).parameters
     try:
         parameters = inspect.signature(scorer).parameters.values()
     except (TypeError, ValueError):

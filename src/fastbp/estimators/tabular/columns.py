@@ -192,8 +192,8 @@ def read_table(X, estimator, *, reset):
         As scikit-learn has them: for sparse and complex X, other dimensions than two, no row, no column, and where X
         disagrees with the names or the number of columns in `fit`. Also for masked arrays and lazy frames.
     """
-    check_feature_names(estimator, X, reset=reset)
     names, columns, dtypes = frame_columns(X)
+    check_feature_names(estimator, X, names, reset=reset)
     if names is None:
         table = of_array(X, estimator)
     else:

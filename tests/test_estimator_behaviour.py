@@ -23,7 +23,7 @@ from sklearn.utils import estimator_html_repr, get_tags
 
 import fastbp
 from fastbp.estimators.classifier import accuracy
-from sklearn_versions import compares_with_reference
+from sklearn_versions import RELEASE, compares_with_reference
 
 NAMES = ("MLPClassifier", "MLPRegressor")
 both_estimators = pytest.mark.parametrize("name", NAMES)
@@ -303,6 +303,8 @@ def test_frames(name, library):
     X, y = data(name)
     columns = ["age", "mass", "height", "income", "rooms"]
     X_frame = frame(dict(zip(columns, X.T, strict=True)))
+    if RELEASE < (1, 9) and library == "polars":
+        pytest.skip("scikit-learn below 1.9 does not know the names of columns of polars 2, and polars 1 warns of it")
     model = getattr(fastbp, name)(**SMALL).fit(X_frame, y)
     assert list(model.feature_names_in_) == columns
     plain = getattr(fastbp, name)(**SMALL).fit(X, y)

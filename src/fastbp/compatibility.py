@@ -5,6 +5,7 @@ SciPy, are used through this module only; it finds out what there is, so that al
 version.
 """
 
+from collections import Counter
 from inspect import signature
 
 import numpy as np
@@ -126,10 +127,14 @@ def check_feature_names(estimator, X, names, *, reset):
     Raises
     ------
     ValueError
-        If the columns have other names, or another order.
+        If the columns have other names, or another order; if two have the same name.
     TypeError
         If some names are text and others are not.
     """
+    # scikit-learn does so from version 1.9 on
+    repeated = [f"- {name!r} {count} times" for name, count in Counter(names or ()).items() if count > 1]
+    if repeated:
+        raise ValueError("X must have unique column names, got:\n" + "\n".join(repeated))
     if names and _TAKES_NAMES_BY_PROTOCOL:
         X = _NamedColumns(names)
     _check_feature_names(estimator, X, reset=reset)

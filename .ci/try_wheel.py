@@ -1,7 +1,7 @@
 """Tries an installed wheel: the quick start, and a choice of the tests that takes about a minute.
 
-Run as ``python .ci/try_wheel.py``, with the wheel and pytest installed. The folder ``src`` is not on the
-path: the installed modules are tested.
+Run as ``python .ci/try_wheel.py``, with the wheel, pytest and hypothesis installed. The folder ``src`` is
+not on the path: the installed modules are tested.
 """
 
 import os

@@ -185,9 +185,11 @@ def test_the_oldest_versions_are_tested():
     text = (ROOT / ".github/workflows/tests.yml").read_text("utf-8")
     (tested,) = re.findall(r"oldest packages\n +os: .*\n +python: \"([\d.]+)\"\n +versions: (.*)\n", text)
     assert f">={tested[0]}" == PROJECT["requires-python"]
-    tested = {name: version.split(".")[:2] for name, version in re.findall(r"([\w-]+)==([\d.]+)", tested[1])}
-    minima = [re.fullmatch(r"([\w-]+)>=([\d.]+)", text) for text in PROJECT["dependencies"]]
-    assert tested == {match[1]: match[2].split(".")[:2] for match in minima}
+    tested = dict(re.findall(r"([\w-]+)==([\d.]+)\.\*", tested[1]))
+    required = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+    minima = dict(re.fullmatch(r"([\w-]+)>=(\d+(?:\.\d+)?)[\d.]*", text).groups() for text in required)
+    assert {"numpy", "scipy", "scikit-learn"} <= tested.keys()
+    assert tested == {name: minima[name] for name in tested}
 
 
 @needs_workflows

@@ -71,19 +71,18 @@ int main(void) { _Atomic int n; atomic_init(&n, 1); vec v = {1, 2, 3, 4}; v = v 
 class BuildKernels(build_ext):
     """Compiles kernels.c and probe_kernels.c once per table, and says plainly when the compiler cannot do it."""
 
-    def finalize_options(self):
-        # Here and not at the top, where every command would wait for it.
-        self.distribution.ext_modules = cythonize(
-            self.distribution.ext_modules,
+    def build_extensions(self):
+        self.check_compiler()
+        # Here and not at the top, where every command would wait for it: making the source distribution, too.
+        translated = cythonize(
+            self.extensions,
             include_path=["src"],
             build_dir="build/cython",
             compiler_directives={"language_level": 3, "embedsignature": True, "freethreading_compatible": True},
         )
-        super().finalize_options()
-
-    def build_extensions(self):
-        self.check_compiler()
-        for extension in self.extensions:
+        for extension, in_c in zip(self.extensions, translated, strict=True):
+            assert extension.name == in_c.name
+            extension.sources = in_c.sources
             extension.extra_compile_args = self.flags(["-O2", "-g0", "-Wno-unreachable-code"])
             module = extension.name.rpartition(".")[2]
             if module in TABLES:

@@ -231,7 +231,7 @@ def test_concatenate_and_sum():
 
 
 def test_a_sparse_X_is_read_by_branches_of_dense_layers():
-    X, y = sp.random_array((40, 6), density=0.3, format="csr", rng=np.random.default_rng(0)), RNG.normal(size=(40, 2))
+    X, y = sp.csr_array(sp.random(40, 6, density=0.3, random_state=0)), RNG.normal(size=(40, 2))
     for layer in (Sum([Dense(3, "tanh"), Dense(3)]), Concatenate([Dense(3, "tanh"), [Dense(2), Scale()]])):
         network = make([layer, Dense(2)], 6)
         assert_allclose(network.forward(X), network.forward(X.toarray()), rtol=1e-12)

@@ -386,9 +386,8 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             check_labels("y", y)
         if sample_weight is not None:
             check_numeric("sample_weight", sample_weight)
+            sample_weight = checked_sample_weight(sample_weight, X, allow_all_zero_weights=self._form != COLUMNS)
         if self._form == COLUMNS:
-            if sample_weight is not None:
-                sample_weight = checked_sample_weight(sample_weight, X)
             y = np.asarray(y)
             if y.shape != (len(y), len(self.classes_)):
                 raise ValueError(f"y must have {len(self.classes_)} columns of labels, got shape {y.shape}")

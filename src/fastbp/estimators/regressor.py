@@ -16,7 +16,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
 from fastbp.activations import ACTIVATIONS, Activation, name_of
-from fastbp.compatibility import fit_context
+from fastbp.compatibility import checked_sample_weight, fit_context
 from fastbp.data import checked_sparse
 from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
@@ -313,6 +313,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         check_numeric("y", y)
         if sample_weight is not None:
             check_numeric("sample_weight", sample_weight)
+            sample_weight = checked_sample_weight(sample_weight, X, allow_all_zero_weights=True)
         predictions = self._scored(self.predict(X))
         with np.errstate(over="ignore", invalid="ignore"):
             score = r2_score(y, predictions, sample_weight=sample_weight)

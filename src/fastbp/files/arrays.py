@@ -82,7 +82,17 @@ def decoded_scalar(decoder, content, place):
     if not isinstance(value, expected) or (dtype.kind != "b" and isinstance(value, bool)):
         raise ValueError(f"{place} is no scalar of dtype {text}")
     decoder.spend(dtype.itemsize, place)
+    check_range([value], dtype, place)
     return np.array(value, dtype)[()]
+
+
+def check_range(values, dtype, place):
+    """ValueError for integers that the dtype cannot hold: NumPy 1 would only warn."""
+    if dtype.kind in "iu" and len(values):
+        limits = np.iinfo(dtype)
+        for value in (min(values), max(values)):
+            if not limits.min <= value <= limits.max:
+                raise ValueError(f"{place} of dtype {dtype} holds {value}")
 
 
 def encoded_array(encoder, array, place):
@@ -142,6 +152,7 @@ def decoded_array(decoder, content, place):
         is_number = dtype.kind in "iu"
         if not isinstance(value, expected) or (is_number and isinstance(value, bool)):
             raise ValueError(f"{place} of dtype {dtype} holds {value!r}")
+    check_range(values, dtype, place)
     decoder.spend(max(dtype.itemsize, 1) * len(values), place)
     array = np.empty(len(values), dtype)
     array[:] = values

@@ -183,7 +183,7 @@ def binarizer_of(classes, form, is_sparse):
     """
     if form != INDICATORS:
         return LabelBinarizer().fit(classes)
-    binarizer = LabelBinarizer().fit(sparse.eye_array(len(classes), dtype=int, format="csr"))
+    binarizer = LabelBinarizer().fit(sparse.identity(len(classes), dtype=int, format="csr"))
     binarizer.sparse_input_ = bool(is_sparse)
     return binarizer
 

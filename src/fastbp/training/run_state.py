@@ -225,10 +225,10 @@ class DataChecksums:
         """
         for name in {**self.checksums, **state}:
             ours, theirs = self.checksums.get(name), state.get(name)
-            if ours == theirs:
-                continue
             if not isinstance(theirs, (dict, type(None))):
                 raise ValueError(f"resume_from: data.{name} in the state of the run is damaged: {theirs!r:.100}")
+            if ours == theirs:
+                continue
             if ours is None or theirs is None:
                 what = f"{name} is {'not ' * (ours is None)}given, and was {'not ' * (theirs is None)}given to the run"
             else:

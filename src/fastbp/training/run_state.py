@@ -225,7 +225,7 @@ class DataChecksums:
         """
         for name in {**self.checksums, **state}:
             ours, theirs = self.checksums.get(name), state.get(name)
-            if not isinstance(theirs, (dict, type(None))):
+            if not is_checksum(theirs):
                 raise ValueError(f"resume_from: data.{name} in the state of the run is damaged: {theirs!r:.100}")
             if ours == theirs:
                 continue
@@ -259,6 +259,14 @@ def checksum(array):
         "dtype": array.dtype.str,
         "crc32": [crc32_of(part) for part in parts],
     }
+
+
+def is_checksum(value):
+    """Whether a value is one that `checksum` may return: None, or text and lists of numbers by their names."""
+    if not isinstance(value, dict):
+        return value is None
+    parts = [part for item in value.values() for part in (item if isinstance(item, list) else [item])]
+    return all(isinstance(part, (str, int)) for part in parts)
 
 
 def crc32_of(array):

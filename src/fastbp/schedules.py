@@ -8,14 +8,13 @@ named in ``SCHEDULES``.
 """
 
 from collections.abc import Callable
-from dataclasses import MISSING
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastbp.compatibility import Interval
-from fastbp.parametrized import Parametrized, parameter, parametrized
+from fastbp.parametrized import Parametrized, parameter, parametrized, required_parameter
 
 __all__ = [
     "SCHEDULES",
@@ -514,8 +513,7 @@ class FunctionSchedule(ProgressSchedule):
     {parameters}
     """
 
-    function: Callable = parameter(
-        MISSING,
+    function: Callable = required_parameter(
         [callable],
         "callable",
         """

@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse, sparray, spmatrix
 from scipy.special import log_expit
-from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils.metaestimators import available_if
 
 from fastbp.activations import Activation, name_of
-from fastbp.compatibility import StrOptions, checked_sample_weight, fit_context
+from fastbp.compatibility import ClassifierMixin, StrOptions, available_if, checked_sample_weight, fit_context
 from fastbp.data import check_sparse
 from fastbp.estimators.base import LOSS_CURVE_LIMIT
 from fastbp.estimators.base_classifier import BaseClassifier

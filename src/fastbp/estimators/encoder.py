@@ -6,10 +6,10 @@ from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from fastbp.compatibility import Interval, fit_context
+from fastbp.compatibility import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Interval, TransformerMixin, fit_context
 from fastbp.estimators.construction import CLASSES, activations_of, is_set
 from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.regressor import MLPRegressor

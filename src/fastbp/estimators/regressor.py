@@ -10,13 +10,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse, sparray, spmatrix
-from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils.metaestimators import available_if
 
 from fastbp.activations import ACTIVATIONS, Activation, name_of
-from fastbp.compatibility import checked_sample_weight, fit_context
+from fastbp.compatibility import RegressorMixin, available_if, checked_sample_weight, fit_context
 from fastbp.data import checked_sparse
 from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented

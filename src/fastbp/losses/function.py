@@ -1,12 +1,11 @@
 """A function of the user's as a loss."""
 
 from collections.abc import Callable
-from dataclasses import MISSING
 
 import numpy as np
 
 from fastbp.losses.base import Loss
-from fastbp.parametrized import parameter, parametrized
+from fastbp.parametrized import parametrized, required_parameter
 
 
 @parametrized
@@ -23,8 +22,7 @@ class FunctionLoss(Loss):
     the raw prediction is what lets a link and its loss cancel: for a logistic output and the log-loss it is ``p - y``.
     """
 
-    function: Callable = parameter(
-        MISSING,
+    function: Callable = required_parameter(
         [callable],
         "callable",
         """

@@ -15,10 +15,10 @@ from math import inf
 from time import perf_counter
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from fastbp.compatibility import checked_sample_weight
+from fastbp.compatibility import BaseEstimator, checked_sample_weight
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.many import in_threads

@@ -6,14 +6,13 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from fastbp.compatibility import Interval, StrOptions, fit_context
+from fastbp.compatibility import ClassifierMixin, Interval, StrOptions, fit_context
 from fastbp.estimators.class_targets import check_labels, label_array
 from fastbp.estimators.classifier import MLPClassifier
 from fastbp.estimators.label_counts import LabelSummary

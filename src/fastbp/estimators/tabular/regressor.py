@@ -5,12 +5,11 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import check_consistent_length
 
-from fastbp.compatibility import fit_context
+from fastbp.compatibility import RegressorMixin, fit_context
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.regressor import MLPRegressor
 from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP

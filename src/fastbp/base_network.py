@@ -13,7 +13,7 @@ from copy import copy, deepcopy
 from functools import lru_cache
 from inspect import signature
 from math import ceil
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -120,7 +120,7 @@ class BaseNetwork:
         self._predictors = {}
 
     @property
-    def blocks(self) -> dict[str, NDArray]:
+    def blocks(self) -> dict[str, NDArray[Any]]:
         """dict of str to ndarray: every block of parameters by its name, as a view into `params`.
 
         W_1, W_2, ... are the weights of the fully connected layers, b_1, ... their biases, s_1, ... the factors of
@@ -132,7 +132,7 @@ class BaseNetwork:
         """
         return self.split_blocks(self._params)
 
-    def split_blocks(self, flat: NDArray) -> dict[str, NDArray]:
+    def split_blocks(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Views of a flat vector in the parameters' layout, such as a gradient, by the names of the blocks.
 
         Parameters
@@ -312,7 +312,7 @@ class BaseNetwork:
             normalize_preactivations(self.program(INSPECTION), self._params, rows, generator)
 
     @property
-    def params(self) -> NDArray:
+    def params(self) -> NDArray[Any]:
         """ndarray of shape (n_params,): the flat parameters."""
         return self._params
 
@@ -324,7 +324,7 @@ class BaseNetwork:
                 raise ValueError(f"params must have shape ({self.n_params},), got {values.shape}")
             self._params[...] = values
 
-    def split(self, flat: NDArray) -> tuple[list[NDArray], list[NDArray]]:
+    def split(self, flat: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Views of a flat vector in the parameters' layout, such as a gradient.
 
         Parameters

@@ -1,6 +1,7 @@
 """A feedforward network without an estimator: forward passes, losses and derivatives."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -175,7 +176,7 @@ class Network(BaseNetwork):
         plan = Plan(program, self._params, self.kernel_loss, data, batch_size, n_threads, self.loss_constants)
         return TrainingLoop(plan, team)
 
-    def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
+    def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray[Any]:
         """The network's output.
 
         Parameters
@@ -189,7 +190,7 @@ class Network(BaseNetwork):
         X = self._check_X(X)
         return self.forward_unchecked(X)
 
-    def raw_prediction(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
+    def raw_prediction(self, X: ArrayLike | sparray | spmatrix) -> NDArray[Any]:
         """The network's output before the output activation.
 
         Parameters
@@ -252,7 +253,7 @@ class Network(BaseNetwork):
         X: ArrayLike | sparray | spmatrix,
         y: ArrayLike | sparray | spmatrix,
         sample_weight: ArrayLike | None = None,
-    ) -> tuple[float, NDArray]:
+    ) -> tuple[float, NDArray[Any]]:
         """The mean loss and its gradient, by one forward and one backward pass.
 
         Parameters
@@ -345,7 +346,7 @@ class Network(BaseNetwork):
 
     # Derivatives
 
-    def vjp(self, X: ArrayLike, v: ArrayLike) -> NDArray:
+    def vjp(self, X: ArrayLike, v: ArrayLike) -> NDArray[Any]:
         """The vector-Jacobian product ``v J``, row by row: reverse mode, one backward pass.
 
         Parameters
@@ -363,7 +364,7 @@ class Network(BaseNetwork):
         v = checked_array("v", v, (X.shape[0], self.n_outputs), self.dtype)
         return derivatives.vjp(self._slices(X), v)
 
-    def jvp(self, X: ArrayLike, u: ArrayLike) -> NDArray:
+    def jvp(self, X: ArrayLike, u: ArrayLike) -> NDArray[Any]:
         """The Jacobian-vector product ``J u``, row by row: forward mode, in step with the forward pass.
 
         Parameters
@@ -380,7 +381,7 @@ class Network(BaseNetwork):
         u = checked_array("u", u, X.shape, self.dtype)
         return derivatives.jvp(self._slices(X), u)
 
-    def jacobian(self, X: ArrayLike, mode: str = "auto") -> NDArray:
+    def jacobian(self, X: ArrayLike, mode: str = "auto") -> NDArray[Any]:
         """The Jacobian of the output by the input, at every row of X.
 
         Parameters
@@ -401,7 +402,7 @@ class Network(BaseNetwork):
         slices = self._slices(self._check_X(X))
         return derivatives.jacobian_by_columns(slices) if mode == "forward" else derivatives.jacobian_by_rows(slices)
 
-    def backward(self, X: ArrayLike, dA: ArrayLike) -> tuple[NDArray, NDArray]:
+    def backward(self, X: ArrayLike, dA: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """Backpropagation of a gradient of your own.
 
         Parameters
@@ -421,7 +422,7 @@ class Network(BaseNetwork):
         dA = checked_array("dA", dA, (X.shape[0], self.n_outputs), self.dtype)
         return derivatives.backward(self._slices(X), dA)
 
-    def input_gradient(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray:
+    def input_gradient(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray[Any]:
         """The gradient of the mean loss by the input: how much the loss depends on each feature of each row.
 
         Parameters
@@ -439,7 +440,9 @@ class Network(BaseNetwork):
         dX /= self.dtype.type(data.weight_sum)
         return dX
 
-    def hvp(self, X: ArrayLike, y: ArrayLike, direction: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray:
+    def hvp(
+        self, X: ArrayLike, y: ArrayLike, direction: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> NDArray[Any]:
         """The Hessian-vector product: the change of the gradient when the parameters move along `direction`.
 
         Exact to rounding, and without the Hessian: the directional derivative of backpropagation itself. The L1 penalty

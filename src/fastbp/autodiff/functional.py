@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -110,8 +111,8 @@ class FormulaLoss:
         self.formula = formula
 
     def __call__(
-        self, y_true: NDArray, raw_prediction: NDArray, sample_weight: ArrayLike | None = None
-    ) -> tuple[NDArray, NDArray]:
+        self, y_true: NDArray[Any], raw_prediction: NDArray[Any], sample_weight: ArrayLike | None = None
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Each row's loss and its gradient.
 
         Parameters

@@ -62,7 +62,7 @@ class Checkpoint(Parametrized):
     ...     model = model.fit([[0.0], [1.0]], [0.0, 1.0], resume_from=path if path.exists() else None)
     """
 
-    path: str | PathLike = parameter(
+    path: str | PathLike[str] = parameter(
         "model.pickle",
         [str, PathLike],
         "str or path",

@@ -174,7 +174,7 @@ class DaskMLPClassifier(DaskMLP, MLPClassifier, ClusterParameters):
         y_val: Any = None,
         sample_weight_val: Any = None,
         classes: ArrayLike | list[ArrayLike] | None = None,
-        resume_from: str | PathLike | Self | None = None,
+        resume_from: str | PathLike[str] | Self | None = None,
     ) -> Self:
         """Fit the model to collections, whose partitions stay where they are.
 
@@ -292,7 +292,7 @@ class DaskMLPRegressor(DaskMLP, MLPRegressor, ClusterParameters):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
-        resume_from: str | PathLike | Self | None = None,
+        resume_from: str | PathLike[str] | Self | None = None,
     ) -> Self:
         """Fit the model to collections, whose partitions stay where they are.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import KW_ONLY
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -183,7 +183,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
         classes: ArrayLike | list[ArrayLike] | None = None,
-        resume_from: str | PathLike | Self | None = None,
+        resume_from: str | PathLike[str] | Self | None = None,
         **others,
     ) -> Self:
         """Fit the model to X and y.
@@ -283,7 +283,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         """
         return self._partial_fit(X, y, sample_weight, lambda model: model._learn_classes(y, classes))
 
-    def predict(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
+    def predict(self, X: ArrayLike | sparray | spmatrix) -> NDArray[Any]:
         """The most probable class of each row, or of each column of labels; for multilabel models, every label with
         probability above 1/2.
 
@@ -298,7 +298,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         model = self._snapshot()
         return model._decode(model._forward(X))
 
-    def predict_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray | list[NDArray]:
+    def predict_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray[Any] | list[NDArray[Any]]:
         """The probability of each class.
 
         Parameters
@@ -324,7 +324,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             return output
         return np.ones_like(output) if len(model.classes_) == 1 else np.hstack([1 - output, output])
 
-    def predict_log_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray | list[NDArray]:
+    def predict_log_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray[Any] | list[NDArray[Any]]:
         """The logarithm of `predict_proba`, from the raw output: finite also where a probability rounds to 0.
 
         Parameters

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -134,7 +134,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         """int: columns of the code."""
         return self.encoder_.n_outputs
 
-    def transform(self, X: ArrayLike) -> NDArray:
+    def transform(self, X: ArrayLike) -> NDArray[Any]:
         """The code of each row.
 
         Parameters
@@ -148,7 +148,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         check_is_fitted(self)
         return self.encoder_.forward(validate_data(self, X, dtype=(np.float64, np.float32), reset=False))
 
-    def inverse_transform(self, X: ArrayLike) -> NDArray:
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
         """The row that the network makes of each code.
 
         Parameters

@@ -35,7 +35,7 @@ class FitBatchesMixin:
         classes: ArrayLike | list[ArrayLike] | None = None,
         n_rows: int | None = None,
         shuffle_rows: int | Literal["auto"] = "auto",
-        resume_from: str | PathLike | Self | None = None,
+        resume_from: str | PathLike[str] | Self | None = None,
     ) -> Self:
         """Fit the model to rows that are read in blocks, and need not fit into memory.
 

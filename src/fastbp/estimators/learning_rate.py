@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,9 +63,9 @@ class LearningRateSweep:
         millionth.
     """
 
-    learning_rates: NDArray
-    losses: NDArray
-    smoothed: NDArray
+    learning_rates: NDArray[Any]
+    losses: NDArray[Any]
+    smoothed: NDArray[Any]
     steepest: float
     lowest: float
     suggestion: float | None

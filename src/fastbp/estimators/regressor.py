@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY
 from os import PathLike
 from textwrap import indent
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -189,7 +189,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         X_val: ArrayLike | sparray | spmatrix | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
-        resume_from: str | PathLike | Self | None = None,
+        resume_from: str | PathLike[str] | Self | None = None,
         **others,
     ) -> Self:
         """Fit the model to X and y.
@@ -259,7 +259,9 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X: ArrayLike | sparray | spmatrix, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
+    def predict(
+        self, X: ArrayLike | sparray | spmatrix, return_std: bool = False
+    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         """The prediction: what the loss makes of the network's output, of most losses this output itself.
 
         Parameters

@@ -34,7 +34,7 @@ REASONS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, 
 REASON_LIMIT = 1000
 
 
-def save(estimator: Savable, path: str | PathLike) -> None:
+def save(estimator: Savable, path: str | PathLike[str]) -> None:
     """Save an estimator or a network in a file that holds data only: no pickle, and nothing that is executed.
 
     The file is in the safetensors format. The weights are tensors with the names of ``network_.blocks``; parameters,
@@ -92,7 +92,7 @@ def save(estimator: Savable, path: str | PathLike) -> None:
     write_atomically(path, content_of(estimator))
 
 
-def load(path: str | PathLike) -> Savable:
+def load(path: str | PathLike[str]) -> Savable:
     """Load what `save` has saved.
 
     Nothing in the file is executed, and no class is imported that it names: they come from a table. Layers, shapes and

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,7 +40,7 @@ class GroupCheck(Comparisons):
 
     name: str
     shape: tuple
-    index: NDArray
+    index: NDArray[Any]
     tolerance: float
 
     @property

@@ -1,5 +1,7 @@
 """Gradient norms, weight norms and dead units of each layer during training."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
@@ -182,7 +184,7 @@ class GradientFlow:
     saturated = measured("saturated")
 
     @property
-    def relative_gradient(self) -> NDArray:
+    def relative_gradient(self) -> NDArray[Any]:
         """ndarray of shape (n_layers,): `gradient_rms` at the last measurement, divided by that of the output layer.
 
         NaN where both are zero or not finite.

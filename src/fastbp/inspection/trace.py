@@ -9,6 +9,7 @@ products with a scalar.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,11 +52,11 @@ class OperationTrace:
     number: int
     kind: str
     layer: object
-    inputs: list[NDArray]
-    output: NDArray
-    d_output: NDArray | None
-    parameters: dict[str, NDArray]
-    gradients: dict[str, NDArray]
+    inputs: list[NDArray[Any]]
+    output: NDArray[Any]
+    d_output: NDArray[Any] | None
+    parameters: dict[str, NDArray[Any]]
+    gradients: dict[str, NDArray[Any]]
 
     def __repr__(self):
         shape = " + ".join(str(array.shape[1]) for array in self.inputs)
@@ -95,17 +96,17 @@ class LayerTrace:
 
     number: int
     activation: str
-    inputs: NDArray
-    W: NDArray
-    b: NDArray
-    z: NDArray
-    a: NDArray
-    f_prime: NDArray
-    dA: NDArray | None
-    delta: NDArray
-    dW: NDArray
-    db: NDArray
-    dW_data: NDArray
+    inputs: NDArray[Any]
+    W: NDArray[Any]
+    b: NDArray[Any]
+    z: NDArray[Any]
+    a: NDArray[Any]
+    f_prime: NDArray[Any]
+    dA: NDArray[Any] | None
+    delta: NDArray[Any]
+    dW: NDArray[Any]
+    db: NDArray[Any]
+    dW_data: NDArray[Any]
 
     @property
     def norms(self) -> dict[str, float]:
@@ -150,10 +151,10 @@ class BackpropTrace:
     operations: list[OperationTrace]
     loss: float
     penalty: float
-    row_loss: NDArray
+    row_loss: NDArray[Any]
     weight_sum: float
-    gradient: NDArray
-    dX: NDArray
+    gradient: NDArray[Any]
+    dX: NDArray[Any]
     network: str
 
     def __repr__(self):

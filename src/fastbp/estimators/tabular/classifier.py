@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY
 from numbers import Real
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -235,7 +235,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         """
         return self._fit(X, y, sample_weight, GivenRows(X_val, y_val, sample_weight_val))
 
-    def predict(self, X: ArrayLike) -> NDArray:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class of each row.
 
         Parameters
@@ -249,7 +249,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         model = self._snapshot()
         return model.classes_[model._combined(model._encoded(X)).argmax(axis=1)]  # no temperature changes the order
 
-    def predict_proba(self, X: ArrayLike) -> NDArray:
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
         """The probability of each class.
 
         Parameters
@@ -264,7 +264,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         model = self._snapshot()
         return tempered(model._combined(model._encoded(X)), model.temperature_)
 
-    def predict_log_proba(self, X: ArrayLike) -> NDArray:
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[Any]:
         """The logarithm of `predict_proba`.
 
         Parameters
@@ -278,7 +278,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def input_gradient(self, X: ArrayLike) -> NDArray:
+    def input_gradient(self, X: ArrayLike) -> NDArray[Any]:
         """The derivatives of the probabilities by the columns.
 
         Parameters

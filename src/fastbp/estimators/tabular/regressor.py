@@ -1,7 +1,7 @@
 """The regressor for tables."""
 
 from numbers import Real
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -188,7 +188,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         """
         return self._fit(X, y, sample_weight, GivenRows(X_val, y_val, sample_weight_val))
 
-    def predict(self, X: ArrayLike) -> NDArray:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The predicted targets.
 
         Parameters
@@ -202,7 +202,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         model = self._snapshot()
         return model._shaped(model._decoded(model._combined(model._encoded(X))))
 
-    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray[Any], NDArray[Any]]:
         """Intervals that contain the target of a new row with a probability of about `coverage`.
 
         They have the width that covers this share of the out-of-bag rows (split conformal prediction: Lei et al., 2018,
@@ -239,7 +239,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         middle = model._decoded(model._combined(model._encoded(X)))
         return model._shaped(middle - half), model._shaped(middle + half)
 
-    def input_gradient(self, X: ArrayLike) -> NDArray:
+    def input_gradient(self, X: ArrayLike) -> NDArray[Any]:
         """The derivatives of the predictions by the columns.
 
         Parameters

@@ -51,6 +51,10 @@ class CallbackSupportMixin:
     def set_callbacks(self, *callbacks: Any) -> Self: ...
 
 class Interval:
+    left: Any
+    right: Any
+    closed: str
+    def __contains__(self, val: object) -> bool: ...
     def __init__(self, type: type, left: float | None, right: float | None, *, closed: str) -> None: ...
 
 class Options:

@@ -72,7 +72,7 @@ class Activation(Parametrized):
     """Base class of the activations; not to be used itself."""
 
 
-def class_of(name):
+def class_of(name: str) -> type[Activation]:
     """The class of the activation `name`: "leaky_relu" becomes LeakyRelu."""
     formula, source = FORMULAS.get(name, (None, None))
     doc = f"The activation {name!r} of a layer."
@@ -87,9 +87,33 @@ def class_of(name):
 #: name -> class of every activation
 ACTIVATIONS = {name: class_of(name) for name in dispatch.ACTIVATIONS}
 globals().update({cls.__name__: cls for cls in ACTIVATIONS.values()})
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the same, for tools that only read the source
 
-    def __getattr__(name: str) -> type[Activation]: ...  # the classes above, for tools that only read the source
+    class Identity(Activation): ...
+
+    class Logistic(Activation): ...
+
+    class Tanh(Activation): ...
+
+    class Relu(Activation): ...
+
+    class LeakyRelu(Activation): ...
+
+    class Elu(Activation): ...
+
+    class Selu(Activation): ...
+
+    class Gelu(Activation): ...
+
+    class Silu(Activation): ...
+
+    class Mish(Activation): ...
+
+    class Softplus(Activation): ...
+
+    class Exp(Activation): ...
+
+    class Softmax(Activation): ...
 
 
 @parametrized
@@ -152,12 +176,13 @@ class Blend(Activation):
 
 
 #: name -> class of the activations with trained parameters
-TRAINED_ACTIVATIONS = {cls.name: cls for cls in (Prelu, Blend)}
+TRAINED_ACTIVATIONS: dict[str, type[Prelu] | type[Blend]] = {cls.name: cls for cls in (Prelu, Blend)}
 #: Names of those that a hidden layer can have
 HIDDEN_ACTIVATIONS = (*(name for name in ACTIVATIONS if name not in OUTPUT_ONLY), *TRAINED_ACTIVATIONS)
 
 __all__ = ["ACTIVATIONS", "HIDDEN_ACTIVATIONS", "TRAINED_ACTIVATIONS", "name_of", "output_range", "resolve"]
-__all__ += [cls.__name__ for cls in (Activation, *ACTIVATIONS.values(), *TRAINED_ACTIVATIONS.values())]
+__all__ += ["Activation", *(cls.__name__ for cls in ACTIVATIONS.values())]
+__all__ += [cls.__name__ for cls in TRAINED_ACTIVATIONS.values()]
 
 
 def name_of(activation: str | Activation) -> str:

@@ -11,7 +11,7 @@ from functools import cache
 from inspect import cleandoc
 from numbers import Real
 from textwrap import indent
-from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
+from typing import Any, ClassVar, TypeVar, cast, dataclass_transform, overload
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def parameter(
     -------
     dataclasses.Field
     """
-    type_text = constraint[0].type_text if type_text is None else type_text
+    type_text = cast(Any, constraint[0]).type_text if type_text is None else type_text
     doc = cleandoc(doc)
     if names is not None:
         doc = doc.replace("{names}", names_doc(names))
@@ -75,7 +75,7 @@ def required_parameter(constraint: list[Any] | str, type_text: str | None, doc: 
 def parameters_doc(cls: type[Any]) -> str:
     """The ``Parameters`` section of a class's docstring, in numpydoc's form, without its title."""
     entries = []
-    for f in sorted(fields(cls), key=lambda f: f.kw_only):  # as in the signature
+    for f in sorted(fields(cls), key=lambda f: bool(f.kw_only)):  # as in the signature
         doc = f.metadata["doc"].replace("\n", "\n    ").replace("\n    \n", "\n\n")
         default = "" if f.default is MISSING else f", default={f.default!r}"
         entries.append(f"{f.name} : {f.metadata['type_text']}{default}\n    {doc}")
@@ -84,7 +84,7 @@ def parameters_doc(cls: type[Any]) -> str:
 
 def names_doc(classes: Mapping[str, type]) -> str:
     """A list of names for a docstring, each with the summary of its class."""
-    summaries = {name: cls.__doc__.partition("\n\n")[0] for name, cls in classes.items()}
+    summaries = {name: str(cls.__doc__).partition("\n\n")[0] for name, cls in classes.items()}
     return "\n".join(f"- {name!r}: {indent(text, '  ').lstrip()}" for name, text in summaries.items())
 
 
@@ -121,6 +121,8 @@ def parametrized(cls: Any = None, *, eq: bool = True) -> Any:
 class CachedParamNames(BaseEstimator):
     """Base of all classes with described parameters."""
 
+    _parameter_constraints: ClassVar[dict[str, Any]]
+
     @classmethod
     @cache
     def _get_param_names(cls) -> list[str]:
@@ -156,7 +158,7 @@ class Parametrized(CachedParamNames):
         The name that stands for an object with default parameters.
     """
 
-    name: ClassVar[str | None] = None
+    name: ClassVar[str] = None  # type: ignore[assignment]  # all but the base classes have one
 
     @property
     def constants(self) -> tuple[float, ...]:

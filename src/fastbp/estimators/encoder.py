@@ -85,7 +85,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         hidden_layer_sizes: int | Sequence[int] = (100,),
         regressor: MLPRegressor | None = None,
         input_dropout: float = 0.0,
-    ):
+    ) -> None:
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.regressor = regressor
@@ -122,8 +122,8 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         encoder = [*hidden, Dense(self.n_components)]
         noise = [Dropout(self.input_dropout)] if self.input_dropout else []
         regressor.layers = [*noise, *encoder, *reversed(hidden)]
-        X = validate_data(self, X, dtype=(np.float64, np.float32))
-        self.regressor_ = regressor.fit(X, X.ravel() if X.shape[1] == 1 else X, sample_weight)
+        rows: Any = validate_data(self, X, dtype=(np.float64, np.float32))
+        self.regressor_ = regressor.fit(rows, rows.ravel() if rows.shape[1] == 1 else rows, sample_weight)
         network, begin = regressor.network_, len(noise)
         self.encoder_ = network.part(begin, begin + len(encoder))
         self.decoder_ = network.part(begin + len(encoder), len(network.layers))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY
 from os import PathLike
 from textwrap import indent
-from typing import Any, Self
+from typing import Any, Literal, Never, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,7 +38,7 @@ OUTPUTS = ("auto", *(name for name in ACTIVATIONS if name != "softmax"))
 class RegressionLoss:
     """The parameter `loss` of the regressor, which comes first: a dataclass begins with the fields of its last base."""
 
-    loss: str | Loss | Callable = parameter(
+    loss: str | Loss | Callable[..., Any] = parameter(
         "squared_error",
         [NameOrObject(REGRESSION_LOSSES, Loss), callable],
         f"{{{', '.join(map(repr, REGRESSION_LOSSES))}}}, Loss or callable",
@@ -132,13 +132,13 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _learn_targets(self, y, incremental, continues, labels=None):
+    def _learn_targets(self, y, incremental, continues, labels=None) -> None:
         self._check_targets(y)
 
     def _weighted_by_class(self, y, sample_weight, y_train, may_be_zero=False):
         return sample_weight
 
-    def _check_targets(self, y):
+    def _check_targets(self, y) -> None:
         as_loss(self.loss).check_targets(y)
 
     def _encode(self, y, dtype):
@@ -151,7 +151,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             raise ValueError(f"y holds values too large for {dtype}, the dtype of X; scale y or pass X as float64")
         return targets
 
-    def _stratified(self, targets):
+    def _stratified(self, targets) -> None:
         return None
 
     def _untrained_classes(self, targets, train):
@@ -160,7 +160,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
     def _score_is_constant(self, y):
         return bool((y == y[0]).all())  # R^2 is 0 then
 
-    def _report_not_finite(self, output):
+    def _report_not_finite(self, output) -> None:
         warnings.warn(
             f"The prediction holds values that are not finite: {why_not_finite(self)}",
             RuntimeWarning,
@@ -190,7 +190,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
         resume_from: str | PathLike[str] | Self | None = None,
-        **others,
+        **others: Never,
     ) -> Self:
         """Fit the model to X and y.
 
@@ -258,6 +258,14 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         self : MLPRegressor
         """
         return self._partial_fit(X, y, sample_weight)
+
+    @overload
+    def predict(self, X: ArrayLike | sparray | spmatrix, return_std: Literal[False] = False) -> NDArray[Any]: ...
+
+    @overload
+    def predict(
+        self, X: ArrayLike | sparray | spmatrix, return_std: Literal[True]
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
 
     def predict(
         self, X: ArrayLike | sparray | spmatrix, return_std: bool = False

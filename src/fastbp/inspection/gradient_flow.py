@@ -12,6 +12,7 @@ from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._report import norm, number, table
 from fastbp.inspection.trace import backprop_trace, local_slope
 from fastbp.kernels import activation_forward
+from fastbp.training.state import TrainingState
 
 #: Largest number of rows of the training data to measure on.
 PROBE_ROWS = 256
@@ -30,7 +31,7 @@ EXPLODING = 1e3
 QUANTITIES = ("gradient_norms", "gradient_rms", "weight_norms", "update_ratios", "dead", "saturated")
 
 
-def measured(name):
+def measured(name: Any) -> Any:
     """Make a property that returns one of the quantities as an array.
 
     Parameters
@@ -42,7 +43,7 @@ def measured(name):
     property
     """
 
-    def get(flow):
+    def get(flow: "GradientFlow") -> Any:
         return np.array(flow._measured[name], np.float64).reshape(len(flow.epochs), len(flow.activations))
 
     return property(get, doc=f"ndarray of shape (k, n_layers): {name.replace('_', ' ')}; see the class.")
@@ -93,7 +94,7 @@ class GradientFlow:
         sample_weight: ArrayLike | None = None,
         *,
         every: int = 1,
-    ):
+    ) -> None:
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together: the gradient depends on the targets")
         if X is None and sample_weight is not None:
@@ -103,15 +104,16 @@ class GradientFlow:
         self._params = None
         self._begin(())
 
-    def _begin(self, activations, shapes=()):
+    def _begin(self, activations: Any, shapes: Any = ()) -> None:
         """Begin a new record."""
-        self.epochs, self.activations, self.shapes = [], tuple(activations), list(shapes)
-        self._measured = {name: [] for name in QUANTITIES}
+        self.epochs: list[int] = []
+        self.activations, self.shapes = tuple(activations), list(shapes)
+        self._measured: dict[str, list[list[float]]] = {name: [] for name in QUANTITIES}
         self._epochs_before = 0
 
     # Methods that the estimators call
 
-    def on_fit_begin(self, state):
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Choose the probe, and measure the weights that training begins with.
 
         Parameters
@@ -128,7 +130,7 @@ class GradientFlow:
         if not self.epochs:
             self._measure(network, 0)
 
-    def on_epoch_end(self, state):
+    def on_epoch_end(self, state: TrainingState) -> bool:
         """Measure after every `every`-th epoch.
 
         Parameters
@@ -144,7 +146,7 @@ class GradientFlow:
             self._measure(state.network, self._epochs_before + state.epoch)
         return False
 
-    def on_fit_end(self, state):
+    def on_fit_end(self, state: TrainingState) -> None:
         """Measure after the last epoch, if it was not measured yet.
 
         Parameters
@@ -156,11 +158,11 @@ class GradientFlow:
             self._measure(state.network, epoch)
         self._probe = None
 
-    def _measure(self, network, epoch):
+    def _measure(self, network: Any, epoch: Any) -> None:
         trace = backprop_trace(network, *self._probe)
         before = None if self._params is None or not self.epochs else network.split(self._params)[0]
         elapsed = epoch - self.epochs[-1] if self.epochs else 0
-        rows = {name: [] for name in QUANTITIES}
+        rows: dict[str, list[float]] = {name: [] for name in QUANTITIES}
         for i, layer in enumerate(trace.layers):
             size, hidden = norm(layer.dW_data), layer is not trace.layers[-1]
             rows["gradient_norms"].append(size)
@@ -210,14 +212,25 @@ class GradientFlow:
         wild = (self.relative_gradient > EXPLODING) | (gradient > EXPLODING * weights) | ~np.isfinite(gradient)
         return tuple((np.flatnonzero(wild) + 1).tolist())
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<GradientFlow: {len(self.epochs)} measurement(s) of {len(self.activations)} layer(s)>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         if not self.epochs:
             return "GradientFlow: nothing measured yet; give it to an estimator as callbacks=flow, and fit"
-        header = ("layer", "shape", "activation", "|dW| first", "|dW| last", "vs output", "|W| first", "|W| last")
-        header = (*header, "update/epoch", "dead", "saturated")
+        header = (
+            "layer",
+            "shape",
+            "activation",
+            "|dW| first",
+            "|dW| last",
+            "vs output",
+            "|W| first",
+            "|W| last",
+            "update/epoch",
+            "dead",
+            "saturated",
+        )
         relative, rows = self.relative_gradient, []
         gradients, weights, updates = self.gradient_norms, self.weight_norms, self.update_ratios
         for i, (shape, activation) in enumerate(zip(self.shapes, self.activations, strict=True)):
@@ -289,7 +302,7 @@ def gradient_flow(
     return GradientFlow(X, y, sample_weight, every=every)
 
 
-def probe(state):
+def probe(state: Any) -> Any:
     """At most 256 evenly spaced rows of those that are trained on.
 
     Parameters
@@ -311,7 +324,7 @@ def probe(state):
     return X[rows], state.targets[rows], None if weight is None else np.asarray(weight)[rows]
 
 
-def change(W, before):
+def change(W: Any, before: Any) -> float:
     """Norm of the difference, divided by the norm before.
 
     Parameters
@@ -326,7 +339,7 @@ def change(W, before):
     return norm(W - before) / size if size else np.nan
 
 
-def dead_share(layer):
+def dead_share(layer: Any) -> float:
     """Fraction of units whose slope is zero on every row.
 
     Parameters
@@ -340,7 +353,7 @@ def dead_share(layer):
     return float((layer.f_prime == 0).all(axis=0).mean())
 
 
-def saturated_share(layer):
+def saturated_share(layer: Any) -> float:
     """Fraction of slopes far below the slope at zero.
 
     Parameters
@@ -356,7 +369,7 @@ def saturated_share(layer):
     return float((np.abs(layer.f_prime) < SATURATED * at_zero).mean())
 
 
-def percent(share):
+def percent(share: Any) -> str:
     """A fraction in percent, as text.
 
     Parameters

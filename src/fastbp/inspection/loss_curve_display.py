@@ -1,5 +1,8 @@
 """A display of the losses and validation scores of a training run."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 from sklearn.base import is_classifier
 
@@ -13,6 +16,9 @@ from fastbp.inspection._plotting import (
     legend_above,
     whole_epochs,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class LossCurveDisplay:
@@ -48,7 +54,13 @@ class LossCurveDisplay:
     >>> display = LossCurveDisplay.from_estimator(model)  # doctest: +SKIP
     """
 
-    def __init__(self, *, loss_curve, validation_scores=None, score_name="validation score"):
+    def __init__(
+        self,
+        *,
+        loss_curve: Sequence[float],
+        validation_scores: Sequence[float] | None = None,
+        score_name: str = "validation score",
+    ) -> None:
         self.loss_curve = np.asarray(loss_curve, np.float64)
         if self.loss_curve.ndim != 1 or not len(self.loss_curve):
             raise ValueError(f"loss_curve must be one number for each epoch, got shape {self.loss_curve.shape}")
@@ -61,13 +73,15 @@ class LossCurveDisplay:
         self.score_name = score_name
 
     @property
-    def best_epoch(self):
+    def best_epoch(self) -> int:
         """int: counted from 1."""
         watched = -self.loss_curve if self.validation_scores is None else self.validation_scores
         return int(np.where(np.isnan(watched), -np.inf, watched).argmax()) + 1
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, score_name=None, log=False):
+    def from_estimator(
+        cls, estimator: Any, *, ax: "Axes | None" = None, score_name: str | None = None, log: bool = False
+    ) -> Self:
         """The curves of a fitted estimator.
 
         Parameters
@@ -108,7 +122,14 @@ class LossCurveDisplay:
         )
         return display.plot(ax, log=log)
 
-    def plot(self, ax=None, *, log=False, loss_kw=None, score_kw=None):
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        log: bool = False,
+        loss_kw: dict[str, Any] | None = None,
+        score_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the curves.
 
         Parameters
@@ -127,8 +148,9 @@ class LossCurveDisplay:
         """
         ax = axes_of(ax, type(self).__name__, (6.4, 4.2))
         epochs = np.arange(1, len(self.loss_curve) + 1)
-        style = {"marker": "o", "markersize": 4} if len(epochs) < FEW_EPOCHS else {}
+        style: dict[str, Any] = {"marker": "o", "markersize": 4} if len(epochs) < FEW_EPOCHS else {}
         self.ax_, self.figure_, self.score_ax_, self.score_line_ = ax, ax.figure, None, None
+        self.loss_line_: Any
         (self.loss_line_,) = ax.plot(
             epochs, self.loss_curve, **{"color": BLUE, "label": "training loss", **style, **(loss_kw or {})}
         )
@@ -137,7 +159,7 @@ class LossCurveDisplay:
         lines = [self.loss_line_]
         if self.validation_scores is not None:
             self.score_ax_ = ax.twinx()
-            look = {"color": VERMILLION, "linestyle": "--", "label": self.score_name}
+            look: dict[str, Any] = {"color": VERMILLION, "linestyle": "--", "label": self.score_name}
             if style:
                 look |= {"marker": "s", "markerfacecolor": "none", "markersize": 6}
             (self.score_line_,) = self.score_ax_.plot(epochs, self.validation_scores, **look | (score_kw or {}))

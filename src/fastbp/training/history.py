@@ -43,11 +43,11 @@ class History:
         to its thread. This is no failure, and the weights are those of the last complete step.
     """
 
-    loss_curve: list = field(default_factory=list)
-    learning_rates: list = field(default_factory=list)
-    seconds: list = field(default_factory=list)
-    validation: dict = field(default_factory=dict)
-    validation_scores: list | None = None
+    loss_curve: list[float] = field(default_factory=list)
+    learning_rates: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    validation: dict[str, list[float]] = field(default_factory=dict)
+    validation_scores: list[float] | None = None
     n_iter: int = 0
     rows_seen: int = 0
     interrupted: bool = False

@@ -92,7 +92,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         architecture for computer vision); its effect on the probabilities is undone. None for that of the preset.""",
     )
 
-    class_weight: dict | str | None = parameter(
+    class_weight: dict[Any, float] | str | None = parameter(
         None,
         [dict, StrOptions({"balanced"}), None],
         "dict, 'balanced' or None",
@@ -118,10 +118,10 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         return y
 
     @property
-    def _kind(self):
+    def _kind(self) -> str:
         return "binary" if len(self.classes_) == 2 else "multiclass"
 
-    def _learn_targets(self, y):
+    def _learn_targets(self, y) -> None:
         self._labels = LabelEncoder().fit(y)
         self.classes_ = self._labels.classes_
         if len(self.classes_) < 2:
@@ -179,7 +179,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         n = n_effective(len(targets), sample_weight)
         return mixture_weights(predictions, lambda mean: log_loss(mean, targets, sample_weight), n)
 
-    def _forget_calibration(self, n_models):
+    def _forget_calibration(self, n_models) -> None:
         self.temperature_, self.oob_log_loss_, self._temperatures = 1.0, np.nan, np.ones(n_models)
 
     def _calibrate_candidates(self, predictions, candidate_of_model, targets, sample_weight):
@@ -191,11 +191,11 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
     def _calibrated(self, number, output):
         return tempered(output, self._temperatures[number])
 
-    def _keep(self, is_kept):
+    def _keep(self, is_kept) -> None:
         super()._keep(is_kept)
         self._temperatures = self._temperatures[is_kept]
 
-    def _calibrate(self, predictions, targets, sample_weight):
+    def _calibrate(self, predictions, targets, sample_weight) -> None:
         self.temperature_ = best_temperature(predictions, targets, sample_weight)
         self.oob_log_loss_ = log_loss(tempered(predictions, self.temperature_), targets, sample_weight)
 

@@ -81,7 +81,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         check_consistent_length(X, y)
         return y
 
-    def _learn_targets(self, y):
+    def _learn_targets(self, y) -> None:
         self._learn_summary(NumberSummary().add(y))
 
     def _learn_summaries(self, all, weighted, classes):
@@ -89,7 +89,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             self._learn_summary(weighted)
         return weighted.n, None
 
-    def _learn_summary(self, summary):
+    def _learn_summary(self, summary) -> None:
         self.n_outputs_, self._is_flat = len(summary.low), summary.is_flat
         self._lowest, self._highest = summary.low, summary.high
         with np.errstate(over="ignore"):
@@ -110,7 +110,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             raise ValueError(f"y_val holds {y.flat[np.abs(y).argmax()]:.3g}, which is too far from all values of y")
         return columns.ravel() if y.ndim == 1 else columns
 
-    def _classes_of(self, targets):
+    def _classes_of(self, targets) -> None:
         return None
 
     def _weighted(self, y, sample_weight):
@@ -138,11 +138,11 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         n = n_effective(len(targets), sample_weight)
         return mixture_weights(predictions, lambda mean: mean_square(mean) / (2 * variance), n)
 
-    def _forget_calibration(self, n_models):
+    def _forget_calibration(self, n_models) -> None:
         self._residuals = np.empty((0, self.n_outputs_))
         self._n_residuals = 0
 
-    def _calibrate(self, predictions, targets, sample_weight):
+    def _calibrate(self, predictions, targets, sample_weight) -> None:
         residuals = self._decoded(predictions) - self._decoded(targets.reshape(len(targets), -1).astype(np.float64))
         self._residuals, self._n_residuals = kept_residuals(residuals), len(residuals)
 

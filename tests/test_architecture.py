@@ -13,6 +13,7 @@ import pytest
 
 import fastbp
 import fastbp.activations
+import fastbp.autodiff
 import fastbp.callbacks
 import fastbp.dask
 import fastbp.inspection
@@ -252,9 +253,9 @@ def definitions(body):
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(SRC)))
 def test_what_has_a_public_name_has_a_docstring(path):
     for node in definitions(ast.parse(path.read_text("utf-8")).body):
-        # the docstring of a property is that of its getter
-        is_setter = any(getattr(decorator, "attr", None) == "setter" for decorator in node.decorator_list)
-        if not (node.name.startswith("_") or is_setter):
+        # the docstring of a property is that of its getter, that of overloads that of what they declare
+        decorators = {getattr(d, "attr", getattr(d, "id", None)) for d in node.decorator_list}
+        if not (node.name.startswith("_") or decorators & {"setter", "overload"}):
             assert ast.get_docstring(node), f"{path}:{node.lineno} {node.name}"
 
 
@@ -265,6 +266,7 @@ def test_nothing_is_left_undone(path):
         assert word not in text, f"{path} says {word}"
     if path.suffix == ".py":
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef) and "abstractmethod" not in map(ast.unparse, node.decorator_list):
+            is_declaration = {"abstractmethod", "overload"} & set(map(ast.unparse, getattr(node, "decorator_list", ())))
+            if isinstance(node, ast.FunctionDef) and not is_declaration:
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 assert [ast.dump(s) for s in body] not in ([], ["Pass()"]), f"{path}:{node.lineno} {node.name} is empty"

@@ -17,7 +17,7 @@ from fastbp.kernels.activations import activation_forward
 from fastbp.parametrized import NameOrObject, Parametrized, parameter, parametrized
 
 #: name -> (formula, source), for the docstrings
-FORMULAS = {
+FORMULAS: dict[str, tuple[str, str | None]] = {
     "identity": ("f(z) = z", None),
     "logistic": ("f(z) = 1 / (1 + exp(-z))", None),
     "tanh": ("f(z) = tanh(z)", None),
@@ -74,9 +74,9 @@ class Activation(Parametrized):
 
 def class_of(name: str) -> type[Activation]:
     """The class of the activation `name`: "leaky_relu" becomes LeakyRelu."""
-    formula, source = FORMULAS.get(name, (None, None))
+    formula, source = FORMULAS.get(name, ("", None))
     doc = f"The activation {name!r} of a layer."
-    if formula is not None:
+    if formula:
         doc += f"\n\nWith the pre-activation ``z``::\n\n    {formula}"
     if source is not None:
         doc += f"\n\nReferences\n----------\n{source}"

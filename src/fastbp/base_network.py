@@ -36,10 +36,10 @@ from fastbp.data import checked_csr, dense, lowered, make_data, real_array
 from fastbp.initializers import check_initializer, draw, legacy_generator, normalize_preactivations
 from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.data import Data
-from fastbp.kernels.graph import GraphBuilder
+from fastbp.kernels.graph import Graph, GraphBuilder
 from fastbp.kernels.predictor import Predictor, all_finite
 from fastbp.kernels.program import INSPECTION, PREDICTION, Program, drops_link, program_of
-from fastbp.layers import Activation, Dense
+from fastbp.layers import Activation, Dense, Layer
 from fastbp.layers.base import check_epsilon, check_layers, emit_all
 from fastbp.losses import FunctionLoss, Loss, resolve
 from fastbp.mapped import ComputedColumns, MappedRows
@@ -51,6 +51,30 @@ NUMBERS_TO_ADAPT, TIMES_X = 2**25, 4
 
 class BaseNetwork:
     """Base of `Network`: the graph of its layers, its settings, and the flat vector of its parameters."""
+
+    layers: tuple[Layer, ...]
+    layer_sizes: tuple[int, ...]
+    activations: tuple[str, ...]
+    n_params: int
+    n_coefs: int
+    n_outputs: int
+    n_weights: int
+    n_input_weights: int
+    n_targets: int
+    n_threads: int | None
+    alpha: float
+    l1: float
+    dtype: np.dtype[Any]
+    loss: str | Loss | Callable[..., Any]
+    coefs: list[NDArray[Any]]
+    intercepts: list[NDArray[Any]]
+    graph: Graph
+    training_graph: Graph
+    definition: dict[str, Any]
+    hidden_activation: str | None
+    resolved_loss: Loss
+    kernel_loss: FunctionLoss | str
+    loss_constants: tuple[float, ...]
 
     def _define(
         self,
@@ -488,7 +512,7 @@ class BaseNetwork:
         self._params = np.require(params, self.dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE", "ENSUREARRAY"])
         self._bind()
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: Any) -> Self:
         return self.copy()
 
     def __repr__(self) -> str:

@@ -63,7 +63,7 @@ class Optimizer(Parametrized):
     uses_named_schedules: ClassVar[bool] = True
 
     #: The decoupled weight decay of the optimizers that have no such parameter; see `AdamW`.
-    weight_decay = 0.0
+    weight_decay: ClassVar[float] = 0.0
 
     #: Whether the parameters of the network are an average, and not those with which gradients are computed.
     averages: ClassVar[bool] = False
@@ -224,7 +224,7 @@ class AdamW(Optimizer):
     beta_1: float = parameter_like(Adam, "beta_1")
     beta_2: float = parameter_like(Adam, "beta_2")
     epsilon: float = parameter_like(Adam, "epsilon")
-    weight_decay: float = parameter(
+    weight_decay: float = parameter(  # type: ignore[misc]  # here it is a parameter
         0.01,
         [Interval(Real, 0, None, closed="left")],
         "float",
@@ -391,7 +391,7 @@ class Lion(Optimizer):
     beta_2: float = parameter(
         0.99, [Interval(Real, 0, 1, closed="left")], "float", "Decay rate of the mean gradient, in [0, 1)."
     )
-    weight_decay: float = parameter_like(AdamW, "weight_decay", 0.0)
+    weight_decay: float = parameter_like(AdamW, "weight_decay", 0.0)  # type: ignore[misc]
 
 
 @parametrized
@@ -440,7 +440,7 @@ class ScheduleFree(Optimizer):
     warmup_steps: int = parameter(
         0, [Interval(Integral, 0, None, closed="left")], "int", "Steps in which the learning rate rises to its value."
     )
-    weight_decay: float = parameter_like(AdamW, "weight_decay", 0.0)
+    weight_decay: float = parameter_like(AdamW, "weight_decay", 0.0)  # type: ignore[misc]
 
 
 @parametrized
@@ -475,7 +475,7 @@ class Muon(Optimizer):
     """
 
     name = "muon"
-    kernels = ("muon", "adamw")
+    kernels: ClassVar[tuple[str, ...]] = ("muon", "adamw")
 
     momentum: float = parameter(
         0.95, [Interval(Real, 0, 1, closed="left")], "float", "Decay rate of the mean gradient of a matrix, in [0, 1)."
@@ -489,7 +489,7 @@ class Muon(Optimizer):
     beta_1: float = parameter_like(AdamW, "beta_1")
     beta_2: float = parameter_like(AdamW, "beta_2")
     epsilon: float = parameter_like(AdamW, "epsilon")
-    weight_decay: float = parameter_like(AdamW, "weight_decay")
+    weight_decay: float = parameter_like(AdamW, "weight_decay")  # type: ignore[misc]
 
     def kernel_of_blocks(self, graph: Graph) -> list[int]:
         """0 for the matrices of all dense operations but the last, and 1 for all other blocks.

@@ -23,6 +23,11 @@ class VersionWarning(UserWarning):
         What was done with it: "pickled", or "saved" in a model file.
     """
 
+    name: str
+    pickled_with: str
+    loaded_with: str
+    action: str
+
     def __init__(self, name: str, pickled_with: str, loaded_with: str = VERSION, action: str = "pickled") -> None:
         super().__init__(name, pickled_with, loaded_with, action)
         self.name, self.pickled_with, self.loaded_with, self.action = name, pickled_with, loaded_with, action

@@ -52,6 +52,9 @@ class Graph:
     4  +     output     2 3       ()     4      1
     """
 
+    output: Variable
+    nodes: list[Variable]
+
     def __init__(self, output: Variable) -> None:
         if not isinstance(output, Variable):
             raise TypeError(f"output must be a Variable, got {output!r}")

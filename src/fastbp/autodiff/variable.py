@@ -6,7 +6,7 @@ An operand that is not a Variable becomes a constant of the Variables' dtype, so
 import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Never, ParamSpec
+from typing import TYPE_CHECKING, Any, Never, ParamSpec
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -92,6 +92,14 @@ class Variable:
     array([2., 4.])
     """
 
+    value: NDArray[Any]
+    name: str | None
+    gradient: Any
+    operation: str | None
+    operands: tuple["Variable", ...]
+    settings: dict[str, Any]
+    is_constant: bool
+
     def __init__(self, value: ArrayLike, name: str | None = None) -> None:
         self._set(as_array(value).copy(), name)
 
@@ -106,15 +114,34 @@ class Variable:
         is_constant: bool = False,
     ) -> None:
         self.value, self.name = value, name
-        self.gradient: Any = None
+        self.gradient = None
         self.operation, self.operands, self.settings, self._vjps = operation, operands, settings or {}, vjps
         self.is_constant = is_constant
 
-    shape = property(lambda self: self.value.shape, doc="tuple of int")
-    dtype = property(lambda self: self.value.dtype, doc="float32 or float64")
-    ndim = property(lambda self: self.value.ndim, doc="int")
-    size = property(lambda self: self.value.size, doc="int")
-    T = property(lambda self: self.transpose(), doc="Variable: the axes in reverse order")
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """tuple of int: of the value."""
+        return self.value.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """dtype: float32 or float64."""
+        return self.value.dtype
+
+    @property
+    def ndim(self) -> int:
+        """int: number of axes."""
+        return self.value.ndim
+
+    @property
+    def size(self) -> int:
+        """int: number of elements."""
+        return self.value.size
+
+    @property
+    def T(self) -> "Variable":
+        """Variable: the axes in reverse order."""
+        return self.transpose()
 
     def backward(self, gradient: ArrayLike | None = None) -> None:
         """Compute the ``gradient`` of every node that this one was computed from.
@@ -164,16 +191,39 @@ class Variable:
         """The axes in another order, or reversed."""
         return OPERATIONS["transpose"](self, axes=axes)
 
-    __add__, __radd__ = both_sides("add")
-    __sub__, __rsub__ = both_sides("subtract")
-    __mul__, __rmul__ = both_sides("multiply")
-    __truediv__, __rtruediv__ = both_sides("divide")
-    __pow__, __rpow__ = both_sides("power")
-    __matmul__, __rmatmul__ = both_sides("matmul")
-    __lt__, __le__ = comparison(operator.lt), comparison(operator.le)
-    __gt__, __ge__ = comparison(operator.gt), comparison(operator.ge)
-    __eq__, __ne__ = comparison(operator.eq), comparison(operator.ne)  # type: ignore[assignment]
-    __hash__ = object.__hash__  # by identity, as the nodes of a graph are distinguished
+    if TYPE_CHECKING:  # the operators below, for tools that only read the source
+
+        def __add__(self, other: Any) -> "Variable": ...
+        def __radd__(self, other: Any) -> "Variable": ...
+        def __sub__(self, other: Any) -> "Variable": ...
+        def __rsub__(self, other: Any) -> "Variable": ...
+        def __mul__(self, other: Any) -> "Variable": ...
+        def __rmul__(self, other: Any) -> "Variable": ...
+        def __truediv__(self, other: Any) -> "Variable": ...
+        def __rtruediv__(self, other: Any) -> "Variable": ...
+        def __pow__(self, other: Any) -> "Variable": ...
+        def __rpow__(self, other: Any) -> "Variable": ...
+        def __matmul__(self, other: Any) -> "Variable": ...
+        def __rmatmul__(self, other: Any) -> "Variable": ...
+        def __lt__(self, other: Any) -> NDArray[np.bool_]: ...
+        def __le__(self, other: Any) -> NDArray[np.bool_]: ...
+        def __gt__(self, other: Any) -> NDArray[np.bool_]: ...
+        def __ge__(self, other: Any) -> NDArray[np.bool_]: ...
+        def __eq__(self, other: Any) -> NDArray[np.bool_]: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> NDArray[np.bool_]: ...  # type: ignore[override]
+        def __hash__(self) -> int: ...
+
+    else:
+        __add__, __radd__ = both_sides("add")
+        __sub__, __rsub__ = both_sides("subtract")
+        __mul__, __rmul__ = both_sides("multiply")
+        __truediv__, __rtruediv__ = both_sides("divide")
+        __pow__, __rpow__ = both_sides("power")
+        __matmul__, __rmatmul__ = both_sides("matmul")
+        __lt__, __le__ = comparison(operator.lt), comparison(operator.le)
+        __gt__, __ge__ = comparison(operator.gt), comparison(operator.ge)
+        __eq__, __ne__ = comparison(operator.eq), comparison(operator.ne)
+        __hash__ = object.__hash__  # by identity, as the nodes of a graph are distinguished
 
     def __neg__(self) -> "Variable":
         return OPERATIONS["negative"](self)
@@ -315,7 +365,7 @@ def operation(symbol: str) -> Callable[[Callable[P, Any]], Callable[P, Variable]
             dtypes = [x.dtype for x in given if isinstance(x, Variable)]
             dtype = np.result_type(*dtypes) if dtypes else None
             operands = tuple(x if isinstance(x, Variable) else constant(x, dtype=dtype) for x in given)
-            value, *vjps = rule(*(x.value for x in operands), **settings)
+            value, *vjps = rule(*(x.value for x in operands), **settings)  # type: ignore[arg-type]
             node = object.__new__(Variable)
             node._set(
                 np.asarray(value, np.result_type(*(x.dtype for x in operands))),

@@ -33,7 +33,7 @@ class DaskMLP(BaseMLP):
         return client_of(self)
 
     @client.setter
-    def client(self, client) -> None:
+    def client(self, client: Any) -> None:
         from distributed import Client
 
         if client is not None and not isinstance(client, Client):

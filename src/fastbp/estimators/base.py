@@ -499,7 +499,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
             del curve[:-LOSS_CURVE_LIMIT]
         return self
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         layers = self.layers if isinstance(self.layers, (list, tuple)) else ()
         # the parameters are not checked yet

@@ -397,7 +397,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         with np.errstate(over="ignore", invalid="ignore"):  # huge numbers are no labels, and have an error
             return super().score(X, y, sample_weight)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         tags.target_tags.multi_output = True

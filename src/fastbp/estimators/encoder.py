@@ -14,6 +14,7 @@ from fastbp.estimators.construction import CLASSES, activations_of, is_set
 from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.regressor import MLPRegressor
 from fastbp.layers import Dense, Dropout
+from fastbp.network import Network
 
 
 class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -71,6 +72,12 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     >>> pipeline.transform(X).shape
     (150, 2)
     """
+
+    regressor_: MLPRegressor
+    encoder_: Network
+    decoder_: Network
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
 
     _parameter_constraints: ClassVar = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -165,7 +172,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         output = self.decoder_.forward(check_array(X, dtype=(np.float64, np.float32)))
         return self.regressor_._fitted_loss.predictions(output)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -14,6 +14,9 @@ class ModelFileError(ValueError):
         What is wrong.
     """
 
+    path: Any
+    reason: Any
+
     def __init__(self, path: Any, reason: Any) -> None:
         super().__init__(path, reason)
         self.path, self.reason = path, reason

@@ -20,7 +20,7 @@ The two can disagree without a mistake for three reasons, which are taken into a
 
 from collections import namedtuple
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class Comparisons:
     corner: NDArray[Any]
 
     @classmethod
-    def joined(cls, parts, join):
+    def joined(cls, parts: Any, join: Any) -> Self:
         """Join several into one.
 
         Parameters

@@ -87,6 +87,14 @@ class GradientFlow:
         ``|a| > 0.975``. Always 0 for relu, leaky_relu and identity, which do not saturate. NaN for the output layer.
     """
 
+    X: Any
+    y: ArrayLike | None
+    sample_weight: ArrayLike | None
+    every: int
+    epochs: list[int]
+    activations: tuple[str, ...]
+    shapes: list[tuple[int, ...]]
+
     def __init__(
         self,
         X: ArrayLike | sparray | spmatrix | None = None,
@@ -106,7 +114,7 @@ class GradientFlow:
 
     def _begin(self, activations: Any, shapes: Any = ()) -> None:
         """Begin a new record."""
-        self.epochs: list[int] = []
+        self.epochs = []
         self.activations, self.shapes = tuple(activations), list(shapes)
         self._measured: dict[str, list[list[float]]] = {name: [] for name in QUANTITIES}
         self._epochs_before = 0
@@ -178,12 +186,12 @@ class GradientFlow:
 
     # Results
 
-    gradient_norms = measured("gradient_norms")
-    gradient_rms = measured("gradient_rms")
-    weight_norms = measured("weight_norms")
-    update_ratios = measured("update_ratios")
-    dead = measured("dead")
-    saturated = measured("saturated")
+    gradient_norms: NDArray[Any] = measured("gradient_norms")
+    gradient_rms: NDArray[Any] = measured("gradient_rms")
+    weight_norms: NDArray[Any] = measured("weight_norms")
+    update_ratios: NDArray[Any] = measured("update_ratios")
+    dead: NDArray[Any] = measured("dead")
+    saturated: NDArray[Any] = measured("saturated")
 
     @property
     def relative_gradient(self) -> NDArray[Any]:

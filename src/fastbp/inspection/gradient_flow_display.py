@@ -11,7 +11,10 @@ from fastbp.inspection.gradient_flow import QUANTITIES, GradientFlow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 #: Name on the axis, and whether the axis is logarithmic
 LABELS = {
@@ -53,6 +56,14 @@ class GradientFlowDisplay:
         One for each layer.
     colorbar_ : matplotlib Colorbar
     """
+
+    epochs: NDArray[Any]
+    values: NDArray[np.float64]
+    quantity: str
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    lines_: "list[Line2D]"
+    colorbar_: "Colorbar"
 
     def __init__(self, *, epochs: Sequence[int], values: ArrayLike, quantity: str = "gradient_norms") -> None:
         self.epochs, self.values = np.asarray(epochs), np.asarray(values, np.float64)
@@ -127,7 +138,7 @@ class GradientFlowDisplay:
         drawable = np.isfinite(self.values) & ((self.values > 0) | (not log))
         log = log and bool(drawable.any())
         self.ax_, self.figure_ = ax, ax.figure
-        self.lines_: list[Any] = []
+        self.lines_ = []
         for i in range(n_layers):
             there = drawable[:, i]
             style: dict[str, Any] = {"color": shades(i), "label": f"layer {i + 1}", "linewidth": 1.5}

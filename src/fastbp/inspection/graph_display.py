@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastbp.autodiff import Graph, Variable
-from fastbp.inspection._graph_layout import LINE, PADDING, ROW_GAP, column_edges, font, place_nodes, text_width
+from fastbp.inspection._graph_layout import LINE, PADDING, ROW_GAP, Place, column_edges, font, place_nodes, text_width
 from fastbp.inspection._plotting import BLUE, require_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
 #: A picture of more nodes would be unreadable, and a longer figure would have too many pixels for matplotlib.
 MAX_NODES, MAX_INCHES = 300, 300
@@ -60,6 +61,11 @@ class GraphDisplay:
 
     and then ``display.figure_.savefig("graph.svg")``.
     """
+
+    graph: Graph
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    places_: list[Place]
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastbp.estimators import find_learning_rate
 from fastbp.estimators.base import BaseMLP
@@ -12,6 +12,8 @@ from fastbp.inspection._plotting import BLUE, GREY, VERMILLION, axes_of, legend_
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 #: Share of the range of the smoothed losses that is drawn above and below it
 MARGIN = 0.15
@@ -44,6 +46,16 @@ class LearningRateDisplay:
     >>> X, y = load_digits(return_X_y=True)
     >>> display = LearningRateDisplay.from_estimator(MLPClassifier(random_state=0), X / 16, y)  # doctest: +SKIP
     """
+
+    learning_rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    smoothed: NDArray[np.float64]
+    suggestion: float | None
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    loss_line_: "Line2D"
+    smoothed_line_: "Line2D"
+    suggestion_line_: "Line2D | None"
 
     def __init__(
         self, *, learning_rates: ArrayLike, losses: ArrayLike, smoothed: ArrayLike, suggestion: float | None = None
@@ -171,8 +183,6 @@ class LearningRateDisplay:
             "label": "loss of a batch",
         }
         line: dict[str, Any] = {"color": BLUE, "label": "smoothed"}
-        self.loss_line_: Any
-        self.smoothed_line_: Any
         (self.loss_line_,) = ax.plot(self.learning_rates, self.losses, **dots | (loss_kw or {}))
         (self.smoothed_line_,) = ax.plot(self.learning_rates, self.smoothed, **line | (smoothed_kw or {}))
         handles = [self.loss_line_, self.smoothed_line_]

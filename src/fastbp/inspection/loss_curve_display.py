@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
 from fastbp.inspection._plotting import (
@@ -19,6 +20,8 @@ from fastbp.inspection._plotting import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 
 class LossCurveDisplay:
@@ -53,6 +56,16 @@ class LossCurveDisplay:
     >>> model = MLPClassifier(early_stopping=True, random_state=0).fit(X / 16, y)
     >>> display = LossCurveDisplay.from_estimator(model)  # doctest: +SKIP
     """
+
+    loss_curve: NDArray[np.float64]
+    validation_scores: NDArray[np.float64] | None
+    score_name: str
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    loss_line_: "Line2D"
+    score_ax_: "Axes | None"
+    score_line_: "Line2D | None"
+    best_line_: "Line2D"
 
     def __init__(
         self,
@@ -150,7 +163,6 @@ class LossCurveDisplay:
         epochs = np.arange(1, len(self.loss_curve) + 1)
         style: dict[str, Any] = {"marker": "o", "markersize": 4} if len(epochs) < FEW_EPOCHS else {}
         self.ax_, self.figure_, self.score_ax_, self.score_line_ = ax, ax.figure, None, None
-        self.loss_line_: Any
         (self.loss_line_,) = ax.plot(
             epochs, self.loss_curve, **{"color": BLUE, "label": "training loss", **style, **(loss_kw or {})}
         )

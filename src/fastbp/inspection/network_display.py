@@ -21,6 +21,8 @@ from fastbp.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import Collection, PathCollection
+    from matplotlib.figure import Figure, SubFigure
 
 #: Largest number of characters of a name beside a unit.
 NAME_LENGTH = 18
@@ -78,6 +80,16 @@ class NetworkDisplay:
     units_ : list of matplotlib PathCollection
         The units, by layers.
     """
+
+    coefs: list[NDArray[np.float64]]
+    layer_sizes: tuple[int, ...]
+    activations: list[str] | None
+    feature_names: list[str] | None
+    output_names: list[str] | None
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    lines_: "list[Collection]"
+    units_: "list[PathCollection]"
 
     def __init__(
         self,

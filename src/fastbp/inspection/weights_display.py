@@ -5,7 +5,7 @@ from math import ceil, isqrt, sqrt
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._plotting import axes_of, checked_names, fitted, inches_of, shortened
@@ -13,7 +13,10 @@ from fastbp.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
 
 #: A square number of features of at least this size is drawn as an image, if the features have no names.
 SMALLEST_IMAGE = 64
@@ -45,6 +48,14 @@ class WeightsDisplay:
     image_ : matplotlib AxesImage
     colorbar_ : matplotlib Colorbar
     """
+
+    coefs: NDArray[Any]
+    feature_names: list[str] | None
+    image_shape: tuple[int, int] | None
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    image_: "AxesImage"
+    colorbar_: "Colorbar"
 
     def __init__(
         self,

@@ -85,15 +85,16 @@ class Dense(Layer):
         int
         """
         check_integer("units", self.units)
+        units: Any = self.units
         fan_in, rate = builder.widths[node], float(self.learning_rate_factor)
         penalty, root = float(self.penalty_factor), sqrt(fan_in) if self.parametrization == "ntk" else 1.0
         # a step decays by learning_rate * factor of the learning rate * factor of the decay
         blocks: list[tuple[str, tuple[int, ...], Group]] = [
-            ("W", (fan_in, int(self.units)), Group(rate / root, penalty=penalty, decay=penalty * root))  # type: ignore[arg-type]
+            ("W", (fan_in, int(units)), Group(rate / root, penalty=penalty, decay=penalty * root))
         ]
         if self.use_bias:
-            blocks.append(("b", (int(self.units),), Group(rate * float(self.bias_learning_rate_factor))))  # type: ignore[arg-type]
-        node = builder.emit("dense", node, self.units, blocks=blocks, layer=self)
+            blocks.append(("b", (int(units),), Group(rate * float(self.bias_learning_rate_factor))))
+        node = builder.emit("dense", node, units, blocks=blocks, layer=self)
         activation = resolve(self.activation)
         return node if activation == "identity" else emit_activation(builder, node, activation, self)
 

@@ -33,6 +33,16 @@ class TrainingState:
         With `fit_batches` the time that training has waited for rows to be read.
     """
 
+    network: Network
+    max_iter: int
+    X: Any
+    targets: Any
+    sample_weight: Any
+    rows_in_epoch: int
+    rows_of_epoch: int
+    seconds_waited: float
+    history: History
+
     def __init__(self, network: Network, max_iter: int, X: Any, targets: Any, sample_weight: Any = None) -> None:
         self.network = network
         self.max_iter = max_iter

@@ -336,7 +336,7 @@ class BaseTabularMLP(TabularFitBatchesMixin, TabularParameters, BaseEstimator):
         """Not available: the error says why."""
         raise AttributeError(f"{type(self).__name__} {WHY_NO_PARTIAL_FIT}")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True

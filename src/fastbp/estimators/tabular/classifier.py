@@ -123,7 +123,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     def _learn_targets(self, y) -> None:
         self._labels = LabelEncoder().fit(y)
-        self.classes_ = self._labels.classes_
+        self.classes_: NDArray[Any] = self._labels.classes_
         if len(self.classes_) < 2:
             raise ValueError(
                 f"y has one class only, {self.classes_.tolist()[0]!r}: {type(self).__name__} needs at least 2 classes"
@@ -180,7 +180,9 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         return mixture_weights(predictions, lambda mean: log_loss(mean, targets, sample_weight), n)
 
     def _forget_calibration(self, n_models) -> None:
-        self.temperature_, self.oob_log_loss_, self._temperatures = 1.0, np.nan, np.ones(n_models)
+        self.temperature_: float = 1.0
+        self.oob_log_loss_: float = np.nan
+        self._temperatures = np.ones(n_models)
 
     def _calibrate_candidates(self, predictions, candidate_of_model, targets, sample_weight):
         # a candidate that was trained longer is more confident than another: each has a temperature before they mix

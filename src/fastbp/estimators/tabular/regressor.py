@@ -90,7 +90,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         return weighted.n, None
 
     def _learn_summary(self, summary) -> None:
-        self.n_outputs_, self._is_flat = len(summary.low), summary.is_flat
+        self.n_outputs_: int = len(summary.low)
+        self._is_flat = summary.is_flat
         self._lowest, self._highest = summary.low, summary.high
         with np.errstate(over="ignore"):
             if not np.isfinite(self._highest - self._lowest).all():
@@ -260,7 +261,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         """In the shape of y."""
         return columns.ravel() if self._is_flat else columns
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

@@ -241,6 +241,32 @@ def test_public_callables_are_documented(name):
         assert re.search(r"^Parameters\n-{10}$", doc, re.MULTILINE), f"{name} does not describe its parameters"
 
 
+def python_functions(value):
+    """The functions in Python behind a public name: itself, or the public methods and properties of a class."""
+    members = [value]
+    if inspect.isclass(value):
+        owned = [vars(cls) for cls in value.__mro__ if cls.__module__.startswith("fastbp")]
+        members = [m for members in owned for name, m in members.items() if not name.startswith("_")]
+    for member in members:
+        for wrapper in ("fget", "__func__", "fn"):  # of properties, class methods, and `available_if`
+            member = getattr(member, wrapper, member)
+        function = inspect.unwrap(member) if callable(member) else None
+        if inspect.isfunction(function) and function.__module__.startswith("fastbp"):
+            yield function
+
+
+@pytest.mark.parametrize("module", [*PUBLIC, fastbp.autodiff], ids=lambda module: module.__name__)
+def test_public_functions_have_types(module):
+    values = [getattr(module, name) for name in module.__all__]
+    functions = [function for value in values for function in python_functions(value)]
+    for function in functions:
+        parameters = [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+        for name in [*parameters, "return"]:
+            assert name in function.__annotations__, (
+                f"{function.__module__}.{function.__qualname__}: {name} has no type"
+            )
+
+
 def definitions(body):
     """The functions and classes of a module, and the methods of its classes, without those inside functions."""
     for node in body:

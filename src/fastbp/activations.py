@@ -1,8 +1,9 @@
 """The activations of layers as objects: one class for each name in the kernels' table.
 
-``Relu()`` means the same as the name ``"relu"``. The classes are made from the table, so that a new activation needs no
-line here; its function and derivative are in ``kernels/activations.h``. `Prelu` and `Blend` have trained parameters:
-they are for hidden layers only, and each is a kind of operation of its own.
+``Relu()`` means the same as the name ``"relu"``. The classes are made from the table, so that a new activation needs
+its name here only, for tools that read the source; its function and derivative are in ``kernels/activations.h``.
+`Prelu` and `Blend` have trained parameters: they are for hidden layers only, and each is a kind of operation of its
+own.
 """
 
 from functools import cache

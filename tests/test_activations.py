@@ -1,7 +1,9 @@
 """The activations as objects, one class for each name in the kernels' table; `activations.py`."""
 
+import ast
 import copy
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,3 +69,9 @@ def test_output_range():
     positive = {name for name in ACTIVATIONS if output_range(name)[0] > 0}
     assert positive == {"logistic", "softplus", "exp", "softmax"}
     assert all(output_range(name)[1] <= 1 for name in ("logistic", "softmax", "tanh"))
+
+
+def test_tools_that_read_the_source_see_all_classes():
+    tree = ast.parse(Path(fastbp.activations.__file__).read_text("utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    assert [node.name for node in block.body] == [cls.__name__ for cls in ACTIVATIONS.values()]

@@ -13,6 +13,7 @@ import pytest
 
 import fastbp
 import fastbp.activations
+import fastbp.autodiff
 import fastbp.callbacks
 import fastbp.dask
 import fastbp.inspection
@@ -240,6 +241,32 @@ def test_public_callables_are_documented(name):
         assert re.search(r"^Parameters\n-{10}$", doc, re.MULTILINE), f"{name} does not describe its parameters"
 
 
+def python_functions(value):
+    """The functions in Python behind a public name: itself, or the public methods and properties of a class."""
+    members = [value]
+    if inspect.isclass(value):
+        owned = [vars(cls) for cls in value.__mro__ if cls.__module__.startswith("fastbp")]
+        members = [m for members in owned for name, m in members.items() if not name.startswith("_")]
+    for member in members:
+        for wrapper in ("fget", "__func__", "fn"):  # of properties, class methods, and `available_if`
+            member = getattr(member, wrapper, member)
+        function = inspect.unwrap(member) if callable(member) else None
+        if inspect.isfunction(function) and function.__module__.startswith("fastbp"):
+            yield function
+
+
+@pytest.mark.parametrize("module", [*PUBLIC, fastbp.autodiff], ids=lambda module: module.__name__)
+def test_public_functions_have_types(module):
+    values = [getattr(module, name) for name in module.__all__]
+    functions = [function for value in values for function in python_functions(value)]
+    for function in functions:
+        parameters = [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+        for name in [*parameters, "return"]:
+            assert name in function.__annotations__, (
+                f"{function.__module__}.{function.__qualname__}: {name} has no type"
+            )
+
+
 def definitions(body):
     """The functions and classes of a module, and the methods of its classes, without those inside functions."""
     for node in body:
@@ -252,9 +279,9 @@ def definitions(body):
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(SRC)))
 def test_what_has_a_public_name_has_a_docstring(path):
     for node in definitions(ast.parse(path.read_text("utf-8")).body):
-        # the docstring of a property is that of its getter
-        is_setter = any(getattr(decorator, "attr", None) == "setter" for decorator in node.decorator_list)
-        if not (node.name.startswith("_") or is_setter):
+        # the docstring of a property is that of its getter, that of overloads that of what they declare
+        decorators = {getattr(d, "attr", getattr(d, "id", None)) for d in node.decorator_list}
+        if not (node.name.startswith("_") or decorators & {"setter", "overload"}):
             assert ast.get_docstring(node), f"{path}:{node.lineno} {node.name}"
 
 
@@ -265,6 +292,7 @@ def test_nothing_is_left_undone(path):
         assert word not in text, f"{path} says {word}"
     if path.suffix == ".py":
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef) and "abstractmethod" not in map(ast.unparse, node.decorator_list):
+            is_declaration = {"abstractmethod", "overload"} & set(map(ast.unparse, getattr(node, "decorator_list", ())))
+            if isinstance(node, ast.FunctionDef) and not is_declaration:
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 assert [ast.dump(s) for s in body] not in ([], ["Pass()"]), f"{path}:{node.lineno} {node.name} is empty"

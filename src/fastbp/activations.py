@@ -1,8 +1,9 @@
 """The activations of layers as objects: one class for each name in the kernels' table.
 
-``Relu()`` means the same as the name ``"relu"``. The classes are made from the table, so that a new activation needs no
-line here; its function and derivative are in ``kernels/activations.h``. `Prelu` and `Blend` have trained parameters:
-they are for hidden layers only, and each is a kind of operation of its own.
+``Relu()`` means the same as the name ``"relu"``. The classes are made from the table, so that a new activation needs
+its name here only, for tools that read the source; its function and derivative are in ``kernels/activations.h``.
+`Prelu` and `Blend` have trained parameters: they are for hidden layers only, and each is a kind of operation of its
+own.
 """
 
 from functools import cache
@@ -17,7 +18,7 @@ from fastbp.kernels.activations import activation_forward
 from fastbp.parametrized import NameOrObject, Parametrized, parameter, parametrized
 
 #: name -> (formula, source), for the docstrings
-FORMULAS = {
+FORMULAS: dict[str, tuple[str, str | None]] = {
     "identity": ("f(z) = z", None),
     "logistic": ("f(z) = 1 / (1 + exp(-z))", None),
     "tanh": ("f(z) = tanh(z)", None),
@@ -72,11 +73,11 @@ class Activation(Parametrized):
     """Base class of the activations; not to be used itself."""
 
 
-def class_of(name):
+def class_of(name: str) -> type[Activation]:
     """The class of the activation `name`: "leaky_relu" becomes LeakyRelu."""
-    formula, source = FORMULAS.get(name, (None, None))
+    formula, source = FORMULAS.get(name, ("", None))
     doc = f"The activation {name!r} of a layer."
-    if formula is not None:
+    if formula:
         doc += f"\n\nWith the pre-activation ``z``::\n\n    {formula}"
     if source is not None:
         doc += f"\n\nReferences\n----------\n{source}"
@@ -87,9 +88,33 @@ def class_of(name):
 #: name -> class of every activation
 ACTIVATIONS = {name: class_of(name) for name in dispatch.ACTIVATIONS}
 globals().update({cls.__name__: cls for cls in ACTIVATIONS.values()})
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the same, for tools that only read the source
 
-    def __getattr__(name: str) -> type[Activation]: ...  # the classes above, for tools that only read the source
+    class Identity(Activation): ...
+
+    class Logistic(Activation): ...
+
+    class Tanh(Activation): ...
+
+    class Relu(Activation): ...
+
+    class LeakyRelu(Activation): ...
+
+    class Elu(Activation): ...
+
+    class Selu(Activation): ...
+
+    class Gelu(Activation): ...
+
+    class Silu(Activation): ...
+
+    class Mish(Activation): ...
+
+    class Softplus(Activation): ...
+
+    class Exp(Activation): ...
+
+    class Softmax(Activation): ...
 
 
 @parametrized
@@ -152,12 +177,13 @@ class Blend(Activation):
 
 
 #: name -> class of the activations with trained parameters
-TRAINED_ACTIVATIONS = {cls.name: cls for cls in (Prelu, Blend)}
+TRAINED_ACTIVATIONS: dict[str, type[Prelu] | type[Blend]] = {cls.name: cls for cls in (Prelu, Blend)}
 #: Names of those that a hidden layer can have
 HIDDEN_ACTIVATIONS = (*(name for name in ACTIVATIONS if name not in OUTPUT_ONLY), *TRAINED_ACTIVATIONS)
 
 __all__ = ["ACTIVATIONS", "HIDDEN_ACTIVATIONS", "TRAINED_ACTIVATIONS", "name_of", "output_range", "resolve"]
-__all__ += [cls.__name__ for cls in (Activation, *ACTIVATIONS.values(), *TRAINED_ACTIVATIONS.values())]
+__all__ += ["Activation", *(cls.__name__ for cls in ACTIVATIONS.values())]
+__all__ += [cls.__name__ for cls in TRAINED_ACTIVATIONS.values()]
 
 
 def name_of(activation: str | Activation) -> str:

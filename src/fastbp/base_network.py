@@ -13,11 +13,11 @@ from copy import copy, deepcopy
 from functools import lru_cache
 from inspect import signature
 from math import ceil
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse, sparray, spmatrix
 
 from fastbp.activations import name_of
 from fastbp.checks import (
@@ -35,10 +35,11 @@ from fastbp.checks import (
 from fastbp.data import checked_csr, dense, lowered, make_data, real_array
 from fastbp.initializers import check_initializer, draw, legacy_generator, normalize_preactivations
 from fastbp.kernels._arguments import check_shape
-from fastbp.kernels.graph import GraphBuilder
+from fastbp.kernels.data import Data
+from fastbp.kernels.graph import Graph, GraphBuilder
 from fastbp.kernels.predictor import Predictor, all_finite
-from fastbp.kernels.program import INSPECTION, PREDICTION, drops_link, program_of
-from fastbp.layers import Activation, Dense
+from fastbp.kernels.program import INSPECTION, PREDICTION, Program, drops_link, program_of
+from fastbp.layers import Activation, Dense, Layer
 from fastbp.layers.base import check_epsilon, check_layers, emit_all
 from fastbp.losses import FunctionLoss, Loss, resolve
 from fastbp.mapped import ComputedColumns, MappedRows
@@ -50,6 +51,30 @@ NUMBERS_TO_ADAPT, TIMES_X = 2**25, 4
 
 class BaseNetwork:
     """Base of `Network`: the graph of its layers, its settings, and the flat vector of its parameters."""
+
+    layers: tuple[Layer, ...]
+    layer_sizes: tuple[int, ...]
+    activations: tuple[str, ...]
+    n_params: int
+    n_coefs: int
+    n_outputs: int
+    n_weights: int
+    n_input_weights: int
+    n_targets: int
+    n_threads: int | None
+    alpha: float
+    l1: float
+    dtype: np.dtype[Any]
+    loss: str | Loss | Callable[..., Any]
+    coefs: list[NDArray[Any]]
+    intercepts: list[NDArray[Any]]
+    graph: Graph
+    training_graph: Graph
+    definition: dict[str, Any]
+    hidden_activation: str | None
+    resolved_loss: Loss
+    kernel_loss: FunctionLoss | str
+    loss_constants: tuple[float, ...]
 
     def _define(
         self,
@@ -63,7 +88,7 @@ class BaseNetwork:
         layers=None,
         n_features=None,
         l1=0.0,
-    ):
+    ) -> None:
         """Everything but the parameters, checked."""
         if (layer_sizes is None) == (layers is None):
             raise ValueError(
@@ -100,27 +125,27 @@ class BaseNetwork:
         self.alpha, self.l1 = checked_penalty("alpha", alpha), checked_penalty("l1", l1)
         self.n_threads = checked_n_threads(n_threads)
 
-    def _set_dtype(self, dtype):
+    def _set_dtype(self, dtype) -> None:
         """The dtype, in which the `epsilon` of normalizations must not be 0."""
         self.dtype = checked_dtype(dtype)
         for op in self.training_graph.operations:
             if op.kind in ("batch_norm", "row_norm"):
                 check_epsilon(op.layer.epsilon, self.dtype)
 
-    def _set_loss(self, loss):
+    def _set_loss(self, loss) -> None:
         """The loss, and what the kernels need to know of it."""
         self.loss = copy(loss) if isinstance(loss, Loss) else loss
         resolved = self.resolved_loss = resolve(loss, self.graph.output_activation)
         self.kernel_loss = resolved if isinstance(resolved, FunctionLoss) else resolved.kernel
         self.loss_constants, self.n_targets = resolved.constants, resolved.target_width(self.n_outputs)
 
-    def _bind(self):
+    def _bind(self) -> None:
         """Make what points into the flat vector: the views; compiled forward passes are made when they are needed."""
         self.coefs, self.intercepts = self.split(self._params)
-        self._predictors = {}
+        self._predictors: dict[Any, Any] = {}
 
     @property
-    def blocks(self) -> dict[str, NDArray]:
+    def blocks(self) -> dict[str, NDArray[Any]]:
         """dict of str to ndarray: every block of parameters by its name, as a view into `params`.
 
         W_1, W_2, ... are the weights of the fully connected layers, b_1, ... their biases, s_1, ... the factors of
@@ -132,7 +157,7 @@ class BaseNetwork:
         """
         return self.split_blocks(self._params)
 
-    def split_blocks(self, flat: NDArray) -> dict[str, NDArray]:
+    def split_blocks(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Views of a flat vector in the parameters' layout, such as a gradient, by the names of the blocks.
 
         Parameters
@@ -146,7 +171,9 @@ class BaseNetwork:
         flat = check_shape("flat", np.asarray(flat), (self.n_params,))
         return {block.name: block.view(flat) for block in sorted(self.graph.blocks, key=lambda block: block.offset)}
 
-    def program(self, purpose, raw=False, sparse=False, indexed=False, training=False):
+    def program(
+        self, purpose: str, raw: bool = False, sparse: bool = False, indexed: bool = False, training: bool = False
+    ) -> Program:
         """The network's graph compiled for a purpose.
 
         Parameters
@@ -177,13 +204,13 @@ class BaseNetwork:
     def gives_loss_raw_output(self) -> bool:
         """bool: whether the loss is given the output before the output activation: a function, or a loss that contains
         this activation."""
-        return drops_link(self.graph, None if callable(self.loss) else self.kernel_loss)
+        return drops_link(self.graph, None if isinstance(self.kernel_loss, FunctionLoss) else self.kernel_loss)
 
     def initialize(
         self,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
-        initializer: str | Callable = "scikit_learn",
-    ):
+        initializer: str | Callable[..., Any] = "scikit_learn",
+    ) -> None:
         """Draw new parameters.
 
         Parameters
@@ -200,11 +227,11 @@ class BaseNetwork:
         check_initializer(initializer)
         rng, errstate = legacy_generator(random_state), np.geterr()
 
-        def weights(fan_in, fan_out):
+        def weights(fan_in: int, fan_out: int) -> Any:
             with np.errstate(**errstate):  # that of the user's function
                 return draw(initializer, fan_in, fan_out, self.hidden_activation, rng)
 
-        weights.random_state = rng
+        weights.random_state = rng  # type: ignore[attr-defined]
         for op in self.graph.operations:
             if op.n_blocks:
                 with np.errstate(over="ignore"):  # checked below
@@ -224,7 +251,7 @@ class BaseNetwork:
         """bool: whether the layers that read the input take missing numbers, which are NaN."""
         return bool(self.layers) and self.layers[0].accepts_missing
 
-    def adapt(self, X: ArrayLike):
+    def adapt(self, X: ArrayLike | sparray | spmatrix) -> None:
         """Let layers learn from the rows to train on, before training begins: medians, ranges, edges of bins. The
         estimators do this at the beginning of a fit. Networks without such layers are not changed.
 
@@ -281,8 +308,10 @@ class BaseNetwork:
         return output(X[::step])
 
     def normalize_preactivations(
-        self, X: ArrayLike, random_state: int | np.random.RandomState | np.random.Generator | None = None
-    ):
+        self,
+        X: ArrayLike | sparray | spmatrix,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    ) -> None:
         """Scale and shift each fully connected layer so that its pre-activations have mean 0 and variance 1 on X.
 
         From the input to the output: with the mean m and the standard deviation s of a unit's pre-activation over the
@@ -312,19 +341,19 @@ class BaseNetwork:
             normalize_preactivations(self.program(INSPECTION), self._params, rows, generator)
 
     @property
-    def params(self) -> NDArray:
+    def params(self) -> NDArray[Any]:
         """ndarray of shape (n_params,): the flat parameters."""
         return self._params
 
     @params.setter
-    def params(self, values: ArrayLike):
+    def params(self, values: ArrayLike) -> None:
         if values is not self._params:
             values = real_array("params", values)
             if values.shape != (self.n_params,):
                 raise ValueError(f"params must have shape ({self.n_params},), got {values.shape}")
             self._params[...] = values
 
-    def split(self, flat: NDArray) -> tuple[list[NDArray], list[NDArray]]:
+    def split(self, flat: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Views of a flat vector in the parameters' layout, such as a gradient.
 
         Parameters
@@ -357,7 +386,7 @@ class BaseNetwork:
         """
         return n_rows * (6 * self.n_weights - 2 * self.n_input_weights if backward else 2 * self.n_weights)
 
-    def with_loss(self, loss: str | Loss | Callable) -> Self:
+    def with_loss(self, loss: str | Loss | Callable[..., Any]) -> Self:
         """The same network, parameters shared, with another loss.
 
         Parameters
@@ -375,10 +404,10 @@ class BaseNetwork:
         other._set_loss(loss)
         return other
 
-    def _check_X(self, X):
+    def _check_X(self, X: Any) -> NDArray[Any] | csr_array:
         return checked_X(X, self.graph.n_features)
 
-    def _make_data(self, X, y, sample_weight):
+    def _make_data(self, X: Any, y: Any, sample_weight: Any) -> Data:
         """The `Data` of an X that was checked already, and of a y and weights that were not."""
         n = X.shape[0]
         y = checked_y(y, n, self.n_targets, self.graph.output_activation)
@@ -417,7 +446,9 @@ class BaseNetwork:
         begin, end, _ = slice(begin, end).indices(len(self.layers))
         builder = GraphBuilder(self.graph.n_features)
         node = emit_all(self.layers[:begin], builder, 0)
-        other = type(self)(
+        other = type(
+            self
+        )(  # type: ignore[call-arg]  # of `Network`
             layers=self.layers[begin:end],
             n_features=builder.widths[node],
             output_activation=self.graph.output_activation if end == len(self.layers) else "identity",
@@ -455,15 +486,15 @@ class BaseNetwork:
         return self.astype(self.dtype)
 
     @property
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """dict: loss, alpha, l1 and n_threads, as arguments of the constructor."""
         return {name: getattr(self, name) for name in ("loss", "alpha", "l1", "n_threads")}
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         # everything else follows from these: what a pickle tells is checked as what a user tells
         return note_version({**self.definition, **self.settings, "dtype": self.dtype, "params": self._params})
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         if not isinstance(state, dict):
             raise TypeError(f"the state of a Network must be a dict, got {type(state).__name__}")
         state = warn_if_other_version(state, "Network")
@@ -481,10 +512,10 @@ class BaseNetwork:
         self._params = np.require(params, self.dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE", "ENSUREARRAY"])
         self._bind()
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: Any) -> Self:
         return self.copy()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         sizes = "-".join(map(str, self.layer_sizes))
         names = ", ".join(self.activations)
         loss = getattr(self.loss, "__name__", self.loss)

@@ -7,8 +7,10 @@ the value.
 import os
 from functools import cache
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import issparse
 
 from fastbp.activations import resolve
@@ -89,7 +91,7 @@ def hidden_activations(activation, n_hidden):
     return found, found[0] if found else None
 
 
-def checked_array(name, array, shape, dtype):
+def checked_array(name: str, array: Any, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """An argument as a C-contiguous, aligned array of a dtype; ValueError unless it has this shape."""
     return dense(name, check_shape(name, real_array(name, array), shape), dtype)
 

@@ -3,6 +3,9 @@
 scikit-learn 1.6 and newer are supported. Private helpers, and functions that differ between these versions or those of
 SciPy, are used through this module only; it finds out what there is, so that all other modules are the same for every
 version.
+
+The stub beside this module gives what is used of scikit-learn's classes and decorators its types, which scikit-learn
+itself does not have.
 """
 
 from collections import Counter
@@ -11,12 +14,20 @@ from inspect import signature
 import numpy as np
 import scipy
 import sklearn
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    RegressorMixin,
+    TransformerMixin,
+)
 from sklearn.base import _fit_context as fit_context
 from sklearn.metrics._scorer import _BaseScorer as BaseScorer
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads, _openmp_parallelism_enabled
 from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 from sklearn.utils._unique import attach_unique
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
 from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
 from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
@@ -40,13 +51,19 @@ except ImportError:
 
 
 __all__ = [
+    "BaseEstimator",
     "BaseScorer",
     "CallbackSupportMixin",
+    "ClassNamePrefixFeaturesOutMixin",
+    "ClassifierMixin",
     "Interval",
     "InvalidParameterError",
     "Options",
+    "RegressorMixin",
     "StrOptions",
+    "TransformerMixin",
     "attach_unique",
+    "available_if",
     "check_feature_names",
     "check_n_features",
     "check_optimize_result",

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+from typing import Any
 
 from fastbp.kernels.dispatch import (
     COMPILED_ISAS,
@@ -17,7 +18,7 @@ from fastbp.threads import available_threads, thread_limits
 PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "matplotlib")
 
 
-def show_config(mode: str = "stdout") -> dict | None:
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """Show the kernels in use, the number of threads, the build, and the versions of related packages.
 
     Parameters
@@ -69,7 +70,7 @@ def show_config(mode: str = "stdout") -> dict | None:
     return None
 
 
-def collect():
+def collect() -> dict[str, Any]:
     """The configuration, as `show_config` returns it."""
     limits = thread_limits()
     built = table_facts("float32")
@@ -98,7 +99,7 @@ def collect():
     }
 
 
-def vector_facts(dtype):
+def vector_facts(dtype: str) -> dict[str, Any]:
     """The size of a vector and of the register block for one dtype."""
     facts = table_facts(dtype)
     elements = 8 * facts["vector_bytes"] // int(dtype.removeprefix("float"))
@@ -110,7 +111,7 @@ def vector_facts(dtype):
     }
 
 
-def version_of(package):
+def version_of(package: str) -> str | None:
     """The installed version, or None; the package is not imported."""
     try:
         return importlib.metadata.version(package)
@@ -118,7 +119,7 @@ def version_of(package):
         return None
 
 
-def lines(facts, indent=""):
+def lines(facts: dict[str, Any], indent: str = "") -> Any:
     """Nested dictionaries as lines of text."""
     for key, value in facts.items():
         if isinstance(value, dict):

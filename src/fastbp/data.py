@@ -10,8 +10,10 @@ SciPy's routines, and the functions of scikit-learn that call them, use the indi
 
 import operator
 from itertools import chain
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from fastbp.kernels.data import Data, check_below, check_integers, check_starts, private_indices, private_starts
@@ -24,7 +26,7 @@ BLOCK_ELEMENTS = 2**20
 OF_KERNELS = ("csr", "csc")
 
 
-def real_array(name, values):
+def real_array(name: str, values: Any) -> NDArray[Any]:
     """`values` as an array of real numbers.
 
     Parameters

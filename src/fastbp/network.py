@@ -1,6 +1,7 @@
 """A feedforward network without an estimator: forward passes, losses and derivatives."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -12,14 +13,16 @@ from fastbp.base_network import BaseNetwork
 from fastbp.checks import checked_array
 from fastbp.data import make_data
 from fastbp.derivatives import Slices
+from fastbp.kernels.data import Data
 from fastbp.kernels.losses import loss_on_mean, loss_on_raw
 from fastbp.kernels.plan import Plan
 from fastbp.kernels.predictor import Predictor, all_finite
 from fastbp.kernels.program import DERIVATIVES, PREDICTION, TRAINING
 from fastbp.kernels.slicing import rows_of_gradient
+from fastbp.kernels.team import Team
 from fastbp.kernels.training import TrainingLoop
 from fastbp.layers import Layer
-from fastbp.losses import Loss
+from fastbp.losses import FunctionLoss, Loss
 from fastbp.penalty import penalty_gradient, penalty_gradient_change, penalty_of
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 
@@ -118,17 +121,17 @@ class Network(BaseNetwork):
         layer_sizes: Sequence[int] | None = None,
         activation: str | Activation | Sequence[str | Activation] = "relu",
         output_activation: str | Activation = "identity",
-        loss: str | Loss | Callable = "squared_error",
+        loss: str | Loss | Callable[..., Any] = "squared_error",
         *,
         alpha: float = 0.0,
         dtype: DTypeLike = np.float64,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
-        initializer: str | Callable | None = "scikit_learn",
+        initializer: str | Callable[..., Any] | None = "scikit_learn",
         n_threads: int | None = None,
         layers: Sequence[Layer] | None = None,
         n_features: int | None = None,
         l1: float = 0.0,
-    ):
+    ) -> None:
         self._define(layer_sizes, activation, output_activation, loss, alpha, dtype, n_threads, layers, n_features, l1)
         self._params = np.empty(self.n_params, self.dtype)
         self._bind()
@@ -136,8 +139,15 @@ class Network(BaseNetwork):
             self.initialize(random_state, initializer)
 
     def training_loop(
-        self, data, batch_size, indexed=False, n_threads=None, team=None, update_flops=0.0, training=False
-    ):
+        self,
+        data: Data,
+        batch_size: int,
+        indexed: bool = False,
+        n_threads: int | None = None,
+        team: Team | None = None,
+        update_flops: float = 0.0,
+        training: bool = False,
+    ) -> TrainingLoop:
         """The training loop of the network on a data set, which also gives the full-batch gradient.
 
         Parameters
@@ -168,14 +178,14 @@ class Network(BaseNetwork):
             team = None
         elif team is not None:
             n_threads = team.n_threads
-        if callable(self.loss):
+        if isinstance(self.kernel_loss, FunctionLoss):
             self.kernel_loss.check_weights(data)
         indexed = indexed or data.is_converted
         program = self.program(TRAINING, self.gives_loss_raw_output, data.is_sparse, indexed, training)
         plan = Plan(program, self._params, self.kernel_loss, data, batch_size, n_threads, self.loss_constants)
         return TrainingLoop(plan, team)
 
-    def forward(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
+    def forward(self, X: ArrayLike | sparray | spmatrix | sparray | spmatrix) -> NDArray[Any]:
         """The network's output.
 
         Parameters
@@ -189,7 +199,7 @@ class Network(BaseNetwork):
         X = self._check_X(X)
         return self.forward_unchecked(X)
 
-    def raw_prediction(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
+    def raw_prediction(self, X: ArrayLike | sparray | spmatrix | sparray | spmatrix) -> NDArray[Any]:
         """The network's output before the output activation.
 
         Parameters
@@ -202,7 +212,7 @@ class Network(BaseNetwork):
         """
         return self.forward_unchecked(self._check_X(X), raw=True)
 
-    def forward_unchecked(self, X, raw=False):
+    def forward_unchecked(self, X: Any, raw: bool = False) -> NDArray[Any]:
         """`forward`, or `raw_prediction`, for an X that was checked before.
 
         Parameters
@@ -218,7 +228,7 @@ class Network(BaseNetwork):
         """
         return self.forward_data(make_data(X, None, None, self.n_outputs, self.dtype), raw)
 
-    def forward_data(self, data, raw=False, team=None):
+    def forward_data(self, data: Data, raw: bool = False, team: Team | None = None) -> NDArray[Any]:
         """`forward`, or `raw_prediction`, of the rows of a `Data`.
 
         Parameters
@@ -249,10 +259,10 @@ class Network(BaseNetwork):
 
     def loss_and_gradient(
         self,
-        X: ArrayLike | sparray | spmatrix,
+        X: ArrayLike | sparray | spmatrix | sparray | spmatrix,
         y: ArrayLike | sparray | spmatrix,
         sample_weight: ArrayLike | None = None,
-    ) -> tuple[float, NDArray]:
+    ) -> tuple[float, NDArray[Any]]:
         """The mean loss and its gradient, by one forward and one backward pass.
 
         Parameters
@@ -276,7 +286,9 @@ class Network(BaseNetwork):
         """
         return self.objective(self._make_data(self._check_X(X), y, sample_weight))
 
-    def objective(self, data, loss_scale=1.0, loop=None, team=None):
+    def objective(
+        self, data: Data, loss_scale: float = 1.0, loop: TrainingLoop | None = None, team: Team | None = None
+    ) -> tuple[float, NDArray[Any]]:
         """`loss_and_gradient` on a `Data`.
 
         Parameters
@@ -296,7 +308,7 @@ class Network(BaseNetwork):
         gradient /= self.dtype.type(weight_sum)
         return (loss_scale * total + self.penalty()) / weight_sum, gradient
 
-    def mean_loss(self, data, team=None):
+    def mean_loss(self, data: Data, team: Team | None = None) -> float:
         """The mean loss, without the penalty, by a forward pass as in prediction.
 
         Parameters
@@ -328,7 +340,9 @@ class Network(BaseNetwork):
         with np.errstate(over="ignore", invalid="ignore"):
             return float(losses.sum() if weight is None else losses @ weight)
 
-    def _summed_loss(self, data, loop=None, team=None):
+    def _summed_loss(
+        self, data: Data, loop: TrainingLoop | None = None, team: Team | None = None
+    ) -> tuple[float, NDArray[Any]]:
         """(sum of the loss over the rows of a `Data`, its gradient), without the penalty."""
         if loop is None:
             flops_per_thread = STARTED_FLOPS_PER_THREAD if team is None else None
@@ -345,7 +359,7 @@ class Network(BaseNetwork):
 
     # Derivatives
 
-    def vjp(self, X: ArrayLike, v: ArrayLike) -> NDArray:
+    def vjp(self, X: ArrayLike | sparray | spmatrix, v: ArrayLike) -> NDArray[Any]:
         """The vector-Jacobian product ``v J``, row by row: reverse mode, one backward pass.
 
         Parameters
@@ -363,7 +377,7 @@ class Network(BaseNetwork):
         v = checked_array("v", v, (X.shape[0], self.n_outputs), self.dtype)
         return derivatives.vjp(self._slices(X), v)
 
-    def jvp(self, X: ArrayLike, u: ArrayLike) -> NDArray:
+    def jvp(self, X: ArrayLike | sparray | spmatrix, u: ArrayLike) -> NDArray[Any]:
         """The Jacobian-vector product ``J u``, row by row: forward mode, in step with the forward pass.
 
         Parameters
@@ -380,7 +394,7 @@ class Network(BaseNetwork):
         u = checked_array("u", u, X.shape, self.dtype)
         return derivatives.jvp(self._slices(X), u)
 
-    def jacobian(self, X: ArrayLike, mode: str = "auto") -> NDArray:
+    def jacobian(self, X: ArrayLike | sparray | spmatrix, mode: str = "auto") -> NDArray[Any]:
         """The Jacobian of the output by the input, at every row of X.
 
         Parameters
@@ -401,7 +415,7 @@ class Network(BaseNetwork):
         slices = self._slices(self._check_X(X))
         return derivatives.jacobian_by_columns(slices) if mode == "forward" else derivatives.jacobian_by_rows(slices)
 
-    def backward(self, X: ArrayLike, dA: ArrayLike) -> tuple[NDArray, NDArray]:
+    def backward(self, X: ArrayLike | sparray | spmatrix, dA: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """Backpropagation of a gradient of your own.
 
         Parameters
@@ -421,7 +435,9 @@ class Network(BaseNetwork):
         dA = checked_array("dA", dA, (X.shape[0], self.n_outputs), self.dtype)
         return derivatives.backward(self._slices(X), dA)
 
-    def input_gradient(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray:
+    def input_gradient(
+        self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> NDArray[Any]:
         """The gradient of the mean loss by the input: how much the loss depends on each feature of each row.
 
         Parameters
@@ -439,7 +455,13 @@ class Network(BaseNetwork):
         dX /= self.dtype.type(data.weight_sum)
         return dX
 
-    def hvp(self, X: ArrayLike, y: ArrayLike, direction: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray:
+    def hvp(
+        self,
+        X: ArrayLike | sparray | spmatrix,
+        y: ArrayLike,
+        direction: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> NDArray[Any]:
         """The Hessian-vector product: the change of the gradient when the parameters move along `direction`.
 
         Exact to rounding, and without the Hessian: the directional derivative of backpropagation itself. The L1 penalty
@@ -477,15 +499,15 @@ class Network(BaseNetwork):
         product /= self.dtype.type(data.weight_sum)
         return product
 
-    def _checked_data(self, X, y, sample_weight):
+    def _checked_data(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Data]:
         """(X, data), checked."""
         X = self._check_X(X)
         data = self._make_data(X, y, sample_weight)
-        if callable(self.loss):
+        if isinstance(self.kernel_loss, FunctionLoss):
             self.kernel_loss.check_weights(data)
         return X, data
 
-    def _slices(self, X, data=None):
+    def _slices(self, X: Any, data: Data | None = None) -> Any:
         """The slices of X to differentiate: the output, or, with data, the loss."""
         if data is None:
             return Slices(self.program(DERIVATIVES), self._params, X, self.n_threads)

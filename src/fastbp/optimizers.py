@@ -8,10 +8,11 @@ optimizer may use several kernels, each for some of the blocks of parameters: se
 
 from dataclasses import fields
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastbp.compatibility import Interval
 from fastbp.kernels.dispatch import N_STATES, OPTIMIZER_CONSTANTS
+from fastbp.kernels.graph import Graph
 from fastbp.parametrized import Parametrized, parameter, parametrized
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 
-def parameter_like(cls, name, default=None):
+def parameter_like(cls: Any, name: str, default: Any = None) -> Any:
     """A parameter that is the same as that of another optimizer.
 
     Parameters
@@ -76,7 +77,7 @@ class Optimizer(Parametrized):
         names = self.kernels or (self.name,)
         return [(name, tuple(float(getattr(self, c)) for c in OPTIMIZER_CONSTANTS[name])) for name in names]
 
-    def kernel_of_blocks(self, graph) -> list[int]:
+    def kernel_of_blocks(self, graph: Graph) -> list[int]:
         """The index in `kernel_constants` of the one that updates each block.
 
         Parameters
@@ -89,7 +90,7 @@ class Optimizer(Parametrized):
         """
         return [0] * len(graph.blocks)
 
-    def update_flops(self, graph) -> float:
+    def update_flops(self, graph: Graph) -> float:
         """Floating-point operations of the updates of a step, beyond some for each parameter.
 
         Parameters
@@ -223,7 +224,7 @@ class AdamW(Optimizer):
     beta_1: float = parameter_like(Adam, "beta_1")
     beta_2: float = parameter_like(Adam, "beta_2")
     epsilon: float = parameter_like(Adam, "epsilon")
-    weight_decay: float = parameter(
+    weight_decay: float = parameter(  # type: ignore[misc]  # here it is a parameter
         0.01,
         [Interval(Real, 0, None, closed="left")],
         "float",
@@ -390,7 +391,7 @@ class Lion(Optimizer):
     beta_2: float = parameter(
         0.99, [Interval(Real, 0, 1, closed="left")], "float", "Decay rate of the mean gradient, in [0, 1)."
     )
-    weight_decay: float = parameter_like(AdamW, "weight_decay", 0.0)
+    weight_decay: float = parameter_like(AdamW, "weight_decay", 0.0)  # type: ignore[misc]
 
 
 @parametrized
@@ -439,7 +440,7 @@ class ScheduleFree(Optimizer):
     warmup_steps: int = parameter(
         0, [Interval(Integral, 0, None, closed="left")], "int", "Steps in which the learning rate rises to its value."
     )
-    weight_decay: float = parameter_like(AdamW, "weight_decay", 0.0)
+    weight_decay: float = parameter_like(AdamW, "weight_decay", 0.0)  # type: ignore[misc]
 
 
 @parametrized
@@ -474,7 +475,7 @@ class Muon(Optimizer):
     """
 
     name = "muon"
-    kernels = ("muon", "adamw")
+    kernels: ClassVar[tuple[str, ...]] = ("muon", "adamw")
 
     momentum: float = parameter(
         0.95, [Interval(Real, 0, 1, closed="left")], "float", "Decay rate of the mean gradient of a matrix, in [0, 1)."
@@ -488,9 +489,9 @@ class Muon(Optimizer):
     beta_1: float = parameter_like(AdamW, "beta_1")
     beta_2: float = parameter_like(AdamW, "beta_2")
     epsilon: float = parameter_like(AdamW, "epsilon")
-    weight_decay: float = parameter_like(AdamW, "weight_decay")
+    weight_decay: float = parameter_like(AdamW, "weight_decay")  # type: ignore[misc]
 
-    def kernel_of_blocks(self, graph) -> list[int]:
+    def kernel_of_blocks(self, graph: Graph) -> list[int]:
         """0 for the matrices of all dense operations but the last, and 1 for all other blocks.
 
         Parameters
@@ -504,7 +505,7 @@ class Muon(Optimizer):
         hidden = [W for W, _ in graph.dense_blocks][:-1]
         return [0 if block in hidden else 1 for block in graph.blocks]
 
-    def update_flops(self, graph) -> float:
+    def update_flops(self, graph: Graph) -> float:
         """Of the iterations: with k the smaller of rows and columns, ``3 rows cols k + k**3`` each.
 
         Two of the three products are symmetric, and only half of them is computed.

@@ -5,26 +5,36 @@ checks, and the ``Parameters`` section of the docstring all follow from the fiel
 activations are made this way, and so are the estimators.
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from inspect import cleandoc
 from numbers import Real
 from textwrap import indent
-from typing import Any, ClassVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, cast, dataclass_transform, overload
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
-from fastbp.compatibility import InvalidParameterError, StrOptions
+from fastbp.compatibility import BaseEstimator, InvalidParameterError, StrOptions
+
+T = TypeVar("T")
 
 
-def parameter(default, constraint, type_text, doc, *, names=None, **metadata) -> Any:
-    """A dataclass field that describes a parameter.
+def parameter(
+    default: Any,
+    constraint: list[Any] | str,
+    type_text: str | None,
+    doc: str,
+    *,
+    names: Mapping[str, type] | None = None,
+    **metadata: Any,
+) -> Any:
+    """A dataclass field that describes a parameter with a default.
 
     Parameters
     ----------
     default : object
-        Immutable; ``dataclasses.MISSING`` for none.
+        Immutable.
     constraint : list or "no_validation"
         As in the ``_parameter_constraints`` of scikit-learn's estimators.
     type_text : str or None
@@ -40,31 +50,54 @@ def parameter(default, constraint, type_text, doc, *, names=None, **metadata) ->
     -------
     dataclasses.Field
     """
-    type_text = constraint[0].type_text if type_text is None else type_text
+    type_text = cast(Any, constraint[0]).type_text if type_text is None else type_text
     doc = cleandoc(doc)
     if names is not None:
         doc = doc.replace("{names}", names_doc(names))
     return field(default=default, metadata={"constraint": constraint, "type_text": type_text, "doc": doc, **metadata})
 
 
-def parameters_doc(cls):
+def required_parameter(constraint: list[Any] | str, type_text: str | None, doc: str) -> Any:
+    """A dataclass field that describes a parameter without a default.
+
+    Parameters
+    ----------
+    constraint, type_text, doc
+        As for `parameter`.
+
+    Returns
+    -------
+    dataclasses.Field
+    """
+    return parameter(MISSING, constraint, type_text, doc)
+
+
+def parameters_doc(cls: type[Any]) -> str:
     """The ``Parameters`` section of a class's docstring, in numpydoc's form, without its title."""
     entries = []
-    for f in sorted(fields(cls), key=lambda f: f.kw_only):  # as in the signature
+    for f in sorted(fields(cls), key=lambda f: bool(f.kw_only)):  # as in the signature
         doc = f.metadata["doc"].replace("\n", "\n    ").replace("\n    \n", "\n\n")
         default = "" if f.default is MISSING else f", default={f.default!r}"
         entries.append(f"{f.name} : {f.metadata['type_text']}{default}\n    {doc}")
     return "\n\n".join(entries)
 
 
-def names_doc(classes):
+def names_doc(classes: Mapping[str, type]) -> str:
     """A list of names for a docstring, each with the summary of its class."""
-    summaries = {name: cls.__doc__.partition("\n\n")[0] for name, cls in classes.items()}
+    summaries = {name: str(cls.__doc__).partition("\n\n")[0] for name, cls in classes.items()}
     return "\n".join(f"- {name!r}: {indent(text, '  ').lstrip()}" for name, text in summaries.items())
 
 
-@dataclass_transform(field_specifiers=(parameter,))
-def parametrized(cls=None, *, eq=True):
+@overload
+def parametrized(cls: type[T], *, eq: bool = True) -> type[T]: ...
+@overload
+def parametrized(cls: None = None, *, eq: bool = True) -> Callable[[type[T]], type[T]]: ...
+
+
+# For type checkers a field specifier is a default only where it has the keyword argument `default`, and any other call
+# is one: a field made by `parameter` has a default, one made by `required_parameter` has none.
+@dataclass_transform(field_specifiers=(required_parameter,))
+def parametrized(cls: Any = None, *, eq: bool = True) -> Any:
     """A class decorator: a dataclass whose constraints and docstring follow from its fields.
 
     Parameters
@@ -75,7 +108,7 @@ def parametrized(cls=None, *, eq=True):
         Whether objects with equal parameters are equal.
     """
 
-    def decorate(cls):
+    def decorate(cls: Any) -> Any:
         cls = dataclass(cls, eq=eq, repr=False, match_args=False)
         cls._parameter_constraints = {f.name: f.metadata["constraint"] for f in fields(cls)}
         # str.replace and not str.format: docstrings are full of braces
@@ -88,13 +121,15 @@ def parametrized(cls=None, *, eq=True):
 class CachedParamNames(BaseEstimator):
     """Base of all classes with described parameters."""
 
+    _parameter_constraints: ClassVar[dict[str, Any]]
+
     @classmethod
     @cache
-    def _get_param_names(cls):
+    def _get_param_names(cls) -> list[str]:
         """The names of the parameters; scikit-learn would read the signature in each call, which takes 40 us."""
         return super()._get_param_names()
 
-    def _validate_params(self):
+    def _validate_params(self) -> None:
         """As scikit-learn does it, which cannot compare with the bounds what NumPy knows as no number: a Fraction."""
         try:
             super()._validate_params()
@@ -123,7 +158,7 @@ class Parametrized(CachedParamNames):
         The name that stands for an object with default parameters.
     """
 
-    name: ClassVar[str | None] = None
+    name: ClassVar[str] = None  # type: ignore[assignment]  # all but the base classes have one
 
     @property
     def constants(self) -> tuple[float, ...]:
@@ -143,24 +178,24 @@ class NameOrObject(StrOptions):
         Whether a function, or any other callable object but a class, will do too.
     """
 
-    def __init__(self, names, base, or_function=False):
+    def __init__(self, names: Iterable[str], base: type[Parametrized], or_function: bool = False) -> None:
         super().__init__(dict.fromkeys(names).keys())  # a set that keeps the order
         self.base, self.or_function = base, or_function
 
     @property
-    def type_text(self):
+    def type_text(self) -> str:
         """str: the type, in words, for a docstring."""
         kinds = [self.base.__name__, *["callable"] * self.or_function]
         return ", ".join([f"{{{', '.join(map(repr, self.options))}}}", *kinds[:-1]]) + f" or {kinds[-1]}"
 
-    def is_satisfied_by(self, val):
+    def is_satisfied_by(self, val: Any) -> bool:
         """Whether `val` is one of the names, or an object with one of them, or a function that will do."""
         if isinstance(val, self.base):
             return val.name in self.options
         is_function = self.or_function and callable(val) and not isinstance(val, type)
         return is_function or super().is_satisfied_by(val)
 
-    def __str__(self):
+    def __str__(self) -> str:
         function = " or a function" if self.or_function else ""
         module = self.base.__module__.removesuffix(".base")
         return f"{super().__str__()} or an object of {module} with one of these names{function}"

@@ -8,14 +8,13 @@ named in ``SCHEDULES``.
 """
 
 from collections.abc import Callable
-from dataclasses import MISSING
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastbp.compatibility import Interval
-from fastbp.parametrized import Parametrized, parameter, parametrized
+from fastbp.parametrized import Parametrized, parameter, parametrized, required_parameter
 
 __all__ = [
     "SCHEDULES",
@@ -259,7 +258,7 @@ class ProgressSchedule(Schedule):
 FINAL_FACTOR = [Interval(Real, 0, None, closed="left")]
 
 
-def between(begin, end, progress):
+def between(begin: Any, end: Any, progress: Any) -> Any:
     """Half a period of a cosine, from `begin` at progress 0 to `end` at progress 1."""
     return end + (begin - end) * 0.5 * (1 + np.cos(np.pi * progress))
 
@@ -514,8 +513,7 @@ class FunctionSchedule(ProgressSchedule):
     {parameters}
     """
 
-    function: Callable = parameter(
-        MISSING,
+    function: Callable[[float], float] = required_parameter(
         [callable],
         "callable",
         """
@@ -554,8 +552,8 @@ class FunctionSchedule(ProgressSchedule):
         -------
         float
         """
-        found = self.function(progress)
-        if not isinstance(found, Real) or not 0 <= found < np.inf:
+        found: Any = self.function(progress)
+        if not isinstance(found, Real) or not 0 <= found < np.inf:  # type: ignore[operator]
             raise ValueError(
                 f"{self.of}={getattr(self.function, '__name__', None) or repr(self.function)} must return a finite "
                 f"number of at least 0, a factor; got {found!r} for the progress {progress:g}"

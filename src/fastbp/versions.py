@@ -1,6 +1,7 @@
 """The version of the package in a pickle: stored when it is made, compared when it is loaded."""
 
 import warnings
+from typing import Any
 
 from fastbp.kernels.dispatch import VERSION
 
@@ -22,11 +23,16 @@ class VersionWarning(UserWarning):
         What was done with it: "pickled", or "saved" in a model file.
     """
 
-    def __init__(self, name, pickled_with, loaded_with=VERSION, action="pickled"):
+    name: str
+    pickled_with: str
+    loaded_with: str
+    action: str
+
+    def __init__(self, name: str, pickled_with: str, loaded_with: str = VERSION, action: str = "pickled") -> None:
         super().__init__(name, pickled_with, loaded_with, action)
         self.name, self.pickled_with, self.loaded_with, self.action = name, pickled_with, loaded_with, action
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"this {self.name} was {self.action} with fastbp {self.pickled_with} and is loaded with fastbp "
             f"{self.loaded_with}: it may fail or give other results. Load it with the version that made it, or fit "
@@ -34,7 +40,7 @@ class VersionWarning(UserWarning):
         )
 
 
-def note_version(state):
+def note_version(state: dict[str, Any]) -> dict[str, Any]:
     """`state`, the result of ``__getstate__``, with the version of the package in it.
 
     Parameters
@@ -49,7 +55,7 @@ def note_version(state):
     return {**state, KEY: VERSION}
 
 
-def warn_if_other_version(state, name):
+def warn_if_other_version(state: dict[str, Any], name: str) -> dict[str, Any]:
     """Warn if a state was pickled by another version of the package.
 
     Parameters

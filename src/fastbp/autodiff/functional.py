@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastbp.autodiff.variable import Variable
 
 
-def value_and_grad(f: Callable) -> Callable:
+def value_and_grad(f: Callable[..., Any]) -> Callable[..., Any]:
     """Make the function that returns the value of f and its gradient.
 
     Parameters
@@ -38,7 +39,7 @@ def value_and_grad(f: Callable) -> Callable:
     """
 
     @functools.wraps(f)
-    def value_and_gradient(*args, **constants):
+    def value_and_gradient(*args: Any, **constants: Any) -> Any:
         variables = [Variable(x) for x in args]
         output = f(*variables, **constants)
         if not isinstance(output, Variable):
@@ -51,7 +52,7 @@ def value_and_grad(f: Callable) -> Callable:
     return value_and_gradient
 
 
-def grad(f: Callable) -> Callable:
+def grad(f: Callable[..., Any]) -> Callable[..., Any]:
     """Make the function that returns the gradient of f; see `value_and_grad`.
 
     Parameters
@@ -72,7 +73,7 @@ def grad(f: Callable) -> Callable:
     both = value_and_grad(f)
 
     @functools.wraps(f)
-    def gradient(*args, **constants):
+    def gradient(*args: Any, **constants: Any) -> Any:
         return both(*args, **constants)[1]
 
     return gradient
@@ -104,14 +105,14 @@ class FormulaLoss:
     (array([0.434, 2.309]), array([ 0.762, -0.995]))
     """
 
-    def __init__(self, formula: Callable):
+    def __init__(self, formula: Callable[..., Any]) -> None:
         if not callable(formula):
             raise TypeError(f"formula must be a function of y_true and raw_prediction, got {formula!r}")
         self.formula = formula
 
     def __call__(
-        self, y_true: NDArray, raw_prediction: NDArray, sample_weight: ArrayLike | None = None
-    ) -> tuple[NDArray, NDArray]:
+        self, y_true: NDArray[Any], raw_prediction: NDArray[Any], sample_weight: ArrayLike | None = None
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Each row's loss and its gradient.
 
         Parameters
@@ -147,10 +148,10 @@ class FormulaLoss:
         rows.backward(weight)
         return weight * rows.value.astype(x.dtype, copy=False), x.gradient
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"FormulaLoss({name_of(self.formula)})"
 
 
-def name_of(function):
+def name_of(function: object) -> str:
     """The name of a function, for messages."""
     return getattr(function, "__name__", None) or repr(function)

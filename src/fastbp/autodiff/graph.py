@@ -3,7 +3,10 @@
 `fastbp.inspection.GraphDisplay` draws it with matplotlib.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp.autodiff.variable import OPERATIONS, Variable, topological_order
 
@@ -49,7 +52,10 @@ class Graph:
     4  +     output     2 3       ()     4      1
     """
 
-    def __init__(self, output: Variable):
+    output: Variable
+    nodes: list[Variable]
+
+    def __init__(self, output: Variable) -> None:
         if not isinstance(output, Variable):
             raise TypeError(f"output must be a Variable, got {output!r}")
         self.output = output
@@ -109,7 +115,7 @@ class Graph:
         value, gradient : list of str
         """
         title, value = self.title(node), describe(node.value)
-        gradient = [] if node.gradient is None else describe(node.gradient)
+        gradient: list[str] = [] if node.gradient is None else describe(node.gradient)
         if not title and not gradient and len(value) == 1:
             title, value = value[0], []  # a number in a formula has no other title
         return title, value, gradient
@@ -130,11 +136,11 @@ class Graph:
         lines += [f"    {operand} -> {i};" for operand, i in self.edges]
         return "\n".join([*lines, "}"]) + "\n"
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.nodes)
 
-    def __str__(self):
-        operands = [[] for _ in self.nodes]
+    def __str__(self) -> str:
+        operands: list[list[str]] = [[] for _ in self.nodes]
         for operand, i in self.edges:
             operands[i].append(str(operand))
         rows = [("", "node", "kind", "operands", "shape", "value", "gradient")]
@@ -148,16 +154,16 @@ class Graph:
             "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
         )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Graph of {len(self)} nodes, {len(self.edges)} edges>"
 
 
-def is_worth_showing(setting):
+def is_worth_showing(setting: object) -> bool:
     """Whether a setting differs from the default of its operation, and is short."""
     return setting is not None and setting is not False and len(str(setting)) <= 12
 
 
-def describe(array):
+def describe(array: NDArray[Any]) -> list[str]:
     """Lines of text: a small array in full, row by row, a larger one by its shape and its Euclidean norm."""
     if array.size == 0 or array.ndim > 2 or array.size > FULL_SIZE or array.shape[-1:] > (FULL_COLUMNS,):
         return [f"{array.shape}, norm {np.linalg.norm(array.ravel()):.3g}"]
@@ -166,11 +172,11 @@ def describe(array):
     return [" ".join(text.rjust(width) for text in row) for row in texts]
 
 
-def one_line(array):
+def one_line(array: NDArray[Any]) -> str:
     """`describe` with semicolons between the rows."""
     return "; ".join(" ".join(line.split()) for line in describe(array))
 
 
-def indented(label, lines):
+def indented(label: str, lines: list[str]) -> list[str]:
     """Lines with a label before the first."""
     return [(label if i == 0 else "").ljust(len(label)) + " " + line for i, line in enumerate(lines)]

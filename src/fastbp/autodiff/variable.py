@@ -5,20 +5,23 @@ An operand that is not a Variable becomes a constant of the Variables' dtype, so
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Never, ParamSpec
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+P = ParamSpec("P")
 
 #: name: the function on Variables. The decorator `operation` adds them.
-OPERATIONS = {}
+OPERATIONS: dict[str, Any] = {}
 
 # NumPy's names of Python's operators, for an array to the left of a Variable
 ARITHMETIC = ("add", "subtract", "multiply", "divide", "power", "matmul")
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 
 
-def as_array(value, dtype=None):
+def as_array(value: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """The value as an array of `dtype`; None keeps float32 and makes float64 of everything else."""
     if isinstance(value, Variable):
         raise TypeError(f"expected an array or a number, got {value!r}; its array is `.value`")
@@ -28,22 +31,22 @@ def as_array(value, dtype=None):
     return np.asarray(array, dtype or (np.float32 if array.dtype.type is np.float32 else np.float64))
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """The array of a Variable; anything else unchanged."""
     return value.value if isinstance(value, Variable) else value
 
 
-def both_sides(name):
+def both_sides(name: str) -> tuple[Callable[[Any, Any], "Variable"], Callable[[Any, Any], "Variable"]]:
     """The methods for ``variable + other`` and for ``other + variable``."""
     return lambda a, b: OPERATIONS[name](a, b), lambda b, a: OPERATIONS[name](a, b)
 
 
-def comparison(compare):
+def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], NDArray[np.bool_]]:
     """The method for ``variable < other``: a plain boolean array."""
     return lambda a, b: compare(a.value, plain(b))
 
 
-def not_numpy(name):
+def not_numpy(name: str) -> TypeError:
     """The error for a NumPy function that was given a Variable."""
     instead = f"fastbp.autodiff.{name}" if name in OPERATIONS else f"one of fastbp.autodiff ({', '.join(OPERATIONS)})"
     return TypeError(
@@ -89,21 +92,58 @@ class Variable:
     array([2., 4.])
     """
 
-    def __init__(self, value: ArrayLike, name: str | None = None):
+    value: NDArray[Any]
+    name: str | None
+    gradient: Any
+    operation: str | None
+    operands: tuple["Variable", ...]
+    settings: dict[str, Any]
+    is_constant: bool
+
+    def __init__(self, value: ArrayLike, name: str | None = None) -> None:
         self._set(as_array(value).copy(), name)
 
-    def _set(self, value, name=None, operation=None, operands=(), settings=None, vjps=(), is_constant=False):
-        self.value, self.name, self.gradient = value, name, None
+    def _set(
+        self,
+        value: Any,
+        name: str | None = None,
+        operation: str | None = None,
+        operands: tuple["Variable", ...] = (),
+        settings: dict[str, Any] | None = None,
+        vjps: Sequence[Callable[[NDArray[Any]], Any]] = (),
+        is_constant: bool = False,
+    ) -> None:
+        self.value, self.name = value, name
+        self.gradient = None
         self.operation, self.operands, self.settings, self._vjps = operation, operands, settings or {}, vjps
         self.is_constant = is_constant
 
-    shape = property(lambda self: self.value.shape, doc="tuple of int")
-    dtype = property(lambda self: self.value.dtype, doc="float32 or float64")
-    ndim = property(lambda self: self.value.ndim, doc="int")
-    size = property(lambda self: self.value.size, doc="int")
-    T = property(lambda self: self.transpose(), doc="Variable: the axes in reverse order")
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """tuple of int: of the value."""
+        return self.value.shape
 
-    def backward(self, gradient: ArrayLike | None = None):
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """dtype: float32 or float64."""
+        return self.value.dtype
+
+    @property
+    def ndim(self) -> int:
+        """int: number of axes."""
+        return self.value.ndim
+
+    @property
+    def size(self) -> int:
+        """int: number of elements."""
+        return self.value.size
+
+    @property
+    def T(self) -> "Variable":
+        """Variable: the axes in reverse order."""
+        return self.transpose()
+
+    def backward(self, gradient: ArrayLike | None = None) -> None:
         """Compute the ``gradient`` of every node that this one was computed from.
 
         Each call overwrites the gradients of earlier calls. For the gradient of a sum of outputs, call
@@ -151,42 +191,65 @@ class Variable:
         """The axes in another order, or reversed."""
         return OPERATIONS["transpose"](self, axes=axes)
 
-    __add__, __radd__ = both_sides("add")
-    __sub__, __rsub__ = both_sides("subtract")
-    __mul__, __rmul__ = both_sides("multiply")
-    __truediv__, __rtruediv__ = both_sides("divide")
-    __pow__, __rpow__ = both_sides("power")
-    __matmul__, __rmatmul__ = both_sides("matmul")
-    __lt__, __le__ = comparison(operator.lt), comparison(operator.le)
-    __gt__, __ge__ = comparison(operator.gt), comparison(operator.ge)
-    __eq__, __ne__ = comparison(operator.eq), comparison(operator.ne)
-    __hash__ = object.__hash__  # by identity, as the nodes of a graph are distinguished
+    if TYPE_CHECKING:  # the operators below, for tools that only read the source
 
-    def __neg__(self):
+        def __add__(self, other: Any) -> "Variable": ...
+        def __radd__(self, other: Any) -> "Variable": ...
+        def __sub__(self, other: Any) -> "Variable": ...
+        def __rsub__(self, other: Any) -> "Variable": ...
+        def __mul__(self, other: Any) -> "Variable": ...
+        def __rmul__(self, other: Any) -> "Variable": ...
+        def __truediv__(self, other: Any) -> "Variable": ...
+        def __rtruediv__(self, other: Any) -> "Variable": ...
+        def __pow__(self, other: Any) -> "Variable": ...
+        def __rpow__(self, other: Any) -> "Variable": ...
+        def __matmul__(self, other: Any) -> "Variable": ...
+        def __rmatmul__(self, other: Any) -> "Variable": ...
+        def __lt__(self, other: Any) -> NDArray[np.bool_]: ...
+        def __le__(self, other: Any) -> NDArray[np.bool_]: ...
+        def __gt__(self, other: Any) -> NDArray[np.bool_]: ...
+        def __ge__(self, other: Any) -> NDArray[np.bool_]: ...
+        def __eq__(self, other: Any) -> NDArray[np.bool_]: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> NDArray[np.bool_]: ...  # type: ignore[override]
+        def __hash__(self) -> int: ...
+
+    else:
+        __add__, __radd__ = both_sides("add")
+        __sub__, __rsub__ = both_sides("subtract")
+        __mul__, __rmul__ = both_sides("multiply")
+        __truediv__, __rtruediv__ = both_sides("divide")
+        __pow__, __rpow__ = both_sides("power")
+        __matmul__, __rmatmul__ = both_sides("matmul")
+        __lt__, __le__ = comparison(operator.lt), comparison(operator.le)
+        __gt__, __ge__ = comparison(operator.gt), comparison(operator.ge)
+        __eq__, __ne__ = comparison(operator.eq), comparison(operator.ne)
+        __hash__ = object.__hash__  # by identity, as the nodes of a graph are distinguished
+
+    def __neg__(self) -> "Variable":
         return OPERATIONS["negative"](self)
 
-    def __abs__(self):
+    def __abs__(self) -> "Variable":
         return OPERATIONS["absolute"](self)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> "Variable":
         return OPERATIONS["getitem"](self, index=index)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.value)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator["Variable"]:
         return (self[i] for i in range(len(self)))
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self.value)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         raise TypeError(
             "a Variable has no truth value: the graph would contain only the branch that was taken. Choose element by "
             "element with fastbp.autodiff.where(condition, a, b), or use its array, `.value`"
         )
 
-    def __array_ufunc__(self, ufunc, method, *operands, **options):
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
         # NumPy calls this for `array * variable`. (With __array_ufunc__ = None it would call __rmul__, but the error
         # for np.exp(x) would then not name the function to use instead.)
         if method == "__call__" and not options and ufunc.__name__ in ARITHMETIC:
@@ -195,18 +258,18 @@ class Variable:
             return ufunc(*map(plain, operands))
         raise not_numpy(ufunc.__name__)
 
-    def __array_function__(self, function, types, args, kwargs):
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Never:
         raise not_numpy(function.__name__)
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Never:
         raise not_numpy("asarray")
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         if self.operands:
             raise TypeError("only a leaf of a graph can be copied or pickled: use the array, `.value`")
         return self.__dict__
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         text = np.array2string(self.value, separator=", ", threshold=20, prefix="Variable(")
         name = f", name={self.name!r}" if self.name else ""
         return f"Variable({text}{name}{f', operation={self.operation!r}' if self.operation else ''})"
@@ -257,7 +320,7 @@ def topological_order(output: Variable) -> list[Variable]:
     return order
 
 
-def unbroadcast(gradient, shape):
+def unbroadcast(gradient: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """The gradient of an operand that was broadcast to a larger shape: the sum over the copies of each element."""
     if gradient.shape == shape:
         return gradient
@@ -266,7 +329,7 @@ def unbroadcast(gradient, shape):
     return gradient.sum(axis=stretched, keepdims=True)
 
 
-def operation(symbol: str) -> Callable:
+def operation(symbol: str) -> Callable[[Callable[P, Any]], Callable[P, Variable]]:
     """Decorator that makes an operation on Variables from a rule on arrays, and adds it to ``OPERATIONS``.
 
     Parameters
@@ -295,13 +358,14 @@ def operation(symbol: str) -> Callable:
     >>> del OPERATIONS["sin"]
     """
 
-    def decorate(rule):
+    def decorate(rule: Callable[P, Any]) -> Callable[P, Variable]:
         @functools.wraps(rule)
-        def record(*operands, **settings):
-            dtypes = [x.dtype for x in operands if isinstance(x, Variable)]
+        def record(*arguments: P.args, **settings: P.kwargs) -> Variable:
+            given: tuple[Any, ...] = arguments
+            dtypes = [x.dtype for x in given if isinstance(x, Variable)]
             dtype = np.result_type(*dtypes) if dtypes else None
-            operands = tuple(x if isinstance(x, Variable) else constant(x, dtype=dtype) for x in operands)
-            value, *vjps = rule(*(x.value for x in operands), **settings)
+            operands = tuple(x if isinstance(x, Variable) else constant(x, dtype=dtype) for x in given)
+            value, *vjps = rule(*(x.value for x in operands), **settings)  # type: ignore[arg-type]
             node = object.__new__(Variable)
             node._set(
                 np.asarray(value, np.result_type(*(x.dtype for x in operands))),
@@ -313,7 +377,7 @@ def operation(symbol: str) -> Callable:
             )
             return node
 
-        record.symbol = symbol
+        record.symbol = symbol  # type: ignore[attr-defined]
         OPERATIONS[rule.__name__] = record
         return record
 

@@ -4,10 +4,12 @@ import os
 from numbers import Integral, Real
 from os import PathLike
 from time import perf_counter
+from typing import Any
 
 from fastbp.callbacks.monitor import MONITOR, monitored
 from fastbp.compatibility import Interval
 from fastbp.parametrized import Parametrized, parameter, parametrized
+from fastbp.training.state import TrainingState
 
 
 @parametrized(eq=False)
@@ -62,7 +64,7 @@ class Checkpoint(Parametrized):
     ...     model = model.fit([[0.0], [1.0]], [0.0, 1.0], resume_from=path if path.exists() else None)
     """
 
-    path: str | PathLike = parameter(
+    path: str | PathLike[str] = parameter(
         "model.pickle",
         [str, PathLike],
         "str or path",
@@ -97,7 +99,7 @@ class Checkpoint(Parametrized):
     #: Has 'lbfgs' keep what a resumed run needs
     saves_run = True
 
-    def on_fit_begin(self, state):
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Forget the best value of an earlier fit.
 
         Parameters
@@ -120,9 +122,10 @@ class Checkpoint(Parametrized):
         folder = os.path.dirname(path)
         if folder and "{" not in folder and not os.path.isdir(folder):
             raise FileNotFoundError(f"path of Checkpoint: there is no folder {folder!r}; create it before fit")
-        self._best, self._is_due, self._last_save = None, False, perf_counter()
+        self._best: float | None = None
+        self._is_due, self._last_save = False, perf_counter()
 
-    def on_epoch_end(self, state):
+    def on_epoch_end(self, state: TrainingState) -> None:
         """Find out whether it is time to save.
 
         Parameters
@@ -136,7 +139,7 @@ class Checkpoint(Parametrized):
             is_best = value == value and (self._best is None or sign * value > self._best)  # NaN is never the best
             self._is_due, self._best = is_best, sign * value if is_best else self._best
 
-    def on_epoch_complete(self, state):
+    def on_epoch_complete(self, state: TrainingState) -> None:
         """Save, if it is time: now all callbacks have the state from which the run goes on.
 
         Parameters
@@ -147,7 +150,7 @@ class Checkpoint(Parametrized):
             state.checkpoint._save_checkpoint(self._path(state))
             self._last_save = perf_counter()
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """The best value, for a resumed run.
 
         Returns
@@ -156,7 +159,7 @@ class Checkpoint(Parametrized):
         """
         return {"best": self._best}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Compare with the best value of the saved run.
 
         Parameters
@@ -165,7 +168,7 @@ class Checkpoint(Parametrized):
         """
         self._best = state["best"]
 
-    def _path(self, state):
+    def _path(self, state: TrainingState) -> str:
         """The file for this epoch; ValueError where the text cannot be formatted."""
         try:
             return os.fspath(self.path).format(epoch=state.epoch, loss=state.loss, score=state.validation_score)

@@ -1,8 +1,10 @@
 """A record of every epoch of every fit."""
 
 from time import perf_counter
+from typing import Any
 
 from fastbp.training import Callback
+from fastbp.training.state import TrainingState
 
 
 class History(Callback):
@@ -27,27 +29,27 @@ class History(Callback):
     ['epoch', 'loss', 'learning_rate', 'seconds', 'elapsed']
     """
 
-    def __init__(self):
-        self.fits = []
-        self._running = {}
+    def __init__(self) -> None:
+        self.fits: list[dict[str, list[float]]] = []
+        self._running: dict[int, tuple[dict[str, list[float]], float]] = {}
 
     @property
-    def last(self):
+    def last(self) -> dict[str, list[float]]:
         """dict of str to list of float: the record of the fit that began last."""
         return self.fits[-1]
 
-    def on_fit_begin(self, state):
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Begin a new record.
 
         Parameters
         ----------
         state : TrainingState
         """
-        record = {}
+        record: dict[str, list[float]] = {}
         self._running[id(state)] = record, perf_counter()
         self.fits.append(record)
 
-    def on_epoch_end(self, state):
+    def on_epoch_end(self, state: TrainingState) -> None:
         """Add an epoch to the record.
 
         Parameters
@@ -58,7 +60,7 @@ class History(Callback):
         for name, value in {"epoch": state.epoch, **state.metrics, "elapsed": perf_counter() - begin}.items():
             record.setdefault(name, []).append(value)
 
-    def on_fit_end(self, state):
+    def on_fit_end(self, state: TrainingState) -> None:
         """The record is complete.
 
         Parameters
@@ -67,5 +69,5 @@ class History(Callback):
         """
         self._running.pop(id(state), None)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_running": {}}

@@ -1,12 +1,14 @@
 """What several callbacks watch."""
 
+from fastbp.training.state import TrainingState
+
 MONITOR = """
     What is watched: a column of the estimator's ``history_``, such as 'loss', 'validation_loss' or 'validation_score'.
     None: the score that early stopping watches; without a validation set, the training loss. Losses are to fall, scores
     to rise."""
 
 
-def monitored(state, monitor):
+def monitored(state: TrainingState, monitor: str | None) -> tuple[float, int]:
     """The value that is watched, of the last epoch.
 
     Parameters

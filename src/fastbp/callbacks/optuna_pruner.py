@@ -1,9 +1,10 @@
 """Trials of Optuna that end early."""
 
-from typing import Any
+from typing import Any, Self
 
 from fastbp.callbacks.monitor import MONITOR, monitored
 from fastbp.parametrized import Parametrized, parameter, parametrized
+from fastbp.training.state import TrainingState
 
 
 @parametrized(eq=False)
@@ -37,7 +38,7 @@ class OptunaPruner(Parametrized):
         None, [str, None], "str or None", MONITOR + " The study's direction is to agree with that."
     )
 
-    def on_fit_begin(self, state):
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Check the trial.
 
         Parameters
@@ -54,7 +55,7 @@ class OptunaPruner(Parametrized):
             if not callable(getattr(self.trial, method, None)):
                 raise TypeError(f"trial must be an optuna.Trial, with a method {method}; got {self.trial!r}")
 
-    def on_epoch_end(self, state):
+    def on_epoch_end(self, state: TrainingState) -> None:
         """Report, and prune.
 
         Parameters
@@ -72,5 +73,5 @@ class OptunaPruner(Parametrized):
 
             raise TrialPruned(f"after epoch {state.epoch}, with {self.monitor or 'a value'} of {value:g}")
 
-    def __sklearn_clone__(self):
+    def __sklearn_clone__(self) -> Self:
         return self

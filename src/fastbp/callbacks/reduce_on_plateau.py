@@ -1,11 +1,13 @@
 """A learning rate that falls when what is watched no longer improves."""
 
 from numbers import Integral, Real
+from typing import Any
 
 from fastbp.callbacks.monitor import MONITOR, monitored
 from fastbp.compatibility import Interval
 from fastbp.kernels.patience import Patience
 from fastbp.parametrized import Parametrized, parameter, parametrized
+from fastbp.training.state import TrainingState
 
 
 @parametrized(eq=False)
@@ -46,7 +48,7 @@ class ReduceOnPlateau(Parametrized):
 
     monitor: str | None = parameter(None, [str, None], "str or None", MONITOR)
 
-    def on_fit_begin(self, state):
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Begin to count.
 
         Parameters
@@ -63,7 +65,7 @@ class ReduceOnPlateau(Parametrized):
             raise ValueError("ReduceOnPlateau needs a learning rate, and solver='lbfgs' has none; leave it out")
         self._patience = Patience(self.tol, self.patience)
 
-    def on_epoch_end(self, state):
+    def on_epoch_end(self, state: TrainingState) -> None:
         """Lower the rate if it is time.
 
         Parameters
@@ -74,9 +76,10 @@ class ReduceOnPlateau(Parametrized):
         self._patience.observe(-sign * value)
         if self._patience.is_exhausted:
             self._patience.renew()
-            state.learning_rate = min(state.learning_rate, max(self.factor * state.learning_rate, self.min_rate))
+            rate: Any = state.learning_rate
+            state.learning_rate = min(rate, max(self.factor * rate, self.min_rate))
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """What has been counted, for a resumed run.
 
         Returns
@@ -85,7 +88,7 @@ class ReduceOnPlateau(Parametrized):
         """
         return self._patience.state_dict()
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Count on.
 
         Parameters

@@ -2,9 +2,11 @@
 
 from numbers import Real
 from time import perf_counter
+from typing import Any
 
 from fastbp.compatibility import Interval
 from fastbp.parametrized import Parametrized, parameter, parametrized
+from fastbp.training.state import TrainingState
 
 
 @parametrized(eq=False)
@@ -29,7 +31,7 @@ class TimeLimit(Parametrized):
 
     seconds: float = parameter(60.0, [Interval(Real, 0, None, closed="neither")], "float", "The limit.")
 
-    def on_fit_begin(self, state):
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Note the time.
 
         Parameters
@@ -39,7 +41,7 @@ class TimeLimit(Parametrized):
         self._validate_params()
         self._begin = perf_counter()
 
-    def on_epoch_end(self, state):
+    def on_epoch_end(self, state: TrainingState) -> bool:
         """Whether the time is over.
 
         Parameters
@@ -52,7 +54,7 @@ class TimeLimit(Parametrized):
         """
         return perf_counter() - self._begin >= self.seconds
 
-    def on_window_end(self, state):
+    def on_window_end(self, state: TrainingState) -> bool:
         """Whether the time is over; see `on_epoch_end`.
 
         Parameters
@@ -65,7 +67,7 @@ class TimeLimit(Parametrized):
         """
         return self.on_epoch_end(state)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """The time that is over, for a resumed run: it counts on.
 
         Returns
@@ -74,7 +76,7 @@ class TimeLimit(Parametrized):
         """
         return {"elapsed": perf_counter() - self._begin}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from the time of the saved run.
 
         Parameters

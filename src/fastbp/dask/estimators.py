@@ -1,7 +1,7 @@
 """The estimators on a cluster."""
 
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Never, Self
 
 from numpy.typing import ArrayLike
 
@@ -33,7 +33,7 @@ class DaskMLP(BaseMLP):
         return client_of(self)
 
     @client.setter
-    def client(self, client):
+    def client(self, client: Any) -> None:
         from distributed import Client
 
         if client is not None and not isinstance(client, Client):
@@ -70,7 +70,7 @@ class DaskMLP(BaseMLP):
         model.__setstate__(state)
         return model
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         state.pop("_client", None)
         return state
@@ -103,14 +103,14 @@ class DaskMLP(BaseMLP):
         return self._predicted("predict", X)
 
     @property
-    def partial_fit(self):
+    def partial_fit(self) -> Never:
         """Not there: ``to_local().partial_fit`` goes on with rows on one machine."""
         raise AttributeError(
             f"{type(self).__name__} has no partial_fit: use fit with warm_start=True, or to_local().partial_fit"
         )
 
     @property
-    def fit_batches(self):
+    def fit_batches(self) -> Never:
         """Not there: the partitions of a collection are the blocks."""
         raise AttributeError(f"{type(self).__name__} has no fit_batches: give fit a collection of delayed blocks")
 
@@ -164,7 +164,7 @@ class DaskMLPClassifier(DaskMLP, MLPClassifier, ClusterParameters):
     """
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(
+    def fit(  # type: ignore[override]  # there is no **others, which are Never
         self,
         X: Any,
         y: Any,
@@ -174,7 +174,7 @@ class DaskMLPClassifier(DaskMLP, MLPClassifier, ClusterParameters):
         y_val: Any = None,
         sample_weight_val: Any = None,
         classes: ArrayLike | list[ArrayLike] | None = None,
-        resume_from: str | PathLike | Self | None = None,
+        resume_from: str | PathLike[str] | Self | None = None,
     ) -> Self:
         """Fit the model to collections, whose partitions stay where they are.
 
@@ -256,7 +256,7 @@ class DaskMLPClassifier(DaskMLP, MLPClassifier, ClusterParameters):
 
 @documented(LOSS_CURVE_LIMIT)
 @parametrized(eq=False)
-class DaskMLPRegressor(DaskMLP, MLPRegressor, ClusterParameters):
+class DaskMLPRegressor(DaskMLP, MLPRegressor, ClusterParameters):  # type: ignore[misc]  # predict has no return_std
     """Multi-layer perceptron regressor, trained on a Dask cluster.
 
     The rows stay on the workers. Each trains a copy of the network on its rows, and after some steps the weights are
@@ -283,7 +283,7 @@ class DaskMLPRegressor(DaskMLP, MLPRegressor, ClusterParameters):
     """
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(
+    def fit(  # type: ignore[override]  # there is no **others, which are Never
         self,
         X: Any,
         y: Any,
@@ -292,7 +292,7 @@ class DaskMLPRegressor(DaskMLP, MLPRegressor, ClusterParameters):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
-        resume_from: str | PathLike | Self | None = None,
+        resume_from: str | PathLike[str] | Self | None = None,
     ) -> Self:
         """Fit the model to collections, whose partitions stay where they are.
 

@@ -45,7 +45,7 @@ class ClusterParameters:
 OWN = tuple(f.name for f in fields(ClusterParameters))
 
 
-def check_can_be_averaged(estimator, X_val):
+def check_can_be_averaged(estimator, X_val) -> None:
     """ValueError for parameters with which weights cannot be trained apart and averaged; names the way out.
 
     Parameters

@@ -15,13 +15,16 @@ with an int random_state go on with one generator.
 """
 
 import warnings
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from operator import is_
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
@@ -71,7 +74,7 @@ from fastbp.estimators.weights import (
 from fastbp.initializers import legacy_generator
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import Dense
-from fastbp.losses import as_loss
+from fastbp.losses import Loss, as_loss
 from fastbp.mapped import as_given, loaded
 from fastbp.network import Network
 from fastbp.parametrized import Parametrized
@@ -86,6 +89,27 @@ NO_VALIDATION = GivenRows()
 
 class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
     """Base of MLPClassifier and MLPRegressor; not to be used itself."""
+
+    # What a fit leaves
+    coefs_: list[NDArray[Any]]
+    intercepts_: list[NDArray[Any]]
+    loss_: float
+    best_loss_: float | None
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    validation_loss_curve_: list[float] | None
+    history_: dict[str, list[float]]
+    best_iteration_: int | None
+    t_: int
+    n_iter_: int
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
+    loss: str | Loss | Callable[..., Any]  # a field of the two estimators
 
     _trainer = Trainer  # makes the steps of a stochastic solver; `find_learning_rate` has another
 
@@ -232,7 +256,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
 
     # The network, and the weights in coefs_ and intercepts_
 
-    def _adopt(self, network):
+    def _adopt(self, network) -> None:
         """Make `network` the fitted one: coefs_ and intercepts_ are views into its parameters."""
         self._network = network
         note_activations(self, network)
@@ -246,7 +270,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         """What a fit notes of the layers, and is not there."""
         return [name for name in ("n_features_in_", "n_layers_", "n_outputs_") if not hasattr(self, name)]
 
-    def _check_layers_are_known(self):
+    def _check_layers_are_known(self) -> None:
         """ValueError where coefs_ were assigned to an estimator that was never fitted: it does not know its layers."""
         missing = self._missing_attributes()
         if missing:
@@ -292,7 +316,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
             )
         return lambda: stopped or check_optimize_result("lbfgs", progress, self.max_iter)
 
-    def _begin(self, run, state, attempt, incremental):
+    def _begin(self, run, state, attempt, incremental) -> None:
         """Have the callbacks see a run, and go on with the one that is resumed.
 
         When it is over, ``state.make_checkpoint`` has to be None: no cycle of references may keep the arrays.
@@ -396,7 +420,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
     # Looking inside
 
     @property
-    def network_(self):
+    def network_(self) -> Network:
         """Network: the fitted one, with the `loss`, `alpha`, `l1` and `n_threads` set now. To edit its `params` is
         to edit ``coefs_``, unless arrays of your own were assigned there, or another `activation`: then it holds
         copies. Each `fit` and `partial_fit` makes a new one.
@@ -406,7 +430,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         return with_settings(self._fitted_network(), self._network_loss, self.alpha, self.l1, self.n_threads)
 
     @property
-    def raw_params_(self):
+    def raw_params_(self) -> NDArray[Any] | None:
         """ndarray of shape (n_params,) or None: the weights of which `coefs_` and `intercepts_` are averages, after the
         last step, laid out as ``network_.params``. `partial_fit` and `warm_start` continue from them, unless `coefs_`
         were edited. None without `ema_decay` and `swa_start`. With `early_stopping`, those of the last epoch: unless
@@ -450,14 +474,14 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
             network = network.astype(np.float64)
         return network
 
-    def _check_solver(self):
+    def _check_solver(self) -> bool:
         if not is_stochastic(self.solver):
             raise AttributeError(
                 f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )
         return True
 
-    def _check_changed_parameters(self):
+    def _check_changed_parameters(self) -> None:
         """Check the parameters if one was set since the last call, also one of an object among them: scikit-learn does
         so in the first call only."""
         values = [getattr(self, name) for name in self._parameter_constraints]
@@ -475,7 +499,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
             del curve[:-LOSS_CURVE_LIMIT]
         return self
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         layers = self.layers if isinstance(self.layers, (list, tuple)) else ()
         # the parameters are not checked yet
@@ -484,13 +508,13 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         tags.input_tags.sparse = all(isinstance(layer, Dense) for layer in layers[:1]) and not is_for_dense
         return tags
 
-    def _save_checkpoint(self, path):
+    def _save_checkpoint(self, path) -> None:
         """Save this estimator, which has the state of a run, for ``fit(..., resume_from=path)``."""
         write_checkpoint(self, path)
 
     # Copies
 
-    def __sklearn_clone__(self):
+    def __sklearn_clone__(self) -> Self:
         try:
             other = super().__sklearn_clone__()
         except Exception:
@@ -499,7 +523,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         other.init_from = self.init_from  # a clone of it would not be fitted
         return other
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         # the network's layers and its parameters as one array, in place of the network and the views into the array
         model = with_attributes(self, dict(super().__getstate__()))
         vars(model).pop("_checked_values", None)
@@ -511,7 +535,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
             vars(model).pop("_network", None)
         return note_version(vars(model))
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(warn_if_other_version(state, type(self).__name__))
         if "_network_state" in vars(self):
             arguments, params = vars(self).pop("_network_state")

@@ -1,6 +1,9 @@
 """What the classifier makes of its y: forms, classes, and the way between labels and the network's targets."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
@@ -41,6 +44,9 @@ from fastbp.estimators.numeric import check_numeric
 class BaseClassifier(BaseMLP):
     """Base of MLPClassifier; not to be used itself."""
 
+    classes_: NDArray[Any] | list[NDArray[Any]]
+    class_weight: dict[Any, float] | list[dict[Any, float]] | str | None  # a field of MLPClassifier
+
     _form = LABELS  # of y, until `fit` learns another
 
     def _check(self, X, y, reset):
@@ -57,7 +63,7 @@ class BaseClassifier(BaseMLP):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _learn_targets(self, y, incremental, continues, labels=None):
+    def _learn_targets(self, y, incremental, continues, labels=None) -> None:
         announced = vars(self).pop("_announced_classes", None)
         is_known = hasattr(self, "classes_") and continues
         if is_known and announced is not None and not is_same_classes(announced, self.classes_):
@@ -79,7 +85,7 @@ class BaseClassifier(BaseMLP):
             self._check_classes(classes)
         check_class_weight(self.class_weight, self._form, incremental)
 
-    def _learn_form(self, y, classes, labels=None):
+    def _learn_form(self, y, classes, labels=None) -> None:
         """Note the form of y and its classes; `classes` are those that the user gave, or None. `labels` has the labels
         of all rows where y is a part of them."""
         form = form_of(y, classes)
@@ -105,7 +111,7 @@ class BaseClassifier(BaseMLP):
         self._check_form(y)
         return unique_labels(y)
 
-    def _check_form(self, y):
+    def _check_form(self, y) -> None:
         """ValueError for a y of another form than the one that the model has learned from."""
         learned = self._form
         came = LABELS if y.ndim == 1 else form_of(y) if learned == LABELS else learned
@@ -115,7 +121,7 @@ class BaseClassifier(BaseMLP):
                 "that was learned first, or fit a new estimator."
             )
 
-    def _check_targets(self, y):
+    def _check_targets(self, y) -> None:
         if self._form == PROBABILITIES:
             self._check_form(y)
             check_probabilities(y, len(self.classes_))
@@ -125,14 +131,14 @@ class BaseClassifier(BaseMLP):
         else:
             self._check_classes(self._labels_in(y))
 
-    def _check_classes(self, classes):
+    def _check_classes(self, classes) -> None:
         """ValueError for labels that the model does not know."""
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
 
-    def _learn_classes(self, y, classes):
+    def _learn_classes(self, y, classes) -> None:
         """Note the classes that partial_fit is given: all of them in the first call, and later ones that are new."""
         check_sparse("y", y)
         check_labels("classes", classes)
@@ -155,7 +161,7 @@ class BaseClassifier(BaseMLP):
             if multilabel:
                 check_numbers_of_columns(self.classes_, len(self._label_binarizer.classes_))
 
-    def _extend_classes(self, classes):
+    def _extend_classes(self, classes) -> None:
         """Give the fitted network units for the classes that are new. ValueError where `classes` lack some that it
         knows; where they are of another form, nothing is done: an error follows."""
         if lacks_known(self._form, self.classes_, classes):
@@ -173,7 +179,7 @@ class BaseClassifier(BaseMLP):
             self._label_binarizer = LabelBinarizer().fit(labels)
         extend_output(self, sources)
 
-    def _learn_classes_of_two_dimensions(self, y, classes):
+    def _learn_classes_of_two_dimensions(self, y, classes) -> bool:
         """Note the classes of the first call of partial_fit, where y has probabilities or several columns. False where
         it has not."""
         y = y if hasattr(y, "ndim") else label_array("y", y)
@@ -223,7 +229,7 @@ class BaseClassifier(BaseMLP):
         classes = np.concatenate(self.classes_) if self._form == COLUMNS else self.classes_
         return classes[(counts > 0) & (trained == 0)]
 
-    def _score_is_constant(self, y):
+    def _score_is_constant(self, y) -> bool:
         return False
 
     def _scored(self, predictions):

@@ -3,18 +3,16 @@
 from collections.abc import Callable
 from dataclasses import KW_ONLY
 from os import PathLike
-from typing import Self
+from typing import Any, Never, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse, sparray, spmatrix
 from scipy.special import log_expit
-from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils.metaestimators import available_if
 
 from fastbp.activations import Activation, name_of
-from fastbp.compatibility import StrOptions, checked_sample_weight, fit_context
+from fastbp.compatibility import ClassifierMixin, StrOptions, available_if, checked_sample_weight, fit_context
 from fastbp.data import check_sparse
 from fastbp.estimators.base import LOSS_CURVE_LIMIT
 from fastbp.estimators.base_classifier import BaseClassifier
@@ -100,7 +98,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
 
     _: KW_ONLY
 
-    loss: str | Loss | Callable = parameter(
+    loss: str | Loss | Callable[..., Any] = parameter(
         "log_loss",
         [NameOrObject(("log_loss", "focal"), Loss), callable],
         "{'log_loss', 'focal'}, LogLoss, Focal or callable",
@@ -117,7 +115,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
 
     label_smoothing: float = parameter_of(LogLoss, "label_smoothing")
 
-    class_weight: dict | list[dict] | str | None = parameter(
+    class_weight: dict[Any, float] | list[dict[Any, float]] | str | None = parameter(
         None,
         [dict, list, StrOptions({"balanced"}), None],
         "dict, list of dict, 'balanced' or None",
@@ -185,8 +183,8 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
         classes: ArrayLike | list[ArrayLike] | None = None,
-        resume_from: str | PathLike | Self | None = None,
-        **others,
+        resume_from: str | PathLike[str] | Self | None = None,
+        **others: Never,
     ) -> Self:
         """Fit the model to X and y.
 
@@ -285,7 +283,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         """
         return self._partial_fit(X, y, sample_weight, lambda model: model._learn_classes(y, classes))
 
-    def predict(self, X: ArrayLike | sparray | spmatrix) -> NDArray:
+    def predict(self, X: ArrayLike | sparray | spmatrix) -> NDArray[Any]:
         """The most probable class of each row, or of each column of labels; for multilabel models, every label with
         probability above 1/2.
 
@@ -300,7 +298,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
         model = self._snapshot()
         return model._decode(model._forward(X))
 
-    def predict_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray | list[NDArray]:
+    def predict_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray[Any] | Any:
         """The probability of each class.
 
         Parameters
@@ -326,7 +324,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             return output
         return np.ones_like(output) if len(model.classes_) == 1 else np.hstack([1 - output, output])
 
-    def predict_log_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray | list[NDArray]:
+    def predict_log_proba(self, X: ArrayLike | sparray | spmatrix) -> NDArray[Any] | Any:
         """The logarithm of `predict_proba`, from the raw output: finite also where a probability rounds to 0.
 
         Parameters
@@ -356,7 +354,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             self._report_not_finite(raw)
         return raw
 
-    def _report_not_finite(self, output):
+    def _report_not_finite(self, output) -> None:
         if np.isnan(output).any():  # infinite raw predictions of probabilities 0 and 1 are fine
             raise ValueError(f"the network's output is not a number: {why_not_finite(self)}")
 
@@ -392,14 +390,14 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             if y.shape != (len(y), len(self.classes_)):
                 raise ValueError(f"y must have {len(self.classes_)} columns of labels, got shape {y.shape}")
             return float(accuracy(y, self.predict(X), sample_weight))
-        if self._form == PROBABILITIES and np.ndim(y) == 2:
+        if self._form == PROBABILITIES and np.ndim(y) == 2:  # type: ignore[arg-type]
             y = np.asarray(y)
             check_probabilities(y, len(self.classes_))
             y = self._true_values(y)
         with np.errstate(over="ignore", invalid="ignore"):  # huge numbers are no labels, and have an error
             return super().score(X, y, sample_weight)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         tags.target_tags.multi_output = True

@@ -1,6 +1,10 @@
 """The parts of a docstring that the two estimators share, written once."""
 
+from collections.abc import Callable
 from inspect import cleandoc
+from typing import TypeVar
+
+T = TypeVar("T")
 
 #: What a function as `loss` is given and returns
 FUNCTION_LOSS = """\
@@ -69,12 +73,12 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
 """
 
 
-def documented(limit):
+def documented(limit: int) -> Callable[[type[T]], type[T]]:
     """A class decorator that fills in ``{attributes}`` in the docstring; `limit` is the length of ``loss_curve_``."""
 
-    def fill(cls):
+    def fill(cls: type[T]) -> type[T]:
         attributes = cleandoc(ATTRIBUTES).replace("{limit:,}", f"{limit:,}")
-        cls.__doc__ = cls.__doc__.replace("{attributes}", attributes)
+        cls.__doc__ = str(cls.__doc__).replace("{attributes}", attributes)
         return cls
 
     return fill

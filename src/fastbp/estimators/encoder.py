@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from fastbp.compatibility import Interval, fit_context
+from fastbp.compatibility import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Interval, TransformerMixin, fit_context
 from fastbp.estimators.construction import CLASSES, activations_of, is_set
 from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.regressor import MLPRegressor
 from fastbp.layers import Dense, Dropout
+from fastbp.network import Network
 
 
 class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -72,6 +73,12 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     (150, 2)
     """
 
+    regressor_: MLPRegressor
+    encoder_: Network
+    decoder_: Network
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
     _parameter_constraints: ClassVar = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -85,7 +92,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         hidden_layer_sizes: int | Sequence[int] = (100,),
         regressor: MLPRegressor | None = None,
         input_dropout: float = 0.0,
-    ):
+    ) -> None:
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.regressor = regressor
@@ -122,8 +129,8 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         encoder = [*hidden, Dense(self.n_components)]
         noise = [Dropout(self.input_dropout)] if self.input_dropout else []
         regressor.layers = [*noise, *encoder, *reversed(hidden)]
-        X = validate_data(self, X, dtype=(np.float64, np.float32))
-        self.regressor_ = regressor.fit(X, X.ravel() if X.shape[1] == 1 else X, sample_weight)
+        rows: Any = validate_data(self, X, dtype=(np.float64, np.float32))
+        self.regressor_ = regressor.fit(rows, rows.ravel() if rows.shape[1] == 1 else rows, sample_weight)
         network, begin = regressor.network_, len(noise)
         self.encoder_ = network.part(begin, begin + len(encoder))
         self.decoder_ = network.part(begin + len(encoder), len(network.layers))
@@ -134,7 +141,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         """int: columns of the code."""
         return self.encoder_.n_outputs
 
-    def transform(self, X: ArrayLike) -> NDArray:
+    def transform(self, X: ArrayLike) -> NDArray[Any]:
         """The code of each row.
 
         Parameters
@@ -148,7 +155,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         check_is_fitted(self)
         return self.encoder_.forward(validate_data(self, X, dtype=(np.float64, np.float32), reset=False))
 
-    def inverse_transform(self, X: ArrayLike) -> NDArray:
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
         """The row that the network makes of each code.
 
         Parameters
@@ -165,7 +172,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         output = self.decoder_.forward(check_array(X, dtype=(np.float64, np.float32)))
         return self.regressor_._fitted_loss.predictions(output)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -23,6 +23,10 @@ from fastbp.sources.joining import joined_blocks
 class FitBatchesMixin:
     """What gives an estimator the method `fit_batches`; it has a method ``_fit(rows, given=, resume_from=)``."""
 
+    solver: Any
+    early_stopping: bool
+    _fit: Any
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit_batches(
         self,
@@ -35,7 +39,7 @@ class FitBatchesMixin:
         classes: ArrayLike | list[ArrayLike] | None = None,
         n_rows: int | None = None,
         shuffle_rows: int | Literal["auto"] = "auto",
-        resume_from: str | PathLike | Self | None = None,
+        resume_from: str | PathLike[str] | Self | None = None,
     ) -> Self:
         """Fit the model to rows that are read in blocks, and need not fit into memory.
 
@@ -121,7 +125,7 @@ class FitBatchesMixin:
             rows.close()
 
 
-def check_arguments(estimator, shuffle_rows, n_rows, classes):
+def check_arguments(estimator, shuffle_rows, n_rows, classes) -> None:
     """ValueError for arguments of `fit_batches` that are no numbers of rows, or `classes` for a regressor."""
     check_integer("shuffle_rows", shuffle_rows, or_else="auto")
     check_integer("n_rows", n_rows, or_else=None)
@@ -185,7 +189,7 @@ def read_validation(source):
     return GivenRows(*joined_blocks("validation", blocks, numbers), names=source.feature_names, is_named=False)
 
 
-def check_integer(name, value, or_else):
+def check_integer(name, value, or_else) -> None:
     """ValueError unless an argument is an integer of at least 1, or the one other value that it may have."""
     if value is or_else or (isinstance(value, str) and value == or_else):
         return

@@ -1,6 +1,7 @@
 """The values of the hidden layers of a fitted estimator."""
 
 from numbers import Integral
+from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse, sparray, spmatrix
@@ -18,7 +19,7 @@ def hidden_activations(
     estimator: BaseMLP,
     X: ArrayLike | sparray | spmatrix,
     layer: int = -1,
-) -> NDArray:
+) -> NDArray[Any]:
     """The output of a hidden layer, its normalization and activation included.
 
     Parameters

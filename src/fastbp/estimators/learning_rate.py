@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,14 +63,14 @@ class LearningRateSweep:
         millionth.
     """
 
-    learning_rates: NDArray
-    losses: NDArray
-    smoothed: NDArray
+    learning_rates: NDArray[Any]
+    losses: NDArray[Any]
+    smoothed: NDArray[Any]
     steepest: float
     lowest: float
     suggestion: float | None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         first, last = self.learning_rates[[0, -1]]
         suggestion = None if self.suggestion is None else f"{self.suggestion:.3g}"
         return f"LearningRateSweep(suggestion={suggestion}, {len(self.losses)} steps from {first:g} to {last:g})"
@@ -175,7 +176,7 @@ def find_learning_rate(
     return sweep
 
 
-def check_estimator(estimator):
+def check_estimator(estimator) -> None:
     """TypeError or ValueError unless it is an estimator of fastbp whose solver has a learning rate."""
     if not isinstance(estimator, BaseMLP):
         raise TypeError(

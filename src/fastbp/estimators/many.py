@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,14 +20,16 @@ from fastbp.mapped import is_mapped
 from fastbp.parametrized import Parametrized
 from fastbp.threads import available_threads, no_more_threads
 
+E = TypeVar("E", bound=BaseMLP)
+
 
 def fit_many(
-    estimators: Sequence[BaseMLP],
+    estimators: Sequence[E],
     X: ArrayLike | sparray | spmatrix,
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
     n_jobs: int | None = None,
-) -> list[BaseMLP]:
+) -> list[E]:
     """Fit each estimator on the same data, several at a time, each in one thread.
 
     The models are those that ``estimator.fit(X, y)`` gives, to the last bit. For many small networks this is faster
@@ -85,8 +88,8 @@ def fit_many(
 
 
 def expand_grid(
-    estimator: BaseMLP, param_grid: Mapping[str, Sequence] | Sequence[Mapping[str, Sequence]]
-) -> list[BaseMLP]:
+    estimator: E, param_grid: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Sequence[Any]]]
+) -> list[E]:
     """Unfitted clones of an estimator, one for each combination of parameters.
 
     Parameters
@@ -112,12 +115,13 @@ def expand_grid(
     ]
 
 
-def checked_estimators(estimators):
+def checked_estimators(estimators: Sequence[E]) -> list[E]:
     """The estimators as a list; TypeError or ValueError where they cannot be fitted at the same time."""
     if isinstance(estimators, BaseMLP) or not hasattr(estimators, "__iter__"):
         raise TypeError(f"estimators must be a list of MLPClassifier or MLPRegressor, got {estimators!r}")
     estimators = list(estimators)
-    seen, owners = {}, {}
+    seen: dict[int, int] = {}
+    owners: dict[int, Any] = {}
     for number, estimator in enumerate(estimators):
         if not isinstance(estimator, BaseMLP):
             raise TypeError(
@@ -212,7 +216,7 @@ def fit_all(estimators, rows, y, sample_weight, n_threads):
     """
     errors = {}
 
-    def fit(number):
+    def fit(number) -> None:
         try:
             estimators[number].fit(rows[number], y, sample_weight)
         except Exception as error:
@@ -222,7 +226,7 @@ def fit_all(estimators, rows, y, sample_weight, n_threads):
     return errors
 
 
-def in_threads(function, items, n_threads):
+def in_threads(function, items, n_threads) -> None:
     """Call a function for each item, in threads of which the calling one is the first. What it computes uses no further
     threads.
 
@@ -242,7 +246,7 @@ def in_threads(function, items, n_threads):
     """
     config = get_config()  # each thread has a configuration of its own
 
-    def work(pool):
+    def work(pool) -> None:
         with config_context(**config), no_more_threads(), stopped_when(lambda: pool.halted):
             for number in pool:
                 try:

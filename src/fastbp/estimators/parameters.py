@@ -67,7 +67,7 @@ class ScoringOption(StrOptions):
         """Whether `val` is a name, None, a callable, or several of them."""
         return val is None or callable(val) or isinstance(val, (list, tuple, dict)) or super().is_satisfied_by(val)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"None, a callable, a list or dict of scorers, or {super().__str__()}"
 
 
@@ -461,7 +461,7 @@ class MLPParameters(CachedParamNames):
         Averaging weights leads to wider optima and better generalization. Not used by 'lbfgs'.""",
     )
 
-    weight_init: str | Callable | None = parameter(
+    weight_init: str | Callable[..., Any] | None = parameter(
         None,
         [None, StrOptions({*INITIALIZERS, *DATA_DEPENDENT}), callable],
         "str, callable or None",
@@ -582,7 +582,7 @@ class MLPParameters(CachedParamNames):
                 )
         return super().set_params(**params)
 
-    def _validate_params(self):
+    def _validate_params(self) -> None:
         super()._validate_params()
         for name in self._parameter_constraints:
             value = getattr(self, name)
@@ -620,7 +620,7 @@ def update_options_of(estimator):
     return {name: getattr(estimator, name) for name in UPDATE_OPTIONS}
 
 
-def check_update_options(estimator):
+def check_update_options(estimator) -> None:
     """ValueError for parameters of the updates, an L1 penalty, and mixup, that the solver cannot follow."""
     solver = estimator.solver
     off = {**dict.fromkeys((*UPDATE_OPTIONS, *PROGRESS_SCHEDULES)), "l1": 0, "mixup_alpha": 0}
@@ -673,7 +673,7 @@ def progress_schedule_of(estimator, name):
     return SCHEDULES[schedule]() if isinstance(schedule, str) else FunctionSchedule(schedule, name)
 
 
-def end_is_needed_by(estimator):
+def end_is_needed_by(estimator) -> str | None:
     """What makes the training depend on the number of its epochs: a parameter and its value, in words, or None."""
     schedule = estimator.learning_rate
     # a function is one of the progress
@@ -685,7 +685,7 @@ def end_is_needed_by(estimator):
     return None
 
 
-def check_has_no_end(estimator):
+def check_has_no_end(estimator) -> None:
     """ValueError where `partial_fit` is to do what depends on the number of epochs.
 
     Parameters

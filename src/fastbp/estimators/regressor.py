@@ -5,18 +5,16 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY
 from os import PathLike
 from textwrap import indent
-from typing import Self
+from typing import Any, Literal, Never, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse, sparray, spmatrix
-from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils.metaestimators import available_if
 
 from fastbp.activations import ACTIVATIONS, Activation, name_of
-from fastbp.compatibility import checked_sample_weight, fit_context
+from fastbp.compatibility import RegressorMixin, available_if, checked_sample_weight, fit_context
 from fastbp.data import checked_sparse
 from fastbp.estimators.base import LOSS_CURVE_LIMIT, BaseMLP
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
@@ -40,7 +38,7 @@ OUTPUTS = ("auto", *(name for name in ACTIVATIONS if name != "softmax"))
 class RegressionLoss:
     """The parameter `loss` of the regressor, which comes first: a dataclass begins with the fields of its last base."""
 
-    loss: str | Loss | Callable = parameter(
+    loss: str | Loss | Callable[..., Any] = parameter(
         "squared_error",
         [NameOrObject(REGRESSION_LOSSES, Loss), callable],
         f"{{{', '.join(map(repr, REGRESSION_LOSSES))}}}, Loss or callable",
@@ -134,13 +132,13 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _learn_targets(self, y, incremental, continues, labels=None):
+    def _learn_targets(self, y, incremental, continues, labels=None) -> None:
         self._check_targets(y)
 
     def _weighted_by_class(self, y, sample_weight, y_train, may_be_zero=False):
         return sample_weight
 
-    def _check_targets(self, y):
+    def _check_targets(self, y) -> None:
         as_loss(self.loss).check_targets(y)
 
     def _encode(self, y, dtype):
@@ -153,7 +151,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
             raise ValueError(f"y holds values too large for {dtype}, the dtype of X; scale y or pass X as float64")
         return targets
 
-    def _stratified(self, targets):
+    def _stratified(self, targets) -> None:
         return None
 
     def _untrained_classes(self, targets, train):
@@ -162,7 +160,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
     def _score_is_constant(self, y):
         return bool((y == y[0]).all())  # R^2 is 0 then
 
-    def _report_not_finite(self, output):
+    def _report_not_finite(self, output) -> None:
         warnings.warn(
             f"The prediction holds values that are not finite: {why_not_finite(self)}",
             RuntimeWarning,
@@ -191,8 +189,8 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         X_val: ArrayLike | sparray | spmatrix | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
-        resume_from: str | PathLike | Self | None = None,
-        **others,
+        resume_from: str | PathLike[str] | Self | None = None,
+        **others: Never,
     ) -> Self:
         """Fit the model to X and y.
 
@@ -261,7 +259,17 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X: ArrayLike | sparray | spmatrix, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
+    @overload
+    def predict(self, X: ArrayLike | sparray | spmatrix, return_std: Literal[False] = False) -> NDArray[Any]: ...
+
+    @overload
+    def predict(
+        self, X: ArrayLike | sparray | spmatrix, return_std: Literal[True]
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+
+    def predict(
+        self, X: ArrayLike | sparray | spmatrix, return_std: bool = False
+    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         """The prediction: what the loss makes of the network's output, of most losses this output itself.
 
         Parameters

@@ -1,5 +1,7 @@
 """A small copy of a fitted estimator, to be saved."""
 
+from typing import TypeVar
+
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators.attempt import with_attributes
@@ -8,8 +10,10 @@ from fastbp.estimators.base import BaseMLP
 #: Attributes that only `partial_fit` needs
 TRAINING_STATE = ("_optimizer", "_average", "_random_state", "_seed", "_no_improvement_count", "_run")
 
+E = TypeVar("E", bound=BaseMLP)
 
-def slim(estimator):
+
+def slim(estimator: E) -> E:
     """A copy of a fitted estimator without what only further training needs, to be saved.
 
     What is left out are the optimizer's moments, for 'adam' twice as many numbers as there are weights, the raw weights

@@ -1,5 +1,7 @@
 """What can be wrong with a model file, and with what is to be saved."""
 
+from typing import Any
+
 
 class ModelFileError(ValueError):
     """A file is no model file of fastbp, is damaged, or was written by a newer version.
@@ -12,11 +14,14 @@ class ModelFileError(ValueError):
         What is wrong.
     """
 
-    def __init__(self, path, reason):
+    path: Any
+    reason: Any
+
+    def __init__(self, path: Any, reason: Any) -> None:
         super().__init__(path, reason)
         self.path, self.reason = path, reason
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
 
 
@@ -30,15 +35,15 @@ class Unsavable(TypeError):
     value : object
     """
 
-    def __init__(self, place, value):
+    def __init__(self, place: str, value: object) -> None:
         super().__init__(place, value)
         self.place, self.value = place, value
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.place} is {shortened(self.value)}"
 
 
-def shortened(value, length=100):
+def shortened(value: Any, length: int = 100) -> str:
     """The `repr` of a value, or its beginning."""
     text = repr(value)
     return text if len(text) <= length else f"{text[:length]}..."

@@ -5,6 +5,7 @@ import os
 import platform
 import warnings
 from os import PathLike
+from typing import Any
 
 import numpy as np
 import sklearn
@@ -22,7 +23,7 @@ from fastbp.writing import write_atomically
 #: The version of the format that `save` writes
 FORMAT_VERSION = 1
 #: version -> function that makes the JSON of the next version of its JSON: `load` applies them one after the other
-UPGRADES = {}
+UPGRADES: dict[int, Any] = {}
 #: What can be saved
 CLASSES = (MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor, MLPEncoder, Network)
 #: Type of these
@@ -34,7 +35,7 @@ REASONS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, 
 REASON_LIMIT = 1000
 
 
-def save(estimator: Savable, path: str | PathLike) -> None:
+def save(estimator: Savable, path: str | PathLike[str]) -> None:
     """Save an estimator or a network in a file that holds data only: no pickle, and nothing that is executed.
 
     The file is in the safetensors format. The weights are tensors with the names of ``network_.blocks``; parameters,
@@ -92,7 +93,7 @@ def save(estimator: Savable, path: str | PathLike) -> None:
     write_atomically(path, content_of(estimator))
 
 
-def load(path: str | PathLike) -> Savable:
+def load(path: str | PathLike[str]) -> Any:
     """Load what `save` has saved.
 
     Nothing in the file is executed, and no class is imported that it names: they come from a table. Layers, shapes and
@@ -141,7 +142,7 @@ def load(path: str | PathLike) -> Savable:
     return model
 
 
-def checked_path(path):
+def checked_path(path) -> None:
     """TypeError for anything but a path."""
     if not isinstance(path, (str, PathLike)):
         raise TypeError(f"path must be a str or a path, got {type(path).__name__}")
@@ -172,7 +173,7 @@ def content_of(estimator):
     return packed(texts, encoder.tensors)
 
 
-def with_way_out(error, estimator):
+def with_way_out(error, estimator) -> str:
     """The message for a value that a file cannot hold.
 
     Parameters

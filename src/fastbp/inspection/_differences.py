@@ -20,6 +20,7 @@ The two can disagree without a mistake for three reasons, which are taken into a
 
 from collections import namedtuple
 from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,14 +56,14 @@ class Comparisons:
         True where the two disagree and a unit changes sign within the smallest step: they cannot be compared.
     """
 
-    gradient: NDArray
-    difference: NDArray
-    error: NDArray
-    resolution: NDArray
-    corner: NDArray
+    gradient: NDArray[Any]
+    difference: NDArray[Any]
+    error: NDArray[Any]
+    resolution: NDArray[Any]
+    corner: NDArray[Any]
 
     @classmethod
-    def joined(cls, parts, join):
+    def joined(cls, parts: Any, join: Any) -> Self:
         """Join several into one.
 
         Parameters

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import sparray, spmatrix
 
+from fastbp.estimators.base import BaseMLP
 from fastbp.initializers import legacy_generator
 from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._differences import Comparisons, Differences
 from fastbp.inspection._report import number, table
 from fastbp.inspection._subject import dense_problem
+from fastbp.network import Network
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,8 +41,8 @@ class GroupCheck(Comparisons):
     """
 
     name: str
-    shape: tuple
-    index: NDArray
+    shape: tuple[int, ...]
+    index: NDArray[Any]
     tolerance: float
 
     @property
@@ -94,7 +97,7 @@ class GroupCheck(Comparisons):
             return "WRONG"
         return "too small" if self.n_too_small == self.n_compared else "ok"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<GroupCheck {self.name}: {self.verdict}, largest relative error {number(self.largest_error)}>"
 
 
@@ -128,17 +131,17 @@ class GradientCheck:
         """float: the largest relative error of all groups."""
         return max((group.largest_error for group in self.groups if group.n_compared), default=np.nan)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> GroupCheck:
         for group in self.groups:
             if group.name == name:
                 return group
         raise KeyError(f"no group {name!r}; there are {', '.join(group.name for group in self.groups)}")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         outcome = "passed" if self.passed else "FAILED"
         return f"<GradientCheck {outcome}: largest relative error {number(self.largest_error)}, {self.network}>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         header = ("group", "shape", "compared", "at corners", "too small", "largest relative error", "verdict")
         rows = [
             (
@@ -192,7 +195,7 @@ class GradientCheck:
         return remarks
 
     @staticmethod
-    def describe_error(group):
+    def describe_error(group: Any) -> str:
         """How the gradients of a group are wrong.
 
         Parameters
@@ -210,7 +213,7 @@ class GradientCheck:
 
 
 def gradient_check(
-    net_or_estimator,
+    net_or_estimator: Network | BaseMLP,
     X: ArrayLike | sparray | spmatrix,
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,

@@ -1,5 +1,7 @@
 """Gradient norms, weight norms and dead units of each layer during training."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
@@ -10,6 +12,7 @@ from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._report import norm, number, table
 from fastbp.inspection.trace import backprop_trace, local_slope
 from fastbp.kernels import activation_forward
+from fastbp.training.state import TrainingState
 
 #: Largest number of rows of the training data to measure on.
 PROBE_ROWS = 256
@@ -28,7 +31,7 @@ EXPLODING = 1e3
 QUANTITIES = ("gradient_norms", "gradient_rms", "weight_norms", "update_ratios", "dead", "saturated")
 
 
-def measured(name):
+def measured(name: Any) -> Any:
     """Make a property that returns one of the quantities as an array.
 
     Parameters
@@ -40,7 +43,7 @@ def measured(name):
     property
     """
 
-    def get(flow):
+    def get(flow: "GradientFlow") -> Any:
         return np.array(flow._measured[name], np.float64).reshape(len(flow.epochs), len(flow.activations))
 
     return property(get, doc=f"ndarray of shape (k, n_layers): {name.replace('_', ' ')}; see the class.")
@@ -84,6 +87,14 @@ class GradientFlow:
         ``|a| > 0.975``. Always 0 for relu, leaky_relu and identity, which do not saturate. NaN for the output layer.
     """
 
+    X: Any
+    y: ArrayLike | None
+    sample_weight: ArrayLike | None
+    every: int
+    epochs: list[int]
+    activations: tuple[str, ...]
+    shapes: list[tuple[int, ...]]
+
     def __init__(
         self,
         X: ArrayLike | sparray | spmatrix | None = None,
@@ -91,7 +102,7 @@ class GradientFlow:
         sample_weight: ArrayLike | None = None,
         *,
         every: int = 1,
-    ):
+    ) -> None:
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together: the gradient depends on the targets")
         if X is None and sample_weight is not None:
@@ -101,15 +112,16 @@ class GradientFlow:
         self._params = None
         self._begin(())
 
-    def _begin(self, activations, shapes=()):
+    def _begin(self, activations: Any, shapes: Any = ()) -> None:
         """Begin a new record."""
-        self.epochs, self.activations, self.shapes = [], tuple(activations), list(shapes)
-        self._measured = {name: [] for name in QUANTITIES}
+        self.epochs = []
+        self.activations, self.shapes = tuple(activations), list(shapes)
+        self._measured: dict[str, list[list[float]]] = {name: [] for name in QUANTITIES}
         self._epochs_before = 0
 
     # Methods that the estimators call
 
-    def on_fit_begin(self, state):
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Choose the probe, and measure the weights that training begins with.
 
         Parameters
@@ -126,7 +138,7 @@ class GradientFlow:
         if not self.epochs:
             self._measure(network, 0)
 
-    def on_epoch_end(self, state):
+    def on_epoch_end(self, state: TrainingState) -> bool:
         """Measure after every `every`-th epoch.
 
         Parameters
@@ -142,7 +154,7 @@ class GradientFlow:
             self._measure(state.network, self._epochs_before + state.epoch)
         return False
 
-    def on_fit_end(self, state):
+    def on_fit_end(self, state: TrainingState) -> None:
         """Measure after the last epoch, if it was not measured yet.
 
         Parameters
@@ -154,11 +166,11 @@ class GradientFlow:
             self._measure(state.network, epoch)
         self._probe = None
 
-    def _measure(self, network, epoch):
+    def _measure(self, network: Any, epoch: Any) -> None:
         trace = backprop_trace(network, *self._probe)
         before = None if self._params is None or not self.epochs else network.split(self._params)[0]
         elapsed = epoch - self.epochs[-1] if self.epochs else 0
-        rows = {name: [] for name in QUANTITIES}
+        rows: dict[str, list[float]] = {name: [] for name in QUANTITIES}
         for i, layer in enumerate(trace.layers):
             size, hidden = norm(layer.dW_data), layer is not trace.layers[-1]
             rows["gradient_norms"].append(size)
@@ -174,15 +186,15 @@ class GradientFlow:
 
     # Results
 
-    gradient_norms = measured("gradient_norms")
-    gradient_rms = measured("gradient_rms")
-    weight_norms = measured("weight_norms")
-    update_ratios = measured("update_ratios")
-    dead = measured("dead")
-    saturated = measured("saturated")
+    gradient_norms: NDArray[Any] = measured("gradient_norms")
+    gradient_rms: NDArray[Any] = measured("gradient_rms")
+    weight_norms: NDArray[Any] = measured("weight_norms")
+    update_ratios: NDArray[Any] = measured("update_ratios")
+    dead: NDArray[Any] = measured("dead")
+    saturated: NDArray[Any] = measured("saturated")
 
     @property
-    def relative_gradient(self) -> NDArray:
+    def relative_gradient(self) -> NDArray[Any]:
         """ndarray of shape (n_layers,): `gradient_rms` at the last measurement, divided by that of the output layer.
 
         NaN where both are zero or not finite.
@@ -208,14 +220,25 @@ class GradientFlow:
         wild = (self.relative_gradient > EXPLODING) | (gradient > EXPLODING * weights) | ~np.isfinite(gradient)
         return tuple((np.flatnonzero(wild) + 1).tolist())
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<GradientFlow: {len(self.epochs)} measurement(s) of {len(self.activations)} layer(s)>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         if not self.epochs:
             return "GradientFlow: nothing measured yet; give it to an estimator as callbacks=flow, and fit"
-        header = ("layer", "shape", "activation", "|dW| first", "|dW| last", "vs output", "|W| first", "|W| last")
-        header = (*header, "update/epoch", "dead", "saturated")
+        header = (
+            "layer",
+            "shape",
+            "activation",
+            "|dW| first",
+            "|dW| last",
+            "vs output",
+            "|W| first",
+            "|W| last",
+            "update/epoch",
+            "dead",
+            "saturated",
+        )
         relative, rows = self.relative_gradient, []
         gradients, weights, updates = self.gradient_norms, self.weight_norms, self.update_ratios
         for i, (shape, activation) in enumerate(zip(self.shapes, self.activations, strict=True)):
@@ -287,7 +310,7 @@ def gradient_flow(
     return GradientFlow(X, y, sample_weight, every=every)
 
 
-def probe(state):
+def probe(state: Any) -> Any:
     """At most 256 evenly spaced rows of those that are trained on.
 
     Parameters
@@ -309,7 +332,7 @@ def probe(state):
     return X[rows], state.targets[rows], None if weight is None else np.asarray(weight)[rows]
 
 
-def change(W, before):
+def change(W: Any, before: Any) -> float:
     """Norm of the difference, divided by the norm before.
 
     Parameters
@@ -324,7 +347,7 @@ def change(W, before):
     return norm(W - before) / size if size else np.nan
 
 
-def dead_share(layer):
+def dead_share(layer: Any) -> float:
     """Fraction of units whose slope is zero on every row.
 
     Parameters
@@ -338,7 +361,7 @@ def dead_share(layer):
     return float((layer.f_prime == 0).all(axis=0).mean())
 
 
-def saturated_share(layer):
+def saturated_share(layer: Any) -> float:
     """Fraction of slopes far below the slope at zero.
 
     Parameters
@@ -354,7 +377,7 @@ def saturated_share(layer):
     return float((np.abs(layer.f_prime) < SATURATED * at_zero).mean())
 
 
-def percent(share):
+def percent(share: Any) -> str:
     """A fraction in percent, as text.
 
     Parameters

@@ -1,9 +1,20 @@
 """A display of the measurements of `gradient_flow`: a line for each layer."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastbp.inspection._plotting import FEW_EPOCHS, axes_of, whole_epochs
-from fastbp.inspection.gradient_flow import QUANTITIES
+from fastbp.inspection.gradient_flow import QUANTITIES, GradientFlow
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 #: Name on the axis, and whether the axis is logarithmic
 LABELS = {
@@ -46,7 +57,15 @@ class GradientFlowDisplay:
     colorbar_ : matplotlib Colorbar
     """
 
-    def __init__(self, *, epochs, values, quantity="gradient_norms"):
+    epochs: NDArray[Any]
+    values: NDArray[np.float64]
+    quantity: str
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    lines_: "list[Line2D]"
+    colorbar_: "Colorbar"
+
+    def __init__(self, *, epochs: Sequence[int], values: ArrayLike, quantity: str = "gradient_norms") -> None:
         self.epochs, self.values = np.asarray(epochs), np.asarray(values, np.float64)
         if quantity not in QUANTITIES:
             raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}; got {quantity!r}")
@@ -58,7 +77,7 @@ class GradientFlowDisplay:
         self.quantity = quantity
 
     @classmethod
-    def from_flow(cls, flow, *, quantity="gradient_norms", ax=None):
+    def from_flow(cls, flow: GradientFlow, *, quantity: str = "gradient_norms", ax: "Axes | None" = None) -> Self:
         """Draw the measurements of a callback.
 
         Parameters
@@ -87,7 +106,13 @@ class GradientFlowDisplay:
             raise ValueError("flow has measured nothing yet: pass it to an estimator as callbacks=flow, and call fit")
         return cls(epochs=flow.epochs, values=getattr(flow, quantity), quantity=quantity).plot(ax)
 
-    def plot(self, ax=None, *, cmap="viridis", line_kw=None):
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        cmap: "str | Colormap | None" = "viridis",
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the lines.
 
         Parameters
@@ -111,11 +136,12 @@ class GradientFlowDisplay:
         n_layers = self.values.shape[1]
         shades = colors.ListedColormap(pyplot.get_cmap(cmap)(np.linspace(*COLOURS, n_layers)))
         drawable = np.isfinite(self.values) & ((self.values > 0) | (not log))
-        log = log and drawable.any()
-        self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
+        log = log and bool(drawable.any())
+        self.ax_, self.figure_ = ax, ax.figure
+        self.lines_ = []
         for i in range(n_layers):
             there = drawable[:, i]
-            style = {"color": shades(i), "label": f"layer {i + 1}", "linewidth": 1.5}
+            style: dict[str, Any] = {"color": shades(i), "label": f"layer {i + 1}", "linewidth": 1.5}
             if there.sum() < FEW_EPOCHS:
                 style |= {"marker": "o", "markersize": 3}
             shown = np.where(there, self.values[:, i], np.nan)
@@ -131,7 +157,7 @@ class GradientFlowDisplay:
         return self
 
 
-def missing(drawable, values):
+def missing(drawable: NDArray[Any], values: NDArray[Any]) -> str:
     """A note of the layers with measurements that are not drawn; empty if there are none.
 
     Parameters

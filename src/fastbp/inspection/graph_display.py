@@ -3,11 +3,17 @@
 All lengths are in points, and so are the data coordinates of the axes: on a new figure, text has its nominal size.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp.autodiff import Graph, Variable
-from fastbp.inspection._graph_layout import LINE, PADDING, ROW_GAP, column_edges, font, place_nodes, text_width
+from fastbp.inspection._graph_layout import LINE, PADDING, ROW_GAP, Place, column_edges, font, place_nodes, text_width
 from fastbp.inspection._plotting import BLUE, require_pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
 #: A picture of more nodes would be unreadable, and a longer figure would have too many pixels for matplotlib.
 MAX_NODES, MAX_INCHES = 300, 300
@@ -18,7 +24,7 @@ SAMPLE = (20.0, 13.0)  # size of a box in the legend
 
 # Corners, dashes, and the double line distinguish the kinds without colour; the fills are tints of Okabe and Ito's sky
 # blue and orange.
-STYLES = {
+STYLES: dict[str, dict[str, Any]] = {
     "constant": {"facecolor": "#F0F0F0", "edgecolor": "#555555", "linestyle": (0, (4, 2)), "linewidth": 1.0},
     "variable": {"facecolor": "#D6ECF9", "edgecolor": BLUE, "linewidth": 2.2},
     "operation": {"facecolor": "#FFFFFF", "edgecolor": "#000000", "linewidth": 1.0},
@@ -56,11 +62,16 @@ class GraphDisplay:
     and then ``display.figure_.savefig("graph.svg")``.
     """
 
-    def __init__(self, graph: Graph):
+    graph: Graph
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    places_: list[Place]
+
+    def __init__(self, graph: Graph) -> None:
         self.graph = graph
 
     @classmethod
-    def from_graph(cls, graph: Graph | Variable, ax=None) -> "GraphDisplay":
+    def from_graph(cls, graph: Graph | Variable, ax: "Axes | None" = None) -> "GraphDisplay":
         """Draw a graph.
 
         Parameters
@@ -76,7 +87,7 @@ class GraphDisplay:
         """
         return cls(graph if isinstance(graph, Graph) else Graph(graph)).plot(ax=ax)
 
-    def plot(self, ax=None) -> "GraphDisplay":
+    def plot(self, ax: "Axes | None" = None) -> "GraphDisplay":
         """Draw the graph.
 
         Parameters
@@ -132,7 +143,7 @@ def extent(places):
     return left, max(right, left + legend(places)[1] + MARGIN), bottom, top
 
 
-def draw_text(ax, x, y, text, is_title=False, colour="#000000"):
+def draw_text(ax: "Axes", x, y, text, is_title=False, colour="#000000") -> None:
     """A line of text that begins at (x, y), drawn as outlines, so that it scales with the boxes."""
     from matplotlib.patches import PathPatch
     from matplotlib.textpath import TextPath
@@ -142,7 +153,7 @@ def draw_text(ax, x, y, text, is_title=False, colour="#000000"):
     ax.add_artist(PathPatch(path, facecolor=colour, linewidth=0, snap=False))  # snapping distorts + and L
 
 
-def draw_frame(ax, x, y, width, height, kind):
+def draw_frame(ax: "Axes", x, y, width, height, kind) -> None:
     """The frame of a box with its lower left corner at (x, y)."""
     from matplotlib.patches import FancyBboxPatch
 
@@ -156,7 +167,7 @@ def draw_frame(ax, x, y, width, height, kind):
         ax.add_artist(inner)
 
 
-def draw_box(ax, place):
+def draw_box(ax: "Axes", place) -> None:
     """A node's frame and text."""
     left, top = place.x - place.width / 2, place.y + place.height / 2
     draw_frame(ax, left, place.y - place.height / 2, place.width, place.height, place.kind)
@@ -166,7 +177,7 @@ def draw_box(ax, place):
         draw_text(ax, x, baseline, text, is_title, colour)
 
 
-def draw_arrow(ax, target, k, columns):
+def draw_arrow(ax: "Axes", target, k, columns) -> None:
     """The arrow to the k-th operand's position at a box, from the operand's box through all bends.
 
     It is horizontal within columns and bends only between them, where there are no boxes.
@@ -176,7 +187,8 @@ def draw_arrow(ax, target, k, columns):
 
     source, offset = target.sources[k]
     tip = np.array([target.x - target.width / 2, target.y + offset])
-    points, codes = [tip - (HEAD, 0)], [Path.MOVETO]
+    points: list[Any] = [tip - (HEAD, 0)]
+    codes = [Path.MOVETO]
     place, y = target, tip[1]
     while True:
         left, right = columns[place.layer][0], columns[place.layer - 1][1]
@@ -204,7 +216,7 @@ def legend(places):
     return found, x
 
 
-def draw_legend(ax, x, y, places):
+def draw_legend(ax: "Axes", x, y, places) -> None:
     """A small box of each kind with its name, in a line from (x, y)."""
     for kind, distance in legend(places)[0]:
         draw_frame(ax, x + distance, y, *SAMPLE, kind)

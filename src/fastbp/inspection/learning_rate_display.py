@@ -1,9 +1,19 @@
 """A display of the learning rate range test."""
 
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastbp.estimators import find_learning_rate
+from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.learning_rate import LearningRateSweep
 from fastbp.inspection._plotting import BLUE, GREY, VERMILLION, axes_of, legend_above
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 #: Share of the range of the smoothed losses that is drawn above and below it
 MARGIN = 0.15
@@ -37,7 +47,19 @@ class LearningRateDisplay:
     >>> display = LearningRateDisplay.from_estimator(MLPClassifier(random_state=0), X / 16, y)  # doctest: +SKIP
     """
 
-    def __init__(self, *, learning_rates, losses, smoothed, suggestion=None):
+    learning_rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    smoothed: NDArray[np.float64]
+    suggestion: float | None
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    loss_line_: "Line2D"
+    smoothed_line_: "Line2D"
+    suggestion_line_: "Line2D | None"
+
+    def __init__(
+        self, *, learning_rates: ArrayLike, losses: ArrayLike, smoothed: ArrayLike, suggestion: float | None = None
+    ) -> None:
         arrays = [np.asarray(values, np.float64) for values in (learning_rates, losses, smoothed)]
         self.learning_rates, self.losses, self.smoothed = arrays
         if self.losses.ndim != 1 or not len(self.losses):
@@ -52,17 +74,17 @@ class LearningRateDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
-        sample_weight=None,
+        estimator: BaseMLP,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
         *,
-        classes=None,
-        min_learning_rate=1e-6,
-        max_learning_rate=10.0,
-        n_steps=200,
-        ax=None,
-    ):
+        classes: ArrayLike | None = None,
+        min_learning_rate: float = 1e-6,
+        max_learning_rate: float = 10.0,
+        n_steps: int = 200,
+        ax: "Axes | None" = None,
+    ) -> Self:
         """Make a sweep and draw it.
 
         Parameters
@@ -101,7 +123,7 @@ class LearningRateDisplay:
         return cls.from_sweep(sweep, ax=ax)
 
     @classmethod
-    def from_sweep(cls, sweep, *, ax=None):
+    def from_sweep(cls, sweep: LearningRateSweep, *, ax: "Axes | None" = None) -> Self:
         """Draw a sweep that was made before.
 
         Parameters
@@ -128,7 +150,13 @@ class LearningRateDisplay:
         )
         return display.plot(ax)
 
-    def plot(self, ax=None, *, loss_kw=None, smoothed_kw=None):
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        loss_kw: dict[str, Any] | None = None,
+        smoothed_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the losses and the suggestion.
 
         Losses far above the first ones lie outside of the axes.
@@ -147,8 +175,14 @@ class LearningRateDisplay:
         """
         ax = axes_of(ax, type(self).__name__, (6.4, 4.2))
         self.ax_, self.figure_, self.suggestion_line_ = ax, ax.figure, None
-        dots = {"color": GREY, "linestyle": "none", "marker": ".", "markersize": 3, "label": "loss of a batch"}
-        line = {"color": BLUE, "label": "smoothed"}
+        dots: dict[str, Any] = {
+            "color": GREY,
+            "linestyle": "none",
+            "marker": ".",
+            "markersize": 3,
+            "label": "loss of a batch",
+        }
+        line: dict[str, Any] = {"color": BLUE, "label": "smoothed"}
         (self.loss_line_,) = ax.plot(self.learning_rates, self.losses, **dots | (loss_kw or {}))
         (self.smoothed_line_,) = ax.plot(self.learning_rates, self.smoothed, **line | (smoothed_kw or {}))
         handles = [self.loss_line_, self.smoothed_line_]
@@ -160,7 +194,7 @@ class LearningRateDisplay:
         legend_above(ax, handles)
         return self
 
-    def limits(self):
+    def limits(self) -> tuple[float, float] | None:
         """The ends of the axis of the losses: those of the smoothed ones with a margin, or None for matplotlib's."""
         low, high = self.smoothed.min(), self.smoothed.max()
         margin = MARGIN * (high - low)

@@ -1,6 +1,10 @@
 """A display of the losses and validation scores of a training run."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
 from fastbp.inspection._plotting import (
@@ -13,6 +17,11 @@ from fastbp.inspection._plotting import (
     legend_above,
     whole_epochs,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 
 class LossCurveDisplay:
@@ -48,7 +57,23 @@ class LossCurveDisplay:
     >>> display = LossCurveDisplay.from_estimator(model)  # doctest: +SKIP
     """
 
-    def __init__(self, *, loss_curve, validation_scores=None, score_name="validation score"):
+    loss_curve: NDArray[np.float64]
+    validation_scores: NDArray[np.float64] | None
+    score_name: str
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    loss_line_: "Line2D"
+    score_ax_: "Axes | None"
+    score_line_: "Line2D | None"
+    best_line_: "Line2D"
+
+    def __init__(
+        self,
+        *,
+        loss_curve: Sequence[float],
+        validation_scores: Sequence[float] | None = None,
+        score_name: str = "validation score",
+    ) -> None:
         self.loss_curve = np.asarray(loss_curve, np.float64)
         if self.loss_curve.ndim != 1 or not len(self.loss_curve):
             raise ValueError(f"loss_curve must be one number for each epoch, got shape {self.loss_curve.shape}")
@@ -61,13 +86,15 @@ class LossCurveDisplay:
         self.score_name = score_name
 
     @property
-    def best_epoch(self):
+    def best_epoch(self) -> int:
         """int: counted from 1."""
         watched = -self.loss_curve if self.validation_scores is None else self.validation_scores
         return int(np.where(np.isnan(watched), -np.inf, watched).argmax()) + 1
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, score_name=None, log=False):
+    def from_estimator(
+        cls, estimator: Any, *, ax: "Axes | None" = None, score_name: str | None = None, log: bool = False
+    ) -> Self:
         """The curves of a fitted estimator.
 
         Parameters
@@ -108,7 +135,14 @@ class LossCurveDisplay:
         )
         return display.plot(ax, log=log)
 
-    def plot(self, ax=None, *, log=False, loss_kw=None, score_kw=None):
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        log: bool = False,
+        loss_kw: dict[str, Any] | None = None,
+        score_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the curves.
 
         Parameters
@@ -127,7 +161,7 @@ class LossCurveDisplay:
         """
         ax = axes_of(ax, type(self).__name__, (6.4, 4.2))
         epochs = np.arange(1, len(self.loss_curve) + 1)
-        style = {"marker": "o", "markersize": 4} if len(epochs) < FEW_EPOCHS else {}
+        style: dict[str, Any] = {"marker": "o", "markersize": 4} if len(epochs) < FEW_EPOCHS else {}
         self.ax_, self.figure_, self.score_ax_, self.score_line_ = ax, ax.figure, None, None
         (self.loss_line_,) = ax.plot(
             epochs, self.loss_curve, **{"color": BLUE, "label": "training loss", **style, **(loss_kw or {})}
@@ -137,7 +171,7 @@ class LossCurveDisplay:
         lines = [self.loss_line_]
         if self.validation_scores is not None:
             self.score_ax_ = ax.twinx()
-            look = {"color": VERMILLION, "linestyle": "--", "label": self.score_name}
+            look: dict[str, Any] = {"color": VERMILLION, "linestyle": "--", "label": self.score_name}
             if style:
                 look |= {"marker": "s", "markerfacecolor": "none", "markersize": 6}
             (self.score_line_,) = self.score_ax_.plot(epochs, self.validation_scores, **look | (score_kw or {}))

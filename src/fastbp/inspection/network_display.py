@@ -1,8 +1,11 @@
 """A display of a network: units as circles, weights as lines."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._plotting import (
@@ -14,6 +17,12 @@ from fastbp.inspection._plotting import (
     inches_of,
     shortened,
 )
+from fastbp.network import Network
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import Collection, PathCollection
+    from matplotlib.figure import Figure, SubFigure
 
 #: Largest number of characters of a name beside a unit.
 NAME_LENGTH = 18
@@ -32,7 +41,8 @@ NAMES_SHARE = 0.25
 FONT, SMALLEST_FONT = 8.5, 6.5
 
 #: Colour and style of a weight's line
-POSITIVE, NEGATIVE = (BLUE, "solid"), (VERMILLION, (0, (3, 1.5)))
+POSITIVE: tuple[str, Any] = BLUE, "solid"
+NEGATIVE: tuple[str, Any] = VERMILLION, (0, (3, 1.5))
 
 #: Width of the widest line, in diameters of a unit.
 WIDEST = 0.2
@@ -71,7 +81,24 @@ class NetworkDisplay:
         The units, by layers.
     """
 
-    def __init__(self, *, coefs, activations=None, feature_names=None, output_names=None):
+    coefs: list[NDArray[np.float64]]
+    layer_sizes: tuple[int, ...]
+    activations: list[str] | None
+    feature_names: list[str] | None
+    output_names: list[str] | None
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    lines_: "list[Collection]"
+    units_: "list[PathCollection]"
+
+    def __init__(
+        self,
+        *,
+        coefs: Sequence[NDArray[Any]],
+        activations: Sequence[str] | None = None,
+        feature_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+    ) -> None:
         self.coefs = [np.asarray(W, np.float64) for W in coefs]
         shapes = [W.shape for W in self.coefs]
         if not shapes or any(len(shape) != 2 for shape in shapes):
@@ -86,7 +113,15 @@ class NetworkDisplay:
         self.output_names = checked_names("output_names", output_names, self.layer_sizes[-1])
 
     @classmethod
-    def from_estimator(cls, estimator, *, feature_names=None, max_units=8, max_layers=8, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        feature_names: Sequence[str] | None = None,
+        max_units: int = 8,
+        max_layers: int = 8,
+        ax: "Axes | None" = None,
+    ) -> Self:
         """Draw the network of a fitted estimator.
 
         Parameters
@@ -129,7 +164,16 @@ class NetworkDisplay:
         return display.plot(ax, max_units=max_units, max_layers=max_layers)
 
     @classmethod
-    def from_network(cls, network, *, feature_names=None, output_names=None, max_units=8, max_layers=8, ax=None):
+    def from_network(
+        cls,
+        network: Network,
+        *,
+        feature_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+        max_units: int = 8,
+        max_layers: int = 8,
+        ax: "Axes | None" = None,
+    ) -> Self:
         """Draw a `Network`.
 
         Parameters
@@ -157,7 +201,7 @@ class NetworkDisplay:
         )
         return display.plot(ax, max_units=max_units, max_layers=max_layers)
 
-    def plot(self, ax=None, *, max_units=8, max_layers=8):
+    def plot(self, ax: "Axes | None" = None, *, max_units: int = 8, max_layers: int = 8) -> Self:
         """Draw the diagram.
 
         Parameters
@@ -216,7 +260,7 @@ class NetworkDisplay:
         rows = [i + (elided and unit == shown[-1]) for i, unit in enumerate(shown)]
         return {unit: (x, rows[-1] / 2 - row) for unit, row in zip(shown, rows, strict=True)}
 
-    def _draw_weights(self, ax, places, widest):
+    def _draw_weights(self, ax: "Axes", places, widest) -> None:
         from matplotlib.collections import LineCollection
 
         self.lines_ = []
@@ -243,14 +287,15 @@ class NetworkDisplay:
             )
             self.lines_.append(ax.add_collection(drawn, autolim=False))
 
-    def _draw_units(self, ax, places, diameter, pitch):
+    def _draw_units(self, ax: "Axes", places, diameter, pitch) -> None:
         """Circles, and dots where units or layers are left out."""
-        dots = {"s": (0.16 * diameter) ** 2, "color": "black", "zorder": 3}
+        dots: dict[str, Any] = {"s": (0.16 * diameter) ** 2, "color": "black", "zorder": 3}
         self.units_ = []
         for layer, positions in places.items():
             xy = np.array(list(positions.values()))
+            x, y = xy.T
             self.units_.append(
-                ax.scatter(*xy.T, s=diameter**2, facecolor="white", edgecolor="black", linewidth=1, zorder=2)
+                ax.scatter(x, y, s=diameter**2, facecolor="white", edgecolor="black", linewidth=1, zorder=2)
             )
             if len(positions) < self.layer_sizes[layer]:
                 gap = (xy[-2] + xy[-1]) / 2
@@ -262,7 +307,7 @@ class NetworkDisplay:
                 if pitch > SMALLEST_PITCH:
                     ax.text(middle, 0.45, f"{b - a - 1} more\nlayers", ha="center", va="bottom", fontsize=FONT)
 
-    def _draw_captions(self, ax, places, bottom, pitch):
+    def _draw_captions(self, ax: "Axes", places, bottom, pitch) -> None:
         """Captions below the layers, shortened until they fit into `pitch` inches."""
         for detail in ("all", "no activation", "least"):
             captions = {layer: self._caption(layer, detail) for layer in places}
@@ -283,7 +328,7 @@ class NetworkDisplay:
             lines.append(self.activations[layer - 1])
         return lines
 
-    def _draw_names(self, ax, places, names):
+    def _draw_names(self, ax: "Axes", places, names) -> None:
         """Names beside the units of the input and the output."""
         for layer, shown_names in names.items():
             for (x, y), name in zip(places[layer].values() if shown_names else (), shown_names, strict=True):
@@ -298,7 +343,7 @@ class NetworkDisplay:
                 )
 
     @staticmethod
-    def _draw_legend(ax, weight):
+    def _draw_legend(ax: "Axes", weight) -> None:
         """A legend of the lines, above the diagram."""
         from matplotlib.lines import Line2D
 
@@ -323,7 +368,7 @@ def column_of(positions):
     return next(iter(positions.values()))[0]
 
 
-def set_limits(ax, inches, columns, slots, margins):
+def set_limits(ax: "Axes", inches, columns, slots, margins):
     """Set the limits of the axes: labels get the inches that they need, units the rest.
 
     Parameters
@@ -363,7 +408,7 @@ def first_and_last(n, count):
     return list(range(n)) if n <= count else [*range(count - 1), n - 1]
 
 
-def check_dense_stack(network):
+def check_dense_stack(network) -> None:
     """Check that a network can be drawn.
 
     Parameters

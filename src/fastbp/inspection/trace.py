@@ -9,18 +9,21 @@ products with a scalar.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import sparray, spmatrix
 
 from fastbp.data import dense
+from fastbp.estimators.base import BaseMLP
 from fastbp.inspection._report import norm, number, table
 from fastbp.inspection._subject import dense_problem
 from fastbp.kernels import activation_backward, activation_forward, loss_on_mean, loss_on_raw
 from fastbp.kernels.data import Data
 from fastbp.kernels.linearization import Linearization, mirrors_of
 from fastbp.kernels.program import INSPECTION
+from fastbp.network import Network
 from fastbp.penalty import penalty_gradient
 
 
@@ -51,13 +54,13 @@ class OperationTrace:
     number: int
     kind: str
     layer: object
-    inputs: list[NDArray]
-    output: NDArray
-    d_output: NDArray | None
-    parameters: dict[str, NDArray]
-    gradients: dict[str, NDArray]
+    inputs: list[NDArray[Any]]
+    output: NDArray[Any]
+    d_output: NDArray[Any] | None
+    parameters: dict[str, NDArray[Any]]
+    gradients: dict[str, NDArray[Any]]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         shape = " + ".join(str(array.shape[1]) for array in self.inputs)
         return (
             f"<OperationTrace {self.number}: {self.kind}, {shape} -> {self.output.shape[1]}, {len(self.output)} rows>"
@@ -95,24 +98,24 @@ class LayerTrace:
 
     number: int
     activation: str
-    inputs: NDArray
-    W: NDArray
-    b: NDArray
-    z: NDArray
-    a: NDArray
-    f_prime: NDArray
-    dA: NDArray | None
-    delta: NDArray
-    dW: NDArray
-    db: NDArray
-    dW_data: NDArray
+    inputs: NDArray[Any]
+    W: NDArray[Any]
+    b: NDArray[Any]
+    z: NDArray[Any]
+    a: NDArray[Any]
+    f_prime: NDArray[Any]
+    dA: NDArray[Any] | None
+    delta: NDArray[Any]
+    dW: NDArray[Any]
+    db: NDArray[Any]
+    dW_data: NDArray[Any]
 
     @property
     def norms(self) -> dict[str, float]:
         """dict of str to float: the Frobenius norm of z, a, f_prime, delta, W, b, dW and db."""
         return {name: norm(getattr(self, name)) for name in ("z", "a", "f_prime", "delta", "W", "b", "dW", "db")}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<LayerTrace {self.number}: {'-'.join(map(str, self.W.shape))}, {self.activation}, {len(self.z)} rows>"
 
 
@@ -150,16 +153,16 @@ class BackpropTrace:
     operations: list[OperationTrace]
     loss: float
     penalty: float
-    row_loss: NDArray
+    row_loss: NDArray[Any]
     weight_sum: float
-    gradient: NDArray
-    dX: NDArray
+    gradient: NDArray[Any]
+    dX: NDArray[Any]
     network: str
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<BackpropTrace of {len(self.row_loss)} rows through {self.network}>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         share = f", {self.penalty:.6g} of it the penalty" if self.penalty else ""
         kinds = {operation.kind for operation in self.operations}
         lines, legend = self._table_of_layers() if kinds <= {"dense", "activation"} else self._table_of_operations()
@@ -189,7 +192,7 @@ class BackpropTrace:
 
 
 def backprop_trace(
-    net_or_estimator,
+    net_or_estimator: Network | BaseMLP,
     X: ArrayLike | sparray | spmatrix,
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
@@ -236,12 +239,12 @@ def backprop_trace(
     >>> bool(np.allclose(trace.gradient, network.loss_and_gradient(X, y)[1]))
     True
     """
-    network, X, Y, weight = dense_problem(net_or_estimator, X, y, sample_weight)
-    weight_sum = float(len(X) if weight is None else weight.sum())
+    network, rows, Y, weight = dense_problem(net_or_estimator, X, y, sample_weight)
+    weight_sum = float(len(rows) if weight is None else weight.sum())
     scale = network.dtype.type(weight_sum)
-    kept = passed_forward(network, X)
+    kept = passed_forward(network, rows)
     row_loss, dA, delta = output_delta(network, Y, *raw_and_output(network, kept), weight)
-    gradient, dX = np.zeros(network.n_params, network.dtype), np.empty_like(X)
+    gradient, dX = np.zeros(network.n_params, network.dtype), np.empty_like(rows)
     kept.pull((delta if dA is None else dA) / scale, gradient, dX, keep=True)
     from_data = gradient.copy()
     for part, factor in network.graph.penalized:
@@ -253,7 +256,7 @@ def backprop_trace(
     return BackpropTrace(layers, operations, loss, penalty, row_loss, weight_sum, gradient, dX, repr(network))
 
 
-def passed_forward(network, X):
+def passed_forward(network: Any, X: Any) -> Linearization:
     """The forward pass with all values kept, of what the loss is given.
 
     Parameters
@@ -269,7 +272,7 @@ def passed_forward(network, X):
     return Linearization(program, network.params, mirrors_of(program, network.params), Data(X))
 
 
-def raw_and_output(network, kept):
+def raw_and_output(network: Any, kept: Any) -> tuple[Any, Any]:
     """The network's output before and after the output activation.
 
     Parameters
@@ -367,7 +370,7 @@ def layer_traces(network, operations, from_data):
     return traces
 
 
-def output_delta(network, Y, z, a, weight):
+def output_delta(network: Any, Y: Any, z: Any, a: Any, weight: Any) -> tuple[Any, Any, Any]:
     """The loss of each row, and its gradient by the network's output.
 
     Parameters

@@ -1,11 +1,22 @@
 """A display of the weights of the first layer."""
 
+from collections.abc import Sequence
 from math import ceil, isqrt, sqrt
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastbp.inspection._arguments import check_integer
 from fastbp.inspection._plotting import axes_of, checked_names, fitted, inches_of, shortened
+from fastbp.network import Network
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
 
 #: A square number of features of at least this size is drawn as an image, if the features have no names.
 SMALLEST_IMAGE = 64
@@ -38,7 +49,21 @@ class WeightsDisplay:
     colorbar_ : matplotlib Colorbar
     """
 
-    def __init__(self, *, coefs, image_shape="auto", feature_names=None):
+    coefs: NDArray[Any]
+    feature_names: list[str] | None
+    image_shape: tuple[int, int] | None
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    image_: "AxesImage"
+    colorbar_: "Colorbar"
+
+    def __init__(
+        self,
+        *,
+        coefs: ArrayLike,
+        image_shape: tuple[int, int] | Literal["auto"] | None = "auto",
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
         self.coefs = np.asarray(coefs)
         if self.coefs.ndim != 2 or not self.coefs.size:
             raise ValueError(f"coefs must have shape (n_features, n_units), got {self.coefs.shape}")
@@ -54,7 +79,15 @@ class WeightsDisplay:
         self.image_shape = image_shape
 
     @classmethod
-    def from_estimator(cls, estimator, *, image_shape="auto", feature_names=None, max_units=64, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        image_shape: tuple[int, int] | Literal["auto"] | None = "auto",
+        feature_names: Sequence[str] | None = None,
+        max_units: int = 64,
+        ax: "Axes | None" = None,
+    ) -> Self:
         """Draw the first layer of a fitted estimator.
 
         Parameters
@@ -89,7 +122,15 @@ class WeightsDisplay:
         return display.plot(ax, max_units=max_units)
 
     @classmethod
-    def from_network(cls, network, *, image_shape="auto", feature_names=None, max_units=64, ax=None):
+    def from_network(
+        cls,
+        network: Network,
+        *,
+        image_shape: tuple[int, int] | Literal["auto"] | None = "auto",
+        feature_names: Sequence[str] | None = None,
+        max_units: int = 64,
+        ax: "Axes | None" = None,
+    ) -> Self:
         """Draw the first layer of a network.
 
         Parameters
@@ -105,7 +146,14 @@ class WeightsDisplay:
         display = cls(coefs=network.coefs[0].copy(), image_shape=image_shape, feature_names=feature_names)
         return display.plot(ax, max_units=max_units)
 
-    def plot(self, ax=None, *, max_units=64, cmap="RdBu", imshow_kw=None):
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        max_units: int = 64,
+        cmap: "str | Colormap | None" = "RdBu",
+        imshow_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the weights.
 
         Parameters
@@ -127,7 +175,13 @@ class WeightsDisplay:
         check_integer("max_units", max_units)
         shown = self.coefs[:, :max_units]
         limit = float(np.abs(shown[np.isfinite(shown)]).max(initial=0)) or 1.0
-        options = {"cmap": cmap, "vmin": -limit, "vmax": limit, "interpolation": "nearest", **(imshow_kw or {})}
+        options: dict[str, Any] = {
+            "cmap": cmap,
+            "vmin": -limit,
+            "vmax": limit,
+            "interpolation": "nearest",
+            **(imshow_kw or {}),
+        }
         draw = self._images if self.image_shape else self._heat_map
         ax = draw(ax, shown, options)
         n, total = shown.shape[1], self.coefs.shape[1]
@@ -135,7 +189,7 @@ class WeightsDisplay:
         ax.set_title(f"Weights of the first layer: {of}", fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         # images keep their aspect ratio: an inset makes the colour bar as high as they are
-        place = {"cax": ax.inset_axes([1.02, 0, 0.035, 1])} if self.image_shape else {"ax": ax}
+        place: dict[str, Any] = {"cax": ax.inset_axes((1.02, 0, 0.035, 1))} if self.image_shape else {"ax": ax}
         self.colorbar_ = ax.figure.colorbar(self.image_, **place)
         inches_of(ax)  # axes with a fixed aspect ratio need a second pass of the layout
         return self
@@ -177,7 +231,7 @@ class WeightsDisplay:
         return ax
 
     @staticmethod
-    def _ticks(axis, positions, labels, inches, size=LABEL_HEIGHT):
+    def _ticks(axis, positions, labels, inches, size=LABEL_HEIGHT) -> None:
         """Label evenly spaced positions, as many as fit with labels of a size."""
         step = max(1, ceil(len(positions) * size / max(inches, size)))
         axis.set_ticks(positions[::step], labels[::step], fontsize="small")

@@ -1,7 +1,12 @@
 """Attributes that are computed once."""
 
+from collections.abc import Callable
+from typing import Any, Generic, Self, TypeVar, overload
 
-class cached_property:
+T = TypeVar("T")
+
+
+class cached_property(Generic[T]):
     """A property whose value is computed at its first use, and then kept in the object's ``__dict__``.
 
     It is `functools.cached_property` without its lock, which that has before Python 3.12: the lock is one for all
@@ -9,13 +14,20 @@ class cached_property:
     threads may compute the value at the same time, which must be harmless.
     """
 
-    def __init__(self, function):
-        self.function, self.__doc__ = function, function.__doc__
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self.function: Callable[[Any], T] = function
+        self.__doc__ = function.__doc__
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance, owner=None):
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: Any = None) -> T: ...
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
         value = self.function(instance)

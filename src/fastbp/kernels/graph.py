@@ -10,10 +10,13 @@ scales)::
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from math import inf, prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from fastbp.kernels.cached import cached_property
 from fastbp.kernels.dispatch import ACTIVATIONS, BIN_LIMIT, WAVE_LIMIT
@@ -46,7 +49,7 @@ class Group:
     decay: float = 0.0
     trained: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 <= value < inf:
                 raise ValueError(f"{name} of a Group must be a finite number >= 0, got {value!r}")
@@ -72,25 +75,25 @@ class Block(NamedTuple):
     name: str
     operation: int
     offset: int
-    shape: tuple
+    shape: tuple[int, ...]
     group: int
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         """int: of the matrix."""
         return self.shape[0] if len(self.shape) == 2 else 1
 
     @property
-    def cols(self):
+    def cols(self) -> int:
         """int: of the matrix."""
         return self.shape[-1]
 
     @property
-    def size(self):
+    def size(self) -> int:
         """int: its parameters."""
         return self.rows * self.cols
 
-    def view(self, flat):
+    def view(self, flat: NDArray[Any]) -> NDArray[Any]:
         """The block in a flat vector, such as the parameters or a gradient."""
         return flat[self.offset : self.offset + prod(self.shape)].reshape(self.shape)
 
@@ -128,9 +131,9 @@ class Operation(NamedTuple):
     first_block: int = 0
     n_blocks: int = 0
     argument: int = 0
-    constants: tuple = ()
-    integers: tuple = ()
-    layer: object = None
+    constants: tuple[float, ...] = ()
+    integers: tuple[int, ...] = ()
+    layer: Any = None
 
 
 @dataclass(frozen=True)
@@ -153,41 +156,41 @@ class Graph:
         Programs that the graph was compiled to: see ``program_of``.
     """
 
-    widths: tuple
-    operations: tuple
-    blocks: tuple
-    groups: tuple
+    widths: tuple[int, ...]
+    operations: tuple[Operation, ...]
+    blocks: tuple[Block, ...]
+    groups: tuple[Group, ...]
     n_params: int
     n_coefs: int
-    programs: dict = field(default_factory=dict, init=False, repr=False, compare=False)
+    programs: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
         """int: width of the input."""
         return self.widths[0]
 
     @property
-    def n_outputs(self):
+    def n_outputs(self) -> int:
         """int: width of the output."""
         return self.widths[self.operations[-1].output]
 
     @property
-    def output_activation(self):
+    def output_activation(self) -> str:
         """str: name of the last operation, which is an activation."""
         return NAMES[self.operations[-1].argument]
 
     @property
-    def first_activation(self):
+    def first_activation(self) -> str | None:
         """str or None: name of the first hidden activation; None if there is only that of the output."""
         return next((NAMES[op.argument] for op in self.operations[:-1] if op.kind == "activation"), None)
 
     @property
-    def readers_of_input(self):
+    def readers_of_input(self) -> list[Operation]:
         """list of Operation: those that read the input."""
         return [op for op in self.operations if 0 in (op.input, op.input2)]
 
     @cached_property
-    def readers(self):
+    def readers(self) -> dict[int, list[Operation]]:
         """dict of int to list of Operation: the operations that read each node."""
         readers = defaultdict(list)
         for op in self.operations:
@@ -196,7 +199,7 @@ class Graph:
         return readers
 
     @cached_property
-    def dense_operations(self):
+    def dense_operations(self) -> tuple[tuple[Operation, Operation | None], ...]:
         """tuple of (Operation, Operation or None): the dense operations, each with the activation that alone reads it.
 
         None if another kind of operation reads the output, or several do.
@@ -210,35 +213,35 @@ class Graph:
         return tuple(found)
 
     @cached_property
-    def dense_blocks(self):
+    def dense_blocks(self) -> tuple[tuple[Block, Block | None], ...]:
         """tuple of (Block, Block or None): W and b of the dense operations."""
         owned = [self.blocks_of(op) for op, _ in self.dense_operations]
         return tuple((own[0], own[1] if len(own) > 1 else None) for own in owned)
 
     @property
-    def dense_shapes(self):
+    def dense_shapes(self) -> list[tuple[int, ...]]:
         """list of (int, int): fan_in and fan_out of the dense operations."""
         return [W.shape for W, _ in self.dense_blocks]
 
-    def blocks_of(self, op):
+    def blocks_of(self, op: Operation) -> tuple[Block, ...]:
         """tuple of Block: those of an operation."""
         return self.blocks[op.first_block : op.first_block + op.n_blocks]
 
-    def views(self, op, flat):
+    def views(self, op: Operation, flat: NDArray[Any]) -> list[NDArray[Any]]:
         """The blocks of an operation in a flat vector, as a list."""
         return [block.view(flat) for block in self.blocks_of(op)]
 
-    def saved_parts(self, op):
+    def saved_parts(self, op: Operation) -> int:
         """For how many parts of a row an operation saves numbers: columns, columns and frequencies, or 1."""
         if op.kind == "periodic":
             return self.blocks[op.first_block].size
         return len(op.integers) if op.kind == "piecewise_linear" else 1
 
-    def has_trained_blocks(self, op):
+    def has_trained_blocks(self, op: Operation) -> bool:
         """Whether an operation has parameters with a gradient."""
         return any(self.groups[block.group].trained for block in self.blocks_of(op))
 
-    def up_to(self, node):
+    def up_to(self, node: int) -> "Graph":
         """The part of the graph from which the values of a node follow; the flat vector is that of the whole graph.
 
         Parameters
@@ -256,38 +259,40 @@ class Graph:
             if op.output in needed:
                 needed |= {op.input, op.input2}
                 sources.append(op)
-        nodes, widths, operations, blocks = {-1: -1, 0: 0}, [self.n_features], [], []
+        nodes, widths = {-1: -1, 0: 0}, [self.n_features]
+        operations: list[Operation] = []
+        blocks: list[Block] = []
         for op in reversed(sources):
             nodes[op.output] = len(widths)
             widths.append(self.widths[op.output])
             own = [block._replace(operation=len(operations)) for block in self.blocks_of(op)]
-            places = {name: nodes[getattr(op, name)] for name in ("input", "input2", "output")}
+            places: dict[str, Any] = {name: nodes[getattr(op, name)] for name in ("input", "input2", "output")}
             operations.append(op._replace(first_block=len(blocks), **places))
             blocks += own
         return replace(self, widths=tuple(widths), operations=tuple(operations), blocks=tuple(blocks))
 
     @property
-    def n_weights(self):
+    def n_weights(self) -> int:
         """int: weights of the dense operations, with which each row is multiplied."""
         return sum(W.size for W, _ in self.dense_blocks)
 
     @property
-    def n_input_weights(self):
+    def n_input_weights(self) -> int:
         """int: weights of the dense operations that read the input."""
         return sum(self.blocks[op.first_block].size for op in self.readers_of_input if op.kind == "dense")
 
     @property
-    def own_activations(self):
+    def own_activations(self) -> tuple[str, ...]:
         """tuple of str: the activation that alone reads each dense operation; "identity" if there is none."""
         return tuple("identity" if after is None else NAMES[after.argument] for _, after in self.dense_operations)
 
     @cached_property
-    def activations(self):
+    def activations(self) -> tuple[str, ...]:
         """tuple of str: the activation that follows each dense operation, also one with trained parameters, or behind a
         normalization, a scale, dropout or the end of a residual connection; "identity" if there is none."""
         return tuple(self.activation_behind(op.output) for op, _ in self.dense_operations)
 
-    def activation_behind(self, node):
+    def activation_behind(self, node: int) -> str:
         """The name of the activation that follows a node; "identity" if there is none."""
         # a residual connection that begins here is no second path to an activation
         readers = [op for op in self.readers[node] if op.kind != "add"] or self.readers[node][:1]
@@ -298,10 +303,10 @@ class Graph:
         (op,) = readers
         if op.kind in BETWEEN:
             return self.activation_behind(op.output)
-        return {"activation": NAMES.get(op.argument), "prelu": "prelu"}.get(op.kind, "identity")
+        return {"activation": NAMES.get(op.argument, ""), "prelu": "prelu"}.get(op.kind, "identity")
 
     @property
-    def is_dense_stack(self):
+    def is_dense_stack(self) -> bool:
         """bool: whether this is W_1, f_1, W_2, f_2, ..., with biases, and nothing else."""
         kinds = [op.kind for op in self.operations]
         pairs = list(pairwise(kinds))
@@ -313,20 +318,22 @@ class Graph:
         )
 
     @property
-    def structure(self):
+    def structure(self) -> tuple[Any, ...]:
         """tuple: equal for graphs that compute the same function of input and parameters, up to the output
         activation."""
         operations = [op._replace(layer=None, first_block=0) for op in self.operations]
-        operations[-1] = operations[-1]._replace(argument=None)
+        operations[-1] = operations[-1]._replace(argument=None)  # type: ignore[arg-type]
         return self.widths, tuple(operations), tuple(block.shape for block in self.blocks)
 
     @cached_property
-    def for_prediction(self):
+    def for_prediction(self) -> "Graph":
         """Graph: the same as predictions and derivatives need it, without dropout, and with running statistics in place
         of those of a batch; the graph itself if it has neither."""
         if all(op.kind not in ("dropout", "batch_norm") for op in self.operations):
             return self
-        nodes, numbers, widths, operations = {-1: -1, 0: 0}, {}, [self.n_features], []
+        nodes, widths = {-1: -1, 0: 0}, [self.n_features]
+        numbers: dict[int, int] = {}
+        operations: list[Operation] = []
         for number, op in enumerate(self.operations):
             if op.kind == "dropout":
                 nodes[op.output] = nodes[op.input]
@@ -334,16 +341,16 @@ class Graph:
             if op.kind == "batch_norm":
                 op = op._replace(kind="running_norm", constants=op.constants[:1])
             numbers[number], nodes[op.output] = len(operations), len(widths)
-            places = {name: nodes[getattr(op, name)] for name in ("input", "input2", "output")}
+            places: dict[str, Any] = {name: nodes[getattr(op, name)] for name in ("input", "input2", "output")}
             operations.append(op._replace(**places))
             widths.append(self.widths[op.output])
         blocks = tuple(block._replace(operation=numbers[block.operation]) for block in self.blocks)
         return replace(self, widths=tuple(widths), operations=tuple(operations), blocks=blocks)
 
     @cached_property
-    def penalized(self):
+    def penalized(self) -> list[tuple[slice, float]]:
         """list of (slice, float): the parts of the flat vector that are penalized, and their factors of alpha."""
-        parts = []
+        parts: list[tuple[slice, float]] = []
         for block in sorted(self.blocks, key=lambda block: block.offset):
             factor, end = self.groups[block.group].penalty, block.offset + block.size
             if not factor:
@@ -355,65 +362,149 @@ class Graph:
         return parts
 
 
-def dense_fits(inputs, width, shapes, argument, constants, integers):
+def dense_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """W of shape (width of the input, width), and b of shape (width,) or none."""
     return inputs[1:] == [] and shapes in ([(inputs[0], width)], [(inputs[0], width), (width,)])
 
 
-def activation_fits(inputs, width, shapes, argument, constants, integers):
+def activation_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """An input as wide as the output, no blocks, and the number of an activation."""
     return inputs == [width] and shapes == [] and argument in NAMES
 
 
-def add_fits(inputs, width, shapes, argument, constants, integers):
+def add_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """Two inputs as wide as the output, and no blocks."""
     return inputs == [width, width] and shapes == []
 
 
-def scale_fits(inputs, width, shapes, argument, constants, integers):
+def scale_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """An input as wide as the output, and s of shape (width,)."""
     return inputs == [width] and shapes == [(width,)]
 
 
-def dropout_fits(inputs, width, shapes, argument, constants, integers):
+def dropout_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """An input as wide as the output, no blocks, and a rate in [0, 1)."""
     return inputs == [width] and shapes == [] and len(constants) == 1 and 0 <= constants[0] < 1
 
 
-def row_norm_fits(inputs, width, shapes, argument, constants, integers):
+def row_norm_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """An input as wide as the output, the argument 1 with two blocks of shape (width,), or 0 with one, and a number
     above 0."""
     is_known = (argument, shapes) in ((1, [(width,)] * 2), (0, [(width,)]))
     return inputs == [width] and is_known and len(constants) == 1 and 0 < constants[0] < inf
 
 
-def running_norm_fits(inputs, width, shapes, argument, constants, integers):
+def running_norm_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """An input as wide as the output, four blocks of shape (width,), and a number above 0."""
     return inputs == [width] and shapes == [(width,)] * 4 and len(constants) == 1 and 0 < constants[0] < inf
 
 
-def batch_norm_fits(inputs, width, shapes, argument, constants, integers):
+def batch_norm_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """An input as wide as the output, four blocks of shape (width,), a number above 0, and one above 0 and up to 1."""
     fits = running_norm_fits(inputs, width, shapes, argument, constants[:1], integers)
     return fits and len(constants) == 2 and 0 < constants[1] <= 1
 
 
-def prelu_fits(inputs, width, shapes, argument, constants, integers):
+def prelu_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """An input as wide as the output, and a block of shape (width,)."""
     return inputs == [width] and shapes == [(width,)]
 
 
-def blend_fits(inputs, width, shapes, argument, constants, integers):
+def blend_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """Two inputs as wide as the output, and a block of shape (width,)."""
     return inputs == [width, width] and shapes == [(width,)]
 
 
-def concatenate_fits(inputs, width, shapes, argument, constants, integers):
+def concatenate_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """Two inputs that are together as wide as the output, and no blocks."""
     return len(inputs) == 2 and sum(inputs) == width and shapes == []
 
 
-def robust_scale_fits(inputs, width, shapes, argument, constants, integers):
+def robust_scale_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """One input, two blocks of shape (width,), a finite number of at least 0, and the argument 1 with columns as
     integers, or 0 for all columns."""
     known = (argument, len(integers)) == (1, width) or (argument, len(integers), inputs[0]) == (0, 0, width)
@@ -421,7 +512,7 @@ def robust_scale_fits(inputs, width, shapes, argument, constants, integers):
     return known and fits and all(0 <= column < inputs[0] for column in integers)
 
 
-def levels_of(inputs, integers):
+def levels_of(inputs: list[int], integers: Sequence[int]) -> Any:
     """The levels of the columns with codes, from the integers of a kind that reads them: how many columns, the columns
     and the levels; None if they are not that."""
     n = (len(integers) - 1) // 2
@@ -430,14 +521,28 @@ def levels_of(inputs, integers):
     return levels if fits and all(0 <= column < inputs[0] for column in columns) and min(levels) >= 1 else None
 
 
-def one_hot_fits(inputs, width, shapes, argument, constants, integers):
+def one_hot_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """One input, no blocks, and as integers the number of columns, the columns and their levels, which are together as
     many as the output is wide."""
     levels = levels_of(inputs, integers)
     return levels is not None and sum(levels) == width and shapes == []
 
 
-def embedding_fits(inputs, width, shapes, argument, constants, integers):
+def embedding_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """One input, as integers the number of columns, the columns and their levels, and a matrix of levels + 1 rows for
     each column; the output is as wide as the matrix with the argument 1, and with 0 for each of the columns."""
     levels = levels_of(inputs, integers)
@@ -447,7 +552,14 @@ def embedding_fits(inputs, width, shapes, argument, constants, integers):
     return width % columns == 0 and shapes == [(sum(levels) + len(levels), width // columns)]
 
 
-def piecewise_linear_fits(inputs, width, shapes, argument, constants, integers):
+def piecewise_linear_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """Two inputs; numbers of columns of the first one as integers, as many as the second one is wide; u, c (columns,
     w), p (columns, bins w), m (columns, w) and edges (columns, bins + 1), with up to 256 bins; and an output of columns
     times w, or, with the argument 1, of so many and columns."""
@@ -464,7 +576,14 @@ def piecewise_linear_fits(inputs, width, shapes, argument, constants, integers):
     )
 
 
-def periodic_fits(inputs, width, shapes, argument, constants, integers):
+def periodic_fits(
+    inputs: list[int],
+    width: int,
+    shapes: list[tuple[int, ...]],
+    argument: int,
+    constants: Sequence[float],
+    integers: Sequence[int],
+) -> bool:
     """Two inputs and integers as for `piecewise_linear`; omega and phi (columns, frequencies), V (columns, frequencies
     w), d and m (columns, w), with frequencies and w up to 256; and an output as for `piecewise_linear`."""
     if len(inputs) != 2 or len(shapes) != 5 or any(len(shape) != 2 for shape in shapes):
@@ -480,7 +599,7 @@ def periodic_fits(inputs, width, shapes, argument, constants, integers):
     )
 
 
-def reads_columns(inputs, columns, integers):
+def reads_columns(inputs: list[int], columns: Any, integers: Sequence[int]) -> bool:
     """Whether the integers are so many numbers of columns of the first input, and the second one has as many."""
     return len(integers) == columns == inputs[1] and all(0 <= number < inputs[0] for number in integers)
 
@@ -518,15 +637,27 @@ class GraphBuilder:
         Width of the input, which is node 0.
     """
 
-    def __init__(self, n_features):
-        self.widths = [n_features]
-        self.operations = []
-        self.blocks = []  # (name, operation, shape, group)
-        self.counts = Counter()  # of the operations of each kind that own blocks
-        self.kind_of_name = {}  # the kind whose operations have blocks of this name
-        self.groups = {}
+    def __init__(self, n_features: int) -> None:
+        self.widths: list[int] = [n_features]
+        self.operations: list[Operation] = []
+        self.blocks: list[Any] = []  # (name, operation, shape, group)
+        self.counts: Counter[str] = Counter()  # of the operations of each kind that own blocks
+        self.kind_of_name: dict[str, str] = {}  # the kind whose operations have blocks of this name
+        self.groups: dict[Group, int] = {}
 
-    def emit(self, kind, input, width, *, input2=-1, blocks=(), argument=0, constants=(), integers=(), layer=None):
+    def emit(
+        self,
+        kind: str,
+        input: int,
+        width: int,
+        *,
+        input2: int = -1,
+        blocks: Sequence[tuple[str, tuple[int, ...], Group]] = (),
+        argument: int = 0,
+        constants: Sequence[float] = (),
+        integers: Sequence[int] = (),
+        layer: object = None,
+    ) -> int:
         """Append an operation.
 
         Parameters
@@ -594,7 +725,7 @@ class GraphBuilder:
         self.operations.append(Operation(kind, input, output, input2, first, len(blocks), *numbers, layer))
         return output
 
-    def check_names(self, kind, names, layer):
+    def check_names(self, kind: str, names: Sequence[str], layer: object) -> None:
         """ValueError unless the blocks of an operation differ in their names, and no other kind has such names: blocks
         are numbered for each kind, and could otherwise have the same name and number."""
         for i, name in enumerate(names):
@@ -605,7 +736,7 @@ class GraphBuilder:
                     "this name already; use another name"
                 )
 
-    def finish(self):
+    def finish(self) -> Graph:
         """The graph, with a place in the flat vector for every block.
 
         Raises
@@ -624,5 +755,5 @@ class GraphBuilder:
             offset = ends[len(shape)]
             blocks.append(Block(name, operation, offset, shape, group))
             ends[len(shape)] = offset + prod(shape)
-        graph = (self.widths, self.operations, blocks, self.groups)
-        return Graph(*map(tuple, graph), n_params=ends[1], n_coefs=n_coefs)
+        parts = (tuple(self.widths), tuple(self.operations), tuple(blocks), tuple(self.groups))
+        return Graph(*parts, n_params=ends[1], n_coefs=n_coefs)

@@ -1,12 +1,14 @@
 """The base class of all layers, and checks of their fields."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-from fastbp.kernels.graph import Group
+from fastbp.kernels.graph import GraphBuilder, Group
 
 #: The group of parameters that operations write, or that layers set by the rows to train on
 STATISTICS = Group(0.0, trained=False)
@@ -33,25 +35,25 @@ class Layer:
     #: Whether it takes numbers in what it reads as codes of categories, which cannot be averaged.
     reads_codes: ClassVar[bool] = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.check()
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         # copies and pickles do not call the constructor, and the values in a pickle may be damaged
         vars(self).update(state)
         self.check()
 
-    def check(self):
+    def check(self) -> None:
         """ValueError or TypeError for a bad value of a field; called for every new object, also one that is a copy or
         from a pickle."""
         return None
 
     @property
-    def inner(self):
+    def inner(self) -> tuple[Sequence["Layer"], ...]:
         """tuple of tuple of Layer: the lists of layers that it is made of; none for most layers."""
         return ()
 
-    def with_inner(self, inner):
+    def with_inner(self, inner: Sequence[Sequence["Layer"]]) -> "Layer":
         """The same layer made of other layers.
 
         Parameters
@@ -65,7 +67,7 @@ class Layer:
         """
         return self
 
-    def emit(self, builder, node: int) -> int:
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append the layer's operations.
 
         Parameters
@@ -81,7 +83,7 @@ class Layer:
         """
         raise TypeError(f"{type(self).__name__} must have a method emit(builder, node)")
 
-    def initialize(self, blocks, draw):
+    def initialize(self, blocks: list[NDArray[Any]], draw: Any) -> None:
         """Fill in the first values of the parameters of one of the layer's operations.
 
         Parameters
@@ -94,7 +96,7 @@ class Layer:
         """
         raise TypeError(f"{type(self).__name__} owns {len(blocks)} blocks of parameters and must have initialize")
 
-    def adapt(self, blocks, X):
+    def adapt(self, blocks: list[NDArray[Any]], X: NDArray[Any]) -> None:
         """Set parameters of one of the layer's operations by the rows to train on, such as medians of columns, and
         check the rows. Only for a layer that says so by `adapts`.
 
@@ -110,7 +112,7 @@ class Layer:
         raise TypeError(f"{type(self).__name__} has adapts=True and must have a method adapt(blocks, X)")
 
 
-def check_layers(name, layers):
+def check_layers(name: str, layers: Any) -> list[Layer]:
     """The layers as a list; TypeError unless each of them is a `Layer`.
 
     Parameters
@@ -132,7 +134,7 @@ def check_layers(name, layers):
     return layers
 
 
-def emit_all(layers, builder, node):
+def emit_all(layers: Iterable[Layer], builder: GraphBuilder, node: int) -> int:
     """Append layers one after the other.
 
     Parameters
@@ -151,7 +153,7 @@ def emit_all(layers, builder, node):
     return node
 
 
-def all_layers(layers):
+def all_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
     """The layers, and those that they are made of.
 
     Parameters
@@ -168,7 +170,7 @@ def all_layers(layers):
             yield from all_layers(inner)
 
 
-def checked_columns(columns):
+def checked_columns(columns: Any) -> tuple[int, ...] | None:
     """Numbers of columns as a tuple of int, or None; ValueError or TypeError unless they are different integers of at
     least 0."""
     if columns is None:
@@ -184,7 +186,7 @@ def checked_columns(columns):
     return tuple(map(int, columns))
 
 
-def columns_among(layer, width):
+def columns_among(layer: Any, width: int) -> tuple[int, ...]:
     """The columns that a layer reads of an input of this width, as a tuple of int; ValueError if there are fewer.
 
     Parameters
@@ -204,25 +206,25 @@ def columns_among(layer, width):
     return layer.columns
 
 
-def check_integer(name, value):
+def check_integer(name: str, value: Any) -> None:
     """ValueError unless the value is an integer of at least 1."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
 
 
-def check_rate(name, value):
+def check_rate(name: str, value: Any) -> None:
     """ValueError unless the value is a number in [0, 1)."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < 1:  # type: ignore[operator]
         raise ValueError(f"{name} must be a number >= 0 and < 1, got {value!r}")
 
 
-def check_positive(name, value):
+def check_positive(name: str, value: Any) -> None:
     """ValueError unless the value is a finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < inf:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < inf:  # type: ignore[operator]
         raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
 
 
-def check_epsilon(epsilon, dtype="float64"):
+def check_epsilon(epsilon: Any, dtype: DTypeLike = "float64") -> None:
     """ValueError unless the `epsilon` of a normalization is a finite number above 0, also in the arithmetic of `dtype`,
     in which numbers below the smallest normal one are 0: the scale of a constant column or row would be infinite."""
     check_positive("epsilon", epsilon)
@@ -237,7 +239,7 @@ def check_epsilon(epsilon, dtype="float64"):
         )
 
 
-def check_factor(name, value):
+def check_factor(name: str, value: Any) -> None:
     """ValueError unless the value is a finite number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < inf:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < inf:  # type: ignore[operator]
         raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")

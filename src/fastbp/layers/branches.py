@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
+from fastbp.kernels.graph import GraphBuilder
 from fastbp.layers.base import Layer, check_layers, emit_all
 
 
@@ -18,18 +19,18 @@ class Residual(Layer):
         Their last output must be as wide as x. Kept as a tuple.
     """
 
-    layers: Sequence = ()
+    layers: Sequence[Layer] = ()
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`. Also makes a tuple of the layers."""
         object.__setattr__(self, "layers", tuple(check_layers("layers", self.layers)))
 
     @property
-    def inner(self):
+    def inner(self) -> tuple[Sequence[Layer], ...]:
         """tuple of tuple of Layer: the layers."""
         return (self.layers,)
 
-    def with_inner(self, inner):
+    def with_inner(self, inner: Sequence[Sequence[Layer]]) -> Layer:
         """The same with other layers.
 
         Parameters
@@ -43,7 +44,7 @@ class Residual(Layer):
         """
         return replace(self, layers=inner[0])
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append the layers, and the sum.
 
         Parameters
@@ -71,9 +72,9 @@ class Residual(Layer):
 class Branches(Layer):
     """Base of `Concatenate` and `Sum`: several lists of layers that read the same input."""
 
-    branches: Sequence
+    branches: Sequence[Layer | Sequence[Layer]]
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`. Also makes tuples of the branches."""
         if isinstance(self.branches, (str, Layer)) or not hasattr(self.branches, "__iter__"):
             raise TypeError(f"branches must be a list of layers, and lists of layers, got {self.branches!r}")
@@ -86,16 +87,16 @@ class Branches(Layer):
         object.__setattr__(self, "branches", tuple(branches))
 
     @property
-    def accepts_missing(self):
+    def accepts_missing(self) -> bool:  # type: ignore[override]
         """bool: whether each branch begins with a layer that takes missing numbers, which are NaN."""
-        return all(branch and branch[0].accepts_missing for branch in self.branches)
+        return all(branch and branch[0].accepts_missing for branch in self.inner)
 
     @property
-    def inner(self):
+    def inner(self) -> tuple[Sequence[Layer], ...]:
         """tuple of tuple of Layer: the branches."""
-        return self.branches
+        return self.branches  # type: ignore[return-value]  # `check` has made tuples of layers of them
 
-    def with_inner(self, inner):
+    def with_inner(self, inner: Sequence[Sequence[Layer]]) -> Layer:
         """The same with other branches.
 
         Parameters
@@ -133,7 +134,7 @@ class Concatenate(Branches):
     (2, 1)
     """
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append the branches, and put their outputs side by side.
 
         Parameters
@@ -145,9 +146,9 @@ class Concatenate(Branches):
         -------
         int
         """
-        ends = [emit_all(branch, builder, node) for branch in self.branches]
+        ends = [emit_all(branch, builder, node) for branch in self.inner]
 
-        def beside(left, right):
+        def beside(left: int, right: int) -> int:
             width = builder.widths[left] + builder.widths[right]
             return builder.emit("concatenate", left, width, input2=right, layer=self)
 
@@ -177,7 +178,7 @@ class Sum(Branches):
     {'table_1': (37, 8), 'W_1': (2, 8)}
     """
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append the branches, and add their outputs up.
 
         Parameters
@@ -189,7 +190,7 @@ class Sum(Branches):
         -------
         int
         """
-        ends = [emit_all(branch, builder, node) for branch in self.branches]
+        ends = [emit_all(branch, builder, node) for branch in self.inner]
         widths = [builder.widths[end] for end in ends]
         if len(set(widths)) > 1:
             raise ValueError(f"the branches of a Sum must have outputs of one width, got {widths} from {self.branches}")

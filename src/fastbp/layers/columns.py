@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from fastbp.initializers import normal
-from fastbp.kernels.graph import Group
+from fastbp.kernels.graph import GraphBuilder, Group
 from fastbp.layers.base import STATISTICS, Layer, check_factor, check_integer, checked_columns, columns_among
 
 #: A range counts as 0 if it is not above so many rounding errors of its ends: about 1e-6 of them in float32
@@ -50,20 +51,20 @@ class RobustScale(Layer):
     data, NeurIPS, section 3: robust scaling and smooth clipping.
     """
 
-    columns: Sequence | None = None
+    columns: Sequence[int] | None = None
     clip: float | None = 3.0
 
     adapts: ClassVar[bool] = True
     accepts_missing: ClassVar[bool] = True
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`. Also makes a tuple of the columns."""
         object.__setattr__(self, "columns", checked_columns(self.columns))
         clip = self.clip
         if clip is not None and (isinstance(clip, bool) or not isinstance(clip, Real) or not 1e-6 <= clip <= 1e6):
             raise ValueError(f"clip must be None or a number in [1e-6, 1e6], got {clip!r}")
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append the scaled columns.
 
         Parameters
@@ -77,7 +78,7 @@ class RobustScale(Layer):
         """
         return emit_scaled(builder, node, self, self.clip)
 
-    def initialize(self, blocks, draw):
+    def initialize(self, blocks: list[NDArray[Any]], draw: Any) -> None:
         """Centers of 0, and factors of 1.
 
         Parameters
@@ -88,7 +89,7 @@ class RobustScale(Layer):
         for block, value in zip(blocks, (0, 1), strict=True):
             block[...] = value
 
-    def adapt(self, blocks, X):
+    def adapt(self, blocks: list[NDArray[Any]], X: NDArray[Any]) -> None:
         """The medians, and the reciprocals of the ranges.
 
         Parameters
@@ -115,17 +116,17 @@ class SelectColumns(Layer):
     Computed as `RobustScale` with a center of 0, a factor of 1 and no limit, which no rows change.
     """
 
-    columns: Sequence
+    columns: Sequence[int]
 
     accepts_missing: ClassVar[bool] = True
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`. Also makes a tuple of the columns."""
         if self.columns is None:
             raise ValueError("columns must be a sequence of integers >= 0, got None")
         object.__setattr__(self, "columns", checked_columns(self.columns))
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append the chosen columns.
 
         Parameters
@@ -139,7 +140,7 @@ class SelectColumns(Layer):
         """
         return emit_scaled(builder, node, self, None)
 
-    def initialize(self, blocks, draw):
+    def initialize(self, blocks: list[NDArray[Any]], draw: Any) -> None:
         """Centers of 0, and factors of 1.
 
         Parameters
@@ -150,7 +151,7 @@ class SelectColumns(Layer):
         RobustScale(self.columns).initialize(blocks, draw)
 
 
-def emit_scaled(builder, node, layer, clip):
+def emit_scaled(builder: GraphBuilder, node: int, layer: Layer, clip: float | None) -> int:
     """Append the columns that a layer reads, scaled."""
     width = builder.widths[node]
     columns = columns_among(layer, width)
@@ -168,7 +169,7 @@ def emit_scaled(builder, node, layer, clip):
     )
 
 
-def center_and_factor(x, dtype):
+def center_and_factor(x: NDArray[Any], dtype: DTypeLike) -> tuple[float, float]:
     """The median of a column, and the reciprocal of its range; see `RobustScale`.
 
     Parameters
@@ -202,15 +203,15 @@ def center_and_factor(x, dtype):
 class ReadsCodes(Layer):
     """Base of the layers that read columns of codes 0, 1, ..., levels - 1."""
 
-    levels: Sequence
+    levels: Sequence[int]
 
     adapts: ClassVar[bool] = True
     accepts_missing: ClassVar[bool] = True
     reads_codes: ClassVar[bool] = True
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`. Also makes tuples of levels and columns."""
-        object.__setattr__(self, "columns", checked_columns(self.columns))
+        object.__setattr__(self, "columns", checked_columns(self.columns))  # type: ignore[attr-defined]
         levels = self.levels
         if isinstance(levels, str) or not hasattr(levels, "__iter__"):
             raise TypeError(f"levels must be a list of integers, one for each column, got {levels!r}")
@@ -219,11 +220,11 @@ class ReadsCodes(Layer):
             is_integer = isinstance(level, Integral) and not isinstance(level, (bool, np.bool_))
             if not is_integer or not 1 <= level <= MOST_LEVELS:
                 raise ValueError(f"levels must be integers >= 1 and <= {MOST_LEVELS}, got {level!r}")
-        if not levels or (self.columns is not None and len(levels) != len(self.columns)):
-            raise ValueError(f"levels must be one number for each column, got {levels} for columns={self.columns}")
+        if not levels or (self.columns is not None and len(levels) != len(self.columns)):  # type: ignore[attr-defined]
+            raise ValueError(f"levels must be one number for each column, got {levels} for columns={self.columns}")  # type: ignore[attr-defined]
         object.__setattr__(self, "levels", tuple(map(int, levels)))
 
-    def codes(self, builder, node):
+    def codes(self, builder: GraphBuilder, node: int) -> tuple[int, ...]:
         """The integers of an operation that reads these columns.
 
         Parameters
@@ -243,7 +244,7 @@ class ReadsCodes(Layer):
             would change the codes.
         """
         width = builder.widths[node]
-        dropped = set()
+        dropped: set[int] = set()
         for op in builder.operations:
             if op.kind == "dropout" or not dropped.isdisjoint((op.input, op.input2)):
                 dropped.add(op.output)
@@ -259,7 +260,7 @@ class ReadsCodes(Layer):
             )
         return (len(columns), *columns, *self.levels)
 
-    def adapt(self, blocks, X):
+    def adapt(self, blocks: list[NDArray[Any]], X: NDArray[Any]) -> None:
         """Check that the codes of the rows to train on are integers; nothing is learned from them.
 
         Parameters
@@ -306,9 +307,9 @@ class OneHot(ReadsCodes):
     layer behind this one.
     """
 
-    columns: Sequence | None = None
+    columns: Sequence[int] | None = None
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append the columns of zeros and ones.
 
         Parameters
@@ -366,12 +367,12 @@ class Embedding(ReadsCodes):
     """
 
     width: int
-    columns: Sequence | None = None
+    columns: Sequence[int] | None = None
     combine: str = "concatenate"
     learning_rate_factor: float = 1.0
     penalty_factor: float = 1.0
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`. Also makes tuples of levels and columns."""
         super().check()
         check_integer("width", self.width)
@@ -380,7 +381,7 @@ class Embedding(ReadsCodes):
         check_factor("learning_rate_factor", self.learning_rate_factor)
         check_factor("penalty_factor", self.penalty_factor)
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append the rows of the table.
 
         Parameters
@@ -405,7 +406,7 @@ class Embedding(ReadsCodes):
             layer=self,
         )
 
-    def initialize(self, blocks, draw):
+    def initialize(self, blocks: list[NDArray[Any]], draw: Any) -> None:
         """Normal numbers; zeros for unseen and missing codes.
 
         Parameters

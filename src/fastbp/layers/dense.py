@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from math import isfinite, sqrt
 from numbers import Real
+from typing import Any
 
-from fastbp.activations import Prelu, resolve
+from numpy.typing import NDArray
+
+from fastbp.activations import Activation as ActivationFunction
+from fastbp.activations import Blend, Prelu, resolve
 from fastbp.kernels.dispatch import ACTIVATIONS
-from fastbp.kernels.graph import Group
+from fastbp.kernels.graph import GraphBuilder, Group
 from fastbp.layers.base import Layer, check_factor, check_integer
 
 
@@ -51,14 +55,14 @@ class Dense(Layer):
     """
 
     units: int | None
-    activation: object = "identity"
+    activation: str | ActivationFunction = "identity"
     use_bias: bool = True
     learning_rate_factor: float = 1.0
     penalty_factor: float = 1.0
     parametrization: str = "standard"
     bias_learning_rate_factor: float = 1.0
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`."""
         if self.units is not None:
             check_integer("units", self.units)
@@ -68,7 +72,7 @@ class Dense(Layer):
         if not isinstance(self.parametrization, str) or self.parametrization not in ("standard", "ntk"):
             raise ValueError(f"parametrization must be 'standard' or 'ntk', got {self.parametrization!r}")
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append x W + b, and f unless it is the identity.
 
         Parameters
@@ -81,17 +85,20 @@ class Dense(Layer):
         int
         """
         check_integer("units", self.units)
+        units: Any = self.units
         fan_in, rate = builder.widths[node], float(self.learning_rate_factor)
         penalty, root = float(self.penalty_factor), sqrt(fan_in) if self.parametrization == "ntk" else 1.0
         # a step decays by learning_rate * factor of the learning rate * factor of the decay
-        blocks = [("W", (fan_in, int(self.units)), Group(rate / root, penalty=penalty, decay=penalty * root))]
+        blocks: list[tuple[str, tuple[int, ...], Group]] = [
+            ("W", (fan_in, int(units)), Group(rate / root, penalty=penalty, decay=penalty * root))
+        ]
         if self.use_bias:
-            blocks.append(("b", (int(self.units),), Group(rate * float(self.bias_learning_rate_factor))))
-        node = builder.emit("dense", node, self.units, blocks=blocks, layer=self)
+            blocks.append(("b", (int(units),), Group(rate * float(self.bias_learning_rate_factor))))
+        node = builder.emit("dense", node, units, blocks=blocks, layer=self)
         activation = resolve(self.activation)
         return node if activation == "identity" else emit_activation(builder, node, activation, self)
 
-    def initialize(self, blocks, draw):
+    def initialize(self, blocks: list[NDArray[Any]], draw: Any) -> None:
         """W and b as the network's initializer draws them.
 
         Parameters
@@ -116,15 +123,15 @@ class Activation(Layer):
         The learning rate of the trained parameters is multiplied by it.
     """
 
-    activation: object
+    activation: str | ActivationFunction
     learning_rate_factor: float = 1.0
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`."""
         resolve(self.activation)
         check_factor("learning_rate_factor", self.learning_rate_factor)
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append f(x).
 
         Parameters
@@ -138,7 +145,7 @@ class Activation(Layer):
         """
         return emit_activation(builder, node, resolve(self.activation), self, float(self.learning_rate_factor))
 
-    def initialize(self, blocks, draw):
+    def initialize(self, blocks: list[NDArray[Any]], draw: Any) -> None:
         """The same first value for all units.
 
         Parameters
@@ -146,7 +153,7 @@ class Activation(Layer):
         blocks, draw
             As for `Layer.initialize`.
         """
-        blocks[0][...] = resolve(self.activation).initial
+        blocks[0][...] = resolve(self.activation).initial  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True)
@@ -167,14 +174,14 @@ class Scale(Layer):
     learning_rate_factor: float = 1.0
     penalty_factor: float = 0.0
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`."""
         if isinstance(self.initial, bool) or not isinstance(self.initial, Real) or not isfinite(self.initial):
             raise ValueError(f"initial must be a finite number, got {self.initial!r}")
         check_factor("learning_rate_factor", self.learning_rate_factor)
         check_factor("penalty_factor", self.penalty_factor)
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append x * s.
 
         Parameters
@@ -190,7 +197,7 @@ class Scale(Layer):
         blocks = [("s", (width,), Group(float(self.learning_rate_factor), penalty=penalty, decay=penalty))]
         return builder.emit("scale", node, width, blocks=blocks, layer=self)
 
-    def initialize(self, blocks, draw):
+    def initialize(self, blocks: list[NDArray[Any]], draw: Any) -> None:
         """All factors alike.
 
         Parameters
@@ -201,7 +208,7 @@ class Scale(Layer):
         blocks[0][...] = self.initial
 
 
-def check_output_layer(layer):
+def check_output_layer(layer: object) -> None:
     """TypeError or ValueError unless the value of `output_layer` of an estimator is None, or a `Dense` that leaves
     units and activation to the estimator."""
     if layer is None:
@@ -216,7 +223,9 @@ def check_output_layer(layer):
         )
 
 
-def emit_activation(builder, node, activation, layer, rate=1.0):
+def emit_activation(
+    builder: GraphBuilder, node: int, activation: str | Prelu | Blend, layer: Layer, rate: float = 1.0
+) -> int:
     """Append an activation, as `fastbp.activations.resolve` gives it, for a layer; `rate`: the factor of the learning
     rate of trained parameters."""
     width = builder.widths[node]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fastbp.kernels.graph import GraphBuilder
 from fastbp.layers.base import Layer, check_rate
 
 
@@ -27,11 +28,11 @@ class Dropout(Layer):
 
     rate: float
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`."""
         check_rate("rate", self.rate)
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append x * mask / (1 - rate), unless the rate is 0.
 
         Parameters

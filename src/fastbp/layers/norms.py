@@ -1,9 +1,11 @@
 """Normalization of rows and columns."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from fastbp.kernels.graph import Group
+from numpy.typing import NDArray
+
+from fastbp.kernels.graph import GraphBuilder, Group
 from fastbp.layers.base import STATISTICS, Layer, check_epsilon, check_factor, check_positive
 
 
@@ -16,12 +18,12 @@ class RowNorm(Layer):
 
     has_mean: ClassVar[bool]
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`."""
         check_epsilon(self.epsilon)
         check_factor("learning_rate_factor", self.learning_rate_factor)
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append the normalized rows.
 
         Parameters
@@ -38,7 +40,7 @@ class RowNorm(Layer):
         constants = (self.epsilon,)
         return builder.emit("row_norm", node, width, blocks=blocks, argument=has_mean, constants=constants, layer=self)
 
-    def initialize(self, blocks, draw):
+    def initialize(self, blocks: list[NDArray[Any]], draw: Any) -> None:
         """Gains of 1, and shifts of 0.
 
         Parameters
@@ -139,7 +141,7 @@ class BatchNorm(Layer):
     epsilon: float = 1e-5
     learning_rate_factor: float = 1.0
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`."""
         check_positive("momentum", self.momentum)
         if self.momentum > 1:
@@ -147,7 +149,7 @@ class BatchNorm(Layer):
         check_epsilon(self.epsilon)
         check_factor("learning_rate_factor", self.learning_rate_factor)
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append the normalized columns.
 
         Parameters
@@ -165,7 +167,7 @@ class BatchNorm(Layer):
         constants = (self.epsilon, self.momentum)
         return builder.emit("batch_norm", node, width, blocks=blocks, constants=constants, layer=self)
 
-    def initialize(self, blocks, draw):
+    def initialize(self, blocks: list[NDArray[Any]], draw: Any) -> None:
         """Gamma and variance of 1, beta and mean of 0.
 
         Parameters

@@ -1,14 +1,16 @@
 """Layers that make a vector of each number of a table: piecewise linear and periodic embeddings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp.initializers import normal
 from fastbp.kernels.dispatch import BIN_LIMIT, WAVE_LIMIT
-from fastbp.kernels.graph import Group
+from fastbp.kernels.graph import GraphBuilder, Group
 from fastbp.kernels.shuffling import uniform
 from fastbp.layers.base import (
     STATISTICS,
@@ -33,7 +35,13 @@ class NumericEmbedding(Layer):
     adapts: ClassVar[bool] = True
     accepts_missing: ClassVar[bool] = True
 
-    def check(self):
+    width: int
+    columns: Sequence[int] | None
+    keep_input: bool
+    clip: float | None
+    learning_rate_factor: float
+
+    def check(self) -> None:
         """See `Layer.check`. Also makes a tuple of the columns."""
         check_integer("width", self.width)
         object.__setattr__(self, "columns", checked_columns(self.columns))
@@ -42,7 +50,14 @@ class NumericEmbedding(Layer):
         RobustScale(self.columns, self.clip)  # which checks the clip
         check_factor("learning_rate_factor", self.learning_rate_factor)
 
-    def emit_embedding(self, kind, builder, node, sizes, statistics=()):
+    def emit_embedding(
+        self,
+        kind: str,
+        builder: GraphBuilder,
+        node: int,
+        sizes: dict[str, int],
+        statistics: Mapping[str, int] = MappingProxyType({}),
+    ) -> int:
         """Append x', and the embeddings.
 
         Parameters
@@ -127,19 +142,19 @@ class PiecewiseLinear(NumericEmbedding):
 
     width: int = 8
     bins: int = 32
-    columns: Sequence | None = None
+    columns: Sequence[int] | None = None
     keep_input: bool = True
     clip: float | None = 3.0
     learning_rate_factor: float = 1.0
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`. Also makes a tuple of the columns."""
         check_integer("bins", self.bins)
         if self.bins > BIN_LIMIT:
             raise ValueError(f"bins must be at most {BIN_LIMIT}, got {self.bins!r}")
         super().check()
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append x', and z.
 
         Parameters
@@ -155,7 +170,7 @@ class PiecewiseLinear(NumericEmbedding):
         sizes = {"u": width, "c": width, "p": bins * width, "missing": width}
         return self.emit_embedding("piecewise_linear", builder, node, sizes, {"edges": bins + 1})
 
-    def initialize(self, blocks, draw):
+    def initialize(self, blocks: list[NDArray[Any]], draw: Any) -> None:
         """Uniform u and c in [-1, 1]; p and m of 0; evenly spaced edges between -2 and 2.
 
         Parameters
@@ -169,7 +184,7 @@ class PiecewiseLinear(NumericEmbedding):
         p[...] = missing[...] = 0
         edges[...] = np.linspace(*INITIAL_EDGES, edges.shape[1])
 
-    def adapt(self, blocks, X):
+    def adapt(self, blocks: list[NDArray[Any]], X: NDArray[Any]) -> None:
         """The edges of the bins. A column with fewer of them repeats the last one.
 
         Parameters
@@ -222,12 +237,12 @@ class Periodic(NumericEmbedding):
     frequencies: int = 16
     width: int = 4
     sigma: float = 0.1
-    columns: Sequence | None = None
+    columns: Sequence[int] | None = None
     keep_input: bool = True
     clip: float | None = 3.0
     learning_rate_factor: float = 1.0
 
-    def check(self):
+    def check(self) -> None:
         """See `Layer.check`. Also makes a tuple of the columns."""
         check_integer("frequencies", self.frequencies)
         super().check()
@@ -236,7 +251,7 @@ class Periodic(NumericEmbedding):
                 raise ValueError(f"{name} must be at most {WAVE_LIMIT}, got {getattr(self, name)!r}")
         check_positive("sigma", self.sigma)
 
-    def emit(self, builder, node):
+    def emit(self, builder: GraphBuilder, node: int) -> int:
         """Append x', and z.
 
         Parameters
@@ -252,7 +267,7 @@ class Periodic(NumericEmbedding):
         sizes = {"omega": n, "phi": n, "V": n * width, "d": width, "unknown": width}
         return self.emit_embedding("periodic", builder, node, sizes)
 
-    def initialize(self, blocks, draw):
+    def initialize(self, blocks: list[NDArray[Any]], draw: Any) -> None:
         """Normal omega, uniform phi, V and d, m of 0: see the class.
 
         Parameters
@@ -267,7 +282,7 @@ class Periodic(NumericEmbedding):
             block[...] = uniform(draw.random_state, -limit, limit, block.shape)
         unknown[...] = 0
 
-    def adapt(self, blocks, X):
+    def adapt(self, blocks: list[NDArray[Any]], X: NDArray[Any]) -> None:
         """Nothing: x' is all that depends on the rows, and `RobustScale` adapts by itself.
 
         Parameters

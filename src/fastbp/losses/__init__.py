@@ -6,6 +6,7 @@ functions there. A function of the user's is wrapped in a `FunctionLoss`.
 
 from collections.abc import Callable
 from copy import copy
+from typing import Any
 
 from fastbp.losses.base import Loss
 from fastbp.losses.classification import BinaryFocal, BinaryLogLoss, Focal, LogLoss, MultiOutputLogLoss
@@ -63,10 +64,10 @@ LOSSES = {
 }
 
 #: What a loss of classes stands for where the output is not softmax, by its class
-BINARY = {LogLoss: BinaryLogLoss, Focal: BinaryFocal}
+BINARY: dict[type[Loss], type[Loss]] = {LogLoss: BinaryLogLoss, Focal: BinaryFocal}
 
 
-def as_loss(loss: str | Loss | Callable) -> Loss:
+def as_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
     """The object that a name, an object or a function stands for.
 
     Parameters
@@ -93,7 +94,7 @@ def as_loss(loss: str | Loss | Callable) -> Loss:
     return LOSSES[loss]()
 
 
-def resolve(loss: str | Loss | Callable, output_activation: str) -> Loss:
+def resolve(loss: str | Loss | Callable[..., Any], output_activation: str) -> Loss:
     """The loss that a network with some output activation trains with.
 
     Parameters

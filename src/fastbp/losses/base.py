@@ -1,7 +1,7 @@
 """What all losses have in common."""
 
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -145,7 +145,7 @@ class Loss(Parametrized):
         """
         return np.zeros(len(a), bool)
 
-    def check_targets(self, y: np.ndarray):
+    def check_targets(self, y: np.ndarray) -> None:
         """Check that targets are in the domain of the loss.
 
         Parameters
@@ -165,7 +165,7 @@ class Loss(Parametrized):
                 raise ValueError(f"loss={self.name!r} requires y {as_text(self.domain)}, got a {what} y of {value}")
 
 
-def as_text(domain):
+def as_text(domain: Any) -> str:
     """The domain of a loss in words; it has a lower end."""
     low, high = domain.left, domain.right
     if high is not None:

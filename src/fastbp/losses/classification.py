@@ -217,7 +217,7 @@ class MultiOutputLogLoss(SmoothedLoss):
         """tuple of float: the smoothing, and the numbers of classes."""
         return (float(self.label_smoothing), *map(float, self.n_classes))
 
-    def _validate_params(self):
+    def _validate_params(self) -> None:
         super()._validate_params()
         if not all(isinstance(n, Integral) and n >= 1 for n in self.n_classes):
             raise ValueError(f"n_classes must hold integers >= 1, got {self.n_classes}")

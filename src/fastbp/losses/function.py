@@ -1,12 +1,14 @@
 """A function of the user's as a loss."""
 
 from collections.abc import Callable
-from dataclasses import MISSING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastbp.kernels.data import Data
 from fastbp.losses.base import Loss
-from fastbp.parametrized import parameter, parametrized
+from fastbp.parametrized import parametrized, required_parameter
 
 
 @parametrized
@@ -23,8 +25,7 @@ class FunctionLoss(Loss):
     the raw prediction is what lets a link and its loss cancel: for a logistic output and the log-loss it is ``p - y``.
     """
 
-    function: Callable = parameter(
-        MISSING,
+    function: Callable[..., Any] = required_parameter(
         [callable],
         "callable",
         """
@@ -63,7 +64,14 @@ class FunctionLoss(Loss):
         """str: the loss, for messages."""
         return f"loss={getattr(self.function, '__name__', None) or repr(self.function)}"
 
-    def __call__(self, y_true, sample_weight, raw, gradient, row_loss):
+    def __call__(
+        self,
+        y_true: NDArray[Any],
+        sample_weight: NDArray[Any] | None,
+        raw: NDArray[Any],
+        gradient: NDArray[Any],
+        row_loss: NDArray[Any],
+    ) -> None:
         """Fill in the loss and its gradient for a batch.
 
         Parameters
@@ -82,7 +90,9 @@ class FunctionLoss(Loss):
         if not np.isfinite(gradient).all():
             row_loss[...] = np.nan
 
-    def checked(self, y_true, raw_prediction, sample_weight):
+    def checked(
+        self, y_true: NDArray[Any], raw_prediction: NDArray[Any], sample_weight: NDArray[Any] | None
+    ) -> list[NDArray[Any]]:
         """(loss, gradient) of the function, as arrays.
 
         Parameters
@@ -119,7 +129,7 @@ class FunctionLoss(Loss):
             arrays.append(array)
         return arrays
 
-    def check_weights(self, data):
+    def check_weights(self, data: Data) -> None:
         """Check that the function multiplies by the sample weights.
 
         Parameters

@@ -143,8 +143,12 @@ class Quantile(Loss):
     )
 
     @property
-    def _is_list(self):
+    def _is_list(self) -> bool:
         return isinstance(self.quantile, (list, tuple))
+
+    @property
+    def _levels(self) -> list[float]:
+        return list(self.quantile) if isinstance(self.quantile, (list, tuple)) else [self.quantile]
 
     @property
     def kernel(self) -> str:
@@ -154,18 +158,18 @@ class Quantile(Loss):
     @property
     def constants(self) -> tuple[float, ...]:
         """tuple of float: the quantiles."""
-        return tuple(map(float, self.quantile)) if self._is_list else (float(self.quantile),)
+        return tuple(map(float, self._levels))
 
     @property
     def estimates_spread(self) -> bool:
         """bool: whether there is a quantile beside the median."""
         return self._is_list or self.quantile != 0.5
 
-    def _validate_params(self):
+    def _validate_params(self) -> None:
         super()._validate_params()
         if not self._is_list:
             return
-        levels = list(self.quantile)
+        levels = self._levels
         if not 2 <= len(levels) <= LOSS_CONSTANT_LIMIT:
             raise ValueError(
                 f"quantile must have 2 to {LOSS_CONSTANT_LIMIT} entries where it is a list, got {len(levels)}; give a "
@@ -185,9 +189,9 @@ class Quantile(Loss):
         -------
         int
         """
-        if self._is_list and n_outputs != len(self.quantile):
+        if self._is_list and n_outputs != len(self._levels):
             raise ValueError(
-                f"a loss with {len(self.quantile)} quantiles needs a network with as many outputs, got {n_outputs}"
+                f"a loss with {len(self._levels)} quantiles needs a network with as many outputs, got {n_outputs}"
             )
         return super().target_width(n_outputs)
 
@@ -212,7 +216,7 @@ class Quantile(Loss):
                 f"several quantiles need a y of one column, got {n_targets} columns; fit one model for each column, or "
                 "give one quantile as a float"
             )
-        return len(self.quantile) if self._is_list else n_targets
+        return len(self._levels) if self._is_list else n_targets
 
     def accepts_output(self, activation: str) -> bool:
         """Whether an activation is the identity, for several quantiles; else any is.

@@ -1,6 +1,8 @@
 """Training sets that are read block by block, for `fit_batches`: from files, data loaders and functions."""
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from fastbp.sources.arrow import ArrowSource
 from fastbp.sources.base import Block, Source
@@ -12,7 +14,15 @@ from fastbp.sources.npz_files import NpzSource
 __all__ = ["Block", "Source", "as_source"]
 
 
-def as_source(source, *, columns=None, target=None, weight=None, block_rows=None, frames=False) -> Source:
+def as_source(
+    source: Any,
+    *,
+    columns: Sequence[str] | Sequence[int] | None = None,
+    target: str | int | Sequence[str] | Sequence[int] | None = None,
+    weight: str | int | None = None,
+    block_rows: int | None = None,
+    frames: bool = False,
+) -> Source:
     """Make a `Source` of anything that gives blocks again and again.
 
     Parameters
@@ -86,23 +96,23 @@ def as_source(source, *, columns=None, target=None, weight=None, block_rows=None
     return ArrowSource(paths, form, **chosen, frames=frames)
 
 
-def are_files(source):
+def are_files(source: Any) -> bool:
     """Whether the arguments for files are for this source: paths, or a dataset of pyarrow."""
     return are_paths(source) or is_dataset(source)
 
 
-def have_named_columns(files):
+def have_named_columns(files: Any) -> bool:
     """Whether the columns of files, for which `are_files` is true, have names."""
     return is_dataset(files) or common_format(as_paths(files)) not in ("npy", "npz")
 
 
-def is_dataset(source):
+def is_dataset(source: Any) -> bool:
     """Whether the source is a dataset of pyarrow, which is not imported for that."""
     module = sys.modules.get("pyarrow.dataset")
     return module is not None and isinstance(source, module.Dataset)
 
 
-def checked_block_rows(block_rows):
+def checked_block_rows(block_rows: Any) -> int:
     """The number of rows, 65,536 for None; ValueError unless it is an integer of at least 1."""
     if block_rows is None:
         return BLOCK_ROWS

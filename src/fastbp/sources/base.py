@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Block(NamedTuple):
@@ -83,7 +84,7 @@ class Source:
         return ((block.y, block.sample_weight) for block in blocks)
 
 
-def checked_block(block, number):
+def checked_block(block: Any, number: Any) -> Block:
     """A block as a `Block`.
 
     Parameters
@@ -124,18 +125,18 @@ def checked_block(block, number):
     return block
 
 
-def as_array(values):
+def as_array(values: Any) -> NDArray[Any]:
     """A tensor of another package as a NumPy array, which shares its memory; anything else as it is."""
     is_tensor = hasattr(values, "__dlpack__") and hasattr(values, "__array__") and not isinstance(values, np.ndarray)
     return np.asarray(values) if is_tensor else values
 
 
-def library_of(part):
+def library_of(part: Any) -> str:
     """The package that the type of X, y or sample weights comes from."""
     return type(part).__module__.partition(".")[0]
 
 
-def length_of(values):
+def length_of(values: Any) -> int | None:
     """The number of rows of an array, a sparse matrix, a data frame or a list; None for what has no rows."""
     if hasattr(values, "shape"):
         return values.shape[0] if values.shape else None

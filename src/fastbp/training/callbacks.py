@@ -39,10 +39,13 @@ a copy collects does not come back.
 """
 
 import sys
+from collections.abc import Iterable
+from typing import Any, Self
 
 from fastbp.losses import FunctionLoss
 from fastbp.schedules import FunctionSchedule
 from fastbp.training.callback_states import load_states, states_of
+from fastbp.training.state import TrainingState
 from fastbp.training.validation import call_scorer
 
 EVENTS = ("on_fit_begin", "on_epoch_begin", "on_window_end", "on_epoch_end", "on_epoch_complete", "on_fit_end")
@@ -76,7 +79,7 @@ class Callback:
     2
     """
 
-    def on_fit_begin(self, state):
+    def on_fit_begin(self, state: TrainingState) -> None:
         """Called before the first epoch.
 
         Parameters
@@ -85,7 +88,7 @@ class Callback:
         """
         return None
 
-    def on_epoch_begin(self, state):
+    def on_epoch_begin(self, state: TrainingState) -> None:
         """Called before each epoch; with L-BFGS before each iteration, and once more where none follows.
 
         Parameters
@@ -94,7 +97,7 @@ class Callback:
         """
         return None
 
-    def on_window_end(self, state):
+    def on_window_end(self, state: TrainingState) -> bool | None:
         """Called after each window of rows with `fit_batches`, which reads them in windows, and after each round with
         `fastbp.dask`; never else. The learning rate cannot be set here; the network's parameters can.
 
@@ -109,7 +112,7 @@ class Callback:
         """
         return False
 
-    def on_epoch_end(self, state):
+    def on_epoch_end(self, state: TrainingState) -> bool | None:
         """Called after each epoch, with L-BFGS after each iteration.
 
         Parameters
@@ -123,7 +126,7 @@ class Callback:
         """
         return False
 
-    def on_epoch_complete(self, state):
+    def on_epoch_complete(self, state: TrainingState) -> None:
         """Called after each epoch when `on_epoch_end` of all callbacks has returned: for a callback that saves the run.
 
         Parameters
@@ -132,7 +135,7 @@ class Callback:
         """
         return None
 
-    def on_fit_end(self, state):
+    def on_fit_end(self, state: TrainingState) -> None:
         """Called when training is over, however it ended.
 
         Parameters
@@ -141,7 +144,7 @@ class Callback:
         """
         return None
 
-    def __sklearn_clone__(self):
+    def __sklearn_clone__(self) -> Self:
         return self
 
 
@@ -168,12 +171,14 @@ class Callbacks:
         Whether each of them asked for the end of training after the last epoch, or the last window.
     """
 
-    def __init__(self, callbacks=None, state=None):
+    def __init__(self, callbacks: Any = None, state: TrainingState | None = None) -> None:
         if callbacks is None:
             callbacks = ()
         self.objects = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
         self.state = state
-        self.begun, self.answers, self.saved = [], [], []
+        self.begun: list[object] = []
+        self.answers: list[bool] = []
+        self.saved: list[dict[str, Any]] = []
         for number, callback in enumerate(self.objects):
             if isinstance(callback, type) or not any(callable(getattr(callback, event, None)) for event in EVENTS):
                 raise TypeError(
@@ -181,26 +186,26 @@ class Callbacks:
                     f"got {callback!r}"
                 )
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.objects)
 
-    def notify(self, event):
+    def notify(self, event: str) -> bool:
         """Call the event's method of every callback that has it. Whether one of them returned something true."""
         return any([self.notify_one(callback, event) for callback in self.objects])
 
-    def notify_one(self, callback, event):
+    def notify_one(self, callback: object, event: str) -> bool:
         """Call the event's method of a callback, if it has one. Whether it returned something true."""
         method = getattr(callback, event, None)
         return callable(method) and bool(method(self.state))
 
-    def see_rows(self, X, targets, sample_weight, train_rows):
+    def see_rows(self, X: Any, targets: Any, sample_weight: Any, train_rows: Any) -> None:
         """Show the callbacks other rows, which take the place of those that training was begun with; arguments as the
         attributes of `TrainingState`."""
         if self.state is not None:
             self.state.see_rows(X, targets, sample_weight)
             self.state.train_rows = train_rows
 
-    def end_window(self, n_rows, n_total, seconds_waited):
+    def end_window(self, n_rows: int, n_total: int, seconds_waited: float) -> bool:
         """Call ``on_window_end`` of all callbacks, of which there is one at least, and note their answers.
 
         Parameters
@@ -215,7 +220,7 @@ class Callbacks:
         bool
             Whether one of them asked for the end of training.
         """
-        state = self.state
+        state: Any = self.state
         state.rows_in_epoch, state.rows_of_epoch, state.seconds_waited = n_rows, n_total, seconds_waited
         try:
             self.answers = [self.notify_one(callback, "on_window_end") for callback in self.objects]
@@ -223,7 +228,7 @@ class Callbacks:
             state.rows_in_epoch = state.rows_of_epoch = 0
         return self.ask_to_stop
 
-    def end_epoch(self):
+    def end_epoch(self) -> None:
         """Call ``on_epoch_end`` of all callbacks and note their answers, then ``on_epoch_complete``."""
         before = self.answers if self.ask_to_stop else [False] * len(self.objects)  # of the last window
         self.answers = [
@@ -233,20 +238,20 @@ class Callbacks:
         self.notify("on_epoch_complete")
 
     @property
-    def ask_to_stop(self):
+    def ask_to_stop(self) -> bool:
         """bool: whether one of them has asked for the end of training."""
         return any(self.answers)
 
     @property
-    def save_run(self):
+    def save_run(self) -> bool:
         """bool: whether one of them saves the run."""
         return any(getattr(callback, "saves_run", False) for callback in self.objects)
 
-    def state_dict(self):
+    def state_dict(self) -> list[dict[str, Any]]:
         """What is to be known of each of them in a resumed run; see `fastbp.training.run_state`."""
         return states_of(self.objects, self.answers)
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
         """Have the callbacks go on from a state, after their ``on_fit_begin``.
 
         Parameters
@@ -255,7 +260,7 @@ class Callbacks:
         """
         self.saved = state
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.begun = []
         try:
             for callback in self.objects:
@@ -267,10 +272,10 @@ class Callbacks:
             raise
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.end(self.begun)
 
-    def end(self, callbacks):
+    def end(self, callbacks: Iterable[object]) -> None:
         """Tell every callback of the end, also when one of them raises."""
         before, error = sys.exception(), None
         for callback in callbacks:
@@ -288,7 +293,7 @@ class Callbacks:
                 error.__context__ = context  # raise has set it to what was handled before
 
 
-def follow(latest, error, before):
+def follow(latest: BaseException, error: BaseException, before: BaseException | None) -> None:
     """Make `error` the context of `latest`, in place of `before`, which was being handled when both were raised."""
     while latest.__context__ is not None and latest.__context__ is not before and latest is not error:
         latest = latest.__context__

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import Any
 
 NAN = float("nan")
 
@@ -43,16 +44,16 @@ class History:
         to its thread. This is no failure, and the weights are those of the last complete step.
     """
 
-    loss_curve: list = field(default_factory=list)
-    learning_rates: list = field(default_factory=list)
-    seconds: list = field(default_factory=list)
-    validation: dict = field(default_factory=dict)
-    validation_scores: list | None = None
+    loss_curve: list[float] = field(default_factory=list)
+    learning_rates: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    validation: dict[str, list[float]] = field(default_factory=dict)
+    validation_scores: list[float] | None = None
     n_iter: int = 0
     rows_seen: int = 0
     interrupted: bool = False
 
-    def add_validation(self, score, values):
+    def add_validation(self, score: float, values: dict[str, float]) -> None:
         """Record what was computed on the validation set after the last epoch.
 
         Parameters
@@ -68,7 +69,7 @@ class History:
             column.append(value)
 
     @property
-    def columns(self):
+    def columns(self) -> dict[str, list[float]]:
         """dict of str to list of float: loss, ``validation_`` and each name of `validation`, learning_rate, seconds."""
         return {
             "loss": self.loss_curve,
@@ -77,23 +78,23 @@ class History:
             "seconds": self.seconds,
         }
 
-    def last_epoch(self):
+    def last_epoch(self) -> dict[str, float]:
         """What was recorded of the last epoch, by the names of the columns: a dict of str to float."""
         n_epochs = len(self.loss_curve)
         return {name: column[-1] for name, column in self.columns.items() if n_epochs and len(column) == n_epochs}
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, list[float]]:
         """`columns`, of equal length, an item for each epoch. NaN stands for what was not computed."""
         columns = self.columns
         for column in columns.values():
             column.extend([NAN] * (len(self.loss_curve) - len(column)))
         return columns
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """All that changes in a run; see `fastbp.training.run_state`."""
         return {name: getattr(self, name) for name in OF_THE_RUN}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state.
 
         Parameters
@@ -103,7 +104,7 @@ class History:
         for name in OF_THE_RUN:
             setattr(self, name, deepcopy(state[name]))
 
-    def continue_from(self, columns):
+    def continue_from(self, columns: dict[str, list[float]]) -> None:
         """Begin with copies of what `as_dict` returned after an earlier run.
 
         Parameters

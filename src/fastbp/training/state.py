@@ -1,9 +1,12 @@
 """What callbacks see of a run."""
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastbp.network import Network
 from fastbp.training.history import History
 
 
@@ -30,66 +33,76 @@ class TrainingState:
         With `fit_batches` the time that training has waited for rows to be read.
     """
 
-    def __init__(self, network, max_iter, X, targets, sample_weight=None):
+    network: Network
+    max_iter: int
+    X: Any
+    targets: Any
+    sample_weight: Any
+    rows_in_epoch: int
+    rows_of_epoch: int
+    seconds_waited: float
+    history: History
+
+    def __init__(self, network: Network, max_iter: int, X: Any, targets: Any, sample_weight: Any = None) -> None:
         self.network = network
         self.max_iter = max_iter
         self.see_rows(X, targets, sample_weight)
         self.train_rows = None
         self.rows_in_epoch, self.rows_of_epoch, self.seconds_waited = 0, 0, 0.0
         self.history = History()
-        self.optimizer = None
-        self.make_estimator = None  # a function of the state that makes `estimator`
-        self.make_checkpoint = None  # a function of the state that makes `checkpoint`
+        self.optimizer: Any = None
+        self.make_estimator: Any = None  # a function of the state that makes `estimator`
+        self.make_checkpoint: Any = None  # a function of the state that makes `checkpoint`
 
-    def see_rows(self, X, targets, sample_weight):
+    def see_rows(self, X: Any, targets: Any, sample_weight: Any) -> None:
         """Set the rows that it trains on."""
         self.X, self.targets, self.sample_weight = X, read_only(targets), sample_weight
 
     @property
-    def train_rows(self):
+    def train_rows(self) -> NDArray[np.int64] | None:
         """ndarray of int64 or None: a copy of the numbers of the rows trained on, in the order of the last epoch; None
         for all as they stand."""
         return None if self._train_rows is None else self._train_rows.copy()
 
     @train_rows.setter
-    def train_rows(self, rows):
+    def train_rows(self, rows: NDArray[np.int64] | None) -> None:
         self._train_rows = rows
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """int: epochs (for L-BFGS: iterations) of this run that are over; in `on_window_end` without the current one,
         as all that is recorded of epochs."""
         return self.history.n_iter
 
     @property
-    def loss(self):
+    def loss(self) -> float:
         """float: mean loss of the last epoch, NaN before the first."""
         return self.history.loss_curve[-1] if self.history.loss_curve else float("nan")
 
     @property
-    def loss_curve(self):
+    def loss_curve(self) -> list[float]:
         """list of float: the mean loss of each epoch, over all runs that kept the weights."""
         return self.history.loss_curve
 
     @property
-    def validation_score(self):
+    def validation_score(self) -> float | None:
         """float or None: of the last epoch; None without a validation set."""
         scores = self.history.validation_scores
         return scores[-1] if scores else None
 
     @property
-    def validation_scores(self):
+    def validation_scores(self) -> list[float] | None:
         """list of float or None: of every epoch."""
         return self.history.validation_scores
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, float]:
         """dict of str to float: the last epoch, by the columns of the estimator's ``history_``; for L-BFGS the loss
         only. Empty before the first epoch."""
         return self.history.last_epoch()
 
     @property
-    def estimator(self):
+    def estimator(self) -> Any:
         """MLPClassifier or MLPRegressor: a copy, as if training had ended now, with the weights of now. In
         `on_window_end`, `n_iter_`, `t_` and the record are those of the epochs that are over."""
         if self.make_estimator is None:
@@ -97,7 +110,7 @@ class TrainingState:
         return self.make_estimator(self)
 
     @property
-    def checkpoint(self):
+    def checkpoint(self) -> Any:
         """MLPClassifier or MLPRegressor: as `estimator`, without callbacks, and with the state of the run: saved by
         pickle, it can be given to ``fit(..., resume_from=...)``. It is there during the fit, and complete in
         `on_epoch_complete` only. For 'lbfgs' the callback needs a true attribute ``saves_run``, for which evaluations
@@ -107,11 +120,11 @@ class TrainingState:
             raise AttributeError("state.checkpoint is there during a fit of an estimator only")
         return self.make_checkpoint(self)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"make_estimator": None, "make_checkpoint": None}
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> float | None:
         """float or None: of the coming step, the first one of an epoch; None for L-BFGS. It may be set: 'invscaling'
         computes the rates after that anew, any other schedule goes on from there. Where schedule or warm-up give each
         step a factor, the rates of all coming steps change in the same ratio; a factor of 0 leaves nothing to set. In
@@ -121,7 +134,7 @@ class TrainingState:
         return None if self.optimizer is None else self.optimizer.learning_rate * self.optimizer.factor
 
     @learning_rate.setter
-    def learning_rate(self, rate):
+    def learning_rate(self, rate: float) -> None:
         if self.optimizer is None:
             raise AttributeError("state.learning_rate cannot be set: solver='lbfgs' has no learning rate")
         if self.rows_of_epoch:
@@ -136,13 +149,13 @@ class TrainingState:
             self.optimizer.learning_rate = float(rate) / self.optimizer.factor
 
     @property
-    def rows_seen(self):
+    def rows_seen(self) -> int:
         """int: rows trained on, over all runs that kept the weights; 0 for L-BFGS. In `on_window_end` those of the
         epochs that are over: `rows_in_epoch` come to them."""
         return self.history.rows_seen
 
 
-def read_only(array):
+def read_only(array: Any) -> Any:
     """A view of an ndarray that cannot be written to; anything else as it is."""
     if isinstance(array, np.ndarray):
         array = array.view()

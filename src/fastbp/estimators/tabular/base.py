@@ -13,12 +13,14 @@ A fit trains a copy of the estimator, which takes over its attributes when all i
 
 from math import inf
 from time import perf_counter
+from typing import Any, Never
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from fastbp.compatibility import checked_sample_weight
+from fastbp.compatibility import BaseEstimator, checked_sample_weight
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.many import in_threads
@@ -65,6 +67,15 @@ WHY_NO_PARTIAL_FIT = (
 class BaseTabularMLP(TabularFitBatchesMixin, TabularParameters, BaseEstimator):
     """Base of TabularMLPClassifier and TabularMLPRegressor; not to be used itself."""
 
+    # What a fit leaves
+    estimators_: list[Any]
+    estimator_weights_: NDArray[np.float64]
+    oob_score_: float
+    feature_importances_: NDArray[np.float64]
+    is_categorical_: NDArray[np.bool_]
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
     # What the two estimators differ in
     #
     # _kind                                         key of PRESETS; may depend on the targets
@@ -108,7 +119,7 @@ class BaseTabularMLP(TabularFitBatchesMixin, TabularParameters, BaseEstimator):
         self._learn_targets(y)
         return Rows(X, self._encode(y), weight)
 
-    def _forget_columns(self):
+    def _forget_columns(self) -> None:
         """Forget the columns of an earlier fit."""
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
@@ -213,7 +224,7 @@ class BaseTabularMLP(TabularFitBatchesMixin, TabularParameters, BaseEstimator):
         trained = [[] for _ in seeds]
         log = MemberLog(self, len(seeds) * len(cycles), len(seeds) * total_epochs(cycles)) if self.verbose else None
 
-        def train(number):
+        def train(number) -> None:
             models = trained[number]
             models.clear()
             own = rows.without(bags[number])
@@ -278,7 +289,7 @@ class BaseTabularMLP(TabularFitBatchesMixin, TabularParameters, BaseEstimator):
         self._keep(weights > 0)
         self.estimator_weights_ = weights[weights > 0]
 
-    def _keep(self, is_kept):
+    def _keep(self, is_kept) -> None:
         """Leave out the other models."""
         self.estimators_ = [model for model, keep in zip(self.estimators_, is_kept, strict=True) if keep]
 
@@ -321,11 +332,11 @@ class BaseTabularMLP(TabularFitBatchesMixin, TabularParameters, BaseEstimator):
         return total * self._encoder.slopes
 
     @property
-    def partial_fit(self):
+    def partial_fit(self) -> Never:
         """Not available: the error says why."""
         raise AttributeError(f"{type(self).__name__} {WHY_NO_PARTIAL_FIT}")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True

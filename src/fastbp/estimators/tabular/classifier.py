@@ -2,18 +2,17 @@
 
 from dataclasses import KW_ONLY
 from numbers import Real
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from fastbp.compatibility import Interval, StrOptions, fit_context
+from fastbp.compatibility import ClassifierMixin, Interval, StrOptions, fit_context
 from fastbp.estimators.class_targets import check_labels, label_array
 from fastbp.estimators.classifier import MLPClassifier
 from fastbp.estimators.label_counts import LabelSummary
@@ -93,7 +92,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         architecture for computer vision); its effect on the probabilities is undone. None for that of the preset.""",
     )
 
-    class_weight: dict | str | None = parameter(
+    class_weight: dict[Any, float] | str | None = parameter(
         None,
         [dict, StrOptions({"balanced"}), None],
         "dict, 'balanced' or None",
@@ -119,12 +118,12 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         return y
 
     @property
-    def _kind(self):
+    def _kind(self) -> str:
         return "binary" if len(self.classes_) == 2 else "multiclass"
 
-    def _learn_targets(self, y):
+    def _learn_targets(self, y) -> None:
         self._labels = LabelEncoder().fit(y)
-        self.classes_ = self._labels.classes_
+        self.classes_: NDArray[Any] = self._labels.classes_
         if len(self.classes_) < 2:
             raise ValueError(
                 f"y has one class only, {self.classes_.tolist()[0]!r}: {type(self).__name__} needs at least 2 classes"
@@ -180,8 +179,10 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         n = n_effective(len(targets), sample_weight)
         return mixture_weights(predictions, lambda mean: log_loss(mean, targets, sample_weight), n)
 
-    def _forget_calibration(self, n_models):
-        self.temperature_, self.oob_log_loss_, self._temperatures = 1.0, np.nan, np.ones(n_models)
+    def _forget_calibration(self, n_models) -> None:
+        self.temperature_: float = 1.0
+        self.oob_log_loss_: float = np.nan
+        self._temperatures = np.ones(n_models)
 
     def _calibrate_candidates(self, predictions, candidate_of_model, targets, sample_weight):
         # a candidate that was trained longer is more confident than another: each has a temperature before they mix
@@ -192,11 +193,11 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
     def _calibrated(self, number, output):
         return tempered(output, self._temperatures[number])
 
-    def _keep(self, is_kept):
+    def _keep(self, is_kept) -> None:
         super()._keep(is_kept)
         self._temperatures = self._temperatures[is_kept]
 
-    def _calibrate(self, predictions, targets, sample_weight):
+    def _calibrate(self, predictions, targets, sample_weight) -> None:
         self.temperature_ = best_temperature(predictions, targets, sample_weight)
         self.oob_log_loss_ = log_loss(tempered(predictions, self.temperature_), targets, sample_weight)
 
@@ -236,7 +237,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         """
         return self._fit(X, y, sample_weight, GivenRows(X_val, y_val, sample_weight_val))
 
-    def predict(self, X: ArrayLike) -> NDArray:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class of each row.
 
         Parameters
@@ -250,7 +251,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         model = self._snapshot()
         return model.classes_[model._combined(model._encoded(X)).argmax(axis=1)]  # no temperature changes the order
 
-    def predict_proba(self, X: ArrayLike) -> NDArray:
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
         """The probability of each class.
 
         Parameters
@@ -265,7 +266,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         model = self._snapshot()
         return tempered(model._combined(model._encoded(X)), model.temperature_)
 
-    def predict_log_proba(self, X: ArrayLike) -> NDArray:
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[Any]:
         """The logarithm of `predict_proba`.
 
         Parameters
@@ -279,7 +280,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def input_gradient(self, X: ArrayLike) -> NDArray:
+    def input_gradient(self, X: ArrayLike) -> NDArray[Any]:
         """The derivatives of the probabilities by the columns.
 
         Parameters

@@ -1,5 +1,9 @@
 """The parts of a docstring that the two tabular estimators share, written once."""
 
+from typing import TypeVar
+
+T = TypeVar("T")
+
 ATTRIBUTES = """
 estimators_ : list of MLPClassifier or MLPRegressor
     The fitted models, one of each member after each cycle of its training, but for those without weight. They read
@@ -37,7 +41,7 @@ Pleiss, Liu, Hopcroft and Weinberger (2017), Snapshot ensembles: train 1, get M 
 """
 
 
-def documented(cls):
+def documented(cls: type[T]) -> type[T]:
     """A class decorator that fills in ``{attributes}`` and ``{notes}`` in the docstring."""
-    cls.__doc__ = cls.__doc__.replace("{attributes}", ATTRIBUTES.strip()).replace("{notes}", NOTES.strip())
+    cls.__doc__ = str(cls.__doc__).replace("{attributes}", ATTRIBUTES.strip()).replace("{notes}", NOTES.strip())
     return cls

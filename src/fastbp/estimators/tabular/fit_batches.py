@@ -15,6 +15,8 @@ from fastbp.estimators.tabular.streams import rows_of_blocks
 class TabularFitBatchesMixin:
     """What gives a tabular estimator the method `fit_batches`."""
 
+    time_budget: float | None
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit_batches(
         self,

@@ -1,16 +1,15 @@
 """The regressor for tables."""
 
 from numbers import Real
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import check_consistent_length
 
-from fastbp.compatibility import fit_context
+from fastbp.compatibility import RegressorMixin, fit_context
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.regressor import MLPRegressor
 from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
@@ -82,7 +81,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         check_consistent_length(X, y)
         return y
 
-    def _learn_targets(self, y):
+    def _learn_targets(self, y) -> None:
         self._learn_summary(NumberSummary().add(y))
 
     def _learn_summaries(self, all, weighted, classes):
@@ -90,8 +89,9 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             self._learn_summary(weighted)
         return weighted.n, None
 
-    def _learn_summary(self, summary):
-        self.n_outputs_, self._is_flat = len(summary.low), summary.is_flat
+    def _learn_summary(self, summary) -> None:
+        self.n_outputs_: int = len(summary.low)
+        self._is_flat = summary.is_flat
         self._lowest, self._highest = summary.low, summary.high
         with np.errstate(over="ignore"):
             if not np.isfinite(self._highest - self._lowest).all():
@@ -111,7 +111,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             raise ValueError(f"y_val holds {y.flat[np.abs(y).argmax()]:.3g}, which is too far from all values of y")
         return columns.ravel() if y.ndim == 1 else columns
 
-    def _classes_of(self, targets):
+    def _classes_of(self, targets) -> None:
         return None
 
     def _weighted(self, y, sample_weight):
@@ -139,11 +139,11 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         n = n_effective(len(targets), sample_weight)
         return mixture_weights(predictions, lambda mean: mean_square(mean) / (2 * variance), n)
 
-    def _forget_calibration(self, n_models):
+    def _forget_calibration(self, n_models) -> None:
         self._residuals = np.empty((0, self.n_outputs_))
         self._n_residuals = 0
 
-    def _calibrate(self, predictions, targets, sample_weight):
+    def _calibrate(self, predictions, targets, sample_weight) -> None:
         residuals = self._decoded(predictions) - self._decoded(targets.reshape(len(targets), -1).astype(np.float64))
         self._residuals, self._n_residuals = kept_residuals(residuals), len(residuals)
 
@@ -189,7 +189,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         """
         return self._fit(X, y, sample_weight, GivenRows(X_val, y_val, sample_weight_val))
 
-    def predict(self, X: ArrayLike) -> NDArray:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The predicted targets.
 
         Parameters
@@ -203,7 +203,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         model = self._snapshot()
         return model._shaped(model._decoded(model._combined(model._encoded(X))))
 
-    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.9) -> tuple[NDArray[Any], NDArray[Any]]:
         """Intervals that contain the target of a new row with a probability of about `coverage`.
 
         They have the width that covers this share of the out-of-bag rows (split conformal prediction: Lei et al., 2018,
@@ -240,7 +240,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         middle = model._decoded(model._combined(model._encoded(X)))
         return model._shaped(middle - half), model._shaped(middle + half)
 
-    def input_gradient(self, X: ArrayLike) -> NDArray:
+    def input_gradient(self, X: ArrayLike) -> NDArray[Any]:
         """The derivatives of the predictions by the columns.
 
         Parameters
@@ -261,7 +261,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         """In the shape of y."""
         return columns.ravel() if self._is_flat else columns
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

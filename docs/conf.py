@@ -1,7 +1,10 @@
 """Settings of the documentation: ``python3 -m sphinx -W --keep-going docs docs/_build``."""
 
+import importlib
 import sys
 from pathlib import Path
+
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401  sphinx-gallery looks up HalvingGridSearchCV
 
 import fastbp
 
@@ -14,24 +17,99 @@ release = version = fastbp.__version__
 
 extensions = [
     "myst_parser",
+    "name_links",
     "numpydoc",
+    "repository_links",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build"]
+# The gallery's index is the page examples.md; "generated" has the pages of autosummary.
+exclude_patterns = ["_build", "gallery/index.rst", "gallery/*.md5", "sg_execution_times.rst", "gallery/sg_*"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+templates_path = ["_templates"]
 nitpicky = True
+default_role = "literal"  # the extension name_links makes links of names
 
 # Markdown: $x$ is a formula, and headings are anchors, as in the web view of the repository
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 
+# Files of the repository outside of this folder that are pages of the site
+repository_url = "https://github.com/fastbp/fastbp"
+repository_pages = {
+    "README.md": "index.md",
+    "RELIABILITY.md": "reliability.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "examples/README.md": "examples.rst",
+}
+
+# The reference: the public packages, each with a page in reference/
+PACKAGES = [
+    "fastbp",
+    "fastbp.activations",
+    "fastbp.autodiff",
+    "fastbp.callbacks",
+    "fastbp.dask",
+    "fastbp.inspection",
+    "fastbp.kernels",
+    "fastbp.layers",
+    "fastbp.losses",
+    "fastbp.optimizers",
+    "fastbp.schedules",
+    "fastbp.sources",
+]
+autodoc_typehints = "none"  # numpydoc says the types
+autodoc_class_signature = "mixed"
+autosummary_imported_members = True
+numpydoc_show_class_members = False  # the template lists them
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"  # but for these:
+numpydoc_xref_aliases = {
+    name: f"{package}.{name}"
+    for package in reversed(PACKAGES)
+    for name in importlib.import_module(package).__all__
+    if name[0].isupper()
+}
+numpydoc_validation_checks = set()
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "example_gallery.order_of_readme",
+    "minigallery_sort_order": "example_gallery.order_of_readme",
+    "image_scrapers": ("example_gallery.move_pictures",),
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("fastbp",),
+    "reference_url": {"fastbp": None},
+    "download_all_examples": False,
+    "show_memory": False,
+    "min_reported_time": 1e9,
+    "plot_gallery": "True",
+}
+
 html_theme = "pydata_sphinx_theme"
 html_title = "fastbp"
 html_static_path = ["_static"]
-html_theme_options = {"github_url": "https://github.com/fastbp/fastbp"}
+html_css_files = ["custom.css"]
+html_theme_options = {
+    "github_url": repository_url,
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+}
 
-suppress_warnings = ["toc.empty_glob"]
+
+def skip_inherited(app, what, name, obj, skip, options):
+    """Leave out the members that come from scikit-learn, which documents them."""
+    module = getattr(obj, "__module__", None) or getattr(getattr(obj, "fget", None), "__module__", None) or "fastbp"
+    return True if not module.startswith("fastbp") else None
+
+
+def setup(app):
+    """Connect what has no extension of its own."""
+    app.connect("autodoc-skip-member", skip_inherited)

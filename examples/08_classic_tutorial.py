@@ -41,7 +41,7 @@ N_HIDDEN, RATE, EPOCHS, N_FOLDS = 5, 0.3, 500, 5
 # The table
 # ---------
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser = argparse.ArgumentParser(description="The classic tutorial on backpropagation from scratch.")
 parser.add_argument("csv", nargs="?", help="numbers, and the class in the last column; no header (default: wines)")
 path = parser.parse_args().csv
 if path is None:

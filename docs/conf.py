@@ -4,7 +4,8 @@ import importlib
 import sys
 from pathlib import Path
 
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401  sphinx-gallery looks up HalvingGridSearchCV
+import numpydoc.xref
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401, for sphinx-gallery, which looks names up
 
 import fastbp
 
@@ -67,15 +68,23 @@ autodoc_typehints = "none"  # numpydoc says the types
 autodoc_class_signature = "mixed"
 autosummary_imported_members = True
 numpydoc_show_class_members = False  # the template lists them
+# In types of parameters, names of fastbp become links, and those of Python and NumPy do not: the site is built offline,
+# without the inventories of other sites.
 numpydoc_xref_param_type = True
-numpydoc_xref_ignore = "all"  # but for these:
-numpydoc_xref_aliases = {
+numpydoc_xref_ignore = "all"
+numpydoc_xref_aliases = {name: name for name in numpydoc.xref.DEFAULT_LINKS} | {
     name: f"{package}.{name}"
     for package in reversed(PACKAGES)
     for name in importlib.import_module(package).__all__
     if name[0].isupper()
 }
-numpydoc_validation_checks = set()
+# Sections, their names and order, and parameters that do not exist. What stays unchecked is a matter of style:
+# summaries of two lines, parameters that explain themselves, classes without an example or a "See Also".
+numpydoc_validation_checks = {"GL03", "GL05", "GL06", "GL07", "GL09", "GL10", "PR02", "PR05", "PR06", "PR10", "RT04"}
+numpydoc_validation_checks |= {"SA02", "SA03", "SA04", "SS01", "SS04", "YD01"}
+numpydoc_validation_exclude = {
+    r"\.Variable\.(T|dtype|ndim|shape|size)$"
+}  # properties without a def, whose line it wants
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -86,7 +95,6 @@ sphinx_gallery_conf = {
     "image_scrapers": ("example_gallery.move_pictures",),
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("fastbp",),
-    "reference_url": {"fastbp": None},
     "download_all_examples": False,
     "show_memory": False,
     "min_reported_time": 1e9,

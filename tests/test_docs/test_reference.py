@@ -28,14 +28,16 @@ def page_of(package):
 
 
 def listed_names(text):
-    """The names in the tables of ``autosummary``."""
-    tables = re.findall(r"\.\. autosummary::\n   :toctree: generated\n\n((?:   \w+\n)+)", text)
-    return [name for table in tables for name in table.split()]
+    """The names in the tables of ``autosummary``, and the constants."""
+    tables = re.findall(r"\.\. autosummary::\n(?:   :toctree: generated\n)?\n((?:   [~.\w]+\n)+)", text)
+    names = [name for table in tables for name in table.split()] + re.findall(r"\.\. (?:auto)?data:: (\w+)\n", text)
+    return [name.rpartition(".")[2] for name in names]
 
 
 def test_listed_names():
     table = ".. autosummary::\n   :toctree: generated\n\n"
-    assert listed_names(f"a\n\n{table}   Dense\n   Sum\n\nb\n\n{table}   Layer\n") == ["Dense", "Sum", "Layer"]
+    text = f"a\n\n{table}   Dense\n   Sum\n\nb\n\n{table}   ~fastbp.Layer\n\n.. data:: ALL\n"
+    assert listed_names(text) == ["Dense", "Sum", "Layer", "ALL"]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

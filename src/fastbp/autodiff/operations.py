@@ -114,7 +114,7 @@ def relu(x):
 
 @operation("abs")
 def absolute(x):
-    """|x|: y' = sign(x), 0 at 0."""
+    """The absolute value: y' = sign(x), 0 at 0."""
     return np.abs(x), lambda g: g * np.sign(x)
 
 

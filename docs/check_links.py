@@ -50,7 +50,10 @@ def dead_links(site):
         Pages, and links on them.
     """
     site = site.resolve()
-    pages = {path: Page(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
+    # _static has templates of the theme, which are no pages
+    pages = {
+        path: Page(path.read_text("utf-8")) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts
+    }
     dead = []
     for path, page in pages.items():
         for link in dict.fromkeys(page.links):

@@ -103,13 +103,23 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "fastbp"
+html_logo = html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_show_sourcelink = False
+html_copy_source = False
 html_theme_options = {
     "github_url": repository_url,
+    "logo": {"text": "fastbp"},
     "navigation_with_keys": False,
+    "show_prev_next": False,
     "show_toc_level": 2,
+    "footer_start": ["copyright"],
+    "footer_end": [],
 }
+html_sidebars = {"first_steps": [], "benchmarks": [], "reliability": []}
+toc_object_entries_show_parents = "hide"
+highlight_language = "none"  # of what is indented, such as formulas; code names its language
 
 
 def skip_inherited(app, what, name, obj, skip, options):

@@ -10,6 +10,7 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401, for sph
 import fastbp
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+import example_gallery
 
 project = "fastbp"
 author = "The fastbp developers"
@@ -17,6 +18,7 @@ copyright = "the fastbp developers, BSD-3-Clause"
 release = version = fastbp.__version__
 
 extensions = [
+    "example_gallery",
     "myst_parser",
     "name_links",
     "numpydoc",
@@ -29,7 +31,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 # The gallery's index is the page examples.md; "generated" has the pages of autosummary.
-exclude_patterns = ["_build", "gallery/index.rst", "gallery/*.md5", "sg_execution_times.rst", "gallery/sg_*"]
+exclude_patterns = ["_build", "gallery/**/index.rst", "**/sg_execution_times.rst"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 templates_path = ["_templates"]
 nitpicky = True
@@ -89,7 +91,7 @@ numpydoc_validation_exclude = {
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"\.py$",
+    "filename_pattern": example_gallery.pattern_of_those_that_run(),
     "within_subsection_order": "example_gallery.order_of_readme",
     "minigallery_sort_order": "example_gallery.order_of_readme",
     "image_scrapers": ("example_gallery.move_pictures",),

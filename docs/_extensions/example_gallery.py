@@ -1,5 +1,7 @@
-"""The examples in sphinx-gallery: their pictures, and their order."""
+"""The examples in sphinx-gallery: their pictures, their order, and those that cannot run here."""
 
+import ast
+import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -37,7 +39,7 @@ def move_pictures(block, block_vars, gallery_conf):
 
 
 def order_of_readme(name):
-    """The place of an example in the README of the examples: a sort key.
+    """The place of an example in the READMEs of the examples: a sort key.
 
     Parameters
     ----------
@@ -48,5 +50,56 @@ def order_of_readme(name):
     -------
     int
     """
-    listed = re.findall(r"\]\((\w+\.py)\)", (EXAMPLES / "README.md").read_text("utf-8"))
+    readmes = (EXAMPLES / "README.md", EXAMPLES / "recipes" / "README.md")
+    listed = [name for readme in readmes for name in re.findall(r"\]\((\w+\.py)\)", readme.read_text("utf-8"))]
     return listed.index(Path(name).name)
+
+
+def missing_modules(path):
+    """The modules that an example imports always, and that are not installed.
+
+    Imports in functions, and in a ``try``, are those of an example that does without.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    list of str
+    """
+    statements = list(ast.parse(path.read_text("utf-8")).body)
+    names = set()
+    for node in statements:
+        if isinstance(node, ast.With):
+            statements += node.body
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module.partition(".")[0])
+    return sorted(name for name in names if importlib.util.find_spec(name) is None)
+
+
+def pattern_of_those_that_run():
+    """The regular expression of the examples that sphinx-gallery runs: those whose modules are installed.
+
+    Returns
+    -------
+    str
+    """
+    names = [path.stem for path in sorted(EXAMPLES.rglob("*.py")) if not missing_modules(path)]
+    return rf"[/\\]({'|'.join(names)})\.py$"
+
+
+def say_what_is_missing(app, docname, content):
+    """Say on the page of an example that it was not run, and why."""
+    path = EXAMPLES / f"{docname.removeprefix('gallery/')}.py"
+    if docname.startswith("gallery/") and path.exists() and (missing := missing_modules(path)):
+        note = f".. note:: This example was not run for this site. Not installed: {', '.join(missing)}.\n\n"
+        content[0] = re.sub(r"^(===+)\n\n", rf"\1\n\n{note}", content[0], count=1, flags=re.MULTILINE)
+
+
+def setup(app):
+    """Register the extension."""
+    app.connect("source-read", say_what_is_missing)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -108,8 +108,9 @@ def make_resolver(app):
     docs, url = Path(app.srcdir), app.config.repository_url
     root = docs.parent
     pages = dict(app.config.repository_pages)
-    for example in (root / "examples").glob("*.py"):
-        pages[f"examples/{example.name}"] = f"gallery/{example.stem}.rst"
+    for example in (root / "examples").rglob("*.py"):
+        place = example.relative_to(root / "examples")
+        pages[f"examples/{place.as_posix()}"] = f"gallery/{place.with_suffix('.rst').as_posix()}"
     return Resolver(root, docs, pages, url)
 
 

@@ -48,6 +48,7 @@ repository_pages = {
     "RELIABILITY.md": "reliability.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "examples/README.md": "examples.rst",
 }
 

@@ -95,7 +95,7 @@ sphinx_gallery_conf = {
     "filename_pattern": example_gallery.pattern_of_those_that_run(),
     "within_subsection_order": "example_gallery.order_of_readme",
     "minigallery_sort_order": "example_gallery.order_of_readme",
-    "image_scrapers": ("example_gallery.move_pictures",),
+    "image_scrapers": ("example_gallery.take_files",),
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("fastbp",),
     "download_all_examples": False,

@@ -1,6 +1,7 @@
-"""The examples in sphinx-gallery: their pictures, their order, and those that cannot run here."""
+"""The examples in sphinx-gallery: the files that they write, their order, and those that cannot run here."""
 
 import ast
+import html
 import importlib.util
 import re
 import shutil
@@ -11,11 +12,15 @@ from sphinx_gallery.scrapers import figure_rst
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def move_pictures(block, block_vars, gallery_conf):
-    """Take the pictures that an example has written: an image scraper of sphinx-gallery.
+#: A page that an example has written, in a frame on the page of the example
+FRAME = '<iframe title="{name}" style="width: 100%; height: 40rem; background: #fff" srcdoc="{page}"></iframe>'
 
-    Examples write PNG files to the current directory, which is that of the examples; their names begin with that of
-    the example.
+
+def take_files(block, block_vars, gallery_conf):
+    """Take the pictures and pages that an example has written: an image scraper of sphinx-gallery.
+
+    Examples write PNG and HTML files to the current directory, which is that of the examples; their names begin with
+    that of the example.
 
     Parameters
     ----------
@@ -27,15 +32,20 @@ def move_pictures(block, block_vars, gallery_conf):
     Returns
     -------
     str
-        reST that shows the pictures.
+        reST that shows the files.
     """
-    example = Path(block_vars["src_file"])
-    taken = []
-    for picture in sorted(Path.cwd().glob(f"{example.stem}*.png")):
-        target = next(block_vars["image_path_iterator"])
-        shutil.move(picture, target)
-        taken.append(target)
-    return figure_rst(taken, gallery_conf["src_dir"])
+    stem = Path(block_vars["src_file"]).stem
+    pictures = []
+    for picture in sorted(Path.cwd().glob(f"{stem}*.png")):
+        pictures.append(next(block_vars["image_path_iterator"]))
+        shutil.move(picture, pictures[-1])
+    parts = [figure_rst(pictures, gallery_conf["src_dir"])]
+    for page in sorted(Path.cwd().glob(f"{stem}*.html")):
+        frame = Path(block_vars["target_file"]).with_name(page.name)
+        frame.write_text(FRAME.format(name=page.stem, page=html.escape(page.read_text("utf-8"))), "utf-8")
+        page.unlink()
+        parts.append(f"\n.. raw:: html\n   :file: {frame.name}\n")
+    return "".join(parts)
 
 
 def order_of_readme(name):

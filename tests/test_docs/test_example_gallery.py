@@ -59,3 +59,26 @@ def test_other_pages_stay(monkeypatch, script, docname):
     page = ["Title\n=====\n\nText\n"]
     example_gallery.say_what_is_missing(None, docname, page)
     assert page == ["Title\n=====\n\nText\n"]
+
+
+def test_files_that_an_example_writes(monkeypatch, tmp_path):
+    examples, gallery = tmp_path / "examples", tmp_path / "docs" / "gallery"
+    (gallery / "images").mkdir(parents=True)
+    examples.mkdir()
+    monkeypatch.chdir(examples)
+    for name in ("07_a.png", "07_a_2.png", "08_b.png"):
+        (examples / name).write_bytes(b"picture")
+    (examples / "07_a.html").write_text('<p class="x">&amp;</p>')
+    places = [gallery / "images" / f"{number}.png" for number in range(3)]
+    variables = {
+        "src_file": str(examples / "07_a.py"),
+        "target_file": str(gallery / "07_a.py"),
+        "image_path_iterator": map(str, places),
+    }
+    text = example_gallery.take_files(None, variables, {"src_dir": str(tmp_path / "docs")})
+    assert "/gallery/images/0.png" in text
+    assert "/gallery/images/1.png" in text
+    assert [path.exists() for path in places] == [True, True, False]
+    assert ".. raw:: html\n   :file: 07_a.html\n" in text
+    assert "&lt;p class=&quot;x&quot;&gt;&amp;amp;&lt;/p&gt;" in (gallery / "07_a.html").read_text()
+    assert [path.name for path in examples.iterdir()] == ["08_b.png"]

@@ -81,3 +81,16 @@ def test_patches_are_shown_whole(patch):
         assert first < last
         covered |= set(range(first, last))
     assert covered == set(range(len(files)))
+
+
+def test_numbers_in_the_picture_of_the_graph():
+    """They are those that the first block of the chapter computes."""
+    (_, code), *_ = fenced_blocks((DOCS / "tutorial" / "computational_graph.md").read_text("utf-8"), ["python"])
+    names = {}
+    exec(code, names)
+    picture = (DOCS / "tutorial" / "pictures" / "graph.svg").read_text("utf-8")
+    shown = [text.replace("−", "-") for text in re.findall(r'class="(?:for|back)ward-text"[^>]*>([^<]+)<', picture)]
+    values = ["x1", "w1", "x2", "w2", "b", "p1", "p2", "z", "a", "y", "error", "C"]
+    gradients = ["dx1", "dw1", "dx2", "dw2", "db", "dp1", "dp2", "dz", "da", "derror"]
+    expected = [names[name] for name in (*values, *gradients)] + [1.0]  # dC/dC
+    assert sorted(map(float, shown)) == pytest.approx(sorted(expected), abs=5e-4)

@@ -8,7 +8,7 @@ Three contenders train 100 hidden units (`real_data` names the data):
 
 - scikit-learn with its defaults;
 - fastbp with the same settings: the same weights after each epoch, so that the difference is that of the kernels;
-- fastbp with the settings for fast training of the README: the further difference is that of the settings.
+- fastbp with the settings of docs/guide/train_fast.md: the further difference is that of the settings.
 
 The time of an epoch is that of the fit without the evaluation of the test rows after it. Printed are the seconds from
 the call of `fit` to the end of the first epoch with at least that accuracy, the median of the rounds. Each round has a

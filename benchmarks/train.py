@@ -5,7 +5,7 @@
     python benchmarks/train.py --only 20-100-2 --dtype float32    one workload
     python benchmarks/train.py --quick --json figures.json        all workloads, shortened
     python benchmarks/chart.py figures.json speed.svg             draw the results
-    python benchmarks/readme_table.py figures.json                print them as the tables of the README
+    python benchmarks/markdown_tables.py figures.json             print them as the tables of docs/benchmarks.md
 
 Each contender has the same data, batch size, type, shuffling and optimizer (Adam with a learning rate of 1e-3), and
 runs in a process of its own. fastbp chooses its number of threads; a peer is timed with one thread and with all cores,

@@ -1,18 +1,21 @@
 """Backpropagation by hand: how is the gradient of a network computed?
+===================================================================
+
+To run it::
 
     python examples/01_backpropagation_by_hand.py
 
 A network of logistic units, f(z) = 1 / (1 + exp(-z)), learns to distinguish malignant from benign tumours. For n rows,
-with a_0 = X, the forward pass is, layer by layer,
+with a_0 = X, the forward pass is, layer by layer, ::
 
     z_l = a_(l-1) W_l + b_l,        a_l = f(z_l),        l = 1, ..., L
 
-and the cost is the binary cross-entropy, a mean over the rows,
+and the cost is the binary cross-entropy, a mean over the rows, ::
 
     C = -1/n Σ [y log a_L + (1 - y) log(1 - a_L)].
 
 Let delta_l = dC/dz_l. The chain rule gives each delta from that of the next layer, beginning with the last one, and the
-gradients from the deltas (* multiplies element by element):
+gradients from the deltas (* multiplies element by element)::
 
     delta_L = dC/da_L * f'(z_L) = (a_L - y) / n
     delta_l = (delta_(l+1) W_(l+1)^T) * f'(z_l)        f'(z_l) = a_l * (1 - a_l)
@@ -32,6 +35,7 @@ from sklearn.preprocessing import StandardScaler
 from fastbp import Network
 from fastbp.kernels import dense_backward, dense_forward
 
+# %%
 # Both functions take W = [None, W_1, ..., W_L], so that W[l] is W_l, and b likewise. They return the cost and its
 # gradient as one vector, in the order in which fastbp keeps parameters: W_1, ..., W_L, b_1, ..., b_L.
 
@@ -68,6 +72,7 @@ def by_kernels(X, y, W, b):
     return cost, np.concatenate([gradient.ravel() for gradient in dW[1:] + db[1:]])
 
 
+# %%
 # The data: 569 tumours, 30 measurements of each; y = 1 is malignant.
 
 X, y = load_breast_cancer(return_X_y=True)
@@ -76,6 +81,7 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, strati
 scaler = StandardScaler().fit(X_train)
 X_train, X_test = scaler.transform(X_train), scaler.transform(X_test)
 
+# %%
 # The gradient at random weights, computed in three ways. W and b are views into `params`.
 
 network = Network([30, 8, 4, 1], "logistic", "logistic", loss="log_loss", random_state=0)
@@ -110,6 +116,7 @@ largest_in_1, largest_in_2, largest_in_3 = (abs(g_hand[layer_of == layer]).max()
 print(f"The largest are {largest_in_3:.3f} in layer 3, {largest_in_2:.3f} in layer 2, {largest_in_1:.3f} in layer 1.")
 assert largest_in_1 < largest_in_2 < largest_in_3
 
+# %%
 # Gradient descent, params <- params - eta dC/dparams, in NumPy and with the kernels, from the same initial weights.
 
 
@@ -158,6 +165,10 @@ def draw(path):
         axes.legend()
     figure.savefig(path, dpi=150)
 
+
+# %%
+# Picture
+# -------
 
 try:
     draw("01_backpropagation_by_hand.png")

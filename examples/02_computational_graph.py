@@ -1,11 +1,14 @@
 """The computational graph: how is the gradient of every weight computed?
+======================================================================
+
+To run it::
 
     python examples/02_computational_graph.py
 
 A network computes its output and the cost C in small blocks, each from the values of earlier ones: a graph.
 Backpropagation visits the blocks from the last to the first. Each has its own rule, which gives dC/d(input) for each of
 its inputs from dC/d(output), the result of the blocks after it. Write dx for dC/dx, n for the number of rows, and * for
-the product element by element; then the blocks of this network are
+the product element by element; then the blocks of this network are ::
 
     block                  forward                                  backward
     ------------------------------------------------------------------------------------------------------------
@@ -31,6 +34,10 @@ from sklearn.preprocessing import StandardScaler
 from fastbp import Network
 from fastbp.autodiff import Graph, Variable, constant, log, logistic, tanh, where
 from fastbp.inspection import GraphDisplay
+
+# %%
+# Three irises
+# ------------
 
 # One flower of each species, by the length and the width of its petals; y = 1 is an Iris virginica.
 X, species = load_iris(return_X_y=True)
@@ -117,6 +124,10 @@ assert a2.value[0] < a2.value[1]
 assert deltas[log_loss][0] < deltas[log_loss][1]
 assert deltas[mean_squared_error][0] > deltas[mean_squared_error][1]
 assert np.allclose(deltas[log_loss], (a2.value - y.value).ravel() / n)
+
+# %%
+# Picture
+# -------
 
 try:
     GraphDisplay.from_graph(graphs[log_loss]).figure_.savefig("02_computational_graph.png", dpi=100)

@@ -1,8 +1,11 @@
-"""Deep or wide? The same number of parameters in few wide layers or in many narrow ones.
+"""Deep or wide? The same number of parameters in few wide layers or in many narrow ones
+=====================================================================================
+
+To run it::
 
     python examples/03_deep_or_wide.py
 
-A network with d hidden layers of w units, between 64 pixels and 10 classes, has
+A network with d hidden layers of w units, between 64 pixels and 10 classes, has ::
 
     P = (64 + 1) w  +  (d - 1) (w + 1) w  +  (w + 1) 10
 
@@ -60,7 +63,9 @@ class Watch:
         return state.epoch == CHECKPOINTS[-1]  # True ends training
 
 
-# --- Train: every depth gets the same budget of parameters, epochs and rows ---
+# %%
+# Train: every depth gets the same budget of parameters, epochs and rows
+# ----------------------------------------------------------------------
 
 X, y = load_digits(return_X_y=True)  # 1,797 scans of handwritten digits, 8 x 8 pixels; half of them for the test
 X = ((X - X.mean()) / X.std()).astype(np.float32)
@@ -98,7 +103,9 @@ for i, depth in enumerate(DEPTHS):
         f"   {first:14.1e} / {last:.1e}   {seconds[i].min():9.2f}"
     )
 
-# --- Claims ---
+# %%
+# Claims
+# ------
 
 final = accuracy[:, :, -1].mean(axis=1)
 ratio = gradient_size[..., 0].mean(axis=1) / gradient_size[..., 1].mean(axis=1)
@@ -115,7 +122,9 @@ assert final[-1] < 0.3
 assert ratio[0] > 0.1
 assert ratio[-1] < 1e-4
 
-# --- Picture ---
+# %%
+# Picture
+# -------
 
 try:
     from matplotlib.figure import Figure

@@ -1,17 +1,20 @@
 """Why do the gradients of deep networks vanish, and which deep networks can be trained?
+=====================================================================================
+
+To run it::
 
     python examples/04_vanishing_gradients.py
 
-Forward, a layer computes z_l = a_(l-1) W_l + b_l and a_l = f(z_l). Backward, the gradient of the loss L by z_l is
+Forward, a layer computes z_l = a_(l-1) W_l + b_l and a_l = f(z_l). Backward, the gradient of the loss L by z_l is ::
 
     delta_l = (delta_(l+1) W_(l+1)^T) * f'(z_l)          dL/dW_l = a_(l-1)^T delta_l
 
 So from the last layer to the first, delta is multiplied by W^T and f' of every layer. For n units and independent
-random weights, each layer multiplies the mean square of delta by about
+random weights, each layer multiplies the mean square of delta by about ::
 
     chi = n Var(W) E[f'(z)^2]
 
-and its norm by sqrt(chi). After a thousand layers the factor is chi^500: close to 0 for chi < 1, huge for chi > 1.
+and its norm by sqrt(chi). After a thousand layers the factor is chi^500: close to 0 for chi < 1, huge for chi > 1. ::
 
     logistic    Var(W) = 1/(3n), f' <= 1/4               sqrt(chi) about 0.14
     relu        Var(W) = 1/n, f' = 1 for half of them    sqrt(chi) about 0.71
@@ -75,7 +78,9 @@ class Experiment:
         return state.epoch == EPOCHS  # True ends training
 
 
-# --- Measure, then train, every kind of network at every depth ---
+# %%
+# Measure, then train, every kind of network at every depth
+# ---------------------------------------------------------
 
 X, y = load_digits(return_X_y=True)  # scans of handwritten digits, 8 x 8 pixels
 X, y = X[:1000], y[:1000]  # so that all networks together take seconds
@@ -123,7 +128,9 @@ for name, (activation, initialize) in KINDS.items():
     row = "".join(f"{accuracy[name, depth]:7.2f}" for depth in DEPTHS)
     print(f"{name:18}{row}{factor[name]:9.3f}{directions[name]:9.1e}")
 
-# --- Claims ---
+# %%
+# Claims
+# ------
 
 # With few layers all train, the logistic network slowly.
 assert min(accuracy[name, 5] for name in KINDS if name != "logistic, Glorot") > 0.9
@@ -148,7 +155,9 @@ for name in ("selu, Glorot", "selu, LeCun"):
 for name in KINDS:
     assert (accuracy[name, 1000] > 0.5) == (name == "tanh, orthogonal")
 
-# --- Pictures ---
+# %%
+# Pictures
+# --------
 
 try:
     from matplotlib.figure import Figure

@@ -1,8 +1,11 @@
 """The four steps of training: how many rows should a batch have?
+==============================================================
+
+To run it::
 
     python examples/05_four_steps_of_training.py
 
-Training repeats four steps on a batch of n rows:
+Training repeats four steps on a batch of n rows::
 
     1. forward     a_l = f(a_(l-1) W_l + b_l)           for l = 1, ..., L, from a_0 = X
     2. cost        C = -1/n Σ_i log (a_L)_(i, y_i)      the mean log-loss of the probabilities of the true classes
@@ -26,6 +29,7 @@ from fastbp import MLPClassifier, Network
 X, y = load_digits(return_X_y=True)
 X = X / 16  # grey levels from 0 to 1
 
+# %%
 # The four steps, one line each: an epoch, which is one pass over all the rows, in batches of 32.
 
 network = Network([64, 32, 10], "tanh", "softmax", loss="log_loss", random_state=0)
@@ -39,6 +43,7 @@ for start in range(0, len(X), 32):
     gradient, _ = network.backward(X_batch, -Y_batch / a / n)  # from dC/da_L
     network.params -= eta * gradient
 
+# %%
 # An estimator takes the same steps in a compiled loop; partial_fit is one epoch. Here it uses plain gradient descent,
 # without momentum and penalty, and one thread, so that the times are those of the arithmetic.
 
@@ -50,6 +55,7 @@ print(f"After an epoch, with cost {cost:.2f} in its last batch, both sets of wei
 assert difference < 1e-9
 
 
+# %%
 # Three batch sizes, each with the best of the learning rates 0.01, 0.03, 0.1, 0.3, 1 and 3: the one that needs the
 # fewest rows. Online training needs a small learning rate, because the gradients of single rows have very different
 # directions.
@@ -128,6 +134,10 @@ def draw(path):
     by_rows.legend()
     figure.savefig(path, dpi=150)
 
+
+# %%
+# Picture
+# -------
 
 try:
     draw("05_four_steps_of_training.png")

@@ -1,9 +1,12 @@
 """Forward or reverse mode? In which order should the factors of the chain rule be multiplied?
+===========================================================================================
+
+To run it::
 
     python examples/06_forward_or_reverse.py
 
 The Jacobian of a network is a product of one Jacobian for each layer, J = J_L ... J_2 J_1. Instead of multiplying these
-matrices, one multiplies vectors by them, from the right end or from the left:
+matrices, one multiplies vectors by them, from the right end or from the left::
 
     jvp    J u = J_L (... (J_2 (J_1 u)))    forward mode, first layer to last: a column of J for u = (0, .., 1, .., 0)
     vjp    v J = (((v J_L) ...) J_2) J_1    reverse mode, last layer to first: a row of J for v = (0, .., 1, .., 0)
@@ -14,7 +17,7 @@ inputs, and as many rows as it has outputs.
 1. The whole J in both modes, for networks of width n with n or 1 inputs and n or 1 outputs.
    A loss is a single output: that is why training uses reverse mode.
 2. The order of multiplication alone. In z_1 = x W_1 + b_1, a_1 = f(z_1), a_2 = a_1 W_2 + b_2 let all layers have n
-   units, let v be the gradient of a loss by a_2, and ask for the gradient by W_1. The chain rule says v A B, with
+   units, let v be the gradient of a loss by a_2, and ask for the gradient by W_1. The chain rule says v A B, with ::
 
        v (1 x n),   A = da_2/dz_1 = W_2^T diag f'(z_1) (n x n),   B = dz_1/dW_1 (n x n^2, a column for each weight)
 
@@ -47,7 +50,9 @@ def seconds(function, *arguments):
 
 rng = np.random.default_rng(0)
 
-# --- 1. The whole Jacobian, in both modes ---
+# %%
+# 1. The whole Jacobian, in both modes
+# ------------------------------------
 
 N_ROWS = 32
 WIDTHS = (8, 16, 32, 64, 128, 256)
@@ -73,7 +78,9 @@ for shape, (n_in, n_out) in SHAPES.items():
 for shape, dear, cheap in (("n inputs, 1 output", "forward", "reverse"), ("1 input, n outputs", "reverse", "forward")):
     assert jacobian_seconds[shape, dear, 256] > 4 * jacobian_seconds[shape, cheap, 256]
 
-# --- 2. The order of multiplication ---
+# %%
+# 2. The order of multiplication
+# ------------------------------
 
 SIZES = (4, 8, 16, 32, 64, 96, 128, 160)
 
@@ -120,7 +127,9 @@ for n in SIZES:
 
 assert order_seconds["v (A B)", 160] > 2 * order_seconds["(v A) B", 160]
 
-# --- Pictures ---
+# %%
+# Pictures
+# --------
 
 try:
     from matplotlib.figure import Figure

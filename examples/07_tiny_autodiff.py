@@ -1,4 +1,7 @@
 """A tiny autodiff: how does automatic differentiation work, and what is it good for?
+==================================================================================
+
+To run it::
 
     python examples/07_tiny_autodiff.py
 
@@ -10,7 +13,7 @@ used more than once. The class `Tiny` below does this (the idea of Andrej Karpat
 
 One application is a loss from its formula. Here every tenth of 331 patients was recorded with a target that is ten
 times too large, by a misplaced decimal point. These records spoil a network that is trained with the squared error. A
-network trained with a loss that is robust to large errors (Holland and Welsch, 1977),
+network trained with a loss that is robust to large errors (Holland and Welsch, 1977), ::
 
     squared error    e² / 2                           its derivative    e
     Cauchy loss      c² / 2 log(1 + (e / c)²)         its derivative    e / (1 + (e / c)²), never larger than c / 2
@@ -29,6 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from fastbp import MLPRegressor, Network
 from fastbp.autodiff import FormulaLoss, Variable, log, tanh
 
+# %%
 # 1. The idea: a value stores the values from which it was computed, and for each of them the rule that computes its
 #    gradient from g, the gradient of this value.
 
@@ -83,6 +87,7 @@ print("The tiny class and fastbp.autodiff agree to", f"{abs(tiny_W1.gradient - v
 assert np.allclose(tiny_W1.gradient, var_W1.gradient, rtol=0, atol=1e-12)
 assert np.allclose(tiny_W2.gradient, var_W2.gradient, rtol=0, atol=1e-12)
 
+# %%
 # 2. A loss from its formula. FormulaLoss evaluates the formula on the network's outputs in a graph, differentiates it,
 #    and passes each row's loss and its derivative to the kernels.
 
@@ -98,6 +103,7 @@ errors = np.linspace(-4, 4, 161)[:, np.newaxis]
 losses, slopes = FormulaLoss(cauchy)(np.zeros_like(errors), errors)
 assert np.allclose(slopes, errors / (1 + (errors / c) ** 2), rtol=0, atol=1e-12)
 
+# %%
 # 3. Training: ten measurements of each patient, and the progression of the diabetes after a year, from 0.25 to 3.46.
 
 X, y = load_diabetes(return_X_y=True)
@@ -123,6 +129,7 @@ clean, squared, robust = mean_error.values()
 assert robust < squared / 2
 assert robust < 1.2 * clean
 
+# %%
 # 4. The cost. Only the formula is a graph here; its time does not depend on the width of the network. For comparison,
 #    the whole network as a graph gives the same gradient, but its time grows with the network.
 
@@ -174,6 +181,10 @@ def draw(path):
         axes.legend()
     figure.savefig(path, dpi=150)
 
+
+# %%
+# Picture
+# -------
 
 try:
     draw("07_tiny_autodiff.png")

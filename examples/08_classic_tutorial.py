@@ -1,4 +1,7 @@
 """The classic "backpropagation from scratch" tutorial: how accurate is its network, and how fast can it be trained?
+=================================================================================================================
+
+To run it::
 
     python examples/08_classic_tutorial.py
     python examples/08_classic_tutorial.py seeds.csv    (numbers, and the class in the last column; no header)
@@ -7,7 +10,8 @@ The classic network has one hidden layer of 5 logistic units, a logistic output 
 error as its loss, weights drawn from [0, 1), and columns scaled to [0, 1]. It is trained by online gradient descent, a
 step after every row, with a learning rate of 0.3 for 500 epochs, and evaluated by 5-fold cross-validation.
 
-With a_l = f(z_l), z_l = a_(l-1) W_l + b_l, f the logistic function, f' = a (1 - a), and the one-hot target t, a step is
+With a_l = f(z_l), z_l = a_(l-1) W_l + b_l, f the logistic function, f' = a (1 - a), and the one-hot target t, a step
+is ::
 
     delta_2 = (a_2 - t) * a_2 (1 - a_2)               the loss is |a_2 - t|^2 / 2
     delta_1 = (delta_2 W_2^T) * a_1 (1 - a_1)
@@ -33,9 +37,11 @@ from fastbp import MLPClassifier, MLPRegressor
 
 N_HIDDEN, RATE, EPOCHS, N_FOLDS = 5, 0.3, 500, 5
 
-# The table. ---------------------------------------------------------------------------------------------------------
+# %%
+# The table
+# ---------
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser = argparse.ArgumentParser(description="The classic tutorial on backpropagation from scratch.")
 parser.add_argument("csv", nargs="?", help="numbers, and the class in the last column; no header (default: wines)")
 path = parser.parse_args().csv
 if path is None:
@@ -61,7 +67,9 @@ def draw_layer(fan_in, fan_out):
     return units[:, :-1].T, units[:, -1]
 
 
-# From scratch. ------------------------------------------------------------------------------------------------------
+# %%
+# From scratch
+# ------------
 
 
 def train_by_hand(X, T, layers):
@@ -82,7 +90,9 @@ def train_by_hand(X, T, layers):
     return (W1, b1), (W2, b2), losses
 
 
-# The same with fastbp. ----------------------------------------------------------------------------------------------
+# %%
+# The same with fastbp
+# --------------------
 
 
 class Watch:
@@ -134,7 +144,9 @@ for fold, test in enumerate(folds):
     MLPClassifier(max_iter=EPOCHS, random_state=0, callbacks=watch).fit(scaler.transform(X[train]), y[train])
     accuracy["today's defaults"].append(watch.accuracy + watch.accuracy[-1:] * (EPOCHS - len(watch.accuracy)))
 
-# Results. -----------------------------------------------------------------------------------------------------------
+# %%
+# Results
+# -------
 
 steps = EPOCHS * len(train)
 print(f"{n_features}-{N_HIDDEN}-{n_classes} net, {steps:,} steps of online gradient descent on the first fold:")
@@ -157,7 +169,9 @@ if path is None:  # today's defaults are better by less than one row in a fold
     classic_mean, modern_mean = (np.array(curves)[:, -1].mean() for curves in accuracy.values())
     assert modern_mean < classic_mean + 1 / len(test)
 
-# The picture. -------------------------------------------------------------------------------------------------------
+# %%
+# The picture
+# -----------
 
 try:
     from matplotlib.figure import Figure

@@ -1,4 +1,7 @@
 """In a scikit-learn pipeline: are the predicted probabilities of a network reliable?
+==================================================================================
+
+To run it::
 
     python examples/09_in_a_pipeline.py
 
@@ -32,7 +35,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fastbp import MLPClassifier
 
-# The table. ---------------------------------------------------------------------------------------------------------
+# %%
+# The table
+# ---------
 
 diabetes = load_diabetes(scaled=False)
 column = dict(zip(diabetes.feature_names, diabetes.data.T, strict=True))
@@ -48,7 +53,9 @@ names = [*numbers, *categories]
 # Numbers and text in one array; of a pandas or polars DataFrame, ColumnTransformer takes the columns by name.
 X = np.array([*numbers.values(), *categories.values()], dtype=object).T
 
-# The pipeline. ------------------------------------------------------------------------------------------------------
+# %%
+# The pipeline
+# ------------
 
 prepare = ColumnTransformer(
     [
@@ -74,7 +81,9 @@ models = {
     "net, searched": GridSearchCV(pipeline(net), grid, scoring="neg_log_loss", cv=3),
 }
 
-# Evaluation on test rows. -------------------------------------------------------------------------------------------
+# %%
+# Evaluation on test rows
+# -----------------------
 
 splitter = StratifiedKFold(5, shuffle=True, random_state=0)
 probability = {name: np.empty(len(y)) for name in models}
@@ -105,7 +114,9 @@ for search in fitted["net, searched"]:
     stopping = "with" if chosen.early_stopping else "without"
     print(f"  alpha {chosen.alpha:g}, {stopping} early stopping: {chosen.n_iter_} epochs")
 
-# Permutation importance. --------------------------------------------------------------------------------------------
+# %%
+# Permutation importance
+# ----------------------
 
 importances = np.zeros(len(names))
 for search, test in zip(fitted["net, searched"], tests, strict=True):
@@ -117,7 +128,9 @@ for i in order[::-1]:
     print(f"  {names[i]:19} {importances[i]:+.3f}")
 assert names[order[-1]] == "log triglycerides"
 
-# The picture. -------------------------------------------------------------------------------------------------------
+# %%
+# The picture
+# -----------
 
 try:
     from matplotlib.figure import Figure

@@ -1,21 +1,24 @@
-"""Losses other than the squared error: a prediction interval, and a model of counts.
+"""Losses other than the squared error: a prediction interval, and a model of counts
+=================================================================================
+
+To run it::
 
     python examples/10_quantiles_and_counts.py
 
 The loss determines what a network predicts. The squared error is smallest at the mean of y given x; other losses have
-other minima. Backpropagation only needs their derivative by the raw output r = z_L:
+other minima. Backpropagation only needs their derivative by the raw output r = z_L::
 
     pinball loss at level q    l(y, r) = q (y - r)         if y > r,    dl/dr = -q
                                          (1 - q) (r - y)   otherwise,   dl/dr = 1 - q
 
-  Its mean derivative, (1 - q) P(y <= r) - q P(y > r) = P(y <= r) - q, is zero where r is the q-quantile of y (Koenker
-  and Bassett, 1978). Two outputs at the levels 5 % and 95 % are the ends of an interval that should contain 90 % of
-  future values.
+Its mean derivative, (1 - q) P(y <= r) - q P(y > r) = P(y <= r) - q, is zero where r is the q-quantile of y (Koenker
+and Bassett, 1978). Two outputs at the levels 5 % and 95 % are the ends of an interval that should contain 90 % of
+future values. ::
 
     Poisson loss               l(y, r) = y log(y / a) - y + a  with a = exp(r),    dl/dr = a - y
 
-  It is half the deviance of a Poisson variable of mean a, and smallest at the mean of y, as the squared error is. But
-  the output is positive, and an error of 5 has a larger loss where 2 are expected than where 50 are.
+It is half the deviance of a Poisson variable of mean a, and smallest at the mean of y, as the squared error is. But
+the output is positive, and an error of 5 has a larger loss where 2 are expected than where 50 are.
 
 The script computes intervals for 442 patients with diabetes, whose coverage must be checked on test patients; then it
 predicts counts of dots in scanned digits, for which a network with the squared error predicts negative numbers.
@@ -30,7 +33,9 @@ from sklearn.preprocessing import StandardScaler
 
 from fastbp import MLPRegressor
 
-# Quantiles: a custom loss. ------------------------------------------------------------------------------------------
+# %%
+# Quantiles: a custom loss
+# ------------------------
 
 LEVELS = np.array([0.05, 0.95])
 
@@ -92,8 +97,11 @@ assert 0.85 < coverage["all ten, alpha=1"] < 0.95
 assert coverage["all ten"] < 0.85
 assert pinball_loss["all ten, alpha=1"] < pinball_loss["body mass index"] < pinball_loss["no feature"]
 
-# Counts. ------------------------------------------------------------------------------------------------------------
+# %%
+# Counts
+# ------
 
+# %%
 # scikit-learn's digits are counts: of the dark dots in each block of 4 × 4 dots of a scan, in 8 rows of 8 blocks. Given
 # the lower half of a digit, how many of the 128 dots at the right of its upper half are dark?
 
@@ -122,7 +130,9 @@ assert deviance["poisson"] < deviance["squared_error"] < deviance["constant"]
 assert (expected["poisson"] > 0).all()
 assert (expected["squared_error"] < 0).any()
 
-# The pictures. ------------------------------------------------------------------------------------------------------
+# %%
+# The pictures
+# ------------
 
 try:
     from matplotlib.figure import Figure

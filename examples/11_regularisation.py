@@ -1,11 +1,14 @@
 """A quarter of the labels is wrong: what keeps a network from learning the errors by heart?
+=========================================================================================
+
+To run it::
 
     python examples/11_regularisation.py
 
 A network with 26,000 weights and biases can fit 600 rows perfectly, wrong labels included. It learns what the rows have
 in common first: its test accuracy rises, and then falls again while the wrong labels are learned one by one (Zhang et
 al., 2017, Understanding deep learning requires rethinking generalization; Arpit et al., 2017, A closer look at
-memorization in deep networks). Four ways of regularisation:
+memorization in deep networks). Four ways of regularisation::
 
     dropout           random zeros in training; each unit has to be useful without the others
     weight decay      each step makes all weights smaller by the same factor; AdamW(weight_decay=...)
@@ -88,7 +91,9 @@ for name, options in KINDS.items():
     print(f"{name:28}{on_train:9.3f}{on_test.mean():9.3f}{on_test.min():13.3f}{best:13.3f}{epochs:9.0f}")
 print("best epoch: the test accuracy after the epoch in which it is largest, which nobody knows without test data")
 
-# --- Claims ---
+# %%
+# Claims
+# ------
 
 on_train, on_test, best_of_none = table["none"]
 assert on_train > 0.95  # the wrong labels are learned by heart,
@@ -100,7 +105,9 @@ for name in ("weight decay 0.01", "ema 0.99"):
 assert table["early stopping"][1] > table["early stopping, last weights"][1]
 assert table["all together"][1] < max(accuracy for _, accuracy, _ in table.values())
 
-# --- Picture ---
+# %%
+# Picture
+# -------
 
 try:
     from matplotlib.figure import Figure

@@ -1,10 +1,13 @@
 """Can a network of 1,000 layers be trained?
+=========================================
+
+To run it::
 
     python examples/12_very_deep.py
 
 Example 04 shows why most plain networks of this depth cannot: from layer to layer, the gradient is multiplied by a
 matrix, and a product of a thousand matrices vanishes, or has one direction only. A residual connection adds to the
-pre-activations z of a layer those of the layer before it:
+pre-activations z of a layer those of the layer before it::
 
     plain              z_i =           f(z_(i-1)) W_i + b_i
     sum                z_i = z_(i-1) + f(z_(i-1)) W_i + b_i
@@ -13,7 +16,7 @@ pre-activations z of a layer those of the layer before it:
 
 The derivative of z_i by z_(i-1) is the identity and another term, so the gradient cannot vanish on its way to the first
 layer (He et al., 2016, Identity mappings in deep residual networks). But it can explode. With Var(W) = 1/width, relu
-adds half of the variance of z in each layer, and 1.5^1000 = 1e176 is beyond the range of float32.
+adds half of the variance of z in each layer, and 1.5^1000 = 1e176 is beyond the range of float32. ::
 
     s_i     begins at 1/sqrt(n) for n connections: the variance is multiplied by 1 + 1/(2n) in each, and by less than 2
             in all of them
@@ -88,7 +91,9 @@ for name, options in KINDS.items():
         first, last = norms[key][[0, -1]]
         print(f"{name:16}{depth:8,}{loss[key]:10.3f}{accuracy[key]:11.2f}{first:14.1e}{last:13.1e}")
 
-# --- Claims ---
+# %%
+# Claims
+# ------
 
 constant = np.log(10)  # the loss of a prediction of 1/10 for each digit
 for name in KINDS:  # four layers train in any way
@@ -108,7 +113,9 @@ for name in ("residual", "residual + norm"):
     for depth in DEPTHS:
         assert accuracy[name, depth] > 0.65
 
-# --- Picture ---
+# %%
+# Picture
+# -------
 
 try:
     from matplotlib.figure import Figure

@@ -1,4 +1,7 @@
-"""Quantiles that never cross: an interval, its median, and what goes wrong with one network for each level.
+"""Quantiles that never cross: an interval, its median, and what goes wrong with one network for each level
+========================================================================================================
+
+To run it::
 
     python examples/13_intervals_that_never_cross.py
 
@@ -6,7 +9,7 @@ The pinball loss at level q is smallest at the q-quantile of y given x (Koenker 
 for each of the levels 5 %, 50 % and 95 %, are trained without regard to each other: for some x the 5 % quantile that
 one predicts lies above the median of another one. No distribution has such quantiles.
 
-With a list of levels, `fastbp.losses.Quantile` is one loss for one network with an output for each level:
+With a list of levels, `fastbp.losses.Quantile` is one loss for one network with an output for each level::
 
     first quantile    r_1
     each next one     the one before + softplus(r_j),      softplus(r) = log(1 + exp(r)) > 0
@@ -23,6 +26,10 @@ import numpy as np
 from fastbp import MLPRegressor
 from fastbp.losses import Quantile
 
+# %%
+# The data
+# --------
+
 LEVELS = [0.05, 0.5, 0.95]
 rng = np.random.default_rng(0)
 
@@ -37,6 +44,10 @@ y = measure(x)
 x_test = rng.uniform(0, 6, 5000)
 y_test = measure(x_test)
 grid = np.linspace(-3, 9, 1201)
+
+# %%
+# Three networks, and one
+# -----------------------
 
 SETTINGS = dict(
     hidden_layer_sizes=(50, 50),
@@ -81,6 +92,10 @@ assert together[1] == 0
 for coverage, _, _ in (apart, together):
     assert 0.8 < coverage < 0.97
 assert together[2] < 1.1 * apart[2]
+
+# %%
+# Picture
+# -------
 
 try:
     from matplotlib.figure import Figure

@@ -1,11 +1,14 @@
 """How much of a fast training do the kernels give, and how much the settings?
+===========================================================================
+
+To run it::
 
     python examples/14_train_fast.py
 
 The default settings of scikit-learn's network have a small constant learning rate, which needs many epochs. The
 one-cycle schedule raises the rate to many times as much, which moves the weights far in a few epochs, and then lowers
 it to zero, which removes the noise of the batches (Smith and Topin, 2019, Super-convergence). The schedule is made for
-`max_iter` epochs: choose `max_iter` by the time that you have, and train to the end.
+`max_iter` epochs: choose `max_iter` by the time that you have, and train to the end. ::
 
     dtype="float32"              half the bytes, and twice as many numbers in each instruction
     solver="nadam"               Adam with Nesterov's momentum
@@ -30,6 +33,10 @@ from sklearn.neural_network import MLPClassifier as SklearnClassifier
 from sklearn.preprocessing import StandardScaler
 
 from fastbp import MLPClassifier
+
+# %%
+# The settings
+# ------------
 
 FAST = dict(
     dtype="float32",
@@ -64,6 +71,10 @@ def fit(estimator, settings, max_iter):
     return np.median(seconds), np.mean(accuracies)
 
 
+# %%
+# The comparison
+# --------------
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)  # a fit of a given number of epochs says that it has not ended
     MLPClassifier(max_iter=1).fit(X_train, y_train)  # so that no first call is timed
@@ -90,6 +101,10 @@ print(
 for (_, theirs), (_, ours) in zip(*list(results.values())[:2], strict=True):
     assert abs(theirs - ours) < 0.002
 assert results["fastbp, settings for fast training"][-1][1] > goal - 0.005
+
+# %%
+# Picture
+# -------
 
 try:
     from matplotlib.figure import Figure

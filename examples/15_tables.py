@@ -1,4 +1,7 @@
-"""A table as it comes: numbers, categories and missing values, without any preparation or tuning.
+"""A table as it comes: numbers, categories and missing values, without any preparation or tuning
+==============================================================================================
+
+To run it::
 
     python examples/15_tables.py
 
@@ -26,6 +29,10 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 from fastbp import TabularMLPClassifier, TabularMLPRegressor
+
+# %%
+# The table
+# ---------
 
 N_ROWS = 6000
 
@@ -75,6 +82,10 @@ def timed(model, X, y):
     return model, time.perf_counter() - begin
 
 
+# %%
+# Classification
+# --------------
+
 X, probability, rate = make_loans(N_ROWS, seed=0)
 y = np.where(np.random.default_rng(1).random(N_ROWS) < probability, "default", "paid")
 splits = train_test_split(X, y, probability, rate, random_state=0, test_size=1 / 3)
@@ -96,9 +107,17 @@ for preset in ("fast", "default"):
 for name, (accuracy, seconds) in models.items():
     print(f"{name:32}{seconds:8.2f}{1 - accuracy:8.4f}{log_loss(is_default, curves[name]):10.4f}")
 
+# %%
+# Columns that count
+# ------------------
+
 print("\nWhat counts: how much the accuracy on out-of-bag rows falls when a column is permuted")
 for name, importance in sorted(zip(X.columns, model.feature_importances_, strict=True), key=lambda pair: -pair[1]):
     print(f"{name:>12} {importance:7.4f} {'#' * max(0, round(400 * importance))}")
+
+# %%
+# Regression and intervals
+# ------------------------
 
 print("\nregression: the rate of interest")
 boosting, seconds = timed(HistGradientBoostingRegressor(random_state=0), with_categories[0], rate_train)
@@ -111,6 +130,10 @@ for coverage in (0.5, 0.8, 0.95):
     lower, upper = model.predict_interval(X_test, coverage=coverage)
     inside = np.mean((lower <= rate_test) & (rate_test <= upper))
     print(f"intervals for {coverage:.0%}: width {np.mean(upper - lower):.2f}, {inside:.1%} of the test rows inside")
+
+# %%
+# Picture
+# -------
 
 try:
     from matplotlib.figure import Figure

@@ -1,4 +1,7 @@
-"""Searches whose fits run at the same time: in threads, or in the workers of a Dask cluster.
+"""Searches whose fits run at the same time: in threads, or in the workers of a Dask cluster
+=========================================================================================
+
+To run it::
 
     python examples/16_searches.py
 

@@ -1,4 +1,7 @@
-"""Training on a Dask cluster, on data that stay on its workers.
+"""Training on a Dask cluster, on data that stay on its workers
+============================================================
+
+To run it::
 
     python examples/17_dask.py
 

@@ -1,4 +1,7 @@
-"""Training on rows that do not fit into memory.
+"""Training on rows that do not fit into memory
+============================================
+
+To run it::
 
     python examples/18_larger_than_memory.py
 

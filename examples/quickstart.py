@@ -1,4 +1,7 @@
-"""Recognize handwritten digits with fastbp and with scikit-learn.
+"""Recognize handwritten digits with fastbp and with scikit-learn
+==============================================================
+
+To run it::
 
     python examples/quickstart.py
     python examples/quickstart.py --figure loss.png
@@ -46,7 +49,11 @@ def draw_losses(path, models, seconds):
     figure.savefig(path, dpi=150)
 
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+# %%
+# Train both
+# ----------
+
+parser = argparse.ArgumentParser(description="Recognize handwritten digits with fastbp and with scikit-learn.")
 parser.add_argument("--figure", metavar="PATH", default="quickstart_loss.png")
 figure_path = parser.parse_args().figure
 
@@ -71,6 +78,10 @@ for name, model in models.items():
         f"{model.n_iter_} epochs in {seconds[name]:.3f} s"
     )
 print(f"fastbp is {seconds['scikit-learn'] / seconds['fastbp']:.1f} times as fast")
+
+# %%
+# Picture
+# -------
 
 try:
     draw_losses(figure_path, models, seconds)

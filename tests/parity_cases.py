@@ -79,7 +79,8 @@ def sparse_X(target):
 
 class WithTheLossOfItsGradient(reference.MLPRegressor):
     """scikit-learn's regressor, its L-BFGS given the loss that the gradient belongs to: with several outputs the
-    original gives it the mean over the outputs beside the gradient of the sum, and fastbp does not (see the README)."""
+    original gives it the mean over the outputs beside the gradient of the sum, and fastbp does not: see
+    docs/differences.md."""
 
     def _data_share_times(self, factor, loss, n_rows, sample_weight):
         weight_sum = n_rows if sample_weight is None else sample_weight.sum()

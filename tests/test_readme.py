@@ -1,30 +1,17 @@
-"""The README is run: its Python blocks as they stand (those in `py` where their packages are installed), its commands
-word for word."""
+"""The README is run: its Python blocks, each as it stands, and its commands word for word."""
 
-import re
 from pathlib import Path
 
-import numpy as np
 import pytest
+
+from fenced_blocks import fenced_blocks, read_blocks, run_block
 
 README = Path(__file__).parents[1] / "README.md"
 COMMANDS = (
     "python3 -m pip install . && python3 examples/quickstart.py",
     "python3 -m pip install '.[test]' && python3 -m pytest -n 2 --dist worksteal",
+    "python3 -m pip install '.[docs]' && python3 -m sphinx -W --keep-going docs docs/_build",
 )
-
-
-def fenced_blocks(text, languages):
-    """List the fenced code blocks in one of some languages as (first line number, code)."""
-    fence = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
-    return [
-        (text.count("\n", 0, match.start(2)) + 1, match[2]) for match in fence.finditer(text) if match[1] in languages
-    ]
-
-
-def read_blocks(*languages):
-    """List the README's blocks; none if there is no README, so that collection does not fail."""
-    return fenced_blocks(README.read_text("utf-8"), languages) if README.exists() else []
 
 
 def test_fenced_blocks():
@@ -34,37 +21,20 @@ def test_fenced_blocks():
 
 
 def test_readme_has_python_blocks():
-    assert read_blocks("python")
+    assert read_blocks(README, "python")
 
 
 @pytest.mark.parametrize(
     ("line", "code"),
-    [pytest.param(*block, id=f"line {block[0]}") for block in read_blocks("python")],
+    [pytest.param(*block, id=f"line {block[0]}") for block in read_blocks(README, "python")],
 )
 def test_python_block_runs(line, code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # The empty lines make a traceback's line numbers those of the README.
-    source = "\n" * (line - 1) + code
-    exec(compile(source, str(README), "exec"), {"__name__": "__main__"})
-
-
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [pytest.param(*block, id=f"line {block[0]}") for block in read_blocks("py")],
-)
-def test_block_that_needs_further_packages_runs(line, code):
-    pytest.importorskip("skl2onnx")
-    ort = pytest.importorskip("onnxruntime")
-    names = {}
-    exec(compile("\n" * (line - 1) + code, str(README), "exec"), names)
-    X = names["X"].astype(np.float32)
-    session = ort.InferenceSession(names["onnx_model"].SerializeToString(), providers=["CPUExecutionProvider"])
-    _, probabilities = session.run(None, {"X": X})
-    np.testing.assert_allclose(probabilities, names["model"].predict_proba(X), atol=1e-6)
+    run_block(README, line, code, {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_readme_gives_command(command):
-    blocks = read_blocks("sh", "bash", "shell", "console")
+    blocks = read_blocks(README, "sh", "bash", "shell", "console")
     lines = [line.strip().removeprefix("$ ") for _, code in blocks for line in code.splitlines()]
     assert command in lines

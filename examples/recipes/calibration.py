@@ -1,4 +1,7 @@
-"""Calibrated probabilities: CalibratedClassifierCV around a network.
+"""Calibrated probabilities: CalibratedClassifierCV around a network
+=================================================================
+
+To run it::
 
     python examples/recipes/calibration.py
 

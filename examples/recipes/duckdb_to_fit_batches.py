@@ -1,4 +1,7 @@
-"""From a database to a network: DuckDB, Arrow, and fit_batches.
+"""From a database to a network: DuckDB, Arrow, and fit_batches
+============================================================
+
+To run it::
 
     python examples/recipes/duckdb_to_fit_batches.py
 
@@ -59,6 +62,8 @@ print("accuracy on the validation days after each epoch:", *(f"{score:.3f}" for 
 print(f"accuracy on the last 100 days: {model.score(X_test, y_test):.3f}")
 assert model.score(X_test, y_test) > 0.95
 
-# Or: Parquet files that DuckDB writes, and fit_batches reads by itself
-# database.execute("COPY (SELECT ...) TO 'weather.parquet' (ROW_GROUP_SIZE 8192)")
-# model.fit_batches("weather.parquet", target="is_warm")
+# %%
+# Or DuckDB writes Parquet files, and `fit_batches` reads them by itself::
+#
+#     database.execute("COPY (SELECT ...) TO 'weather.parquet' (ROW_GROUP_SIZE 8192)")
+#     model.fit_batches("weather.parquet", target="is_warm")

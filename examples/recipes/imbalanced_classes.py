@@ -1,4 +1,7 @@
-"""Rare classes: weights of classes, and the samplers of imbalanced-learn.
+"""Rare classes: weights of classes, and the samplers of imbalanced-learn
+======================================================================
+
+To run it::
 
     python examples/recipes/imbalanced_classes.py
 

@@ -1,4 +1,7 @@
-"""Record fits with MLflow: parameters, scores, the loss of each epoch, and the model.
+"""Record fits with MLflow: parameters, scores, the loss of each epoch, and the model
+==================================================================================
+
+To run it::
 
     python examples/recipes/mlflow_autologging.py
 

@@ -1,4 +1,7 @@
-"""Search parameters with Optuna: trials that are not promising end early.
+"""Search parameters with Optuna: trials that are not promising end early
+======================================================================
+
+To run it::
 
     python examples/recipes/optuna_pruning.py
 

@@ -1,4 +1,7 @@
-"""Data frames of polars: in, and out.
+"""Data frames of polars: in, and out
+==================================
+
+To run it::
 
     python examples/recipes/polars_frames.py
 

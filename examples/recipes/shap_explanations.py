@@ -1,4 +1,7 @@
-"""Explain predictions with SHAP: what each feature adds to one prediction.
+"""Explain predictions with SHAP: what each feature adds to one prediction
+=======================================================================
+
+To run it::
 
     python examples/recipes/shap_explanations.py
 

@@ -1,4 +1,7 @@
-"""Save a whole pipeline without pickle, with skops.
+"""Save a whole pipeline without pickle, with skops
+================================================
+
+To run it::
 
     python examples/recipes/skops_files.py
 

@@ -1,4 +1,7 @@
-"""Tables with dates and free text: skrub's tabular_pipeline around a network.
+"""Tables with dates and free text: skrub's tabular_pipeline around a network
+==========================================================================
+
+To run it::
 
     python examples/recipes/skrub_pipeline.py
 

@@ -199,8 +199,8 @@ def test_chart_has_a_style_for_every_peer(benchmarks):
     assert set(benchmarks("chart").STYLES) == set(PEERS) - {"fastbp"}
 
 
-def test_readme_table(benchmarks, document):
-    printed = benchmarks("readme_table").format_document(document)
+def test_markdown_tables(benchmarks, document):
+    printed = benchmarks("markdown_tables").format_document(document)
     lines = printed.splitlines()
     assert document["machine"]["cpu"] in lines[0]
     assert sum(line.startswith("| 4-8-3 | epoch |") for line in lines) == 1

@@ -117,7 +117,7 @@ def relu(x: Any) -> tuple[Any, ...]:
 
 @operation("abs")
 def absolute(x: Any) -> tuple[Any, ...]:
-    """|x|: y' = sign(x), 0 at 0."""
+    """The absolute value: y' = sign(x), 0 at 0."""
     return np.abs(x), lambda g: g * np.sign(x)
 
 

@@ -9,9 +9,9 @@ The data flow of a fit::
 
 A fit trains a copy of the estimator, which takes over its attributes when training is over: see `Attempt`.
 
-Differences from scikit-learn that are decisions, each named in the README: a diverging run stops at once, Ctrl-C
-reaches the caller, negative sample weights and negative Poisson targets are refused, and successive partial_fit calls
-with an int random_state go on with one generator.
+Differences from scikit-learn that are decisions, each named in docs/differences.md: a diverging run stops at once,
+Ctrl-C reaches the caller, negative sample weights and negative Poisson targets are refused, and successive partial_fit
+calls with an int random_state go on with one generator.
 """
 
 import warnings

@@ -42,9 +42,9 @@ validation_loss_curve_ : list of float or None
 
 history_ : dict of str to list of float
     The record of the epochs, a list of equal length for each column, for instance for ``pandas.DataFrame``: 'loss';
-    'validation_loss' and 'validation_' with the name of each score, where there are some; 'learning_rate', of the first
-    step; 'seconds', the training time up to the end of the epoch. NaN stands for what was not computed. It grows and
-    ends like ``loss_curve_``.
+    'validation_loss' and ``'validation_'`` with the name of each score, where there are some; 'learning_rate', of the
+    first step; 'seconds', the training time up to the end of the epoch. NaN stands for what was not computed. It grows
+    and ends like ``loss_curve_``.
 
 best_iteration_ : int or None
     The epoch of the last call, counted from 1, with the best validation score; without early stopping, with the
@@ -68,7 +68,7 @@ out_activation_ : str
 n_features_in_ : int
     Columns of X.
 
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
     Their names, where X had names that are all strings.
 """
 

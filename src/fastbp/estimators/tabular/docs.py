@@ -16,17 +16,17 @@ oob_score_ : float
     Score of the out-of-bag rows: accuracy, or R^2. Each row is predicted by those members only that were not trained on
     it. NaN without out-of-bag rows.
 
-feature_importances_ : ndarray of shape (n_features_in_,)
+feature_importances_ : ndarray of shape (`n_features_in_`,)
     How much the score of out-of-bag rows falls when the values of a column are permuted; of so many rows as take about
     a twentieth of the time of the training, but at least 20. NaN without out-of-bag rows.
 
-is_categorical_ : ndarray of bool of shape (n_features_in_,)
+is_categorical_ : ndarray of bool of shape (`n_features_in_`,)
     Which columns are categories.
 
 n_features_in_ : int
     Columns of X.
 
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
     Their names, where X had names that are all strings.
 """
 

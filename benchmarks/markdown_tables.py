@@ -1,6 +1,6 @@
-"""Print the results of `train.py --json` as the tables of the README, in Markdown.
+"""Print the results of `train.py --json` as tables in Markdown, those of docs/benchmarks.md.
 
-python benchmarks/readme_table.py figures.json
+python benchmarks/markdown_tables.py figures.json
 """
 
 import argparse

@@ -1,0 +1,104 @@
+"""What can be wrong with the rows."""
+
+import numpy as np
+
+from fastbp.inspection.reports.page.numbers import count, listed, number, percent
+
+#: Inputs should have a mean near 0 and a variance near 1 (LeCun, Bottou, Orr and Mueller, 1998, Efficient BackProp,
+#: section 4.3). A column whose root mean square is beyond these limits is far from that.
+LARGEST_INPUT, SMALLEST_INPUT = 10.0, 0.01
+
+#: More parameters than this for each trained row are many, also for networks, which can do with more than older rules
+#: of thumb allow (Baum and Haussler, 1989, What size net gives valid generalization?: ten rows for each weight).
+MOST_PARAMETERS_PER_ROW = 20
+
+#: A class with less than this share of the rows of the largest class is rare.
+RARE = 0.1
+
+
+def unscaled_input(evidence):
+    """Columns that are far from mean 0 and variance 1."""
+    if evidence.scales_columns:
+        return None
+    mean, std = evidence.column_moments
+    size = np.sqrt(mean**2 + std**2)
+    names = evidence.subject.model_names
+    large = np.flatnonzero(size > LARGEST_INPUT)
+    if len(large):
+        worst = large[np.argsort(-size[large])]
+        what = f"{count(len(large), 'column')} of {len(size)} have numbers of a size beyond {number(LARGEST_INPUT)}"
+        numbers = listed([f"{names[i]} ({number(size[i])})" for i in worst], 4)
+    elif np.nanmax(size, initial=0) < SMALLEST_INPUT and (size > 0).any():
+        what = f"all columns have numbers of a size below {number(SMALLEST_INPUT)}"
+        numbers = listed([f"{names[i]} ({number(size[i])})" for i in np.argsort(-size)], 4)
+    else:
+        return None
+    return (
+        "The input is not scaled",
+        f"{what[0].upper()}{what[1:]}, as a root mean square: {numbers}. Networks learn best from columns with mean 0 "
+        "and variance 1.",
+        [
+            "make_pipeline(StandardScaler(), model)",
+            "PowerTransformer or a logarithm for columns with a few huge numbers",
+            "TabularMLPClassifier and TabularMLPRegressor, which scale all columns themselves",
+        ],
+    )
+
+
+def constant_columns(evidence):
+    """Columns that tell nothing."""
+    names = evidence.constant_columns
+    if not names:
+        return None
+    among = "these rows" if evidence.subject.n == evidence.subject.n_rows else "the rows that were looked at"
+    return (
+        "Columns are constant",
+        f"{count(len(names), 'column')} of {len(evidence.subject.model_names)} have the same value in all of {among}: "
+        f"{listed(names, 6)}.",
+        [
+            "leave them out, for instance with VarianceThreshold: they tell nothing, and a new value would surprise the model"
+        ],
+    )
+
+
+def class_imbalance(evidence):
+    """Some class is rare."""
+    if not evidence.outcome.has_classes or len(evidence.outcome.parts) > 1:
+        return None
+    (part,) = evidence.outcome.parts
+    counts = np.bincount(part.true, minlength=len(part.classes))
+    rare = np.flatnonzero((counts > 0) & (counts < RARE * counts.max()))
+    if not len(rare):
+        return None
+    shares = listed(
+        [f"{part.classes[i]} ({percent(counts[i] / counts.sum(), 1)})" for i in rare[np.argsort(counts[rare])]]
+    )
+    return (
+        "Classes are imbalanced",
+        f"Rare classes: {shares}; the largest one has {percent(counts.max() / counts.sum(), 1)} of the rows. The "
+        "accuracy says little about the rare ones.",
+        [
+            "look at the recall of the rare classes, or at balanced accuracy or average precision",
+            "class_weight='balanced', if an error on a rare class costs more",
+            "another threshold for predict_proba, if the probabilities are right",
+        ],
+    )
+
+
+def few_rows(evidence):
+    """Many parameters for few rows."""
+    n_trained, n_parameters = evidence.n_trained, evidence.network.n_params
+    if n_trained is None or evidence.subject.model is not evidence.model:
+        return None
+    if n_parameters <= MOST_PARAMETERS_PER_ROW * n_trained:
+        return None
+    return (
+        "There are few rows for so many parameters",
+        f"{count(n_parameters, 'parameter')} learned from {count(n_trained, 'row')}: {number(n_parameters / n_trained)} "
+        "for each row. The network can learn the rows by heart.",
+        [
+            "fewer or narrower layers: hidden_layer_sizes",
+            "a larger alpha, or dropout=0.2, and early_stopping=True",
+            "cross-validation in place of one small test set, whose score is uncertain",
+        ],
+    )

@@ -1,0 +1,121 @@
+"""What can be wrong with predictions."""
+
+import numpy as np
+
+from fastbp.inspection.reports.calibration import expected_error, reliability
+from fastbp.inspection.reports.page.numbers import count, listed, number, percent
+
+#: A class with fewer rows than this may well be predicted for none of them.
+ENOUGH_OF_A_CLASS = 5
+
+#: Expected calibration error (Guo et al., 2017, On calibration of modern neural networks, equation 3) from which on
+#: probabilities should not be taken at their word: they are off by so much on average.
+LARGEST_CALIBRATION_ERROR = 0.1
+
+#: Rows from which on calibration and coverage can be told
+ENOUGH_ROWS = 100
+
+#: The share of rows that an interval covers is off by so much.
+LARGEST_COVERAGE_ERROR = 0.1
+
+
+def not_finite(evidence):
+    """Predictions that are no numbers."""
+    failure = evidence.outcome.failure
+    if failure is None:
+        return None
+    return (
+        "Predictions are not finite",
+        failure,
+        [
+            "scale X, and look for huge numbers in it",
+            "a smaller learning_rate_init, or clip_norm=1.0, if the weights have become huge",
+            "dtype='float64'",
+        ],
+    )
+
+
+def no_better_than_constant(evidence):
+    """A constant prediction is as good."""
+    score, constant = evidence.score, evidence.constant_score
+    if not np.isfinite(score) or score > constant or score == 1:
+        return None
+    return (
+        "The model is no better than a constant",
+        f"{evidence.score_name} on these rows is {number(score)}; the same prediction for all rows has "
+        f"{number(constant)}.",
+        [
+            "the other warnings of this report: they may say why nothing was learned",
+            "rows that are no mistake: the same columns in the same order and units as in training",
+            "another metric, if the classes are imbalanced: accuracy favours the largest class",
+        ],
+    )
+
+
+def class_never_predicted(evidence):
+    """A class with rows, none of which is predicted as it, nor any other."""
+    if not evidence.outcome.has_classes:
+        return None
+    missing = [
+        f"{part.name}: {part.classes[i]}" if part.name else part.classes[i]
+        for part in evidence.outcome.parts
+        for i in np.flatnonzero(np.bincount(part.true, minlength=len(part.classes)) >= ENOUGH_OF_A_CLASS)
+        if not (part.predicted == i).any()
+    ]
+    if not missing:
+        return None
+    return (
+        "A class is never predicted" if len(missing) == 1 else "Classes are never predicted",
+        f"Rows have {'this class' if len(missing) == 1 else 'these classes'}, but no prediction does: {listed(missing)}.",
+        [
+            "class_weight='balanced'",
+            "more rows of the class",
+            "another threshold for its predict_proba",
+        ],
+    )
+
+
+def miscalibrated(evidence):
+    """Probabilities that do not come true."""
+    if not evidence.outcome.has_classes or evidence.subject.n < ENOUGH_ROWS:
+        return None
+    weight = evidence.subject.sample_weight
+    parts = {expected_error(reliability(part, weight)): part for part in evidence.outcome.parts}
+    error, part = max(parts), parts[max(parts)]
+    if not error > LARGEST_CALIBRATION_ERROR:
+        return None
+    claimed = np.average(part.probabilities[np.arange(len(part.true)), part.predicted], weights=weight)
+    came_true = np.average(part.true == part.predicted, weights=weight)
+    sure = "too sure of itself" if claimed > came_true else "not sure enough"
+    return (
+        "The probabilities are off",
+        f"They differ from how often they come true by {percent(error)} on average. The model is {sure}: it gives the "
+        f"classes that it predicts a probability of {percent(claimed)}, and {percent(came_true)} of them are right.",
+        [
+            "CalibratedClassifierCV of scikit-learn around the model",
+            "early_stopping=True with scoring='loss', or a larger alpha, if the network overfits",
+            "no label_smoothing and no class_weight, which change what the probabilities mean",
+        ],
+    )
+
+
+def intervals_off(evidence):
+    """Intervals that cover too few rows, or too many."""
+    coverage = evidence.outcome.coverage
+    if coverage is None or evidence.subject.n < ENOUGH_ROWS:
+        return None
+    worst = int(np.argmax(np.abs(coverage.observed - coverage.expected)))
+    expected, observed = coverage.expected[worst], coverage.observed[worst]
+    if not abs(observed - expected) > LARGEST_COVERAGE_ERROR:
+        return None
+    return (
+        "Intervals or quantiles are off",
+        f"{percent(observed)} of {count(evidence.subject.n, 'row')} are {coverage.what} where it should be "
+        f"{percent(expected)}.",
+        [
+            "early_stopping=True with scoring='loss', or a larger alpha: a network that overfits has intervals that are "
+            "too narrow",
+            "predict_interval of TabularMLPRegressor, whose intervals are made from rows that were held out",
+            "new rows that come from the same source as those in training",
+        ],
+    )

@@ -15,6 +15,7 @@ from fastbp.data import checked_csr
 from fastbp.inspection.gradient_flow import PROBE_ROWS, GradientFlow
 from fastbp.inspection.reports.importances import importances_of
 from fastbp.inspection.reports.outcomes import outcome_of
+from fastbp.inspection.reports.page.numbers import number, percent
 
 #: Operations that leave the columns of X what they are
 OF_SAME_COLUMNS = {"dropout", "scale", "batch_norm", "running_norm"}
@@ -49,6 +50,11 @@ class Evidence:
         self.model = self.core.model
 
     # Training
+
+    @property
+    def is_single(self):
+        """bool: whether the model is a single network, with parameters of its own, and no ensemble of a preset."""
+        return self.core.name is None
 
     @cached_property
     def network(self):
@@ -103,7 +109,7 @@ class Evidence:
         """(training, here) or None: the loss of the epoch whose weights the model has, and that on the rows of the
         report, without the penalty; None where they cannot be compared."""
         best = getattr(self.model, "best_iteration_", None)
-        if not len(self.loss_curve) or self.subject.model is not self.model or self.model.mixup_alpha:
+        if not len(self.loss_curve) or not self.is_single or self.model.mixup_alpha:
             return None
         at = best - 1 if best and self.model.early_stopping and self.model.restore_best else -1
         n = self.n_trained or self.subject.n
@@ -141,6 +147,10 @@ class Evidence:
     def score_name(self):
         """str: the name of the score."""
         return "Accuracy" if is_classifier(self.subject.model) else "R²"
+
+    def in_words(self, score):
+        """A score as text: an accuracy in percent."""
+        return percent(score, 1) if self.score_name == "Accuracy" else number(score)
 
     @cached_property
     def constant_score(self):

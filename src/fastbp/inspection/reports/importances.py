@@ -76,6 +76,8 @@ def importances_of(evidence):
         random_state=evidence.random_state,
         sample_weight=weight,
     )
+    if not found.importances.any():
+        return "the score is the same whichever column is shuffled"
     return Importances(found.importances_mean, found.importances_std, n_rows, evidence.n_repeats)
 
 

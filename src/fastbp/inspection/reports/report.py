@@ -7,7 +7,7 @@ from fastbp.inspection.reports.evidence import Evidence
 from fastbp.inspection.reports.findings import PROBLEM, RULES, findings_of
 from fastbp.inspection.reports.page.document import document, heading, in_notebook
 from fastbp.inspection.reports.page.elements import element
-from fastbp.inspection.reports.page.numbers import count, number, percent
+from fastbp.inspection.reports.page.numbers import count, number
 from fastbp.inspection.reports.sections import SECTIONS
 from fastbp.inspection.reports.subject import subject_of
 from fastbp.kernels.dispatch import VERSION
@@ -39,7 +39,7 @@ class Report:
             evidence.score_name,
             evidence.constant_score,
         )
-        self._summary = summary_of(evidence)
+        self._summary = summary_of(evidence, self.title)
         self._tiles = tiles_of(evidence)
         self._sections = [make(evidence) for make in SECTIONS]
         self.left_out = [str(one) for section in self._sections for one in section.left_out]
@@ -197,17 +197,15 @@ def report(
     return Report(evidence, title)
 
 
-def summary_of(evidence):
+def summary_of(evidence, title):
     """What the model is, in a sentence."""
-    subject, network = evidence.subject, evidence.network
-    sizes = [network.layer_sizes[0], *network.layer_sizes[1:]]
+    subject, sizes = evidence.subject, evidence.network.layer_sizes
     shape = " → ".join(map(str, sizes if len(sizes) <= 7 else [*sizes[:3], "…", *sizes[-2:]]))
-    n_networks = len(subject.networks)
-    name = type(subject.model).__name__
-    what = f"{name}: {count(n_networks, 'network')} of {shape} units" if n_networks > 1 else f"{name}: {shape} units"
-    n_parameters = sum(model.network_.n_params for model in subject.networks)
-    around = f", {', '.join(subject.wrappers)}" if subject.wrappers else ""
-    return f"{what}, {count(n_parameters, 'parameter')}{around}."
+    n_networks, name = len(subject.networks), type(subject.model).__name__
+    parts = [] if title == name else [name]
+    parts.append(f"{count(n_networks, 'network')} of {shape} units" if n_networks > 1 else f"{shape} units")
+    parts += subject.wrappers
+    return f"{', '.join(parts)}."
 
 
 def rows_in_words(subject):
@@ -221,10 +219,8 @@ def tiles_of(evidence):
     """(name, value, note) of the most important numbers."""
     found = []
     if np.isfinite(evidence.score):
-        is_accuracy = evidence.score_name == "Accuracy"
-        constant = f"a constant has {percent(evidence.constant_score, 1)}" if is_accuracy else "a constant has 0"
-        shown = percent(evidence.score, 1) if is_accuracy else number(evidence.score)
-        found.append((evidence.score_name, shown, constant))
+        constant = f"a constant has {evidence.in_words(evidence.constant_score)}"
+        found.append((evidence.score_name, evidence.in_words(evidence.score), constant))
     found += [(name, number(value), None) for name, value in evidence.further_scores.items()]
     epochs = getattr(evidence.subject.model, "n_iter_", None)
     if epochs is not None:

@@ -12,8 +12,10 @@ from fastbp.inspection.reports.page.elements import element
 from fastbp.inspection.reports.page.scales import Scale, limits
 
 WIDTH, HEIGHT = 460, 290
-#: Room for the numbers and names of the axes
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 10, 46
+#: Room for the name of an axis, and around the chart
+NAME, RIGHT, TOP, BOTTOM = 26, 14, 10, 46
+#: Width of a character of a number
+CHARACTER = 8
 #: Points of a line at most: more cannot be told apart
 MOST_POINTS = 500
 #: With fewer points than this, a line has markers
@@ -95,34 +97,35 @@ def chart(series, x, y, *, summary, diagonal=False, marks=()):
         The picture, and the legend if there is one.
     """
     has_bars = any(one.shape == "bars" for one in series)
-    across = x.scale([one.x for one in series], LEFT, WIDTH - RIGHT, margin=0 if has_bars else 0.02)
     up = y.scale([one.y for one in series], HEIGHT - BOTTOM, TOP)
+    left = NAME + CHARACTER * max(2, *(len(text) for _, text in up.ticks()))
+    across = x.scale([one.x for one in series], left, WIDTH - RIGHT, margin=0 if has_bars else 0.02)
     parts = [element("title", summary), *frame(across, up, x.label, y.label)]
     if diagonal:
         low, high = max(across.low, up.low), min(across.high, up.high)
         parts.append(line(across([low, high]), up([low, high]), "guide"))
-    for place, _ in marks:
-        parts.append(line(across([place, place]), [TOP, HEIGHT - BOTTOM], "mark"))
     for one in series:
         parts += SHAPES[one.shape](one, across, up)
+    for place, _ in marks:
+        parts.append(line(across([place, place]), [TOP, HEIGHT - BOTTOM], "mark"))
     picture = element("svg", parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", class_="chart")
     return [legend(series, marks), picture]
 
 
 def frame(across, up, x_label, y_label):
     """Lines, numbers and names of the axes: list of Element."""
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    bottom, left, right = HEIGHT - BOTTOM, across.begin, WIDTH - RIGHT
     parts = []
     for value, text in up.ticks():
         place = float(up(value))
-        parts.append(line([LEFT, right], [place, place], "grid"))
-        parts.append(element("text", text, x=LEFT - 7, y=f"{place + 4:.1f}", class_="tick end"))
+        parts.append(line([left, right], [place, place], "grid"))
+        parts.append(element("text", text, x=left - 7, y=f"{place + 4:.1f}", class_="tick end"))
     for value, text in across.ticks(6):
         place = float(across(value))
         parts.append(line([place, place], [bottom, bottom + 4], "axis"))
         parts.append(element("text", text, x=f"{place:.1f}", y=bottom + 18, class_="tick middle"))
-    parts.append(line([LEFT, right], [bottom, bottom], "axis"))
-    middle = (LEFT + right) / 2
+    parts.append(line([left, right], [bottom, bottom], "axis"))
+    middle = (left + right) / 2
     parts.append(element("text", x_label, x=middle, y=HEIGHT - 7, class_="label middle"))
     place = (TOP + bottom) / 2
     parts.append(
@@ -165,7 +168,11 @@ def lines_of(one, across, up):
     runs = np.split(np.arange(len(chosen)), np.flatnonzero(np.diff(chosen) > 1) + 1)  # a gap where nothing is drawn
     class_ = f"line c{one.colour}{' dashed' if one.dashed else ''}"
     parts = [
-        element("polyline", points=" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(xs[run], ys[run])), class_=class_)
+        element(
+            "polyline",
+            points=" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(xs[run], ys[run], strict=True)),
+            class_=class_,
+        )
         for run in runs
         if len(run) > 1
     ]
@@ -182,7 +189,7 @@ def dots(one, xs, ys, chosen, radius):
     texts = [element("title", one.texts[i]) if len(one.texts) else None for i in chosen]
     return [
         element("circle", text, cx=f"{a:.1f}", cy=f"{b:.1f}", r=radius, class_=f"dot c{one.colour} {one.shape}")
-        for a, b, text in zip(xs, ys, texts)
+        for a, b, text in zip(xs, ys, texts, strict=True)
     ]
 
 

@@ -38,8 +38,8 @@ def power_of_ten(exponent):
     return f"10{str(exponent).translate(SUPERSCRIPTS)}"
 
 
-def tick(value):
-    """A number on an axis, without trailing zeros."""
+def plain(value):
+    """A number that was chosen, without trailing zeros: at an axis, of a parameter or a limit."""
     if value and not 1e-4 <= abs(value) < 1e6:
         mantissa, _, exponent = f"{value:.6e}".partition("e")
         mantissa = mantissa.rstrip("0").rstrip(".")

@@ -5,7 +5,7 @@ from math import ceil, floor, log10
 
 import numpy as np
 
-from fastbp.inspection.reports.page.numbers import power_of_ten, tick
+from fastbp.inspection.reports.page.numbers import plain, power_of_ten
 
 #: Steps between the numbers at an axis, times powers of ten
 STEPS = (1, 2, 2.5, 5, 10)
@@ -55,7 +55,7 @@ class Scale:
             step = max(1.0, ceil(step))
         first = ceil(self.low / step - 1e-9)
         numbers = [round(k * step, 12 - floor(log10(step))) for k in range(first, first + most + 2)]
-        return [(value, tick(value)) for value in numbers if value <= self.high + 1e-9 * step]
+        return [(value, plain(value)) for value in numbers if value <= self.high + 1e-9 * step]
 
 
 def limits(arrays, *, log=False, margin=0.04, include=()):

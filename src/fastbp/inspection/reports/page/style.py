@@ -57,9 +57,9 @@ nav ul {
   margin: 2px 0 0; font-size: 1.5rem; line-height: 1.25; font-weight: 600;
   font-variant-numeric: tabular-nums;
 }
-.tiles .note { margin: 2px 0 0; }
+.tiles dd.note { margin: 2px 0 0; font-size: 0.84rem; font-weight: 400; }
 .tiles > div.first { background: var(--c1); color: var(--paper); }
-.tiles > div.first dt, .tiles > div.first .note { color: inherit; }
+.tiles > div.first dt, .tiles > div.first dd.note { color: inherit; }
 
 .findings { display: grid; gap: 12px; }
 .finding {
@@ -80,11 +80,15 @@ nav ul {
   padding: 12px 18px;
 }
 
-.figures { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 16px; align-items: start; }
-figure { margin: 0; padding: 16px 18px; border: 1px solid var(--rule); border-radius: 10px; min-width: 0; }
-figure.wide, .figures > figure:only-child { grid-column: 1 / -1; }
+.figures { columns: 2; column-gap: 16px; }
+figure {
+  margin: 0 0 16px; padding: 16px 18px; border: 1px solid var(--rule); border-radius: 10px; min-width: 0;
+  break-inside: avoid; background: var(--paper);
+}
+figure.wide, .figures > figure:only-child { column-span: all; }
+figure + figure.wide { margin-top: 16px; }
+.figures > figure:only-child > :not(figcaption) { max-width: 680px; }
 .note { color: var(--soft); font-size: 0.86rem; line-height: 1.45; margin: 10px 0 0; }
-.figures > figure:only-child svg.chart { max-width: 620px; }
 
 svg.chart { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { fill: var(--soft); font-size: 13px; }
@@ -124,7 +128,6 @@ th, td { padding: 5px 8px; text-align: left; vertical-align: baseline; border-bo
 thead th { color: var(--soft); font-weight: 600; font-size: 0.84rem; }
 tbody th { font-weight: 500; }
 tbody tr:last-child > * { border-bottom: 0; }
-table.numbers td, table.numbers th { overflow-wrap: anywhere; }
 table.texts td { overflow-wrap: anywhere; }
 table.cells { width: auto; border-collapse: separate; border-spacing: 2px; font-size: 0.86rem; }
 table.cells th { border: 0; padding: 2px 6px; font-size: 0.82rem; color: var(--soft); font-weight: 600; }
@@ -135,6 +138,8 @@ table.cells td {
   vertical-align: middle;
 }
 table.counts td { min-width: 31px; height: 30px; }
+table.counts td.none { color: var(--soft); }
+img.pixels.small { max-width: 340px; }
 
 .bar { display: flex; align-items: center; gap: 8px; min-width: 96px; }
 .track {
@@ -144,7 +149,7 @@ table.counts td { min-width: 31px; height: 30px; }
 .fill { position: absolute; inset: 0 auto 0 0; background: var(--c1); border-radius: 5px; }
 .bar.warn .fill { background: var(--c2); }
 .whisker { position: absolute; top: 4px; height: 1.5px; background: var(--ink); }
-.bar .value { flex: none; white-space: nowrap; font-size: 0.88rem; }
+.bar .value { flex: none; min-width: 3.2em; white-space: nowrap; font-size: 0.88rem; text-align: right; }
 
 img.pixels {
   display: block; width: 100%; max-width: 760px; height: auto; image-rendering: pixelated;
@@ -156,7 +161,7 @@ img.pixels {
 }
 .scale .gradient {
   flex: 1; height: 10px; border-radius: 5px;
-  background: linear-gradient(to right, rgb(222, 104, 32), rgba(222, 104, 32, 0), rgba(38, 128, 208, 0), rgb(38, 128, 208));
+  background: linear-gradient(to right, rgb(222, 104, 32), transparent 50%, rgb(38, 128, 208));
 }
 figure dl { margin: 0; }
 figure dl > div {
@@ -176,7 +181,7 @@ footer { color: var(--soft); font-size: 0.84rem; padding-top: 28px; padding-bott
   header { padding-top: 22px; }
   h1 { font-size: 1.5rem; }
   h2 { margin-top: 32px; }
-  .figures { grid-template-columns: minmax(0, 1fr); }
+  .figures { columns: 1; }
   figure { padding: 13px 12px; }
   .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 8px; }
   .tiles > div { padding: 10px 12px; }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbp.inspection.reports.page.numbers import count, listed, number, percent
+from fastbp.inspection.reports.page.numbers import count, listed, number, percent, plain
 
 #: Inputs should have a mean near 0 and a variance near 1 (LeCun, Bottou, Orr and Mueller, 1998, Efficient BackProp,
 #: section 4.3). A column whose root mean square is beyond these limits is far from that.
@@ -26,10 +26,10 @@ def unscaled_input(evidence):
     large = np.flatnonzero(size > LARGEST_INPUT)
     if len(large):
         worst = large[np.argsort(-size[large])]
-        what = f"{count(len(large), 'column')} of {len(size)} have numbers of a size beyond {number(LARGEST_INPUT)}"
+        what = f"{count(len(large), 'column')} of {len(size)} have numbers of a size beyond {plain(LARGEST_INPUT)}"
         numbers = listed([f"{names[i]} ({number(size[i])})" for i in worst], 4)
     elif np.nanmax(size, initial=0) < SMALLEST_INPUT and (size > 0).any():
-        what = f"all columns have numbers of a size below {number(SMALLEST_INPUT)}"
+        what = f"all columns have numbers of a size below {plain(SMALLEST_INPUT)}"
         numbers = listed([f"{names[i]} ({number(size[i])})" for i in np.argsort(-size)], 4)
     else:
         return None
@@ -56,7 +56,7 @@ def constant_columns(evidence):
         f"{count(len(names), 'column')} of {len(evidence.subject.model_names)} have the same value in all of {among}: "
         f"{listed(names, 6)}.",
         [
-            "leave them out, for instance with VarianceThreshold: they tell nothing, and a new value would surprise the model"
+            "VarianceThreshold before the model: such columns tell nothing, and new values in them do harm",
         ],
     )
 
@@ -88,14 +88,14 @@ def class_imbalance(evidence):
 def few_rows(evidence):
     """Many parameters for few rows."""
     n_trained, n_parameters = evidence.n_trained, evidence.network.n_params
-    if n_trained is None or evidence.subject.model is not evidence.model:
+    if n_trained is None or not evidence.is_single:
         return None
     if n_parameters <= MOST_PARAMETERS_PER_ROW * n_trained:
         return None
     return (
         "There are few rows for so many parameters",
-        f"{count(n_parameters, 'parameter')} learned from {count(n_trained, 'row')}: {number(n_parameters / n_trained)} "
-        "for each row. The network can learn the rows by heart.",
+        f"{count(n_parameters, 'parameter')} learned from {count(n_trained, 'row')}, "
+        f"{number(n_parameters / n_trained)} for each row. The network can learn the rows by heart.",
         [
             "fewer or narrower layers: hidden_layer_sizes",
             "a larger alpha, or dropout=0.2, and early_stopping=True",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastbp.inspection.gradient_flow import EXPLODING, VANISHING
-from fastbp.inspection.reports.page.numbers import listed, number, percent
+from fastbp.inspection.reports.page.numbers import listed, number, percent, plain
 
 #: A layer with more dead units than this share has lost much of its width. After He initialization, half of the units
 #: of a ReLU layer are active on a row, and a healthy layer has few that are active on none (Lu et al., 2020, Dying ReLU
@@ -17,7 +17,7 @@ MOST_SATURATED = 0.5
 
 def vanishing_gradient(evidence):
     """The gradient of the first layers is tiny beside that of the last."""
-    flow = evidence.flow
+    flow = own_flow(evidence)
     if flow is None or not flow.vanishing:
         return None
     smallest = np.nanmin(flow.relative_gradient)
@@ -25,7 +25,7 @@ def vanishing_gradient(evidence):
     return (
         "The gradient vanishes on its way back",
         f"{layers} {layer_numbers(flow.vanishing)} of {len(flow.activations)}: the gradient is down to "
-        f"{number(smallest)} of that of the output layer, under the limit of {number(VANISHING)}. These layers hardly "
+        f"{number(smallest)} of that of the output layer, under the limit of {plain(VANISHING)}. These layers hardly "
         "learn.",
         [
             "fewer layers: one to three are enough for most tables",
@@ -37,14 +37,14 @@ def vanishing_gradient(evidence):
 
 def exploding_gradient(evidence):
     """The gradient is huge beside the weights."""
-    flow = evidence.flow
+    flow = own_flow(evidence)
     if flow is None or not flow.exploding:
         return None
     return (
         "The gradient explodes",
         f"Layers {layer_numbers(flow.exploding)} of {len(flow.activations)}: the gradient is more than "
-        f"{number(EXPLODING)} times the weights or the gradient of the output layer, or is not finite. Each step throws "
-        "the weights far away.",
+        f"{plain(EXPLODING)} times the weights or the gradient of the output layer, or is not finite. Each step "
+        "throws the weights far away.",
         [
             "standardize X, and of a regressor y: very large numbers are the most frequent cause",
             "clip_norm=1.0, which limits the length of the gradient",
@@ -90,7 +90,13 @@ def saturated_units(evidence):
 
 def hidden(evidence, quantity):
     """A quantity of the hidden layers; empty if it is not known."""
-    return np.empty(0) if evidence.flow is None else getattr(evidence.flow, quantity)[-1, :-1]
+    flow = own_flow(evidence)
+    return np.empty(0) if flow is None else getattr(flow, quantity)[-1, :-1]
+
+
+def own_flow(evidence):
+    """The gradients of a network whose layers the user has chosen; None for an ensemble of a preset."""
+    return evidence.flow if evidence.is_single else None
 
 
 def layers_with(shares, limit):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastbp.inspection.reports.calibration import expected_error, reliability
-from fastbp.inspection.reports.page.numbers import count, listed, number, percent
+from fastbp.inspection.reports.page.numbers import count, listed, percent
 
 #: A class with fewer rows than this may well be predicted for none of them.
 ENOUGH_OF_A_CLASS = 5
@@ -42,8 +42,8 @@ def no_better_than_constant(evidence):
         return None
     return (
         "The model is no better than a constant",
-        f"{evidence.score_name} on these rows is {number(score)}; the same prediction for all rows has "
-        f"{number(constant)}.",
+        f"{evidence.score_name} on these rows is {evidence.in_words(score)}; the best constant prediction has "
+        f"{evidence.in_words(constant)}.",
         [
             "the other warnings of this report: they may say why nothing was learned",
             "rows that are no mistake: the same columns in the same order and units as in training",
@@ -66,7 +66,8 @@ def class_never_predicted(evidence):
         return None
     return (
         "A class is never predicted" if len(missing) == 1 else "Classes are never predicted",
-        f"Rows have {'this class' if len(missing) == 1 else 'these classes'}, but no prediction does: {listed(missing)}.",
+        f"There are rows of {'this class' if len(missing) == 1 else 'these classes'}, but no predictions: "
+        f"{listed(missing)}.",
         [
             "class_weight='balanced'",
             "more rows of the class",
@@ -113,7 +114,7 @@ def intervals_off(evidence):
         f"{percent(observed)} of {count(evidence.subject.n, 'row')} are {coverage.what} where it should be "
         f"{percent(expected)}.",
         [
-            "early_stopping=True with scoring='loss', or a larger alpha: a network that overfits has intervals that are "
+            "early_stopping=True with scoring='loss', or a larger alpha: the intervals of a network that overfits are "
             "too narrow",
             "predict_interval of TabularMLPRegressor, whose intervals are made from rows that were held out",
             "new rows that come from the same source as those in training",

@@ -3,9 +3,8 @@
 import numpy as np
 from sklearn.base import is_classifier
 
-from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.parameters import end_is_needed_by
-from fastbp.inspection.reports.page.numbers import count, number, percent
+from fastbp.inspection.reports.page.numbers import count, number, percent, plain
 
 #: A last loss above so many times the first one has diverged, and above so many times the smallest one is on the way.
 DIVERGED_FROM_FIRST, DIVERGED_FROM_BEST = 2.0, 100.0
@@ -50,7 +49,7 @@ def diverged(evidence):
         f"The loss was {number(curve[0])} after the first epoch, {number(best)} at its best, and {number(last)} at the "
         "end.",
         [
-            f"a smaller learning_rate_init than {number(evidence.model.learning_rate_init)}: divide it by 10",
+            f"a smaller learning_rate_init than {plain(evidence.model.learning_rate_init)}: divide it by 10",
             "standardized inputs, and for a regressor a standardized y",
             "clip_norm=1.0",
         ],
@@ -60,7 +59,8 @@ def diverged(evidence):
 def learning_rate_too_large(evidence):
     """The loss jumps up and down."""
     curve = evidence.loss_curve
-    if len(curve) < ENOUGH_EPOCHS or not np.isfinite(curve).all() or diverged(evidence):
+    is_told = evidence.is_single and len(curve) >= ENOUGH_EPOCHS and np.isfinite(curve).all()
+    if not is_told or diverged(evidence):
         return None
     late = curve[len(curve) // 2 :]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -72,7 +72,7 @@ def learning_rate_too_large(evidence):
         f"In the second half of training, the loss rose by more than a tenth in {percent(share)} of the epochs: the "
         "steps jump over the minimum.",
         [
-            f"a smaller learning_rate_init than {number(evidence.model.learning_rate_init)}: a third, or a tenth",
+            f"a smaller learning_rate_init than {plain(evidence.model.learning_rate_init)}: a third, or a tenth",
             "learning_rate='one_cycle' or 'cosine', which lower the rate until the end",
             "a larger batch_size, whose gradient has less noise",
         ],
@@ -93,8 +93,8 @@ def learning_rate_too_small(evidence):
         f"After {count(len(curve), 'epoch')}, the loss still falls nearly as fast as in the beginning: by "
         f"{number(first)} in the first third and by {number(last)} in the last.",
         [
-            f"a larger learning_rate_init than {number(evidence.model.learning_rate_init)}: three or ten times as much; "
-            "fastbp.find_learning_rate suggests one",
+            f"a larger learning_rate_init than {plain(evidence.model.learning_rate_init)}: three or ten times as "
+            "much; fastbp.find_learning_rate suggests one",
             "a smaller batch_size, which makes more steps in an epoch",
         ],
     )
@@ -102,18 +102,18 @@ def learning_rate_too_small(evidence):
 
 def not_converged(evidence):
     """Training ended because of max_iter."""
-    model = evidence.subject.model
-    if not isinstance(model, BaseMLP) or getattr(model, "n_iter_", 0) < model.max_iter:
+    model = evidence.model
+    if not evidence.is_single or getattr(model, "n_iter_", 0) < model.max_iter:
         return None
     if model.solver != "lbfgs" and (end_is_needed_by(model) or not np.isfinite(model.n_iter_no_change)):
         return None  # such a run is meant to end there
     return (
         "Training was stopped by max_iter",
         f"All {count(model.max_iter, 'epoch')} were used, and the loss had not stopped to fall by more than tol = "
-        f"{number(model.tol)}.",
+        f"{plain(model.tol)}.",
         [
             f"max_iter={2 * model.max_iter}, if the score on new rows still rises",
-            "a schedule that ends with max_iter, such as learning_rate='one_cycle': better in the same number of epochs",
+            "learning_rate='one_cycle', a schedule that ends with max_iter: better in the same number of epochs",
             "early_stopping=True, if more epochs would overfit",
         ],
     )

@@ -6,7 +6,7 @@ from fastbp.inspection.reports.calibration import expected_error, reliability
 from fastbp.inspection.reports.page.charts import Axis, Series, chart
 from fastbp.inspection.reports.page.elements import figure
 from fastbp.inspection.reports.page.numbers import count, number, percent
-from fastbp.inspection.reports.sections.parts import LeftOut, Section
+from fastbp.inspection.reports.sections.parts import LeftOut
 
 #: Targets with a curve of their own
 MOST_CURVES = 3
@@ -18,24 +18,19 @@ N_BINS = 10
 OF_MEANS = ("poisson", "gamma", "tweedie")
 
 
-def calibration_section(evidence):
-    """Curves of calibration or of coverage."""
-    outcome = evidence.outcome
-    if not outcome.parts:
-        blocks = []
-    elif outcome.has_classes:
+def calibration_blocks(evidence):
+    """Curves of calibration or of coverage, of what there are predictions for."""
+    outcome, loss = evidence.outcome, getattr(evidence.subject.model, "_fitted_loss", None)
+    if outcome.has_classes:
         blocks = [probabilities(part, evidence) for part in outcome.parts[:MOST_CURVES] if len(part.classes) > 1]
         if len(outcome.parts) > MOST_CURVES:
             blocks.append(LeftOut("Calibration", f"of {len(outcome.parts)} targets, the first {MOST_CURVES} are shown"))
-    elif outcome.coverage is not None:
-        blocks = [coverage(outcome.coverage, evidence)]
-    elif getattr(evidence.subject.model, "_fitted_loss", None) is not None and (
-        evidence.subject.model._fitted_loss.name in OF_MEANS
-    ):
-        blocks = [means(part, evidence) for part in outcome.parts[:MOST_CURVES]]
-    else:
-        blocks = [LeftOut("Calibration", "the model predicts neither probabilities nor intervals")]
-    return Section("calibration", "Calibration", blocks)
+        return blocks
+    if outcome.coverage is not None:
+        return [coverage(outcome.coverage, evidence)]
+    if getattr(loss, "name", None) in OF_MEANS:
+        return [means(part, evidence) for part in outcome.parts[:MOST_CURVES]]
+    return [LeftOut("Calibration", "the model predicts neither probabilities nor intervals")]
 
 
 def probabilities(part, evidence):

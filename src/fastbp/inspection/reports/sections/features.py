@@ -7,6 +7,7 @@ from fastbp.inspection.reports.page.elements import bar, figure, table
 from fastbp.inspection.reports.page.numbers import count, number
 from fastbp.inspection.reports.page.pictures import colour_scale, image
 from fastbp.inspection.reports.sections.parts import LeftOut, Section
+from fastbp.inspection.reports.sections.weights import weights
 from fastbp.inspection.weights_display import WeightsDisplay
 
 #: Lines of the table, and of that beside an image
@@ -16,10 +17,15 @@ WHAT = "Feature importance"
 
 
 def features_section(evidence):
-    """The importances by permutation."""
+    """The importances by permutation, and the weights of the first layer."""
+    return Section("features", "Features", [*importances(evidence), weights(evidence)])
+
+
+def importances(evidence):
+    """A table, of pixels also an image."""
     found = evidence.importances
     if isinstance(found, str):
-        return Section("features", WHAT, [LeftOut(WHAT, found)])
+        return [LeftOut(WHAT, found)]
     subject = evidence.subject
     name = evidence.score_name if evidence.score_name == "R²" else evidence.score_name.lower()
     how = (
@@ -28,10 +34,10 @@ def features_section(evidence):
     )
     shape = None
     if not subject.has_names and subject.X_model is subject.X:
-        weights = np.empty((len(found.means), 1))
-        shape = WeightsDisplay(coefs=weights, image_shape=evidence.image_shape).image_shape
+        column = found.means[:, None]
+        shape = WeightsDisplay(coefs=column, image_shape=evidence.image_shape).image_shape
     blocks = [importance_image(found, shape, how)] if shape else []
-    return Section("features", WHAT, [*blocks, importance_table(found, subject.feature_names, None if shape else how)])
+    return [*blocks, importance_table(found, subject.feature_names, None if shape else how)]
 
 
 def importance_image(found, shape, how):
@@ -40,7 +46,12 @@ def importance_image(found, shape, how):
     return figure(
         "Importance of each pixel",
         [
-            image(found.means.reshape(shape), limit, f"Importance of {shape[0]} × {shape[1]} pixels"),
+            image(
+                found.means.reshape(shape),
+                limit,
+                f"Importance of {shape[0]} × {shape[1]} pixels",
+                class_="pixels small",
+            ),
             colour_scale(number(limit, 2)),
         ],
         how,

@@ -98,7 +98,7 @@ def data(evidence):
     facts = [("Rows of this report", shape_of(subject.X, subject.n_rows))]
     if subject.n < subject.n_rows:
         facts.append(("Looked at", f"a random sample of {count(subject.n, 'row')}"))
-    if evidence.n_trained and subject.model is evidence.model:
+    if evidence.n_trained and evidence.is_single:
         facts.append(("Rows of an epoch in training", f"{evidence.n_trained:,}"))
     if subject.X_model is not subject.X:
         facts.append(("Columns after the steps before", f"{subject.X_model.shape[1]:,}"))

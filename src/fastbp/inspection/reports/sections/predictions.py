@@ -9,6 +9,7 @@ from fastbp.inspection.reports.page.elements import bar, element, figure, scroll
 from fastbp.inspection.reports.page.numbers import count, number, percent
 from fastbp.inspection.reports.page.pictures import coloured_cell, image
 from fastbp.inspection.reports.page.scales import limits
+from fastbp.inspection.reports.sections.calibration import calibration_blocks
 from fastbp.inspection.reports.sections.parts import LeftOut, Section
 
 #: A confusion matrix of more classes is an image; lines of tables; targets with pictures of their own
@@ -22,12 +23,12 @@ ROWS_PER_BAR, FEWEST_BARS, MOST_BARS = 15, 8, 40
 
 
 def predictions_section(evidence):
-    """Confusion matrices, or residuals."""
+    """Confusion matrices or residuals, and calibration."""
     outcome = evidence.outcome
     if outcome.failure:
         return Section("predictions", "Predictions", [LeftOut("Predictions", outcome.failure)])
     blocks = class_blocks(evidence) if outcome.has_classes else number_blocks(evidence)
-    return Section("predictions", "Predictions", blocks)
+    return Section("predictions", "Predictions", blocks + calibration_blocks(evidence))
 
 
 # Classes
@@ -70,6 +71,7 @@ def confusion_table(part, matrix):
                 coloured_cell(
                     (1 if i == j else -1) * shares[i, j] ** 0.5,
                     cell_text(matrix[i, j]),
+                    class_=None if matrix[i, j] else "none",
                     title=f"{part.classes[i]} taken for {part.classes[j]}: {cell_text(matrix[i, j])} "
                     f"({percent(shares[i, j], 1)})",
                 )

@@ -6,7 +6,7 @@ from fastbp.estimators.tabular.base import BaseTabularMLP
 from fastbp.inspection.gradient_flow import VANISHING
 from fastbp.inspection.reports.page.charts import Axis, Series, chart
 from fastbp.inspection.reports.page.elements import bar, figure, table
-from fastbp.inspection.reports.page.numbers import count, number, percent
+from fastbp.inspection.reports.page.numbers import count, number, percent, plain
 from fastbp.inspection.reports.sections.parts import LeftOut, Section
 
 #: Losses that fall by more than this factor are drawn on a logarithmic axis
@@ -33,8 +33,8 @@ def losses(evidence):
     curve = evidence.loss_curve
     if not len(curve):
         return LeftOut("Loss curve", "solver='lbfgs' records none")
-    series = [Series("training", epochs(curve), curve, colour=1)]
     validation_loss = evidence.history.get("validation_loss")
+    series = [Series("" if validation_loss is None else "training", epochs(curve), curve, colour=1)]
     if validation_loss is not None:
         series.append(Series("validation", epochs(validation_loss), validation_loss, colour=2, dashed=True))
     best = getattr(evidence.model, "best_iteration_", None)
@@ -49,7 +49,9 @@ def losses(evidence):
             marks=[(best, f"best epoch, {best}")] if stops else (),
         ),
         f"From {number(curve[0])} to {number(curve[-1])} in {count(len(curve), 'epoch')}"
-        + (f" and {number(evidence.history['seconds'][-1])} s." if len(evidence.history.get("seconds", ())) else "."),
+        + (
+            f" and {number(evidence.history['seconds'][-1], 2)} s." if len(evidence.history.get("seconds", ())) else "."
+        ),
     )
 
 
@@ -72,7 +74,7 @@ def losses_of_ensemble(subject):
 def validation(evidence):
     """The validation scores of each epoch."""
     scores = getattr(evidence.model, "validation_scores_", None)
-    if scores is None or evidence.core.name:
+    if scores is None or not evidence.is_single:
         return LeftOut("Validation curve", "no rows were held out in training (early_stopping=True or X_val)")
     loss = evidence.history.get("validation_loss")
     scores = np.asarray(scores, np.float64)
@@ -127,7 +129,7 @@ def gradients(evidence):
     return figure(
         title,
         table(header, rows, caption="Gradient and units of each layer"),
-        f"{note} The bars are logarithmic, and end at {number(SMALLEST_BAR, 1)}. Dead units have slope zero on all "
+        f"{note} The bars are logarithmic, and end at {plain(SMALLEST_BAR)}. Dead units have slope zero on all "
         "rows; saturated slopes are below a twentieth of the slope at zero.",
     )
 

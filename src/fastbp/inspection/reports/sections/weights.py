@@ -6,11 +6,14 @@ from fastbp.inspection._plotting import shortened
 from fastbp.inspection.reports.page.elements import element, figure, scrolling
 from fastbp.inspection.reports.page.numbers import count, number
 from fastbp.inspection.reports.page.pictures import colour_scale, coloured_cell, image, mosaic
-from fastbp.inspection.reports.sections.parts import LeftOut, Section
+from fastbp.inspection.reports.sections.parts import LeftOut
 from fastbp.inspection.weights_display import WeightsDisplay
 
 #: Units that are shown
 MOST_IMAGES, MOST_COLUMNS = 64, 24
+
+#: Units of a heat map that takes half of the page
+MOST_NARROW = 16
 
 #: Rows of the heat map: features with the largest weights
 MOST_FEATURES = 30
@@ -18,13 +21,8 @@ MOST_FEATURES = 30
 WHAT = "First-layer weights"
 
 
-def weights_section(evidence):
-    """Images for each unit, or a heat map of features and units."""
-    return Section("weights", WHAT, [weights(evidence)])
-
-
 def weights(evidence):
-    """A figure, or why there is none."""
+    """Images for each unit, or a heat map of features and units, or why there is neither."""
     if not evidence.reads_columns:
         return LeftOut(WHAT, "the first fully connected layer reads embedded or combined columns")
     coefs = np.asarray(evidence.network.coefs[0], np.float64)
@@ -46,7 +44,6 @@ def images(coefs, shape):
         [image(pixels, limit, alt), colour_scale(number(limit, 2))],
         "An image for each unit: where it is blue, bright pixels raise the sum of the unit, where it is orange, they "
         "lower it. Images like noise tell of pixels that hardly vary, or of too little alpha.",
-        wide=True,
     )
 
 
@@ -81,11 +78,11 @@ def heat_map(coefs, names):
         units_of(coefs, coefs[:, units]),
         [scrolling(whole, "First-layer weights"), colour_scale(number(limit, 2))],
         (note or "") + cut or None,
-        wide=True,
+        wide=len(units) > MOST_NARROW,
     )
 
 
 def units_of(coefs, shown):
     """How many units are shown."""
     n, total = shown.shape[1], coefs.shape[1]
-    return f"{total:,} units" if n == total else f"{n} of {total:,} units"
+    return f"{WHAT}: {count(total, 'unit')}" if n == total else f"{WHAT}: {n} of {total:,} units"

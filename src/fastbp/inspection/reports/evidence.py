@@ -12,10 +12,12 @@ from sklearn.metrics import log_loss, mean_absolute_error, r2_score, root_mean_s
 from sklearn.utils import _safe_indexing
 
 from fastbp.data import checked_csr
+from fastbp.estimators.encoder import MLPEncoder
 from fastbp.inspection.gradient_flow import PROBE_ROWS, GradientFlow
 from fastbp.inspection.reports.importances import importances_of
 from fastbp.inspection.reports.outcomes import outcome_of
 from fastbp.inspection.reports.page.numbers import number, percent
+from fastbp.losses.regression import Quantile
 
 #: Operations that leave the columns of X what they are
 OF_SAME_COLUMNS = {"dropout", "scale", "batch_norm", "running_norm"}
@@ -109,8 +111,9 @@ class Evidence:
         """(training, here) or None: the loss of the epoch whose weights the model has, and that on the rows of the
         report, without the penalty; None where they cannot be compared."""
         best = getattr(self.model, "best_iteration_", None)
-        if not len(self.loss_curve) or not self.is_single or self.model.mixup_alpha:
+        if not self.is_single or self.model.mixup_alpha or not hasattr(self.model, "loss_"):
             return None
+        curve = self.loss_curve if len(self.loss_curve) else [self.model.loss_]  # 'lbfgs' has the last one only
         at = best - 1 if best and self.model.early_stopping and self.model.restore_best else -1
         n = self.n_trained or self.subject.n
         with quietly(), np.errstate(over="ignore", invalid="ignore"):
@@ -120,7 +123,7 @@ class Evidence:
                 here = network.mean_loss(data) * self.model._loss_scale
             except ValueError:
                 return None
-        return float(self.loss_curve[at]) - network.penalty() / n, float(here)
+        return float(curve[at]) - network.penalty() / n, float(here)
 
     # Predictions
 
@@ -133,11 +136,11 @@ class Evidence:
     @cached_property
     def score(self):
         """float: the estimator's own score on these rows, NaN where there is none."""
-        if self.outcome.failure or not hasattr(self.subject.estimator, "score"):
+        if self.outcome.failure:
             return np.nan
         weight = self.subject.sample_weight
         options = {} if weight is None else {"sample_weight": weight}
-        if hasattr(self.subject.model, "inverse_transform"):
+        if isinstance(self.subject.model, MLPEncoder):  # which has no score
             true, predicted = (np.stack([getattr(p, n) for p in self.outcome.parts], 1) for n in ("true", "predicted"))
             return float(r2_score(true, predicted, sample_weight=weight)) if self.subject.n > 1 else np.nan
         with quietly():
@@ -151,6 +154,12 @@ class Evidence:
     def in_words(self, score):
         """A score as text: an accuracy in percent."""
         return percent(score, 1) if self.score_name == "Accuracy" else number(score)
+
+    @property
+    def predicts_centre(self):
+        """bool: whether a constant is a fair competitor: predictions are no quantile other than the median."""
+        loss = getattr(self.subject.model, "_fitted_loss", None)
+        return not (isinstance(loss, Quantile) and len(loss.constants) == 1 and loss.estimates_spread)
 
     @cached_property
     def constant_score(self):

@@ -7,6 +7,8 @@ from scipy import sparse
 from sklearn.inspection import permutation_importance
 from sklearn.utils import _safe_indexing
 
+from fastbp.estimators.encoder import MLPEncoder
+
 #: Rows that are predicted for each shuffle of a column
 MOST_ROWS, FEWEST_ROWS = 1000, 100
 #: Columns that are shuffled
@@ -47,7 +49,7 @@ def importances_of(evidence):
     Importances or str
     """
     subject = evidence.subject
-    if hasattr(subject.model, "inverse_transform"):
+    if isinstance(subject.model, MLPEncoder):
         return "an autoencoder has no target"
     if not evidence.n_repeats:
         return "n_repeats is 0"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import sparse
 from scipy.stats import norm
 from sklearn.base import is_classifier
 
@@ -112,6 +113,7 @@ def class_parts(subject):
     """The parts of a classifier."""
     estimator, model, y = subject.estimator, subject.model, subject.y
     predicted, probabilities = estimator.predict(subject.X), estimator.predict_proba(subject.X)
+    predicted, y = (values.toarray() if sparse.issparse(values) else values for values in (predicted, y))
     form = getattr(model, "_form", LABELS)
     if form == COLUMNS:
         return [

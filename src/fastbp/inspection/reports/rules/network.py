@@ -10,6 +10,9 @@ from fastbp.inspection.reports.page.numbers import listed, number, percent, plai
 #: and initialization).
 MOST_DEAD = 0.25
 
+#: Rows from which on a unit can be called dead: on fewer, many are off by chance
+ENOUGH_ROWS = 30
+
 #: Share of slopes below 1/20 of the slope at zero from which on a layer learns little (Glorot and Bengio, 2010,
 #: Understanding the difficulty of training deep feedforward neural networks, section 3).
 MOST_SATURATED = 0.5
@@ -30,7 +33,7 @@ def vanishing_gradient(evidence):
         [
             "fewer layers: one to three are enough for most tables",
             "activation='relu' or 'gelu' in place of a saturating one such as 'logistic' or 'tanh'",
-            "residual=True, and normalization='layer_norm', for networks that must be deep",
+            "residual=True, and normalization='layer', for networks that must be deep",
         ],
     )
 
@@ -49,7 +52,7 @@ def exploding_gradient(evidence):
             "standardize X, and of a regressor y: very large numbers are the most frequent cause",
             "clip_norm=1.0, which limits the length of the gradient",
             "a smaller learning_rate_init",
-            "normalization='batch_norm' for deep networks",
+            "normalization='batch' for deep networks",
         ],
     )
 
@@ -57,7 +60,7 @@ def exploding_gradient(evidence):
 def dead_units(evidence):
     """Units that are off on every row."""
     shares = hidden(evidence, "dead")
-    if not (shares > MOST_DEAD).any():
+    if evidence.subject.n < ENOUGH_ROWS or not (shares > MOST_DEAD).any():
         return None
     return (
         "Units are dead",
@@ -83,7 +86,7 @@ def saturated_units(evidence):
         [
             "standardized inputs, so that the sums are small",
             "a smaller learning_rate_init, or a larger alpha, which keep the weights small",
-            "activation='relu' or 'gelu', or normalization='batch_norm'",
+            "activation='relu' or 'gelu', or normalization='batch'",
         ],
     )
 

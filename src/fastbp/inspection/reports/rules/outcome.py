@@ -18,6 +18,17 @@ ENOUGH_ROWS = 100
 #: The share of rows that an interval covers is off by so much.
 LARGEST_COVERAGE_ERROR = 0.1
 
+#: What to try if too few rows are covered, and if too many are
+TOO_NARROW = [
+    "early_stopping=True with scoring='loss', or a larger alpha: intervals of a network that overfits are too narrow",
+    "predict_interval of TabularMLPRegressor, whose intervals are made from rows that were held out",
+    "rows from the same source as those in training",
+]
+TOO_WIDE = [
+    "a report of rows that the model was not trained on: errors on training rows are smaller than those to expect",
+    "more epochs or more units, if the network has not learned all that it could",
+]
+
 
 def not_finite(evidence):
     """Predictions that are no numbers."""
@@ -38,7 +49,7 @@ def not_finite(evidence):
 def no_better_than_constant(evidence):
     """A constant prediction is as good."""
     score, constant = evidence.score, evidence.constant_score
-    if not np.isfinite(score) or score > constant or score == 1:
+    if not np.isfinite(score) or score > constant or score == 1 or not evidence.predicts_centre:
         return None
     return (
         "The model is no better than a constant",
@@ -113,10 +124,5 @@ def intervals_off(evidence):
         "Intervals or quantiles are off",
         f"{percent(observed)} of {count(evidence.subject.n, 'row')} are {coverage.what} where it should be "
         f"{percent(expected)}.",
-        [
-            "early_stopping=True with scoring='loss', or a larger alpha: the intervals of a network that overfits are "
-            "too narrow",
-            "predict_interval of TabularMLPRegressor, whose intervals are made from rows that were held out",
-            "new rows that come from the same source as those in training",
-        ],
+        TOO_WIDE if observed > expected else TOO_NARROW,
     )

@@ -237,7 +237,7 @@ class Evidence:
             return []
         if sparse.issparse(X):
             X = checked_csr("X", X)
-            is_constant = np.asarray((X.max(axis=0) == X.min(axis=0)).todense()).ravel()
+            is_constant = X.max(axis=0).toarray().ravel() == X.min(axis=0).toarray().ravel()
         else:
             X = np.asarray(X)
             is_constant = (X[:1] == X).all(axis=0)

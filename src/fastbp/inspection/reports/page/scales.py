@@ -7,6 +7,9 @@ import numpy as np
 
 from fastbp.inspection.reports.page.numbers import plain, power_of_ten
 
+#: Larger numbers are outside of the axis: the length of an axis is a finite number
+LARGEST = 1e300
+
 #: Steps between the numbers at an axis, times powers of ten
 STEPS = (1, 2, 2.5, 5, 10)
 
@@ -76,7 +79,7 @@ def limits(arrays, *, log=False, margin=0.04, include=()):
     low, high : float
     """
     values = np.concatenate([*(np.ravel(a).astype(np.float64) for a in arrays), np.asarray(include, np.float64)])
-    values = values[np.isfinite(values) & ((values > 0) | (not log))]
+    values = np.clip(values[np.isfinite(values) & ((values > 0) | (not log))], -LARGEST, LARGEST)
     if not len(values):
         return (0.1, 1.0) if log else (0.0, 1.0)
     low, high = float(values.min()), float(values.max())
@@ -86,10 +89,9 @@ def limits(arrays, *, log=False, margin=0.04, include=()):
             return low / 2, high * 2
         factor = (high / low) ** margin
         return low / factor, high * factor
-    # half of each end: their difference may be larger than the largest float64
     size = max(abs(low), abs(high))
-    if high / 2 - low / 2 <= 1e-9 * size or not size:
-        half = max(size * 0.1, 0.5) if size < 1e300 else size * 0.1
+    if high - low <= 1e-9 * size or size < 1e-300:
+        half = max(size * 0.1, 0.5)
         return low - half, high + half
-    room = (high / 2 - low / 2) * 2 * margin
+    room = (high - low) * margin
     return low - room, high + room

@@ -82,7 +82,8 @@ def learning_rate_too_large(evidence):
 def learning_rate_too_small(evidence):
     """The loss falls as slowly at the end as at the beginning."""
     curve = evidence.loss_curve
-    if len(curve) < ENOUGH_EPOCHS or not np.isfinite(curve).all() or not_converged(evidence) is None:
+    is_told = evidence.is_single and len(curve) >= ENOUGH_EPOCHS and np.isfinite(curve).all()
+    if not is_told or end_is_needed_by(evidence.model):
         return None
     third = len(curve) // 3
     first, last = curve[0] - curve[third], curve[-1 - third] - curve[-1]

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, r2_score
 
 from fastbp.inspection._plotting import shortened
+from fastbp.inspection.reports.evidence import quietly
 from fastbp.inspection.reports.page.charts import Axis, Series, chart
 from fastbp.inspection.reports.page.elements import bar, element, figure, scrolling, table
 from fastbp.inspection.reports.page.numbers import count, number, percent
@@ -40,7 +41,8 @@ def class_blocks(evidence):
     blocks = [labels_table(parts, weight)] if len(parts) > 1 else []
     pictured = parts[:MOST_PICTURES] if any(len(part.classes) > 2 for part in parts) or len(parts) == 1 else []
     for part in pictured:
-        matrix = confusion_matrix(part.true, part.predicted, labels=range(len(part.classes)), sample_weight=weight)
+        with quietly():  # of a single class
+            matrix = confusion_matrix(part.true, part.predicted, labels=range(len(part.classes)), sample_weight=weight)
         is_small = len(part.classes) <= MOST_CLASSES
         blocks.append(confusion_table(part, matrix) if is_small else confusion_image(part, matrix))
         if len(part.classes) > 2:

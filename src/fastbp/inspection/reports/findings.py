@@ -12,7 +12,7 @@ PROBLEM, HINT = "problem", "hint"
 class Finding:
     """Something that a report warns of.
 
-    Attributes
+    Parameters
     ----------
     code : str
         Its name, such as 'vanishing-gradient'.

@@ -121,6 +121,7 @@ ILL = {
     "vanishing-gradient": partial(classifier, hidden_layer_sizes=[8] * 10, activation="logistic"),
     "no-better-than-constant": partial(classifier, hidden_layer_sizes=[8] * 10, activation="logistic"),
     "unscaled-input": lambda: classifier(1000 * iris()[0] + 3000),
+    "unscaled-target": lambda: regressor(y=100 * diabetes()[1] + 500),
     "learning-rate-too-large": partial(classifier, learning_rate_init=0.3, batch_size=10, tol=0),
     "learning-rate-too-small": partial(classifier, learning_rate_init=1e-5),
     "not-converged": partial(classifier, max_iter=5),
@@ -198,7 +199,9 @@ def test_advice_names_parameters_that_exist():
     assert len(settings) > 8
     for name, value in settings:
         X, y = iris()
-        fitted(MLPClassifier(**{**SETTINGS, "hidden_layer_sizes": (8, 8), "max_iter": 2, name: eval(value)}), X, y)
+        kind = MLPRegressor if name == "loss" else MLPClassifier
+        model = kind(**{**SETTINGS, "hidden_layer_sizes": (8, 8), "max_iter": 2, name: eval(value)})
+        fitted(model, X, y + 1)  # which 'gamma' can learn too
 
 
 def test_a_finding_as_text():

@@ -46,6 +46,7 @@ RULES = {
     "vanishing-gradient": (PROBLEM, network.vanishing_gradient),
     "no-better-than-constant": (PROBLEM, outcome.no_better_than_constant),
     "unscaled-input": (PROBLEM, data.unscaled_input),
+    "unscaled-target": (PROBLEM, data.unscaled_target),
     "learning-rate-too-large": (PROBLEM, training.learning_rate_too_large),
     "learning-rate-too-small": (PROBLEM, training.learning_rate_too_small),
     "not-converged": (HINT, training.not_converged),

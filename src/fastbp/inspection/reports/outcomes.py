@@ -12,6 +12,9 @@ from fastbp.estimators.encoder import MLPEncoder
 from fastbp.losses import Gaussian
 from fastbp.losses.regression import Quantile
 
+#: The classes of a label that a row has or has not
+NO_YES = ["no", "yes"]
+
 #: The shares of rows that intervals should cover
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -123,7 +126,7 @@ def class_parts(subject):
     if form == INDICATORS:
         p = np.stack([1 - probabilities, probabilities], axis=2)
         return [
-            class_part(name, np.array([0, 1]), y[:, i], predicted[:, i], p[:, i], ["no", "yes"])
+            class_part(name, np.array([0, 1]), y[:, i], predicted[:, i], p[:, i], NO_YES)
             for i, name in enumerate(names_of(subject, y.shape[1], "label"))
         ]
     if form == PROBABILITIES:
@@ -162,13 +165,13 @@ def number_parts(subject):
 def coverage_of(subject):
     """Coverage of the quantiles or intervals that a regressor predicts; None if it predicts none."""
     model, weight = subject.model, subject.sample_weight
-    loss, y = getattr(model, "_fitted_loss", None), np.asarray(subject.y, np.float64)
+    loss, y = getattr(model, "_fitted_loss", None), np.asarray(subject.y_model, np.float64)
 
     def share(is_inside):
         return float(np.average(is_inside.reshape(len(y), -1).mean(axis=1), weights=weight))
 
     if isinstance(loss, Quantile) and loss.quantile != 0.5:
-        columns = np.asarray(subject.estimator.predict(subject.X)).reshape(len(y), -1)
+        columns = np.asarray(model.predict(subject.X_model)).reshape(len(y), -1)
         columns = columns.T[:, :, None] if loss._is_list else columns[None]
         observed = [share(y.reshape(len(y), -1) <= column) for column in columns]
         return Coverage("below the predicted quantile", np.array(loss.constants), np.array(observed))

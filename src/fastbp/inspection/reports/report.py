@@ -139,7 +139,8 @@ def report(
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor or MLPEncoder
-        Fitted; or a pipeline whose last step is one of these, or a search such as GridSearchCV with one of these.
+        Fitted; or a pipeline whose last step is one of these, or a search such as GridSearchCV, or a
+        TransformedTargetRegressor, with one of these.
     X : array-like, sparse matrix or data frame of shape (n, n_features)
         As `estimator.predict` takes it.
     y : array-like of shape (n,) or (n, n_outputs), default=None
@@ -228,11 +229,10 @@ def tiles_of(evidence):
         constant = f"a constant has {evidence.in_words(evidence.constant_score)}"
         found.append((evidence.score_name, evidence.in_words(evidence.score), constant))
     found += [(name, number(value), None) for name, value in evidence.further_scores.items()]
-    epochs = getattr(evidence.subject.model, "n_iter_", None)
-    if epochs is not None:
+    if evidence.is_single:
         seconds = evidence.history.get("seconds", ())
         unit = "Iterations" if evidence.model.solver == "lbfgs" else "Epochs"
-        found.append((unit, f"{epochs:,}", f"in {number(seconds[-1], 2)} s" if len(seconds) else None))
+        found.append((unit, f"{evidence.model.n_iter_:,}", f"in {number(seconds[-1], 2)} s" if len(seconds) else None))
     n_parameters = sum(model.network_.n_params for model in evidence.subject.networks)
     found.append(("Parameters", f"{n_parameters:,}", f"{evidence.network.dtype}"))
     return found

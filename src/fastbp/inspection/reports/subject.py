@@ -55,6 +55,8 @@ class Subject:
     sample_weight : ndarray of shape (n,) or None
     X_model : array-like or sparse matrix
         The rows as the model reads them, after the steps before it.
+    y_model : ndarray of the shape of y
+        The targets as the model was trained on them.
     n_rows : int
         Of which these n are a sample.
     feature_names : list of str
@@ -74,6 +76,7 @@ class Subject:
     y: object
     sample_weight: object
     X_model: object
+    y_model: object
     n_rows: int
     feature_names: list
     has_names: bool
@@ -95,8 +98,8 @@ class Subject:
         if isinstance(model, BaseTabularMLP):
             number = int(np.argmax(model.estimator_weights_))
             name = f"network {number + 1} of {len(model.estimators_)}"
-            return Core(model.estimators_[number], model._encoded(self.X_model), model._encode(self.y), name)
-        return Core(model, self.X_model, self.y)
+            return Core(model.estimators_[number], model._encoded(self.X_model), model._encode(self.y_model), name)
+        return Core(model, self.X_model, self.y_model)
 
     @property
     def networks(self):
@@ -116,7 +119,7 @@ def subject_of(estimator, X, y, *, sample_weight=None, feature_names=None, max_r
     -------
     Subject
     """
-    estimator, model, before, wrappers = unwrapped(estimator)
+    estimator, model, before, target, wrappers = unwrapped(estimator)
     X = np.asarray(X) if isinstance(X, (list, tuple)) else X
     X = checked_csr("X", X) if sparse.issparse(X) else X
     n_rows, target_names = _num_samples(X), column_names(y)
@@ -137,33 +140,58 @@ def subject_of(estimator, X, y, *, sample_weight=None, feature_names=None, max_r
     names = checked_names("feature_names", feature_names if feature_names is not None else known, n_columns)
     has_names = names is not None
     names = names or [f"x{i}" for i in range(n_columns)]
-    X_model = X if before is None else before.transform(X)
+    X_model, model_names = after(before, names, X)
+    y = labels_or_numbers(model, X_model, y)
     return Subject(
         estimator,
         model,
         wrappers,
         X,
-        labels_or_numbers(model, X_model, y),
+        y,
         sample_weight,
         X_model,
+        transformed(target, y),
         n_rows,
         names,
         has_names,
-        names_after(before, names, X_model),
+        model_names,
         target_names,
     )
 
 
+class Parts(NamedTuple):
+    """What an estimator consists of.
+
+    Attributes
+    ----------
+    estimator : estimator
+        Of a search the best one.
+    model : estimator of fastbp
+    before : list of Pipeline
+        The steps before the model.
+    target : transformer or None
+        Of y, of a TransformedTargetRegressor.
+    wrappers : list of str
+        What is around the model, in words.
+    """
+
+    estimator: object
+    model: object
+    before: list
+    target: object
+    wrappers: list
+
+
 def unwrapped(estimator):
-    """The fitted estimator, the model in it, the steps before the model or None, and what is around it, in words.
+    """The parts of a fitted estimator.
 
     Parameters
     ----------
-    estimator : estimator of fastbp, or a pipeline or a search with one
+    estimator : estimator of fastbp, or a pipeline, a search or a TransformedTargetRegressor with one
 
     Returns
     -------
-    estimator, model, before, wrappers
+    Parts
 
     Raises
     ------
@@ -171,29 +199,33 @@ def unwrapped(estimator):
         For other estimators.
     NotFittedError
     """
-    wrappers, given = [], type(estimator).__name__
     if not hasattr(estimator, "fit") or isinstance(estimator, type):
         raise TypeError(f"estimator must be a fitted estimator of fastbp, got {estimator!r}")
     check_is_fitted(estimator)
-    if hasattr(estimator, "best_estimator_"):
-        n = len(estimator.cv_results_["params"])
-        wrappers.append(f"the best of {n} candidates of {given}")
-        estimator = estimator.best_estimator_
-    model, before = estimator, None
-    if hasattr(estimator, "steps"):
-        model, before = estimator[-1], estimator[:-1] if len(estimator.steps) > 1 else None
-        if before is not None:
-            wrappers.append("behind " + ", ".join(type(step).__name__ for _, step in before.steps))
-    if not isinstance(model, OURS):
-        raise TypeError(
-            "estimator must be MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor or MLPEncoder of "
-            f"fastbp, a Pipeline whose last step is one of these, or a search with one of these; got {given} with "
-            f"{type(model).__name__}"
-        )
+    given, model, before, target, wrappers = estimator, estimator, [], None, []
+    while not isinstance(model, OURS):
+        if hasattr(model, "best_estimator_"):
+            wrappers.append(f"the best of {len(model.cv_results_['params'])} candidates of {type(model).__name__}")
+            estimator = model.best_estimator_ if model is estimator else estimator
+            model = model.best_estimator_
+        elif hasattr(model, "steps"):
+            if len(model.steps) > 1:
+                before.append(model[:-1])
+                wrappers.append("behind " + ", ".join(type(step).__name__ for _, step in model.steps[:-1]))
+            model = model[-1]
+        elif hasattr(model, "regressor_") and hasattr(model, "transformer_"):
+            wrappers.append("trained on a transformed target")
+            model, target = model.regressor_, model.transformer_
+        else:
+            raise TypeError(
+                "estimator must be MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor or "
+                "MLPEncoder of fastbp, a Pipeline whose last step is one of these, or a search or a "
+                f"TransformedTargetRegressor with one of these; got {type(given).__name__} with {type(model).__name__}"
+            )
     check_is_fitted(model)
     if isinstance(model, BaseMLP):
         model._check_layers_are_known()
-    return estimator, model, before, wrappers
+    return Parts(estimator, model, before, target, wrappers)
 
 
 def column_names(table):
@@ -234,13 +266,31 @@ def labels_or_numbers(model, X, y):
     return y
 
 
-def names_after(before, names, X):
-    """The names of the columns that the steps before the model leave."""
-    if before is None:
-        return names
-    if column_names(X) is not None:
-        return column_names(X)
-    try:
-        return [str(name) for name in before.get_feature_names_out(names)]
-    except (AttributeError, ValueError):  # a step that knows none, or other names
-        return [f"x{i}" for i in range(X.shape[1])]
+def after(before, names, X):
+    """The rows and the names of their columns after the steps before the model.
+
+    Parameters
+    ----------
+    before : list of Pipeline
+    names : list of str
+    X : array-like, sparse matrix or data frame
+
+    Returns
+    -------
+    X, names
+    """
+    for steps in before:
+        X = steps.transform(X)
+        try:
+            names = column_names(X) or [str(name) for name in steps.get_feature_names_out(names)]
+        except (AttributeError, ValueError):  # a step that knows none, or other names
+            names = [f"x{i}" for i in range(X.shape[1])]
+    return X, names
+
+
+def transformed(target, y):
+    """The targets as the model was trained on them."""
+    if target is None:
+        return y
+    made = target.transform(y.reshape(-1, 1) if y.ndim == 1 else y)
+    return made.ravel() if y.ndim == 1 else made

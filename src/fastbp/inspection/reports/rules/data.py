@@ -1,8 +1,10 @@
 """What can be wrong with the rows."""
 
 import numpy as np
+from sklearn.base import is_regressor
 
 from fastbp.inspection.reports.page.numbers import count, listed, number, percent, plain
+from fastbp.inspection.reports.rules.training import not_converged
 
 #: Inputs should have a mean near 0 and a variance near 1 (LeCun, Bottou, Orr and Mueller, 1998, Efficient BackProp,
 #: section 4.3). A column whose root mean square is beyond these limits is far from that.
@@ -45,10 +47,30 @@ def unscaled_input(evidence):
     )
 
 
+def unscaled_target(evidence):
+    """Targets of a regressor that are far from mean 0 and variance 1, where training did not come to its end."""
+    is_single = evidence.is_single and evidence.subject.model is evidence.model
+    if not is_single or not is_regressor(evidence.model) or evidence.model.out_activation_ != "identity":
+        return None
+    size = float(np.sqrt(np.mean(np.asarray(evidence.core.y, np.float64) ** 2)))
+    if size <= LARGEST_INPUT or not (not_converged(evidence) or evidence.score <= 0):
+        return None
+    return (
+        "The target is not scaled",
+        f"The numbers to predict have a size of {number(size)}, as a root mean square, and training was not done when "
+        "it ended. A network begins with outputs near 0, and has a long way to large numbers.",
+        [
+            "TransformedTargetRegressor(model, transformer=StandardScaler()) of scikit-learn",
+            "a logarithm of a target that is positive and skewed, or loss='gamma' or 'poisson'",
+            "TabularMLPRegressor, which standardizes the target itself",
+        ],
+    )
+
+
 def constant_columns(evidence):
-    """Columns that tell nothing."""
+    """Columns that tell nothing, but for those that an ensemble leaves out itself."""
     names = evidence.constant_columns
-    if not names:
+    if not names or not evidence.is_single:
         return None
     among = "these rows" if evidence.subject.n == evidence.subject.n_rows else "the rows that were looked at"
     return (

@@ -57,8 +57,8 @@ def no_better_than_constant(evidence):
         f"{evidence.in_words(constant)}.",
         [
             "the other warnings of this report: they may say why nothing was learned",
-            "rows that are no mistake: the same columns in the same order and units as in training",
-            "another metric, if the classes are imbalanced: accuracy favours the largest class",
+            "a look at the rows: the same columns as in training, in the same order and units",
+            *(["balanced accuracy, if classes are imbalanced"] if evidence.outcome.has_classes else []),
         ],
     )
 

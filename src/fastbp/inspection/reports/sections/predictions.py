@@ -1,10 +1,11 @@
 """Predictions beside the truth: confusion of classes, residuals of numbers."""
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, r2_score
+from sklearn.metrics import confusion_matrix, precision_score, r2_score, recall_score
 
 from fastbp.inspection._plotting import shortened
 from fastbp.inspection.reports.evidence import quietly
+from fastbp.inspection.reports.outcomes import NO_YES
 from fastbp.inspection.reports.page.charts import Axis, Series, chart
 from fastbp.inspection.reports.page.elements import bar, element, figure, scrolling, table
 from fastbp.inspection.reports.page.numbers import count, number, percent
@@ -38,7 +39,7 @@ def predictions_section(evidence):
 def class_blocks(evidence):
     """What is shown of a classifier."""
     parts, weight = evidence.outcome.parts, evidence.subject.sample_weight
-    blocks = [labels_table(parts, weight)] if len(parts) > 1 else []
+    blocks = [targets_table(parts, weight)] if len(parts) > 1 else []
     pictured = parts[:MOST_PICTURES] if any(len(part.classes) > 2 for part in parts) or len(parts) == 1 else []
     for part in pictured:
         with quietly():  # of a single class
@@ -158,8 +159,10 @@ def classes_table(part, matrix):
     )
 
 
-def labels_table(parts, weight):
+def targets_table(parts, weight):
     """A line for each of several targets."""
+    if all(part.classes == NO_YES for part in parts):
+        return labels_table(parts, weight)
     lines = []
     for part in parts[: 4 * MOST_LINES]:
         accuracy = float(np.average(part.true == part.predicted, weights=weight))
@@ -171,6 +174,28 @@ def labels_table(parts, weight):
         f"{len(parts)} targets",
         table(("target", "accuracy", "most frequent"), lines, caption="Accuracy of each target"),
         "Most frequent: the accuracy of always answering the most frequent class.",
+    )
+
+
+def labels_table(parts, weight):
+    """A line for each of several labels that a row has or has not."""
+    lines = []
+    for part in parts[: 4 * MOST_LINES]:
+        options = {"sample_weight": weight, "zero_division": np.nan}
+        recall = float(recall_score(part.true, part.predicted, **options))
+        precision = float(precision_score(part.true, part.predicted, **options))
+        lines.append(
+            (
+                shortened(part.name, 28),
+                f"{int(part.true.sum()):,}",
+                bar(np.nan_to_num(recall), percent(recall)),
+                bar(np.nan_to_num(precision), percent(precision)),
+            )
+        )
+    return figure(
+        count(len(parts), "label"),
+        table(("label", "rows", "recall", "precision"), lines, caption="Recall and precision of each label"),
+        "Recall: in how many of its rows a label was found. Precision: how many predictions of it are right.",
     )
 
 
@@ -205,11 +230,12 @@ def outputs_table(parts, weight):
         score = score_of(part, weight)
         error = float(np.average(np.abs(part.true - part.predicted), weights=weight))
         lines.append((shortened(part.name, 28), bar(max(0.0, np.nan_to_num(score)), number(score)), number(error)))
-    which = f"The {MOST_LINES} with the lowest R² are shown." if len(parts) > MOST_LINES else None
+    which = f"The {MOST_LINES} with the lowest R² are shown. " if len(parts) > MOST_LINES else ""
+    which += "Pictures are of the one with the lowest R²." if len(parts) > MOST_PICTURES else ""
     return figure(
         f"{len(parts)} targets",
         table(("target", "R²", "mean absolute error"), lines, caption="R² and error of each target"),
-        which,
+        which or None,
     )
 
 

@@ -165,6 +165,26 @@ def test_losses_of_training_and_of_these_rows():
         assert_allclose(training, here, rtol=0.1)
 
 
+def test_several_runs():
+    """The curve holds all runs, and the best epoch is one of the last run; rows of an epoch are not known then."""
+    X, y = iris()
+    model = MLPClassifier(warm_start=True, early_stopping=True, **SETTINGS)
+    for _ in range(2):
+        fitted(model, X, y)
+    evidence = evidence_of(model, X, y)
+    assert len(evidence.loss_curve) > model.n_iter_
+    assert (
+        evidence.loss_curve[evidence.best_epoch - 1] == model.loss_curve_[-model.n_iter_ :][model.best_iteration_ - 1]
+    )
+    assert evidence.n_trained is None
+    model = MLPClassifier(**SETTINGS)
+    for rows in np.array_split(np.random.default_rng(0).permutation(150), 5):
+        model.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+    evidence = evidence_of(model, X, y)
+    assert (evidence.n_trained, evidence.best_epoch, len(evidence.loss_curve)) == (None, None, 5)
+    assert evidence_of(fitted(MLPClassifier(**SETTINGS), X, y), X, y).n_trained == 150
+
+
 def test_columns_of_sparse_matrices():
     X = np.array([[1.0, 0, 5, 0], [1, 0, 0, 2], [1, 0, 7, 0]])
     dense, as_csr = (

@@ -100,21 +100,28 @@ class Evidence:
         """ndarray of shape (n_epochs,): the training loss of each epoch."""
         return self.history.get("loss", np.empty(0))
 
+    @property
+    def best_epoch(self):
+        """int or None: the epoch of `loss_curve`, counted from 1, whose weights early stopping has restored."""
+        best, model = getattr(self.model, "best_iteration_", None), self.model
+        if not (best and model.early_stopping and model.restore_best):
+            return None
+        return len(self.loss_curve) - model.n_iter_ + best  # the curve may begin with earlier runs
+
     @cached_property
     def n_trained(self):
-        """int or None: rows in an epoch of training; None where it is not known."""
+        """int or None: rows in an epoch of training; None where it is not known, as after several runs."""
         rows, epochs = getattr(self.model, "t_", 0), len(self.loss_curve)
-        return round(rows / epochs) if epochs and rows else None
+        return round(rows / epochs) if rows and epochs == self.model.n_iter_ else None
 
     @cached_property
     def losses(self):
         """(training, here) or None: the loss of the epoch whose weights the model has, and that on the rows of the
         report, without the penalty; None where they cannot be compared."""
-        best = getattr(self.model, "best_iteration_", None)
         if not self.is_single or self.model.mixup_alpha or not hasattr(self.model, "loss_"):
             return None
         curve = self.loss_curve if len(self.loss_curve) else [self.model.loss_]  # 'lbfgs' has the last one only
-        at = best - 1 if best and self.model.early_stopping and self.model.restore_best else -1
+        at = self.best_epoch - 1 if self.best_epoch else -1
         n = self.n_trained or self.subject.n
         with quietly(), np.errstate(over="ignore", invalid="ignore"):
             try:
@@ -150,6 +157,11 @@ class Evidence:
     def score_name(self):
         """str: the name of the score."""
         return "Accuracy" if is_classifier(self.subject.model) else "R²"
+
+    @property
+    def score_phrase(self):
+        """str: the name of the score within a sentence."""
+        return "accuracy" if self.score_name == "Accuracy" else "R²"
 
     def in_words(self, score):
         """A score as text: an accuracy in percent."""

@@ -229,6 +229,9 @@ def tiles_of(evidence):
         constant = f"a constant has {evidence.in_words(evidence.constant_score)}"
         found.append((evidence.score_name, evidence.in_words(evidence.score), constant))
     found += [(name, number(value), None) for name, value in evidence.further_scores.items()]
+    oob_score = getattr(evidence.subject.model, "oob_score_", np.nan)
+    if np.isfinite(oob_score):
+        found.append(("Out of bag", evidence.in_words(oob_score), f"{evidence.score_phrase} in training"))
     if evidence.is_single:
         seconds = evidence.history.get("seconds", ())
         unit = "Iterations" if evidence.model.solver == "lbfgs" else "Epochs"

@@ -25,7 +25,7 @@ STYLE = (
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
 body {
   margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
 }
 header, main, footer { max-width: 1120px; margin: 0 auto; padding: 0 24px; }
 header { padding-top: 36px; }
@@ -90,7 +90,7 @@ figure + figure.wide { margin-top: 16px; }
 .figures > figure:only-child > :not(figcaption) { max-width: 680px; }
 .note { color: var(--soft); font-size: 0.86rem; line-height: 1.45; margin: 10px 0 0; }
 
-svg.chart { display: block; width: 100%; height: auto; overflow: visible; }
+svg.chart { display: block; width: 100%; max-width: 560px; height: auto; overflow: visible; }
 svg text { fill: var(--soft); font-size: 13px; }
 svg text.label { fill: var(--ink); }
 svg .middle { text-anchor: middle; }
@@ -176,7 +176,7 @@ summary { cursor: pointer; color: var(--c1); font-size: 0.92rem; padding: 4px 0;
 .left-out { margin: 0; padding-left: 1.2em; color: var(--soft); font-size: 0.92rem; overflow-wrap: anywhere; }
 footer { color: var(--soft); font-size: 0.84rem; padding-top: 28px; padding-bottom: 40px; }
 
-@media (max-width: 760px) {
+@media screen and (max-width: 760px) {
   header, main, footer { padding-left: 14px; padding-right: 14px; }
   header { padding-top: 22px; }
   h1 { font-size: 1.5rem; }
@@ -192,7 +192,11 @@ footer { color: var(--soft); font-size: 0.84rem; padding-top: 28px; padding-bott
   table.counts { font-size: 0.78rem; }
 }
 @media print {
-  body { font-size: 11pt; }
+  html { font-size: 12px; }
+  header, main, footer { max-width: none; padding: 0; }
+  h2 { margin-top: 20px; }
+  figure { padding: 10px 12px; }
+  table.counts td { min-width: 24px; height: 24px; padding: 1px; }
   nav { display: none; }
   h2 { break-after: avoid; }
   figure, .finding, .tiles > div { break-inside: avoid; }

@@ -27,13 +27,13 @@ def importances(evidence):
     if isinstance(found, str):
         return [LeftOut(WHAT, found)]
     subject = evidence.subject
-    name = evidence.score_name if evidence.score_name == "R²" else evidence.score_name.lower()
     how = (
-        f"How much the {name} falls when a column is shuffled: the mean of {count(found.n_repeats, 'shuffle')} on "
-        f"{count(found.n_rows, 'row')}. Columns that tell the same share their importance."
+        f"How much the {evidence.score_phrase} falls when a column is shuffled: the mean of "
+        f"{count(found.n_repeats, 'shuffle')} on {count(found.n_rows, 'row')}. Columns that tell the same share their "
+        "importance."
     )
     shape = None
-    if not subject.has_names and subject.X_model is subject.X:
+    if not subject.has_names and subject.X_model.shape[1] == subject.X.shape[1]:
         column = found.means[:, None]
         shape = WeightsDisplay(coefs=column, image_shape=evidence.image_shape).image_shape
     blocks = [importance_image(found, shape, how)] if shape else []

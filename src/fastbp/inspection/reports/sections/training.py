@@ -37,8 +37,8 @@ def losses(evidence):
     series = [Series("" if validation_loss is None else "training", epochs(curve), curve, colour=1)]
     if validation_loss is not None:
         series.append(Series("validation", epochs(validation_loss), validation_loss, colour=2, dashed=True))
-    best = getattr(evidence.model, "best_iteration_", None)
-    stops = evidence.model.early_stopping and evidence.model.restore_best and best
+    best, seconds = evidence.best_epoch, evidence.history.get("seconds", ())
+    time = f" and {number(seconds[-1], 2)} s" if len(seconds) else ""
     return figure(
         "Loss",
         chart(
@@ -46,12 +46,9 @@ def losses(evidence):
             Axis("epoch", whole=True),
             Axis("loss", log=is_steep([one.y for one in series])),
             summary=f"Training loss over {count(len(curve), 'epoch')}, from {number(curve[0])} to {number(curve[-1])}",
-            marks=[(best, f"best epoch, {best}")] if stops else (),
+            marks=[(best, f"best epoch, {best}")] if best else (),
         ),
-        f"From {number(curve[0])} to {number(curve[-1])} in {count(len(curve), 'epoch')}"
-        + (
-            f" and {number(evidence.history['seconds'][-1], 2)} s." if len(evidence.history.get("seconds", ())) else "."
-        ),
+        f"From {number(curve[0])} to {number(curve[-1])} in {count(len(curve), 'epoch')}{time}.",
     )
 
 
@@ -72,17 +69,18 @@ def losses_of_ensemble(subject):
 
 
 def validation(evidence):
-    """The validation scores of each epoch."""
+    """The validation scores of each epoch; None for an ensemble, whose rows out of bag are scored at the end."""
     scores = getattr(evidence.model, "validation_scores_", None)
-    if scores is None or not evidence.is_single:
+    if not evidence.is_single:
+        return None
+    if scores is None:
         return LeftOut("Validation curve", "no rows were held out in training (early_stopping=True or X_val)")
     loss = evidence.history.get("validation_loss")
     scores = np.asarray(scores, np.float64)
     if loss is not None and np.array_equal(np.abs(scores), np.abs(loss[: len(scores)]), equal_nan=True):
         return None  # it stands beside the training loss
     best = int(np.nanargmax(scores)) if np.isfinite(scores).any() else 0
-    own = evidence.model.scoring is None
-    name = evidence.score_name.lower() if own and evidence.score_name != "R²" else "R²" if own else "score"
+    name = evidence.score_phrase if evidence.model.scoring is None else "score"
     return figure(
         f"Validation {name}",
         chart(

@@ -15,8 +15,6 @@ from fastbp.inspection import Finding, report
 from fastbp.inspection.reports.findings import PROBLEM, RULES
 from report_cases import SETTINGS, diabetes, fitted, iris
 
-RNG = np.random.default_rng(0)
-
 
 def classifier(X=None, y=None, X_fit=None, y_fit=None, **settings):
     """(fitted classifier, X, y): iris, but for what is given."""
@@ -68,20 +66,23 @@ def dead():
 
 
 def random_labels():
-    X = RNG.normal(size=(60, 20))
-    y = RNG.integers(0, 2, 60)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 20))
+    y = rng.integers(0, 2, 60)
     return classifier(X[30:], y[30:], X[:30], y[:30], hidden_layer_sizes=(50,), max_iter=300)
 
 
 def random_labels_validated():
-    X = RNG.normal(size=(200, 20))
-    y = RNG.integers(0, 2, 200)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 20))
+    y = rng.integers(0, 2, 200)
     model = MLPClassifier((50,), learning_rate_init=0.01, max_iter=100, scoring="loss", random_state=0)
     return fitted(model, X[:100], y[:100], X_val=X[100:], y_val=y[100:]), X[100:], y[100:]
 
 
 def rare_class():
-    X = RNG.normal(size=(400, 4))
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4))
     y = (np.arange(400) % 25 == 0).astype(int)
     X[:, 0] += 3 * y
     return classifier(X, y)
@@ -94,8 +95,9 @@ def never_predicted():
 
 
 def overconfident():
-    X = RNG.normal(size=(600, 20))
-    y = (X[:, 0] + 2 * RNG.normal(size=600) > 0).astype(int)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 20))
+    y = (X[:, 0] + 2 * rng.normal(size=600) > 0).astype(int)
     return classifier(X[100:], y[100:], X[:100], y[:100], hidden_layer_sizes=(50,), max_iter=300)
 
 

@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, root_mean_squared_err
 from fastbp import MLPClassifier, MLPRegressor, TabularMLPRegressor
 from fastbp.inspection import gradient_flow
 from fastbp.inspection.reports import importances
-from fastbp.inspection.reports.calibration import expected_error, reliability
+from fastbp.inspection.reports.calibration import error_by_chance, expected_error, reliability
 from fastbp.inspection.reports.evidence import Evidence
 from fastbp.inspection.reports.outcomes import LEVELS, ClassPart
 from fastbp.inspection.reports.subject import subject_of
@@ -28,8 +28,9 @@ def evidence_of(model, X, y, n_repeats=5, **options):
 
 
 def binary_part(n=1000):
-    p = RNG.random(n)
-    true = (RNG.random(n) < p**2).astype(int)
+    rng = np.random.default_rng(0)
+    p = rng.random(n)
+    true = (rng.random(n) < p**2).astype(int)
     return ClassPart("", ["no", "yes"], true, (p > 0.5).astype(int), np.column_stack([1 - p, p]))
 
 
@@ -43,6 +44,20 @@ def test_reliability_is_the_calibration_curve_of_sklearn():
     assert_array_equal(bins.weights, 100)
     # E|p - p^2| is 1/6
     assert_allclose(expected_error(bins), 1 / 6, atol=0.03)  # 1000 rows: the standard error is about 0.014
+
+
+def test_error_by_chance():
+    """Of probabilities that are right, the error is what chance makes it, and rows of equal weights are rows."""
+    rng = np.random.default_rng(0)
+    errors, expected = [], []
+    for _ in range(200):
+        p = rng.random(100)
+        true = (rng.random(100) < p).astype(int)
+        bins = reliability(ClassPart("", ["no", "yes"], true, true, np.column_stack([1 - p, p])), np.full(100, 3.0))
+        assert_allclose(bins.n_effective, 10)
+        errors.append(expected_error(bins))
+        expected.append(error_by_chance(bins))
+    assert_allclose(np.mean(errors), np.mean(expected), rtol=0.05)  # 200 runs: the standard error is about 2 %
 
 
 def test_weights_count_as_repeated_rows():
@@ -163,6 +178,16 @@ def test_losses_of_training_and_of_these_rows():
         assert_allclose(here, log_loss(y, model.predict_proba(X)))
         # the training loss is the mean over the last epoch, in which the weights have changed a little
         assert_allclose(training, here, rtol=0.1)
+
+
+def test_losses_with_weights_of_classes():
+    """The weights of classes count in both, so that a model that does not overfit is not said to."""
+    X, y = iris()
+    settings = {**SETTINGS, "max_iter": 500, "tol": 1e-6, "alpha": 0.1, "class_weight": {0: 1, 1: 20, 2: 1}}
+    model = fitted(MLPClassifier(**settings), X, y)
+    training, here = evidence_of(model, X, y).losses
+    assert_allclose(here, log_loss(y, model.predict_proba(X), sample_weight=np.where(y == 1, 20, 1)))
+    assert_allclose(training, here, rtol=0.1)
 
 
 def test_several_runs():

@@ -1,5 +1,6 @@
 """A report of every kind of estimator and data: a well-formed page, and an estimator that is as it was."""
 
+import builtins
 import os
 import pickle
 import re
@@ -292,8 +293,36 @@ def test_a_sample_of_many_rows_is_said_and_repeatable():
     assert first.to_html() != other.to_html()
 
 
+def test_rows_without_weight_are_left_out():
+    X, y = iris()
+    model = fitted(MLPClassifier(**SETTINGS), X, y)
+    weight = np.where(y == 0, 0.0, 2.0)
+    weighted = report(model, X, y, sample_weight=weight, n_repeats=0)
+    assert "Looked at with 100 rows." in str(weighted)
+    assert weighted.score == model.score(X[y > 0], y[y > 0])
+
+
+def test_no_other_package_is_needed(monkeypatch):
+    X, y = iris()
+    model = fitted(MLPClassifier(**SETTINGS), X, y)
+    frames = fitted(MLPClassifier(**SETTINGS), pl.DataFrame(X), y)
+    imported = builtins.__import__
+
+    def without(name, globals=None, *others):
+        if globals is not None and globals["__name__"].startswith("fastbp") and name in ("matplotlib", "pandas"):
+            raise ImportError(name)
+        return imported(name, globals, *others)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert not any("installed" in line for line in report(model, X, y).left_out)
+    (left_out,) = (line for line in report(frames, pl.DataFrame(X), y).left_out if line.startswith("Feature"))
+    assert "pandas, which is not installed" in left_out
+
+
 def test_image_shape():
-    X, y = RNG.normal(size=(50, 72)), RNG.integers(0, 2, 50)
+    X = np.random.default_rng(0).normal(size=(50, 72))
+    X[:, 0] *= 5
+    y = X[:, 0] > 0
     model = fitted(MLPClassifier(**SETTINGS), X, y)
     images = [
         attributes["alt"]

@@ -19,6 +19,8 @@ class Reliability:
         How many of them came true.
     weights : ndarray of shape (n_bins,)
         Sum of the weights of the rows; the number of rows without weights.
+    n_effective : ndarray of shape (n_bins,)
+        The number of rows without weights that would tell as much (Kish, 1965, Survey sampling, section 11.7).
     of_class : str or None
         The class of the probabilities; None for that of the predicted class.
     """
@@ -26,6 +28,7 @@ class Reliability:
     predicted: np.ndarray
     observed: np.ndarray
     weights: np.ndarray
+    n_effective: np.ndarray
     of_class: str | None
 
 
@@ -53,13 +56,24 @@ def reliability(part, sample_weight=None):
     bins = np.searchsorted(edges[1:-1], probabilities, side="left")
     sums = np.bincount(bins, weight, minlength=max(1, len(edges) - 1))
     kept = sums > 0
+    n_effective = sums[kept] ** 2 / np.bincount(bins, weight**2, minlength=len(sums))[kept]
     predicted, observed = (
         np.bincount(bins, weight * values, minlength=len(sums))[kept] / sums[kept]
         for values in (probabilities, came_true)
     )
-    return Reliability(predicted, observed, sums[kept], part.classes[1] if is_binary else None)
+    return Reliability(predicted, observed, sums[kept], n_effective, part.classes[1] if is_binary else None)
 
 
 def expected_error(bins):
     """The mean distance between probability and frequency, weighted by rows (Guo et al., 2017, equation 3): float."""
     return float(np.average(np.abs(bins.predicted - bins.observed), weights=bins.weights))
+
+
+def error_by_chance(bins):
+    """The `expected_error` of a model whose probabilities are right, in so few rows: float.
+
+    The frequency of a bin of n rows is about normal around the probability p, with the variance p (1 - p) / n, and the
+    mean absolute value of such a distance is sqrt(2 / pi) times its standard deviation.
+    """
+    deviation = np.sqrt(np.clip(bins.predicted * (1 - bins.predicted), 0, None) / bins.n_effective)
+    return float(np.average(np.sqrt(2 / np.pi) * deviation, weights=bins.weights))

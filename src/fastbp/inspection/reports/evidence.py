@@ -69,8 +69,6 @@ class Evidence:
         X, y = self.core.X, self.core.y
         rows = np.unique(np.linspace(0, self.subject.n - 1, PROBE_ROWS).astype(int))
         weight = self.subject.sample_weight
-        if weight is not None and weight[rows].any():
-            rows = rows[weight[rows] > 0]
         with quietly():
             try:
                 _, X, targets = self.model._network_and_data(_safe_indexing(X, rows), _safe_indexing(y, rows))
@@ -126,7 +124,8 @@ class Evidence:
         with quietly(), np.errstate(over="ignore", invalid="ignore"):
             try:
                 network, X, targets = self.model._network_and_data(self.core.X, self.core.y)
-                data = network._make_data(network._check_X(X), targets, self.subject.sample_weight)
+                weight = self.model._weighted_by_class(self.core.y, self.subject.sample_weight, self.core.y)
+                data = network._make_data(network._check_X(X), targets, weight)
                 here = network.mean_loss(data) * self.model._loss_scale
             except ValueError:
                 return None

@@ -65,8 +65,6 @@ def importances_of(evidence):
     n_rows = int(min(subject.n, max(FEWEST_ROWS, min(MOST_ROWS, rows_within))))
     rows = np.sort(np.random.default_rng(evidence.random_state).choice(subject.n, n_rows, replace=False))
     weight = None if subject.sample_weight is None else subject.sample_weight[rows]
-    if weight is not None and not weight.any():
-        return "the rows that are shuffled have no weight"
     X = shuffled_as(_safe_indexing(subject.X, rows))
     if X is None:
         return "X is a data frame that scikit-learn shuffles by way of pandas, which is not installed"

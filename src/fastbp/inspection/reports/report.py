@@ -146,7 +146,7 @@ def report(
     y : array-like of shape (n,) or (n, n_outputs), default=None
         The true targets; not used for an MLPEncoder.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows in all scores.
+        Weights of the rows in all scores. Rows of weight zero are left out.
     title : str or None, default=None
         Heading of the report; None for the name of the class.
     feature_names : sequence of str or None, default=None

@@ -53,6 +53,7 @@ class Subject:
     X : array-like, sparse matrix or data frame of shape (n, n_features)
     y : ndarray of shape (n,) or (n, n_outputs)
     sample_weight : ndarray of shape (n,) or None
+        Above zero: rows without weight are left out.
     X_model : array-like or sparse matrix
         The rows as the model reads them, after the steps before it.
     y_model : ndarray of the shape of y
@@ -130,8 +131,11 @@ def subject_of(estimator, X, y, *, sample_weight=None, feature_names=None, max_r
         sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not sample_weight.any():
             raise ValueError("sample_weight must be above zero for some row, got zeros only")
-    if n_rows > max_rows:
-        rows = np.sort(np.random.default_rng(random_state).choice(n_rows, max_rows, replace=False))
+    rows = np.arange(n_rows) if sample_weight is None else np.flatnonzero(sample_weight)
+    n_counted = len(rows)
+    if n_counted > max_rows:
+        rows = np.sort(np.random.default_rng(random_state).choice(rows, max_rows, replace=False))
+    if len(rows) < n_rows:
         X = _safe_indexing(X, rows)
         y = None if y is None else _safe_indexing(y, rows)
         sample_weight = None if sample_weight is None else sample_weight[rows]
@@ -151,7 +155,7 @@ def subject_of(estimator, X, y, *, sample_weight=None, feature_names=None, max_r
         sample_weight,
         X_model,
         transformed(target, y),
-        n_rows,
+        n_counted,
         names,
         has_names,
         model_names,

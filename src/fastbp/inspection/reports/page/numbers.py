@@ -4,6 +4,8 @@ from math import floor, isfinite, log10
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MINUS = "−"
+#: A space that no line ends at
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def number(value, digits=3):

@@ -187,7 +187,9 @@ footer { color: var(--soft); font-size: 0.84rem; padding-top: 28px; padding-bott
   .tiles > div { padding: 10px 12px; }
   .tiles dd { font-size: 1.25rem; }
   svg text { font-size: 15px; }
-  th, td { padding: 5px 5px; }
+  table { font-size: 0.86rem; }
+  th, td { padding: 5px 4px; }
+  .bar { min-width: 84px; gap: 5px; }
   table.counts td { min-width: 25px; height: 26px; padding: 1px; }
   table.counts { font-size: 0.78rem; }
 }

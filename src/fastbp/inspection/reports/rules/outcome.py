@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from fastbp.inspection.reports.calibration import expected_error, reliability
+from fastbp.inspection.reports.calibration import error_by_chance, expected_error, reliability
 from fastbp.inspection.reports.page.numbers import count, listed, percent
 
 #: A class with fewer rows than this may well be predicted for none of them.
 ENOUGH_OF_A_CLASS = 5
 
 #: Expected calibration error (Guo et al., 2017, On calibration of modern neural networks, equation 3) from which on
-#: probabilities should not be taken at their word: they are off by so much on average.
+#: probabilities should not be taken at their word: they are off by so much more on average than chance would have it.
 LARGEST_CALIBRATION_ERROR = 0.1
 
 #: Rows from which on calibration and coverage can be told
 ENOUGH_ROWS = 100
 
-#: The share of rows that an interval covers is off by so much.
-LARGEST_COVERAGE_ERROR = 0.1
+#: The share of rows that an interval covers is off by so much, and by so many standard deviations.
+LARGEST_COVERAGE_ERROR, CERTAIN = 0.1, 3.0
 
 #: What to try if too few rows are covered, and if too many are
 TOO_NARROW = [
@@ -92,17 +92,17 @@ def miscalibrated(evidence):
     if not evidence.outcome.has_classes or evidence.subject.n < ENOUGH_ROWS:
         return None
     weight = evidence.subject.sample_weight
-    parts = {expected_error(reliability(part, weight)): part for part in evidence.outcome.parts}
-    error, part = max(parts), parts[max(parts)]
-    if not error > LARGEST_CALIBRATION_ERROR:
+    found = [(reliability(part, weight), part) for part in evidence.outcome.parts]
+    bins, part = max(found, key=lambda one: expected_error(one[0]) - error_by_chance(one[0]))
+    if not expected_error(bins) - error_by_chance(bins) > LARGEST_CALIBRATION_ERROR:
         return None
     claimed = np.average(part.probabilities[np.arange(len(part.true)), part.predicted], weights=weight)
     came_true = np.average(part.true == part.predicted, weights=weight)
     sure = "too sure of itself" if claimed > came_true else "not sure enough"
     return (
         "The probabilities are off",
-        f"They differ from how often they come true by {percent(error)} on average. The model is {sure}: it gives the "
-        f"classes that it predicts a probability of {percent(claimed)}, and {percent(came_true)} of them are right.",
+        f"They differ from how often they come true by {percent(expected_error(bins))} on average. The model is {sure}: "
+        f"it gives the classes that it predicts a probability of {percent(claimed)}, and {percent(came_true)} of them are right.",
         [
             "CalibratedClassifierCV of scikit-learn around the model",
             "early_stopping=True with scoring='loss', or a larger alpha, if the network overfits",
@@ -118,7 +118,8 @@ def intervals_off(evidence):
         return None
     worst = int(np.argmax(np.abs(coverage.observed - coverage.expected)))
     expected, observed = coverage.expected[worst], coverage.observed[worst]
-    if not abs(observed - expected) > LARGEST_COVERAGE_ERROR:
+    by_chance = CERTAIN * np.sqrt(expected * (1 - expected) / evidence.subject.n)
+    if not abs(observed - expected) > max(LARGEST_COVERAGE_ERROR, by_chance):
         return None
     return (
         "Intervals or quantiles are off",

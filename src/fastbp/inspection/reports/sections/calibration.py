@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbp.inspection.reports.calibration import expected_error, reliability
+from fastbp.inspection.reports.calibration import error_by_chance, expected_error, reliability
 from fastbp.inspection.reports.page.charts import Axis, Series, chart
 from fastbp.inspection.reports.page.elements import figure
 from fastbp.inspection.reports.page.numbers import count, number, percent
@@ -54,7 +54,8 @@ def probabilities(part, evidence):
             diagonal=True,
         ),
         f"The probability {of}, in bins of equally many rows. On the line, it is right; below, the model is too sure. "
-        f"The mean distance is {percent(expected_error(bins), 1)}.",
+        f"The mean distance is {percent(expected_error(bins), 1)}; of right probabilities, it would be about "
+        f"{percent(error_by_chance(bins), 1)} by chance.",
     )
 
 

@@ -7,7 +7,7 @@ from fastbp.estimators.encoder import MLPEncoder
 from fastbp.estimators.tabular.base import BaseTabularMLP
 from fastbp.inspection._plotting import shortened
 from fastbp.inspection.reports.page.elements import element, figure, folded, table
-from fastbp.inspection.reports.page.numbers import count
+from fastbp.inspection.reports.page.numbers import NO_BREAK, count
 from fastbp.inspection.reports.sections.parts import Section
 from fastbp.kernels.graph import NAMES
 
@@ -55,7 +55,10 @@ def operations_of(network):
             before, shape, n, _ = found.pop()
             kind = before if kind == "identity" else f"{before}, {kind}"
         else:
-            shape, n = f"{' + '.join(map(str, dict.fromkeys(widths)))} → {graph.widths[op.output]}", 0
+            shape, n = (
+                f"{' + '.join(map(str, dict.fromkeys(widths)))} → {graph.widths[op.output]}".replace(" ", NO_BREAK),
+                0,
+            )
         found.append((kind, shape, n + n_parameters, op.output))
     return [line[:3] for line in found]
 

@@ -6,7 +6,7 @@ from fastbp.estimators.tabular.base import BaseTabularMLP
 from fastbp.inspection.gradient_flow import VANISHING
 from fastbp.inspection.reports.page.charts import Axis, Series, chart
 from fastbp.inspection.reports.page.elements import bar, figure, table
-from fastbp.inspection.reports.page.numbers import count, number, percent, plain
+from fastbp.inspection.reports.page.numbers import NO_BREAK, count, number, percent, plain
 from fastbp.inspection.reports.sections.parts import LeftOut, Section
 
 #: Losses that fall by more than this factor are drawn on a logarithmic axis
@@ -112,7 +112,7 @@ def gradients(evidence):
         return figure(title, picture, note)
     rows = []
     for i in range(n):
-        shape = f"{flow.shapes[i][0]} → {flow.shapes[i][1]}"
+        shape = f"{flow.shapes[i][0]}{NO_BREAK}→{NO_BREAK}{flow.shapes[i][1]}"
         share = log_share(relative[i])
         rows.append(
             (

@@ -172,7 +172,7 @@ def test_gradients_are_those_of_the_callback():
 
 def test_losses_of_training_and_of_these_rows():
     X, y = iris()
-    for settings in ({}, {"solver": "lbfgs"}):
+    for settings in ({}, {"solver": "lbfgs"}, {"batch_size": 10, "learning_rate_init": 0.001}):
         model = fitted(MLPClassifier(**{**SETTINGS, "max_iter": 500, "tol": 1e-6, "alpha": 0.1, **settings}), X, y)
         training, here = evidence_of(model, X, y).losses
         assert_allclose(here, log_loss(y, model.predict_proba(X)))

@@ -240,7 +240,7 @@ def test_no_warnings_are_said_too():
     assert found.warnings == []
     assert "checks found nothing to warn of" in found.to_html()
     assert str(found).endswith("No warnings.")
-    assert repr(found).startswith("<Report of MLPClassifier, Accuracy 0.9")
+    assert repr(found).startswith("<Report of MLPClassifier, accuracy 0.9")
     assert repr(found).endswith(": 0 problems, 0 hints>")
 
 

@@ -19,6 +19,8 @@ from fastbp.inspection.reports.outcomes import outcome_of
 from fastbp.inspection.reports.page.numbers import number, percent
 from fastbp.losses.regression import Quantile
 
+#: Rows of a batch, with batch_size='auto', if there are as many
+AUTO_BATCH_SIZE = 200
 #: Operations that leave the columns of X what they are
 OF_SAME_COLUMNS = {"dropout", "scale", "batch_norm", "running_norm"}
 #: Operations that bring the columns of X to a common scale
@@ -120,7 +122,6 @@ class Evidence:
             return None
         curve = self.loss_curve if len(self.loss_curve) else [self.model.loss_]  # 'lbfgs' has the last one only
         at = self.best_epoch - 1 if self.best_epoch else -1
-        n = self.n_trained or self.subject.n
         with quietly(), np.errstate(over="ignore", invalid="ignore"):
             try:
                 network, X, targets = self.model._network_and_data(self.core.X, self.core.y)
@@ -129,7 +130,16 @@ class Evidence:
                 here = network.mean_loss(data) * self.model._loss_scale
             except ValueError:
                 return None
-        return float(curve[at]) - network.penalty() / n, float(here)
+        return float(curve[at]) - self.penalty_in_training(), float(here)
+
+    def penalty_in_training(self):
+        """The penalty's share in the losses that are recorded: it is divided by the weights of a batch, which are known
+        but for sample weights: float."""
+        n, model = self.n_trained or self.subject.n, self.model
+        if model.solver != "lbfgs":
+            n = min(n, AUTO_BATCH_SIZE if model.batch_size == "auto" else model.batch_size)
+        of_classes = model._weighted_by_class(self.core.y, None, self.core.y)
+        return self.network.penalty() / (n if of_classes is None else n * of_classes.mean())
 
     # Predictions
 

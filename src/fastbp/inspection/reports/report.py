@@ -1,10 +1,16 @@
 """The report: what is measured, as a page, as text, and as a list of findings."""
 
+from collections.abc import Sequence
+from os import PathLike
+
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse import sparray, spmatrix
+from sklearn.base import BaseEstimator
 
 from fastbp.inspection._arguments import check_integer
 from fastbp.inspection.reports.evidence import Evidence
-from fastbp.inspection.reports.findings import PROBLEM, RULES, findings_of
+from fastbp.inspection.reports.findings import PROBLEM, RULES, Finding, findings_of
 from fastbp.inspection.reports.page.document import document, heading, in_notebook
 from fastbp.inspection.reports.page.elements import element
 from fastbp.inspection.reports.page.numbers import count, number
@@ -36,19 +42,16 @@ class Report:
         What does not apply to this estimator, and why.
     """
 
-    def __init__(self, evidence, title=None):
+    def __init__(self, evidence: Evidence, title: str | None = None):
         model = evidence.subject.model
-        self.title = type(model).__name__ if title is None else str(title)
-        self.warnings = findings_of(evidence)
-        self.score, self._score_name, self._constant_score = (
-            evidence.score,
-            evidence.score_name,
-            evidence.constant_score,
-        )
+        self.title: str = type(model).__name__ if title is None else str(title)
+        self.warnings: list[Finding] = findings_of(evidence)
+        self.score: float = evidence.score
+        self._score_name = evidence.score_phrase
         self._summary = summary_of(evidence, self.title)
         self._tiles = tiles_of(evidence)
         self._sections = [make(evidence) for make in SECTIONS]
-        self.left_out = [str(one) for section in self._sections for one in section.left_out]
+        self.left_out: list[str] = [str(one) for section in self._sections for one in section.left_out]
         self._rows = rows_in_words(evidence.subject)
         self._page = self._to_html()
 
@@ -62,7 +65,7 @@ class Report:
         """
         return self._page
 
-    def save(self, path):
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the page to a file.
 
         The file is always a whole one: it is written aside and renamed.
@@ -80,22 +83,22 @@ class Report:
         # lone surrogates, which a label may hold, cannot be written
         write_atomically(path, self._page.encode("utf-8", "replace"))
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return in_notebook(self._page, f"Report: {self.title}")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         problems = sum(one.severity == PROBLEM for one in self.warnings)
         hints = len(self.warnings) - problems
         score = "" if np.isnan(self.score) else f", {self._score_name} {number(self.score)}"
         return f"<Report of {self.title}{score}: {count(problems, 'problem')}, {count(hints, 'hint')}>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"Report: {self.title}", self._summary, self._rows, ""]
         lines += [f"{name}: {value}{f' ({note})' if note else ''}" for name, value, note in self._tiles]
         lines += ["", *(str(one) for one in self.warnings)] if self.warnings else ["", "No warnings."]
         return "\n".join(lines)
 
-    def _to_html(self):
+    def _to_html(self) -> str:
         shown = [section for section in self._sections if section.elements]
         links = [("warnings", "Warnings"), *((section.id, section.title) for section in shown)]
         header = [
@@ -119,18 +122,18 @@ class Report:
 
 
 def report(
-    estimator,
-    X,
-    y=None,
+    estimator: BaseEstimator,
+    X: ArrayLike | sparray | spmatrix,
+    y: ArrayLike | sparray | spmatrix | None = None,
     *,
-    sample_weight=None,
-    title=None,
-    feature_names=None,
-    image_shape="auto",
-    n_repeats=5,
-    max_rows=10_000,
-    random_state=0,
-):
+    sample_weight: ArrayLike | None = None,
+    title: str | None = None,
+    feature_names: Sequence[str] | None = None,
+    image_shape: tuple[int, int] | str | None = "auto",
+    n_repeats: int = 5,
+    max_rows: int = 10_000,
+    random_state: int = 0,
+) -> Report:
     """A report of a fitted estimator: scores, errors, calibration, features, training, and warnings with what to try.
 
     Give it rows that the estimator was not trained on: on others, the scores are too good, and overfitting cannot be

@@ -13,9 +13,9 @@ from fastbp.inspection.reports.page.scales import Scale, limits
 
 WIDTH, HEIGHT = 460, 290
 #: Room for the name of an axis, and around the chart
-NAME, RIGHT, TOP, BOTTOM = 26, 14, 10, 46
+NAME, RIGHT, TOP, BOTTOM = 30, 14, 10, 46
 #: Width of a character of a number
-CHARACTER = 8
+CHARACTER = 9
 #: Points of a line at most: more cannot be told apart
 MOST_POINTS = 500
 #: With fewer points than this, a line has markers

@@ -101,8 +101,9 @@ def miscalibrated(evidence):
     sure = "too sure of itself" if claimed > came_true else "not sure enough"
     return (
         "The probabilities are off",
-        f"They differ from how often they come true by {percent(expected_error(bins))} on average. The model is {sure}: "
-        f"it gives the classes that it predicts a probability of {percent(claimed)}, and {percent(came_true)} of them are right.",
+        f"They differ from how often they come true by {percent(expected_error(bins))} on average. The model is "
+        f"{sure}: it gives the classes that it predicts a probability of {percent(claimed)}, and {percent(came_true)} "
+        "of them are right.",
         [
             "CalibratedClassifierCV of scikit-learn around the model",
             "early_stopping=True with scoring='loss', or a larger alpha, if the network overfits",

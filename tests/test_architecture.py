@@ -70,9 +70,9 @@ LEVELS = [
     {"fastbp"},
 ]
 
-# Imported only when they are used: by a display, a progress bar, a callback
+# Imported only when they are used: by a display, a report of a data frame, a progress bar, a callback
 OPTIONAL = {
-    "fastbp.inspection": {"matplotlib"},
+    "fastbp.inspection": {"matplotlib", "pandas"},
     "fastbp.progress": {"rich", "tqdm"},
     "fastbp.callbacks": {"optuna"},
     "fastbp.files": {"safetensors"},

@@ -65,7 +65,7 @@ LEVELS = [
     {"fastbp.training"},
     {"fastbp.callbacks", "fastbp.progress"},
     {"fastbp.config", "fastbp.estimators"},
-    {"fastbp.dask", "fastbp.files", "fastbp.inspection"},
+    {"fastbp.dask", "fastbp.export", "fastbp.files", "fastbp.inspection"},
     {"fastbp"},
 ]
 

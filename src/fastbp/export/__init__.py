@@ -2,3 +2,7 @@
 
 ``description`` turns an estimator into plain data; each format has a writer that walks it.
 """
+
+from fastbp.export.onnx_file import to_onnx
+
+__all__ = ["to_onnx"]

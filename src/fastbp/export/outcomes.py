@@ -240,6 +240,8 @@ class MixtureOfNumbers:
         How many rows these were.
     """
 
+    methods: ClassVar[tuple] = ("predict", "predict_interval")
+
     mean: np.ndarray
     deviation: np.ndarray
     lowest: np.ndarray
@@ -247,11 +249,6 @@ class MixtureOfNumbers:
     is_flat: bool
     residuals: np.ndarray = field(repr=False)
     n_residuals: int
-
-    @property
-    def methods(self):
-        """tuple of str: with "predict_interval" where there were rows out of bag."""
-        return ("predict", "predict_interval") if self.n_residuals else ("predict",)
 
     @property
     def n_columns(self):

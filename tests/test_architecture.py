@@ -15,6 +15,7 @@ import fastbp
 import fastbp.activations
 import fastbp.callbacks
 import fastbp.dask
+import fastbp.export
 import fastbp.inspection
 import fastbp.kernels
 import fastbp.layers
@@ -34,6 +35,7 @@ PUBLIC = [
     fastbp.activations,
     fastbp.callbacks,
     fastbp.dask,
+    fastbp.export,
     fastbp.inspection,
     fastbp.kernels,
     fastbp.layers,
@@ -74,6 +76,7 @@ OPTIONAL = {
     "fastbp.inspection": {"matplotlib"},
     "fastbp.progress": {"rich", "tqdm"},
     "fastbp.callbacks": {"optuna"},
+    "fastbp.export": {"onnx", "skl2onnx"},
     "fastbp.files": {"safetensors"},
     "fastbp.dask": {"dask", "distributed", "pandas"},
     "fastbp.sources": {"pyarrow"},

@@ -4,5 +4,6 @@
 """
 
 from fastbp.export.onnx_file import to_onnx
+from fastbp.export.skl2onnx_registration import register_skl2onnx
 
-__all__ = ["to_onnx"]
+__all__ = ["register_skl2onnx", "to_onnx"]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
-from fastbp.export.description import describe
-from fastbp.export.onnx_models import checked_outputs, ensemble_outputs, is_table, perceptron_outputs
+from fastbp.export.description import Ensemble, describe
+from fastbp.export.onnx_models import checked_outputs, ensemble_outputs, perceptron_outputs
+from fastbp.export.onnx_outputs import shape_of
 from fastbp.export.onnx_tables import TableInputs
 from fastbp.export.tensors import TEXT, OnnxGraph, Tensor
 from fastbp.kernels.dispatch import VERSION
@@ -189,7 +190,7 @@ def to_onnx(
     description = describe(estimator, dtype)
     outputs = checked_outputs(outputs, description.outcome)
     graph = ModelGraph()
-    if is_table(description):
+    if isinstance(description, Ensemble):
         found = ensemble_outputs(description, table_inputs(description, graph), outputs, coverage, missing_text)
     else:
         x = graph.input("X", description.dtypes[0], description.n_features)
@@ -213,14 +214,3 @@ def table_inputs(description, graph):
     if description.is_matrix:
         return TableInputs([(graph.input("X", dtype, len(columns)), len(columns))])
     return TableInputs([(graph.input(column.name, TEXT if column.is_text else dtype, 1), 1) for column in columns])
-
-
-def shape_of(name, outcome):
-    """The shape of an output, where n stands for the rows."""
-    columns = getattr(outcome, "columns", None)
-    if columns is not None:
-        name, _, number = name.rpartition("_")
-        outcome = columns[int(number)]
-    if hasattr(outcome, "n_columns"):
-        return ["n", outcome.n_columns]
-    return ["n"] if name == "label" else ["n", len(outcome.labels.values)]

@@ -1,19 +1,21 @@
 """The nodes of whole estimators: of a description, the tensors of its methods."""
 
-from fastbp.export.description import Ensemble
 from fastbp.export.onnx_kinds import forward
-from fastbp.export.onnx_outputs import METHODS, interval, tempered
+from fastbp.export.onnx_outputs import tempered, tensors_of
 from fastbp.export.onnx_tables import FLOAT64, encoded
 from fastbp.export.outcomes import MixtureOfClasses
 
+#: Methods that a model has not unless it is asked for them
+ON_REQUEST = ("predict_log_proba", "return_std", "predict_interval")
+
 
 def checked_outputs(outputs, outcome):
-    """The methods whose outputs a model has.
+    """The methods whose results are outputs of a model.
 
     Parameters
     ----------
     outputs : str, sequence of str or None
-        None for `predict`, of classifiers `predict_proba` too.
+        None for all but those of ``ON_REQUEST``.
     outcome : object
         Of a description.
 
@@ -28,7 +30,7 @@ def checked_outputs(outputs, outcome):
     """
     known = outcome.methods
     if outputs is None:
-        return tuple(name for name in known if name not in ("predict_log_proba", "return_std", "predict_interval"))
+        return tuple(name for name in known if name not in ON_REQUEST)
     names = (outputs,) if isinstance(outputs, str) else outputs
     if not isinstance(names, (list, tuple)):
         raise TypeError(f"outputs must be a list of methods or None, got {outputs!r}")
@@ -38,6 +40,14 @@ def checked_outputs(outputs, outcome):
     if not names or len(set(names)) < len(names):
         raise ValueError(f"outputs must be one or several different methods, got {outputs!r}")
     return tuple(names)
+
+
+def tensors_of_methods(outcome, outputs, coverage):
+    """The tensors of several methods, in their order: a dict of name to function of (output, raw)."""
+    found = {}
+    for method in outputs:
+        found |= tensors_of(outcome, method, coverage)
+    return found
 
 
 def perceptron_outputs(description, x, outputs):
@@ -58,11 +68,11 @@ def perceptron_outputs(description, x, outputs):
     """
     for dtype in description.dtypes:
         x = x.cast(dtype)
-    network, outcome, found = description.network, description.outcome, {}
+    network = description.network
     nodes = forward(network, x)
-    for method in outputs:
-        found |= METHODS[type(outcome)][method](outcome, nodes[network.output], nodes[network.raw_output])
-    return found
+    output, raw = nodes[network.output], nodes[network.raw_output]
+    functions = tensors_of_methods(description.outcome, outputs, None)
+    return {name: function(output, raw) for name, function in functions.items()}
 
 
 def ensemble_outputs(description, inputs, outputs, coverage, missing_text):
@@ -83,18 +93,12 @@ def ensemble_outputs(description, inputs, outputs, coverage, missing_text):
     -------
     dict of str to Tensor
     """
-    outcome, found = description.outcome, {}
-    predict = member_probabilities if isinstance(outcome, MixtureOfClasses) else member_numbers
-    x, mixture = encoded(description.columns, inputs, missing_text), None
-    for member in description.members:
-        share = predict(member, x) * member.weight
-        mixture = share if mixture is None else mixture + share
-    for method in outputs:
-        if method == "predict_interval":
-            found |= interval(outcome, mixture, coverage)
-        else:
-            found |= METHODS[type(outcome)][method](outcome, mixture, None)
-    return found
+    x = encoded(description.columns, inputs, missing_text)
+    predict = member_probabilities if isinstance(description.outcome, MixtureOfClasses) else member_numbers
+    first, *others = (predict(member, x) * member.weight for member in description.members)
+    mixture = sum(others, first)
+    functions = tensors_of_methods(description.outcome, outputs, coverage)
+    return {name: function(mixture, mixture) for name, function in functions.items()}
 
 
 def member_numbers(member, x):
@@ -110,8 +114,3 @@ def member_probabilities(member, x):
         raised = (p - share).apply("Max", 0.1 * share)
         p = raised / raised.sum()
     return tempered(p, member.temperature)
-
-
-def is_table(description):
-    """Whether an estimator reads a table of columns."""
-    return isinstance(description, Ensemble)

@@ -21,6 +21,11 @@ class TableInputs:
         self._parts = parts
         self._places = [(part, i) for part, (_, width) in enumerate(parts) for i in range(width)]
 
+    @property
+    def n_columns(self):
+        """int: of the whole table."""
+        return len(self._places)
+
     def dtype(self, number):
         """The dtype of a column."""
         return self._parts[self._places[number][0]][0].dtype

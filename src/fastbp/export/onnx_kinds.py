@@ -44,9 +44,8 @@ def row_norm(op, inputs, arrays):
     (x,), (gain, *shift) = inputs, arrays
     m = len(gain)
     c = x - x.sum() / m if op.argument else x
-    # as the kernel: an epsilon that is 0 in float32 counts
-    variance = ((c * c).sum() / m).cast(np.float64) + op.constants[0]
-    normalized = c * (1 / variance.apply("Sqrt")).cast(x.dtype) * gain
+    variance = (c * c).sum() / m
+    normalized = c * (1 / (variance + op.constants[0]).apply("Sqrt")) * gain
     return normalized + shift[0] if shift else normalized
 
 

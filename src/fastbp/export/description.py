@@ -2,7 +2,7 @@
 
 ::
 
-    describe(estimator) -> Perceptron: X -> conversions -> ForwardPass -> outcome (outcomes.py)
+    describe(estimator) -> Perceptron: X -> ForwardPass -> outcome (outcomes.py)
                         or Ensemble:   table -> columns (tables.py) -> members, each a Perceptron -> mixture -> outcome
 """
 
@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from fastbp.estimators.class_targets import COLUMNS
-from fastbp.estimators.inputs import INPUT_DTYPES
 from fastbp.export.outcomes import (
     ColumnsOfClasses,
     Indicators,
@@ -92,15 +91,15 @@ class Perceptron:
     ----------
     network : ForwardPass
     outcome : Values, Quantiles, NormalDistribution, OneClass, TwoClasses, ManyClasses, Indicators or ColumnsOfClasses
-    dtypes : tuple of numpy.dtype
-        X has the first one, and is converted to the others, one after the other; the last one is that of the network.
+    dtype : numpy.dtype
+        Of X, which is converted to that of the network.
     feature_names : tuple of str or None
         Of the columns of X, where the estimator was fitted to a data frame.
     """
 
     network: ForwardPass
     outcome: object
-    dtypes: tuple
+    dtype: np.dtype
     feature_names: tuple | None = None
 
     @property
@@ -164,7 +163,7 @@ class Ensemble:
 def describe(estimator, dtype=None):
     """What a fitted estimator or a network computes.
 
-    It follows the weights in ``coefs_``, and the parameters `activation` and `dtype`, as they are now. Errors of
+    It follows the weights in ``coefs_`` and the parameter `activation` as they are now. Errors of
     predictions are not part of it: for an X that is refused, with NaN or infinities where they are not allowed, nothing
     is said of the output.
 
@@ -210,23 +209,14 @@ def names_of(estimator):
     return None if names is None else tuple(map(str, names))
 
 
-def conversions(*dtypes):
-    """Dtypes without those that repeat the one before them."""
-    return tuple(dtype for i, dtype in enumerate(dtypes) if i == 0 or dtype != dtypes[i - 1])
-
-
 def perceptron(estimator, dtype):
     """The Perceptron of an MLPClassifier or MLPRegressor."""
     check_is_fitted(estimator)
     model = estimator._snapshot()
-    own = model.network_.dtype
-    accepted = tuple(map(np.dtype, INPUT_DTYPES[model.dtype]))
-    given = dtype or (own if own in accepted else accepted[0])
-    checked = given if given in accepted else accepted[0]
-    network = model._network_for(np.empty((0, 0), checked))
+    given = dtype or model.network_.dtype
+    network = model._network_for(np.empty((0, 0), given))
     outcome = class_outcome(model) if isinstance(model, MLPClassifier) else number_outcome(model)
-    dtypes = conversions(given, checked, network.dtype)
-    return Perceptron(ForwardPass.of(network), outcome, dtypes, names_of(model))
+    return Perceptron(ForwardPass.of(network), outcome, given, names_of(model))
 
 
 def number_outcome(model):
@@ -252,8 +242,8 @@ def encoder(estimator, dtype):
 
 def forward(network, dtype, methods=("forward",), feature_names=None):
     """The Perceptron of a Network."""
-    dtypes = conversions(dtype or network.dtype, network.dtype)
-    return Perceptron(ForwardPass.of(network), Values(methods, network.n_outputs), dtypes, feature_names)
+    outcome = Values(methods, network.n_outputs)
+    return Perceptron(ForwardPass.of(network), outcome, dtype or network.dtype, feature_names)
 
 
 def ensemble(estimator, dtype):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 OPSET, OPSET_ML = 13, 2
 #: Version of the file format that belongs to these
 IR_VERSION = 7
+#: Bytes that a file of ONNX can have: the limit of Protocol Buffers
+LARGEST_MODEL = 2**31 - 1
 #: Type of what can be exported
 Exportable = MLPClassifier | MLPRegressor | TabularMLPClassifier | TabularMLPRegressor | MLPEncoder | Network
 
@@ -95,6 +97,12 @@ class ModelGraph(OnnxGraph):
     def model(self, name):
         """The whole as a checked ModelProto; `name` tells what it is."""
         helper = self.onnx.helper
+        n_bytes = sum(len(tensor.raw_data) for tensor in self.initializers)
+        if n_bytes > LARGEST_MODEL:
+            raise ValueError(
+                f"the model has {n_bytes} bytes of parameters, and a file of ONNX holds {LARGEST_MODEL}: fit with "
+                "dtype='float32', or with fewer units"
+            )
         graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.initializers)
         opsets = [helper.make_opsetid("", OPSET)]
         if any(node.domain for node in self.nodes):
@@ -193,7 +201,7 @@ def to_onnx(
     if isinstance(description, Ensemble):
         found = ensemble_outputs(description, table_inputs(description, graph), outputs, coverage, missing_text)
     else:
-        x = graph.input("X", description.dtypes[0], description.n_features)
+        x = graph.input("X", description.dtype, description.n_features)
         found = perceptron_outputs(description, x, outputs)
     for name, tensor in found.items():
         if name in graph.input_names:

@@ -57,7 +57,7 @@ def perceptron_outputs(description, x, outputs):
     ----------
     description : Perceptron
     x : Tensor of shape (n, n_features)
-        X, in the first dtype of the description.
+        X.
     outputs : tuple of str
         Methods.
 
@@ -66,10 +66,8 @@ def perceptron_outputs(description, x, outputs):
     dict of str to Tensor
         In the order of `outputs`.
     """
-    for dtype in description.dtypes:
-        x = x.cast(dtype)
     network = description.network
-    nodes = forward(network, x)
+    nodes = forward(network, x.cast(network.dtype))
     output, raw = nodes[network.output], nodes[network.raw_output]
     functions = tensors_of_methods(description.outcome, outputs, None)
     return {name: function(output, raw) for name, function in functions.items()}

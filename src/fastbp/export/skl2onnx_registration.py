@@ -279,7 +279,7 @@ def add_nodes(scope, operator, container):
         names = options["outputs"], options["coverage"], options["missing_text"]
         found = ensemble_outputs(description, inputs, *names)
     else:
-        x = inputs.columns(range(n_columns), description.dtypes[0])
+        x = inputs.columns(range(n_columns), description.dtype)
         found = perceptron_outputs(description, x, options["outputs"])
     for name, variable in zip(found, operator.outputs, strict=True):
         dtype = dtype_of(name, description.outcome, dtype_of_numbers(operator))

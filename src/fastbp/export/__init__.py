@@ -3,7 +3,7 @@
 ``description`` turns an estimator into plain data; each format has a writer that walks it.
 """
 
-from fastbp.export.onnx_file import to_onnx
-from fastbp.export.skl2onnx_registration import register_skl2onnx
+from fastbp.export.onnx.file import to_onnx
+from fastbp.export.onnx.pipelines import register_skl2onnx
 
 __all__ = ["register_skl2onnx", "to_onnx"]

@@ -9,7 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from fastbp.export.onnx_activations import exp, logistic, softmax, softplus
+from fastbp.export.onnx.activations import exp, logistic, softmax, softplus
+from fastbp.export.onnx.tensors import BOOL, INT64
+from fastbp.export.onnx.tensors import TEXT as TEXT_DTYPE
 from fastbp.export.outcomes import (
     BOOLEANS,
     FLOATS,
@@ -26,8 +28,6 @@ from fastbp.export.outcomes import (
     TwoClasses,
     Values,
 )
-from fastbp.export.tensors import BOOL, INT64
-from fastbp.export.tensors import TEXT as TEXT_DTYPE
 
 #: Kind of class labels -> dtype of their tensor
 DTYPES_OF_LABELS = {INTEGERS: INT64, BOOLEANS: BOOL, FLOATS: np.dtype(np.float64), TEXT: TEXT_DTYPE}

@@ -6,7 +6,7 @@ import pytest
 import fastbp.losses
 from fastbp import MLPClassifier, MLPEncoder, MLPRegressor, to_onnx
 from fastbp.export import outcomes
-from fastbp.export.onnx_outputs import METHODS, METHODS_OF_COLUMN
+from fastbp.export.onnx.outcomes import METHODS, METHODS_OF_COLUMN
 from fastbp.losses import LOSSES, Gaussian, Loss, Quantile
 from onnx_cases import CLASS_METHODS, assert_agrees, run
 

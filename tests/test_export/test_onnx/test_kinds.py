@@ -7,7 +7,7 @@ from hypothesis import given, settings
 import fastbp.layers
 from fastbp import Network, to_onnx
 from fastbp.export.description import KINDS
-from fastbp.export.onnx_kinds import KINDS as WITH_A_FORM
+from fastbp.export.onnx.kinds import KINDS as WITH_A_FORM
 from fastbp.kernels.graph import FITS
 from fastbp.layers import Dense, Dropout
 from fuzz_networks import problems

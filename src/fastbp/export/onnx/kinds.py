@@ -7,8 +7,8 @@ blocks, and returns the output. What the arguments, constants and integers of an
 
 import numpy as np
 
-from fastbp.export.onnx_activations import ACTIVATIONS
-from fastbp.export.tensors import INT64
+from fastbp.export.onnx.activations import ACTIVATIONS
+from fastbp.export.onnx.tensors import INT64
 from fastbp.kernels.graph import NAMES
 
 #: Where ``t / sqrt(1 + t^2)`` is 1 in float32 and float64, and t^2 is finite

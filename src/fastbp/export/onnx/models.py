@@ -1,8 +1,8 @@
 """The nodes of whole estimators: of a description, the tensors of its methods."""
 
-from fastbp.export.onnx_kinds import forward
-from fastbp.export.onnx_outputs import tempered, tensors_of
-from fastbp.export.onnx_tables import FLOAT64, encoded
+from fastbp.export.onnx.kinds import forward
+from fastbp.export.onnx.outcomes import tempered, tensors_of
+from fastbp.export.onnx.tables import FLOAT64, encoded
 from fastbp.export.outcomes import MixtureOfClasses
 
 #: Methods that a model has not unless it is asked for them

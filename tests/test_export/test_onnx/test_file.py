@@ -9,8 +9,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastbp import MLPClassifier, MLPEncoder, MLPRegressor, Network, TabularMLPRegressor, to_onnx
-from fastbp.export import onnx_file, register_skl2onnx
+from fastbp.export import register_skl2onnx
 from fastbp.export.description import DESCRIPTIONS
+from fastbp.export.onnx import file
 from fastbp.files.model_file import CLASSES
 from fastbp.layers import LayerNorm, Scale
 from onnx_cases import assert_agrees, run
@@ -156,7 +157,7 @@ def test_nothing_is_written_where_an_export_fails(model, tmp_path):
 
 
 def test_models_that_no_file_can_hold(monkeypatch, model):
-    monkeypatch.setattr(onnx_file, "LARGEST_MODEL", 100)
+    monkeypatch.setattr(file, "LARGEST_MODEL", 100)
     with pytest.raises(ValueError, match=r"\d+ bytes of parameters, and a file of ONNX holds 100"):
         to_onnx(model)
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from fastbp.export.description import Ensemble, describe
-from fastbp.export.onnx_models import checked_outputs, ensemble_outputs, perceptron_outputs
-from fastbp.export.onnx_outputs import shape_of
-from fastbp.export.onnx_tables import TableInputs
-from fastbp.export.tensors import TEXT, OnnxGraph, Tensor
+from fastbp.export.onnx.models import checked_outputs, ensemble_outputs, perceptron_outputs
+from fastbp.export.onnx.outcomes import shape_of
+from fastbp.export.onnx.tables import TableInputs
+from fastbp.export.onnx.tensors import TEXT, OnnxGraph, Tensor
 from fastbp.kernels.dispatch import VERSION
 from fastbp.network import Network
 from fastbp.writing import write_atomically

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from fastbp.export.onnx.tensors import TEXT
 from fastbp.export.tables import LevelColumn
-from fastbp.export.tensors import TEXT
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 

@@ -6,7 +6,7 @@ from scipy.special import erfc
 
 from fastbp import MLPClassifier, Network, to_onnx
 from fastbp.activations import HIDDEN_ACTIVATIONS
-from fastbp.export.onnx_activations import ACTIVATIONS, erfcx_polynomial
+from fastbp.export.onnx.activations import ACTIVATIONS, erfcx_polynomial
 from fastbp.kernels import dispatch
 from fastbp.layers import Activation, Scale
 from onnx_cases import CLASS_METHODS, assert_agrees, run

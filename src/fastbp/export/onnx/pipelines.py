@@ -11,12 +11,12 @@ from sklearn.base import is_classifier
 
 from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from fastbp.export.description import Ensemble, describe
-from fastbp.export.onnx_file import OPSET, OPSET_ML
-from fastbp.export.onnx_models import checked_outputs, ensemble_outputs, perceptron_outputs, tensors_of_methods
-from fastbp.export.onnx_outputs import dtype_of, shape_of
-from fastbp.export.onnx_tables import FLOAT32, FLOAT64, TableInputs
+from fastbp.export.onnx.file import OPSET, OPSET_ML
+from fastbp.export.onnx.models import checked_outputs, ensemble_outputs, perceptron_outputs, tensors_of_methods
+from fastbp.export.onnx.outcomes import dtype_of, shape_of
+from fastbp.export.onnx.tables import FLOAT32, FLOAT64, TableInputs
+from fastbp.export.onnx.tensors import BOOL, INT64, TEXT, OnnxGraph, Tensor
 from fastbp.export.outcomes import BOOLEANS, FLOATS, INTEGERS, ColumnsOfClasses, Labels
-from fastbp.export.tensors import BOOL, INT64, TEXT, OnnxGraph, Tensor
 
 #: The estimators that a pipeline can have
 ESTIMATORS = (MLPClassifier, MLPRegressor, MLPEncoder, TabularMLPClassifier, TabularMLPRegressor)

@@ -6,7 +6,7 @@ import pytest
 
 from fastbp import TabularMLPClassifier, TabularMLPRegressor, to_onnx
 from fastbp.export.description import describe
-from fastbp.export.onnx_tables import TableInputs, encoded
+from fastbp.export.onnx.tables import TableInputs, encoded
 from fastbp.export.tables import columns_of
 from onnx_cases import CLASS_METHODS, assert_agrees, run
 
@@ -122,7 +122,7 @@ def test_numbers_as_float32(regressor):
 
 def test_the_encoded_table_is_the_same(regressor):
     """To the last bit: the members read the same numbers."""
-    from fastbp.export.onnx_file import ModelGraph, table_inputs
+    from fastbp.export.onnx.file import ModelGraph, table_inputs
 
     graph, description = ModelGraph(), describe(regressor)
     matrix = encoded(description.columns, table_inputs(description, graph), "?")

@@ -1,10 +1,8 @@
-"""The README is run: its Python blocks as they stand (those in `py` where their packages are installed), its commands
-word for word."""
+"""The README is run: its Python blocks as they stand, its commands word for word."""
 
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
@@ -46,21 +44,6 @@ def test_python_block_runs(line, code, tmp_path, monkeypatch):
     # The empty lines make a traceback's line numbers those of the README.
     source = "\n" * (line - 1) + code
     exec(compile(source, str(README), "exec"), {"__name__": "__main__"})
-
-
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [pytest.param(*block, id=f"line {block[0]}") for block in read_blocks("py")],
-)
-def test_block_that_needs_further_packages_runs(line, code):
-    pytest.importorskip("skl2onnx")
-    ort = pytest.importorskip("onnxruntime")
-    names = {}
-    exec(compile("\n" * (line - 1) + code, str(README), "exec"), names)
-    X = names["X"].astype(np.float32)
-    session = ort.InferenceSession(names["onnx_model"].SerializeToString(), providers=["CPUExecutionProvider"])
-    _, probabilities = session.run(None, {"X": X})
-    np.testing.assert_allclose(probabilities, names["model"].predict_proba(X), atol=1e-6)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

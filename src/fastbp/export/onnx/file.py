@@ -185,10 +185,10 @@ def to_onnx(
     Examples
     --------
     >>> import numpy as np
-    >>> from fastbp import MLPRegressor, to_onnx  # doctest: +SKIP
+    >>> from fastbp import MLPRegressor, to_onnx
     >>> X = np.random.default_rng(0).normal(size=(50, 3))
-    >>> model = MLPRegressor(tol=0.1, random_state=0).fit(X, X[:, 0])  # doctest: +SKIP
-    >>> [output.name for output in to_onnx(model).graph.output]  # doctest: +SKIP
+    >>> model = MLPRegressor(tol=0.1, random_state=0).fit(X, X[:, 0])
+    >>> [output.name for output in to_onnx(model).graph.output]
     ['variable']
     """
     if path is not None and not isinstance(path, (str, PathLike)):

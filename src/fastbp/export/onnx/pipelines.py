@@ -108,8 +108,16 @@ def register_skl2onnx() -> None:
 
     Examples
     --------
+    >>> import numpy as np, skl2onnx
+    >>> from fastbp import MLPRegressor
     >>> from fastbp.export import register_skl2onnx
-    >>> register_skl2onnx()  # doctest: +SKIP
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
+    >>> model = make_pipeline(StandardScaler(), MLPRegressor(tol=0.1, random_state=0)).fit(X, X[:, 0])
+    >>> register_skl2onnx()
+    >>> [output.name for output in skl2onnx.to_onnx(model, X[:1]).graph.output]
+    ['variable']
     """
     skl2onnx = import_skl2onnx()
     for cls in ESTIMATORS:

@@ -150,28 +150,70 @@ def embedded(op, inputs, z, missing):
     return z.concatenate(scaled) if op.argument else z
 
 
+def bins_of(edges):
+    """The bins of columns, without those of no width.
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_columns, n_bins + 1)
+
+    Returns
+    -------
+    numbers : ndarray of int of shape (n_columns, most)
+        Of the bins of each column; 0 where a column has fewer than others.
+    starts, sizes : ndarray of shape (n_columns, most)
+        The lower edges and the widths; infinite where there is no bin, and for a column without a bin a first one that
+        begins at 0.
+    """
+    found = [np.flatnonzero(widths > 0) for widths in np.diff(edges)]
+    most = max(1, *map(len, found))
+    numbers = np.zeros((len(edges), most), int)
+    starts, sizes = np.full((2, len(edges), most), np.inf, edges.dtype)
+    starts[:, 0] = 0
+    for j, own in enumerate(found):
+        numbers[j, : len(own)] = own
+        starts[j, : len(own)], sizes[j, : len(own)] = edges[j, own], edges[j, own + 1] - edges[j, own]
+    return numbers, starts, sizes
+
+
 def piecewise_linear(op, inputs, arrays):
-    """x' u + c + the sum over the bins of f p, with f = clip((x - e_i) / (e_(i+1) - e_i), 0, 1); m where x is NaN."""
+    """x' u + t_b + f p_b with the bin b of x, the sum t_b of c and all p of lower bins, and the share f of the bin that
+    lies below x; m where x is NaN. As in the kernel, these are looked up in tables."""
     (x, scaled), (u, c, p, m, edges) = inputs, arrays
     n_columns, width = u.shape
-    size = np.diff(edges)
-    is_bin = (size > 0).astype(edges.dtype)  # a bin of no width does not count
-    given = x.columns(op.integers).reshape(0, n_columns, 1)
-    f = ((given - edges[:, :-1]) / np.where(size > 0, size, 1)).clip(0, 1) * is_bin
-    pieces = f.transpose(1, 0, 2) @ p.reshape(n_columns, -1, width)
-    z = scaled.reshape(0, n_columns, 1) * u + c + pieces.transpose(1, 0, 2)
+    numbers, starts, sizes = bins_of(edges)
+    most = numbers.shape[1]
+    given = x.columns(op.integers)
+    is_below = given.reshape(0, n_columns, 1) < starts
+    bins = (most - 1 - is_below.cast(x.dtype).sum(axis=2, keepdims=False)).apply("Relu")
+    places = bins.cast(INT64) + most * np.arange(n_columns)
+
+    def looked_up(values):
+        return x.graph.constant(values, x.dtype).gather(places)
+
+    share = ((given - looked_up(starts.ravel())) / looked_up(sizes.ravel())).clip(0, 1)
+    p = p.reshape(n_columns, -1, width)
+    sums = np.cumsum(np.concatenate([c[:, None], p], axis=1), axis=1)
+    below, own = (table[np.arange(n_columns)[:, None], numbers].reshape(-1, width) for table in (sums, p))
+    z = looked_up(below) + looked_up(own) * share.reshape(0, n_columns, 1) + scaled.reshape(0, n_columns, 1) * u
     return embedded(op, inputs, z, m)
 
 
 def periodic(op, inputs, arrays):
     """cos(2 pi (omega x' + phi)) V + d; m where x is NaN."""
-    (_, scaled), (omega, phi, V, d, m) = inputs, arrays
+    (x, scaled), (omega, phi, V, d, m) = inputs, arrays
     n_columns, width = d.shape
     turns = scaled.reshape(0, n_columns, 1) * omega + phi
-    # whole turns are taken off: the product with 2 pi is rounded
-    v = ((turns - turns.apply("Round")) * (2 * np.pi)).apply("Cos")
-    waves = v.transpose(1, 0, 2) @ V.reshape(n_columns, -1, width)
-    return embedded(op, inputs, waves.transpose(1, 0, 2) + d, m)
+    # whole turns are taken off, since the product with 2 pi is rounded; cos(2 pi a) = sin(2 pi (1/4 - |a|)), since
+    # onnxruntime had Cos for float32 only
+    part = (turns - turns.apply("Round")).apply("Abs")
+    v = ((0.25 - part) * (2 * np.pi)).apply("Sin")
+    # a product for each column: those of several matrices fail in onnxruntime of 2025 if there are no rows
+    first, *others = (
+        v.gather(x.graph.constant(j, INT64), axis=1).apply("Gemm", V[j].reshape(-1, width), d[j])
+        for j in range(n_columns)
+    )
+    return embedded(op, inputs, first.concatenate(*others).reshape(0, n_columns, width), m)
 
 
 #: Kind -> function of (Operation, inputs, arrays)

@@ -192,10 +192,6 @@ class Tensor:
         """The same elements in another shape, in which 0 stands for the length that the axis has."""
         return self.apply("Reshape", self._constant(shape, INT64))
 
-    def transpose(self, *axes):
-        """The axes in another order."""
-        return self.apply("Transpose", perm=list(axes))
-
     def sum(self, axis=1, keepdims=True):
         """Sums along an axis."""
         return self.apply("ReduceSum", self._constant([axis], INT64), keepdims=int(keepdims))

@@ -6,6 +6,7 @@ import pytest
 
 from fastbp import TabularMLPClassifier, TabularMLPRegressor, to_onnx
 from fastbp.export.description import describe
+from fastbp.export.onnx.file import ModelGraph, table_inputs
 from fastbp.export.onnx.tables import TableInputs, encoded
 from fastbp.export.tables import columns_of
 from onnx_cases import CLASS_METHODS, assert_agrees, run
@@ -13,6 +14,7 @@ from onnx_cases import CLASS_METHODS, assert_agrees, run
 pytest.importorskip("onnxruntime")
 
 N = 200
+RNG = np.random.default_rng(0)
 #: Of the float64 results: the members are float32
 TOLERANCE = 1e-6
 SMALL = dict(n_ensemble=2, epochs=10, hidden_layer_sizes=(16,), random_state=0)
@@ -122,8 +124,6 @@ def test_numbers_as_float32(regressor):
 
 def test_the_encoded_table_is_the_same(regressor):
     """To the last bit: the members read the same numbers."""
-    from fastbp.export.onnx.file import ModelGraph, table_inputs
-
     graph, description = ModelGraph(), describe(regressor)
     matrix = encoded(description.columns, table_inputs(description, graph), "?")
     graph.output("matrix", matrix, ["n", FRAME.shape[1]])
@@ -196,10 +196,37 @@ def test_intervals_without_rows_for_them():
         to_onnx(model, outputs=["predict_interval"], missing_text="?")
 
 
-def test_inputs_in_several_tensors(regressor):
-    class Part:
-        dtype = np.dtype("f8")
+@pytest.mark.parametrize("as_text", [True, False])
+@pytest.mark.parametrize("has_missing", [True, False])
+def test_a_column_of_rare_levels_only(as_text, has_missing):
+    """Nothing is known of its values, not even whether they are text."""
+    names = np.array([f"name {i}" for i in range(N)] if as_text else np.arange(N), object)
+    names[:: 4 if has_missing else N + 1] = None
+    if not has_missing:
+        names[0] = "name 0" if as_text else 0
+    X = np.column_stack([names, RNG.normal(size=N).astype(object)])
+    model = TabularMLPRegressor(categorical_features=[0], **SMALL)
+    with pytest.warns(UserWarning, match="have a level that is rare"):
+        model.fit(X, X[:, 1].astype(float))
+    feed = {"x0": np.where(names == None, "", names.astype(str))[:, None].astype(object)}  # noqa: E711
+    feed["x1"] = X[:, 1:].astype(float)
+    # pre-activations are of the size 50, of which float32 has steps of 4e-6
+    assert_agrees(model, X, feed, methods=("predict",), tolerance=2e-5)
+    graph, columns = ModelGraph(), describe(model).columns
+    parts = [(graph.input("x0", np.float64, 1), 1), (graph.input("x1", np.float64, 1), 1)]
+    graph.output("matrix", encoded(columns, TableInputs(parts), ""), ["n", 2])
+    numbers = np.where(names == None, np.nan, 1.0)[:, None].astype(float)  # noqa: E711
+    found = run(graph.model("encoder"), {"x0": numbers, "x1": X[:, 1:].astype(float)})["matrix"]
+    np.testing.assert_array_equal(found, model._encoder.transform(X, model))
 
-    inputs = TableInputs([(Part(), 2), (Part(), 1)])
+
+def test_columns_in_several_tensors():
+    graph = ModelGraph()
+    parts = [(graph.input("a", np.float64, 2), 2), (graph.input("b", np.float32, 1), 1)]
+    inputs = TableInputs(parts)
     assert inputs.n_columns == 3
-    assert inputs.dtype(2) == np.float64
+    assert [inputs.dtype(i) for i in range(3)] == [np.float64, np.float64, np.float32]
+    graph.output("chosen", inputs.columns([1, 2], np.dtype(np.float64)), ["n", 2])
+    rows = np.arange(6.0).reshape(2, 3)
+    found = run(graph.model("columns"), {"a": rows[:, :2], "b": rows[:, 2:].astype("float32")})
+    np.testing.assert_array_equal(found["chosen"], rows[:, 1:])

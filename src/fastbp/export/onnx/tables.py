@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastbp.export.onnx.tensors import TEXT
-from fastbp.export.tables import LevelColumn
+from fastbp.export.tables import LevelColumn, NumberColumn
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -76,22 +76,25 @@ def encoded(columns, inputs, missing_text):
         If a column knows `missing_text` as a value.
     """
     check_types(columns, inputs)
-    numbers = [i for i, column in enumerate(columns) if not isinstance(column, LevelColumn)]
+    numbers = [i for i, column in enumerate(columns) if isinstance(column, NumberColumn)]
     levels = [i for i, column in enumerate(columns) if isinstance(column, LevelColumn)]
     found = [encoded_numbers([columns[i] for i in numbers], numbers, inputs)] if numbers else []
     for i in levels:
-        function = codes_of_text if columns[i].is_text else codes_of_numbers
-        found.append(function(columns[i], inputs.columns([i], TEXT if columns[i].is_text else FLOAT64), missing_text))
+        if inputs.dtype(i) == TEXT:
+            found.append(codes_of_text(columns[i], inputs.columns([i], TEXT), missing_text))
+        else:
+            found.append(codes_of_numbers(columns[i], inputs.columns([i], FLOAT64)))
     matrix = found[0].concatenate(*found[1:])
     order = np.argsort(numbers + levels)
     return matrix if (order == np.arange(len(order))).all() else matrix.columns(order)
 
 
 def check_types(columns, inputs):
-    """TypeError unless text is where it was in fit."""
+    """TypeError unless text is where it was in fit. A column of categories of which none is known may be either."""
     for number, column in enumerate(columns):
         is_text = inputs.dtype(number) == TEXT
-        if is_text != column.is_text:
+        is_known = isinstance(column, NumberColumn) or column.codes
+        if is_known and is_text != column.is_text:
             found, wanted = ("text", "numbers") if is_text else ("numbers", "text")
             raise TypeError(f"column {column.name!r} held {wanted} in fit, and is declared as {found}")
 
@@ -123,6 +126,7 @@ def codes_of_text(column, x, missing_text):
                 "another text"
             )
         codes[missing_text] = column.missing
+    codes = codes or {missing_text: column.unseen}  # the operator must have an entry
     return x.apply(
         "LabelEncoder",
         dtype=FLOAT32,
@@ -133,9 +137,10 @@ def codes_of_text(column, x, missing_text):
     )
 
 
-def codes_of_numbers(column, x, missing_text):
+def codes_of_numbers(column, x):
     """The codes of numbers, by comparison with all of them."""
-    is_level = x.equals(list(column.codes)).cast(FLOAT32)
-    codes = is_level @ np.reshape(list(column.codes.values()), (-1, 1))
+    known_codes = column.codes or {np.nan: 0.0}  # which no number is equal to
+    is_level = x.equals(list(known_codes)).cast(FLOAT32)
+    codes = is_level @ np.reshape(list(known_codes.values()), (-1, 1))
     known = codes.where(is_level.sum() > 0, x.graph.constant(column.unseen, FLOAT32))
     return x.graph.constant(column.missing, FLOAT32).where(x.is_nan(), known)

@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 
-import fastbp.losses
 from fastbp import MLPClassifier, MLPRegressor, Network, TabularMLPClassifier
 from fastbp.export.description import Ensemble, ForwardPass, Perceptron, describe
-from fastbp.export.outcomes import ManyClasses, NormalDistribution, Quantiles, TwoClasses, Values, outcome_of_loss
+from fastbp.export.outcomes import ManyClasses, TwoClasses
 from fastbp.export.tables import LevelColumn, NumberColumn
 from fastbp.layers import BatchNorm, Dense, Dropout
-from fastbp.losses import LOSSES, Gaussian, Quantile
 from graph_reference import GraphTwin
 
 RNG = np.random.default_rng(0)
@@ -76,16 +74,3 @@ def test_an_ensemble():
     assert isinstance(found.outcome.labels.values, list)
     assert sum(member.weight for member in found.members) == pytest.approx(1)
     assert {type(member.model.outcome) for member in found.members} == {ManyClasses}
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_every_loss_has_an_outcome(name):
-    if "classification" not in LOSSES[name].__module__:
-        expected = NormalDistribution if name == "gaussian" else Values
-        assert isinstance(outcome_of_loss(fastbp.losses.as_loss(name), 2), expected)
-
-
-def test_losses_with_several_units_for_a_target():
-    assert outcome_of_loss(Quantile([0.1, 0.9]), 2) == Quantiles(2)
-    assert outcome_of_loss(Quantile(0.1), 2) == Values(("predict",), 2, False)
-    assert outcome_of_loss(Gaussian(epsilon=0.5), 1) == NormalDistribution(0.5, 1, True)

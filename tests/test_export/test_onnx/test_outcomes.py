@@ -7,7 +7,7 @@ import fastbp.losses
 from fastbp import MLPClassifier, MLPEncoder, MLPRegressor, to_onnx
 from fastbp.export import outcomes
 from fastbp.export.onnx.outcomes import METHODS, METHODS_OF_COLUMN
-from fastbp.losses import LOSSES, Gaussian, Loss, Quantile
+from fastbp.losses import LOSSES, Gaussian, Quantile
 from onnx_cases import CLASS_METHODS, assert_agrees, run
 
 pytest.importorskip("onnxruntime")
@@ -148,28 +148,3 @@ def test_encoder():
     model = MLPEncoder(2, (5,), MLPRegressor(tol=0.1, max_iter=500, random_state=0)).fit(X)
     assert_agrees(model, X, methods=("transform",))
     assert_agrees(model.decoder_, model.transform(X), methods=("forward",))
-
-
-def test_predictions_of_a_loss_with_predictions_of_its_own_are_refused():
-    class Doubled(fastbp.losses.SquaredError):
-        """A loss of the user's."""
-
-        def predictions(self, output):
-            return 2 * output
-
-    assert Loss in Doubled.mro()
-    with pytest.raises(TypeError, match=r"Doubled makes predictions of its own .* export estimator.network_"):
-        outcomes.outcome_of_loss(Doubled(), 1)
-
-
-@pytest.mark.parametrize(
-    ("labels", "error", "message"),
-    [
-        (np.array([b"a", b"b"]), TypeError, r"must be all int, .* got bytes, as in .* such as y.astype\(str\)"),
-        (np.array([1, True], object), TypeError, "got bool and int"),
-        (np.array([2**63], np.uint64), ValueError, "at most 64 bits to be exported, got 9223372036854775808"),
-    ],
-)
-def test_labels_that_cannot_be_exported(labels, error, message):
-    with pytest.raises(error, match=message):
-        outcomes.Labels.of(labels)

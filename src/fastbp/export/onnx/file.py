@@ -122,7 +122,7 @@ def to_onnx(
     estimator: Exportable,
     path: str | PathLike | None = None,
     *,
-    outputs: list[str] | tuple[str, ...] | None = None,
+    outputs: str | list[str] | tuple[str, ...] | None = None,
     dtype: str | np.dtype | type | None = None,
     coverage: float = 0.9,
     missing_text: str = "",
@@ -141,7 +141,7 @@ def to_onnx(
         Fitted. Whole pipelines are for skl2onnx: see `fastbp.export.register_skl2onnx`.
     path : str, path or None, default=None
         Where to write the model, if it is given. A file that is there is written over, and is a whole one at any time.
-    outputs : sequence of str or None, default=None
+    outputs : str, list of str or None, default=None
         Methods whose results the model has as outputs, in this order:
 
         - classifiers: "predict" as ``label``, "predict_proba" as ``probabilities``, "predict_log_proba" as
@@ -174,8 +174,8 @@ def to_onnx(
         For objects of other classes, and for what ONNX cannot express: labels that are bytes or of several types,
         categories that are bytes or text beside numbers.
     ValueError
-        For `outputs` that the estimator does not have, a `coverage` for which there were too few rows, and
-        `missing_text` that is a category.
+        For `outputs` that the estimator does not have, a `coverage` for which there were too few rows, a
+        `missing_text` that is a category, a column with the name of an output, and more than 2 GB of parameters.
     NotFittedError
     ImportError
         If the package onnx is not installed: ``pip install fastbp[onnx]``.

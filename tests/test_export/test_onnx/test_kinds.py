@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 import fastbp.layers
 from fastbp import Network, to_onnx
@@ -101,19 +101,15 @@ def test_dropout_is_left_out():
 def test_random_stacks(seed):
     width, layers = random_stack(seed)
     for dtype in ("float32", "float64"):
-        # softmax and relu of random scales: float32 loses some digits more
-        tolerance = 1e-5 if dtype == "float32" else 1e-12
         network, X = network_of(width, layers, dtype, seed), rows(width).astype(dtype)
-        assert_agrees(network, X, methods=("forward",), tolerance=tolerance)
+        assert_agrees(network, X, methods=("forward",))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(problems())
 def test_fuzzed_networks(problem):
     """Random stacks of all layers with branches, activations with their constants, and output activations."""
     network = problem.made()[0]
     X = rows(problem.n_features, problem.n, problem.seed).astype(network.dtype)
-    wanted = network.forward(X)
-    if np.isfinite(wanted).all() and np.abs(wanted).max() < 1e6:
-        tolerance = 1e-4 if network.dtype == np.float32 else 1e-11
-        assert_agrees(network, X, methods=("forward",), tolerance=tolerance)
+    # sums of several branches: the network's own rounding in float32 is up to 6e-7
+    assert_agrees(network, X, methods=("forward",), tolerance=5e-6 if network.dtype == np.float32 else None)

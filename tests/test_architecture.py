@@ -16,6 +16,7 @@ import fastbp.activations
 import fastbp.autodiff
 import fastbp.callbacks
 import fastbp.dask
+import fastbp.export
 import fastbp.inspection
 import fastbp.kernels
 import fastbp.layers
@@ -35,6 +36,7 @@ PUBLIC = [
     fastbp.activations,
     fastbp.callbacks,
     fastbp.dask,
+    fastbp.export,
     fastbp.inspection,
     fastbp.kernels,
     fastbp.layers,
@@ -66,7 +68,7 @@ LEVELS = [
     {"fastbp.training"},
     {"fastbp.callbacks", "fastbp.progress"},
     {"fastbp.config", "fastbp.estimators"},
-    {"fastbp.dask", "fastbp.files", "fastbp.inspection"},
+    {"fastbp.dask", "fastbp.export", "fastbp.files", "fastbp.inspection"},
     {"fastbp"},
 ]
 
@@ -75,6 +77,7 @@ OPTIONAL = {
     "fastbp.inspection": {"matplotlib", "pandas"},
     "fastbp.progress": {"rich", "tqdm"},
     "fastbp.callbacks": {"optuna"},
+    "fastbp.export": {"onnx", "skl2onnx"},
     "fastbp.files": {"safetensors"},
     "fastbp.dask": {"dask", "distributed", "pandas"},
     "fastbp.sources": {"pyarrow"},

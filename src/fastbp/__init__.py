@@ -14,6 +14,7 @@ from fastbp.estimators import (
     hidden_activations,
     slim,
 )
+from fastbp.export import to_onnx
 from fastbp.files import ModelFileError, load, save
 from fastbp.kernels.dispatch import VERSION as __version__
 from fastbp.network import Network
@@ -40,4 +41,5 @@ __all__ = [
     "save",
     "show_config",
     "slim",
+    "to_onnx",
 ]

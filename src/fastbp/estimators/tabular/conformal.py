@@ -8,6 +8,8 @@ Lei, G'Sell, Rinaldo, Tibshirani and Wasserman (2018), Distribution-free predict
 the American Statistical Association 113, algorithm 2.
 """
 
+from numbers import Real
+
 import numpy as np
 
 #: Quantiles of the residuals that a fitted model keeps, at most
@@ -64,3 +66,33 @@ def half_width(ordered, n_rows, coverage):
         )
     place = int(np.ceil(number * len(ordered) / n_rows)) - 1
     return ordered[place]
+
+
+def interval_half_width(ordered, n_rows, coverage):
+    """`half_width`, with a check of its arguments.
+
+    Parameters
+    ----------
+    ordered : ndarray of shape (n_kept, n_outputs)
+        From `kept_residuals`.
+    n_rows : int
+        Rows that they came from.
+    coverage : float
+
+    Returns
+    -------
+    ndarray of shape (n_outputs,)
+
+    Raises
+    ------
+    ValueError
+        For a coverage that is not between 0 and 1, and if there are too few rows for it, or none.
+    """
+    if not isinstance(coverage, Real) or not 0 < coverage < 1:  # neither of which a bool is
+        raise ValueError(f"coverage must be a number above 0 and below 1, got {coverage!r}")
+    if not n_rows:
+        raise ValueError(
+            "predict_interval needs out-of-bag rows, and this model was fitted without: fit with oob_fraction=0.1, "
+            "on at least 20 rows, or with X_val and y_val"
+        )
+    return half_width(ordered, n_rows, coverage)

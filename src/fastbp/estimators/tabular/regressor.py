@@ -1,6 +1,5 @@
 """The regressor for tables."""
 
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.regressor import MLPRegressor
 from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
 from fastbp.estimators.tabular.combination import mixture_weights, n_effective
-from fastbp.estimators.tabular.conformal import half_width, kept_residuals
+from fastbp.estimators.tabular.conformal import interval_half_width, kept_residuals
 from fastbp.estimators.tabular.docs import documented
 from fastbp.estimators.tabular.targets import NumberSummary
 from fastbp.estimators.validation import GivenRows
@@ -229,14 +228,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             If there are too few out-of-bag rows for the coverage, or none.
         """
         model = self._snapshot()
-        if not isinstance(coverage, Real) or not 0 < coverage < 1:  # neither of which a bool is
-            raise ValueError(f"coverage must be a number above 0 and below 1, got {coverage!r}")
-        if not model._n_residuals:
-            raise ValueError(
-                "predict_interval needs out-of-bag rows, and this model was fitted without: fit with oob_fraction=0.1, "
-                "on at least 20 rows, or with X_val and y_val"
-            )
-        half = half_width(model._residuals, model._n_residuals, coverage)
+        half = interval_half_width(model._residuals, model._n_residuals, coverage)
         middle = model._decoded(model._combined(model._encoded(X)))
         return model._shaped(middle - half), model._shaped(middle + half)
 

@@ -3,6 +3,7 @@
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor
+from fastbp.estimators.attempt import with_attributes
 from fastbp.estimators.class_targets import INDICATORS
 from fastbp.estimators.derived import COLUMNS_OF_RECORD, set_derived
 from fastbp.files.checks import ATTRIBUTES, are_names, check_attributes
@@ -151,6 +152,7 @@ def encoded_encoder(encoder, estimator, place):
     -------
     dict
     """
+    estimator = with_attributes(estimator, vars(estimator).copy())  # a fit in another thread may end meanwhile
     parts = {"params": encoded_params(encoder, estimator, place), **encoded_requests(estimator)}
     kept_elsewhere = {*parts["params"], "n_features_in_", REQUESTS}
     attributes = {k: v for k, v in vars(estimator).items() if k not in kept_elsewhere}

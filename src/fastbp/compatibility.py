@@ -33,6 +33,7 @@ from sklearn.utils.optimize import _check_optimize_result as check_optimize_resu
 from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
 from sklearn.utils.validation import _check_feature_names, _check_sample_weight, _get_feature_names
 from sklearn.utils.validation import _check_n_features as check_n_features
+from sklearn.utils.validation import _num_samples as n_rows_of
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -71,6 +72,7 @@ __all__ = [
     "checked_sample_weight",
     "fit_context",
     "lbfgs_output",
+    "n_rows_of",
     "openmp_threads",
     "safe_indexing",
     "threadpool_controller",

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import is_classifier
 from sklearn.metrics import log_loss, mean_absolute_error, r2_score, root_mean_squared_error
-from sklearn.utils import _safe_indexing
 
+from fastbp.compatibility import safe_indexing
 from fastbp.data import checked_csr
 from fastbp.estimators.encoder import MLPEncoder
 from fastbp.inspection.gradient_flow import PROBE_ROWS, GradientFlow
@@ -73,7 +73,7 @@ class Evidence:
         weight = self.subject.sample_weight
         with quietly():
             try:
-                _, X, targets = self.model._network_and_data(_safe_indexing(X, rows), _safe_indexing(y, rows))
+                _, X, targets = self.model._network_and_data(safe_indexing(X, rows), safe_indexing(y, rows))
                 flow = GradientFlow(X, targets, None if weight is None else weight[rows])
                 flow.on_fit_begin(SimpleNamespace(network=self.network))
             except ValueError:  # numbers that are not finite

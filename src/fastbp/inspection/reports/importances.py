@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 from sklearn.inspection import permutation_importance
-from sklearn.utils import _safe_indexing
 
+from fastbp.compatibility import safe_indexing
 from fastbp.estimators.encoder import MLPEncoder
 
 #: Rows that are predicted for each shuffle of a column
@@ -65,13 +65,13 @@ def importances_of(evidence):
     n_rows = int(min(subject.n, max(FEWEST_ROWS, min(MOST_ROWS, rows_within))))
     rows = np.sort(np.random.default_rng(evidence.random_state).choice(subject.n, n_rows, replace=False))
     weight = None if subject.sample_weight is None else subject.sample_weight[rows]
-    X = shuffled_as(_safe_indexing(subject.X, rows))
+    X = shuffled_as(safe_indexing(subject.X, rows))
     if X is None:
         return "X is a data frame that scikit-learn shuffles by way of pandas, which is not installed"
     found = permutation_importance(
         subject.estimator,
         X,
-        _safe_indexing(subject.y, rows),
+        safe_indexing(subject.y, rows),
         n_repeats=evidence.n_repeats,
         random_state=evidence.random_state,
         sample_weight=weight,

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_sample_weight, _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from fastbp.compatibility import checked_sample_weight, n_rows_of, safe_indexing
 from fastbp.data import checked_csr
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.class_targets import PROBABILITIES
@@ -87,7 +87,7 @@ class Subject:
     @property
     def n(self):
         """int: rows that are looked at."""
-        return _num_samples(self.X)
+        return n_rows_of(self.X)
 
     @property
     def core(self):
@@ -123,12 +123,12 @@ def subject_of(estimator, X, y, *, sample_weight=None, feature_names=None, max_r
     estimator, model, before, target, wrappers = unwrapped(estimator)
     X = np.asarray(X) if isinstance(X, (list, tuple)) else X
     X = checked_csr("X", X) if sparse.issparse(X) else X
-    n_rows, target_names = _num_samples(X), column_names(y)
+    n_rows, target_names = n_rows_of(X), column_names(y)
     if n_rows == 0:
         raise ValueError("X must have at least one row, got none")
     y = checked_targets(model, y, n_rows)
     if sample_weight is not None:
-        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        sample_weight = checked_sample_weight(sample_weight, X, ensure_non_negative=True, allow_all_zero_weights=True)
         if not sample_weight.any():
             raise ValueError("sample_weight must be above zero for some row, got zeros only")
     rows = np.arange(n_rows) if sample_weight is None else np.flatnonzero(sample_weight)
@@ -136,8 +136,8 @@ def subject_of(estimator, X, y, *, sample_weight=None, feature_names=None, max_r
     if n_counted > max_rows:
         rows = np.sort(np.random.default_rng(random_state).choice(rows, max_rows, replace=False))
     if len(rows) < n_rows:
-        X = _safe_indexing(X, rows)
-        y = None if y is None else _safe_indexing(y, rows)
+        X = safe_indexing(X, rows)
+        y = None if y is None else safe_indexing(y, rows)
         sample_weight = None if sample_weight is None else sample_weight[rows]
     known = column_names(X) or getattr(estimator, "feature_names_in_", None)
     n_columns = X.shape[1]
@@ -248,8 +248,8 @@ def checked_targets(model, y, n_rows):
         raise ValueError(f"{type(model).__name__} requires y to be passed, but the target y is None")
     y = y.toarray() if sparse.issparse(y) else y
     y = y if isinstance(y, (list, tuple)) else np.asarray(y)
-    if _num_samples(y) != n_rows:
-        raise ValueError(f"y must have a row for each of the {n_rows} rows of X, got {_num_samples(y)}")
+    if n_rows_of(y) != n_rows:
+        raise ValueError(f"y must have a row for each of the {n_rows} rows of X, got {n_rows_of(y)}")
     return y
 
 

@@ -1,0 +1,92 @@
+"""Models of all kinds for the tests of the C export."""
+
+from functools import cache
+
+import numpy as np
+
+from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp.activations import Blend, Prelu
+from fastbp.kernels import ACTIVATIONS
+from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
+from fastbp.losses import Gaussian, Quantile
+from layer_cases import STACKS
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 4))
+SCORE = np.tanh(X @ RNG.normal(size=(4, 3)))
+LABELS = SCORE.argmax(axis=1)
+BLOBS = 0.1 + 0.7 * np.eye(3)[LABELS]
+#: A fit of a few steps, which no stopping rule warns of
+SHORT = dict(hidden_layer_sizes=(7,), max_iter=4, tol=10.0, n_iter_no_change=1, batch_size=20, random_state=0)
+
+
+def network_of(width, layers, dtype="float64", output="identity", seed=0):
+    """A Network whose parameters are all drawn, those that are not trained too."""
+    network = Network(layers=layers, n_features=width, dtype=dtype, output_activation=output, random_state=seed)
+    rng = np.random.default_rng(seed)
+    for name, block in network.blocks.items():
+        if name.startswith(("gain", "gamma", "variance", "factor", "edges")):
+            block[...] = rng.uniform(0.5, 2, block.shape)
+        elif not name.startswith("W"):
+            block[...] = rng.normal(size=block.shape)
+        if name.startswith("edges"):  # of which the last bins have no width
+            block.sort(axis=1)
+            block[1:, -2:] = block[1:, -2:-1] if block.shape[1] > 3 else block[1:, -2:]
+    return network
+
+
+def networks():
+    """Name -> Network: every activation, and every kind of operation."""
+    found = {f"activation {name}": Network([4, 6, 3], "tanh", name, random_state=0) for name in ACTIVATIONS}
+    for name in (*ACTIVATIONS, "prelu", "blend"):
+        activation = {"prelu": Prelu(-0.4), "blend": Blend("gelu", 0.3)}.get(name, name)
+        found[f"hidden {name}"] = network_of(4, [Dense(6), Activation(activation), Dense(2)])
+    found |= {f"stack {name}": network_of(width, layers) for name, (width, layers) in STACKS.items()}
+    found["stack dropout"] = network_of(4, [Dropout(0.5), Dense(5), BatchNorm(), Dropout(0.2), Dense(2)])
+    return found
+
+
+NAMES = np.array(["no*/", 'm"ä?', "yes\\"])
+#: Targets: every form of y, every type of label
+TARGETS = {
+    "integers": LABELS * 3 - 1,
+    "large integers": (LABELS - 1) * 2**40,
+    "text": NAMES[LABELS],
+    "floats": LABELS * 2.0,
+    "two": NAMES[LABELS // 2],
+    "bools": LABELS > 0,
+    "one": np.full(len(X), 5),
+    "indicators": np.eye(4, dtype=int)[LABELS] + np.eye(4, dtype=int)[3],
+    "probabilities": BLOBS / BLOBS.sum(axis=1, keepdims=True),
+    "columns": np.column_stack([LABELS + 5, LABELS // 2]),
+    "columns of text": np.column_stack([LABELS.astype(object), NAMES[LABELS // 2].astype(object)]),
+}
+ONE, TWO = SCORE[:, 0], SCORE[:, :2]
+#: Name -> (parameters of a regressor, targets): every loss that makes something of the output, and links
+REGRESSORS = {
+    "one": ({}, ONE),
+    "two": ({}, TWO),
+    "poisson": ({"loss": "poisson"}, np.exp(ONE)),
+    "gamma of two": ({"loss": "gamma"}, np.exp(TWO)),
+    "softplus": ({"loss": "poisson", "output_activation": "softplus"}, np.exp(ONE)),
+    "quantile": ({"loss": Quantile(0.3)}, ONE),
+    "quantiles": ({"loss": Quantile([0.1, 0.5, 0.9])}, ONE),
+    "gaussian": ({"loss": Gaussian(1e-3)}, ONE),
+    "gaussian of two": ({"loss": "gaussian"}, TWO),
+    "function": ({"loss": lambda y, z, w: ((y - z)[:, 0] ** 2 / 2, z - y)}, ONE),
+    "normalized": ({"normalization": "batch", "dropout": 0.1}, ONE),
+    "layers": ({"layers": [Dense(5), LayerNorm()], "dtype": "float32"}, ONE),
+}
+
+
+@cache
+def classifier(name):
+    """A fitted classifier."""
+    return MLPClassifier(**SHORT).fit(X, TARGETS[name])
+
+
+@cache
+def regressor(name):
+    """A fitted regressor."""
+    params, y = REGRESSORS[name]
+    return MLPRegressor(**SHORT | params).fit(X, y)

@@ -1,13 +1,16 @@
 """Models of all kinds for the tests of the C export."""
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import pytest
 
-from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp import MLPClassifier, MLPEncoder, MLPRegressor, Network, TabularMLPClassifier, TabularMLPRegressor
 from fastbp.activations import Blend, Prelu
 from fastbp.kernels import ACTIVATIONS
-from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm
+from fastbp.kernels.graph import Group
+from fastbp.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Scale
 from fastbp.losses import Gaussian, Quantile
 from layer_cases import STACKS
 
@@ -90,3 +93,75 @@ def regressor(name):
     """A fitted regressor."""
     params, y = REGRESSORS[name]
     return MLPRegressor(**SHORT | params).fit(X, y)
+
+
+def table(n=80, seed=0):
+    """A data frame with all kinds of columns: numbers that are far from 0 or huge, pairs, text, categories of
+    numbers, missing values."""
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "age */": rng.integers(18, 80, n).astype(float),
+            "time": 1.7e9 + rng.integers(0, 1000, n),
+            "huge": rng.normal(size=n) * 1e200,
+            "pair": rng.choice([3.0, 7.0], n),
+            "town": rng.choice(["Bonn", "Kiel", "Köln", '?? */ "'], n).astype(object),
+            "size": pd.Categorical(rng.choice([1, 2, 5], n)),
+            "answer": rng.choice(["no", "yes"], n).astype(object),
+        }
+    )
+    frame.loc[::7, "age */"] = np.nan
+    frame.loc[::9, "town"] = None
+    frame.loc[0, "town"] = "rare"
+    return frame
+
+
+@cache
+def encoder():
+    """A fitted encoder."""
+    return MLPEncoder(2, (5,), MLPRegressor(**SHORT)).fit(X)
+
+
+#: Name -> (class, parameters, targets as a function of a table)
+TABULAR = {
+    "two classes": (TabularMLPClassifier, {"label_smoothing": 0.1}, lambda f: np.where(f["pair"] > 5, "b", "a")),
+    "three classes": (TabularMLPClassifier, {"numeric_embedding": "periodic"}, lambda f: f["size"].astype(int)),
+    "numbers": (TabularMLPRegressor, {}, lambda f: f["time"] - 1.7e9 + f["pair"]),
+    "two targets": (TabularMLPRegressor, {"oob_fraction": 0.0}, lambda f: f[["time", "pair"]]),
+}
+
+
+@cache
+def tabular(name):
+    """A fitted ensemble."""
+    cls, params, target = TABULAR[name]
+    small = dict(preset="fast", n_ensemble=2, epochs=3, hidden_layer_sizes=(8, 6), random_state=0)
+    frame = table()
+    return cls(**small | params).fit(frame, target(frame))
+
+
+def rows_of_table(model, names, frame):
+    """The rows of a data frame as the C functions take them: text by ``level``."""
+    rows = np.full(frame.shape, np.nan)
+    for i, name in enumerate(names):
+        for j, value in enumerate(frame[name]):
+            if isinstance(value, str):
+                rows[j, i] = model.level(i, value)
+            elif value is not None:
+                rows[j, i] = value
+    return rows
+
+
+@dataclass(frozen=True)
+class OddScale(Scale):
+    """A layer of the user's, whose block has a name that is none in C."""
+
+    def emit(self, builder, node):
+        blocks = [("s é/*", (builder.widths[node],), Group(1.0))]
+        return builder.emit("scale", node, builder.widths[node], blocks=blocks, layer=self)
+
+
+def network_with_odd_names():
+    """A Network with such layers."""
+    return Network(layers=[Dense(2), OddScale(), OddScale(), Dense(1)], n_features=2, random_state=0)

@@ -24,11 +24,6 @@ def run(*command):
     return process.stdout
 
 
-def prefixed(sources):
-    """Prefix -> source, from a function for each prefix."""
-    return {f"m{number}": make(f"m{number}") for number, make in enumerate(sources)}
-
-
 class Library:
     """Models that were compiled together.
 
@@ -88,9 +83,17 @@ class Model:
             values.append(function(*[ctypes.c_void_p(row.data) for row in (*rows, self.work.ctypes)]))
         return found[0] if len(found) == 1 else tuple(found) if found else np.array(values)
 
+    def level(self, column, text):
+        """The number of a level."""
+        function = getattr(self.library, f"{self.prefix}_level")
+        function.restype = ctypes.c_double
+        return function(ctypes.c_int32(column), None if text is None else ctypes.c_char_p(text.encode()))
+
     def labels(self, name="classes"):
         """A table of labels."""
-        c_type, size = re.search(rf"extern const (\w+ \*?)(?:const )?{self.prefix}_{name}\[(\d+)\]", self.source).groups()
+        c_type, size = re.search(
+            rf"extern const (\w+ \*?)(?:const )?{self.prefix}_{name}\[(\d+)\]", self.source
+        ).groups()
         types = {"char *": ctypes.c_char_p, "int64_t ": ctypes.c_int64, **{f"{n} ": t for n, t in NUMBERS.items()}}
         values = (types[c_type] * int(size)).in_dll(self.library, f"{self.prefix}_{name}")
         return [value.decode() if isinstance(value, bytes) else value for value in values]

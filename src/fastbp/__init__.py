@@ -14,7 +14,7 @@ from fastbp.estimators import (
     hidden_activations,
     slim,
 )
-from fastbp.export import to_onnx
+from fastbp.export import to_c, to_onnx
 from fastbp.files import ModelFileError, load, save
 from fastbp.kernels.dispatch import VERSION as __version__
 from fastbp.network import Network
@@ -41,5 +41,6 @@ __all__ = [
     "save",
     "show_config",
     "slim",
+    "to_c",
     "to_onnx",
 ]

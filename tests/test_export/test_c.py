@@ -37,8 +37,19 @@ MODELS = {
     **{f"network {name}": partial(NETWORKS.get, name) for name in NETWORKS},
     **{f"classifier {name}": partial(c_cases.classifier, name) for name in c_cases.TARGETS},
     **{f"regressor {name}": partial(c_cases.regressor, name) for name in c_cases.REGRESSORS},
+    **{f"table {name}": partial(c_cases.tabular, name) for name in c_cases.TABULAR},
+    "encoder": c_cases.encoder,
 }
-CASES = [(name, dtype) for name in MODELS for dtype in ("float64", "float32")]
+#: Networks with so many numbers that compilers take long: in float32 only
+LARGE = ("network stack wide", "network stack many numbers", "network stack table")
+
+
+def dtypes_of(name):
+    """The dtypes in which a model is exported."""
+    return [None] if name.startswith("table") else ["float32"] if name in LARGE else ["float64", "float32"]
+
+
+CASES = [(name, dtype) for name in MODELS for dtype in dtypes_of(name)]
 
 
 @pytest.fixture(scope="module", params=COMPILERS)
@@ -95,3 +106,33 @@ def test_regressors(library, number, name, dtype):
         expected = [part.reshape(len(X), -1) for part in estimator.predict(X, return_std=True)]
         for found, part in zip(model("predict_with_std", X, [expected[0].shape[1]] * 2), expected, strict=True):
             close(found, part, dtype)
+
+
+@cases_of("table")
+def test_tables(library, number, name, dtype):
+    estimator, model = MODELS[name](), library.model(f"m{number}")
+    frame = c_cases.table(30, seed=1)
+    frame.loc[3, "town"] = "a level that was not there"
+    frame.loc[4, ["age */", "time", "huge", "pair", "size", "answer"]] = np.nan, np.nan, 1e300, np.nan, np.nan, None
+    frame.loc[5, "answer"] = "a level that was not there"
+    X = c_cases.rows_of_table(model, list(frame.columns), frame)
+    expected = estimator.predict(frame)
+    if "classes" in name:
+        assert_array_equal(np.array(model.labels())[model("predict", X)], expected)
+        for method in ("predict_proba", "predict_log_proba"):
+            expected = getattr(estimator, method)(frame)
+            close(model(method, X, expected.shape[1:]), expected, "float32")
+    else:
+        close(model("predict", X, expected.shape[1:]), expected, "float32")
+    if name == "table numbers":
+        found = model("predict_interval", X, [1, 1])
+        for limit, part in zip(found, estimator.predict_interval(frame), strict=True):
+            close(limit[:, 0], part, "float32")
+    assert np.isnan(model.level(4, None))
+    assert model.level(4, "a level that was not there") == model.level(0, "text") == -1
+
+
+@cases_of("encoder")
+def test_encoders(library, number, name, dtype):
+    X, encoder = c_cases.X, MODELS[name]()
+    close(library.model(f"m{number}")("transform", X, [2]), encoder.transform(X), dtype)

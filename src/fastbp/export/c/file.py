@@ -160,7 +160,7 @@ These two lines can also be a header of their own. Or use it in a single file, w
     #define {PREFIX}_STATIC
     #include "this file"
 
-Do not compile with -ffast-math, which changes what is told of numbers that are not finite."""
+Compile without -ffast-math, which takes all numbers for finite ones."""
 
 
 def render(source, real, about, inputs, n_features, fields, functions, outcome):
@@ -244,7 +244,7 @@ def comment_lines(adapted, about, inputs, n_features, functions, tables):
     return lines
 
 
-DOUBLE_CHECK = """
+DOUBLE_CHECK = """\
 #if DBL_MANT_DIG < 53
 #error "double has less than 64 bits here: export the model with dtype='float32'"
 #endif
@@ -257,6 +257,10 @@ FILE = """\
 #define {PREFIX}_DECLARED
 
 {includes}
+
+#if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
+#error "compile without -ffast-math, or with -fno-finite-math-only: missing numbers and errors are NaN"
+#endif
 {check}
 #define {PREFIX}_N_FEATURES {n_features}
 

@@ -131,7 +131,7 @@ static void @rms_norm(const real *x, double epsilon, const real *gain, ptrdiff_t
 /* The numbers of some columns: r = (x - center) factor, or 0 for a missing one; y = r / sqrt(1 + (r / clip)^2) */
 static void @robust_scale(const real *x, const int32_t *columns, const real *center, const real *factor, real clip,
                           ptrdiff_t n, real *y) {
-    const real largest = 1e9;
+    const real largest = 1000000000.0;
     for (ptrdiff_t j = 0; j < n; j++) {
         const real r = (x[columns[j]] - center[j]) * factor[j];
         real t = (r < 0.0 || r > 0.0 ? r : 0.0) / clip;
@@ -159,16 +159,16 @@ static void @select_columns(const real *x, const int32_t *columns, ptrdiff_t n, 
     }
 }
 """,
-    "level": """\
+    "nearest_level": """\
 /* The level that is nearest to a code; `levels` if there is none, or if the code is missing */
-static ptrdiff_t @level(real code, ptrdiff_t levels) {
+static ptrdiff_t @nearest_level(real code, ptrdiff_t levels) {
     return code > -0.5 && code < (real)levels - 0.5 ? (ptrdiff_t)(code + 0.5) : levels;
 }
 """,
     "one_hot": """\
 static void @one_hot(const real *x, const int32_t *columns, const int32_t *levels, ptrdiff_t n, real *y) {
     for (ptrdiff_t j = 0; j < n; y += levels[j], j++) {
-        const ptrdiff_t level = @level(x[columns[j]], levels[j]);
+        const ptrdiff_t level = @nearest_level(x[columns[j]], levels[j]);
         for (ptrdiff_t i = 0; i < levels[j]; i++)
             y[i] = i == level ? 1.0 : 0.0;
     }
@@ -179,7 +179,7 @@ static void @one_hot(const real *x, const int32_t *columns, const int32_t *level
 static void @embedding(const real *x, const int32_t *columns, const int32_t *levels, ptrdiff_t n, const real *table,
                        ptrdiff_t width, real *y) {
     for (ptrdiff_t j = 0; j < n; table += (levels[j] + 1) * width, y += width, j++)
-        @copy(table + @level(x[columns[j]], levels[j]) * width, width, y);
+        @copy(table + @nearest_level(x[columns[j]], levels[j]) * width, width, y);
 }
 """,
     "embedding_sum": """\
@@ -189,7 +189,7 @@ static void @embedding_sum(const real *x, const int32_t *columns, const int32_t 
     for (ptrdiff_t i = 0; i < width; i++)
         y[i] = 0.0;
     for (ptrdiff_t j = 0; j < n; table += (levels[j] + 1) * width, j++) {
-        const real *row = table + @level(x[columns[j]], levels[j]) * width;
+        const real *row = table + @nearest_level(x[columns[j]], levels[j]) * width;
         for (ptrdiff_t i = 0; i < width; i++)
             y[i] += row[i];
     }

@@ -1,6 +1,9 @@
 """A network in C: a function that makes the operations of its graph one after the other."""
 
+import textwrap
+
 from fastbp.export.c.kinds import IN_PLACE, KINDS, Call
+from fastbp.export.c.text import WIDTH
 from fastbp.kernels.graph import NAMES
 
 
@@ -58,6 +61,11 @@ def at(pointer, offset):
     return f"{pointer} + {offset}" if offset else pointer
 
 
+def wrapped(statement):
+    """A statement of a function as lines."""
+    return textwrap.fill(statement, WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 8, break_long_words=False)
+
+
 def write_network(source, graph, params, name, label=""):
     """Add a function ``static const real *name(const real *x, real *work)`` that computes a graph.
 
@@ -89,7 +97,7 @@ def write_network(source, graph, params, name, label=""):
             inputs = [where(node) for node in (op.input, op.input2) if node >= 0]
             call = Call(source, graph, op, graph.views(op, params), inputs, where(op.output), label)
             statements += KINDS[op.kind](call).splitlines()
-    body = "\n".join(f"    {statement}" for statement in statements)
+    body = "\n".join(map(wrapped, statements))
     output = where(graph.operations[-1].output)
     source.add(f"static const real *@{name}(const real *x, real *work) {{\n{body}\n    return {output};\n}}\n")
     return size

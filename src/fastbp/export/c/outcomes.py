@@ -139,6 +139,7 @@ def indicators(model, outcome):
     """A logistic unit for each label."""
     n = outcome.n_columns
     each = f"for (int32_t i = 0; i < {n}; i++)"
+    logs = [each, "    y[i] = @log_logistic(raw[i]);"]
     return [
         model.function(
             "predict",
@@ -147,7 +148,7 @@ def indicators(model, outcome):
             f"1 for each label that a row has, 0 for the others, -1 if an output is no number: {n} numbers.",
         ),
         model.function("predict_proba", ["real *y"], [f"@logistic(raw, {n}, y);"], f"Of each label: {n} numbers."),
-        model.function("predict_log_proba", ["real *y"], [each, "    y[i] = @log_logistic(raw[i]);"], LOG_PROBABILITIES),
+        model.function("predict_log_proba", ["real *y"], logs, LOG_PROBABILITIES),
     ]
 
 
@@ -219,7 +220,9 @@ def mixture_of_numbers(model, outcome):
             f"    upper[i] = middle + {half}[i];",
             "}",
         ]
-        comment = f"The interval that contains the target with a probability of about {model.coverage:g}: {n} numbers each."
+        comment = (
+            f"The interval that contains the target with a probability of about {model.coverage:g}: {n} numbers each."
+        )
         functions.append(model.function("predict_interval", ["real *lower", "real *upper"], body, comment))
     return functions
 

@@ -55,7 +55,7 @@ class Source:
 
     def __init__(self, prefix, real):
         self.prefix, self.real = prefix, real
-        self.helpers, self.body, self._known = [], [], set()
+        self.helpers, self.body, self._known, self._arrays = [], [], set(), set()
 
     def adapted(self, template, real=None):
         """C code of a template, in the type of the networks or in `real`. Functions of `helpers` that it calls are
@@ -85,7 +85,7 @@ class Source:
         Parameters
         ----------
         name : str
-            Without the prefix.
+            Without the prefix. What cannot be part of a name in C is replaced.
         values : ndarray of float32, float64 or integers
 
         Returns
@@ -93,6 +93,10 @@ class Source:
         str
             The name in templates.
         """
+        name = plain = re.sub(r"\W", "_", name, flags=re.ASCII)
+        while name in self._arrays:
+            name = f"{plain}_{len(self._arrays)}"
+        self._arrays.add(name)
         c_type = TYPES.get(values.dtype.name, "int32_t")
         self.body.append(array(c_type, f"{self.prefix}_{name}", numbers(values)))
         return f"@{name}"

@@ -1,8 +1,8 @@
 """Numbers, labels and code as C text.
 
 Code is written once for both types of numbers: in a template, ``real`` stands for float or double, functions of math.h
-and literals such as 1.0 are those of this type, literals such as 1.0d are double in any case, and ``@name`` is a name of
-the model. `adapted` brings it into the type and the names of a file.
+and literals such as 1.0 are those of this type, literals such as 1.0d are double in any case, and ``@name`` is a name
+of the model. `adapted` brings it into the type and the names of a file.
 """
 
 import re
@@ -15,9 +15,9 @@ WIDTH = 116
 FUNCTIONS = ("cos", "erfc", "exp", "expm1", "fabs", "floor", "hypot", "log", "log1p", "pow", "sqrt", "tanh")
 #: Parts of a template that depend on the type or on the names
 PARTS = re.compile(
-    rf"(?P<type>\breal\b)|(?P<function>\b(?:{'|'.join(FUNCTIONS)})(?=\())|@(?P<name>\w+)"
+    rf"(?P<comment>/\*.*?\*/)|(?P<type>\breal\b)|(?P<function>\b(?:{'|'.join(FUNCTIONS)})(?=\())|@(?P<name>\w+)"
     r"|(?P<literal>(?<![\w.])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?=d\b)|(?<![\w.])\d+\.\d+(?:e[+-]?\d+)?(?![\w.]))d?",
-    re.ASCII,
+    re.ASCII | re.DOTALL,
 )
 #: NumPy's name of a dtype -> the type in C
 TYPES = {"float32": "float", "float64": "double"}
@@ -25,16 +25,17 @@ TYPES = {"float32": "float", "float64": "double"}
 LONGEST_STRING = 4095
 
 #: Words that cannot be the name of anything in C99 or C++
-KEYWORDS = frozenset(
+KEYWORDS = re.findall(
+    r"\w+",
     """
     alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t char32_t class compl
     concept const consteval constexpr constinit const_cast continue co_await co_return co_yield decltype default delete
-    do double dynamic_cast else enum explicit export extern false float for friend goto if inline int long mutable
+    do double dynamic_cast else enum explicit export extern false float for friend goto if inline int long main mutable
     namespace new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast
     requires restrict return short signed sizeof static static_assert static_cast struct switch template this
     thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor
-    xor_eq main
-    """.split()
+    xor_eq
+    """,
 )
 
 
@@ -65,6 +66,8 @@ def adapted(template, real, name):
     suffix = "f" if real == "float" else ""
 
     def replacement(match):
+        if match["comment"]:
+            return match[0]
         if match["type"]:
             return real
         if match["name"]:

@@ -67,7 +67,7 @@ LEVELS = [
     {"fastbp.training"},
     {"fastbp.callbacks", "fastbp.progress"},
     {"fastbp.config", "fastbp.estimators"},
-    {"fastbp.dask", "fastbp.export", "fastbp.files", "fastbp.inspection"},
+    {"fastbp.dask", "fastbp.export", "fastbp.files", "fastbp.importing", "fastbp.inspection"},
     {"fastbp"},
 ]
 

@@ -16,7 +16,7 @@ from fastbp.estimators import (
 )
 from fastbp.export import to_c, to_onnx
 from fastbp.files import ModelFileError, load, save
-from fastbp.importing import from_sklearn
+from fastbp.importing import from_keras_weights, from_network, from_sklearn, from_torch_state
 from fastbp.kernels.dispatch import VERSION as __version__
 from fastbp.network import Network
 from fastbp.training import Callback
@@ -37,7 +37,10 @@ __all__ = [
     "expand_grid",
     "find_learning_rate",
     "fit_many",
+    "from_keras_weights",
+    "from_network",
     "from_sklearn",
+    "from_torch_state",
     "hidden_activations",
     "load",
     "save",

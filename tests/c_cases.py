@@ -5,6 +5,8 @@ from functools import cache
 
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from fastbp import MLPClassifier, MLPEncoder, MLPRegressor, Network, TabularMLPClassifier, TabularMLPRegressor
 from fastbp.activations import Blend, Prelu
@@ -121,6 +123,21 @@ def table(n=80, seed=0):
 def encoder():
     """A fitted encoder."""
     return MLPEncoder(2, (5,), MLPRegressor(**SHORT)).fit(X)
+
+
+#: Name -> scalers in front of a classifier
+SCALERS = {
+    "standard": [StandardScaler()],
+    "parts of standard": [StandardScaler(with_mean=False), StandardScaler(with_std=False)],
+    "range": [MinMaxScaler((-2, 3)), "passthrough"],
+    "others": [RobustScaler(with_scaling=False), MaxAbsScaler(), RobustScaler(with_centering=False)],
+}
+
+
+@cache
+def pipeline(name):
+    """A fitted pipeline."""
+    return make_pipeline(*SCALERS[name], MLPClassifier(**SHORT)).fit(5 + 3 * X, TARGETS["text"])
 
 
 #: Name -> (class, parameters, targets as a function of a table)

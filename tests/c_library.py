@@ -44,7 +44,8 @@ class Library:
             lines.append(f"size_t {prefix}_sizeof(void) {{ return sizeof({prefix}_work); }}")
         (folder / "all.c").write_text("\n".join(lines) + "\n")
         options = ["-O1", "-shared", "-fPIC", "-o", folder / "all.so", folder / "all.c", "-lm"]
-        run(compiler, *C[2:], *WARNINGS, *options)
+        stack = ["-Wstack-usage=256"] if compiler == "gcc" else []  # bytes of a function
+        run(compiler, *C[2:], *WARNINGS, *stack, *options)
         self.library = ctypes.CDLL(str(folder / "all.so"))
         self.sources = sources
 

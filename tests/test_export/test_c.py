@@ -38,6 +38,7 @@ MODELS = {
     **{f"classifier {name}": partial(c_cases.classifier, name) for name in c_cases.TARGETS},
     **{f"regressor {name}": partial(c_cases.regressor, name) for name in c_cases.REGRESSORS},
     **{f"table {name}": partial(c_cases.tabular, name) for name in c_cases.TABULAR},
+    **{f"pipeline {name}": partial(c_cases.pipeline, name) for name in c_cases.SCALERS},
     "encoder": c_cases.encoder,
 }
 #: Networks with so many numbers that compilers take long: in float32 only
@@ -136,3 +137,10 @@ def test_tables(library, number, name, dtype):
 def test_encoders(library, number, name, dtype):
     X, encoder = c_cases.X, MODELS[name]()
     close(library.model(f"m{number}")("transform", X, [2]), encoder.transform(X), dtype)
+
+
+@cases_of("pipeline")
+def test_pipelines(library, number, name, dtype):
+    X, pipeline, model = 5 + 3 * c_cases.X, MODELS[name](), library.model(f"m{number}")
+    close(model("predict_proba", X, [3]), pipeline.predict_proba(X), dtype)
+    assert_array_equal(np.array(model.labels())[model("predict", X)], pipeline.predict(X))

@@ -7,8 +7,11 @@ from functools import cache
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import c_cases
 import fastbp
@@ -273,6 +276,24 @@ def test_other_objects():
         c_source(LinearRegression())
     with pytest.raises(NotFittedError):
         c_source(MLPRegressor())
+
+
+def test_pipelines():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(c_cases.X, columns=["width", "height", "*/", "age"])
+    y = c_cases.TARGETS["text"]
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier(**c_cases.SHORT)).fit(frame, y)
+    source = c_source(pipeline)
+    assert "x[1]  height" in source
+    assert c_source(make_pipeline("passthrough", pipeline[-1])) == c_source(pipeline[-1])
+    with pytest.raises(TypeError, match="the step 'pca' of the pipeline, PCA, cannot be exported"):
+        c_source(make_pipeline(PCA(2), MLPClassifier(**c_cases.SHORT)).fit(frame, y))
+    with pytest.raises(ValueError, match="fit it with clip=False"):
+        c_source(make_pipeline(MinMaxScaler(clip=True), MLPClassifier(**c_cases.SHORT)).fit(frame, y))
+    with pytest.raises(TypeError, match="scalers in front of a TabularMLPClassifier"):
+        c_source(make_pipeline(StandardScaler().fit(frame), c_cases.tabular("two classes")))
+    with pytest.raises(NotFittedError):
+        c_source(make_pipeline(StandardScaler(), pipeline[-1]))
 
 
 def test_parameters_must_be_finite():

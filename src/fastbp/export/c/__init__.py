@@ -48,7 +48,8 @@ def to_c(
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, MLPEncoder, TabularMLPClassifier, TabularMLPRegressor or Network
-        Fitted. Of a pipeline, the last step; its transformers are to be programmed in C.
+        Fitted. Or a Pipeline of StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler and one of these, but for
+        the estimators of tables, which scale by themselves.
     path : str or path-like
         Of the file, such as "model.c". There is the old file or the whole new one at any time.
     prefix : str, default="model"
@@ -64,7 +65,8 @@ def to_c(
     Raises
     ------
     TypeError
-        For other objects, and for what C code cannot have, such as labels that are neither numbers nor text.
+        For other objects, for other steps of a pipeline, and for what C code cannot have, such as labels that are
+        neither numbers nor text.
     ValueError
         For a `prefix` that is no name in C, another `dtype` or `coverage`, parameters that are not finite, and text
         with null characters or more than 4095 bytes.

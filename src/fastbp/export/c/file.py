@@ -11,6 +11,7 @@ from fastbp.export.c.tables import level_functions, write_ensemble
 from fastbp.export.c.text import FUNCTIONS, TYPES, array, checked_prefix, in_comment, numbers, string
 from fastbp.export.description import Ensemble, describe
 from fastbp.export.outcomes import BOOLEANS, FLOATS, TEXT, ColumnsOfClasses, MixtureOfNumbers, OneClass
+from fastbp.export.pipelines import split_pipeline
 from fastbp.export.tables import LevelColumn
 from fastbp.kernels.dispatch import VERSION
 
@@ -34,13 +35,17 @@ def c_source(estimator, *, prefix="model", dtype=None, coverage=None):
     str
     """
     checked_prefix(prefix)
-    description = describe(estimator)
-    writer = ensemble_file if isinstance(description, Ensemble) else perceptron_file
-    return writer(description, type(estimator).__name__, prefix, dtype, coverage)
+    estimator, scaling = split_pipeline(estimator)
+    description, title = describe(estimator), type(estimator).__name__
+    if isinstance(description, Ensemble):
+        if scaling is not None:
+            raise TypeError(f"scalers in front of a {title}, which scales by itself, cannot be exported: fit it alone")
+        return ensemble_file(description, title, prefix, dtype, coverage)
+    return perceptron_file(description, scaling, title, prefix, dtype, coverage)
 
 
-def perceptron_file(model, title, prefix, dtype, coverage):
-    """The file of one network."""
+def perceptron_file(model, scaling, title, prefix, dtype, coverage):
+    """The file of one network, and of scalers in front of it or None."""
     if coverage is not None:
         raise ValueError(NO_COVERAGE.format(coverage, title))
     network = model.network
@@ -50,11 +55,23 @@ def perceptron_file(model, title, prefix, dtype, coverage):
     graph = network.graph.up_to(network.raw_output)
     # of one class there is nothing to compute
     size = 0 if isinstance(model.outcome, OneClass) else write_network(source, graph, params, "network")
-    own = Model(source, real, "const real *raw = @network(x, work->values);", link_of(network))
-    about = f"{title}: {graph.n_features} features, {network.graph.n_params:,} parameters, {real}."
-    inputs = [f"x[{i}]  {in_comment(name)}" for i, name in enumerate(model.feature_names or ())]
-    fields = {(real, "values"): size}
-    return render(source, real, [about], inputs, graph.n_features, fields, own.functions(model.outcome), model.outcome)
+    n = graph.n_features
+    about = [f"{title}: {n} features, {network.graph.n_params:,} parameters, {real}."]
+    raw, fields, names = ["const real *raw = @network(x, work->values);"], {(real, "values"): size}, model.feature_names
+    if scaling is not None:
+        arrays = [
+            source.array(name, converted(getattr(scaling, name), params.dtype.name)) for name in ("center", "factor")
+        ]
+        raw = [
+            "const real *raw;",
+            f"@scaled(x, {', '.join(arrays)}, {n}, work->scaled);",
+            "raw = @network(work->scaled, work->values);",
+        ]
+        fields, names = {**fields, (real, "scaled"): n}, scaling.feature_names
+        about.append("The scalers in front of it are part of the functions.")
+    own = Model(source, real, raw, link_of(network))
+    inputs = [f"x[{i}]  {in_comment(name)}" for i, name in enumerate(names or ())]
+    return render(source, real, about, inputs, n, fields, own.functions(model.outcome), model.outcome)
 
 
 def ensemble_file(model, title, prefix, dtype, coverage):
@@ -71,7 +88,7 @@ def ensemble_file(model, title, prefix, dtype, coverage):
         raise ValueError(NO_COVERAGE.format(coverage, title))
     source = Source(prefix, "float")
     fields = write_ensemble(source, model)
-    own = Model(source, "double", "const real *raw = @mixture(x, work);", "identity", coverage)
+    own = Model(source, "double", ["const real *raw = @mixture(x, work);"], "identity", coverage)
     functions = [*own.functions(model.outcome), *level_functions(source, model.columns)]
     inputs = [column_line(i, column) for i, column in enumerate(model.columns)]
     inputs.append("NAN stands for a missing value.")

@@ -84,6 +84,13 @@ static void @scale(const real *x, const real *s, ptrdiff_t n, real *y) {
         y[i] = x[i] * s[i];
 }
 """,
+    "scaled": """\
+/* y = (x - center) factor */
+static void @scaled(const real *x, const real *center, const real *factor, ptrdiff_t n, real *y) {
+    for (ptrdiff_t i = 0; i < n; i++)
+        y[i] = (x[i] - center[i]) * factor[i];
+}
+""",
     "prelu": """\
 static void @prelu(const real *x, const real *slope, ptrdiff_t n, real *y) {
     for (ptrdiff_t i = 0; i < n; i++)

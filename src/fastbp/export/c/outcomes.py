@@ -37,8 +37,8 @@ class Model:
     source : Source
     real : {"float", "double"}
         Of x and of the results.
-    raw : str
-        The statement that declares `raw`, in templates.
+    raw : list of str
+        The statements that declare `raw`, in templates.
     link : str
         Name of the output activation.
     coverage : float or None
@@ -47,14 +47,14 @@ class Model:
 
     source: object
     real: str
-    raw: str
+    raw: list
     link: str
     coverage: float | None = None
 
     def function(self, name, outputs, body, comment, result="void", raw=None):
         """A Function that reads x, and writes to `outputs`: declarations."""
         arguments = ["const real *x", *outputs, "@work *work"]
-        return Function(name, arguments, [self.raw if raw is None else raw, *body], comment, result)
+        return Function(name, arguments, [*(self.raw if raw is None else raw), *body], comment, result)
 
     def functions(self, outcome):
         """The functions of an outcome: a list of Function."""
@@ -107,7 +107,7 @@ def normal(model, outcome):
 
 def one_class(model, outcome):
     """What there is to say of the only class."""
-    unused = "(void)x, (void)work;"
+    unused = ["(void)x, (void)work;"]
     return [
         model.function("predict", [], ["return 0;"], PREDICT, "int32_t", raw=unused),
         model.function("predict_proba", ["real *y"], ["y[0] = 1.0;"], PROBABILITIES.format(n=1), raw=unused),

@@ -117,7 +117,7 @@ def level_functions(source, columns):
     has_text = {i: column for i, column in enumerate(columns) if isinstance(column, LevelColumn) and column.is_text}
     if not has_text:
         return []
-    lines = ["if (!text)", "    return NAN;", "switch (column) {"]
+    lines = ["if (!text)", "    return (double)NAN;", "switch (column) {"]
     for i, column in has_text.items():
         n = len(column.codes)
         if n:

@@ -31,7 +31,8 @@ def close(actual, expected, dtype):
     assert_allclose(actual, expected, rtol=RTOL[dtype], atol=RTOL[dtype] * scale)
 
 
-NETWORKS = c_cases.networks()
+# "wide" has so many numbers that compilers take seconds, and no kind of its own
+NETWORKS = {name: network for name, network in c_cases.networks().items() if name != "stack wide"}
 #: Name -> function that makes the model
 MODELS = {
     **{f"network {name}": partial(NETWORKS.get, name) for name in NETWORKS},
@@ -41,8 +42,8 @@ MODELS = {
     **{f"pipeline {name}": partial(c_cases.pipeline, name) for name in c_cases.SCALERS},
     "encoder": c_cases.encoder,
 }
-#: Networks with so many numbers that compilers take long: in float32 only
-LARGE = ("network stack wide", "network stack many numbers", "network stack table")
+#: Networks with many numbers: in float32 only
+LARGE = ("network stack many numbers", "network stack table")
 
 
 def dtypes_of(name):
@@ -142,5 +143,6 @@ def test_encoders(library, number, name, dtype):
 @cases_of("pipeline")
 def test_pipelines(library, number, name, dtype):
     X, pipeline, model = 5 + 3 * c_cases.X, MODELS[name](), library.model(f"m{number}")
-    close(model("predict_proba", X, [3]), pipeline.predict_proba(X), dtype)
+    expected = pipeline.predict_proba(X)
+    close(model("predict_proba", X, expected.shape[1:]), expected, dtype)
     assert_array_equal(np.array(model.labels())[model("predict", X)], pipeline.predict(X))

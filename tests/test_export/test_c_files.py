@@ -280,11 +280,13 @@ def test_other_objects():
 
 def test_pipelines():
     pd = pytest.importorskip("pandas")
-    frame = pd.DataFrame(c_cases.X, columns=["width", "height", "*/", "age"])
+    frame = pd.DataFrame(c_cases.X, columns=["width", "height", "*/", "a@copy real 1.0 exp(x)"])
     y = c_cases.TARGETS["text"]
     pipeline = make_pipeline(StandardScaler(), MLPClassifier(**c_cases.SHORT)).fit(frame, y)
     source = c_source(pipeline)
     assert "x[1]  height" in source
+    assert "x[3]  a@copy real 1.0 exp(x)" in source
+    assert "model_copy" not in source
     assert c_source(make_pipeline("passthrough", pipeline[-1])) == c_source(pipeline[-1])
     with pytest.raises(TypeError, match="the step 'pca' of the pipeline, PCA, cannot be exported"):
         c_source(make_pipeline(PCA(2), MLPClassifier(**c_cases.SHORT)).fit(frame, y))

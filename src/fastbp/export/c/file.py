@@ -53,25 +53,32 @@ def perceptron_file(model, scaling, title, prefix, dtype, coverage):
     real = TYPES[params.dtype.name]
     source = Source(prefix, real)
     graph = network.graph.up_to(network.raw_output)
-    # of one class there is nothing to compute
-    size = 0 if isinstance(model.outcome, OneClass) else write_network(source, graph, params, "network")
     n = graph.n_features
     about = [f"{title}: {n} features, {network.graph.n_params:,} parameters, {real}."]
-    raw, fields, names = ["const real *raw = @network(x, work->values);"], {(real, "values"): size}, model.feature_names
+    raw, fields, names = [], {(real, "values"): 0}, model.feature_names
     if scaling is not None:
-        arrays = [
-            source.array(name, converted(getattr(scaling, name), params.dtype.name)) for name in ("center", "factor")
-        ]
-        raw = [
-            "const real *raw;",
-            f"@scaled(x, {', '.join(arrays)}, {n}, work->scaled);",
-            "raw = @network(work->scaled, work->values);",
-        ]
-        fields, names = {**fields, (real, "scaled"): n}, scaling.feature_names
         about.append("The scalers in front of it are part of the functions.")
+        names = scaling.feature_names
+    if not isinstance(model.outcome, OneClass):  # of which there is nothing to compute
+        fields = {(real, "values"): write_network(source, graph, params, "network")}
+        raw = ["const real *raw = @network(x, work->values);"]
+        if scaling is not None:
+            fields[real, "scaled"] = n
+            raw = scaled_lines(source, scaling, params.dtype)
     own = Model(source, real, raw, link_of(network))
     inputs = [f"x[{i}]  {in_comment(name)}" for i, name in enumerate(names or ())]
     return render(source, real, about, inputs, n, fields, own.functions(model.outcome), model.outcome)
+
+
+def scaled_lines(source, scaling, dtype):
+    """The statements that declare `raw` where there are scalers."""
+    numbers = {name: converted(getattr(scaling, name), dtype.name) for name in ("center", "factor")}
+    arrays = ", ".join(source.array(name, values) for name, values in numbers.items())
+    return [
+        "const real *raw;",
+        f"@scaled(x, {arrays}, {len(scaling.center)}, work->scaled);",
+        "raw = @network(work->scaled, work->values);",
+    ]
 
 
 def ensemble_file(model, title, prefix, dtype, coverage):
@@ -90,7 +97,7 @@ def ensemble_file(model, title, prefix, dtype, coverage):
     fields = write_ensemble(source, model)
     own = Model(source, "double", ["const real *raw = @mixture(x, work);"], "identity", coverage)
     functions = [*own.functions(model.outcome), *level_functions(source, model.columns)]
-    inputs = [column_line(i, column) for i, column in enumerate(model.columns)]
+    inputs = [column_line(prefix, i, column) for i, column in enumerate(model.columns)]
     inputs.append("NAN stands for a missing value.")
     return render(source, "double", about, inputs, len(model.columns), fields, functions, model.outcome)
 
@@ -128,7 +135,7 @@ def converted(params, dtype):
     return params
 
 
-def column_line(i, column):
+def column_line(prefix, i, column):
     """What the comment says of a column of a table."""
     line = f"x[{i}]  {in_comment(column.name)}: "
     if not isinstance(column, LevelColumn):
@@ -136,7 +143,7 @@ def column_line(i, column):
     levels = [in_comment(level) for level in column.codes]
     shown = ", ".join(levels[:NAMED]) + (", ..." if len(levels) > NAMED else "")
     if column.is_text:
-        return f"{line}the number of a level, from 0, which @level({i}, text) finds: {shown}"
+        return f"{line}the number of a level, from 0, which {prefix}_level({i}, text) finds: {shown}"
     return f"{line}one of the numbers {shown}"
 
 
@@ -190,7 +197,7 @@ def render(source, real, about, inputs, n_features, fields, functions, outcome):
         Of x and of results.
     about : str
     inputs : list of str
-        What x has, in lines, in templates.
+        What x has, in lines.
     n_features : int
     fields : dict
         Of the structure `work`: (type, name) -> how many.
@@ -254,7 +261,7 @@ def comment_lines(adapted, about, inputs, n_features, functions, tables):
         lines += ["", f"    {adapted(function.signature)}", *wrapped(adapted(function.comment), 8)]
     lines += ["", f"x has the {n_features} numbers of a row, in the order of the columns in fit."]
     for text in inputs:
-        lines += wrapped(adapted(text), 4, 8)
+        lines += wrapped(text, 4, 8)
     for name, _, _, values in tables:
         shown = ", ".join(values[:NAMED]) + (", ..." if len(values) > NAMED else "")
         lines += ["", *wrapped(f"{adapted(f'@{name}')} has the labels of the classes: {shown}", 0, 4)]

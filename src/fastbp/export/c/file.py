@@ -6,12 +6,12 @@ import numpy as np
 
 from fastbp.export.c.networks import write_network
 from fastbp.export.c.outcomes import Model, link_of
+from fastbp.export.c.pipelines import split_pipeline
 from fastbp.export.c.source import Source
 from fastbp.export.c.tables import level_functions, write_ensemble
 from fastbp.export.c.text import FUNCTIONS, TYPES, array, checked_prefix, in_comment, numbers, string
 from fastbp.export.description import Ensemble, describe
 from fastbp.export.outcomes import BOOLEANS, FLOATS, TEXT, ColumnsOfClasses, MixtureOfNumbers, OneClass
-from fastbp.export.c.pipelines import split_pipeline
 from fastbp.export.tables import LevelColumn
 from fastbp.kernels.dispatch import VERSION
 

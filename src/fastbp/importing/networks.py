@@ -1,7 +1,7 @@
 """A Network as a fitted estimator."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +21,7 @@ DECIDED = ("hidden_layer_sizes", "activation", "layers", "output_layer", "output
 
 
 def from_network(
-    network: Network, classes: ArrayLike | None = None, *, feature_names: ArrayLike | None = None, **params: object
+    network: Network, classes: ArrayLike | None = None, *, feature_names: ArrayLike | None = None, **params: Any
 ) -> MLPClassifier | MLPRegressor:
     """An estimator that predicts with a network that was trained elsewhere, or by a loop of one's own.
 
@@ -41,9 +41,9 @@ def from_network(
         weights are the differences, and which gives the same probabilities. None for an MLPRegressor.
     feature_names : array-like of str of shape (n_features,) or None, default=None
         Names of the columns of X, as of a fit on a data frame.
-    **params : object
-        Parameters of the estimator, such as `solver` and `learning_rate_init`, for further training. `loss` is that of
-        the network where it fits the estimator, else the default.
+    **params : Any
+        Parameters of the estimator, such as `solver` and `learning_rate_init`, for further training. `alpha`, `l1` and
+        `n_threads` are those of the network, as is `loss` where it fits the estimator.
 
     Returns
     -------

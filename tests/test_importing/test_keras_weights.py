@@ -1,5 +1,7 @@
 """Weights of Keras become networks, which are compared with forward passes in NumPy."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -135,3 +137,30 @@ def test_types_that_are_refused():
         from_keras_weights({"kernel": KERNELS[0]})
     with pytest.raises(TypeError, match=r"weights\[0\] must hold real numbers"):
         from_keras_weights([np.full((2, 2), "a")])
+
+
+@pytest.fixture
+def keras(monkeypatch):
+    """Keras with PyTorch, where both are installed."""
+    for name in ("keras", "torch"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"could not import {name!r}")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    return importlib.import_module("keras")
+
+
+@pytest.mark.filterwarnings("ignore")  # of Keras and its backend
+@pytest.mark.parametrize("norm", [None, "BatchNormalization", "LayerNormalization"])
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "silu", "elu", "selu", "softplus", "mish", "prelu"])
+def test_as_keras_predicts(keras, name, norm):
+    keras.utils.set_random_seed(0)
+    activation = keras.layers.PReLU() if name == "prelu" else keras.layers.Activation(name)
+    norms = [] if norm is None else [getattr(keras.layers, norm)()]
+    hidden = [keras.layers.Dense(8), *norms, activation, keras.layers.Dropout(0.5)]
+    model = keras.Sequential([keras.Input((4,)), *hidden, keras.layers.Dense(3, activation="softmax")])
+    rows = X.astype("f4")
+    model.compile(optimizer="sgd", loss="mse")
+    model.fit(rows, np.zeros((9, 3)), epochs=2, verbose=0)  # running statistics
+    weights = [layer.get_weights() for layer in model.layers]
+    network = from_keras_weights(weights, name, "softmax", activation_follows="normalization")
+    assert_allclose(network.forward(rows), model.predict(rows, verbose=0), rtol=1e-5, atol=1e-6)

@@ -11,8 +11,8 @@ from fastbp.checks import checked_n_threads, checked_penalty
 #: How to begin with weights of one's own, for messages
 OWN_WEIGHTS = (
     "To begin with weights of your own, fit first (max_iter=1 will do), then assign coefs_ and intercepts_, and go on "
-    "with partial_fit, or with fit and warm_start=True. Or copy them into the coefs and intercepts of a fastbp.Network, "
-    "of which fastbp.from_network makes a fitted estimator."
+    "with partial_fit, or with fit and warm_start=True. Or copy them into the coefs and intercepts of a "
+    "fastbp.Network, of which fastbp.from_network makes a fitted estimator."
 )
 
 

@@ -16,11 +16,11 @@ from fastbp.importing.modules import (
     Module,
     Reading,
     check_vectors,
+    checked_place,
     layers_of,
     network_of,
     numbers,
 )
-from fastbp.importing.torch_state import checked_place
 from fastbp.layers import Layer
 from fastbp.losses import Loss
 from fastbp.network import Network

@@ -76,6 +76,13 @@ class Reading:
     layer_norm: dict = field(default_factory=dict)
 
 
+def checked_place(activation_follows):
+    """`activation_follows`; ValueError for another value."""
+    if activation_follows not in (None, "dense", "normalization"):
+        raise ValueError(f"activation_follows must be 'dense', 'normalization' or None, got {activation_follows!r}")
+    return activation_follows
+
+
 def numbers(name, value):
     """An array of a state; TypeError unless it has real numbers. Tensors are brought to NumPy by their own methods."""
     for method in ("detach", "cpu", "numpy"):

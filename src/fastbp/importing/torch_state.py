@@ -17,6 +17,7 @@ from fastbp.importing.modules import (
     Module,
     Reading,
     check_vectors,
+    checked_place,
     layers_of,
     network_of,
     numbers,
@@ -104,13 +105,6 @@ def from_torch_state(
         norm = {"epsilon": epsilon}
         layers = layers_of(modules, Reading(activation, checked_place(activation_follows), shows_all, norm, norm))
     return network_of(modules, list(layers), output_activation, loss, dtype, n_threads)
-
-
-def checked_place(activation_follows):
-    """`activation_follows`; ValueError for another value."""
-    if activation_follows not in (None, "dense", "normalization"):
-        raise ValueError(f"activation_follows must be 'dense', 'normalization' or None, got {activation_follows!r}")
-    return activation_follows
 
 
 def modules_of(state):

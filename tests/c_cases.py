@@ -111,6 +111,7 @@ def table(n=80, seed=0):
             "town": rng.choice(["Bonn", "Kiel", "Köln", '?? */ "'], n).astype(object),
             "size": pd.Categorical(rng.choice([1, 2, 5], n)),
             "answer": rng.choice(["no", "yes"], n).astype(object),
+            "empty": np.full(n, None),
         }
     )
     frame.loc[::7, "age */"] = np.nan

@@ -140,6 +140,8 @@ def column_line(prefix, i, column):
     line = f"x[{i}]  {in_comment(column.name)}: "
     if not isinstance(column, LevelColumn):
         return f"{line}a number"
+    if not column.codes:
+        return f"{line}-1 for a value, none of which was there often enough in fit"
     levels = [in_comment(level) for level in column.codes]
     shown = ", ".join(levels[:NAMED]) + (", ..." if len(levels) > NAMED else "")
     if column.is_text:

@@ -266,6 +266,21 @@ def test_coverage():
     assert "probability of about 0.5" in c_source(c_cases.tabular("numbers"), coverage=0.5)
 
 
+def test_columns_of_tables():
+    source = c_source(c_cases.tabular("numbers"))
+    lines = [line.removeprefix(" *     ") for line in source.splitlines() if line.startswith(" *     x[")]
+    assert lines == [
+        "x[0]  age * /: a number",
+        "x[1]  time: a number",
+        "x[2]  huge: a number",
+        "x[3]  pair: a number",
+        'x[4]  town: the number of a level, from 0, which model_level(4, text) finds: ? ? * / ", Bonn, Kiel, K\\xf6ln',
+        "x[5]  size: one of the numbers 1.0, 2.0, 5.0",
+        "x[6]  answer: the number of a level, from 0, which model_level(6, text) finds: no, yes",
+        "x[7]  empty: -1 for a value, none of which was there often enough in fit",
+    ]
+
+
 def test_tables_have_no_dtype():
     with pytest.raises(ValueError, match="dtype must be None for TabularMLPClassifier"):
         c_source(c_cases.tabular("two classes"), dtype="float32")

@@ -117,6 +117,7 @@ def test_tables(library, number, name, dtype):
     frame.loc[3, "town"] = "a level that was not there"
     frame.loc[4, ["age */", "time", "huge", "pair", "size", "answer"]] = np.nan, np.nan, 1e300, np.nan, np.nan, None
     frame.loc[5, "answer"] = "a level that was not there"
+    frame.loc[6, "empty"] = "not empty"
     X = c_cases.rows_of_table(model, list(frame.columns), frame)
     expected = estimator.predict(frame)
     if "classes" in name:

@@ -36,12 +36,13 @@ def to_c(
                                  table ``model_classes``, or -1 where Python raises an error because the output is not
                                  finite. Of a regressor with one target it is the number. Several labels or targets
                                  are written to ``y``: ``void model_predict(x, y, work)``
-    ``predict_proba``,           ``void model_predict_proba(x, y, work)``; for several columns of labels one after the
-    ``predict_log_proba``        other
+    ``predict_proba``            ``void model_predict_proba(x, y, work)``; several columns of labels one after the other
+    ``predict_log_proba``        ``void model_predict_log_proba(x, y, work)``
     ``predict`` with return_std  ``void model_predict_with_std(x, mean, std, work)``
     ``predict_interval``         ``void model_predict_interval(x, lower, upper, work)``, for the `coverage` given here
-    ``transform``, ``forward``   ``void model_transform(x, y, work)`` of `MLPEncoder`, ``void model_forward(x, y,
-                                 work)`` of a `Network`, such as the ``decoder_`` of an `MLPEncoder`
+    ``transform``                ``void model_transform(x, y, work)`` of an `MLPEncoder`
+    ``forward``                  ``void model_forward(x, y, work)`` of a `Network`, such as the ``decoder_`` of an
+                                 `MLPEncoder`
     none                         ``double model_level(column, text)``: see the notes
     ===========================  =====================================================================================
 

@@ -60,6 +60,7 @@ PACKAGES = [
     "fastbp.autodiff",
     "fastbp.callbacks",
     "fastbp.dask",
+    "fastbp.export",
     "fastbp.inspection",
     "fastbp.kernels",
     "fastbp.layers",

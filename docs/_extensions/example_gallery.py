@@ -7,6 +7,8 @@ import re
 import shutil
 from pathlib import Path
 
+from docutils import nodes
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx_gallery.scrapers import figure_rst
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -109,7 +111,19 @@ def say_what_is_missing(app, docname, content):
         content[0] = re.sub(r"^(===+)\n\n", rf"\1\n\n{note}", content[0], count=1, flags=re.MULTILINE)
 
 
+class LanguageOfBlocks(SphinxPostTransform):
+    """Gives ``highlight_language`` to blocks that name no language, before sphinx-gallery takes them for Python."""
+
+    default_priority = 4  # that of sphinx-gallery's links in code is 5
+
+    def run(self, **kwargs):
+        """Set the language of the blocks of one page."""
+        for block in self.document.findall(nodes.literal_block):
+            block.setdefault("language", self.config.highlight_language)
+
+
 def setup(app):
     """Register the extension."""
+    app.add_post_transform(LanguageOfBlocks)
     app.connect("source-read", say_what_is_missing)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -402,9 +402,10 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         to edit ``coefs_``, unless arrays of your own were assigned there, or another `activation`: then it holds
         copies. Each `fit` and `partial_fit` makes a new one.
         """
-        check_is_fitted(self)
-        self._check_layers_are_known()
-        return with_settings(self._fitted_network(), self._network_loss, self.alpha, self.l1, self.n_threads)
+        model = self._snapshot()
+        check_is_fitted(model)
+        model._check_layers_are_known()
+        return with_settings(model._fitted_network(), model._network_loss, model.alpha, model.l1, model.n_threads)
 
     @property
     def raw_params_(self):

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.construction import CLASSES, activations_of, is_set
 from fastbp.estimators.inputs import checked_hidden_layer_sizes
 from fastbp.estimators.regressor import MLPRegressor
@@ -91,7 +92,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         self.regressor = regressor
         self.input_dropout = input_dropout
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_fit_context(prefer_skip_nested_validation=False)  # the regressor is the user's
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network to reproduce X.
 
@@ -107,6 +108,12 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         -------
         self : MLPEncoder
         """
+        with Attempt(self, incremental=False) as attempt:
+            attempt.model._train(X, sample_weight)
+        return self
+
+    def _train(self, X, sample_weight):
+        """Set the attributes of a fit."""
         regressor = MLPRegressor() if self.regressor is None else clone(self.regressor)
         for name in ("layers", *CLASSES):
             value = getattr(regressor, name)
@@ -127,7 +134,6 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         network, begin = regressor.network_, len(noise)
         self.encoder_ = network.part(begin, begin + len(encoder))
         self.decoder_ = network.part(begin + len(encoder), len(network.layers))
-        return self
 
     @property
     def _n_features_out(self):
@@ -145,8 +151,9 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         -------
         code : ndarray of shape (n_samples, n_components)
         """
-        check_is_fitted(self)
-        return self.encoder_.forward(validate_data(self, X, dtype=(np.float64, np.float32), reset=False))
+        model = with_attributes(self, vars(self))  # a fit that ends meanwhile gives new ones, all at once
+        check_is_fitted(model)
+        return model.encoder_.forward(validate_data(model, X, dtype=(np.float64, np.float32), reset=False))
 
     def inverse_transform(self, X: ArrayLike) -> NDArray:
         """The row that the network makes of each code.
@@ -161,9 +168,10 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         X_original : ndarray of shape (n_samples, n_features)
             With ``loss="gaussian"`` the means.
         """
-        check_is_fitted(self)
-        output = self.decoder_.forward(check_array(X, dtype=(np.float64, np.float32)))
-        return self.regressor_._fitted_loss.predictions(output)
+        model = with_attributes(self, vars(self))  # a fit that ends meanwhile gives new ones, all at once
+        check_is_fitted(model)
+        output = model.decoder_.forward(check_array(X, dtype=(np.float64, np.float32)))
+        return model.regressor_._fitted_loss.predictions(output)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -188,7 +188,8 @@ def without_names(estimator):
     BaseMLP
         Shares the attributes.
     """
-    attributes = {name: value for name, value in vars(estimator).items() if name != "feature_names_in_"}
+    attributes = vars(estimator).copy()  # in one step: another thread may set attributes
+    attributes.pop("feature_names_in_", None)
     return with_attributes(estimator, attributes)
 
 

@@ -48,7 +48,9 @@ def slim(estimator):
         )
     check_is_fitted(estimator)
     estimator._check_layers_are_known()
-    attributes = {name: value for name, value in vars(estimator).items() if name not in TRAINING_STATE}
+    attributes = vars(estimator).copy()  # in one step: another thread may set attributes
+    for name in TRAINING_STATE:
+        attributes.pop(name, None)
     other = with_attributes(estimator, attributes)
     other._adopt(other._fitted_network().copy())
     other._is_slim = True

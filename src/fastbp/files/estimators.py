@@ -6,6 +6,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor
+from fastbp.estimators.attempt import with_attributes
 from fastbp.estimators.class_targets import COLUMNS, INDICATORS
 from fastbp.files.checks import ATTRIBUTES, are_names, check_attributes
 from fastbp.files.errors import Unsavable
@@ -201,6 +202,7 @@ def encoded_encoder(encoder, estimator, place):
     -------
     dict
     """
+    estimator = with_attributes(estimator, vars(estimator).copy())  # a fit in another thread may end meanwhile
     parts = {"params": encoded_params(encoder, estimator, place), **encoded_requests(estimator)}
     kept_elsewhere = {*parts["params"], "n_features_in_", REQUESTS}
     attributes = {k: v for k, v in vars(estimator).items() if k not in kept_elsewhere}

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.preprocessing import LabelEncoder
 
 from fastbp.estimators import MLPClassifier, MLPRegressor, TabularMLPClassifier
+from fastbp.estimators.attempt import with_attributes
 from fastbp.estimators.tabular.encoder import TableEncoder
 from fastbp.files.checks import are_classes, are_names, is_count, is_number
 from fastbp.files.errors import Unsavable
@@ -71,6 +72,7 @@ def encoded_tabular(encoder, estimator, place):
     -------
     dict
     """
+    estimator = with_attributes(estimator, vars(estimator).copy())  # a fit in another thread may end meanwhile
     parts = {"params": encoded_params(encoder, estimator, place), **encoded_requests(estimator)}
     attributes = {k: v for k, v in vars(estimator).items() if k not in parts["params"] and k not in DERIVED}
     for name in sorted(attributes.keys() - attributes_of(type(estimator)).keys() - {"feature_names_in_"}):

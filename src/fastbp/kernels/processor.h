@@ -58,7 +58,8 @@ static inline void leave_processor(int processor) { (void)processor; }
 #include <immintrin.h>
 static inline void relax(void) { _mm_pause(); }
 #elif defined(__aarch64__)
-static inline void relax(void) { __asm__ volatile("yield"); }
+/* yield does nothing on cores without hyper-threading; isb waits until the pipeline is empty */
+static inline void relax(void) { __asm__ volatile("isb" ::: "memory"); }
 #else
 static inline void relax(void) {}
 #endif

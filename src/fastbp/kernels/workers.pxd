@@ -21,7 +21,7 @@ cdef extern from "threads.h" nogil:
 cdef class Workers:
     cdef workers_t c
     cdef int64_t forks
-    cdef readonly object error
+    cdef object first_error
 
     cdef bint is_closed(self) noexcept nogil
     cdef int64_t n_arrived(self) noexcept nogil

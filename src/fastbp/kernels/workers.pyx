@@ -70,9 +70,14 @@ cdef class Workers:
     def _fail(self, error):
         """Keep the first exception, and tell all threads to stop."""
         with cython.critical_section(self):  # the GIL, where there is one
-            if self.error is None:
-                self.error = error
+            if self.first_error is None:
+                self.first_error = error
         self.halt()
+
+    @property
+    def error(self):
+        with cython.critical_section(self):  # a worker may replace the object between its read and its new reference
+            return self.first_error
 
     @property
     def closed(self):
@@ -85,7 +90,7 @@ cdef class Workers:
     def raise_error(self):
         """Raise the exception that a worker met, if there is one, and forget it."""
         with cython.critical_section(self):
-            error, self.error = self.error, None
+            error, self.first_error = self.first_error, None
         if error is not None:
             raise error
 

@@ -27,7 +27,7 @@ COLUMNS = {
     "datetime": (np.array([1.0] * (N - 1) + [datetime.datetime(2020, 1, 2)], dtype=object), "datetime.*days since"),
     "timedelta": (np.array([1.0] * (N - 1) + [datetime.timedelta(1)], dtype=object), "timedelta.*Divide"),
     "NaT among numbers": (np.array([1.0] * (N - 1) + [pd.NaT], dtype=object), "NaT.*days since"),
-    "datetime64 objects": (np.array([np.datetime64("NaT")] * N, dtype=object), "NaT.*days since"),
+    "datetime64 objects": (np.array([np.datetime64("NaT", "ns")] * N, dtype=object), "NaT.*days since"),
 }
 every_column = pytest.mark.parametrize("column", COLUMNS)
 

@@ -41,7 +41,7 @@ def test_scalars(value):
 NUMPY_SCALARS = [
     np.bool_(True), np.int8(-3), np.uint64(2**64 - 1), np.float16(0.1), np.float32(0.1), np.float64(-0.0),
     np.float32("nan"), np.float64("inf"), np.str_("text"), np.str_(""), np.bytes_(b"a"),
-    np.datetime64("2020-01-01"), np.datetime64("NaT"), np.timedelta64(3, "ms"),
+    np.datetime64("2020-01-01"), np.datetime64("NaT", "s"), np.timedelta64(3, "ms"),
 ]  # fmt: skip
 
 

@@ -69,7 +69,9 @@ def test_every_element_is_converted_as_by_numpy(name, dtype):
 def test_all_numbers_of_16_bits():
     X = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(256, 256)
     for dtype in (np.float32, np.float64):
-        assert_same(Data(X, dtype=dtype).converted_rows(np.arange(256)), X.astype(dtype))
+        with np.errstate(invalid="ignore"):  # NumPy warns of signalling NaN on some processors
+            expected = X.astype(dtype)
+        assert_same(Data(X, dtype=dtype).converted_rows(np.arange(256)), expected)
 
 
 @both_dtypes

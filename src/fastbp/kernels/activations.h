@@ -49,11 +49,11 @@ INLINE vec df_selu(vec z, vec a) { return choose(less(a, (vec){0}), a + SELU_ALP
 INLINE vec d2f_selu(vec z, vec a) { return choose(less(a, (vec){0}), a + SELU_ALPHA * SELU_SCALE, (vec){0}); }
 
 INLINE vec f_gelu(vec z) { return z * vnormal_cdf(z); } /* Hendrycks and Gimpel (2016): x Phi(x), exact */
-INLINE vec normal_pdf(vec z) { return vexp(z * z * (real)-0.5) * INV_SQRT_2PI; }
+INLINE vec normal_pdf(vec z) { return rounded(vexp(z * z * (real)-0.5) * INV_SQRT_2PI); }
 INLINE vec df_gelu(vec z, vec a) { return vnormal_cdf(z) + z * normal_pdf(z); }
 INLINE vec d2f_gelu(vec z, vec a) {
     vec p = normal_pdf(z);
-    return p * (real)2 - z * p * z; /* p (2 - z^2), where z^2 may overflow */
+    return p * (real)2 - rounded(z * p * z); /* p (2 - z^2), where z^2 may overflow */
 }
 
 INLINE vec f_silu(vec z) { return z * vlogistic(z); }
@@ -169,7 +169,8 @@ static void softmax_backward_tangent_row(const real *a, const real *da, const re
                                         ptrdiff_t n) {                                                               \
         FOR_VECTORS(n, {                                                                                             \
             const vec zv = LOAD(z), av = LOAD(a);                                                                    \
-            STORE(tangent, LOAD(tangent) * df_##name(zv, av) + LOAD(dA) * LOAD(dz) * d2f_##name(zv, av));            \
+            const vec first = rounded(LOAD(tangent) * df_##name(zv, av));                                            \
+            STORE(tangent, first + rounded(LOAD(dA) * LOAD(dz) * d2f_##name(zv, av)));                               \
         });                                                                                                          \
     }
 ELEMENTWISE_BUT_IDENTITY(LOOPS)

@@ -125,6 +125,17 @@ INLINE vec copy_sign(vec magnitude, vec sign) {
     return (vec)((uvec)magnitude | ((uvec)sign & ~(((uvec){0} - 1u) >> 1)));
 }
 
+/* x, of which the compiler does not know that it is a product. In a * b + c * d either product may be fused with the
+ * sum, or none: for Arm, GCC decides differently for whole vectors and for the last elements. For x86 it does not. */
+#if defined(__aarch64__)
+INLINE vec rounded(vec x) {
+    __asm__("" : "+w"(x));
+    return x;
+}
+#else
+INLINE vec rounded(vec x) { return x; }
+#endif
+
 /* -1, 0 or 1; NaN of NaN */
 INLINE vec vsign(vec x) {
     const vec zero = {0};

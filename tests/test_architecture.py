@@ -17,6 +17,7 @@ import fastbp.autodiff
 import fastbp.callbacks
 import fastbp.dask
 import fastbp.export
+import fastbp.importing
 import fastbp.inspection
 import fastbp.kernels
 import fastbp.layers
@@ -37,6 +38,7 @@ PUBLIC = [
     fastbp.callbacks,
     fastbp.dask,
     fastbp.export,
+    fastbp.importing,
     fastbp.inspection,
     fastbp.kernels,
     fastbp.layers,

@@ -90,7 +90,14 @@ def test_a_release_of_another_version_is_refused(name, old, new, tag, message, t
 def test_extras_that_are_named_exist():
     named = {}
     folders = [ROOT / "src", ROOT / "docs", ROOT / "examples", ROOT / "benchmarks", ROOT / ".ci", ROOT / ".github"]
-    files = [path for folder in folders for path in folder.rglob("*") if "_build" not in path.parts and path.is_file()]
+    files = [
+        path
+        for folder in folders
+        for path in folder.rglob("*")
+        # without what tools leave behind: documentation that was built, and caches
+        if not any(part == "_build" or part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
     for path in [*files, *ROOT.glob("*.md")]:
         if path.suffix in (".py", ".pyx", ".md", ".rst", ".yml", ""):
             for match in re.finditer(r"(?:fastbp|['\"]\.)\[([a-z, ]+)\]", path.read_text("utf-8")):

@@ -7,6 +7,7 @@ from typing import Any, assert_type
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import neural_network
 
 import fastbp
 from fastbp import (
@@ -26,7 +27,8 @@ from fastbp.activations import Silu
 from fastbp.autodiff import Variable, softplus
 from fastbp.callbacks import Checkpoint, History, TimeLimit
 from fastbp.dask import DaskMLPClassifier
-from fastbp.inspection import LossCurveDisplay, backprop_trace, gradient_check, gradient_flow
+from fastbp.export import register_skl2onnx
+from fastbp.inspection import Finding, LossCurveDisplay, Report, backprop_trace, gradient_check, gradient_flow, report
 from fastbp.kernels import dense_backward, dense_forward, loss_on_raw, sgd_update
 from fastbp.layers import Concatenate, Dense, Embedding, Residual, RobustScale
 from fastbp.losses import Huber, Quantile
@@ -118,6 +120,23 @@ assert_type(network.blocks["W_1"], NDArray[Any])
 assert_type(network.part(0, 1), Network)
 Network([4, 1], activations="tanh")  # type: ignore[call-arg]
 
+# Models for and from elsewhere
+
+fastbp.to_c(model, "model.c", prefix="digits", dtype=np.float32)
+fastbp.to_c(model)  # type: ignore[call-arg]
+fastbp.to_onnx(model, "model.onnx", outputs=["predict", "predict_log_proba"], dtype="float32")
+fastbp.to_onnx("model.onnx", model)  # type: ignore[arg-type]
+fastbp.to_onnx(network, output="forward")  # type: ignore[call-arg]
+register_skl2onnx()
+assert_type(fastbp.from_network(network), MLPRegressor)
+assert_type(fastbp.from_network(network, ["no", "yes"], alpha=0.01), MLPClassifier)
+fastbp.from_network(model)  # type: ignore[call-overload]
+assert_type(fastbp.from_torch_state({"0.weight": X, "0.bias": y}, Silu(), "softmax", "log_loss"), Network)
+fastbp.from_torch_state([X, y])  # type: ignore[arg-type]
+assert_type(fastbp.from_keras_weights([[X, X[0]], []], ["relu"], layers=[Dense(4)]), Network)
+fastbp.from_keras_weights([X, y], activations="relu")  # type: ignore[call-arg]
+assert_type(fastbp.from_sklearn(neural_network.MLPRegressor().fit(X, y)), MLPClassifier | MLPRegressor)
+
 # Kernels: the elements of the arrays decide
 
 W, b = np.zeros((4, 3), np.float32), np.zeros(3, np.float32)
@@ -144,3 +163,8 @@ assert_type(backprop_trace(network, X, y).loss, float)
 flow = gradient_flow(X, y)
 MLPRegressor(callbacks=flow)
 assert_type(LossCurveDisplay.from_estimator(model).plot(log=True), LossCurveDisplay)
+assert_type(report(model, X, y, title="Digits", image_shape=(8, 8)), Report)
+assert_type(report(model, X, y).warnings, list[Finding])
+assert_type(report(model, X, y).warnings[0].advice, tuple[str, ...])
+report(model, X, y).save("report.html")
+report(model, X, y, repeats=3)  # type: ignore[call-arg]

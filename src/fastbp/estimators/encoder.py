@@ -136,7 +136,7 @@ class MLPEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         encoder = [*hidden, Dense(self.n_components)]
         noise = [Dropout(self.input_dropout)] if self.input_dropout else []
         regressor.layers = [*noise, *encoder, *reversed(hidden)]
-        rows: Any = validate_data(self, X, dtype=(np.float64, np.float32))
+        rows = validate_data(self, X, dtype=(np.float64, np.float32))
         self.regressor_ = regressor.fit(rows, rows.ravel() if rows.shape[1] == 1 else rows, sample_weight)
         network, begin = regressor.network_, len(noise)
         self.encoder_ = network.part(begin, begin + len(encoder))

@@ -1,6 +1,7 @@
 """The weights of a Sequential of Keras as a Network."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -32,10 +33,10 @@ KINDS = {1: VECTOR, 2: LAYER_NORM, 4: BATCH_NORM}
 
 
 def from_keras_weights(
-    weights: Sequence[ArrayLike] | Sequence[Sequence[ArrayLike]],
+    weights: Sequence[ArrayLike | Sequence[ArrayLike]],
     activation: str | Activation | Sequence[str | Activation] = "relu",
     output_activation: str | Activation = "identity",
-    loss: str | Loss | Callable = "squared_error",
+    loss: str | Loss | Callable[..., Any] = "squared_error",
     *,
     layers: Sequence[Layer] | None = None,
     activation_follows: str | None = None,

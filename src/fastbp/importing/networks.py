@@ -1,7 +1,7 @@
 """A Network as a fitted estimator."""
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,14 @@ from fastbp.network import Network
 DECIDED = ("hidden_layer_sizes", "activation", "layers", "output_layer", "output_activation", "dtype")
 
 
+@overload
+def from_network(
+    network: Network, classes: ArrayLike, *, feature_names: ArrayLike | None = None, **params: Any
+) -> MLPClassifier: ...
+@overload
+def from_network(
+    network: Network, classes: None = None, *, feature_names: ArrayLike | None = None, **params: Any
+) -> MLPRegressor: ...
 def from_network(
     network: Network, classes: ArrayLike | None = None, *, feature_names: ArrayLike | None = None, **params: Any
 ) -> MLPClassifier | MLPRegressor:
@@ -75,6 +83,7 @@ def from_network(
         raise ValueError("the parameters of the network must be finite")
     hidden, last, output = parts_of(network)
     n = network.n_outputs
+    cls: type[MLPClassifier | MLPRegressor]
     if classes is not None:
         cls, own = MLPClassifier, Classes.of(classes, n, output)
         output, units = own.output, own.units
@@ -89,7 +98,7 @@ def from_network(
         **{name: getattr(network, name) for name in ("alpha", "l1", "n_threads")},
         **params,
     }
-    model = cls(**params)
+    model: Any = cls(**params)
     model._validate_params()
     if own is not None:
         model.classes_, model._form = own.labels, own.form

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -35,7 +36,7 @@ def from_torch_state(
     state: Mapping[str, ArrayLike],
     activation: str | Activation | Sequence[str | Activation] = "relu",
     output_activation: str | Activation = "identity",
-    loss: str | Loss | Callable = "squared_error",
+    loss: str | Loss | Callable[..., Any] = "squared_error",
     *,
     layers: Sequence[Layer] | None = None,
     activation_follows: str | None = None,

@@ -18,7 +18,7 @@ __all__ = ["c_source", "to_c"]
 
 def to_c(
     estimator: BaseEstimator | Network,
-    path: str | PathLike,
+    path: str | PathLike[str],
     *,
     prefix: str = "model",
     dtype: DTypeLike | None = None,

@@ -4,6 +4,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from fastbp.export.description import Ensemble, describe
@@ -120,10 +121,10 @@ class ModelGraph(OnnxGraph):
 
 def to_onnx(
     estimator: Exportable,
-    path: str | PathLike | None = None,
+    path: str | PathLike[str] | None = None,
     *,
     outputs: str | list[str] | tuple[str, ...] | None = None,
-    dtype: str | np.dtype | type | None = None,
+    dtype: DTypeLike | None = None,
     coverage: float = 0.9,
     missing_text: str = "",
 ) -> "ModelProto":

@@ -32,7 +32,7 @@ class Finding:
     advice: tuple[str, ...] = ()
     severity: str = HINT
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"{self.severity}: {self.title} [{self.code}]", f"  {self.message}"]
         return "\n".join([*lines, *(f"  - {advice}" for advice in self.advice)])
 

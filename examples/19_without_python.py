@@ -1,4 +1,7 @@
 """A model on a device without Python: how large is it in C, how fast, and does it predict the same?
+=================================================================================================
+
+To run it::
 
     python examples/19_without_python.py
 

@@ -1,4 +1,7 @@
 """A network learns nothing: what does a report say of it, and does its advice help?
+=================================================================================
+
+To run it::
 
     python examples/20_report.py
 

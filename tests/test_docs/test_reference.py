@@ -13,6 +13,7 @@ PACKAGES = [
     "fastbp.autodiff",
     "fastbp.callbacks",
     "fastbp.dask",
+    "fastbp.export",
     "fastbp.inspection",
     "fastbp.kernels",
     "fastbp.layers",

@@ -169,8 +169,8 @@ static void softmax_backward_tangent_row(const real *a, const real *da, const re
                                         ptrdiff_t n) {                                                               \
         FOR_VECTORS(n, {                                                                                             \
             const vec zv = LOAD(z), av = LOAD(a);                                                                    \
-            STORE(tangent, rounded(LOAD(tangent) * df_##name(zv, av)) +                                              \
-                               rounded(LOAD(dA) * LOAD(dz) * d2f_##name(zv, av)));                                   \
+            STORE(tangent,                                                                                           \
+                  rounded(LOAD(tangent) * df_##name(zv, av)) + rounded(LOAD(dA) * LOAD(dz) * d2f_##name(zv, av)));   \
         });                                                                                                          \
     }
 ELEMENTWISE_BUT_IDENTITY(LOOPS)

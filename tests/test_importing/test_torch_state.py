@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastbp import Network, from_torch_state
+from fastbp.importing.torch_state import in_order
 from fastbp.layers import Activation, BatchNorm, Dense, LayerNorm, Residual, RMSNorm
 
 RNG = np.random.default_rng(0)
@@ -78,6 +79,47 @@ def test_names_without_numbers():
     before = apply(state, "last", apply(state, "norm", relu(z)))
     assert_allclose(from_torch_state(state, activation_follows="normalization").forward(X), after, rtol=1e-12)
     assert_allclose(from_torch_state(state, activation_follows="dense").forward(X), before, rtol=1e-12)
+
+
+def linears(names, width=6):
+    """Linear modules of one width: an order of them that is wrong raises no error."""
+    state = {}
+    for name in names:
+        state |= linear(name, width, width)
+    return state
+
+
+@pytest.mark.parametrize("pattern", ["{}", "net.{}", "fc{}", "blocks.{}.inner", "blocks.1.{}", "v2.fc{}"])
+@pytest.mark.parametrize("from_file", [False, True])
+def test_modules_come_in_the_order_of_their_numbers(pattern, from_file, tmp_path):
+    """Files of safetensors have them in that of text: 0, 10, 12, 2, 4, 6, 8."""
+    state = linears([pattern.format(i) for i in range(0, 14, 2)])
+    wanted = from_torch_state(state, "tanh")
+    if from_file:
+        numpy_files = pytest.importorskip("safetensors.numpy")
+        numpy_files.save_file(state, tmp_path / "state.safetensors")
+        moved = numpy_files.load_file(tmp_path / "state.safetensors")
+    else:
+        moved = dict(reversed(state.items()))
+    assert list(moved) != list(state)
+    assert_array_equal(from_torch_state(moved, "tanh").params, wanted.params)
+    layers = [*[Dense(6, "tanh")] * 6, Dense(6)]
+    assert_array_equal(from_torch_state(moved, layers=layers).params, wanted.params)
+
+
+def test_names_that_differ_by_words_keep_their_order():
+    """Only names that differ by a number change places, with each other."""
+    names = ["stem", "body.10.b", "body.2.b", "body.2.a", "head"]
+    assert in_order(names) == ["stem", "body.2.b", "body.2.a", "body.10.b", "head"]
+    names = ["norm.2", "fc2", "x.0.in1", "x.0.mid", "x.0.in2"]
+    assert in_order(names) == names
+    assert in_order([]) == []
+
+
+def test_a_permuted_state_still_shows_gaps():
+    state = linear("1", 4, 6) | batch_norm("2", 6) | linear("4", 6, 2)
+    moved = dict(sorted(state.items(), reverse=True))
+    assert_array_equal(from_torch_state(moved).params, from_torch_state(state).params)
 
 
 def test_normalization_of_the_input_and_of_the_output():

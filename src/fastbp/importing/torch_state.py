@@ -52,8 +52,10 @@ def from_torch_state(
     Parameters
     ----------
     state : mapping of str to array-like or tensor
-        ``model.state_dict()``, or arrays of it, such as those in a safetensors file, in the order of the forward pass.
-        The weights of a Linear have the shape (out, in), and are transposed.
+        ``model.state_dict()``, or arrays of it, such as those in a safetensors file. Modules whose names differ by a
+        number, such as "0" and "10" or "fc1" and "fc2", are applied in the order of the numbers, whatever the order in
+        the mapping is; those with other names must come in the order of the forward pass. The weights of a Linear have
+        the shape (out, in), and are transposed.
     activation : str, Activation or sequence of them, default="relu"
         Of the hidden layers, one for all or one for each: names or objects of ``fastbp.activations``. ReLU is 'relu',
         Sigmoid 'logistic', Tanh 'tanh', LeakyReLU 'leaky_relu' (with the slope 0.01 only), ELU 'elu', SELU 'selu', GELU
@@ -109,7 +111,7 @@ def from_torch_state(
 
 
 def modules_of(state):
-    """The modules of a state: a list of Module."""
+    """The modules of a state: a list of Module, in the order of the forward pass."""
     if not isinstance(state, Mapping):
         raise TypeError(f"state must be a mapping of names to arrays, model.state_dict(), got {type(state).__name__}")
     groups = {}
@@ -117,7 +119,34 @@ def modules_of(state):
         name, _, entry = str(key).rpartition(".")
         if entry != IGNORED:
             groups.setdefault(name, {})[entry] = numbers(f"state[{key!r}]", value)
-    return [module_of(name, entries) for name, entries in groups.items()]
+    return [module_of(name, groups[name]) for name in in_order(list(groups))]
+
+
+def in_order(names):
+    """Names by their numbers, since files have them sorted as text: "0", "10", "2".
+
+    Names that are the same up to a number are sorted by it, within the places that they have in the list.
+
+    Parameters
+    ----------
+    names : list of str
+
+    Returns
+    -------
+    list of str
+    """
+    numbers = {name: list(re.finditer(r"[0-9]+", name)) for name in names}
+    for depth in range(max(map(len, numbers.values()), default=0)):
+        groups = {}
+        for place, name in enumerate(names):
+            if depth < len(numbers[name]):
+                groups.setdefault(name[: numbers[name][depth].start()], []).append(place)
+        names = list(names)
+        for places in groups.values():
+            ordered = sorted((names[place] for place in places), key=lambda name: int(numbers[name][depth][0]))
+            for place, name in zip(places, ordered, strict=True):
+                names[place] = name
+    return names
 
 
 def module_of(name, entries):
@@ -150,6 +179,7 @@ def with_gaps(modules):
     Parameters
     ----------
     modules : list of Module
+        In the order of their numbers.
 
     Returns
     -------
@@ -161,7 +191,7 @@ def with_gaps(modules):
     if not all(found) or len({match[1] for match in found}) > 1:
         return modules, False
     places = [int(match[2]) for match in found]
-    if sorted(set(places)) != places:
+    if len(set(places)) < len(places):
         return modules, False
     prefix, filled = found[0][1] if found else "", []
     for module, place, previous in zip(modules, places, [-1, *places], strict=False):

@@ -122,6 +122,23 @@ def test_a_permuted_state_still_shows_gaps():
     assert_array_equal(from_torch_state(moved).params, from_torch_state(state).params)
 
 
+@pytest.mark.parametrize("names", [("fc1", "fc2"), ("net.fc1", "net.fc2"), ("1fc", "2fc")])
+def test_names_that_end_with_numbers_are_not_those_of_a_sequential(names):
+    """They have no gap, and the model itself applies the activation."""
+    state = linear(names[0], 4, 6) | linear(names[1], 6, 2)
+    expected = apply(state, names[1], relu(apply(state, names[0], X)))
+    assert_allclose(from_torch_state(state).forward(X), expected, rtol=1e-12)
+
+
+def test_a_list_of_modules():
+    """Its numbers have no gap, as those of a Sequential without an activation."""
+    state = linear("layers.0", 4, 6) | linear("layers.1", 6, 2)
+    with pytest.raises(ValueError, match="set activation_follows to 'dense' if the model applies one there"):
+        from_torch_state(state)
+    expected = apply(state, "layers.1", relu(apply(state, "layers.0", X)))
+    assert_allclose(from_torch_state(state, activation_follows="dense").forward(X), expected, rtol=1e-12)
+
+
 def test_normalization_of_the_input_and_of_the_output():
     state = batch_norm("0", 4) | linear("1", 4, 6) | linear("3", 6, 2) | vectors("4", 2, "weight", "bias")
     expected = apply(state, "4", apply(state, "3", np.tanh(apply(state, "1", apply(state, "0", X)))))

@@ -174,10 +174,13 @@ def place_of_activation(part, reading):
     gaps = [i for i, module in enumerate(part) if module.kind == NONE]
     # beside each other are an activation and, say, a dropout
     runs = [i for i in gaps if i - 1 not in gaps]
-    if not norms and (runs or not reading.shows_all):
+    if not norms and (runs or not reading.shows_all or reading.follows == "dense"):
         return 0
     if not norms:
-        raise ValueError(f"there is no module between {part[0]} and the next one, and so no activation: {WAY_OUT}")
+        raise ValueError(
+            f"there is no module between {part[0]} and the next one, and so no activation: set activation_follows to "
+            f"'dense' if the model applies one there, as that of a ModuleList does, or {WAY_OUT}"
+        )
     if reading.follows is not None:
         return 0 if reading.follows == "dense" else norms[-1]
     if len(runs) == 1:

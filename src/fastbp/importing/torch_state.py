@@ -71,7 +71,8 @@ def from_torch_state(
         parameters must come in the order of the state.
     activation_follows : {'dense', 'normalization'} or None, default=None
         Whether the activation comes right behind the Linear or behind the normalization that follows it. None: where
-        the numbers of the modules of a Sequential have a gap, as between "1.weight" and "3.weight".
+        the numbers of the modules of a Sequential have a gap, as between "1.weight" and "3.weight". 'dense' also for a
+        ModuleList of Linear, whose numbers have none: the model itself applies the activation.
     epsilon : float, default=1e-5
         Of all normalizations; the default is that of PyTorch.
     dtype : float32, float64 or None, default=None
@@ -185,9 +186,9 @@ def with_gaps(modules):
     -------
     modules : list of Module
     shows_all : bool
-        False, with the same list, where names are not numbers of one Sequential.
+        False, with the same list, where names are not numbers of one Sequential: "fc1" and "fc2" are not.
     """
-    found = [re.fullmatch(r"(.*?)(\d+)", module.name) for module in modules]
+    found = [re.fullmatch(r"(|.*\.)([0-9]+)", module.name) for module in modules]
     if not all(found) or len({match[1] for match in found}) > 1:
         return modules, False
     places = [int(match[2]) for match in found]

@@ -69,8 +69,8 @@ def to_c(
         For other objects, for other steps of a pipeline, and for what C code cannot have, such as labels that are
         neither numbers nor text.
     ValueError
-        For a `prefix` that is no name in C, another `dtype` or `coverage`, parameters that are not finite, and text
-        with null characters or more than 4095 bytes.
+        For a `prefix` that is no name in C, another `dtype` or `coverage`, parameters that are not finite, scalers with
+        ``clip=True``, and text with null characters or more than 4095 bytes.
     NotFittedError
     OSError
         Where the file cannot be written.

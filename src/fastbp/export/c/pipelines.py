@@ -38,9 +38,21 @@ def robust(scaler, n):
 
 def min_max(scaler, n):
     """(center, factor) of a MinMaxScaler; ValueError for one that clips."""
-    if scaler.clip:
-        raise ValueError("MinMaxScaler(clip=True) of the pipeline cannot be exported: fit it with clip=False")
+    check_clip(scaler)
     return -scaler.min_ / scaler.scale_, scaler.scale_
+
+
+def max_abs(scaler, n):
+    """(center, factor) of a MaxAbsScaler; ValueError for one that clips."""
+    check_clip(scaler)
+    return np.zeros(n), 1 / scaler.scale_
+
+
+def check_clip(scaler):
+    """ValueError for a scaler that clips, which older MaxAbsScalers cannot."""
+    if getattr(scaler, "clip", False):
+        name = type(scaler).__name__
+        raise ValueError(f"{name}(clip=True) of the pipeline cannot be exported: fit it with clip=False")
 
 
 #: Class of a scaler -> (center, factor) of a scaler and the number of columns
@@ -48,7 +60,7 @@ SCALERS = {
     StandardScaler: standard,
     RobustScaler: robust,
     MinMaxScaler: min_max,
-    MaxAbsScaler: lambda scaler, n: (np.zeros(n), 1 / scaler.scale_),
+    MaxAbsScaler: max_abs,
 }
 
 

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 import c_cases
 import fastbp
@@ -318,6 +318,26 @@ def test_scalers_that_clip(scaler):
     pipeline = make_pipeline(scaler(clip=True), MLPClassifier(**c_cases.SHORT)).fit(c_cases.X, c_cases.LABELS)
     with pytest.raises(ValueError, match=rf"{scaler.__name__}\(clip=True\) .*fit it with clip=False"):
         c_source(pipeline)
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler, RobustScaler, MinMaxScaler])
+def test_columns_that_float32_cannot_resolve(scaler):
+    pd = pytest.importorskip("pandas")
+    times = pd.DataFrame(1.7e9 + 30 * c_cases.X[:, :2], columns=["start", "end"])
+    times["start"] -= 1.7e9
+
+    def fitted(X, **params):
+        return make_pipeline(scaler(), MLPClassifier(**c_cases.SHORT, **params)).fit(X, c_cases.LABELS)
+
+    message = r"\(x - 1\.7e\+09\) \* 0\.\d+ of column 1 \('end'\), .* export with dtype='float64'"
+    for pipeline, dtype in [(fitted(times), "float32"), (fitted(times, dtype="float32"), None)]:
+        with pytest.raises(ValueError, match=message):
+            c_source(pipeline, dtype=dtype)
+        assert "const double *x" in c_source(pipeline, dtype="float64")
+    with pytest.raises(ValueError, match=r"of column [01], with an error of about"):
+        c_source(fitted(times.to_numpy()), dtype="float32")
+    # years lose 2e-5 of their spread
+    assert "const float *x" in c_source(fitted(2000 + 10 * c_cases.X), dtype="float32")
 
 
 def test_parameters_must_be_finite():

@@ -58,7 +58,8 @@ def to_c(
     dtype : {"float32", "float64"} or None, default=None
         Of ``x``, of the results and of all arithmetic: ``float`` or ``double`` in C. None for that of the fitted
         network. float32 halves the memory, and is many times as fast on processors that compute in single precision
-        only. Must be None for tables, which have doubles in ``x`` and in the results, and networks of floats.
+        only. Of pipelines, it is refused for columns whose numbers are large beside their spread: see the notes. Must
+        be None for tables, which have doubles in ``x`` and in the results, and networks of floats.
     coverage : float or None, default=None
         Of the intervals of TabularMLPRegressor, above 0 and below 1. None for 0.9, or, where there are too few
         out-of-bag rows for it, for no intervals.
@@ -70,7 +71,8 @@ def to_c(
         neither numbers nor text.
     ValueError
         For a `prefix` that is no name in C, another `dtype` or `coverage`, parameters that are not finite, scalers with
-        ``clip=True``, and text with null characters or more than 4095 bytes.
+        ``clip=True``, columns in front of scalers that float32 cannot resolve, and text with null characters or more
+        than 4095 bytes.
     NotFittedError
     OSError
         Where the file cannot be written.
@@ -83,6 +85,11 @@ def to_c(
     C++11. Weights are constants, written as the shortest decimal numbers that are read as exactly these weights; their
     size is that of the model. The predictions differ from those of Python by rounding, because sums are added up in
     another order.
+
+    In Python, scalers compute in float64 where X is float64, whatever the dtype of the network is. A file in float32
+    has ``x`` in float32 already, with an error of about 1e-7 of its size, and the scalers divide it by the spread of
+    the column. Where this makes it more than 1e-3, as for seconds since 1970 within a day, the export raises an error:
+    use ``dtype="float64"``, or subtract a constant from the column before fit and before prediction.
 
     How to build: compile the file by itself, and ``#define MODEL_DECLARATIONS`` in front of an ``#include`` of it
     elsewhere, for the declarations only. Or ``#define MODEL_STATIC`` and include it once: all names are static then.

@@ -73,6 +73,8 @@ def perceptron_file(model, scaling, title, prefix, dtype, coverage):
 def scaled_lines(source, scaling, dtype):
     """The statements that declare `raw` where there are scalers."""
     numbers = {name: converted(getattr(scaling, name), dtype.name) for name in ("center", "factor")}
+    if dtype == np.float32:
+        scaling.check_single()
     arrays = ", ".join(source.array(name, values) for name, values in numbers.items())
     return [
         "const real *raw;",

@@ -7,6 +7,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+#: Of a scaled number, in float32
+LARGEST_ERROR = 1e-3
+
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
@@ -22,6 +25,19 @@ class Scaling:
     center: np.ndarray
     factor: np.ndarray
     feature_names: tuple | None
+
+    def check_single(self):
+        """ValueError if float32 is too coarse for a column: the error of a scaled number is about
+        ``eps |center factor|``, as x and the center are rounded before their difference is taken."""
+        errors = np.finfo(np.float32).eps * np.abs(self.center * self.factor)
+        worst = int(np.argmax(errors))
+        if errors[worst] > LARGEST_ERROR:
+            name = f" ({self.feature_names[worst]!r})" if self.feature_names is not None else ""
+            raise ValueError(
+                f"the scalers make (x - {self.center[worst]:.6g}) * {self.factor[worst]:.3g} of column {worst}{name}, "
+                f"with an error of about {errors[worst]:.2g} in float32: export with dtype='float64', or subtract a "
+                "constant from the column before fit"
+            )
 
 
 def standard(scaler, n):

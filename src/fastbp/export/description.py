@@ -196,8 +196,9 @@ def describe(estimator, dtype=None):
         dtype = np.dtype(name)
     if type(estimator) not in DESCRIPTIONS:
         raise TypeError(
-            f"estimator must be an estimator or a Network of fastbp, got {type(estimator).__name__}. Of a pipeline or "
-            "a search, export the fitted perceptron in it, such as pipeline[-1] or search.best_estimator_; of "
+            f"estimator must be an estimator or a Network of fastbp, got {type(estimator).__name__}. A pipeline is for "
+            "skl2onnx.to_onnx after fastbp.export.register_skl2onnx(), or for fastbp.to_c if it has scalers only in "
+            "front: pipeline[-1] alone lacks the steps in front of it. Of a search, export search.best_estimator_; of "
             "fastbp.dask, estimator.to_local()."
         )
     return DESCRIPTIONS[type(estimator)](estimator, dtype)

@@ -139,8 +139,11 @@ def test_other_objects(model):
 
     own = Own(**FAST).fit(X, X[:, 0])
     for other in (own, make_pipeline(StandardScaler(), model), 3):
-        with pytest.raises(TypeError, match=f"got {type(other).__name__}. Of a pipeline"):
+        with pytest.raises(TypeError, match=rf"got {type(other).__name__}\. A pipeline is for skl2onnx\.to_onnx after"):
             to_onnx(other)
+    # the last step by itself would be exported without the scaler
+    with pytest.raises(TypeError, match=r"fastbp\.to_c if .* pipeline\[-1\] alone lacks the steps in front of it"):
+        to_onnx(make_pipeline(StandardScaler(), model))
 
 
 @pytest.mark.parametrize("estimator", [MLPClassifier(), MLPRegressor(), MLPEncoder(), TabularMLPRegressor()])

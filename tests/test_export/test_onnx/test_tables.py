@@ -179,6 +179,13 @@ def test_names_that_are_taken():
         to_onnx(model)
 
 
+def test_an_empty_name():
+    frame = FRAME[["number", "missing"]].set_axis(["number", ""], axis=1)
+    model = TabularMLPRegressor(**SMALL).fit(frame, TARGET)
+    with pytest.raises(ValueError, match="column 1 of X has the name '', which ONNX does not allow"):
+        to_onnx(model)
+
+
 def test_names_that_are_not_different(regressor):
     with pytest.raises(ValueError, match="must have different names to be exported, got 'a' more than once"):
         columns_of(regressor._encoder, ["a"] * FRAME.shape[1])

@@ -176,7 +176,8 @@ def to_onnx(
         categories that are bytes or text beside numbers.
     ValueError
         For `outputs` that the estimator does not have, a `coverage` for which there were too few rows, a
-        `missing_text` that is a category, a column with the name of an output, and more than 2 GB of parameters.
+        `missing_text` that is a category, a column with the name of an output or an empty one, and more than 2 GB of
+        parameters.
     NotFittedError
     ImportError
         If the package onnx is not installed: ``pip install fastbp[onnx]``.
@@ -218,8 +219,14 @@ def to_onnx(
 
 
 def table_inputs(description, graph):
-    """The inputs of an Ensemble: a matrix, or a tensor for each column."""
+    """The inputs of an Ensemble: a matrix, or a tensor for each column; ValueError for one without a name."""
     columns, dtype = description.columns, description.dtype
     if description.is_matrix:
         return TableInputs([(graph.input("X", dtype, len(columns)), len(columns))])
+    names = [column.name for column in columns]
+    if "" in names:
+        raise ValueError(
+            f"column {names.index('')} of X has the name '', which ONNX does not allow for an input: rename "
+            "the column, and fit anew"
+        )
     return TableInputs([(graph.input(column.name, TEXT if column.is_text else dtype, 1), 1) for column in columns])

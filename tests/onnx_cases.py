@@ -19,12 +19,13 @@ def run(model, feed):
     return dict(zip(names, session.run(names, feed if isinstance(feed, dict) else {"X": feed}), strict=True))
 
 
-def expected(estimator, X, method, coverage=0.9):
+def expected(estimator, X, method, coverage=None):
     """What a method returns, by the names that the outputs have: a dict of name to array."""
     if method == "return_std":
         return {"std": in_columns(estimator.predict(X, return_std=True)[1])}
     if method == "predict_interval":
-        return dict(zip(("lower", "upper"), map(in_columns, estimator.predict_interval(X, coverage)), strict=True))
+        given = {} if coverage is None else {"coverage": coverage}
+        return dict(zip(("lower", "upper"), map(in_columns, estimator.predict_interval(X, **given)), strict=True))
     result = getattr(estimator, method)(X)
     if not hasattr(estimator, "classes_"):
         return {"variable": in_columns(result)}
@@ -40,7 +41,7 @@ def in_columns(values):
     return values[:, None] if values.ndim == 1 else values
 
 
-def assert_agrees(estimator, X, feed=None, *, methods, tolerance=None, coverage=0.9, **options):
+def assert_agrees(estimator, X, feed=None, *, methods, tolerance=None, coverage=None, **options):
     """Export an estimator, and compare all outputs with its methods.
 
     Parameters
@@ -54,8 +55,8 @@ def assert_agrees(estimator, X, feed=None, *, methods, tolerance=None, coverage=
     methods : tuple of str
     tolerance : float or None
         None for that of the dtype.
-    coverage : float
-        Of intervals.
+    coverage : float or None
+        Of intervals; None for the default.
     **options : object
         Of `to_onnx`.
 

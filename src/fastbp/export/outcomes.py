@@ -15,6 +15,8 @@ from fastbp.losses import Gaussian, Loss, Quantile
 INTEGERS, BOOLEANS, FLOATS, TEXT = "integers", "booleans", "floats", "text"
 #: Type of a class label -> kind; the types do not overlap as they are compared by identity
 KINDS_OF_LABELS = {int: INTEGERS, bool: BOOLEANS, float: FLOATS, str: TEXT}
+#: Of intervals, where nothing else is asked for, as in `predict_interval`
+COVERAGE = 0.9
 #: Labels above it need more than 64 bits with a sign
 LARGEST_LABEL = 2**63 - 1
 

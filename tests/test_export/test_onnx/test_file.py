@@ -133,6 +133,12 @@ def test_coverage(coverage):
         to_onnx(model, outputs=["predict_interval"], coverage=0.999)
 
 
+def test_a_coverage_without_intervals(model):
+    for outputs in (None, "predict", ["predict"]):
+        with pytest.raises(ValueError, match="coverage must be None unless 'predict_interval' is among the outputs"):
+            to_onnx(model, outputs=outputs, coverage=0.8)
+
+
 def test_other_objects(model):
     class Own(MLPRegressor):
         """Its predictions may be others."""

@@ -203,6 +203,8 @@ def test_what_is_refused():
         skl2onnx.to_onnx(model, X[:1], target_opset=12)
     with pytest.raises(ValueError, match="outputs must be among 'predict', 'predict_proba'"):
         converted(model, outputs=["transform"])
+    with pytest.raises(ValueError, match="coverage must be None unless 'predict_interval' is among the outputs"):
+        converted(model, coverage=0.8)
     with pytest.raises(ValueError, match="Unexpected value"):
         converted(model, zipmap=3)
     with pytest.raises(ValueError, match="MLPClassifier was fitted to 4 columns, and its inputs have 3"):

@@ -11,14 +11,12 @@ from fastbp.export.c.source import Source
 from fastbp.export.c.tables import level_functions, write_ensemble
 from fastbp.export.c.text import FUNCTIONS, TYPES, array, checked_prefix, in_comment, numbers, string
 from fastbp.export.description import Ensemble, describe
-from fastbp.export.outcomes import BOOLEANS, FLOATS, TEXT, ColumnsOfClasses, MixtureOfNumbers, OneClass
+from fastbp.export.outcomes import BOOLEANS, COVERAGE, FLOATS, TEXT, ColumnsOfClasses, MixtureOfNumbers, OneClass
 from fastbp.export.tables import LevelColumn
 from fastbp.kernels.dispatch import VERSION
 
 #: Levels of a column, and classes, that the comment names
 NAMED = 20
-#: Of intervals, where nothing else is asked for, as in `predict_interval`
-COVERAGE = 0.9
 NO_COVERAGE = "coverage must be None, but for TabularMLPRegressor, which has intervals; got coverage={!r} for {}"
 
 

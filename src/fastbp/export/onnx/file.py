@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from fastbp.export.description import Ensemble, describe
-from fastbp.export.onnx.models import checked_outputs, ensemble_outputs, perceptron_outputs
+from fastbp.export.onnx.models import checked_coverage, checked_outputs, ensemble_outputs, perceptron_outputs
 from fastbp.export.onnx.outcomes import shape_of
 from fastbp.export.onnx.tables import TableInputs
 from fastbp.export.onnx.tensors import TEXT, OnnxGraph, Tensor
@@ -125,7 +125,7 @@ def to_onnx(
     *,
     outputs: str | list[str] | tuple[str, ...] | None = None,
     dtype: DTypeLike | None = None,
-    coverage: float = 0.9,
+    coverage: float | None = None,
     missing_text: str = "",
 ) -> "ModelProto":
     """A fitted estimator as a model in the ONNX format, for prediction without Python and fastbp.
@@ -155,8 +155,8 @@ def to_onnx(
     dtype : {"float32", "float64"} or None, default=None
         Of the numbers in X. The outputs are those of the methods for an X of this dtype, and have their dtypes. None:
         that of the estimator's weights; for tables float64.
-    coverage : float, default=0.9
-        Of "predict_interval".
+    coverage : float or None, default=None
+        Of "predict_interval", above 0 and below 1. None for 0.9. It must be None without this output.
     missing_text : str, default=""
         What stands for a missing value in text columns of tables, in which ONNX has none. onnxruntime would make
         "None" and "nan" of None and NaN: fill them before.
@@ -175,9 +175,9 @@ def to_onnx(
         For objects of other classes, and for what ONNX cannot express: labels that are bytes or of several types,
         categories that are bytes or text beside numbers.
     ValueError
-        For `outputs` that the estimator does not have, a `coverage` for which there were too few rows, a
-        `missing_text` that is a category, a column with the name of an output or an empty one, and more than 2 GB of
-        parameters.
+        For `outputs` that the estimator does not have, a `coverage` without "predict_interval" or for which there were
+        too few rows, a `missing_text` that is a category, a column with the name of an output or an empty one, and more
+        than 2 GB of parameters.
     NotFittedError
     ImportError
         If the package onnx is not installed: ``pip install fastbp[onnx]``.
@@ -199,6 +199,7 @@ def to_onnx(
         raise TypeError(f"missing_text must be a str, got {missing_text!r}")
     description = describe(estimator, dtype)
     outputs = checked_outputs(outputs, description.outcome)
+    coverage = checked_coverage(coverage, outputs)
     graph = ModelGraph()
     if isinstance(description, Ensemble):
         found = ensemble_outputs(description, table_inputs(description, graph), outputs, coverage, missing_text)

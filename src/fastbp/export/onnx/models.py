@@ -3,7 +3,7 @@
 from fastbp.export.onnx.kinds import forward
 from fastbp.export.onnx.outcomes import tempered, tensors_of
 from fastbp.export.onnx.tables import FLOAT64, encoded
-from fastbp.export.outcomes import MixtureOfClasses
+from fastbp.export.outcomes import COVERAGE, MixtureOfClasses
 
 #: Methods that a model has not unless it is asked for them
 ON_REQUEST = ("predict_log_proba", "return_std", "predict_interval")
@@ -40,6 +40,18 @@ def checked_outputs(outputs, outcome):
     if not names or len(set(names)) < len(names):
         raise ValueError(f"outputs must be one or several different methods, got {outputs!r}")
     return tuple(names)
+
+
+def checked_coverage(coverage, outputs):
+    """The coverage of intervals; ValueError for one that is given where the `outputs` have no intervals."""
+    if coverage is None:
+        return COVERAGE
+    if "predict_interval" not in outputs:
+        raise ValueError(
+            f"coverage must be None unless 'predict_interval' is among the outputs, got coverage={coverage!r} and "
+            f"outputs={list(outputs)}"
+        )
+    return coverage
 
 
 def tensors_of_methods(outcome, outputs, coverage):

@@ -12,7 +12,13 @@ from sklearn.base import is_classifier
 from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from fastbp.export.description import Ensemble, describe
 from fastbp.export.onnx.file import OPSET, OPSET_ML
-from fastbp.export.onnx.models import checked_outputs, ensemble_outputs, perceptron_outputs, tensors_of_methods
+from fastbp.export.onnx.models import (
+    checked_coverage,
+    checked_outputs,
+    ensemble_outputs,
+    perceptron_outputs,
+    tensors_of_methods,
+)
 from fastbp.export.onnx.outcomes import dtype_of, shape_of
 from fastbp.export.onnx.tables import FLOAT32, FLOAT64, TableInputs
 from fastbp.export.onnx.tensors import BOOL, INT64, TEXT, OnnxGraph, Tensor
@@ -21,7 +27,7 @@ from fastbp.export.outcomes import BOOLEANS, FLOATS, INTEGERS, ColumnsOfClasses,
 #: The estimators that a pipeline can have
 ESTIMATORS = (MLPClassifier, MLPRegressor, MLPEncoder, TabularMLPClassifier, TabularMLPRegressor)
 #: Options of all, with their defaults; skl2onnx takes any value of None in their place
-OPTIONS = {"outputs": None, "coverage": 0.9, "missing_text": ""}
+OPTIONS = {"outputs": None, "coverage": None, "missing_text": ""}
 #: Options of the classifiers, which skl2onnx itself heeds, with the values that they can have
 OPTIONS_OF_CLASSIFIERS = {
     "zipmap": [True, False, "columns"],
@@ -178,7 +184,7 @@ def described(operator):
     description : Perceptron or Ensemble
         For X in the types of the inputs. Labels are integers or text, the types that skl2onnx has for them.
     options : dict
-        With ``outputs`` as a tuple.
+        With ``outputs`` as a tuple, and ``coverage`` as a number.
     """
     options = options_of(operator.scope_inst, operator.raw_operator)
     dtypes = [dtype_of_variable(variable) for variable in operator.inputs]
@@ -187,7 +193,8 @@ def described(operator):
     description = describe(operator.raw_operator, FLOAT32 if is_single else FLOAT64)
     outcome = with_plain_labels(description.outcome, options.get("nocl"))
     outputs = checked_outputs(options["outputs"], outcome)
-    return replace(description, outcome=outcome), options | {"outputs": outputs}
+    coverage = checked_coverage(options["coverage"], outputs)
+    return replace(description, outcome=outcome), options | {"outputs": outputs, "coverage": coverage}
 
 
 def with_plain_labels(outcome, nocl):

@@ -57,6 +57,12 @@ def test_dtypes_of_the_input_and_of_the_arithmetic():
             assert found.network.dtype == model.predict(X.astype(dtype)).dtype
 
 
+@pytest.mark.parametrize("dtype", ["float16", "numbers", [1], {}, int])
+def test_other_dtypes(dtype):
+    with pytest.raises(ValueError, match="dtype must be 'float32', 'float64' or None, got"):
+        describe(Network([3, 2]), dtype)
+
+
 def test_an_ensemble():
     table = np.column_stack([RNG.normal(size=200), RNG.integers(0, 2, 200), RNG.integers(0, 5, 200)])
     table = table.astype(object)

@@ -186,14 +186,7 @@ def describe(estimator, dtype=None):
         For another `dtype`.
     NotFittedError
     """
-    if dtype is not None:
-        try:
-            name = np.dtype(dtype).name
-        except TypeError:
-            name = dtype
-        if name not in DTYPES:
-            raise ValueError(f"dtype must be 'float32', 'float64' or None, got {dtype!r}")
-        dtype = np.dtype(name)
+    dtype = checked_dtype(dtype)
     if type(estimator) not in DESCRIPTIONS:
         raise TypeError(
             f"estimator must be an estimator or a Network of fastbp, got {type(estimator).__name__}. A pipeline is for "
@@ -202,6 +195,19 @@ def describe(estimator, dtype=None):
             "fastbp.dask, estimator.to_local()."
         )
     return DESCRIPTIONS[type(estimator)](estimator, dtype)
+
+
+def checked_dtype(dtype):
+    """A dtype that a user gave as a numpy.dtype, or None; ValueError unless it is one of ``DTYPES`` or None."""
+    if dtype is None:
+        return None
+    try:
+        name = np.dtype(dtype).name
+    except (TypeError, ValueError):  # of NumPy, for what is no dtype
+        name = None
+    if name not in DTYPES:
+        raise ValueError(f"dtype must be 'float32', 'float64' or None, got {dtype!r}")
+    return np.dtype(name)
 
 
 def names_of(estimator):

@@ -246,7 +246,7 @@ def test_prefix(prefix):
         c_source(small(), prefix=prefix)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int", int, 3, object()])
+@pytest.mark.parametrize("dtype", ["float16", "int", int, 3, object(), [1], {}])
 def test_dtype(dtype):
     with pytest.raises(ValueError, match="dtype must be"):
         c_source(small(), dtype=dtype)

@@ -10,7 +10,7 @@ from fastbp.export.c.pipelines import split_pipeline
 from fastbp.export.c.source import Source
 from fastbp.export.c.tables import level_functions, write_ensemble
 from fastbp.export.c.text import FUNCTIONS, TYPES, array, checked_prefix, in_comment, numbers, string
-from fastbp.export.description import Ensemble, describe
+from fastbp.export.description import Ensemble, checked_dtype, describe
 from fastbp.export.outcomes import BOOLEANS, COVERAGE, FLOATS, TEXT, ColumnsOfClasses, MixtureOfNumbers, OneClass
 from fastbp.export.tables import LevelColumn
 from fastbp.kernels.dispatch import VERSION
@@ -117,17 +117,14 @@ def checked_coverage(outcome, coverage):
 
 def converted(params, dtype):
     """Parameters in the dtype of the file; ValueError where they do not fit into it."""
+    dtype = checked_dtype(dtype)
     if dtype is not None:
-        try:
-            name = np.dtype(dtype).name
-        except TypeError:
-            name = dtype
-        if name not in TYPES:
-            raise ValueError(f"dtype must be 'float32', 'float64' or None, got {dtype!r}")
         with np.errstate(over="ignore"):
-            converted = params.astype(name)
+            converted = params.astype(dtype)
         if np.isfinite(params).all() and not np.isfinite(converted).all():
-            raise ValueError(f"dtype={name!r} cannot hold parameters of {np.abs(params).max():.3g}: use 'float64'")
+            raise ValueError(
+                f"dtype={dtype.name!r} cannot hold parameters of {np.abs(params).max():.3g}: use 'float64'"
+            )
         params = converted
     if not np.isfinite(params).all():
         wrong = params[~np.isfinite(params)][0]

@@ -52,12 +52,13 @@ def from_keras_weights(
 
     Parameters
     ----------
-    weights : list of array-like, or list of lists of them
+    weights : list of arrays, or list of lists of array-like
         ``model.get_weights()``, or better ``[layer.get_weights() for layer in model.layers]``, which says where a layer
         begins. A Dense has the kernel (in, out) and the bias; a BatchNormalization gamma, beta, mean and variance; a
         LayerNormalization gamma and beta; a PReLU alpha. In the first form they are recognised by their number behind a
         kernel, if all these layers have biases, scales and centers, as by default: 0 or 1 vector are a Dense, 3 with a
-        LayerNormalization, 5 with a BatchNormalization.
+        LayerNormalization, 5 with a BatchNormalization. The first form must have arrays: a list of nested lists, as of
+        JSON, is taken for the second one.
     activation : str, Activation or sequence of them, default="relu"
         Of the hidden layers, one for all or one for each: names or objects of ``fastbp.activations``. 'sigmoid' is
         'logistic', 'swish' 'silu', and 'linear' 'identity'. 'leaky_relu' has the slope 0.01, other than that of Keras.

@@ -60,7 +60,8 @@ class Reading:
     activation : str, Activation or sequence of them
         Of the hidden layers.
     follows : {"dense", "normalization"} or None
-        Where the activation is if there is a normalization too. None: where a module without parameters is.
+        Where the activation is if there is a normalization too. None: where a module without parameters is. "dense":
+        also behind those that nothing follows.
     shows_all : bool
         Whether the modules without parameters are there too.
     batch_norm : dict

@@ -108,6 +108,18 @@ def test_regressor(regressor):
     assert (wider["lower"] < found["lower"]).all()
 
 
+@pytest.mark.parametrize("embedding", ["piecewise_linear", "periodic", None])
+@pytest.mark.parametrize("factor", [1.0, 1e6])
+def test_default_layers(embedding, factor):
+    """256 units a layer: sums of many float32 numbers, whose steps are 1.2e-7, through all layers."""
+    model = TabularMLPRegressor(n_ensemble=2, epochs=5, numeric_embedding=embedding, random_state=0)
+    model.fit(FRAME, factor * TARGET)
+    rows = changed(FRAME)
+    found = run(to_onnx(model, missing_text="?"), feed_of(rows))["variable"][:, 0]
+    expected = model.predict(rows)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_no_row_and_one_row(regressor, n):
     found = run(to_onnx(regressor, missing_text="?"), feed_of(FRAME.head(n)))["variable"]

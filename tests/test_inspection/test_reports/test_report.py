@@ -12,6 +12,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from numpy.testing import assert_allclose
 from scipy import sparse
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.exceptions import NotFittedError
@@ -184,6 +185,23 @@ def test_every_kind(name):
     for one in (found, weighted):
         check_page(one.to_html())
     assert "random sample of 100" in str(weighted) or len(weight) <= 100
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_search_within_a_pipeline(inner):
+    """The score is that of the model, not what the search looks for, and takes weights."""
+    X, y = iris()
+    model = make_pipeline(StandardScaler(), classifier()) if inner else classifier()
+    options = {"mlpclassifier__alpha" if inner else "alpha": [1e-4, 1]}
+    model = fitted(make_pipeline(StandardScaler(), GridSearchCV(model, options, scoring="neg_log_loss", cv=2)), X, y)
+    search, weight = model[-1], RNG.random(len(y))
+    is_right = model.predict(X) == y
+    found = report(model, X, y, n_repeats=1)
+    assert found.score == is_right.mean()
+    assert "importance" in found.to_html()
+    assert_allclose(report(model, X, y, sample_weight=weight, n_repeats=1).score, np.average(is_right, weights=weight))
+    assert model[-1] is search
+    assert "behind StandardScaler, the best of 2 candidates of GridSearchCV" in str(found)
 
 
 def check_page(html):

@@ -1,5 +1,6 @@
 """What a report is about: the estimator, the perceptron inside of it, and the rows."""
 
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -210,7 +211,7 @@ def unwrapped(estimator):
     while not isinstance(model, OURS):
         if hasattr(model, "best_estimator_"):
             wrappers.append(f"the best of {len(model.cv_results_['params'])} candidates of {type(model).__name__}")
-            estimator = model.best_estimator_ if model is estimator else estimator
+            estimator = with_best(estimator, model)
             model = model.best_estimator_
         elif hasattr(model, "steps"):
             if len(model.steps) > 1:
@@ -230,6 +231,22 @@ def unwrapped(estimator):
     if isinstance(model, BaseMLP):
         model._check_layers_are_known()
     return Parts(estimator, model, before, target, wrappers)
+
+
+def with_best(estimator, search):
+    """The estimator with the best one of a search in its place, where `score` would be that of the search.
+
+    A search has a score of its own (its `scoring`), which a pipeline around it passes on; a TransformedTargetRegressor
+    around it has R² in any case.
+    """
+    if estimator is search:
+        return search.best_estimator_
+    if not hasattr(estimator, "steps"):
+        return estimator
+    *before, (name, last) = estimator.steps
+    made = copy(estimator)  # with the same fitted steps
+    made.steps = [*before, (name, with_best(last, search))]
+    return made
 
 
 def column_names(table):

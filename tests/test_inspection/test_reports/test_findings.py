@@ -6,13 +6,17 @@ from functools import partial
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import report_cases
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.inspection import Finding, report
+from fastbp.inspection.reports.evidence import Evidence
 from fastbp.inspection.reports.findings import PROBLEM, RULES
+from fastbp.inspection.reports.rules.training import constant_loss
+from fastbp.inspection.reports.subject import subject_of
 from report_cases import SETTINGS, diabetes, fitted, iris
 
 
@@ -184,6 +188,61 @@ def test_scaling_within_the_network_or_before_it_is_enough():
 def test_schedules_that_end_are_not_told_to_go_on():
     case = classifier(max_iter=20, learning_rate="one_cycle", n_iter_no_change=np.inf)
     assert "not-converged" not in [one.code for one in report(*case, n_repeats=0).warnings]
+
+
+def codes_of(model, X, y):
+    return [one.code for one in report(model, X, y, n_repeats=0).warnings]
+
+
+@pytest.mark.parametrize(
+    ("settings", "weight"),
+    [
+        ({}, None),
+        ({"ema_decay": 0.999}, None),
+        ({"swa_start": 0.001, "learning_rate_init": 0.003, "batch_size": 5, "max_iter": 10}, None),
+        ({"mixup_alpha": 1.0}, None),
+        ({"alpha": 10}, 100.0),
+        ({"alpha": 15, "max_iter": 100}, 2.0),
+        ({"alpha": 1}, 0.01),
+    ],
+)
+def test_on_training_rows_nothing_overfits(settings, weight):
+    """Also where the loss of training is one of other weights, of mixtures, or has another share of the penalty."""
+    X, y = iris()
+    model = MLPClassifier(**{**SETTINGS, **settings})
+    fitted(model, X, y, sample_weight=None if weight is None else np.full(len(y), weight))
+    assert "overfitting" not in codes_of(model, X, y)
+
+
+def test_a_penalty_larger_than_the_loss_is_not_taken_off():
+    X, y = iris()
+    model = fitted(MLPClassifier(alpha=10, **SETTINGS), X, y, sample_weight=np.full(len(y), 100.0))
+    evidence = Evidence(subject_of(model, X, y), n_repeats=0, random_state=0)
+    assert evidence.penalty_in_training() > evidence.recorded_loss > 0
+    assert evidence.losses is None
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_overfitting_in_any_unit_of_the_target(unit):
+    """A TransformedTargetRegressor has its losses in the transformed unit, whatever that of y is."""
+    X, y = diabetes()
+    random = np.random.default_rng(0).normal(size=len(y))
+    settings = {**SETTINGS, "hidden_layer_sizes": (50,), "max_iter": 200}
+    for targets, is_found in ((random, True), (y, False)):
+        model = TransformedTargetRegressor(MLPRegressor(**settings), transformer=StandardScaler())
+        rows = slice(0, 100) if is_found else slice(None)
+        fitted(model, X[rows], unit * targets[rows])
+        rows = slice(100, None) if is_found else slice(None)
+        assert ("overfitting" in codes_of(model, X[rows], unit * targets[rows])) == is_found
+    evidence = Evidence(subject_of(model, X, np.array(unit * y)), n_repeats=0, random_state=0)
+    assert_allclose(constant_loss(evidence), 0.5)
+
+
+def test_the_constant_loss_is_that_of_each_column():
+    X, y = diabetes()
+    y = np.column_stack([y, 10 + 3 * y])  # both standardized: variances of 1 and 9
+    model = fitted(MLPRegressor(**SETTINGS), X, y)
+    assert_allclose(constant_loss(Evidence(subject_of(model, X, y), n_repeats=0, random_state=0)), (1 + 9) / 4)
 
 
 def test_problems_come_first():

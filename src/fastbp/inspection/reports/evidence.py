@@ -115,13 +115,29 @@ class Evidence:
         return round(rows / epochs) if rows and epochs == self.model.n_iter_ else None
 
     @cached_property
+    def recorded_loss(self):
+        """float or None: the loss, with the penalty, of the epoch whose weights the model has, as training recorded it;
+        None for an ensemble, and for a network that was not trained."""
+        if not self.is_single or not hasattr(self.model, "loss_"):
+            return None
+        curve = self.loss_curve if len(self.loss_curve) else [self.model.loss_]  # 'lbfgs' has the last one only
+        return float(curve[self.best_epoch - 1 if self.best_epoch else -1])
+
+    @property
+    def averages_weights(self):
+        """bool: whether the weights are averages of those whose losses were recorded."""
+        model = self.model
+        return model.solver != "lbfgs" and (model.ema_decay is not None or model.swa_start is not None)
+
+    @cached_property
     def losses(self):
         """(training, here) or None: the loss of the epoch whose weights the model has, and that on the rows of the
         report, without the penalty; None where they cannot be compared."""
-        if not self.is_single or self.model.mixup_alpha or not hasattr(self.model, "loss_"):
+        if self.recorded_loss is None or self.model.mixup_alpha or self.averages_weights:
             return None
-        curve = self.loss_curve if len(self.loss_curve) else [self.model.loss_]  # 'lbfgs' has the last one only
-        at = self.best_epoch - 1 if self.best_epoch else -1
+        training = self.recorded_loss - self.penalty_in_training()
+        if training < 0 <= self.recorded_loss:  # sample weights have made the penalty's share a smaller one
+            return None
         with quietly(), np.errstate(over="ignore", invalid="ignore"):
             try:
                 network, X, targets = self.model._network_and_data(self.core.X, self.core.y)
@@ -130,7 +146,7 @@ class Evidence:
                 here = network.mean_loss(data) * self.model._loss_scale
             except ValueError:
                 return None
-        return float(curve[at]) - self.penalty_in_training(), float(here)
+        return training, float(here)
 
     def penalty_in_training(self):
         """The penalty's share in the losses that are recorded: it is divided by the weights of a batch, which are known

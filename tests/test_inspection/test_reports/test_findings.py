@@ -98,6 +98,15 @@ def never_predicted():
     return model, X, y
 
 
+def never_right():
+    """Two classes, each taken for the other."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4))
+    y = (X[:, 0] > 0).astype(int)
+    model, _, _ = classifier(X, y)
+    return model, X, 1 - y
+
+
 def overconfident():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 20))
@@ -243,6 +252,21 @@ def test_the_constant_loss_is_that_of_each_column():
     y = np.column_stack([y, 10 + 3 * y])  # both standardized: variances of 1 and 9
     model = fitted(MLPRegressor(**SETTINGS), X, y)
     assert_allclose(constant_loss(Evidence(subject_of(model, X, y), n_repeats=0, random_state=0)), (1 + 9) / 4)
+
+
+@pytest.mark.parametrize(("code", "make"), [("overfitting", random_labels), ("no-better-than-constant", never_right)])
+def test_few_rows_or_a_single_class_tell_nothing(code, make):
+    model, X, y = make()
+    assert code in codes_of(model, X, y)
+    assert code not in codes_of(model, X[:29], y[:29])
+    only = np.tile(X[y == 1], (5, 1))[:60]
+    assert code not in codes_of(model, only, np.ones(len(only), int))
+
+
+def test_a_constant_target_tells_nothing():
+    X, y = diabetes()
+    model = fitted(MLPRegressor(**SETTINGS), X, y)
+    assert not {"overfitting", "no-better-than-constant"} & set(codes_of(model, X, np.full(len(y), 0.5)))
 
 
 def test_problems_come_first():

@@ -91,6 +91,11 @@ class Outcome:
     failure: str | None = None
 
     @property
+    def varies(self):
+        """bool: whether the truth differs between rows, so that a constant prediction cannot be right in all."""
+        return any((part.true != part.true[0]).any() for part in self.parts)
+
+    @property
     def has_classes(self):
         """bool: whether the targets are classes."""
         return bool(self.parts) and isinstance(self.parts[0], ClassPart)

@@ -4,14 +4,12 @@ import numpy as np
 
 from fastbp.inspection.gradient_flow import EXPLODING, VANISHING
 from fastbp.inspection.reports.page.numbers import listed, number, percent, plain
+from fastbp.inspection.reports.rules import ENOUGH_ROWS
 
 #: A layer with more dead units than this share has lost much of its width. After He initialization, half of the units
 #: of a ReLU layer are active on a row, and a healthy layer has few that are active on none (Lu et al., 2020, Dying ReLU
 #: and initialization).
 MOST_DEAD = 0.25
-
-#: Rows from which on a unit can be called dead: on fewer, many are off by chance
-ENOUGH_ROWS = 30
 
 #: Share of slopes below 1/20 of the slope at zero from which on a layer learns little (Glorot and Bengio, 2010,
 #: Understanding the difficulty of training deep feedforward neural networks, section 3).

@@ -4,6 +4,7 @@ import numpy as np
 
 from fastbp.inspection.reports.calibration import error_by_chance, expected_error, reliability
 from fastbp.inspection.reports.page.numbers import count, listed, percent
+from fastbp.inspection.reports.rules import ENOUGH_ROWS
 
 #: A class with fewer rows than this may well be predicted for none of them.
 ENOUGH_OF_A_CLASS = 5
@@ -13,7 +14,7 @@ ENOUGH_OF_A_CLASS = 5
 LARGEST_CALIBRATION_ERROR = 0.1
 
 #: Rows from which on calibration and coverage can be told
-ENOUGH_ROWS = 100
+ENOUGH_FOR_SHARES = 100
 
 #: The share of rows that an interval covers is off by so much, and by so many standard deviations.
 LARGEST_COVERAGE_ERROR, CERTAIN = 0.1, 3.0
@@ -48,6 +49,8 @@ def not_finite(evidence):
 
 def no_better_than_constant(evidence):
     """A constant prediction is as good."""
+    if evidence.subject.n < ENOUGH_ROWS or not evidence.outcome.varies:
+        return None
     score, constant = evidence.score, evidence.constant_score
     if not np.isfinite(score) or score > constant or score == 1 or not evidence.predicts_centre:
         return None
@@ -89,7 +92,7 @@ def class_never_predicted(evidence):
 
 def miscalibrated(evidence):
     """Probabilities that do not come true."""
-    if not evidence.outcome.has_classes or evidence.subject.n < ENOUGH_ROWS:
+    if not evidence.outcome.has_classes or evidence.subject.n < ENOUGH_FOR_SHARES:
         return None
     weight = evidence.subject.sample_weight
     found = [(reliability(part, weight), part) for part in evidence.outcome.parts]
@@ -115,7 +118,7 @@ def miscalibrated(evidence):
 def intervals_off(evidence):
     """Intervals that cover too few rows, or too many."""
     coverage = evidence.outcome.coverage
-    if coverage is None or evidence.subject.n < ENOUGH_ROWS:
+    if coverage is None or evidence.subject.n < ENOUGH_FOR_SHARES:
         return None
     worst = int(np.argmax(np.abs(coverage.observed - coverage.expected)))
     expected, observed = coverage.expected[worst], coverage.observed[worst]

@@ -5,6 +5,7 @@ from sklearn.base import is_classifier
 
 from fastbp.estimators.parameters import end_is_needed_by
 from fastbp.inspection.reports.page.numbers import count, number, percent, plain
+from fastbp.inspection.reports.rules import ENOUGH_ROWS
 
 #: A last loss above so many times the first one has diverged, and above so many times the smallest one is on the way.
 DIVERGED_FROM_FIRST, DIVERGED_FROM_BEST = 2.0, 100.0
@@ -122,7 +123,7 @@ def not_converged(evidence):
 
 def overfitting(evidence):
     """The loss on these rows is far above that in training."""
-    if evidence.losses is None:
+    if evidence.losses is None or evidence.subject.n < ENOUGH_ROWS or not evidence.outcome.varies:
         return None
     training, here = evidence.losses
     # sample weights in training change the penalty's share, which was taken off: the gap is there with all of it

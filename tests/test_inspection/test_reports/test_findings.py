@@ -254,6 +254,12 @@ def test_the_constant_loss_is_that_of_each_column():
     assert_allclose(constant_loss(Evidence(subject_of(model, X, y), n_repeats=0, random_state=0)), (1 + 9) / 4)
 
 
+def test_mixtures_make_the_loss_jump_too():
+    rate = {"learning_rate_init": 0.3, "batch_size": 10, "tol": 0}
+    assert "learning-rate-too-large" in codes_of(*classifier(**rate))
+    assert "learning-rate-too-large" not in codes_of(*classifier(mixup_alpha=0.4, **rate))
+
+
 @pytest.mark.parametrize(("code", "make"), [("overfitting", random_labels), ("no-better-than-constant", never_right)])
 def test_few_rows_or_a_single_class_tell_nothing(code, make):
     model, X, y = make()

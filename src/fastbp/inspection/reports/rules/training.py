@@ -61,7 +61,7 @@ def learning_rate_too_large(evidence):
     """The loss jumps up and down."""
     curve = evidence.loss_curve
     is_told = evidence.is_single and len(curve) >= ENOUGH_EPOCHS and np.isfinite(curve).all()
-    if not is_told or diverged(evidence):
+    if not is_told or evidence.model.mixup_alpha or diverged(evidence):  # other mixtures have other losses
         return None
     late = curve[len(curve) // 2 :]
     with np.errstate(divide="ignore", invalid="ignore"):

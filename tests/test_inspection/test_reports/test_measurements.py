@@ -145,18 +145,32 @@ def test_importances_of_columns_that_count():
     assert means["age"] > means["children"] + 0.1
 
 
+#: Columns times parameters of the model of irises below
+WORK = 4 * (5 * 8 + 9 * 3)
+
+
 @pytest.mark.parametrize(
-    ("limit", "value", "message"), [("MOST_COLUMNS", 3, "X has 4 columns, and at most 3"), ("MOST_WORK", 1, None)]
+    ("limit", "value", "message"),
+    [
+        ("MOST_COLUMNS", 3, "X has 4 columns, and at most 3"),
+        ("MOST_WORK", 99 * WORK, "shuffle each of 4 columns once on 100 rows would take 27,000 multiplications, more"),
+    ],
 )
 def test_importances_have_a_limit(limit, value, message, monkeypatch):
     X, y = iris()
-    model = fitted(MLPClassifier(**SETTINGS), X, y)
     monkeypatch.setattr(importances, limit, value)
-    found = evidence_of(model, X, y).importances
-    if message:
-        assert message in found
-    else:
-        assert found.n_rows == importances.FEWEST_ROWS
+    assert message in evidence_of(fitted(MLPClassifier(**SETTINGS), X, y), X, y).importances
+
+
+@pytest.mark.parametrize(
+    ("rows", "n_rows", "n_repeats"), [(750, 150, 5), (600, 120, 5), (500, 100, 5), (310, 103, 3), (100, 100, 1)]
+)
+def test_importances_within_the_limit(rows, n_rows, n_repeats, monkeypatch):
+    """There are fewer rows first, then fewer shuffles, and never more multiplications than the limit."""
+    X, y = iris()
+    monkeypatch.setattr(importances, "MOST_WORK", rows * WORK)
+    found = evidence_of(fitted(MLPClassifier(**SETTINGS), X, y), X, y).importances
+    assert (found.n_rows, found.n_repeats) == (n_rows, n_repeats)
 
 
 def test_gradients_are_those_of_the_callback():

@@ -8,6 +8,7 @@ from sklearn.inspection import permutation_importance
 
 from fastbp.compatibility import safe_indexing
 from fastbp.estimators.encoder import MLPEncoder
+from fastbp.inspection.reports.page.numbers import count, number
 
 #: Rows that are predicted for each shuffle of a column
 MOST_ROWS, FEWEST_ROWS = 1000, 100
@@ -38,7 +39,7 @@ def importances_of(evidence):
     """The importances of the columns of X, or a str that says why there are none.
 
     The score is the estimator's own (Breiman, 2001, Random forests, Machine Learning 45, section 10). Many columns and
-    large networks are measured on fewer rows.
+    large networks are measured on fewer rows, then with fewer shuffles of each column, then not at all.
 
     Parameters
     ----------
@@ -60,9 +61,16 @@ def importances_of(evidence):
         return f"X has {n_columns:,} columns, and at most {MOST_COLUMNS:,} are shuffled"
     if not np.isfinite(evidence.score):
         return f"the score is {evidence.score}"
-    n_weights = sum(model.network_.n_params for model in subject.networks)
-    rows_within = MOST_WORK / (n_columns * evidence.n_repeats * n_weights)
-    n_rows = int(min(subject.n, max(FEWEST_ROWS, min(MOST_ROWS, rows_within))))
+    work = n_columns * sum(model.network_.n_params for model in subject.networks)  # for a row, shuffled once
+    fewest = min(subject.n, FEWEST_ROWS)
+    n_repeats = int(min(evidence.n_repeats, MOST_WORK / (work * fewest)))
+    if not n_repeats:
+        return (
+            f"to shuffle each of {count(n_columns, 'column')} once on {count(fewest, 'row')} would take "
+            f"{number(float(work * fewest), 2)} multiplications, more than the {number(MOST_WORK, 2)} that are made; "
+            "permutation_importance of scikit-learn has no limit, and fewer columns take less"
+        )
+    n_rows = int(min(subject.n, MOST_ROWS, MOST_WORK / (work * n_repeats)))
     rows = np.sort(np.random.default_rng(evidence.random_state).choice(subject.n, n_rows, replace=False))
     weight = None if subject.sample_weight is None else subject.sample_weight[rows]
     X = shuffled_as(safe_indexing(subject.X, rows))
@@ -72,13 +80,13 @@ def importances_of(evidence):
         subject.estimator,
         X,
         safe_indexing(subject.y, rows),
-        n_repeats=evidence.n_repeats,
+        n_repeats=n_repeats,
         random_state=evidence.random_state,
         sample_weight=weight,
     )
     if not found.importances.any():
         return "the score is the same whichever column is shuffled"
-    return Importances(found.importances_mean, found.importances_std, n_rows, evidence.n_repeats)
+    return Importances(found.importances_mean, found.importances_std, n_rows, n_repeats)
 
 
 def shuffled_as(X):

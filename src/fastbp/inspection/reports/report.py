@@ -159,7 +159,7 @@ def report(
         least 64 and the columns have no names; None for no images.
     n_repeats : int, default=5
         Shuffles of each column for its importance; 0 leaves importances out. They take the most time: at most 1,000
-        rows, and fewer for large networks with many columns.
+        rows. Large networks with many columns have fewer rows, then fewer shuffles; the largest have no importances.
     max_rows : int, default=10_000
         A random sample of so many rows is looked at where there are more.
     random_state : int, default=0

@@ -375,6 +375,12 @@ def test_other_estimators(estimator, error):
     [
         (lambda X, y: dict(X=X[:, :3], y=y), "features"),
         (lambda X, y: dict(X=X, y=y[:9]), "150 rows of X, got 9"),
+        (lambda X, y: dict(X=X[:, 0], y=y), r"X must have two dimensions, got shape \(150,\)"),
+        (lambda X, y: dict(X=pd.Series(X[:, 0]), y=y), r"X must have two dimensions, got shape \(150,\)"),
+        (lambda X, y: dict(X=X[:, :, None], y=y), r"X must have two dimensions, got shape \(150, 4, 1\)"),
+        (lambda X, y: dict(X=[1.0, 2.0], y=y), r"X must have two dimensions, got shape \(2,\)"),
+        (lambda X, y: dict(X=1.0, y=y), r"X must have two dimensions, got shape \(\)"),
+        (lambda X, y: dict(X=X, y=1), "150 rows of X, got the single value 1"),
         (lambda X, y: dict(X=X[:0], y=y[:0]), "at least one row"),
         (lambda X, y: dict(X=X, y=None), "requires y"),
         (lambda X, y: dict(X=X, y=y + 1), "classes not in"),

@@ -123,6 +123,9 @@ def subject_of(estimator, X, y, *, sample_weight=None, feature_names=None, max_r
     """
     estimator, model, before, target, wrappers = unwrapped(estimator)
     X = np.asarray(X) if isinstance(X, (list, tuple)) else X
+    shape = X.shape if hasattr(X, "shape") else np.shape(X)
+    if len(shape) != 2:
+        raise ValueError(f"X must have two dimensions, got shape {shape}: X.reshape(-1, 1) has a single column")
     X = checked_csr("X", X) if sparse.issparse(X) else X
     n_rows, target_names = n_rows_of(X), column_names(y)
     if n_rows == 0:
@@ -265,6 +268,8 @@ def checked_targets(model, y, n_rows):
         raise ValueError(f"{type(model).__name__} requires y to be passed, but the target y is None")
     y = y.toarray() if sparse.issparse(y) else y
     y = y if isinstance(y, (list, tuple)) else np.asarray(y)
+    if getattr(y, "ndim", 1) == 0:
+        raise ValueError(f"y must have a row for each of the {n_rows} rows of X, got the single value {y}")
     if n_rows_of(y) != n_rows:
         raise ValueError(f"y must have a row for each of the {n_rows} rows of X, got {n_rows_of(y)}")
     return y

@@ -260,6 +260,14 @@ def test_mixtures_make_the_loss_jump_too():
     assert "learning-rate-too-large" not in codes_of(*classifier(mixup_alpha=0.4, **rate))
 
 
+def test_iterations_of_lbfgs():
+    """It has no epochs, and does not follow a schedule or early stopping."""
+    case = classifier(solver="lbfgs", max_iter=3)
+    (finding,) = (one for one in report(*case, n_repeats=0).warnings if one.code == "not-converged")
+    assert finding.message.startswith("All 3 iterations were used")
+    assert not re.search("learning_rate|early_stopping", " ".join(finding.advice))
+
+
 @pytest.mark.parametrize(("code", "make"), [("overfitting", random_labels), ("no-better-than-constant", never_right)])
 def test_few_rows_or_a_single_class_tell_nothing(code, make):
     model, X, y = make()

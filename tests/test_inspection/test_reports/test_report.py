@@ -22,7 +22,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from fastbp import MLPClassifier, MLPEncoder, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
+from fastbp import MLPClassifier, MLPEncoder, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor, from_network
 from fastbp.inspection import Finding, Report, gradient_flow, report
 from fastbp.layers import Concatenate, Dense, OneHot, RobustScale
 from fastbp.losses import Quantile
@@ -202,6 +202,34 @@ def test_a_search_within_a_pipeline(inner):
     assert_allclose(report(model, X, y, sample_weight=weight, n_repeats=1).score, np.average(is_right, weights=weight))
     assert model[-1] is search
     assert "behind StandardScaler, the best of 2 candidates of GridSearchCV" in str(found)
+
+
+def test_steps_that_do_nothing_are_not_named():
+    X, y = iris()
+    for before, words in (
+        (["passthrough"], "4 → 8 → 3 units.\n"),
+        ([None, StandardScaler(), "passthrough"], "units, behind StandardScaler.\n"),
+    ):
+        model = fitted(make_pipeline(*before, classifier()), X, y)
+        assert words in str(report(model, X, y, n_repeats=0))
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_network_that_was_not_trained_here(solver):
+    X, y = iris()
+    model = from_network(fitted(classifier(), X, y).network_, [0, 1, 2], solver=solver)
+    found = report(model, X, y, n_repeats=0)
+    assert "Loss curve: the model has no record of a training" in found.left_out
+    assert "Epochs" not in str(found)
+    assert "Iterations" not in str(found)
+
+
+def test_what_is_below_the_line():
+    """Of two classes, a frequency below the probability of one is above that of the other."""
+    X, y = iris()
+    for n, below in ((100, "the class comes true less often than predicted"), (150, "the model is too sure")):
+        model = fitted(classifier(), X[:n], y[:n])
+        assert f"On the line, it is right; below, {below}." in report(model, X[:n], y[:n], n_repeats=0).to_html()
 
 
 def check_page(html):

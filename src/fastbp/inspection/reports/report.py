@@ -235,7 +235,7 @@ def tiles_of(evidence):
     oob_score = getattr(evidence.subject.model, "oob_score_", np.nan)
     if np.isfinite(oob_score):
         found.append(("Out of bag", evidence.in_words(oob_score), f"{evidence.score_phrase} in training"))
-    if evidence.is_single:
+    if evidence.is_single and evidence.model.n_iter_:
         seconds = evidence.history.get("seconds", ())
         unit = "Iterations" if evidence.model.solver == "lbfgs" else "Epochs"
         found.append((unit, f"{evidence.model.n_iter_:,}", f"in {number(seconds[-1], 2)} s" if len(seconds) else None))

@@ -219,7 +219,8 @@ def unwrapped(estimator):
         elif hasattr(model, "steps"):
             if len(model.steps) > 1:
                 before.append(model[:-1])
-                wrappers.append("behind " + ", ".join(type(step).__name__ for _, step in model.steps[:-1]))
+                steps = [type(step).__name__ for _, step in model.steps[:-1] if step not in (None, "passthrough")]
+                wrappers += ["behind " + ", ".join(steps)] if steps else []
             model = model[-1]
         elif hasattr(model, "regressor_") and hasattr(model, "transformer_"):
             wrappers.append("trained on a transformed target")

@@ -107,7 +107,18 @@ def not_converged(evidence):
     model = evidence.model
     if not evidence.is_single or getattr(model, "n_iter_", 0) < model.max_iter:
         return None
-    if model.solver != "lbfgs" and (end_is_needed_by(model) or not np.isfinite(model.n_iter_no_change)):
+    if model.solver == "lbfgs":
+        return (
+            "Training was stopped by max_iter",
+            f"All {count(model.max_iter, 'iteration')} were used, and the gradient was not yet smaller than tol = "
+            f"{plain(model.tol)}.",
+            [
+                f"max_iter={2 * model.max_iter}, if the score on new rows still rises",
+                "standardized inputs, with which 'lbfgs' needs fewer iterations",
+                "a larger alpha, if more iterations would overfit",
+            ],
+        )
+    if end_is_needed_by(model) or not np.isfinite(model.n_iter_no_change):
         return None  # such a run is meant to end there
     return (
         "Training was stopped by max_iter",

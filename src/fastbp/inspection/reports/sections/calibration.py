@@ -37,6 +37,7 @@ def probabilities(part, evidence):
     """How often probabilities come true."""
     bins = reliability(part, evidence.subject.sample_weight)
     of = f"that the class is {bins.of_class}" if bins.of_class else "of the predicted class"
+    below = "the class comes true less often than predicted" if bins.of_class else "the model is too sure"
     title = f"Probabilities: {part.name}" if part.name else "Probabilities"
     texts = [
         f"{percent(p, 1)} predicted, {percent(o, 1)} true ({number(w)} rows)"
@@ -53,7 +54,7 @@ def probabilities(part, evidence):
             summary=f"Calibration in {count(len(bins.predicted), 'bin')} of equally many rows",
             diagonal=True,
         ),
-        f"The probability {of}, in bins of equally many rows. On the line, it is right; below, the model is too sure. "
+        f"The probability {of}, in bins of equally many rows. On the line, it is right; below, {below}. "
         f"The mean distance is {percent(expected_error(bins), 1)}; of right probabilities, it would be about "
         f"{percent(error_by_chance(bins), 1)} by chance.",
     )

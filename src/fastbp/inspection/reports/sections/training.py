@@ -32,7 +32,9 @@ def losses(evidence):
         return losses_of_ensemble(subject)
     curve = evidence.loss_curve
     if not len(curve):
-        return LeftOut("Loss curve", "solver='lbfgs' records none")
+        is_trained = evidence.recorded_loss is not None
+        why = "solver='lbfgs' records none" if is_trained else "the model has no record of a training"
+        return LeftOut("Loss curve", why)
     validation_loss = evidence.history.get("validation_loss")
     series = [Series("" if validation_loss is None else "training", epochs(curve), curve, colour=1)]
     if validation_loss is not None:

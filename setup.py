@@ -148,7 +148,7 @@ def c_string(text):
 
 
 def readme_of_the_index():
-    """The README with links and pictures that lead somewhere on another site, too: into the repository, at this version."""
+    """The README with links and pictures that work on another site, too: they lead to this version of the files."""
     version = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]["version"]
     targets = {"!": RAW_FILES, "": WEB_VIEW}
 

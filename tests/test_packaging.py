@@ -113,7 +113,7 @@ def test_extras_that_are_named_exist():
 
 @pytest.fixture(scope="module")
 def source_distribution(tmp_path_factory):
-    """(file names that are tracked, dict of the contents of the archive by name), of a copy: building leaves files behind."""
+    """(list of the tracked files, dict of the archive's contents by name), of a copy: building leaves files behind."""
     folder = tmp_path_factory.mktemp("copy")
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     tracked = [name for name in tracked.split("\0") if name and (ROOT / name).exists()]

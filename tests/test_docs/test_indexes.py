@@ -29,17 +29,15 @@ def toctrees(page):
 
 def file_of(page, entry):
     entry = re.sub(r".*<(.*)>", r"\1", entry)
-    (path,) = (
-        path for path in ((page.parent / f"{entry}{suffix}").resolve() for suffix in (".md", ".rst")) if path.exists()
-    )
+    paths = [(page.parent / f"{entry}{suffix}").resolve() for suffix in (".md", ".rst")]
+    (path,) = filter(Path.exists, paths)
     included = re.fullmatch(r"```\{include\} (\S+)\n```\n", path.read_text("utf-8"))
     return (path.parent / included[1]).resolve() if included else path
 
 
 def test_there_are_indexes():
-    assert {"guide/index.md", "development.md", "tutorial/index.md"} <= {
-        str(path.relative_to(DOCS)) for path in INDEXES
-    }
+    names = {path.relative_to(DOCS).as_posix() for path in INDEXES}
+    assert {"guide/index.md", "development.md", "tutorial/index.md"} <= names
 
 
 @each_index

@@ -16,7 +16,7 @@ PAGES += [DOCS / "architecture.md", ROOT / "CONTRIBUTING.md"]
 PATCHES = sorted((DOCS / "extending" / "patches").glob("*.patch"))
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
-#: `kernels/step.h`, from the package or from the root of the repository; `python3 tests/sanitizers.py`, `.ci/style --fix`
+#: `kernels/step.h`, from the package or from the root of the repository; also in a command, such as `.ci/style --fix`
 FILE = re.compile(
     r"`(?:python3? )?((?:[\w.]+/)*[\w.]+\.(?:py|pyx|h|c|json|md|toml|cff)|(?:[\w.]+/)+|\.ci/[\w.-]+)(?: [^`\n]*)?`"
 )

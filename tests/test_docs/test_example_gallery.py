@@ -82,3 +82,10 @@ def test_files_that_an_example_writes(monkeypatch, tmp_path):
     assert ".. raw:: html\n   :file: 07_a.html\n" in text
     assert "&lt;p class=&quot;x&quot;&gt;&amp;amp;&lt;/p&gt;" in (gallery / "07_a.html").read_text()
     assert [path.name for path in examples.iterdir()] == ["08_b.png"]
+
+
+def test_examples_do_without_their_own_path():
+    """sphinx-gallery runs them without `__file__`."""
+    scripts = list(EXAMPLES.rglob("*.py"))
+    assert scripts
+    assert not [path.name for path in scripts if "__file__" in path.read_text("utf-8")]

@@ -75,6 +75,7 @@ def test_files_that_an_example_writes(monkeypatch, tmp_path):
         "target_file": str(gallery / "07_a.py"),
         "image_path_iterator": map(str, places),
     }
+    (examples / "07_a.c").write_text("int a;")
     text = example_gallery.take_files(None, variables, {"src_dir": str(tmp_path / "docs")})
     assert "/gallery/images/0.png" in text
     assert "/gallery/images/1.png" in text

@@ -1,4 +1,4 @@
-"""Builds the compiled core. Everything that is not about compiling stands in pyproject.toml.
+"""Builds the compiled core, and makes the page of the package index of the README. All else stands in pyproject.toml.
 
 The kernels (kernels.c and probe_kernels.c in src/fastbp/kernels) are compiled once for each instruction set and each
 real type, and the choice between them is made at run time: what is built here runs on every processor of its
@@ -8,8 +8,10 @@ architecture.
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -60,6 +62,12 @@ MODULES = [
 ]
 # module: its table of functions, the source that fills the table, the source that chooses among the tables
 TABLES = {"dispatch": ("kernels", "kernels.c", "tables.c"), "probes": ("probes", "probe_kernels.c", "probe_tables.c")}
+
+REPOSITORY = "fastbp/fastbp"
+WEB_VIEW = f"https://github.com/{REPOSITORY}/blob"
+RAW_FILES = f"https://raw.githubusercontent.com/{REPOSITORY}"
+# [text](target) and ![text](target), with a target that is neither a URL nor a heading of the same page
+RELATIVE_LINK = re.compile(r"(?P<link>(?P<mark>!?)\[[^\[\]]*\])\((?P<target>(?![a-z]+:|#)[^()\s]+)\)")
 
 PROBE = """
 #include <stdatomic.h>
@@ -139,6 +147,17 @@ def c_string(text):
     return json.dumps(text)
 
 
+def readme_of_the_index():
+    """The README with links and pictures that work on another site, too: they lead to this version of the files."""
+    version = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]["version"]
+    targets = {"!": RAW_FILES, "": WEB_VIEW}
+
+    def absolute(match):
+        return f"{match['link']}({targets[match['mark']]}/v{version}/{match['target']})"
+
+    return RELATIVE_LINK.sub(absolute, Path("README.md").read_text("utf-8"))
+
+
 def extension(name):
     return Extension(
         f"fastbp.kernels.{name}",
@@ -148,4 +167,9 @@ def extension(name):
     )
 
 
-setup(ext_modules=[extension(name) for name in MODULES], cmdclass={"build_ext": BuildKernels})
+setup(
+    ext_modules=[extension(name) for name in MODULES],
+    cmdclass={"build_ext": BuildKernels},
+    long_description=readme_of_the_index(),
+    long_description_content_type="text/markdown",
+)

@@ -32,7 +32,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 # The gallery's index is the page examples.md; "generated" has the pages of autosummary.
-exclude_patterns = ["_build", "gallery/index.rst", "gallery/recipes/index.rst", "**/sg_execution_times.rst"]
+exclude_patterns = ["_build", "gallery/index.rst", "gallery/recipes/index.rst"]
+exclude_patterns += ["sg_execution_times.rst", "**/sg_execution_times.rst"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 templates_path = ["_templates"]
 nitpicky = True

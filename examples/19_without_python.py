@@ -31,7 +31,7 @@ import fastbp
 from fastbp import MLPClassifier
 
 WIDTHS = (2, 4, 8, 16, 32, 64)
-STEM = Path(__file__).stem
+STEM = "19_without_python"
 
 # The program: for each model the class of each row, and the seconds for all rows, many times over
 MAIN = """\

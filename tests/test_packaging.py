@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from email import message_from_string
 from itertools import chain, product
 from pathlib import Path
 
@@ -110,23 +111,56 @@ def test_extras_that_are_named_exist():
 # The source distribution
 
 
-@needs_checkout
-def test_the_source_distribution_has_all_files(tmp_path):
+@pytest.fixture(scope="module")
+def source_distribution(tmp_path_factory):
+    """(list of the tracked files, dict of the archive's contents by name), of a copy: building leaves files behind."""
+    folder = tmp_path_factory.mktemp("copy")
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     tracked = [name for name in tracked.split("\0") if name and (ROOT / name).exists()]
-    for name in tracked:  # of a copy: building leaves files behind
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, tmp_path / name)
+    for name in tracked:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
     command = [sys.executable, "-W", "ignore", "setup.py", "--quiet", "sdist"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
-    (archive,) = (tmp_path / "dist").iterdir()
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    (archive,) = (folder / "dist").iterdir()
     assert archive.name == f"fastbp-{PROJECT['version']}.tar.gz"
     with tarfile.open(archive) as tar:
-        names = {member.name.partition("/")[2] for member in tar if member.isfile()}
+        files = {member.name.partition("/")[2]: tar.extractfile(member).read() for member in tar if member.isfile()}
+    return tracked, files
+
+
+@needs_checkout
+def test_the_source_distribution_has_all_files(source_distribution):
+    tracked, files = source_distribution
+    names = files.keys()
     made = {name for name in names if name in ("PKG-INFO", "setup.cfg") or ".egg-info/" in name}
     left_out = {name for name in tracked if name.startswith(".github/")} | {".gitignore"}
     assert names - made == set(tracked) - left_out
     assert {"LICENSE", "CHANGELOG.md", "docs/tables.md", "src/fastbp/py.typed", ".ci/try_wheel.py"} <= names
+
+
+@needs_checkout
+def test_links_of_the_package_index_lead_into_the_repository(source_distribution):
+    """The page there is the README, beside which there are no files."""
+    metadata = message_from_string(source_distribution[1]["PKG-INFO"].decode())
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    page, readme = metadata.get_payload(), (ROOT / "README.md").read_text("utf-8")
+    links = re.compile(r"(!?)\[(?:[^\[\]]|`[^`]*`)*\]\(([^()\s]+)\)")
+    assert [mark for mark, _ in links.findall(page)] == [mark for mark, _ in links.findall(readme)]
+    changed = 0
+    for (mark, target), (_, original) in zip(links.findall(page), links.findall(readme), strict=True):
+        assert target.startswith("https://"), target
+        site = "https://raw.githubusercontent.com/fastbp/fastbp" if mark else f"{PROJECT['urls']['Source']}/blob"
+        root = f"{site}/v{PROJECT['version']}/"
+        if target.startswith(root):
+            assert target == root + original
+            assert (ROOT / original.partition("#")[0]).is_file(), original
+            changed += 1
+        else:
+            assert target == original
+        page = page.replace(f"]({target})", f"]({original})")
+    assert changed > 40
+    assert page.strip() == readme.strip()
 
 
 # Wheels
@@ -199,6 +233,17 @@ def test_the_oldest_versions_are_tested():
     minima = {match.groups() for match in found if match}
     assert {"numpy", "scipy", "scikit-learn"} <= tested.keys()
     assert set(tested.items()) == {(name, version) for name, version in minima if name in tested}
+
+
+@needs_workflows
+def test_the_documentation_has_what_it_runs():
+    """The tests of .ci/docs need pytest, and the recipes, of which most run in no other job, their packages."""
+    text = (ROOT / ".github/workflows/docs.yml").read_text("utf-8")
+    (installed,) = re.findall(r"pip install '\.\[(.*)\]'", text)
+    assert {"docs", "test", "recipes"} <= set(installed.split(","))
+    runs = re.findall(r"run: (.*)", text)
+    assert ".ci/docs" in runs
+    assert [command for command in runs if "pytest" in command and "tests/test_recipes.py" in command]
 
 
 @needs_workflows

@@ -22,7 +22,7 @@ def take_files(block, block_vars, gallery_conf):
     """Take the pictures and pages that an example has written: an image scraper of sphinx-gallery.
 
     Examples write PNG and HTML files to the current directory, which is that of the examples; their names begin with
-    that of the example.
+    that of the example. Sources in C, of which an example prints what matters, are removed.
 
     Parameters
     ----------
@@ -47,6 +47,8 @@ def take_files(block, block_vars, gallery_conf):
         frame.write_text(FRAME.format(name=page.stem, page=html.escape(page.read_text("utf-8"))), "utf-8")
         page.unlink()
         parts.append(f"\n.. raw:: html\n   :file: {frame.name}\n")
+    for source in Path.cwd().glob(f"{stem}*.c"):
+        source.unlink()
     return "".join(parts)
 
 

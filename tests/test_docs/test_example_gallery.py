@@ -75,6 +75,7 @@ def test_files_that_an_example_writes(monkeypatch, tmp_path):
         "target_file": str(gallery / "07_a.py"),
         "image_path_iterator": map(str, places),
     }
+    (examples / "07_a.c").write_text("int a;")
     text = example_gallery.take_files(None, variables, {"src_dir": str(tmp_path / "docs")})
     assert "/gallery/images/0.png" in text
     assert "/gallery/images/1.png" in text
@@ -82,3 +83,10 @@ def test_files_that_an_example_writes(monkeypatch, tmp_path):
     assert ".. raw:: html\n   :file: 07_a.html\n" in text
     assert "&lt;p class=&quot;x&quot;&gt;&amp;amp;&lt;/p&gt;" in (gallery / "07_a.html").read_text()
     assert [path.name for path in examples.iterdir()] == ["08_b.png"]
+
+
+def test_examples_do_without_their_own_path():
+    """sphinx-gallery runs them without `__file__`."""
+    scripts = list(EXAMPLES.rglob("*.py"))
+    assert scripts
+    assert not [path.name for path in scripts if "__file__" in path.read_text("utf-8")]

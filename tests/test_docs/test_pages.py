@@ -3,6 +3,7 @@
 Blocks in ``py`` need packages that the tests do without.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,11 @@ def test_blocks_run(page, tmp_path, monkeypatch):
             if (line, code) not in further or error.name.partition(".")[0] not in FURTHER:
                 raise
             pytest.skip(f"the block in line {line} needs {error.name}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_blocks_import_nothing_private_of_other_packages(page):
+    """What differs between the versions of scikit-learn is imported from `fastbp.compatibility`."""
+    code = "\n".join(code for _, code in read_blocks(page, "python", "py"))
+    imported = re.findall(r"^\s*(?:from|import) ((?!fastbp)[\w.]+)", code, re.MULTILINE)
+    assert not [name for name in imported if "._" in name]

@@ -12,11 +12,14 @@ from fenced_blocks import fenced_blocks
 ROOT = Path(__file__).parents[2]
 DOCS, PACKAGE = ROOT / "docs", ROOT / "src" / "fastbp"
 PAGES = [*sorted((DOCS / "tutorial").glob("*.md")), *sorted((DOCS / "extending").glob("*.md"))]
+PAGES += [DOCS / "architecture.md", ROOT / "CONTRIBUTING.md"]
 PATCHES = sorted((DOCS / "extending" / "patches").glob("*.patch"))
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
-#: `kernels/step.h`, from the package or from the root of the repository
-FILE = re.compile(r"`((?:[\w.]+/)*[\w.]+\.(?:py|pyx|h|c|json)|(?:[\w.]+/)+)`")
+#: `kernels/step.h`, from the package or from the root of the repository; also in a command, such as `.ci/style --fix`
+FILE = re.compile(
+    r"`(?:python3? )?((?:[\w.]+/)*[\w.]+\.(?:py|pyx|h|c|json|md|toml|cff)|(?:[\w.]+/)+|\.ci/[\w.-]+)(?: [^`\n]*)?`"
+)
 #: `update_tile` in `kernels/step.h`
 NAME_IN_FILE = re.compile(r"`(\w+)`\s+(?:in|of)\s+`((?:[\w.]+/)*[\w.]+\.(?:py|pyx|h|c))`")
 
@@ -34,7 +37,9 @@ def find(path):
 
 def test_the_patterns_find_something():
     text = "\n".join(without_blocks(page.read_text("utf-8")) for page in PAGES)
-    assert {"kernels/step.h", "tests/reference.py", "kernels/kinds/"} <= set(FILE.findall(text))
+    found = set(FILE.findall(text))
+    assert {"kernels/step.h", "tests/reference.py", "kernels/kinds/", ".ci/run", ".ci/style", "CITATION.cff"} <= found
+    assert {"tests/sanitizers.py", "benchmarks/instructions.py"} <= found
     assert ("update_tile", "kernels/step.h") in NAME_IN_FILE.findall(text)
     assert len(PATCHES) == 4
 

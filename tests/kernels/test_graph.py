@@ -10,7 +10,8 @@ from fastbp import Network
 from fastbp.activations import Blend
 from fastbp.kernels import ACTIVATIONS
 from fastbp.kernels.dispatch import KINDS
-from fastbp.kernels.graph import FITS, GraphBuilder, Group
+from fastbp.kernels.forms import FITS
+from fastbp.kernels.graph import GraphBuilder, Group
 from fastbp.layers import Activation, Dense, Dropout, Layer, LayerNorm, Residual, RMSNorm, Scale
 from layer_cases import random_stack
 

@@ -27,7 +27,8 @@ from fastbp.export.outcomes import (
     outcome_of_loss,
 )
 from fastbp.export.tables import columns_of
-from fastbp.kernels.graph import FITS, Graph
+from fastbp.kernels.forms import FITS
+from fastbp.kernels.graph import Graph
 from fastbp.network import Network
 
 #: Kinds of operations that there are in training only: `Graph.for_prediction` has none of them

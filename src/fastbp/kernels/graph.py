@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from fastbp.kernels.cached import cached_property
-from fastbp.kernels.dispatch import ACTIVATIONS, BIN_LIMIT, WAVE_LIMIT
+from fastbp.kernels.dispatch import ACTIVATIONS
+from fastbp.kernels.forms import FITS, KINDS_WITH_INTEGERS, Form
 
 NAMES = {number: name for name, number in ACTIVATIONS.items()}
 #: Kinds between a dense operation and the activation that follows it
@@ -104,7 +105,7 @@ class Operation(NamedTuple):
     Attributes
     ----------
     kind : str
-        A name in ``FITS``.
+        A name in ``fastbp.kernels.forms.FITS``.
     input, output : int
         Nodes.
     input2 : int
@@ -362,272 +363,6 @@ class Graph:
         return parts
 
 
-def dense_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """W of shape (width of the input, width), and b of shape (width,) or none."""
-    return inputs[1:] == [] and shapes in ([(inputs[0], width)], [(inputs[0], width), (width,)])
-
-
-def activation_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """An input as wide as the output, no blocks, and the number of an activation."""
-    return inputs == [width] and shapes == [] and argument in NAMES
-
-
-def add_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """Two inputs as wide as the output, and no blocks."""
-    return inputs == [width, width] and shapes == []
-
-
-def scale_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """An input as wide as the output, and s of shape (width,)."""
-    return inputs == [width] and shapes == [(width,)]
-
-
-def dropout_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """An input as wide as the output, no blocks, and a rate in [0, 1)."""
-    return inputs == [width] and shapes == [] and len(constants) == 1 and 0 <= constants[0] < 1
-
-
-def row_norm_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """An input as wide as the output, the argument 1 with two blocks of shape (width,), or 0 with one, and a number
-    above 0."""
-    is_known = (argument, shapes) in ((1, [(width,)] * 2), (0, [(width,)]))
-    return inputs == [width] and is_known and len(constants) == 1 and 0 < constants[0] < inf
-
-
-def running_norm_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """An input as wide as the output, four blocks of shape (width,), and a number above 0."""
-    return inputs == [width] and shapes == [(width,)] * 4 and len(constants) == 1 and 0 < constants[0] < inf
-
-
-def batch_norm_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """An input as wide as the output, four blocks of shape (width,), a number above 0, and one above 0 and up to 1."""
-    fits = running_norm_fits(inputs, width, shapes, argument, constants[:1], integers)
-    return fits and len(constants) == 2 and 0 < constants[1] <= 1
-
-
-def prelu_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """An input as wide as the output, and a block of shape (width,)."""
-    return inputs == [width] and shapes == [(width,)]
-
-
-def blend_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """Two inputs as wide as the output, and a block of shape (width,)."""
-    return inputs == [width, width] and shapes == [(width,)]
-
-
-def concatenate_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """Two inputs that are together as wide as the output, and no blocks."""
-    return len(inputs) == 2 and sum(inputs) == width and shapes == []
-
-
-def robust_scale_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """One input, two blocks of shape (width,), a finite number of at least 0, and the argument 1 with columns as
-    integers, or 0 for all columns."""
-    known = (argument, len(integers)) == (1, width) or (argument, len(integers), inputs[0]) == (0, 0, width)
-    fits = len(inputs) == 1 and shapes == [(width,)] * 2 and len(constants) == 1 and 0 <= constants[0] < inf
-    return known and fits and all(0 <= column < inputs[0] for column in integers)
-
-
-def levels_of(inputs: list[int], integers: Sequence[int]) -> Any:
-    """The levels of the columns with codes, from the integers of a kind that reads them: how many columns, the columns
-    and the levels; None if they are not that."""
-    n = (len(integers) - 1) // 2
-    columns, levels = integers[1 : n + 1], integers[n + 1 :]
-    fits = n >= 1 and integers[0] == n == len(levels) and len(inputs) == 1
-    return levels if fits and all(0 <= column < inputs[0] for column in columns) and min(levels) >= 1 else None
-
-
-def one_hot_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """One input, no blocks, and as integers the number of columns, the columns and their levels, which are together as
-    many as the output is wide."""
-    levels = levels_of(inputs, integers)
-    return levels is not None and sum(levels) == width and shapes == []
-
-
-def embedding_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """One input, as integers the number of columns, the columns and their levels, and a matrix of levels + 1 rows for
-    each column; the output is as wide as the matrix with the argument 1, and with 0 for each of the columns."""
-    levels = levels_of(inputs, integers)
-    if levels is None or argument not in (0, 1):
-        return False
-    columns = 1 if argument else len(levels)
-    return width % columns == 0 and shapes == [(sum(levels) + len(levels), width // columns)]
-
-
-def piecewise_linear_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """Two inputs; numbers of columns of the first one as integers, as many as the second one is wide; u, c (columns,
-    w), p (columns, bins w), m (columns, w) and edges (columns, bins + 1), with up to 256 bins; and an output of columns
-    times w, or, with the argument 1, of so many and columns."""
-    if len(inputs) != 2 or len(shapes) != 5 or any(len(shape) != 2 for shape in shapes):
-        return False
-    (columns, w), bins = shapes[0], shapes[4][1] - 1
-    are_shapes = shapes == [(columns, w), (columns, w), (columns, bins * w), (columns, w), (columns, bins + 1)]
-    return (
-        are_shapes
-        and 1 <= bins <= BIN_LIMIT
-        and reads_columns(inputs, columns, integers)
-        and argument in (0, 1)
-        and width == columns * (w + argument)
-    )
-
-
-def periodic_fits(
-    inputs: list[int],
-    width: int,
-    shapes: list[tuple[int, ...]],
-    argument: int,
-    constants: Sequence[float],
-    integers: Sequence[int],
-) -> bool:
-    """Two inputs and integers as for `piecewise_linear`; omega and phi (columns, frequencies), V (columns, frequencies
-    w), d and m (columns, w), with frequencies and w up to 256; and an output as for `piecewise_linear`."""
-    if len(inputs) != 2 or len(shapes) != 5 or any(len(shape) != 2 for shape in shapes):
-        return False
-    (columns, frequencies), w = shapes[0], shapes[3][1]
-    are_shapes = shapes == [shapes[0], shapes[0], (columns, frequencies * w), (columns, w), (columns, w)]
-    return (
-        are_shapes
-        and max(frequencies, w) <= WAVE_LIMIT
-        and reads_columns(inputs, columns, integers)
-        and argument in (0, 1)
-        and width == columns * (w + argument)
-    )
-
-
-def reads_columns(inputs: list[int], columns: Any, integers: Sequence[int]) -> bool:
-    """Whether the integers are so many numbers of columns of the first input, and the second one has as many."""
-    return len(integers) == columns == inputs[1] and all(0 <= number < inputs[0] for number in integers)
-
-
-#: kind -> whether widths of inputs and output, shapes of the blocks, argument, constants and integers fit it.
-#: The kernels rely on it. `dense_sparse` is not here: a program puts it in the place of `dense`.
-FITS = {
-    "dense": dense_fits,
-    "activation": activation_fits,
-    "add": add_fits,
-    "scale": scale_fits,
-    "dropout": dropout_fits,
-    "row_norm": row_norm_fits,
-    "batch_norm": batch_norm_fits,
-    "running_norm": running_norm_fits,
-    "prelu": prelu_fits,
-    "blend": blend_fits,
-    "concatenate": concatenate_fits,
-    "robust_scale": robust_scale_fits,
-    "one_hot": one_hot_fits,
-    "embedding": embedding_fits,
-    "piecewise_linear": piecewise_linear_fits,
-    "periodic": periodic_fits,
-}
-#: Kinds whose operations have integers
-KINDS_WITH_INTEGERS = ("robust_scale", "one_hot", "embedding", "piecewise_linear", "periodic")
-
-
 class GraphBuilder:
     """Builds a graph from the operations of layers.
 
@@ -663,7 +398,7 @@ class GraphBuilder:
         Parameters
         ----------
         kind : str
-            A name in ``FITS``.
+            A name in ``fastbp.kernels.forms.FITS``.
         input : int
             Node to read.
         width : int
@@ -704,7 +439,7 @@ class GraphBuilder:
         if smallest < 1:
             raise ValueError(f"widths and shapes must be at least 1, got {smallest} in an operation {kind!r}")
         integers = tuple(map(int, integers))
-        fits = FITS[kind](inputs, width, shapes, argument, constants, integers)
+        fits = FITS[kind](Form(inputs, width, shapes, argument, constants, integers))
         if not fits or (integers and kind not in KINDS_WITH_INTEGERS):
             has_integers = f", the integers {integers}" if integers else ""
             raise ValueError(

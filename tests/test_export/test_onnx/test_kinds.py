@@ -8,7 +8,7 @@ import fastbp.layers
 from fastbp import Network, to_onnx
 from fastbp.export.description import KINDS
 from fastbp.export.onnx.kinds import KINDS as WITH_A_FORM
-from fastbp.kernels.graph import FITS
+from fastbp.kernels.forms import FITS
 from fastbp.layers import Dense, Dropout
 from fuzz_networks import problems
 from layer_cases import STACKS, random_stack

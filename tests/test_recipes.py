@@ -22,8 +22,9 @@ EXTRA = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["
 PACKAGES = {"imblearn": "imbalanced-learn"}
 #: Packages that a recipe uses only through another one: DuckDB hands its results over by pyarrow
 INDIRECT = {"duckdb_to_fit_batches.py": {"pyarrow"}}
-#: Recipes that show something newer than the oldest scikit-learn that fastbp supports: calibration by temperature
-NEEDED = {"calibration.py": (1, 8)}
+#: Recipes that show something newer than the oldest scikit-learn that fastbp supports: calibration by temperature, and
+#: names of columns of polars 2
+NEEDED = {"calibration.py": (1, 8), "polars_frames.py": (1, 9)}
 #: Modules that fastbp itself needs
 OF_FASTBP = {"fastbp", "numpy", "scipy", "sklearn"}
 

@@ -10,6 +10,7 @@ itself does not have.
 
 from collections import Counter
 from inspect import signature
+from typing import Any
 
 import numpy as np
 import scipy
@@ -43,7 +44,7 @@ except ImportError:
         """In place of that of scikit-learn 1.9: there is no `set_callbacks`, and the error says why."""
 
         @property
-        def set_callbacks(self):
+        def set_callbacks(self) -> Any:
             """Not there: AttributeError."""
             raise AttributeError(
                 f"set_callbacks needs scikit-learn 1.9 or newer, and this is {sklearn.__version__}. fastbp's own "

@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import type_of_target
 
 import fastbp
 from fastbp import from_sklearn
+from sklearn_versions import RELEASE
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -50,6 +51,8 @@ REGRESSORS = {
     "early stopping": ({"early_stopping": True}, SCORE[:, 0]),
     "lbfgs": ({"solver": "lbfgs", "loss": "poisson"}, np.exp(SCORE[:, 0])),
 }
+# scikit-learn 1.6 has no other loss of a regressor
+REGRESSORS = {name: case for name, case in REGRESSORS.items() if RELEASE > (1, 6) or "loss" not in case[0]}
 CASES = [(theirs.MLPClassifier, *case) for case in CLASSIFIERS.values()]
 CASES += [(theirs.MLPRegressor, *case) for case in REGRESSORS.values()]
 IDS = [f"classifier {name}" for name in CLASSIFIERS] + [f"regressor {name}" for name in REGRESSORS]

@@ -27,6 +27,7 @@ from fastbp.inspection import Finding, Report, gradient_flow, report
 from fastbp.layers import Concatenate, Dense, OneHot, RobustScale
 from fastbp.losses import Quantile
 from report_cases import EVIL, SETTINGS, diabetes, fitted, healthy_classifier, iris, loans, tabular_classifier
+from sklearn_versions import RELEASE
 
 RNG = np.random.default_rng(0)
 NAMES = np.array(["setosa", EVIL, "virginica & co"])
@@ -171,6 +172,8 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_kind(name):
+    if name == "table of Arrow" and RELEASE < (1, 9):
+        pytest.skip("before scikit-learn 1.9, rows cannot be taken of tables of Arrow")
     model, X, y = CASES[name]()
     fitted(model, X, y)
     before = pickle.dumps(model)

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from fastbp.estimators.tabular.conformal import interval_half_width
+from fastbp.estimators.tabular.conformal import half_width
 from fastbp.losses import Gaussian, Loss, Quantile
 
 INTEGERS, BOOLEANS, FLOATS, TEXT = "integers", "booleans", "floats", "text"
@@ -269,7 +269,7 @@ class MixtureOfNumbers:
         ValueError
             As `predict_interval`.
         """
-        return interval_half_width(self.residuals, self.n_residuals, coverage)
+        return half_width(self.residuals, self.n_residuals, coverage)
 
 
 #: Class of a loss that makes something else of the output than the output -> outcome of (loss, columns)

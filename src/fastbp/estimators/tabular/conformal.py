@@ -44,44 +44,12 @@ def half_width(ordered, n_rows, coverage):
     n_rows : int
         Rows that they came from.
     coverage : float
-        Above 0 and below 1.
 
     Returns
     -------
     ndarray of shape (n_outputs,)
         The residual number ``ceil((n_rows + 1) * coverage)`` in ascending order, with which an interval covers a new
         row with at least this probability. Of kept residuals, the next larger one.
-
-    Raises
-    ------
-    ValueError
-        If there are too few rows for the coverage.
-    """
-    number = int(np.ceil((n_rows + 1) * coverage))
-    if number > n_rows:
-        needed = int(np.ceil(coverage / (1 - coverage)))
-        raise ValueError(
-            f"coverage={coverage!r} needs at least {needed} out-of-bag rows, and there are {n_rows}: ask for a "
-            f"coverage of at most {n_rows / (n_rows + 1):.3g}, or fit on more rows"
-        )
-    place = int(np.ceil(number * len(ordered) / n_rows)) - 1
-    return ordered[place]
-
-
-def interval_half_width(ordered, n_rows, coverage):
-    """`half_width`, with a check of its arguments.
-
-    Parameters
-    ----------
-    ordered : ndarray of shape (n_kept, n_outputs)
-        From `kept_residuals`.
-    n_rows : int
-        Rows that they came from.
-    coverage : float
-
-    Returns
-    -------
-    ndarray of shape (n_outputs,)
 
     Raises
     ------
@@ -95,4 +63,12 @@ def interval_half_width(ordered, n_rows, coverage):
             "predict_interval needs out-of-bag rows, and this model was fitted without: fit with oob_fraction=0.1, "
             "on at least 20 rows, or with X_val and y_val"
         )
-    return half_width(ordered, n_rows, coverage)
+    number = int(np.ceil((n_rows + 1) * coverage))
+    if number > n_rows:
+        needed = int(np.ceil(coverage / (1 - coverage)))
+        raise ValueError(
+            f"coverage={coverage!r} needs at least {needed} out-of-bag rows, and there are {n_rows}: ask for a "
+            f"coverage of at most {n_rows / (n_rows + 1):.3g}, or fit on more rows"
+        )
+    place = int(np.ceil(number * len(ordered) / n_rows)) - 1
+    return ordered[place]

@@ -13,7 +13,7 @@ from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.regressor import MLPRegressor
 from fastbp.estimators.tabular.base import OVERRIDES, BaseTabularMLP
 from fastbp.estimators.tabular.combination import mixture_weights, n_effective
-from fastbp.estimators.tabular.conformal import interval_half_width, kept_residuals
+from fastbp.estimators.tabular.conformal import half_width, kept_residuals
 from fastbp.estimators.tabular.docs import documented
 from fastbp.estimators.tabular.targets import NumberSummary
 from fastbp.estimators.validation import GivenRows
@@ -228,7 +228,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             If there are too few out-of-bag rows for the coverage, or none.
         """
         model = self._snapshot()
-        half = interval_half_width(model._residuals, model._n_residuals, coverage)
+        half = half_width(model._residuals, model._n_residuals, coverage)
         middle = model._decoded(model._combined(model._encoded(X)))
         return model._shaped(middle - half), model._shaped(middle + half)
 

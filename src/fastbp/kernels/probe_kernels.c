@@ -19,12 +19,13 @@ static void math_function(int function, const void *x_, void *y_, int64_t n) {
     }
 }
 
-/* `iterations` rounds of 12 independent multiply-adds on registers; returns their floating-point operations */
+/* `iterations` rounds of 12 independent multiply-adds on registers; returns their floating-point operations. No chain
+ * may begin at its limit, 1: the compiler would see a constant and leave its multiply-adds out. */
 #define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 static double fma_loop(int64_t iterations) {
     const vec factor = splat((real)0.999), term = splat((real)0.001);
     vec total = {0};
-#define BEGIN(i) vec chain##i = splat((real)i);
+#define BEGIN(i) vec chain##i = splat((real)(2 + i));
 #define MULTIPLY_ADD(i) chain##i = chain##i * factor + term;
 #define END(i) total += chain##i;
     CHAINS(BEGIN)

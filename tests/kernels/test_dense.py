@@ -119,6 +119,28 @@ def test_rows_of_the_weight_gradient_do_not_depend_on_each_other(dtype):
             assert_array_equal(dense_backward(dA, X[:, part], W[part], A)[1], dW[part])
 
 
+# Packed panels of B, runs of k and chunks of rows: shapes on both sides of every limit, for vectors of 16 to 64 bytes.
+# 263 rows leave a chunk with fewer rows than a block.
+LARGE_SHAPES = [(32, 1100, 49), (39, 513, 100), (263, 600, 48), (300, 1600, 33), (520, 385, 17), (48, 3100, 8)]
+
+
+@both_dtypes
+@pytest.mark.parametrize("shape", LARGE_SHAPES, ids=str)
+def test_large_products_have_the_bits_of_their_rows(shape, dtype):
+    X, W, b, dA = layer(*shape, dtype)
+    Z = dense_forward(X, W, b)
+    dX, dW, _ = dense_backward(dA, X, W, Z)
+    for row in (0, 7, 8, shape[0] // 2, shape[0] - 1):
+        one = np.s_[row : row + 1]
+        assert_array_equal(dense_forward(X[one], W, b), Z[one])
+        assert_array_equal(dense_backward(dA[one], X[one], W, Z[one])[0], dX[one])
+    for column in (0, 5, shape[1] // 2, shape[1] - 1):
+        one = np.s_[:, column : column + 1]
+        assert_array_equal(dense_backward(dA, X[one].copy(), W[column : column + 1], Z)[1], dW[column : column + 1])
+    assert_product(Z, X, W, b.astype(np.float64))
+    assert_product(dW, X.T, dA)
+
+
 @both_dtypes
 def test_small_integers_are_exact(dtype):
     rng = np.random.default_rng(0)

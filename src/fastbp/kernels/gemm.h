@@ -30,10 +30,11 @@
 #endif
 
 /* One block of C. rows, vecs and ragged are compile-time constants at every call, so that the loops over them unroll
- * and acc stays in registers. ragged: the last vector has only `lanes` lanes. */
+ * and acc stays in registers. ragged: the last vector has only `lanes` lanes. packed: NULL, or where the vectors of B
+ * are stored, one after the other. */
 INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t lanes, ptrdiff_t k,
                   const real *restrict a, ptrdiff_t a_row, ptrdiff_t a_col, const real *restrict b, ptrdiff_t b_row,
-                  const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
+                  const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row, real *restrict packed) {
     vec acc[ROWS_MAX][VECS_MAX];
 #define LAST(v) (ragged && (v) == vecs - 1)
 #pragma GCC unroll 8
@@ -48,6 +49,12 @@ INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t la
 #pragma GCC unroll 3
         for (int v = 0; v < vecs; v++)
             bv[v] = LAST(v) ? load_n(b + v * VL, lanes) : load(b + v * VL);
+        if (packed) {
+#pragma GCC unroll 3
+            for (int v = 0; v < vecs; v++)
+                store(packed + v * VL, bv[v]);
+            packed += vecs * VL;
+        }
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             const vec ar = splat(a[r * a_row]);
@@ -69,26 +76,55 @@ INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t la
 #undef LAST
 }
 
-/* All rows of a panel of columns `vecs` vectors wide */
+/* What is read soon: up to MAX_STREAMS matrices with the same number of rows and the same distance between them. While
+ * a panel is multiplied, as many of their columns as it is wide are prefetched, a share of the rows before each block:
+ * memory is read while the processor multiplies. */
+#define MAX_STREAMS 4
+typedef struct {
+    int n_streams;
+    const real *stream[MAX_STREAMS];
+    ptrdiff_t row, rows;
+} ahead_t;
+
+/* Prefetch `vecs` vectors of the rows that are left, divided by the blocks that are left. */
+INLINE void prefetch_share(const int vecs, ahead_t *ahead, ptrdiff_t blocks) {
+    for (ptrdiff_t share = (ahead->rows + blocks - 1) / blocks; share > 0; share--, ahead->rows--)
+        for (int s = 0; s < ahead->n_streams; s++) {
+#pragma GCC unroll 3
+            for (int v = 0; v < vecs; v++)
+                __builtin_prefetch(ahead->stream[s] + v * VL, 0, 2); /* into the second-level cache */
+            ahead->stream[s] += ahead->row;
+        }
+}
+
+/* All rows of a panel of columns `vecs` vectors wide. packed: NULL, or memory for the panel of B, which the first block
+ * of ROWS_MAX rows stores and the others read. ahead: NULL, or what is prefetched. */
 #define PANEL(vecs, ragged)                                                                                        \
     static __attribute__((noinline)) void panel_##vecs##_##ragged(                                                 \
         ptrdiff_t n, ptrdiff_t lanes, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b, \
-        ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {                         \
+        ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row, real *packed,             \
+        ahead_t *ahead) {                                                                                          \
+        if (packed) {                                                                                              \
+            BLOCK_OF(ROWS_MAX, vecs, ragged, packed);                                                              \
+            b = packed, b_row = (vecs) * VL;                                                                       \
+        }                                                                                                          \
         while (n >= ROWS_MAX) {                                                                                    \
-            BLOCK_OF(ROWS_MAX, vecs, ragged);                                                                      \
+            BLOCK_OF(ROWS_MAX, vecs, ragged, NULL);                                                                \
         }                                                                                                          \
         if (n >= 4) {                                                                                              \
-            BLOCK_OF(4, vecs, ragged);                                                                             \
+            BLOCK_OF(4, vecs, ragged, NULL);                                                                       \
         }                                                                                                          \
         if (n >= 2) {                                                                                              \
-            BLOCK_OF(2, vecs, ragged);                                                                             \
+            BLOCK_OF(2, vecs, ragged, NULL);                                                                       \
         }                                                                                                          \
         if (n >= 1) {                                                                                              \
-            BLOCK_OF(1, vecs, ragged);                                                                             \
+            BLOCK_OF(1, vecs, ragged, NULL);                                                                       \
         }                                                                                                          \
     }
-#define BLOCK_OF(rows, vecs, ragged)                                                          \
-    block(rows, vecs, ragged, lanes, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row); \
+#define BLOCK_OF(rows, vecs, ragged, packed)                                                          \
+    if (ahead)                                                                                        \
+        prefetch_share(vecs, ahead, (n + ROWS_MAX - 1) / ROWS_MAX);                                   \
+    block(rows, vecs, ragged, lanes, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, packed); \
     a += (rows) * a_row, c += (rows) * c_row, init += init ? (rows) * init_row : 0, n -= (rows)
 
 PANEL(1, 0)
@@ -174,8 +210,8 @@ static __attribute__((noinline)) void narrow_matmul(ptrdiff_t n, ptrdiff_t m, pt
 /* Columns [0, vecs * VL) of C, the last vector with only `lanes` lanes */
 INLINE void panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t lanes, ptrdiff_t k, const real *a, ptrdiff_t a_row,
                   ptrdiff_t a_col, const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
-                  ptrdiff_t c_row) {
-#define ARGUMENTS n, lanes, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row
+                  ptrdiff_t c_row, real *packed, ahead_t *ahead) {
+#define ARGUMENTS n, lanes, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, packed, ahead
     switch (vecs * 2 + (lanes < VL)) {
     case 2: panel_1_0(ARGUMENTS); break;
     case 3: panel_1_1(ARGUMENTS); break;
@@ -189,78 +225,94 @@ INLINE void panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t lanes, ptrdiff_t k, con
 #undef ARGUMENTS
 }
 
-/* The same, with the panel of B copied to contiguous memory first: the rows of a wide matrix are far apart, each on its
- * own page, and map to few sets of the cache. PACK_BYTES of B and the rows of A of a block fit into the first-level
- * cache. */
-#define PACK_BYTES (24 * 1024)
-#define AHEAD 12 /* rows of B to prefetch: hardware prefetchers do not follow strides of more than a page */
-static __attribute__((noinline)) void packed_panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t lanes, ptrdiff_t k,
-                                                   const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b,
-                                                   ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
-                                                   ptrdiff_t c_row) {
-    real packed[PACK_BYTES / sizeof(real)];
-    const ptrdiff_t width = vecs * VL;
-    for (ptrdiff_t r = 0; r < k; r++)
-        for (ptrdiff_t v = 0; v < vecs; v++) {
-            const real *from = b + r * b_row + v * VL;
-            if (r + AHEAD < k)
-                __builtin_prefetch(from + AHEAD * b_row);
-            store(packed + r * width + v * VL, v == vecs - 1 && lanes < VL ? load_n(from, lanes) : load(from));
-        }
-    panel(n, vecs, lanes, k, a, a_row, a_col, packed, width, init, init_row, c, c_row);
-}
-
-/* All panels of a product, packed or not. Their widths are as equal as possible: a panel of a single vector would be
- * limited by the loads of A, not by multiply-adds. */
-INLINE void all_panels(const int packed, ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row,
-                       ptrdiff_t a_col, const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
-                       ptrdiff_t c_row) {
+/* All panels of a product. Their widths are as equal as possible: a panel of a single vector would be limited by the
+ * loads of A, not by multiply-adds. packed: NULL, or memory for one panel of B; the next one is prefetched then, unless
+ * something else is read after the product. */
+INLINE void all_panels(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
+                       const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row,
+                       real *packed, const ahead_t *after) {
     ptrdiff_t all_vecs = (m + VL - 1) / VL, panels = (all_vecs + VECS_MAX - 1) / VECS_MAX, vecs;
+    ahead_t ahead;
     for (ptrdiff_t j = 0; panels > 0; j += vecs * VL, all_vecs -= vecs, panels--) {
         vecs = (all_vecs + panels - 1) / panels;
         const ptrdiff_t lanes = panels > 1 ? VL : m - j - (vecs - 1) * VL;
-        const real *from = init ? init + j : NULL;
-        if (packed)
-            packed_panel(n, vecs, lanes, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
-        else
-            panel(n, vecs, lanes, k, a, a_row, a_col, b + j, b_row, from, init_row, c + j, c_row);
+        if (after) {
+            ahead = *after;
+            for (int s = 0; s < ahead.n_streams; s++)
+                ahead.stream[s] += j;
+        } else if (packed) {
+            ahead.n_streams = 1, ahead.stream[0] = b + j + vecs * VL;
+            ahead.row = b_row, ahead.rows = panels > 1 ? k : 0;
+        }
+        panel(n, vecs, lanes, k, a, a_row, a_col, b + j, b_row, init ? init + j : NULL, init_row, c + j, c_row, packed,
+              after || packed ? &ahead : NULL);
     }
 }
 
-/* C[n, m] = init + A[n, k] B[k, m]; init: NULL for 0, or rows init_row apart (0 repeats one row)
+/* The same for matrices that are larger than the caches. k is divided into runs and the rows into chunks, so that a
+ * chunk of A stays in the second-level cache while it is multiplied by all panels of a run (Goto and van de Geijn,
+ * 2008, Anatomy of high-performance matrix multiplication). C holds the sums between runs: the order of the additions
+ * is the same as without runs.
  *
- * If the panels of B are large, k is divided into runs and the rows into chunks, so that a chunk of A stays in the
- * second-level cache while it is multiplied by all panels of a run (Goto and van de Geijn, 2008, Anatomy of
- * high-performance matrix multiplication). C holds the sums between runs: the order of the additions is the same as
- * without runs. */
-#define PACK_ROWS (4 * ROWS_MAX) /* with fewer rows, copying a panel takes longer than it saves */
-#define CHUNK_ROWS 512
-static void multiply(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
-                     const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
-    if (n == 1) {
-        row_times_matrix(m, k, a, a_col, b, b_row, init, c);
-        return;
-    }
-    const ptrdiff_t widest = m < VECS_MAX * VL ? (m + VL - 1) / VL : VECS_MAX;
-    const ptrdiff_t run = PACK_BYTES / (widest * VBYTES);
-    if (n < PACK_ROWS || k <= run) {
-        all_panels(0, n, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row);
-        return;
-    }
+ * The panels of B are packed: the rows of a wide matrix are far apart, each on its own page, and map to few sets of the
+ * cache. The first block of rows packs while it multiplies, which takes no time of its own; as a separate pass, packing
+ * took 5 to 10 % of a product. With 32 registers the loop over k is so long per load that reads from the second-level
+ * cache are hidden, and a panel may be larger than the first-level cache: fewer runs, so that C is read and written
+ * less often. */
+#if VECS_MAX == 3
+#define PACK_BYTES (96 * 1024)
+#else
+#define PACK_BYTES (24 * 1024)
+#endif
+#define CHUNK_ROWS 256
+static __attribute__((noinline)) void packed_product(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, ptrdiff_t run,
+                                                     const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b,
+                                                     ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
+                                                     ptrdiff_t c_row, const ahead_t *after) {
+    real packed[PACK_BYTES / sizeof(real)] __attribute__((aligned(64)));
+    ahead_t of_chunk;
     for (ptrdiff_t r = 0; r < n; r += CHUNK_ROWS) {
         const ptrdiff_t rows = n - r < CHUNK_ROWS ? n - r : CHUNK_ROWS;
-        real *to = c + r * c_row;
+        real *to = c + r * c_row, *memory = rows < ROWS_MAX ? NULL : packed;
+        if (after) {
+            of_chunk = *after, of_chunk.rows = rows;
+            for (int s = 0; s < after->n_streams; s++)
+                of_chunk.stream[s] += r * after->row;
+        }
         for (ptrdiff_t i = 0; i < k; i += run) {
             const real *from = i ? to : init ? init + r * init_row : NULL;
-            all_panels(1, rows, m, k - i < run ? k - i : run, a + r * a_row + i * a_col, a_row, a_col, b + i * b_row,
-                       b_row, from, i ? c_row : init_row, to, c_row);
+            const int is_last = i + run >= k;
+            all_panels(rows, m, is_last ? k - i : run, a + r * a_row + i * a_col, a_row, a_col, b + i * b_row, b_row,
+                       from, i ? c_row : init_row, to, c_row, memory, after && is_last ? &of_chunk : NULL);
         }
+    }
+}
+
+/* C[n, m] = init + A[n, k] B[k, m]; init: NULL for 0, or rows init_row apart (0 repeats one row); after: NULL, or what
+ * is read after the product, at the places of C, with n rows */
+#define PACK_ROWS (4 * ROWS_MAX) /* with fewer rows, a packed panel is not read often enough */
+#define SMALL_BYTES (24 * 1024)  /* of B: a panel that stays in the first-level cache is not packed */
+static void multiply(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
+                     const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row,
+                     const ahead_t *after) {
+    const ptrdiff_t widest = m < VECS_MAX * VL ? (m + VL - 1) / VL : VECS_MAX;
+    if (n == 1) {
+        row_times_matrix(m, k, a, a_col, b, b_row, init, c);
+    } else if (n < PACK_ROWS || widest * VBYTES * k <= SMALL_BYTES) {
+        all_panels(n, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, NULL, after);
+    } else {
+        const ptrdiff_t longest = PACK_BYTES / (widest * VBYTES), runs = (k + longest - 1) / longest;
+        packed_product(n, m, k, (k + runs - 1) / runs, a, a_row, a_col, b, b_row, init, init_row, c, c_row, after);
     }
 }
 
 /* The same for the callers; B and init have contiguous rows */
+INLINE void matmul_ahead(int64_t n, int64_t m, int64_t k, matrix_t a, matrix_t b, matrix_t init, void *c, int64_t c_row,
+                         const ahead_t *after) {
+    multiply(n, m, k, a.p, a.row, a.col, b.p, b.row, init.p, init.row, c, c_row, after);
+}
 INLINE void matmul(int64_t n, int64_t m, int64_t k, matrix_t a, matrix_t b, matrix_t init, void *c, int64_t c_row) {
-    multiply(n, m, k, a.p, a.row, a.col, b.p, b.row, init.p, init.row, c, c_row);
+    matmul_ahead(n, m, k, a, b, init, c, c_row, NULL);
 }
 
 /* A block of VL by VL numbers, or of fewer at the edges. Interleaving the rows of the first half with those of the

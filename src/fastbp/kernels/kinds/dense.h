@@ -25,9 +25,24 @@ static void dense_backward(const plan_t *p, const operation_t *op, int64_t lo, i
                by_rows(mirror_of(p, W), W->rows), by_rows(op->adds ? dx : NULL, W->rows), dx, W->rows);
 }
 
+/* What the update of a tile reads: the parameters, the state of the optimizer, and the average. Of matrices that stay
+ * in the second-level cache from step to step, nothing. */
+#define CACHED_BYTES (1024 * 1024)
+INLINE ahead_t read_by_update(const plan_t *p, const block_t *W, const tile_t *tile) {
+    const int64_t place = W->offset + tile->row_begin * W->cols + tile->col_begin;
+    ahead_t after = {0, {NULL}, (ptrdiff_t)W->cols, (ptrdiff_t)(tile->row_end - tile->row_begin)};
+    if (!p->optimizers || p->gradient || p->program.n_params * (int64_t)sizeof(real) < CACHED_BYTES)
+        return after; /* the gradient is stored, or memory is not what takes the time */
+    after.stream[after.n_streams++] = (const real *)p->params + place;
+    for (int i = 0; i < fastbp_optimizer_states[p->optimizers[p->optimizer_of[tile->block]].kind]; i++)
+        if (after.n_streams < MAX_STREAMS)
+            after.stream[after.n_streams++] = (const real *)p->state[i] + place;
+    return after;
+}
+
 /* The tile of x^T dz; x and dz have n rows and all columns */
 INLINE void weight_gradient(const block_t *W, const tile_t *tile, int narrow, ptrdiff_t n, const real *x,
-                            const real *dz, real *g, real *scratch, int add) {
+                            const real *dz, real *g, real *scratch, int add, const ahead_t *after) {
     const ptrdiff_t rows = (ptrdiff_t)(tile->row_end - tile->row_begin),
                     cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
     x += tile->row_begin, dz += tile->col_begin;
@@ -35,7 +50,8 @@ INLINE void weight_gradient(const block_t *W, const tile_t *tile, int narrow, pt
         matmul(cols, rows, n, transposed(dz, W->cols), by_rows(x, W->rows), zero_matrix(), scratch, rows);
         transpose(scratch, rows, cols, rows, g, cols);
     } else {
-        matmul(rows, cols, n, transposed(x, W->rows), by_rows(dz, W->cols), by_rows(add ? g : NULL, cols), g, cols);
+        matmul_ahead(rows, cols, n, transposed(x, W->rows), by_rows(dz, W->cols), by_rows(add ? g : NULL, cols), g,
+                     cols, after);
     }
 }
 
@@ -45,10 +61,13 @@ static void dense_gradient(const plan_t *p, const operation_t *op, const tile_t 
                            void *scratch, int add) {
     const block_t *W = blocks_of(p, op);
     const real *dz = grad_of(p, op->output, lo);
-    if (tile->block == op->first_block)
-        weight_gradient(W, tile, (int)op->argument, hi - lo, value_of(p, op->input, lo), dz, g, scratch, add);
-    else
+    if (tile->block == op->first_block) {
+        const ahead_t after = read_by_update(p, W, tile);
+        weight_gradient(W, tile, (int)op->argument, hi - lo, value_of(p, op->input, lo), dz, g, scratch, add,
+                        after.n_streams ? &after : NULL);
+    } else {
         column_sums(dz + tile->col_begin, W->cols, hi - lo, tile->col_end - tile->col_begin, g, add);
+    }
 }
 
 /* z = b + x W, so the tangent of z is db + x dW + dx W */
@@ -93,9 +112,9 @@ static void dense_gradient_tangent(const plan_t *p, const operation_t *op, const
         column_sums(change + tile->col_begin, W->cols, hi - lo, tile->col_end - tile->col_begin, g, 1);
         return;
     }
-    weight_gradient(W, tile, 0, hi - lo, value_of(p, op->input, lo), change, g, NULL, 1);
+    weight_gradient(W, tile, 0, hi - lo, value_of(p, op->input, lo), change, g, NULL, 1, NULL);
     if (dx)
-        weight_gradient(W, tile, 0, hi - lo, dx, grad_of(p, op->output, lo), g, NULL, 1);
+        weight_gradient(W, tile, 0, hi - lo, dx, grad_of(p, op->output, lo), g, NULL, 1, NULL);
 }
 
 static const kind_t dense_kind = {

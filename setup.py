@@ -1,8 +1,8 @@
 """Builds the compiled core, and makes the page of the package index of the README. All else stands in pyproject.toml.
 
-The kernels (kernels.c and probe_kernels.c in src/fastbp/kernels) are compiled once for each instruction set and each
-real type, and the choice between them is made at run time: what is built here runs on every processor of its
-architecture.
+The kernels (kernels.c, probe_kernels.c and quantized_kernels.c in src/fastbp/kernels) are compiled once for each
+instruction set and each real type, and the choice between them is made at run time: what is built here runs on every
+processor of its architecture.
 """
 
 import json
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import NamedTuple
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -25,12 +26,24 @@ ISA_FLAGS = {
     "avx2": ["-mavx2", "-mfma"],
     "avx512": ["-mavx2", "-mfma", "-mavx512f", "-mavx512dq"],
 }
-if sys.platform == "darwin":
-    # One build there may be for both architectures: the flags are for the x86-64 half, and in the other half the
-    # tables that they belong to are not used (tables.c).
-    ISA_FLAGS = {isa: [part for flag in flags for part in ("-Xarch_x86_64", flag)] for isa, flags in ISA_FLAGS.items()}
-elif platform.machine().lower() not in ("x86_64", "amd64"):
-    ISA_FLAGS = {"baseline": []}
+# vnni: in place of avx512 for products of integers of 8 bits
+INTEGER_FLAGS = {
+    "baseline": [],
+    "avx2": ISA_FLAGS["avx2"],
+    "vnni": [*ISA_FLAGS["avx512"], "-mavx512bw", "-mavx512vl", "-mavx512vnni"],
+}
+
+
+def for_this_platform(flags_of):
+    """The flags of the instruction sets that there are on this platform."""
+    if sys.platform == "darwin":
+        # One build there may be for both architectures: the flags are for the x86-64 half, and in the other half the
+        # tables that they belong to are not used (tables.c).
+        return {isa: [part for flag in flags for part in ("-Xarch_x86_64", flag)] for isa, flags in flags_of.items()}
+    return flags_of if platform.machine().lower() in ("x86_64", "amd64") else {"baseline": []}
+
+
+ISA_FLAGS, INTEGER_FLAGS = for_this_platform(ISA_FLAGS), for_this_platform(INTEGER_FLAGS)
 
 # -ffp-contract=fast: a * b + c is one fused multiply-add. Never -ffast-math: it assumes NaN away, and with older
 # compilers a shared object linked with it changes how the whole process treats denormal numbers.
@@ -49,6 +62,7 @@ MODULES = [
     "patience",
     "shuffling",
     "forks",
+    "quantized",
     "program",
     "workers",
     "pool",
@@ -60,8 +74,27 @@ MODULES = [
     "linearization",
     "probes",
 ]
-# module: its table of functions, the source that fills the table, the source that chooses among the tables
-TABLES = {"dispatch": ("kernels", "kernels.c", "tables.c"), "probes": ("probes", "probe_kernels.c", "probe_tables.c")}
+
+
+class Tables(NamedTuple):
+    """The tables of functions of a module: one for each instruction set and each real type."""
+
+    name: str
+    source: str  # fills a table
+    choice: str  # chooses among the tables
+    flags_of: dict  # instruction set -> flags
+    flags: tuple = ()  # of all of them, in addition
+    reals: tuple = ("float", "double")
+
+
+# No multiply-adds where results are the same with every instruction set
+TABLES = {
+    "dispatch": Tables("kernels", "kernels.c", "tables.c", ISA_FLAGS),
+    "probes": Tables("probes", "probe_kernels.c", "probe_tables.c", ISA_FLAGS),
+    "quantized": Tables(
+        "quantized", "quantized_kernels.c", "quantized_tables.c", INTEGER_FLAGS, ("-ffp-contract=off",), ("float",)
+    ),
+}
 
 REPOSITORY = "fastbp/fastbp"
 WEB_VIEW = f"https://github.com/{REPOSITORY}/blob"
@@ -77,7 +110,7 @@ int main(void) { _Atomic int n; atomic_init(&n, 1); vec v = {1, 2, 3, 4}; v = v 
 
 
 class BuildKernels(build_ext):
-    """Compiles kernels.c and probe_kernels.c once per table, and says plainly when the compiler cannot do it."""
+    """Compiles kernels.c and the other sources of tables once per table, and says plainly when the compiler cannot do it."""
 
     def build_extensions(self):
         self.check_compiler()
@@ -94,10 +127,10 @@ class BuildKernels(build_ext):
             extension.extra_compile_args = self.flags(["-O2", "-g0", "-Wno-unreachable-code"])
             module = extension.name.rpartition(".")[2]
             if module in TABLES:
-                table, source, _ = TABLES[module]
+                tables = TABLES[module]
                 extension.define_macros = [("FASTBP_VERSION", c_string(self.distribution.get_version()))]
                 extension.extra_objects = [
-                    self.compile_table(table, source, isa, is_double) for isa in ISA_FLAGS for is_double in (0, 1)
+                    self.compile_table(tables, isa, real) for isa in tables.flags_of for real in tables.reals
                 ]
         super().build_extensions()
 
@@ -108,15 +141,15 @@ class BuildKernels(build_ext):
             return [f"/clang:{flag}" for flag in gnu_flags] + ["/std:c11"]
         return standard + gnu_flags
 
-    def compile_table(self, table, source, isa, is_double):
-        name = f"fastbp_{table}_{isa}_{'double' if is_double else 'float'}"
-        flags = self.flags(FLOAT_FLAGS + ISA_FLAGS[isa])
+    def compile_table(self, tables, isa, real):
+        name = f"fastbp_{tables.name}_{isa}_{real}"
+        flags = self.flags([*FLOAT_FLAGS, *tables.flags, *tables.flags_of[isa]])
         # setuptools puts the environment's flags before ours
         told = " ".join([*os.environ.get("CFLAGS", "").split(), *flags])
         objects = self.compiler.compile(
-            [f"{KERNELS}/{source}"],
+            [f"{KERNELS}/{tables.source}"],
             output_dir=str(Path(self.build_temp) / name),
-            macros=[("FASTBP_DOUBLE", str(is_double)), ("FASTBP_TABLE", name), ("FASTBP_FLAGS", c_string(told))],
+            macros=[("FASTBP_DOUBLE", str(int(real == "double"))), ("FASTBP_TABLE", name), ("FASTBP_FLAGS", c_string(told))],
             extra_postargs=flags,
             depends=KERNEL_SOURCES,
         )
@@ -161,7 +194,7 @@ def readme_of_the_index():
 def extension(name):
     return Extension(
         f"fastbp.kernels.{name}",
-        [f"{KERNELS}/{name}.pyx"] + ([f"{KERNELS}/{TABLES[name][2]}"] if name in TABLES else []),
+        [f"{KERNELS}/{name}.pyx"] + ([f"{KERNELS}/{TABLES[name].choice}"] if name in TABLES else []),
         include_dirs=[KERNELS],
         depends=[*KERNEL_SOURCES, "pyproject.toml"],  # the version
     )

@@ -19,6 +19,7 @@ from fastbp.files import ModelFileError, load, save
 from fastbp.importing import from_keras_weights, from_network, from_sklearn, from_torch_state
 from fastbp.kernels.dispatch import VERSION as __version__
 from fastbp.network import Network
+from fastbp.quantization import quantize
 from fastbp.training import Callback
 from fastbp.versions import VersionWarning
 
@@ -43,6 +44,7 @@ __all__ = [
     "from_torch_state",
     "hidden_activations",
     "load",
+    "quantize",
     "save",
     "show_config",
     "slim",

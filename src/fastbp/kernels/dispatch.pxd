@@ -1,6 +1,23 @@
 """C declarations of program.h, for the Cython code of this package and of users."""
 
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t
+
+
+cdef extern from "quantized.h" nogil:
+    ctypedef struct quantized_layer_t:
+        const quantized_kernels_t *kernels
+        int64_t rows, cols
+        const void *weights
+        const float *scale
+        const float *sums
+        const float *bias
+
+    ctypedef struct quantized_kernels_t:
+        const char *instruction
+        int64_t element_bytes
+        void (*pack)(const int8_t *q, int64_t rows, int64_t cols, void *packed) noexcept nogil
+        void (*multiply)(const quantized_layer_t *layer, const float *x, int64_t n, void *scratch,
+                         float *z) noexcept nogil
 
 
 cdef extern from "program.h" nogil:
@@ -69,6 +86,7 @@ cdef extern from "program.h" nogil:
         data_t data
         loss_t loss
         void *params
+        const quantized_layer_t *quantized
         const int64_t *rows
         int64_t start, n
         double weight_sum

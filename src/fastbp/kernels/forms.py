@@ -177,7 +177,7 @@ def reads_columns(inputs: list[int], columns: Any, integers: Sequence[int]) -> b
     return len(integers) == columns == inputs[1] and all(0 <= number < inputs[0] for number in integers)
 
 
-#: kind -> whether a form fits it. `dense_sparse` is not here: a program puts it in the place of `dense`.
+#: kind -> whether a form fits it. `dense_sparse` and `dense_int8` are not here: they take the place of `dense`.
 FITS = {
     "dense": dense_fits,
     "activation": activation_fits,

@@ -10,6 +10,7 @@ from fastbp.kernels.dispatch cimport kernels_for, kernels_t, plan_t
 from fastbp.kernels.pool cimport Pool, pool_init, pool_t, pool_take
 from fastbp.kernels.processor cimport flush_denormals, restore_denormals
 from fastbp.kernels.program cimport Program
+from fastbp.kernels.quantized cimport QuantizedLayers
 from fastbp.kernels.team cimport Task, Team
 
 from fastbp.kernels.data import check
@@ -96,20 +97,24 @@ cdef class Predictor:
         Compiled for PREDICTION.
     params : ndarray of shape (n_params,)
         The flat parameters, which every call reads.
+    quantized : QuantizedLayers or None
+        The layers of the operations `dense_int8` of the program.
     """
 
     cdef plan_t c
     cdef const kernels_t *kernels
     cdef Program program
     cdef object params
+    cdef QuantizedLayers quantized
     cdef int64_t slice_rows
     cdef int64_t row_bytes
     cdef int64_t check_interval
     cdef int64_t n_outputs
 
-    def __init__(self, Program program, params):
+    def __init__(self, Program program, params, QuantizedLayers quantized=None):
         program.check_purpose(PREDICTION)
         check("params", params, program.dtype, (program.c.n_params,))
+        self.bind_quantized(program, quantized)
         self.kernels, self.program, self.params = program.kernels, program, params
         self.row_bytes = program.dtype.itemsize * program.value_columns
         self.slice_rows = rows_of_prediction(program)
@@ -118,6 +123,17 @@ cdef class Predictor:
         self.n_outputs = program.nodes[program.c.output]["width"]
         self.c.program = program.c
         self.c.params = address(params)
+
+    cdef int bind_quantized(self, Program program, QuantizedLayers quantized) except -1:
+        """Keep the layers of 8 bits, which must be those of the program."""
+        graph = program.graph
+        shapes = [graph.blocks[op.first_block].shape for op in graph.operations if op.kind == "dense_int8"]
+        given = [] if quantized is None else quantized.shapes
+        if given != shapes:
+            raise ValueError(f"the program has quantized layers of the shapes {shapes}, got {given}")
+        self.quantized = quantized
+        self.c.quantized = NULL if quantized is None else quantized.layers
+        return 0
 
     def __call__(self, Data data, out, int64_t n_threads=1, Team team=None):
         """The output for every row.

@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+#include "quantized.h"
+
 /* name, whether f' needs the input z (if not, it is computed from the output a, and a may overwrite z) */
 #define ELEMENTWISE_BUT_IDENTITY(X) \
     X(logistic, 0)                  \
@@ -103,6 +105,7 @@
 #define KINDS(X)                 \
     X(dense, 1, 0, 0)            \
     X(dense_sparse, 0, 0, 0)     \
+    X(dense_int8, 0, 0, 0)       \
     X(activation, 1, 1, 0)       \
     X(add, 1, 0, 0)              \
     X(scale, 1, 0, 0)            \
@@ -163,8 +166,8 @@ typedef struct {
     int64_t first_block, n_blocks;
     int64_t first_integer; /* place of its integers in those of the program */
     int64_t argument;   /* activation: its number. dense: 1 if the forward pass reads the mirror. Others: see there */
-    int64_t saved;      /* offset of the saved numbers in the values; -1: they are not saved. A kind that reduces: its
-                           first column in the statistics */
+    int64_t saved;      /* offset of the saved numbers, or of the scratch of dense_int8, in the values; -1: there are
+                           none. A kind that reduces: its first column in the statistics */
     double constant[4]; /* dropout: the rate. row_norm, running_norm: epsilon. batch_norm: epsilon, momentum.
                            robust_scale: the clip, or 0 */
 } operation_t;
@@ -251,7 +254,8 @@ typedef struct {
     program_t program;
     data_t data;
     loss_t loss;
-    void *params; /* flat parameter vector */
+    void *params;                       /* flat parameter vector */
+    const quantized_layer_t *quantized; /* of the operations dense_int8; else NULL */
 
     /* the batch */
     const int64_t *rows; /* row r of the batch is row rows[start + r] of the data; NULL: row start + r */

@@ -35,6 +35,7 @@ from fastbp.kernels.dispatch import (
 )
 
 from fastbp.kernels.graph import N_CONSTANTS
+from fastbp.kernels.quantized import scratch_width
 
 TRAINING, PREDICTION, DERIVATIVES, INSPECTION = "training", "prediction", "derivatives", "inspection"
 
@@ -170,6 +171,10 @@ cdef class Program:
             raise ValueError(
                 f"a program for {purpose} has neither dropout nor statistics of a batch: compile graph.for_prediction"
             )
+        if any(op.kind == "dense_int8" for op in operations) and (purpose != PREDICTION or self.dtype != np.float32):
+            raise ValueError(
+                f"weights of 8 bits are for predictions in float32, got a program for {purpose} in {self.dtype}"
+            )
         output = operations[-1].output if operations else 0
         others = {op.kind if op.layer is None else type(op.layer).__name__
                   for op in graph.readers_of_input if op.kind != "dense"}
@@ -259,8 +264,8 @@ cdef class Program:
         owned = {op.output: widths[op.output] for op in operations if op.output not in shares}
         if indexed:
             owned = {0: widths[0], **owned}
+        saved = {(number, "saved"): width for number, width in self.saved_widths(operations).items()}
         if self.purpose != PREDICTION:
-            saved = {(number, "saved"): width for number, width in self.saved_widths(operations).items()}
             return place_all(owned | saved)
         needed = {node: (-1.0, -1.0) for node in owned}
         for moment, op in enumerate(operations):
@@ -271,12 +276,15 @@ cdef class Program:
                     needed[owner] = (moment if first < 0 and node == op.output else first, moment)
         if shares.get(output, output) in needed:
             needed[shares.get(output, output)] = (needed[shares.get(output, output)][0], np.inf)
-        return place({node: (widths[node], *needed[node]) for node in owned})
+        scratch = {(number, name): (width, number, number) for (number, name), width in saved.items()}
+        return place({node: (widths[node], *needed[node]) for node in owned} | scratch)
 
     def saved_widths(self, operations):
-        """How many numbers of a row are saved by each operation that saves any."""
+        """How many numbers of a row are saved by each operation that saves any; for predictions, those of the scratch
+        of operations that need one."""
         if self.purpose == PREDICTION:
-            return {}
+            return {number: scratch_width(self.graph.widths[op.input])
+                    for number, op in enumerate(operations) if op.kind == "dense_int8"}
         return {number: N_SAVED[op.kind] * self.graph.saved_parts(op)
                 for number, op in enumerate(operations) if N_SAVED[op.kind]}
 

@@ -66,7 +66,7 @@ def cost_of_row(program, passes, nonzeros):
     """
     cost = 0.0
     for op in program.graph.operations:
-        if op.kind == "dense":
+        if op.kind in ("dense", "dense_int8"):
             fan_in, fan_out = program.graph.blocks[op.first_block].shape
             inputs = nonzeros if op.input == 0 else fan_in
             cost += 2 * passes * inputs * fan_out + ROW_COST + OUTPUT_COST * fan_out

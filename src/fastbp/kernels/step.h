@@ -47,6 +47,7 @@
 #include "kinds/blend.h"
 #include "kinds/concatenate.h"
 #include "kinds/dense.h"
+#include "kinds/dense_int8.h"
 #include "kinds/dense_sparse.h"
 #include "kinds/dropout.h"
 #include "kinds/embedding.h"

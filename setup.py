@@ -110,7 +110,7 @@ int main(void) { _Atomic int n; atomic_init(&n, 1); vec v = {1, 2, 3, 4}; v = v 
 
 
 class BuildKernels(build_ext):
-    """Compiles kernels.c and the other sources of tables once per table, and says plainly when the compiler cannot do it."""
+    """Compiles the source of tables once per table, and says plainly when the compiler cannot do it."""
 
     def build_extensions(self):
         self.check_compiler()
@@ -149,7 +149,11 @@ class BuildKernels(build_ext):
         objects = self.compiler.compile(
             [f"{KERNELS}/{tables.source}"],
             output_dir=str(Path(self.build_temp) / name),
-            macros=[("FASTBP_DOUBLE", str(int(real == "double"))), ("FASTBP_TABLE", name), ("FASTBP_FLAGS", c_string(told))],
+            macros=[
+                ("FASTBP_DOUBLE", str(int(real == "double"))),
+                ("FASTBP_TABLE", name),
+                ("FASTBP_FLAGS", c_string(told)),
+            ],
             extra_postargs=flags,
             depends=KERNEL_SOURCES,
         )

@@ -13,6 +13,7 @@ from fastbp.kernels.dispatch import (
     WANTED_ISA,
     table_facts,
 )
+from fastbp.kernels.quantized import INSTRUCTION
 from fastbp.threads import available_threads, thread_limits
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "matplotlib")
@@ -36,6 +37,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
           compiled, from the least to the most capable;
         - float32, float64: bits and elements of a vector, and rows and columns of the register block of the matrix
           product;
+        - integers: the instruction that multiplies weights of 8 bits, of `fastbp.quantize`;
         - threads: the number of threads that a call may use, the limits of which it is the smallest, and the first
           limit with this value. The parameter `n_threads` of an estimator or a `Network` replaces the limits;
         - build: compiler and flags of the kernels in use, and the version of Cython;
@@ -84,6 +86,7 @@ def collect() -> dict[str, Any]:
         },
         "float32": vector_facts("float32"),
         "float64": vector_facts("float64"),
+        "integers": {"instruction": INSTRUCTION},
         "threads": {
             "available": available_threads(),
             "limited_by": min(limits, key=limits.get),

@@ -69,6 +69,7 @@ from fastbp.estimators.transfer import check_frozen_layers, take_over
 from fastbp.estimators.validation import GivenRows, stopping_rule
 from fastbp.estimators.weights import (
     OWN_WEIGHTS,
+    why_not_finite,
     with_settings,
 )
 from fastbp.initializers import legacy_generator
@@ -466,6 +467,10 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         if not all_finite(output):
             self._report_not_finite(output)
         return output
+
+    def _why_not_finite(self):
+        """Why the output for a finite X is not finite: part of a message."""
+        return why_not_finite(self)
 
     def _network_for(self, X):
         """The fitted network, in the dtype in which predictions for a validated X are computed."""

@@ -30,7 +30,6 @@ from fastbp.estimators.parameters import parameter_of
 from fastbp.estimators.rows import RowsInMemory
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.estimators.validation import GivenRows
-from fastbp.estimators.weights import why_not_finite
 from fastbp.kernels.activations import activation_forward
 from fastbp.kernels.predictor import all_finite
 from fastbp.losses import LogLoss, Loss, MultiOutputLogLoss
@@ -356,7 +355,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
 
     def _report_not_finite(self, output) -> None:
         if np.isnan(output).any():  # infinite raw predictions of probabilities 0 and 1 are fine
-            raise ValueError(f"the network's output is not a number: {why_not_finite(self)}")
+            raise ValueError(f"the network's output is not a number: {self._why_not_finite()}")
 
     def score(
         self,

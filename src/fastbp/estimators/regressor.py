@@ -23,7 +23,6 @@ from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.rows import RowsInMemory
 from fastbp.estimators.signatures import hide_unexpected, reject_unexpected
 from fastbp.estimators.validation import GivenRows
-from fastbp.estimators.weights import why_not_finite
 from fastbp.losses import LOSSES, Gaussian, Loss, as_loss
 from fastbp.losses.base import PROBABILITIES, as_text
 from fastbp.parametrized import NameOrObject, parameter, parametrized
@@ -162,7 +161,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, RegressionLoss):
 
     def _report_not_finite(self, output) -> None:
         warnings.warn(
-            f"The prediction holds values that are not finite: {why_not_finite(self)}",
+            f"The prediction holds values that are not finite: {self._why_not_finite()}",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -89,8 +89,8 @@ def way_out(estimator: object) -> str:
         return "Quantize its networks: fastbp.quantize(estimator.encoder_)."
     if isinstance(estimator, (TabularMLPClassifier, TabularMLPRegressor)):
         return "It stays in float32: most of its time is not in products with weights."
-    if isinstance(estimator, tuple(QUANTIZED)):
-        return "An object of a subclass may predict in its own way: quantize its network_, or itself, if it is one."
+    if isinstance(estimator, (MLPClassifier, MLPRegressor)):
+        return "An estimator of a subclass may predict in its own way: quantize its network_."
     return (
         "Of a pipeline or a search, quantize the perceptron in it: pipeline.steps[-1] = (name, quantize(pipeline[-1]))."
     )

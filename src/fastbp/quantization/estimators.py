@@ -1,7 +1,7 @@
 """Fitted estimators with weights of 8 bits: predictions, and nothing else.
 
 An object has the estimator's own methods of prediction, which validate X and decode the output as ever, around the
-forward pass of a `QuantizedNetwork`: a *predictor*, of a private subclass of the estimator.
+forward pass of a `QuantizedNetwork`: those of a *predictor*, an estimator of a private subclass.
 """
 
 from typing import Any, ClassVar, Generic, Never, Self, TypeVar
@@ -37,13 +37,24 @@ class WithQuantizedNetwork:
     def _network_for(self, X):
         return self._network
 
+    def _why_not_finite(self):
+        return f"X holds values so large that sums in {self._network.dtype} overflow. Scale X as it was scaled for fit."
 
-class ClassifierPredictor(WithQuantizedNetwork, MLPClassifier):
-    """The predictions of a `QuantizedMLPClassifier`."""
 
+def predictor_class(name: str, cls: type[BaseMLP]) -> type[BaseMLP]:
+    """The class of predictors of an estimator.
 
-class RegressorPredictor(WithQuantizedNetwork, MLPRegressor):
-    """The predictions of a `QuantizedMLPRegressor`."""
+    Parameters
+    ----------
+    name : str
+        That of the public class, for the messages of the validation.
+    cls : type
+
+    Returns
+    -------
+    type
+    """
+    return type(name, (WithQuantizedNetwork, cls), {})
 
 
 class QuantizedMLP(Generic[P]):
@@ -157,7 +168,8 @@ class QuantizedMLPClassifier(QuantizedMLP[MLPClassifier]):
         If the estimator was fitted to a data frame.
     """
 
-    _estimator_class, _predictor_class = MLPClassifier, ClassifierPredictor
+    _estimator_class = MLPClassifier
+    _predictor_class = predictor_class("QuantizedMLPClassifier", MLPClassifier)
 
     classes_: NDArray[Any] | list[NDArray[Any]]
 
@@ -242,7 +254,8 @@ class QuantizedMLPRegressor(QuantizedMLP[MLPRegressor]):
         If the estimator was fitted to a data frame.
     """
 
-    _estimator_class, _predictor_class = MLPRegressor, RegressorPredictor
+    _estimator_class = MLPRegressor
+    _predictor_class = predictor_class("QuantizedMLPRegressor", MLPRegressor)
 
     def predict(
         self, X: ArrayLike | sparray | spmatrix, return_std: bool = False

@@ -107,8 +107,8 @@ class QuantizedNetwork:
 
     def _bind(self, definition, n_threads, matrices, blocks) -> None:
         """Make the graph and the packed weights; ValueError unless all parts fit together."""
-        # without parameters: it tells the layers
-        network = Network(**definition, dtype=self.dtype, initializer=None)
+        network = object.__new__(Network)
+        network._define(**definition, dtype=self.dtype)  # and no parameters are allocated
         names = quantized_names(network.graph)
         graph = quantized_graph(network.graph, names)
         expected = {block.name: block.shape for block in graph.blocks if block.name not in names}

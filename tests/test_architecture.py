@@ -23,6 +23,7 @@ import fastbp.kernels
 import fastbp.layers
 import fastbp.losses
 import fastbp.optimizers
+import fastbp.quantization
 import fastbp.schedules
 import fastbp.sources
 from sklearn_versions import RELEASE
@@ -45,6 +46,7 @@ PUBLIC = [
     fastbp.layers,
     fastbp.losses,
     fastbp.optimizers,
+    fastbp.quantization,
     fastbp.schedules,
     fastbp.sources,
 ]
@@ -71,6 +73,7 @@ LEVELS = [
     {"fastbp.training"},
     {"fastbp.callbacks", "fastbp.progress"},
     {"fastbp.config", "fastbp.estimators"},
+    {"fastbp.quantization"},
     {"fastbp.dask", "fastbp.export", "fastbp.files", "fastbp.importing", "fastbp.inspection"},
     {"fastbp"},
 ]

@@ -24,18 +24,43 @@ def set_derived(estimator, network, is_sparse):
     is_sparse : bool
         Whether indicators of several labels came in a sparse matrix, so that predictions do too.
     """
-    loss, n_units = as_loss(network.loss), network.n_outputs
-    estimator._fitted_loss, estimator._n_units = loss, n_units
-    estimator.n_features_in_, estimator.n_layers_ = network.layer_sizes[0], len(network.layer_sizes)
-    estimator.n_outputs_ = loss.predictions(np.zeros((1, n_units))).shape[1]
-    estimator.out_activation_ = network.definition["output_activation"]
+    attributes = vars(estimator)
+    attributes.update(derived_attributes(attributes, as_loss(network.loss), network, is_sparse))
     if hasattr(estimator, "history_"):
         for name, column in COLUMNS_OF_RECORD.items():
             setattr(estimator, name, estimator.history_.get(column))
-    if hasattr(estimator, "classes_") and estimator._form != COLUMNS:
-        estimator._label_binarizer = binarizer_of(estimator.classes_, estimator._form, is_sparse)
-        estimator.classes_ = estimator._label_binarizer.classes_
     estimator._adopt(network)
+
+
+def derived_attributes(attributes, loss, network, is_sparse):
+    """What predictions need, and follows from others.
+
+    Parameters
+    ----------
+    attributes : dict
+        Of a classifier ``classes_`` and ``_form``.
+    loss : Loss
+    network : Network or QuantizedNetwork
+    is_sparse : bool
+        As for `set_derived`.
+
+    Returns
+    -------
+    dict
+    """
+    n_units = network.n_outputs
+    derived = {
+        "_fitted_loss": loss,
+        "_n_units": n_units,
+        "n_features_in_": network.layer_sizes[0],
+        "n_layers_": len(network.layer_sizes),
+        "n_outputs_": loss.predictions(np.zeros((1, n_units))).shape[1],
+        "out_activation_": network.definition["output_activation"],
+    }
+    if "classes_" in attributes and attributes["_form"] != COLUMNS:
+        binarizer = binarizer_of(attributes["classes_"], attributes["_form"], is_sparse)
+        derived |= {"_label_binarizer": binarizer, "classes_": binarizer.classes_}
+    return derived
 
 
 def binarizer_of(classes, form, is_sparse):

@@ -31,6 +31,12 @@ from fastbp.files.generators import (
 )
 from fastbp.files.networks import decoded_network, encoded_network
 from fastbp.files.places import under
+from fastbp.files.quantized import (
+    decoded_quantized_network,
+    encoded_quantized,
+    encoded_quantized_network,
+    quantized_decoder,
+)
 from fastbp.files.tables import encoded_tabular, tabular_decoder
 from fastbp.files.training_state import (
     PARAMETERS,
@@ -44,6 +50,7 @@ from fastbp.losses import LOSSES
 from fastbp.network import Network
 from fastbp.optimizers import OPTIMIZERS
 from fastbp.parametrized import Parametrized
+from fastbp.quantization import QuantizedMLPClassifier, QuantizedMLPRegressor, QuantizedNetwork
 from fastbp.schedules import SCHEDULES
 from fastbp.training import OptimizerState
 
@@ -168,6 +175,11 @@ KINDS = {
     "TabularMLPClassifier": Kind(TabularMLPClassifier, encoded_tabular, tabular_decoder(TabularMLPClassifier)),
     "TabularMLPRegressor": Kind(TabularMLPRegressor, encoded_tabular, tabular_decoder(TabularMLPRegressor)),
     "Network": Kind(Network, encoded_network, decoded_network),
+    "QuantizedMLPClassifier": Kind(
+        QuantizedMLPClassifier, encoded_quantized, quantized_decoder(QuantizedMLPClassifier)
+    ),
+    "QuantizedMLPRegressor": Kind(QuantizedMLPRegressor, encoded_quantized, quantized_decoder(QuantizedMLPRegressor)),
+    "QuantizedNetwork": Kind(QuantizedNetwork, encoded_quantized_network, decoded_quantized_network),
     "OptimizerState": Kind(OptimizerState, encoded_optimizer, decoded_optimizer),
     "callbacks.History": Kind(History, encoded_record, decoded_record),
     "numpy.RandomState": Kind(np.random.RandomState, encoded_random_state, decoded_random_state),

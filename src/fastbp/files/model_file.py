@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import sklearn
+from sklearn.base import BaseEstimator
 
 from fastbp.estimators import MLPClassifier, MLPEncoder, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
 from fastbp.files.container import check_digest, loads, packed, safetensors, unpacked
@@ -17,6 +18,7 @@ from fastbp.files.encoding import Encoder
 from fastbp.files.errors import ModelFileError, Unsavable, shortened
 from fastbp.kernels.dispatch import VERSION
 from fastbp.network import Network
+from fastbp.quantization import QuantizedMLPClassifier, QuantizedMLPRegressor, QuantizedNetwork
 from fastbp.versions import VersionWarning
 from fastbp.writing import write_atomically
 
@@ -25,9 +27,29 @@ FORMAT_VERSION = 1
 #: version -> function that makes the JSON of the next version of its JSON: `load` applies them one after the other
 UPGRADES: dict[int, Any] = {}
 #: What can be saved
-CLASSES = (MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor, MLPEncoder, Network)
+CLASSES = (
+    MLPClassifier,
+    MLPRegressor,
+    TabularMLPClassifier,
+    TabularMLPRegressor,
+    MLPEncoder,
+    Network,
+    QuantizedMLPClassifier,
+    QuantizedMLPRegressor,
+    QuantizedNetwork,
+)
 #: Type of these
-Savable = MLPClassifier | MLPRegressor | TabularMLPClassifier | TabularMLPRegressor | MLPEncoder | Network
+Savable = (
+    MLPClassifier
+    | MLPRegressor
+    | TabularMLPClassifier
+    | TabularMLPRegressor
+    | MLPEncoder
+    | Network
+    | QuantizedMLPClassifier
+    | QuantizedMLPRegressor
+    | QuantizedNetwork
+)
 #: What damaged JSON can lead to in the checks of the package: each is told of as a `ModelFileError`
 REASONS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
@@ -49,7 +71,7 @@ def save(estimator: Savable, path: str | PathLike[str]) -> None:
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor, MLPEncoder or Network
-        Fitted or not.
+        Fitted or not; or what `fastbp.quantize` makes of one.
     path : str or path
         Written over. A usual name is ``"model.safetensors"``.
 
@@ -108,6 +130,7 @@ def load(path: str | PathLike[str]) -> Any:
     Returns
     -------
     MLPClassifier, MLPRegressor, TabularMLPClassifier, TabularMLPRegressor, MLPEncoder or Network
+        Or a QuantizedMLPClassifier, QuantizedMLPRegressor or QuantizedNetwork.
 
     Raises
     ------
@@ -187,7 +210,7 @@ def with_way_out(error, estimator) -> str:
     str
     """
     root = error.place.partition(".")[0].partition("[")[0]
-    defaults = type(estimator)().get_params(deep=False) if hasattr(estimator, "get_params") else {}
+    defaults = type(estimator)().get_params(deep=False) if isinstance(estimator, BaseEstimator) else {}
     if root in defaults:
         way = f"Set it to another value, as by set_params({root}={defaults[root]!r}), or use pickle or joblib."
     elif root in vars(estimator) and defaults:

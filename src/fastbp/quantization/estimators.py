@@ -14,15 +14,14 @@ from fastbp.estimators.base import BaseMLP
 from fastbp.quantization.network import QuantizedNetwork
 from fastbp.versions import note_version, warn_if_other_version
 
-#: What predictions need of the attributes of a fit, beside the network
+#: What predictions need of the attributes of a fit, beside the network ...
+LEARNED = ("classes_", "_form", "_fitted_loss", "feature_names_in_")
+#: ... and what follows from these: `derived_attributes`
 FITTED = (
-    "classes_",
-    "_form",
+    *LEARNED,
     "_label_binarizer",
-    "_fitted_loss",
     "_n_units",
     "n_features_in_",
-    "feature_names_in_",
     "n_layers_",
     "n_outputs_",
     "out_activation_",
@@ -81,6 +80,24 @@ class QuantizedMLP(Generic[P]):
         network = QuantizedNetwork(model.network_)
         fitted = {name: value for name, value in vars(model).items() if name in FITTED}
         self._bind(network, fitted)
+
+    @classmethod
+    def of_parts(cls, network: QuantizedNetwork, fitted: dict[str, Any]) -> Self:
+        """The estimator of a network and of what a fit has left.
+
+        Parameters
+        ----------
+        network : QuantizedNetwork
+        fitted : dict
+            The attributes in ``FITTED``.
+
+        Returns
+        -------
+        QuantizedMLPClassifier or QuantizedMLPRegressor
+        """
+        estimator = object.__new__(cls)
+        estimator._bind(network, fitted)
+        return estimator
 
     def _bind(self, network, fitted) -> None:
         """Make the predictor of the network and of what a fit has left."""

@@ -1,7 +1,7 @@
 """A network whose large matrices of weights have 8 bits: for forward passes only."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -104,6 +104,36 @@ class QuantizedNetwork:
         # copies: views would keep the whole vector
         blocks = {name: np.array(b) for name, b in network.split_blocks(params).items() if name not in names}
         self._bind(network.definition, network.n_threads, matrices, blocks)
+
+    @classmethod
+    def of_parts(
+        cls,
+        definition: dict[str, Any],
+        n_threads: int | None,
+        matrices: dict[str, QuantizedMatrix],
+        blocks: dict[str, NDArray[Any]],
+    ) -> Self:
+        """The network of which these are the attributes.
+
+        Parameters
+        ----------
+        definition : dict
+        n_threads : int or None
+        matrices : dict of str to QuantizedMatrix
+        blocks : dict of str to ndarray
+
+        Returns
+        -------
+        QuantizedNetwork
+
+        Raises
+        ------
+        ValueError
+            Unless they fit together.
+        """
+        network = object.__new__(cls)
+        network._bind(definition, n_threads, matrices, blocks)
+        return network
 
     def _bind(self, definition, n_threads, matrices, blocks) -> None:
         """Make the graph and the packed weights; ValueError unless all parts fit together."""

@@ -8,14 +8,15 @@ predictions alternate, and each is the fastest of some rounds. With one thread i
 other processes disturb little; with more it is that of the clock. The last two columns are the products of weights and
 activations in a second, as a share of the peak of multiply-adds in float32.
 
-Accuracy: networks with the hidden layers 512 and 256 on data sets of `real_data.py`, for some seeds. The columns are the
-accuracy in float32 in percent, the differences that weights of 8 bits make in points, and how many test rows change
+Accuracy: networks with the hidden layers 512 and 256 on data sets of `real_data.py`, for some seeds. The columns are
+the accuracy in float32 in percent, the differences that weights of 8 bits make in points, and how many test rows change
 their class, in percent; the last two for each seed.
 """
 
 import argparse
 import time
 import warnings
+from itertools import pairwise
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -66,7 +67,7 @@ def measure_time():
     rng, rows = np.random.default_rng(0), []
     X = rng.random((max(ROWS), LAYER_SIZES[0]), dtype=np.float32)
     X *= rng.random(X.shape, dtype=np.float32) < 0.5
-    products = sum(a * b for a, b in zip(LAYER_SIZES[:-1], LAYER_SIZES[1:], strict=True))
+    products = sum(a * b for a, b in pairwise(LAYER_SIZES))
     for n_threads in THREADS:
         network = Network(
             LAYER_SIZES, "relu", "softmax", "log_loss", dtype="float32", random_state=0, n_threads=n_threads

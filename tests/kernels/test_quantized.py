@@ -119,7 +119,7 @@ def test_the_error_has_the_bound_that_is_documented(fan_in, shift):
     error = np.abs(Z - X.astype(np.float64) @ W)
     assert (error <= limit + rounding).all()
     if fan_in > 1:
-        assert error.max() > 0.05 * limit.max()  # the bound is not far from what happens
+        assert error.max() > 0.2 * limit.max() / np.sqrt(fan_in)  # what independent roundings of one size add up to
     assert (Z[:, 3] == 0).all()
 
 
@@ -130,7 +130,8 @@ from fastbp.kernels.quantized import QuantizedLayers
 rng = np.random.default_rng(0)
 q = rng.integers(-127, 128, (201, 50)).astype(np.int8)
 scale, sums, bias = np.abs(rng.normal(size=(3, 50))).astype(np.float32)
-np.save(sys.argv[1], QuantizedLayers([(q, scale, sums, bias)]).multiply(0, rng.normal(size=(29, 201)).astype(np.float32)))
+X = rng.normal(size=(29, 201)).astype(np.float32)
+np.save(sys.argv[1], QuantizedLayers([(q, scale, sums, bias)]).multiply(0, X))
 """
 
 

@@ -1,7 +1,7 @@
 """Layers with weights of 8 bits: the choice of the kernels, and the weights in the order in which these read them.
 
-The C functions are in a separate table (`quantized.h`), which is compiled for the instruction sets of the other kernels,
-and for AVX512-VNNI.
+The C functions are in a separate table (`quantized.h`), which is compiled for the instruction sets of the other
+kernels, and for AVX512-VNNI.
 """
 
 import numpy as np

@@ -29,13 +29,17 @@ class QuantizedNetwork:
     """The forward pass of a network with weights of 8 bits. `fastbp.quantize` makes it of a `Network`.
 
     Fully connected layers with at least 16 inputs and 17 outputs have weights of 8 bits, and compute
-    :math:`z_j = s\\, t_j \\sum_i u_i q_{ij} + m \\sum_i W_{ij} + b_j`. All other layers, and all activations, compute in
-    float32, as those of a `Network` do. For each row x of a layer's input, m is its minimum, s is its range divided by
-    255, and :math:`u_i`, from 0 to 255, is :math:`(x_i - m) / s`, rounded. :math:`q_{ij}`, from -127 to 127, is
-    :math:`W_{ij} / t_j`, rounded, and :math:`t_j` is the largest absolute value in column j of W, divided by 127. The
-    result therefore differs from that of the layer in float32, beside its rounding, by at most
+
+    .. math:: z_j = s\\, t_j \\sum_i u_i q_{ij} + m \\sum_i W_{ij} + b_j.
+
+    For each row x of a layer's input, m is its minimum, s is its range divided by 255, and :math:`u_i`, from 0 to 255,
+    is :math:`(x_i - m) / s`, rounded. :math:`q_{ij}`, from -127 to 127, is :math:`W_{ij} / t_j`, rounded, and
+    :math:`t_j` is the largest absolute value in column j of W, divided by 127. The result therefore differs from that
+    of the layer in float32, beside its rounding, by at most
 
     .. math:: \\frac{s}{2} \\sum_i |W_{ij}| + \\frac{t_j}{2} \\sum_i s u_i.
+
+    All other layers, and all activations, compute in float32, as those of a `Network` do.
 
     A row depends on no other row, and the results do not depend on the number of threads. They are the same with every
     instruction set, up to the rounding in activations and in layers in float32.

@@ -61,7 +61,11 @@ def decoded_quantized_network(decoder, content, place):
         matrices[name] = QuantizedMatrix(*arrays)
     tensors = decoder.parts(parts["blocks"], (), parts["blocks"], under(place, "blocks"))
     blocks = {name: decoder.tensor(tensor, under(place, name)) for name, tensor in tensors.items()}
-    return QuantizedNetwork.of_parts(definition, decoder.decode(parts["n_threads"], place), matrices, blocks)
+    n_threads = decoder.decode(parts["n_threads"], under(place, "n_threads"))
+    try:
+        return QuantizedNetwork.of_parts(definition, n_threads, matrices, blocks)
+    except MemoryError as error:  # the layers would need more memory than the machine has, which nobody asked for yet
+        raise ValueError(str(error)) from error
 
 
 def encoded_quantized(encoder, estimator, place):

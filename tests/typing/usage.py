@@ -33,6 +33,7 @@ from fastbp.kernels import dense_backward, dense_forward, loss_on_raw, sgd_updat
 from fastbp.layers import Concatenate, Dense, Embedding, Residual, RobustScale
 from fastbp.losses import Huber, Quantile
 from fastbp.optimizers import Adam, Muon
+from fastbp.quantization import QuantizedMLPClassifier
 from fastbp.schedules import FunctionSchedule, OneCycle
 from fastbp.sources import as_source
 from fastbp.training import TrainingState
@@ -128,6 +129,9 @@ fastbp.to_onnx(model, "model.onnx", outputs=["predict", "predict_log_proba"], dt
 fastbp.to_onnx("model.onnx", model)  # type: ignore[arg-type]
 fastbp.to_onnx(network, output="forward")  # type: ignore[call-arg]
 register_skl2onnx()
+assert_type(fastbp.quantize(model), QuantizedMLPClassifier)
+assert_type(fastbp.quantize(network).forward(X), NDArray[Any])
+fastbp.quantize(3)  # type: ignore[call-overload]
 assert_type(fastbp.from_network(network), MLPRegressor)
 assert_type(fastbp.from_network(network, ["no", "yes"], alpha=0.01), MLPClassifier)
 fastbp.from_network(model)  # type: ignore[call-overload]

@@ -4,7 +4,7 @@ An object has the estimator's own methods of prediction, which validate X and de
 forward pass of a `QuantizedNetwork`: those of a *predictor*, an estimator of a private subclass.
 """
 
-from typing import Any, ClassVar, Generic, Never, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Never, Self, TypeVar, overload
 
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import sparray, spmatrix
@@ -33,14 +33,16 @@ P = TypeVar("P", bound=BaseMLP)
 class WithQuantizedNetwork:
     """An estimator whose network is a `QuantizedNetwork`."""
 
-    def _network_for(self, X):
+    _network: QuantizedNetwork
+
+    def _network_for(self, X: Any) -> QuantizedNetwork:
         return self._network
 
-    def _why_not_finite(self):
+    def _why_not_finite(self) -> str:
         return f"X holds values so large that sums in {self._network.dtype} overflow. Scale X as it was scaled for fit."
 
 
-def predictor_class(name: str, cls: type[BaseMLP]) -> type[BaseMLP]:
+def predictor_class(name: str, cls: type[BaseMLP]) -> type[Any]:
     """The class of predictors of an estimator.
 
     Parameters
@@ -65,7 +67,9 @@ class QuantizedMLP(Generic[P]):
     """
 
     _estimator_class: ClassVar[type[BaseMLP]]
-    _predictor_class: ClassVar[type[BaseMLP]]
+    _predictor_class: ClassVar[type[Any]]
+    _predictor: P
+    _fitted: dict[str, Any]
 
     n_features_in_: int
     n_outputs_: int
@@ -99,7 +103,7 @@ class QuantizedMLP(Generic[P]):
         estimator._bind(network, fitted)
         return estimator
 
-    def _bind(self, network, fitted) -> None:
+    def _bind(self, network: QuantizedNetwork, fitted: dict[str, Any]) -> None:
         """Make the predictor of the network and of what a fit has left."""
         loss = fitted["_fitted_loss"]
         predictor = self._predictor_class(loss=loss, n_threads=network.n_threads, dtype="float32")
@@ -274,6 +278,14 @@ class QuantizedMLPRegressor(QuantizedMLP[MLPRegressor]):
     _estimator_class = MLPRegressor
     _predictor_class = predictor_class("QuantizedMLPRegressor", MLPRegressor)
 
+    @overload
+    def predict(self, X: ArrayLike | sparray | spmatrix, return_std: Literal[False] = False) -> NDArray[Any]: ...
+
+    @overload
+    def predict(
+        self, X: ArrayLike | sparray | spmatrix, return_std: Literal[True]
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+
     def predict(
         self, X: ArrayLike | sparray | spmatrix, return_std: bool = False
     ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
@@ -291,7 +303,8 @@ class QuantizedMLPRegressor(QuantizedMLP[MLPRegressor]):
         y_std : ndarray of the shape of `y`
             Only if `return_std`.
         """
-        return self._predictor.predict(X, return_std)
+        predict: Any = self._predictor.predict
+        return predict(X, return_std)
 
     def score(self, X: ArrayLike | sparray | spmatrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The coefficient of determination R^2: see ``MLPRegressor.score``.

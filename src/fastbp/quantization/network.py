@@ -139,7 +139,13 @@ class QuantizedNetwork:
         network._bind(definition, n_threads, matrices, blocks)
         return network
 
-    def _bind(self, definition, n_threads, matrices, blocks) -> None:
+    def _bind(
+        self,
+        definition: dict[str, Any],
+        n_threads: int | None,
+        matrices: dict[str, QuantizedMatrix],
+        blocks: dict[str, NDArray[Any]],
+    ) -> None:
         """Make the graph and the packed weights; ValueError unless all parts fit together."""
         network = object.__new__(Network)
         network._define(**definition, dtype=self.dtype)  # and no parameters are allocated
@@ -245,7 +251,7 @@ class QuantizedNetwork:
             self._predictor(raw, data.is_converted)(data, out, n_threads)
         return out
 
-    def _predictor(self, raw, indexed):
+    def _predictor(self, raw: bool, indexed: bool) -> Predictor:
         key = raw, indexed
         found = self._predictors.get(key)
         if found is None:  # two threads may make one each, which are alike
@@ -273,7 +279,7 @@ class QuantizedNetwork:
         return f"<QuantizedNetwork {sizes}, 8 bits in {', '.join(self.matrices) or 'no layer'}; {self.nbytes:,} bytes>"
 
 
-def checked_matrix(name, matrix, shape):
+def checked_matrix(name: str, matrix: QuantizedMatrix, shape: tuple[int, ...]) -> QuantizedMatrix:
     """A matrix of 8 bits as the kernels can use it.
 
     Parameters

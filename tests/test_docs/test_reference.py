@@ -19,6 +19,7 @@ PACKAGES = [
     "fastbp.layers",
     "fastbp.losses",
     "fastbp.optimizers",
+    "fastbp.quantization",
     "fastbp.schedules",
     "fastbp.sources",
 ]

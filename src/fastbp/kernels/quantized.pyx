@@ -6,7 +6,7 @@ kernels, and for AVX512-VNNI.
 
 import numpy as np
 
-from libc.stdint cimport int8_t, int64_t
+from libc.stdint cimport int8_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from fastbp.kernels.data cimport address
@@ -23,6 +23,7 @@ cdef extern from "quantized.h" nogil:
     const quantized_kernels_t *fastbp_quantized_kernels(int isa)
 
 
+cdef uint64_t CACHE_LINE = 64
 cdef const quantized_kernels_t *kernels = fastbp_quantized_kernels(COMPILED_ISAS.index(ISA))
 
 #: The instruction in use that multiplies and adds integers
@@ -68,15 +69,16 @@ cdef class QuantizedLayers:
     cdef int set_layer(self, quantized_layer_t *layer, q, scale, sums, bias) except -1:
         """Check one layer, and pack its weights."""
         cdef const int8_t *weights
-        cdef void *to
+        cdef char *to
         if getattr(q, "ndim", 0) != 2 or 0 in q.shape:
             raise ValueError(f"q must be a matrix that is not empty, got shape {getattr(q, 'shape', None)}")
         check("q", q, np.dtype(np.int8), q.shape)
         fan_in, fan_out = q.shape
         for name, values in (("scale", scale), ("sums", sums), ("bias", bias)):
             check(name, values, np.dtype(np.float32), (fan_out,))
-        packed = np.empty(quantized_packed_bytes(kernels, fan_in, fan_out), np.uint8)
-        weights, to = <const int8_t *> address(q), address(packed, True)
+        packed = np.empty(quantized_packed_bytes(kernels, fan_in, fan_out) + CACHE_LINE, np.uint8)
+        weights, to = <const int8_t *> address(q), <char *> address(packed, True)
+        to += (CACHE_LINE - <uint64_t> to % CACHE_LINE) % CACHE_LINE  # so that no vector lies in two lines
         layer.rows, layer.cols = fan_in, fan_out
         with nogil:
             kernels.pack(weights, layer.rows, layer.cols, to)

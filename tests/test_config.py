@@ -19,6 +19,7 @@ import fastbp
 import fastbp.config
 from fastbp import show_config
 from fastbp.kernels import ISA, SUPPORTED_ISAS, dispatch
+from fastbp.kernels.quantized import INSTRUCTION
 from fastbp.threads import available_threads, thread_limits
 
 VECTOR_BITS = {"baseline": 128, "avx2": 256, "avx512": 512}
@@ -74,6 +75,10 @@ def test_the_register_block_fits_the_registers(config, dtype):
     # sums, one vector of each column, and a broadcast factor: no instruction set has more than 32 vector registers
     vectors = facts["block_columns"] // facts["vector_elements"]
     assert 1 <= facts["block_rows"] * vectors + vectors + 1 <= 32
+
+
+def test_the_instruction_for_integers_is_named(config):
+    assert config["integers"] == {"instruction": INSTRUCTION}
 
 
 def test_threads(config):

@@ -14,16 +14,20 @@
 
 typedef int32_t group_t __attribute__((may_alias, aligned(1)));
 
+/* A block of sums in registers: more rows than columns, so that weights are loaded seldom */
+#define VECS_MAX 2
 #if defined(__AVX512VNNI__)
 #define INSTRUCTION "vpdpbusd (AVX512-VNNI)"
 #define ROWS_MAX 12
-#define VECS_MAX 2
 typedef uint8_t element;
 typedef int8_t weight;
 INLINE ivec dot(ivec sum, ivec a, ivec b) { return (ivec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b); }
 #else
+#if defined(__aarch64__) /* 32 registers */
+#define ROWS_MAX 8
+#else
 #define ROWS_MAX 6
-#define VECS_MAX 2
+#endif
 typedef int16_t element;
 typedef int16_t weight;
 #if defined(__AVX2__)
@@ -32,6 +36,16 @@ INLINE ivec dot(ivec sum, ivec a, ivec b) { return sum + (ivec)_mm256_madd_epi16
 #elif defined(__SSE2__)
 #define INSTRUCTION "pmaddwd (SSE2)"
 INLINE ivec dot(ivec sum, ivec a, ivec b) { return sum + (ivec)_mm_madd_epi16((__m128i)a, (__m128i)b); }
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#define INSTRUCTION "smlal (NEON)"
+#define PLANAR 1
+INLINE ivec dot(ivec sum, ivec a, ivec b) {
+    const int16x8_t weights = (int16x8_t)b;
+    const int16x4_t pair = vget_low_s16((int16x8_t)a);
+    const int32x4_t first = vmlal_lane_s16((int32x4_t)sum, vget_low_s16(weights), pair, 0);
+    return (ivec)vmlal_lane_s16(first, vget_high_s16(weights), pair, 1);
+}
 #else
 #define INSTRUCTION "32-bit products"
 INLINE ivec low_half(ivec x) { return (ivec)((uvec)x << 16) >> 16; }
@@ -40,6 +54,16 @@ INLINE ivec dot(ivec sum, ivec a, ivec b) { return sum + low_half(a) * low_half(
 #endif
 
 #define GROUP ((ptrdiff_t)(GROUP_BYTES / sizeof(element)))
+
+/* Weight number t of a vector is of this column and this element of the group. The elements of a column are adjacent,
+ * or, PLANAR, the first elements of all columns come before the second ones. */
+#ifdef PLANAR
+#define COLUMN_OF(t) ((t) % VL)
+#define ELEMENT_OF(t) ((t) / VL)
+#else
+#define COLUMN_OF(t) ((t) / GROUP)
+#define ELEMENT_OF(t) ((t) % GROUP)
+#endif
 
 /* Elements of a row whose products can be added in 32 bits: 255 * 127 * 2^16 < 2^31 */
 #define RUN ((ptrdiff_t)1 << 16)
@@ -57,15 +81,17 @@ INLINE ivec splat_group(int32_t x) { return x - (ivec){0}; }
         }                                                                                            \
     } while (0)
 
-/* For each panel, the groups of rows one after the other; of a group, for each column its elements. What is missing at
- * the edges is 0. */
+/* For each panel, the groups of rows one after the other; of a group, for each vector of columns its weights. What is
+ * missing at the edges is 0. */
 static void pack(const int8_t *q, int64_t rows, int64_t cols, void *packed) {
     weight *to = packed;
     FOR_PANELS(cols, {
         for (ptrdiff_t i = 0; i < rows; i += GROUP)
-            for (ptrdiff_t j = first * VL; j < (first + vecs) * VL; j++)
-                for (ptrdiff_t k = i; k < i + GROUP; k++)
+            for (ptrdiff_t column = first * VL; column < (first + vecs) * VL; column += VL)
+                for (ptrdiff_t t = 0; t < VL * GROUP; t++) {
+                    const ptrdiff_t k = i + ELEMENT_OF(t), j = column + COLUMN_OF(t);
                     *to++ = k < rows && j < cols ? q[k * cols + j] : 0;
+                }
     });
 }
 

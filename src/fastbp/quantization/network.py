@@ -19,8 +19,8 @@ from fastbp.quantization.weights import LARGEST, QuantizedMatrix, quantized_grap
 from fastbp.threads import STARTED_FLOPS_PER_THREAD, threads_for
 from fastbp.versions import note_version, warn_if_other_version
 
-#: Products of 8 bits that take as long as one floating-point operation
-PRODUCTS_PER_FLOP = 4
+#: Products of 8 bits that take as long as one in float32
+PRODUCTS_AT_ONCE = 4
 #: Numbers of a sparse X that are made dense at once
 DENSE_NUMBERS = 2**24
 
@@ -175,7 +175,7 @@ class QuantizedNetwork:
         self._layers, self._layer_sizes = network.layers, network.layer_sizes
         self._graph, self._params, self._quantized = graph, params, QuantizedLayers(layers)
         n_products = sum(matrix.q.size for matrix in matrices.values())
-        self._row_flops = 2 * (n_products / PRODUCTS_PER_FLOP + network.n_weights - n_products)
+        self._row_flops = 2 * (n_products / PRODUCTS_AT_ONCE + network.n_weights - n_products)
         self._predictors: dict[Any, Predictor] = {}
 
     @property

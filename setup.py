@@ -72,6 +72,8 @@ MODULES = [
     "training",
     "predictor",
     "linearization",
+    "line_search",
+    "lbfgs",
     "probes",
 ]
 

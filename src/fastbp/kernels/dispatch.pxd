@@ -208,6 +208,14 @@ cdef extern from "program.h" nogil:
                              int64_t n) noexcept nogil
         double (*norm)(const void *x, int64_t n) noexcept nogil
         int (*all_finite)(const void *x, int64_t n) noexcept nogil
+        void (*make_pair)(double step, const double *d, const double *g, const double *g_before, int64_t n,
+                          double *s, double *y) noexcept nogil
+        void (*pair_products)(const double *s, const double *y, int64_t stride, int64_t n_pairs, const double *g,
+                              const double *v, int64_t n, double *sums) noexcept nogil
+        void (*combine_pairs)(const double *s, const double *y, int64_t stride, int64_t n_pairs, const double *coefs,
+                              double coef_g, const double *g, const double *x_before, int64_t n, double *d,
+                              double *x, double *sums) noexcept nogil
+        void (*slope_and_largest)(const double *d, const double *g, int64_t n, double *sums) noexcept nogil
 
 
 # The kernels for float (0) or double (1), for the instruction set in use.

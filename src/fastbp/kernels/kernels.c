@@ -8,6 +8,7 @@
  * of another one.
  */
 #include "derivatives.h"
+#include "lbfgs.h"
 
 /* Functions with the signatures of the table, for kernels whose own signatures differ */
 static void transpose_entry(const void *a, int64_t rows, int64_t cols, void *out) {
@@ -98,4 +99,10 @@ const kernels_t FASTBP_TABLE = {
     .apply_update = apply_update_entry,
     .norm = norm,
     .all_finite = all_finite,
+#if FASTBP_DOUBLE
+    .make_pair = make_pair,
+    .pair_products = pair_products,
+    .combine_pairs = combine_pairs,
+    .slope_and_largest = slope_and_largest,
+#endif
 };

@@ -431,6 +431,15 @@ typedef struct {
     void (*apply_update)(const optimizer_t *, const void *g, void *w, void *const *state, int64_t n);
     double (*norm)(const void *x, int64_t n);
     int (*all_finite)(const void *x, int64_t n);
+    /* lbfgs.h; of the table for double only */
+    void (*make_pair)(double step, const double *d, const double *g, const double *g_before, int64_t n, double *s,
+                      double *y);
+    void (*pair_products)(const double *s, const double *y, int64_t stride, int64_t n_pairs, const double *g,
+                          const double *v, int64_t n, double *sums);
+    void (*combine_pairs)(const double *s, const double *y, int64_t stride, int64_t n_pairs, const double *coefs,
+                          double coef_g, const double *g, const double *x_before, int64_t n, double *d, double *x,
+                          double *sums);
+    void (*slope_and_largest)(const double *d, const double *g, int64_t n, double *sums);
 } kernels_t;
 
 /* tables.c */

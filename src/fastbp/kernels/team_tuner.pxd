@@ -3,25 +3,38 @@
 from libc.stdint cimport int64_t
 
 
-# whether the team is tried out, or one thread, or the choice is made
 cdef enum:
-    TRY_TEAM
-    TRY_ALONE
-    DECIDED
+    # steps of a block at most, and blocks of a trial
+    BLOCK_STEPS = 4
+    TRIAL_BLOCKS = 4
+    MOST_STEPS = 8  # of one way in a trial
 
 
 cdef class TeamTuner:
     cdef readonly bint alone
-    cdef int stage
-    cdef public double trial_seconds
-    cdef public double decision_seconds
-    cdef public double longest_decision
-    cdef double shortest_step[2]
-    cdef double stage_seconds
-    cdef int64_t stage_steps
+    cdef bint chosen_alone
+    cdef bint is_decided
+    cdef public double trial_share
+    cdef public double pause
+    cdef public double longest_pause
+    # of the trial: its block, the steps of the block and their seconds; of both ways, the steps and their seconds
+    cdef int64_t block
+    cdef int64_t block_steps
+    cdef double block_seconds
+    cdef double steps[2][MOST_STEPS]
+    cdef int64_t n_steps[2]
+    cdef double quartile[2]
+    # of the decision: its end, when the next pause of the team is halved, and how far the team is behind one thread
     cdef double decided_until
+    cdef double next_halving
+    cdef double lag
 
     cdef void note(self, double begin, double end) noexcept nogil
-    cdef void begin_trials(self) noexcept nogil
-    cdef void enter(self, int stage, bint alone) noexcept nogil
-    cdef void decide_for_one(self, double time) noexcept nogil
+    cdef void begin_trial(self, bint alone_first) noexcept nogil
+    cdef void note_trial(self, double seconds, double end) noexcept nogil
+    cdef void watch_team(self, double seconds, double end) noexcept nogil
+    cdef double lower_quartile(self, bint alone) noexcept nogil
+    cdef double lost(self, bint alone, double by_the_other) noexcept nogil
+    cdef double largest_lag(self, bint alone) noexcept nogil
+    cdef void decide(self, bint alone, double end, double cost) noexcept nogil
+    cdef void use(self, bint alone, double end, double seconds) noexcept nogil

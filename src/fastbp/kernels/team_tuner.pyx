@@ -2,25 +2,36 @@
 
 Which one is faster depends on the size of a step and on the load of the machine. In steps of less than some megaflops,
 the exchange of cache lines between threads takes longer than it saves, and a team whose threads wait for a processor is
-slower than one thread. The choice has no influence on results, so it is made by measurement during training: some steps
-of the team and some steps of one thread are timed, the faster way is used for a while, and then both are tried again.
-If the steps of the team become slower than those of one thread were, one thread continues, each time for twice as long.
-As long as the team stays fast, that time becomes shorter again: another thread that works now and then, such as one
-that reads rows, makes the team slow for a short time only.
+slower than one thread. The choice has no influence on results, so it is made by measurement during training.
+
+A trial has blocks of a few steps of the team and of one thread in turn, so that a burst of load meets both. The way
+with the smaller lower quartile of the times of its steps is chosen: it does not depend on the steps during which a
+processor was unavailable, nor on the first ones, in which threads wake up and caches are cold. A trial costs the time
+that the slower way has lost, and the next one follows when this is a small share of the time since: the smaller the
+difference, the sooner. A trial in which the way that is not in use falls far behind ends at once.
+
+While the team works, the time is added up by which its steps are slower than those of one thread were; faster steps
+reduce the sum. If processors are unavailable for so long that it becomes large, one thread continues, and the team has a
+pause, each time for twice as long. As long as the team stays fast, its pauses become shorter again: another thread that
+works now and then, such as one that reads rows, makes the team slow for a short time only. (The sum is the CUSUM of
+Page, 1954, Continuous inspection schemes, Biometrika 41.)
 """
 
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, fmax, fmin
 from libc.stdint cimport int64_t
 
-# smallest number of steps and of seconds of a trial
-cdef int64_t TRIAL_STEPS = 8
-cdef double TRIAL_SECONDS = 0.001
-# The team's steps are averaged over this time: on a shared machine a processor may be unavailable for milliseconds.
-cdef double WATCHED_SECONDS = 0.05
-# duration of a decision, in seconds; one for one thread holds twice as long each time, and half as long after each
-# watched time in which the team was fast
-cdef double SHORTEST_DECISION = 0.05
-cdef double LONGEST_DECISION = 1.0
+# A block of this duration ends although it has fewer than BLOCK_STEPS steps.
+cdef double BLOCK_SECONDS = 0.01
+# The cost of trials as a share of the time between them
+cdef double TRIAL_SHARE = 0.02
+# The time between two trials is at least this multiple of the duration of a trial.
+cdef double SHORTEST_DECISION = 4
+# How far the team may be behind: more than one time slice of another program, and than some steps of one thread.
+cdef double LAG_SECONDS = 0.01
+cdef double LAG_STEPS = 4
+# duration of the pauses of the team, in seconds, and of the time in which it must be fast for them to be halved
+cdef double SHORTEST_PAUSE = 0.05
+cdef double LONGEST_PAUSE = 1.0
 
 
 cdef class TeamTuner:
@@ -30,16 +41,16 @@ cdef class TeamTuner:
     ----------
     alone : bool
         Whether the next step is for one thread.
-    trial_seconds : float
-        Smallest duration of the trial of the team, and of that of one thread.
-    decision_seconds, longest_decision : float
-        Duration of the next decision for one thread, and the largest duration of a decision.
+    trial_share : float
+        Largest cost of trials as a share of the time between them.
+    pause, longest_pause : float
+        In seconds: the duration of the next pause of the team, and the largest time between two trials.
     """
 
     def __init__(self):
-        self.trial_seconds = TRIAL_SECONDS
-        self.decision_seconds, self.longest_decision = SHORTEST_DECISION, LONGEST_DECISION
-        self.begin_trials()
+        self.trial_share, self.pause, self.longest_pause = TRIAL_SHARE, SHORTEST_PAUSE, LONGEST_PAUSE
+        self.quartile[False] = self.quartile[True] = INFINITY
+        self.begin_trial(False)
 
     def note_step(self, double begin, double end):
         """Note the time of a step, and decide about the next one.
@@ -53,40 +64,83 @@ cdef class TeamTuner:
 
     cdef void note(self, double begin, double end) noexcept nogil:
         """`note_step`."""
-        cdef double seconds = end - begin
-        self.stage_seconds += seconds
-        self.stage_steps += 1
-        if self.stage != DECIDED:
-            # the shortest step: the first steps of a trial take longer, because threads wake up and caches are cold
-            self.shortest_step[self.stage] = min(self.shortest_step[self.stage], seconds)
-            if self.stage_steps < TRIAL_STEPS or self.stage_seconds < self.trial_seconds:
-                return
-            if self.stage == TRY_TEAM:
-                self.enter(TRY_ALONE, True)
-            elif self.shortest_step[TRY_ALONE] < self.shortest_step[TRY_TEAM]:
-                self.decide_for_one(end)
-            else:
-                self.enter(DECIDED, False)
-                self.decided_until = end + self.longest_decision
+        if not self.is_decided:
+            self.note_trial(end - begin, end)
         elif end > self.decided_until:
-            self.begin_trials()
-        elif not self.alone and self.stage_seconds > WATCHED_SECONDS:
-            if self.stage_seconds > self.stage_steps * self.shortest_step[TRY_ALONE]:
-                self.decide_for_one(end)
-            else:
-                self.decision_seconds = max(self.decision_seconds / 2, SHORTEST_DECISION)
-            self.stage_seconds, self.stage_steps = 0, 0
+            self.begin_trial(not self.alone)
+        elif not self.alone:
+            self.watch_team(end - begin, end)
 
-    cdef void begin_trials(self) noexcept nogil:
-        """Try some steps of the team, and then some steps of one thread."""
-        self.shortest_step[TRY_TEAM] = self.shortest_step[TRY_ALONE] = INFINITY
-        self.enter(TRY_TEAM, False)
+    # Trials
 
-    cdef void enter(self, int stage, bint alone) noexcept nogil:
-        self.stage, self.alone, self.stage_seconds, self.stage_steps = stage, alone, 0, 0
+    cdef void begin_trial(self, bint alone_first) noexcept nogil:
+        """Blocks of both ways in turn, the first one of the way that is not in use."""
+        self.is_decided, self.chosen_alone, self.alone = False, not alone_first, alone_first
+        self.block = self.block_steps = self.n_steps[False] = self.n_steps[True] = 0
+        self.block_seconds = 0
 
-    cdef void decide_for_one(self, double time) noexcept nogil:
-        """Continue with one thread, for twice as long as the last time."""
-        self.enter(DECIDED, True)
-        self.decided_until = time + self.decision_seconds
-        self.decision_seconds = min(2 * self.decision_seconds, self.longest_decision)
+    cdef void note_trial(self, double seconds, double end) noexcept nogil:
+        cdef bint alone = self.alone, is_faster
+        cdef double behind
+        self.steps[alone][self.n_steps[alone]] = seconds
+        self.n_steps[alone] += 1
+        self.block_steps += 1
+        self.block_seconds += seconds
+        if alone != self.chosen_alone:
+            behind = self.lost(alone, self.quartile[not alone])
+            if behind > self.largest_lag(not alone):
+                self.decide(not alone, end, behind)
+                return
+        if self.block_steps < BLOCK_STEPS and self.block_seconds < BLOCK_SECONDS:
+            return
+        self.block += 1
+        self.block_steps, self.block_seconds, self.alone = 0, 0, not alone
+        if self.block == TRIAL_BLOCKS:
+            self.quartile[False], self.quartile[True] = self.lower_quartile(False), self.lower_quartile(True)
+            is_faster = self.quartile[True] < self.quartile[False]
+            self.decide(is_faster, end, self.lost(not is_faster, self.quartile[is_faster]))
+
+    cdef double lower_quartile(self, bint alone) noexcept nogil:
+        """Of the times of the steps of one way in this trial."""
+        cdef double *steps = self.steps[alone]
+        cdef int64_t n = self.n_steps[alone], i, j
+        cdef double step
+        for i in range(1, n):  # insertion sort of a few numbers
+            step, j = steps[i], i
+            while j > 0 and steps[j - 1] > step:
+                steps[j] = steps[j - 1]
+                j -= 1
+            steps[j] = step
+        return steps[(n - 1) // 4]
+
+    cdef double lost(self, bint alone, double by_the_other) noexcept nogil:
+        """The time that the steps of one way in this trial took longer than that of the other would have."""
+        cdef double total = 0
+        cdef int64_t i
+        for i in range(self.n_steps[alone]):
+            total += self.steps[alone][i]
+        return fmax(total - self.n_steps[alone] * by_the_other, 0)
+
+    cdef double largest_lag(self, bint alone) noexcept nogil:
+        """How far a way may be behind the other one, `alone`, before it is left."""
+        return fmax(LAG_SECONDS, LAG_STEPS * self.quartile[alone])
+
+    # Decisions
+
+    cdef void decide(self, bint alone, double end, double cost) noexcept nogil:
+        """Use one way until another trial is worth its cost."""
+        cdef double duration = self.lost(False, 0) + self.lost(True, 0)
+        self.use(alone, end, fmin(fmax(cost / self.trial_share, SHORTEST_DECISION * duration), self.longest_pause))
+
+    cdef void use(self, bint alone, double end, double seconds) noexcept nogil:
+        self.is_decided, self.alone, self.chosen_alone = True, alone, alone
+        self.decided_until, self.next_halving, self.lag = end + seconds, end + SHORTEST_PAUSE, 0
+
+    cdef void watch_team(self, double seconds, double end) noexcept nogil:
+        """Give the team a pause when it is too far behind."""
+        self.lag = fmax(self.lag + seconds - self.quartile[True], 0)
+        if self.lag > self.largest_lag(True):
+            self.use(True, end, self.pause)
+            self.pause = fmin(2 * self.pause, self.longest_pause)
+        elif end > self.next_halving:
+            self.pause, self.next_halving = fmax(self.pause / 2, SHORTEST_PAUSE), end + SHORTEST_PAUSE

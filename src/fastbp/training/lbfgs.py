@@ -1,21 +1,21 @@
-"""Full-batch training by L-BFGS-B: scipy's optimizer over the network's flat parameter vector."""
+"""Full-batch training by L-BFGS over the network's flat parameter vector."""
 
 from zlib import crc32
 
 import numpy as np
-import scipy.optimize
 
 from fastbp.kernels.interrupts import is_interruption
 from fastbp.kernels.slicing import rows_of_gradient
 from fastbp.training.blas import OneBlasThread
 from fastbp.training.callbacks import USERS_FUNCTIONS, Callbacks
+from fastbp.training.minimization import minimize
 
 
 class Evaluations:
     """The losses and gradients along a run of L-BFGS, from which it can be repeated.
 
-    scipy's optimizer cannot begin with the state of an earlier run. But its steps follow from the starting point, the
-    losses and the gradients: given these again, it comes to the same state, without an evaluation of the network.
+    The steps follow from the starting point, the losses and the gradients: given these again, the optimizer comes to the
+    same state, without an evaluation of the network.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Evaluations:
         if self.points[number] != crc32(point):
             raise ValueError(
                 "resume_from: the steps of L-BFGS are others than in the run of the checkpoint, because the version of "
-                "scipy or the processor is another one. Resume where it was written; or begin with its weights: load "
+                "fastbp or the processor is another one. Resume where it was written; or begin with its weights: load "
                 "the file, and give fit an estimator with init_from=the loaded one"
             )
         self.n_replayed += 1
@@ -111,7 +111,7 @@ class Evaluations:
 
 
 def minimize_lbfgs(
-    network, data, progress, *, loss_scale, max_iter, max_fun, tol, options=None, callbacks=None, evaluations=None
+    network, data, progress, *, loss_scale, max_iter, max_fun, tol, callbacks=None, evaluations=None
 ):
     """Minimize the network's mean loss over `data`, starting from its parameters, which are overwritten.
 
@@ -122,15 +122,13 @@ def minimize_lbfgs(
     data : Data
     progress : scipy.optimize.OptimizeResult
         Its ``x``, the starting point, ``fun`` and ``nit`` are overwritten after every iteration; at the end it is
-        scipy's result. ``loss`` is the recorded value of `fun`.
+        the result of `minimize`. ``loss`` is the recorded value of `fun`.
     loss_scale : float
         Factor of the data's share in the recorded losses; the loss that is minimized does not have it.
     max_iter, max_fun : int
         Largest numbers of iterations and evaluations.
     tol : float
-        Stop when no component of the projected gradient exceeds this.
-    options : dict or None
-        Further options of scipy's method.
+        Stop when no component of the gradient exceeds this.
     callbacks : Callbacks or None
         Called after every iteration, as after an epoch. The history of their state notes whether an exception
         came from outside. Where it has iterations already, these are repeated without the callbacks.
@@ -141,10 +139,6 @@ def minimize_lbfgs(
     -------
     stopped : bool
         Whether a callback ended it.
-
-    References
-    ----------
-    Byrd, Lu, Nocedal and Zhu (1995), A limited memory algorithm for bound constrained optimization.
     """
     callbacks = Callbacks() if callbacks is None else callbacks
     blas = OneBlasThread()
@@ -158,13 +152,12 @@ def minimize_lbfgs(
     def value_and_gradient(packed):
         known = None if evaluations is None else evaluations.replay(packed)
         if known is not None:
-            loss, gradient = known
-            return loss, gradient.astype(np.float64)
+            return known
         network.params = packed
         loss, gradient = network.objective(data, loop=loop)
         if evaluations is not None:
             evaluations.note(packed, loss, gradient)
-        return loss, gradient.astype(np.float64, copy=False)
+        return loss, gradient
 
     def record_loss():
         """Set the network's parameters to those of the last iteration, and scale the data's share of their loss."""
@@ -173,10 +166,9 @@ def minimize_lbfgs(
         penalty = network.penalty() / data.weight_sum
         progress.loss = float(loss_scale * (progress.fun - penalty) + penalty)
 
-    def after_iteration(intermediate_result):
+    def after_iteration(iterate):
         blas.acquire()  # if another fit had set the limit and has ended
-        progress.update(intermediate_result, nit=progress.nit + 1)
-        progress.x = progress.x.copy()
+        progress.update(iterate, nit=progress.nit + 1)
         if callbacks and progress.nit >= n_repeated:
             record_loss()
             with blas.lifted():
@@ -197,13 +189,14 @@ def minimize_lbfgs(
         # the threads of the loop live for all evaluations
         with loop, blas:
             progress.update(
-                scipy.optimize.minimize(
+                minimize(
                     value_and_gradient,
                     progress.x,
-                    method="L-BFGS-B",
-                    jac=True,
+                    loop.team,
+                    max_iter=max_iter,
+                    max_fun=max_fun,
+                    tol=tol,
                     callback=after_iteration,
-                    options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol, **(options or {})},
                 )
             )
     except BaseException as error:

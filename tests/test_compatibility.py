@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-import scipy
 import sklearn.utils.validation
 from numpy.testing import assert_array_equal
 
@@ -50,17 +49,6 @@ def test_sample_weights(is_old, monkeypatch, imported_anew):
     with pytest.raises(ValueError, match="at least one non-zero number"):
         check([0, 0, 0], X, ensure_non_negative=True)
     assert_array_equal(check([0, 0, 0], X, allow_all_zero_weights=True), [0, 0, 0])
-
-
-@pytest.mark.parametrize(
-    ("version", "loud", "quiet"),
-    [("1.11.1", {"iprint": 1}, {"iprint": -1}), ("1.14.0rc1", {"iprint": 1}, {"iprint": -1}), ("1.15.0", {}, {})],
-)
-def test_output_of_lbfgs(version, loud, quiet, monkeypatch, imported_anew):
-    monkeypatch.setattr(scipy, "__version__", version)
-    module = imported_anew()
-    assert module.lbfgs_output(True) == loud
-    assert module.lbfgs_output(False) == quiet
 
 
 def test_without_callbacks_of_scikit_learn(monkeypatch, imported_anew):

@@ -13,7 +13,6 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-import scipy
 import sklearn
 from sklearn.base import (
     BaseEstimator,
@@ -72,7 +71,6 @@ __all__ = [
     "check_partial_fit_first_call",
     "checked_sample_weight",
     "fit_context",
-    "lbfgs_output",
     "n_rows_of",
     "openmp_threads",
     "safe_indexing",
@@ -82,9 +80,6 @@ __all__ = [
 #: scikit-learn 1.9 refuses weights that all are zero, unless it is told not to
 _MAY_BE_ZERO = "allow_all_zero_weights"
 _ZERO_IS_ALLOWED = {_MAY_BE_ZERO: True} if _MAY_BE_ZERO in signature(_check_sample_weight).parameters else {}
-
-#: SciPy 1.15 and newer print nothing, and warn where they are asked to
-_LBFGS_PRINTS = tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 15)
 
 
 def checked_sample_weight(sample_weight, X, *, ensure_non_negative=False, allow_all_zero_weights=False):
@@ -158,20 +153,6 @@ def check_feature_names(estimator, X, names, *, reset):
     if names and _TAKES_NAMES_BY_PROTOCOL:
         X = _NamedColumns(names)
     _check_feature_names(estimator, X, reset=reset)
-
-
-def lbfgs_output(is_wanted):
-    """The options of SciPy's L-BFGS-B by which it prints, or does not, as far as its version can.
-
-    Parameters
-    ----------
-    is_wanted : bool
-
-    Returns
-    -------
-    dict of str to int
-    """
-    return {"iprint": 1 if is_wanted else -1} if _LBFGS_PRINTS else {}
 
 
 def openmp_threads():

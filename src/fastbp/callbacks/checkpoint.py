@@ -36,7 +36,7 @@ class Checkpoint(Parametrized):
     state, learning rate and generator of that epoch, after which it has no run to resume. `fit` with ``warm_start``
     goes on from the weights, with a new optimizer, patience and generator, as always.
 
-    For 'lbfgs', whose state scipy does not give away, all losses and gradients since the beginning are kept and saved,
+    For 'lbfgs', whose state is not saved, all losses and gradients since the beginning are kept and saved,
     and the optimizer is led along them when the run is resumed. They take one number for each weight, of the dtype of
     the network, for each evaluation: in memory as long as the fit lasts, and in each file.
 

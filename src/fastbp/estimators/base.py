@@ -29,7 +29,7 @@ from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from fastbp.compatibility import CallbackSupportMixin, check_optimize_result, lbfgs_output
+from fastbp.compatibility import CallbackSupportMixin, check_optimize_result
 from fastbp.data import check_weight_scale, make_data
 from fastbp.estimators.attempt import Attempt, with_attributes
 from fastbp.estimators.checkpoints import checksums_of, continue_run, write_checkpoint
@@ -302,7 +302,6 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
                     max_iter=self.max_iter,
                     max_fun=self.max_fun,
                     tol=self.tol,
-                    options=lbfgs_output(prints_lines(self)),
                     callbacks=callbacks,
                     evaluations=evaluations,
                 )

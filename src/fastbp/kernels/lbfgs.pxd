@@ -58,7 +58,7 @@ cdef class LBFGS(Task):
     cdef int restart(self) noexcept nogil
     cdef void forget(self) noexcept nogil
     cdef void update_memory(self) noexcept nogil
-    cdef bint recursion(self) noexcept nogil
+    cdef void recursion(self) noexcept nogil
     cdef int64_t place(self, int64_t age) noexcept nogil
     cdef void move(self) noexcept nogil
     cdef void run(self, int64_t phase, int64_t n_sums, int64_t n_largest) noexcept nogil

@@ -26,7 +26,7 @@ constrained optimization, SIAM Journal on Scientific Computing 16.
 
 import numpy as np
 
-from libc.math cimport fmin, isfinite, isnan, sqrt
+from libc.math cimport fmin, isnan, sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
@@ -173,9 +173,7 @@ cdef class LBFGS(Task):
     cdef int begin_search(self) noexcept nogil:
         """Search along the direction that the memory gives, or, without a memory, along the steepest descent."""
         cdef double step = 1
-        self.coef_g = -1
-        if self.n_pairs and not self.recursion():
-            self.forget()
+        self.recursion()
         self.run(COMBINE, 2, 0)
         self.slope_before = self.total[0]
         if self.slope_before >= 0:
@@ -245,13 +243,13 @@ cdef class LBFGS(Task):
         """Where in the memory a pair is; the newest has the age 0."""
         return (self.newest - age + MAX_PAIRS) % MAX_PAIRS
 
-    cdef bint recursion(self) noexcept nogil:
-        """The coefficients of the direction. False if they are not finite."""
+    cdef void recursion(self) noexcept nogil:
+        """The coefficients of the direction. They are not finite if a gradient was not: then no step is accepted."""
         cdef int64_t age, other, i, j
         cdef double product
         cdef double alpha[MAX_PAIRS]
         cdef double of_s[MAX_PAIRS]
-        cdef bint are_finite = isfinite(self.gamma)
+        self.coef_g = -self.gamma if self.n_pairs else -1
         for age in range(self.n_pairs):
             i = self.place(age)
             product = self.sg[i]
@@ -271,9 +269,6 @@ cdef class LBFGS(Task):
                 product += of_s[j] * self.sy[j][i]
             of_s[i] = alpha[i] - product / self.sy[i][i]
             self.coefs[2 * i], self.coefs[2 * i + 1] = -of_s[i], self.gamma * alpha[i]
-            are_finite = are_finite and isfinite(of_s[i]) and isfinite(alpha[i])
-        self.coef_g = -self.gamma if are_finite else -1
-        return are_finite
 
     # Passes over the vectors
 

@@ -14,8 +14,8 @@ from fastbp.training.minimization import minimize
 class Evaluations:
     """The losses and gradients along a run of L-BFGS, from which it can be repeated.
 
-    The steps follow from the starting point, the losses and the gradients: given these again, the optimizer comes to the
-    same state, without an evaluation of the network.
+    The steps follow from the starting point, the losses and the gradients: given these again, the optimizer comes to
+    the same state, without an evaluation of the network.
 
     Parameters
     ----------
@@ -110,9 +110,7 @@ class Evaluations:
         self.n_replayed = 0
 
 
-def minimize_lbfgs(
-    network, data, progress, *, loss_scale, max_iter, max_fun, tol, callbacks=None, evaluations=None
-):
+def minimize_lbfgs(network, data, progress, *, loss_scale, max_iter, max_fun, tol, callbacks=None, evaluations=None):
     """Minimize the network's mean loss over `data`, starting from its parameters, which are overwritten.
 
     Parameters

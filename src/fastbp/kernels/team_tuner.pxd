@@ -35,6 +35,5 @@ cdef class TeamTuner:
     cdef void watch_team(self, double seconds, double end) noexcept nogil
     cdef double lower_quartile(self, bint alone) noexcept nogil
     cdef double lost(self, bint alone, double by_the_other) noexcept nogil
-    cdef double largest_lag(self, bint alone) noexcept nogil
     cdef void decide(self, bint alone, double end, double cost) noexcept nogil
     cdef void use(self, bint alone, double end, double seconds) noexcept nogil

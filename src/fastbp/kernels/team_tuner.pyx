@@ -23,13 +23,17 @@ from libc.stdint cimport int64_t
 # A block of this duration ends although it has fewer than BLOCK_STEPS steps.
 cdef double BLOCK_SECONDS = 0.01
 # The cost of trials as a share of the time between them
-cdef double TRIAL_SHARE = 0.02
+cdef double TRIAL_SHARE = 0.01
+# Before the first trial, the team works for this time: its threads wake up, and fits that are over then do not need one.
+cdef double FIRST_SECONDS = 0.001
 # The time between two trials is at least this multiple of the duration of a trial.
 cdef double SHORTEST_DECISION = 4
-# How far the team may be behind: more than one time slice of another program, and than some steps of one thread.
-cdef double LAG_SECONDS = 0.01
+# How far a way may fall behind in a trial, and the team while it works: more than a time slice of another program, and
+# than some steps.
+cdef double TRIAL_LAG = 0.01
+cdef double LARGEST_LAG = 0.025
 cdef double LAG_STEPS = 4
-# duration of the pauses of the team, in seconds, and of the time in which it must be fast for them to be halved
+# duration of the pauses of the team, in seconds
 cdef double SHORTEST_PAUSE = 0.05
 cdef double LONGEST_PAUSE = 1.0
 
@@ -50,7 +54,8 @@ cdef class TeamTuner:
     def __init__(self):
         self.trial_share, self.pause, self.longest_pause = TRIAL_SHARE, SHORTEST_PAUSE, LONGEST_PAUSE
         self.quartile[False] = self.quartile[True] = INFINITY
-        self.begin_trial(False)
+        self.lag = self.next_halving = 0
+        self.use(False, -INFINITY, 0)
 
     def note_step(self, double begin, double end):
         """Note the time of a step, and decide about the next one.
@@ -64,6 +69,8 @@ cdef class TeamTuner:
 
     cdef void note(self, double begin, double end) noexcept nogil:
         """`note_step`."""
+        if self.decided_until == -INFINITY:
+            self.use(False, begin, FIRST_SECONDS)
         if not self.is_decided:
             self.note_trial(end - begin, end)
         elif end > self.decided_until:
@@ -88,7 +95,7 @@ cdef class TeamTuner:
         self.block_seconds += seconds
         if alone != self.chosen_alone:
             behind = self.lost(alone, self.quartile[not alone])
-            if behind > self.largest_lag(not alone):
+            if behind > fmax(TRIAL_LAG, LAG_STEPS * self.quartile[not alone]):
                 self.decide(not alone, end, behind)
                 return
         if self.block_steps < BLOCK_STEPS and self.block_seconds < BLOCK_SECONDS:
@@ -121,10 +128,6 @@ cdef class TeamTuner:
             total += self.steps[alone][i]
         return fmax(total - self.n_steps[alone] * by_the_other, 0)
 
-    cdef double largest_lag(self, bint alone) noexcept nogil:
-        """How far a way may be behind the other one, `alone`, before it is left."""
-        return fmax(LAG_SECONDS, LAG_STEPS * self.quartile[alone])
-
     # Decisions
 
     cdef void decide(self, bint alone, double end, double cost) noexcept nogil:
@@ -134,13 +137,16 @@ cdef class TeamTuner:
 
     cdef void use(self, bint alone, double end, double seconds) noexcept nogil:
         self.is_decided, self.alone, self.chosen_alone = True, alone, alone
-        self.decided_until, self.next_halving, self.lag = end + seconds, end + SHORTEST_PAUSE, 0
+        self.decided_until = end + seconds
 
     cdef void watch_team(self, double seconds, double end) noexcept nogil:
         """Give the team a pause when it is too far behind."""
         self.lag = fmax(self.lag + seconds - self.quartile[True], 0)
-        if self.lag > self.largest_lag(True):
+        if self.lag > fmax(LARGEST_LAG, LAG_STEPS * self.quartile[True]):
             self.use(True, end, self.pause)
             self.pause = fmin(2 * self.pause, self.longest_pause)
+            self.lag, self.next_halving = 0, self.decided_until + self.pause
         elif end > self.next_halving:
-            self.pause, self.next_halving = fmax(self.pause / 2, SHORTEST_PAUSE), end + SHORTEST_PAUSE
+            if self.lag == 0:
+                self.pause = fmax(self.pause / 2, SHORTEST_PAUSE)
+            self.next_halving = end + self.pause

@@ -338,6 +338,20 @@ OPTIMIZERS = {
 }
 
 
+def lbfgs_direction(pairs, g):
+    """Nocedal and Wright (2006), Numerical optimization, algorithm 7.4; pairs (s, y), the oldest first."""
+    q, alphas = g.copy(), []
+    for s, y in reversed(pairs):
+        alphas.append(s @ q / (s @ y))
+        q -= alphas[-1] * y
+    if pairs:
+        s, y = pairs[-1]
+        q *= s @ y / (y @ y)
+    for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
+        q += (alpha - y @ q / (s @ y)) * s
+    return -q
+
+
 def mix_64(x):
     """The output function of SplitMix64, of uint64."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

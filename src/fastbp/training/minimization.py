@@ -5,13 +5,14 @@ from scipy.optimize import OptimizeResult
 
 from fastbp.kernels.lbfgs import EVALUATE, FAILED, LBFGS
 
-#: What ended a minimization, in SciPy's words: scikit-learn's warnings quote them.
+# What ended a minimization, in SciPy's words, which scikit-learn's warnings quote, and its status
 GRADIENT_IS_SMALL = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
 VALUE_IS_STABLE = "CONVERGENCE: RELATIVE REDUCTION OF F <= FACTR*EPSMCH"
 NO_MORE_ITERATIONS = "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT"
 NO_MORE_EVALUATIONS = "STOP: TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT"
-STOPPED_BY_CALLBACK = "STOP: CALLBACK REQUESTED HALT"
+STOPPED_BY_CALLBACK = "`callback` raised `StopIteration`."
 NO_STEP_FOUND = "ABNORMAL: "
+CONVERGED, LIMIT_REACHED, FAILED_SEARCH, STOPPED = 0, 1, 2, 99
 
 #: SciPy's default tolerance of the relative reduction of the value
 VALUE_TOL = 1e7 * np.finfo(float).eps
@@ -69,8 +70,8 @@ def minimize(value_and_gradient, x, team, *, max_iter, max_fun, tol, callback=No
     -------
     OptimizeResult
         Like that of ``scipy.optimize.minimize(method="L-BFGS-B")``: ``x``, ``fun``, ``jac``, ``nit``, ``nfev``,
-        ``status`` (0: converged, 1: a limit was reached, 2: another reason), ``success`` and ``message``. If no step
-        was found, ``fun`` is the value that was evaluated last.
+        ``status`` (0: converged, 1: a limit was reached, 2: no step was found, 99: by the callback), ``success`` and
+        ``message``. If no step was found, ``fun`` is the value that was evaluated last.
 
     References
     ----------
@@ -79,49 +80,48 @@ def minimize(value_and_gradient, x, team, *, max_iter, max_fun, tol, callback=No
     """
     function, search = Function(value_and_gradient), LBFGS(x, team)
     search.note(*function(search.x))
-    n_iterations, message = 0, None
-    if search.largest_gradient <= tol:
-        message = GRADIENT_IS_SMALL
+    message = GRADIENT_IS_SMALL if search.largest_gradient <= tol else None
     while message is None:
         task = search.iterate()
         while task == EVALUATE:
             task = search.note(*function(search.x))
         if task == FAILED:
             message = NO_STEP_FOUND
-            break
-        n_iterations += 1
-        message = _call(callback, OptimizeResult(x=search.x, fun=search.loss))
-        if n_iterations >= max_iter:
+        elif _stops(callback, search):
+            message = STOPPED_BY_CALLBACK
+        elif search.n_iterations >= max_iter:
             message = NO_MORE_ITERATIONS
         elif function.n_evaluations > max_fun:
             message = NO_MORE_EVALUATIONS
-        elif message is None:
+        else:
             message = _convergence(search, tol)
-    status = 2
+    status = FAILED_SEARCH
     if message in (GRADIENT_IS_SMALL, VALUE_IS_STABLE):
-        status = 0
-    elif n_iterations >= max_iter or function.n_evaluations > max_fun:
-        status = 1
+        status = CONVERGED
+    elif message == STOPPED_BY_CALLBACK:
+        status = STOPPED
+    elif search.n_iterations >= max_iter or function.n_evaluations > max_fun:
+        status = LIMIT_REACHED
     return OptimizeResult(
         x=search.x,
         fun=search.loss,
         jac=search.gradient,
-        nit=n_iterations,
+        nit=search.n_iterations,
         nfev=function.n_evaluations,
         status=status,
-        success=status == 0,
+        success=status == CONVERGED,
         message=message,
     )
 
 
-def _call(callback, result):
-    """Call it, if there is one. The message if it ends the minimization."""
+def _stops(callback, search):
+    """Whether the callback ends the minimization after this iteration."""
     try:
         if callback is not None:
-            callback(result)
+            callback(OptimizeResult(x=search.x, fun=search.loss))
     except StopIteration:
-        return STOPPED_BY_CALLBACK
-    return None
+        return True
+    return False
 
 
 def _convergence(search, tol):

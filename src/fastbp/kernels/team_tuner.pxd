@@ -14,6 +14,7 @@ cdef class TeamTuner:
     cdef readonly bint alone
     cdef bint chosen_alone
     cdef bint is_decided
+    cdef public double first_seconds
     cdef public double trial_share
     cdef public double pause
     cdef public double longest_pause
@@ -32,6 +33,7 @@ cdef class TeamTuner:
     cdef void note(self, double begin, double end) noexcept nogil
     cdef void begin_trial(self, bint alone_first) noexcept nogil
     cdef void note_trial(self, double seconds, double end) noexcept nogil
+    cdef void rest_team(self, double end) noexcept nogil
     cdef void watch_team(self, double seconds, double end) noexcept nogil
     cdef double lower_quartile(self, bint alone) noexcept nogil
     cdef double lost(self, bint alone, double by_the_other) noexcept nogil

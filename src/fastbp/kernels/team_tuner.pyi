@@ -2,6 +2,7 @@ from typing_extensions import disjoint_base
 
 @disjoint_base
 class TeamTuner:
+    first_seconds: float
     trial_share: float
     pause: float
     longest_pause: float

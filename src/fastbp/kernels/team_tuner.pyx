@@ -8,11 +8,11 @@ A trial has blocks of a few steps of the team and of one thread in turn, so that
 with the smaller lower quartile of the times of its steps is chosen: it does not depend on the steps during which a
 processor was unavailable, nor on the first ones, in which threads wake up and caches are cold. A trial costs the time
 that the slower way has lost, and the next one follows when this is a small share of the time since: the smaller the
-difference, the sooner. A trial in which the way that is not in use falls far behind ends at once.
+difference, the sooner. A trial ends at once when the way that is not in use falls far behind.
 
 While the team works, the time is added up by which its steps are slower than those of one thread were; faster steps
 reduce the sum. If processors are unavailable for so long that it becomes large, one thread continues, and the team has a
-pause, each time for twice as long. As long as the team stays fast, its pauses become shorter again: another thread that
+pause, each time for twice as long; so, too, if the team falls far behind in a trial. As long as the team stays fast, its pauses become shorter again: another thread that
 works now and then, such as one that reads rows, makes the team slow for a short time only. (The sum is the CUSUM of
 Page, 1954, Continuous inspection schemes, Biometrika 41.)
 """
@@ -45,6 +45,8 @@ cdef class TeamTuner:
     ----------
     alone : bool
         Whether the next step is for one thread.
+    first_seconds : float
+        Duration of the team's work before the first trial.
     trial_share : float
         Largest cost of trials as a share of the time between them.
     pause, longest_pause : float
@@ -52,7 +54,8 @@ cdef class TeamTuner:
     """
 
     def __init__(self):
-        self.trial_share, self.pause, self.longest_pause = TRIAL_SHARE, SHORTEST_PAUSE, LONGEST_PAUSE
+        self.first_seconds, self.trial_share = FIRST_SECONDS, TRIAL_SHARE
+        self.pause, self.longest_pause = SHORTEST_PAUSE, LONGEST_PAUSE
         self.quartile[False] = self.quartile[True] = INFINITY
         self.lag = self.next_halving = 0
         self.use(False, -INFINITY, 0)
@@ -70,7 +73,7 @@ cdef class TeamTuner:
     cdef void note(self, double begin, double end) noexcept nogil:
         """`note_step`."""
         if self.decided_until == -INFINITY:
-            self.use(False, begin, FIRST_SECONDS)
+            self.use(False, begin, self.first_seconds)
         if not self.is_decided:
             self.note_trial(end - begin, end)
         elif end > self.decided_until:
@@ -87,6 +90,7 @@ cdef class TeamTuner:
         self.block_seconds = 0
 
     cdef void note_trial(self, double seconds, double end) noexcept nogil:
+        """Note a step of a trial, and decide at its end."""
         cdef bint alone = self.alone, is_faster
         cdef double behind
         self.steps[alone][self.n_steps[alone]] = seconds
@@ -96,7 +100,10 @@ cdef class TeamTuner:
         if alone != self.chosen_alone:
             behind = self.lost(alone, self.quartile[not alone])
             if behind > fmax(TRIAL_LAG, LAG_STEPS * self.quartile[not alone]):
-                self.decide(not alone, end, behind)
+                if alone:
+                    self.decide(False, end, behind)
+                else:
+                    self.rest_team(end)
                 return
         if self.block_steps < BLOCK_STEPS and self.block_seconds < BLOCK_SECONDS:
             return
@@ -139,13 +146,17 @@ cdef class TeamTuner:
         self.is_decided, self.alone, self.chosen_alone = True, alone, alone
         self.decided_until = end + seconds
 
+    cdef void rest_team(self, double end) noexcept nogil:
+        """Give the team a pause, and have the next one be twice as long."""
+        self.use(True, end, self.pause)
+        self.pause = fmin(2 * self.pause, self.longest_pause)
+        self.lag, self.next_halving = 0, self.decided_until + self.pause
+
     cdef void watch_team(self, double seconds, double end) noexcept nogil:
-        """Give the team a pause when it is too far behind."""
+        """Note a step of the team, and give it a pause when it is too far behind."""
         self.lag = fmax(self.lag + seconds - self.quartile[True], 0)
         if self.lag > fmax(LARGEST_LAG, LAG_STEPS * self.quartile[True]):
-            self.use(True, end, self.pause)
-            self.pause = fmin(2 * self.pause, self.longest_pause)
-            self.lag, self.next_halving = 0, self.decided_until + self.pause
+            self.rest_team(end)
         elif end > self.next_halving:
             if self.lag == 0:
                 self.pause = fmax(self.pause / 2, SHORTEST_PAUSE)

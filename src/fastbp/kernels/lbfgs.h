@@ -52,8 +52,8 @@ static void pair_products(const double *s, const double *y, int64_t stride, int6
     }
 }
 
-/* d = c_g g + sum of c_j s_j + c'_j y_j, with coefs = c_0, c'_0, c_1, c'_1, ...; then x = x_before + d, and d is rounded
- * to x - x_before, the step that is taken. sums = d g, d d */
+/* d = c_g g + sum of c_j s_j + c'_j y_j, with coefs = c_0, c'_0, c_1, c'_1, ...
+ * Then x = x_before + d, and d is rounded to x - x_before, the step that is taken. sums = d g, d d */
 static void combine_pairs(const double *s, const double *y, int64_t stride, int64_t n_pairs, const double *coefs,
                           double coef_g, const double *g, const double *x_before, int64_t n, double *d, double *x,
                           double *sums) {

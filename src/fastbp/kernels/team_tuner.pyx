@@ -11,10 +11,10 @@ that the slower way has lost, and the next one follows when this is a small shar
 difference, the sooner. A trial ends at once when the way that is not in use falls far behind.
 
 While the team works, the time is added up by which its steps are slower than those of one thread were; faster steps
-reduce the sum. If processors are unavailable for so long that it becomes large, one thread continues, and the team has a
-pause, each time for twice as long; so, too, if the team falls far behind in a trial. As long as the team stays fast, its pauses become shorter again: another thread that
-works now and then, such as one that reads rows, makes the team slow for a short time only. (The sum is the CUSUM of
-Page, 1954, Continuous inspection schemes, Biometrika 41.)
+reduce the sum. If processors are unavailable for so long that it becomes large, one thread continues, and the team has
+a pause, each time for twice as long; so, too, if the team falls far behind in a trial. As long as the team stays fast,
+its pauses become shorter again: another thread that works now and then, such as one that reads rows, makes the team
+slow for a short time only. (The sum is the CUSUM of Page, 1954, Continuous inspection schemes, Biometrika 41.)
 """
 
 from libc.math cimport INFINITY, fmax, fmin
@@ -24,7 +24,7 @@ from libc.stdint cimport int64_t
 cdef double BLOCK_SECONDS = 0.01
 # The cost of trials as a share of the time between them
 cdef double TRIAL_SHARE = 0.01
-# Before the first trial, the team works for this time: its threads wake up, and fits that are over then do not need one.
+# Before the first trial, the team works for this time: its threads wake up, and shorter fits need no trial.
 cdef double FIRST_SECONDS = 0.001
 # The time between two trials is at least this multiple of the duration of a trial.
 cdef double SHORTEST_DECISION = 4

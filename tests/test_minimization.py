@@ -191,7 +191,7 @@ def test_an_exception_is_passed_on():
 
 def test_threads_change_nothing():
     function, start = rosenbrock()
-    start = np.tile(start, 60)  # 6,000 numbers, which threads share
+    start = np.tile(start, 200)  # numbers enough for threads to share them
     options = dict(max_iter=20, max_fun=1000, tol=1e-5)
     expected = by_us(function, start, **options)
     with Team(2) as team:

@@ -54,7 +54,7 @@ def test_directions_are_those_of_the_two_loops(n):
         assert_allclose(direction, expected, atol=1e-9 * np.abs(expected).max(), rtol=0)
 
 
-@pytest.mark.parametrize("n", [17, 5003])
+@pytest.mark.parametrize("n", [17, 20_001])  # one part, and parts that are shared
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_threads_change_no_bit(n, n_threads):
     function, start = quartic(n)

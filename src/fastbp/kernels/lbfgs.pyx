@@ -44,8 +44,8 @@ cpdef enum:
 
 # numbers of a part of the vectors: 8 KiB
 cdef int64_t PART = 1024
-# With fewer parts, threads would wait for each other for longer than they save.
-cdef int64_t FEWEST_SHARED_PARTS = 4
+# Fewer parts are one thread's: its two passes take less than a tenth of a millisecond.
+cdef int64_t FEWEST_SHARED_PARTS = 16
 # evaluations of a line search
 cdef int64_t MAX_TRIALS = 20
 cdef double LARGEST_FIRST_STEP = 1e10

@@ -14,10 +14,9 @@ HELD = {}
 class OneBlasThread:
     """Limits BLAS to one thread inside a ``with`` block, unless another block does so already.
 
-    The threads of the BLAS that NumPy calls between two evaluations, for the penalty, spin, and so slow down the threads
-    of the fit. The limit applies to the whole process. One block at a time sets
-    it and restores it, so that the limit is the original one in the end, however blocks overlap; the other blocks set
-    it when it is free.
+    The threads of the BLAS that NumPy calls between two evaluations, for the penalty, spin, and so slow down the
+    threads of the fit. The limit applies to the whole process. One block at a time sets it and restores it, so that the
+    limit is the original one in the end, however blocks overlap; the other blocks set it when it is free.
     """
 
     def __init__(self):

@@ -9,6 +9,7 @@ so that a copy of the weights is one copy, an average is one axpy, and L-BFGS ne
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import copy, deepcopy
 from functools import lru_cache
 from inspect import signature
@@ -225,16 +226,17 @@ class BaseNetwork:
             For parameters that are too large for the network's dtype.
         """
         check_initializer(initializer)
-        rng, errstate = legacy_generator(random_state), np.geterr()
+        rng = legacy_generator(random_state)
+        errstate = np.geterr() if callable(initializer) else {}  # that of the user's function
 
         def weights(fan_in: int, fan_out: int) -> Any:
-            with np.errstate(**errstate):  # that of the user's function
+            with np.errstate(**errstate) if errstate else nullcontext():
                 return draw(initializer, fan_in, fan_out, self.hidden_activation, rng)
 
         weights.random_state = rng  # type: ignore[attr-defined]
-        for op in self.graph.operations:
-            if op.n_blocks:
-                with np.errstate(over="ignore"):  # checked below
+        with np.errstate(over="ignore"):  # checked below
+            for op in self.graph.operations:
+                if op.n_blocks:
                     op.layer.initialize(self.graph.views(op, self._params), weights)
         if not all_finite(self._params):
             wrong = next(b for b in self.graph.blocks if not np.isfinite(b.view(self._params)).all())

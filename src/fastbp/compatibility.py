@@ -25,7 +25,7 @@ from sklearn.base import _fit_context as fit_context
 from sklearn.metrics._scorer import _BaseScorer as BaseScorer
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads, _openmp_parallelism_enabled
-from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions, make_constraint
 from sklearn.utils._unique import attach_unique
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
@@ -71,6 +71,7 @@ __all__ = [
     "check_partial_fit_first_call",
     "checked_sample_weight",
     "fit_context",
+    "make_constraint",
     "n_rows_of",
     "openmp_threads",
     "safe_indexing",

@@ -27,7 +27,11 @@ Saxe, McClelland and Ganguli (2014), Exact solutions to the nonlinear dynamics o
 networks.
 """
 
+from math import sqrt
+from numbers import Integral
+
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from scipy.special import ndtri
 from sklearn.utils import check_random_state
 
@@ -63,7 +67,7 @@ def scikit_learn(fan_in, fan_out, activation, random_state):
     Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward neural networks, eq. 16.
     The order of the draws, the bound of the logistic function and the random intercepts are scikit-learn's.
     """
-    bound = np.sqrt((2 if activation == "logistic" else 6) / (fan_in + fan_out))
+    bound = sqrt((2 if activation == "logistic" else 6) / (fan_in + fan_out))
     return uniform(random_state, -bound, bound, (fan_in, fan_out)), uniform(random_state, -bound, bound, fan_out)
 
 
@@ -267,4 +271,39 @@ def legacy_generator(random_state):
     """
     if isinstance(random_state, np.random.Generator):
         return np.random.RandomState(random_state.bit_generator)
+    if isinstance(random_state, Integral):
+        return seeded_generator(random_state)
     return check_random_state(random_state)
+
+
+class NoEntropy(ISeedSequence):
+    """In place of a `SeedSequence`, for a generator that is seeded afterwards: all words are 0."""
+
+    def generate_state(self, n_words, dtype=np.uint32):
+        """A list of zeros, whose items MT19937 reads ten times as fast as those of an array."""
+        return [0] * n_words
+
+
+NO_ENTROPY = NoEntropy()
+
+
+def seeded_generator(seed):
+    """``RandomState(seed)``, in a tenth of its time: that fills the state from the system's entropy first, and then
+    seeds it.
+
+    Parameters
+    ----------
+    seed : int
+
+    Returns
+    -------
+    RandomState
+
+    Raises
+    ------
+    ValueError
+        Unless the seed is in [0, 2**32 - 1].
+    """
+    generator = np.random.MT19937(NO_ENTROPY)
+    generator._legacy_seeding(seed)  # which drops the seed sequence
+    return np.random.RandomState(generator)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar, cast, dataclass_transform, overload
 
 import numpy as np
 
-from fastbp.compatibility import BaseEstimator, InvalidParameterError, StrOptions
+from fastbp.compatibility import BaseEstimator, InvalidParameterError, StrOptions, make_constraint
 
 T = TypeVar("T")
 
@@ -118,6 +118,37 @@ def parametrized(cls: Any = None, *, eq: bool = True) -> Any:
     return decorate if cls is None else decorate(cls)
 
 
+#: In place of the default of a parameter that must always be checked
+NO_DEFAULT = object()
+
+
+@cache
+def checks_of(cls: type[Any]) -> tuple[tuple[str, Any, list[Any]], ...]:
+    """What the parameters of a class are checked by, made once for the class.
+
+    Parameters
+    ----------
+    cls : type
+        With ``_parameter_constraints``.
+
+    Returns
+    -------
+    tuple of (str, object, list)
+        For each parameter its name; its default, which needs no check, or `NO_DEFAULT` where the default is not valid;
+        and its constraints, of which a value has to satisfy one.
+    """
+    checks = []
+    for name in cls._get_param_names():
+        constraints = cls._parameter_constraints.get(name, "no_validation")
+        described = getattr(cls, "__dataclass_fields__", {}).get(name)
+        default = NO_DEFAULT if described is None or described.default is MISSING else described.default
+        made = [] if constraints == "no_validation" else [make_constraint(constraint) for constraint in constraints]
+        if made and not any(constraint.is_satisfied_by(default) for constraint in made):
+            default = NO_DEFAULT
+        checks.append((name, default, made))
+    return tuple(checks)
+
+
 class CachedParamNames(BaseEstimator):
     """Base of all classes with described parameters."""
 
@@ -130,9 +161,15 @@ class CachedParamNames(BaseEstimator):
         return super()._get_param_names()
 
     def _validate_params(self) -> None:
-        """As scikit-learn does it, which cannot compare with the bounds what NumPy knows as no number: a Fraction."""
+        """As scikit-learn does it, which makes the constraints anew in each call, and cannot compare with the bounds
+        what NumPy knows as no number: a Fraction. Its own check is called where a value is not valid, for the error."""
         try:
-            super()._validate_params()
+            for name, default, constraints in checks_of(type(self)):
+                value = getattr(self, name)
+                if value is not default:
+                    if constraints and not any(constraint.is_satisfied_by(value) for constraint in constraints):
+                        super()._validate_params()
+                    self._check_value(name, value)
         except InvalidParameterError:
             raise
         except TypeError as error:
@@ -143,6 +180,9 @@ class CachedParamNames(BaseEstimator):
                         f"float({value!r}). Got {value!r} instead."
                     ) from error
             raise
+
+    def _check_value(self, name: str, value: Any) -> None:
+        """What constraints cannot say: an error for a value, other than the default, that they allow."""
 
 
 class Parametrized(CachedParamNames):

@@ -223,7 +223,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
             warn_if_not_converged = self._train_stochastic(
                 network, epochs, history, stopping, rng, incremental, not first_pass, callbacks, attempt
             )
-        if not np.isfinite(network.params).all():
+        if not all_finite(network.params):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 "preprocessed."

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.multiclass import type_of_target
 
 from fastbp.checks import checked_indicator
 from fastbp.compatibility import check_partial_fit_first_call
@@ -26,15 +26,16 @@ from fastbp.estimators.class_targets import (
     check_probabilities,
     check_sorted,
     classes_of_columns,
+    fitted_binarizer,
     form_of,
     indicators_of_columns,
     is_list_of_lists,
     is_same_classes,
     label_array,
+    labels_of,
     labels_of_columns,
     numbers_of_labels,
     shape_in_words,
-    with_unique,
 )
 from fastbp.estimators.inputs import validated
 from fastbp.estimators.more_classes import extend_output, extended_classes, lacks_known, sources_of_units
@@ -101,15 +102,15 @@ class BaseClassifier(BaseMLP):
             names = np.arange(y.shape[1]) if classes is None else np.asarray(classes)
             check_probabilities(y, len(names))
             check_sorted(names)
-        elif y.ndim == 1:
-            y = with_unique(y) if labels is None else labels.classes
-        self._label_binarizer = LabelBinarizer().fit(names if self._form == PROBABILITIES else y)
+        elif y.ndim == 1 and labels is not None:
+            y = labels.classes
+        self._label_binarizer = fitted_binarizer(names if self._form == PROBABILITIES else y)
         self.classes_ = self._label_binarizer.classes_
 
     def _labels_in(self, y):
         """The labels that a validated y of labels or indicators holds."""
         self._check_form(y)
-        return unique_labels(y)
+        return labels_of(y)
 
     def _check_form(self, y) -> None:
         """ValueError for a y of another form than the one that the model has learned from."""
@@ -210,7 +211,9 @@ class BaseClassifier(BaseMLP):
             if y.ndim != 2 or y.shape[1] != len(self.classes_):
                 raise ValueError(f"y must be an indicator matrix of {len(self.classes_)} labels, got shape {y.shape}")
             return indicator_csr(y)
-        return self._label_binarizer.transform(y).astype(dtype)
+        if len(self.classes_) == 1:
+            return np.zeros((len(y), 1), dtype)
+        return (y == self.classes_[1]).astype(dtype)[:, None]
 
     def _stratified(self, targets):
         # as bool: scikit-learn's messages about too small classes name True and False

@@ -8,8 +8,9 @@ from numbers import Real
 
 import numpy as np
 from scipy import sparse
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastbp.compatibility import attach_unique
 from fastbp.estimators.label_counts import LabelCounts
@@ -106,25 +107,54 @@ def shape_in_words(labels):
         return "rows of different lengths"
 
 
-def with_unique(y):
-    """`y` with its different values attached, where scikit-learn's functions look for them: each sorts y otherwise.
+def counted_labels(y):
+    """The different values of integers, by counting, which is several times as fast as sorting.
 
     Parameters
     ----------
-    y : ndarray of shape (n,)
+    y : ndarray
 
     Returns
     -------
-    ndarray of shape (n,)
-        A view, to be used for the moment only.
+    ndarray of shape (n_labels,), or None
+        In sorted order; None where y does not hold integers in one dimension, or these are spread too far.
     """
-    if y.dtype.kind in "iu" and len(y):
-        low, high = y.min(), y.max()
-        if int(high) - int(low) < len(y):  # counting is several times as fast as sorting
-            counts = np.bincount(np.subtract(y, low, dtype=np.int64, casting="unsafe"))
-            unique = low + np.flatnonzero(counts).astype(y.dtype)
-            return y.view(np.dtype(y.dtype, metadata={"unique": unique}))
-    return attach_unique(y) if y.dtype.kind in "biufUS" else y
+    if y.ndim != 1 or y.dtype.kind not in "iu" or not len(y):
+        return None
+    low, high = np.minimum.reduce(y), np.maximum.reduce(y)
+    if int(high) - int(low) >= len(y):
+        return None
+    counts = np.bincount(np.subtract(y, low, dtype=np.int64, casting="unsafe"))
+    return low + counts.nonzero()[0].astype(y.dtype)
+
+
+def labels_of(y):
+    """scikit-learn's `unique_labels` of a validated y of labels or indicators: an ndarray of shape (n_labels,)."""
+    labels = counted_labels(y)
+    return unique_labels(y) if labels is None else labels
+
+
+def fitted_binarizer(y):
+    """``LabelBinarizer().fit(y)``, without its checks where y holds integers that surely are labels.
+
+    Parameters
+    ----------
+    y : ndarray or sparse matrix
+        Validated labels or indicators.
+
+    Returns
+    -------
+    LabelBinarizer
+    """
+    labels = counted_labels(y)
+    # scikit-learn warns of so many labels that they could be the numbers of a regression
+    if labels is None or 2 * len(labels) > len(y):
+        return LabelBinarizer().fit(y if y.ndim > 1 or y.dtype.kind not in "biufUS" else attach_unique(y))
+    binarizer = LabelBinarizer()
+    binarizer.y_type_ = "binary" if len(labels) <= 2 else "multiclass"
+    binarizer.sparse_input_ = False
+    binarizer.classes_ = labels
+    return binarizer
 
 
 def numbers_of_labels(y, classes):

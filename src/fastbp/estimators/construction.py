@@ -1,7 +1,9 @@
 """The network that the parameters of an estimator ask for."""
 
 from dataclasses import replace
+from functools import lru_cache
 from math import sqrt
+from numbers import Real
 
 import numpy as np
 
@@ -41,11 +43,21 @@ def hidden_layers_of(estimator):
     layers = [Dropout(estimator.input_dropout)] if estimator.input_dropout else []
     after = []  # what comes between a fully connected layer and the next one
     for n, activation, rate, is_residual in zip(sizes, activations, rates, residuals, strict=True):
-        own = [*after, Dense(n) if is_separate else Dense(n, activation)]
+        own = [*after, dense_layer(n) if is_separate else dense_layer(n, activation)]
         layers += [Residual([*own, Scale(scale, scale)])] if is_residual else own
         after = [*norms, Activation(activation)] if is_separate else []
         after += [Dropout(rate)] if rate else []
     return layers + after
+
+
+#: `Dense` layers with names of activations, which are immutable, are made once
+kept_dense = lru_cache(maxsize=128)(Dense)
+
+
+def dense_layer(units, activation="identity"):
+    """``Dense(units, activation)``."""
+    make = kept_dense if isinstance(activation, str) else Dense
+    return make(units, activation)
 
 
 def norms_of(estimator):
@@ -84,8 +96,9 @@ def activations_of(estimator, n_hidden):
 def dropout_of(estimator, n_hidden):
     """The rate of dropout after each hidden layer."""
     dropout = estimator.dropout
-    rates = list(dropout) if np.ndim(dropout) else [dropout] * n_hidden
-    for rate in dropout if np.ndim(dropout) else [dropout]:
+    is_one = isinstance(dropout, Real) or not np.ndim(dropout)
+    rates = [dropout] * n_hidden if is_one else list(dropout)
+    for rate in [dropout] if is_one else dropout:
         check_rate("dropout", rate)
     if len(rates) != n_hidden:
         raise ValueError(f"dropout must be one number or {n_hidden}, one for each hidden layer; got {dropout!r}")

@@ -584,17 +584,17 @@ class MLPParameters(CachedParamNames):
 
     def _validate_params(self) -> None:
         super()._validate_params()
-        for name in self._parameter_constraints:
-            value = getattr(self, name)
-            if isinstance(value, Parametrized):
-                value._validate_params()
-            elif isinstance(value, np.ndarray) and value.ndim == 0:  # for scikit-learn it is like an array
-                raise InvalidParameterError(
-                    f"The {name!r} parameter of {type(self).__name__} must not be an array without dimensions. Got "
-                    f"{value!r} instead; use {value.item()!r}."
-                )
         check_update_options(self)
         check_output_layer(self.output_layer)
+
+    def _check_value(self, name: str, value: Any) -> None:
+        if isinstance(value, Parametrized):
+            value._validate_params()
+        elif isinstance(value, np.ndarray) and value.ndim == 0:  # for scikit-learn it is like an array
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {type(self).__name__} must not be an array without dimensions. Got "
+                f"{value!r} instead; use {value.item()!r}."
+            )
 
 
 #: class of an optimizer or a schedule -> names of the parameters that stand for its fields

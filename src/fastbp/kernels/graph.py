@@ -219,7 +219,7 @@ class Graph:
         owned = [self.blocks_of(op) for op, _ in self.dense_operations]
         return tuple((own[0], own[1] if len(own) > 1 else None) for own in owned)
 
-    @property
+    @cached_property
     def dense_shapes(self) -> list[tuple[int, ...]]:
         """list of (int, int): fan_in and fan_out of the dense operations."""
         return [W.shape for W, _ in self.dense_blocks]
@@ -272,12 +272,12 @@ class Graph:
             blocks += own
         return replace(self, widths=tuple(widths), operations=tuple(operations), blocks=tuple(blocks))
 
-    @property
+    @cached_property
     def n_weights(self) -> int:
         """int: weights of the dense operations, with which each row is multiplied."""
         return sum(W.size for W, _ in self.dense_blocks)
 
-    @property
+    @cached_property
     def n_input_weights(self) -> int:
         """int: weights of the dense operations that read the input."""
         return sum(self.blocks[op.first_block].size for op in self.readers_of_input if op.kind == "dense")

@@ -8,7 +8,7 @@ from fastbp.kernels.dispatch import N_MEMORY
 
 #: The smallest `epsilon` of an optimizer: above the smallest normal number, below which the kernels flush to zero, by a
 #: factor of 1 / eps, because some of them multiply epsilon by sqrt(1 - beta_2**t)
-SMALLEST_EPSILON = {"float32": 1e-31, "float64": 1e-291}
+SMALLEST_EPSILON = {np.dtype(np.float32): 1e-31, np.dtype(np.float64): 1e-291}
 
 #: The attributes of an `OptimizerState` that are numbers and change in a run
 OF_THE_RUN = ("learning_rate", "factor", "n_steps", "n_epochs", "seed")
@@ -141,7 +141,7 @@ def check_epsilon(optimizer, dtype):
     """ValueError where the `epsilon` of an optimizer may be zero in the arithmetic of `dtype`: a step of a parameter
     without a gradient would be 0 / 0."""
     epsilon, dtype = getattr(optimizer, "epsilon", None), np.dtype(dtype)
-    smallest = SMALLEST_EPSILON[dtype.name]
+    smallest = SMALLEST_EPSILON[dtype]
     if epsilon is not None and epsilon < smallest:
         other = ", or dtype='float64'" if dtype == np.float32 else ""
         raise ValueError(

@@ -197,7 +197,6 @@ class Trainer:
                     raise
                 finally:
                     self.first_loss = epochs.first_loss
-                rate = np.max(rates_of_steps[done - 1])
                 self.record(done, epochs.n_trained, losses, rates, rates_of_steps)
                 if self.verbose:
                     print(f"Iteration {history.n_iter}, loss = {history.loss_curve[-1]:.8f}")
@@ -206,7 +205,7 @@ class Trainer:
                     if stopping.loop_patience is not None:
                         stopping.loop_patience.observe(history.loss_curve[-1])
                 if status in (DIVERGED, GREW):
-                    self.diverged(status, rate, epochs.first_loss)
+                    self.diverged(status, np.max(rates_of_steps[done - 1]), epochs.first_loss)
                     return True
                 average.after_epochs(self.network, history.n_iter)
                 average.show(self.network)

@@ -14,7 +14,7 @@ import reference
 from estimator_layer_cases import SMALL, X, both_estimators, labels
 from fastbp import MLPClassifier, MLPRegressor, Network
 from fastbp.activations import Blend
-from fastbp.initializers import INITIALIZERS
+from fastbp.initializers import INITIALIZERS, legacy_generator
 from fastbp.inspection import backprop_trace
 from fastbp.layers import Activation, Dense, Dropout, Residual, Scale
 
@@ -299,3 +299,28 @@ def test_grid_search():
         MLPClassifier(**SMALL), {"weight_init": [None, "orthogonal", "data_dependent"]}, cv=2, error_score="raise"
     ).fit(X, labels(MLPClassifier))
     assert len(search.cv_results_["params"]) == 3
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, np.int64(7), np.uint8(255), True])
+def test_seeded_generator(seed):
+    found, expected = legacy_generator(seed), np.random.RandomState(seed)
+    for name, value in expected.get_state(legacy=False)["state"].items():
+        assert_array_equal(found.get_state(legacy=False)["state"][name], value)
+    for draw in ("uniform", "standard_normal", "permutation"):
+        assert_array_equal(getattr(found, draw)(7), getattr(expected, draw)(7))
+    assert len(pickle.dumps(found)) == len(pickle.dumps(expected))  # it keeps nothing of how it was made
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, np.int64(-5)])
+def test_seeds_that_numpy_refuses(seed):
+    with pytest.raises(ValueError, match="Seed must be between") as expected:
+        np.random.RandomState(seed)
+    with pytest.raises(ValueError, match="Seed must be between") as found:
+        legacy_generator(seed)
+    assert str(found.value) == str(expected.value)
+
+
+def test_generators_do_not_share_a_state():
+    first, second = legacy_generator(0), legacy_generator(0)
+    first.uniform(size=10)
+    assert_array_equal(second.uniform(size=10), np.random.RandomState(0).uniform(size=10))

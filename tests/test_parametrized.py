@@ -1,15 +1,30 @@
 """Classes whose constructor, constraints and docstring follow from their fields; `parametrized.py`."""
 
 import inspect
-from dataclasses import KW_ONLY, MISSING
+from dataclasses import KW_ONLY, MISSING, fields
+from fractions import Fraction
 from numbers import Real
 from typing import ClassVar
 
+import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, InvalidParameterError
 
+from fastbp import MLPClassifier, MLPRegressor
 from fastbp.activations import Activation, Relu, Softmax
-from fastbp.parametrized import NameOrObject, Parametrized, parameter, parametrized
+from fastbp.losses import Huber
+from fastbp.optimizers import Adam
+from fastbp.parametrized import (
+    NO_DEFAULT,
+    CachedParamNames,
+    NameOrObject,
+    Parametrized,
+    checks_of,
+    parameter,
+    parametrized,
+)
+from fastbp.schedules import Cosine
 
 
 @parametrized
@@ -121,3 +136,83 @@ def test_constants_stand_in_the_order_of_the_fields():
 
     assert Constants().constants == (2.0, 1.0)
     assert Constants(a=False, b=3).constants == (3.0, 0.0)
+
+
+def subclasses(cls):
+    """All subclasses with parameters."""
+    for sub in cls.__subclasses__():
+        if sub.__module__.startswith("fastbp") and hasattr(sub, "__dataclass_fields__"):
+            yield sub
+        yield from subclasses(sub)
+
+
+@pytest.mark.parametrize("cls", sorted(set(subclasses(CachedParamNames)), key=lambda cls: cls.__name__))
+def test_defaults_are_valid(cls):
+    """They are not checked again for each object."""
+    described = {f.name: f.default for f in fields(cls) if f.default is not MISSING}
+    checks = {name: default for name, default, _ in checks_of(cls)}
+    assert checks.keys() == cls._parameter_constraints.keys()
+    assert {name: checks[name] for name in described} == described
+
+
+VALUES = [
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    2.5,
+    np.float32(0.5),
+    np.int8(3),
+    1.0,
+    np.inf,
+    np.nan,
+    10**400,
+    "x",
+    "auto",
+    "adam",
+]
+VALUES += ["relu", "huber", (), (3,), [1, "a"], {}, {1: 2}, object(), np.array(2), np.ones(2), Fraction(1, 2), len, int]
+VALUES += [Relu(), Adam(), Adam(beta_1=7), np.random.RandomState(0), np.random.default_rng(0)]
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor, Adam, Huber, Cosine], ids=lambda cls: cls.__name__)
+def test_values_are_refused_as_scikit_learn_does(cls):
+    n_refused = 0
+    for name in cls._parameter_constraints:
+        for value in VALUES:
+            errors = []
+            for validate in (BaseEstimator._validate_params, cls._validate_params):
+                try:
+                    validate(cls(**{name: value}))
+                    errors.append(None)
+                except InvalidParameterError as error:
+                    errors.append(str(error))
+                except (TypeError, ValueError) as error:  # ours: what constraints cannot say
+                    errors.append(type(error))
+            expected, found = errors
+            if isinstance(expected, str):
+                assert found == expected
+                n_refused += 1
+    assert n_refused > len(cls._parameter_constraints)  # most of the values are wrong
+
+
+def test_a_valid_value_is_checked_once(monkeypatch):
+    """scikit-learn's own check, which makes all constraints anew, is left out."""
+    monkeypatch.setattr(BaseEstimator, "_validate_params", None)
+    Sample(2.0, activation="tanh")._validate_params()
+    with pytest.raises(TypeError, match="NoneType"):
+        Sample(-2.0)._validate_params()
+
+
+def test_a_default_that_is_not_valid_is_checked():
+    @parametrized
+    class Wrong(Parametrized):
+        """With a wrong default."""
+
+        width: float = parameter(-1, [Interval(Real, 0, None, closed="left")], "float", "")
+
+    assert checks_of(Wrong)[0][1] is NO_DEFAULT
+    with pytest.raises(InvalidParameterError, match="'width' parameter of Wrong"):
+        Wrong()._validate_params()

@@ -228,6 +228,31 @@ class Network(BaseNetwork):
         """
         return self.forward_data(make_data(X, None, None, self.n_outputs, self.dtype), raw)
 
+    def forward_plain(self, X: object, raw: bool = False) -> NDArray[Any] | None:
+        """`forward`, or `raw_prediction`, for the common X of a few rows, in a tenth of the time of all checks.
+
+        Parameters
+        ----------
+        X : object
+        raw : bool
+            Whether to leave out the output activation.
+
+        Returns
+        -------
+        A : ndarray of shape (n, n_outputs) or None
+            None unless X is an ndarray of the network's dtype and width, C-contiguous and aligned, of so few rows that
+            one thread is enough, and all numbers in it and in the output are finite.
+        """
+        return self._predictor(raw, False, False).of_few_rows(X, STARTED_FLOPS_PER_THREAD // (2 * self.n_weights + 1))
+
+    def _predictor(self, raw: bool, sparse: bool, indexed: bool) -> Predictor:
+        """The compiled forward pass; arguments as for `program`."""
+        key = raw, sparse, indexed
+        predictor = self._predictors.get(key)
+        if predictor is None:  # two threads may make one each, which are alike
+            predictor = self._predictors[key] = Predictor(self.program(PREDICTION, *key), self._params)
+        return predictor
+
     def forward_data(self, data: Data, raw: bool = False, team: Team | None = None) -> NDArray[Any]:
         """`forward`, or `raw_prediction`, of the rows of a `Data`.
 
@@ -244,10 +269,7 @@ class Network(BaseNetwork):
         -------
         A : ndarray of shape (n, n_outputs)
         """
-        key = raw, data.is_sparse, data.is_converted
-        predictor = self._predictors.get(key)
-        if predictor is None:  # two threads may make one each, which are alike
-            predictor = self._predictors[key] = Predictor(self.program(PREDICTION, *key), self._params)
+        predictor = self._predictor(raw, data.is_sparse, data.is_converted)
         out = np.empty((data.n_rows, self.n_outputs), self.dtype)
         if data.n_rows:
             flops = self.flops(data.n_rows, backward=False)

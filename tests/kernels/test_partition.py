@@ -19,6 +19,7 @@ from fastbp.kernels.partition import (
     shares_of,
     sizes_of,
     tiles_of,
+    tiling_of,
 )
 from fastbp.kernels.program import TRAINING
 from fastbp.layers import Dense, Residual, Scale
@@ -144,3 +145,27 @@ def test_ceil_div(a, b, expected):
 def test_residuals_are_no_parameters():
     plain, residual = program((4, [Dense(4)])), program((4, [Residual([Dense(4)])]))
     assert tiles_of(plain, False).tolist() == tiles_of(residual, False).tolist()
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("has_slots", [False, True])
+def test_tiling_is_kept(has_slots, n_threads):
+    compiled = program("very wide")
+    tiling = tiling_of(compiled, has_slots, n_threads)
+    tiles = tiles_of(compiled, has_slots)
+    assert_array_equal(tiling.tiles, tiles)
+    assert_array_equal(tiling.starts, shares_of(tiles, n_threads))
+    assert_array_equal(tiling.groups, compiled.blocks["group"][tiles["block"]])
+    assert tiling.blocks == sorted(set(tiles["block"].tolist()))
+    assert tiling.largest == sizes_of(tiles).max()
+    assert not any(array.flags.writeable for array in (tiling.tiles, tiling.starts, tiling.groups))
+    assert tiling_of(compiled, has_slots, n_threads) is tiling
+    assert tiling_of(compiled, has_slots, n_threads + 1) is not tiling
+
+
+def test_few_tilings_are_kept():
+    """However many sizes of batches there are."""
+    network = Network([3, 4, 1], random_state=0)
+    for n_rows in range(1, 200, 10):
+        network.loss_and_gradient(np.ones((n_rows, 3)), np.ones(n_rows))
+    assert len(network.program(TRAINING, True).tilings) <= 2

@@ -68,3 +68,51 @@ def test_signals_between_the_slices_of_a_team(n_threads, shared):
         assert_array_equal(network.forward_data(data, team=team), expected)
     assert len(checks) > 3
     assert all(checks)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_rows", [1, 2, 40])
+def test_few_rows_that_need_no_checks(n_rows, dtype, raw):
+    network, data = problem(n_rows, dtype=dtype)
+    output = network.forward_plain(data.values, raw)
+    assert output.dtype == dtype
+    assert_array_equal(output, network.forward_data(data, raw))
+
+
+X = np.random.default_rng(0).normal(size=(6, 5))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        X.astype(np.float32),
+        X.astype(">f8"),
+        X.astype(int),
+        np.zeros((6, 5), "datetime64[s]"),
+        np.asfortranarray(X),
+        X[::2],
+        X[:, :4].copy(),
+        X[:0],
+        X[0],
+        X[None],
+        np.array(1.0),
+        np.frombuffer(b"\0" + X.tobytes(), np.float64, X.size, 1).reshape(X.shape),
+        X + np.array([0, np.nan, 0, 0, 0]),
+        X - np.array([0, 0, 0, 0, np.inf]),
+        np.full((6, 5), 1.7e308),
+        np.asmatrix(X),
+        X.tolist(),
+        sp.csr_array(X),
+        None,
+        1.0,
+    ],
+    ids=lambda rows: f"{type(rows).__name__} {getattr(rows, 'dtype', '')} {getattr(rows, 'shape', '')}",
+)
+def test_all_other_rows_need_checks(rows):
+    assert problem(6)[0].forward_plain(rows) is None
+
+
+def test_many_rows_are_left_to_threads(shared):
+    network, data = problem(6)
+    assert network.forward_plain(data.values) is None

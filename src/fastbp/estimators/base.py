@@ -43,7 +43,14 @@ from fastbp.estimators.construction import (
 )
 from fastbp.estimators.fit_batches import FitBatchesMixin
 from fastbp.estimators.fitted_network import fitted_network, note_activations
-from fastbp.estimators.inputs import accepts_missing, check_dense, check_mixup, needs_no_validation, validated_X
+from fastbp.estimators.inputs import (
+    accepts_missing,
+    check_dense,
+    check_mixup,
+    knows_no_names,
+    needs_no_validation,
+    validated_X,
+)
 from fastbp.estimators.observers import callbacks_of, checkpoint_so_far, estimator_so_far
 from fastbp.estimators.parameters import (
     MLPParameters,
@@ -458,6 +465,11 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
 
     def _forward(self, X, raw=False):
         """The network's output for rows of X, validated; `raw`: before the output activation."""
+        if knows_no_names(self):
+            network = self._fitted_network()
+            output = network.forward_plain(X, raw) if self.n_threads == network.n_threads else None
+            if output is not None:
+                return output
         if not needs_no_validation(self, X):
             check_is_fitted(self)
             self._check_layers_are_known()

@@ -181,7 +181,6 @@ def needs_no_validation(estimator, X, *y, reset=False, dtypes=FLOATS):
     -------
     bool
     """
-    attributes = estimator.__dict__
     return (
         type(X) is np.ndarray
         and X.dtype in dtypes
@@ -189,11 +188,16 @@ def needs_no_validation(estimator, X, *y, reset=False, dtypes=FLOATS):
         and X.flags.aligned
         and X.ndim == 2
         and X.size > 0
-        and (reset or ("n_layers_" in attributes and X.shape[1] == estimator.n_features_in_))
-        and (reset or "feature_names_in_" not in attributes)
+        and (reset or (knows_no_names(estimator) and X.shape[1] == estimator.n_features_in_))
         and (all_finite(X) or is_valid(X, accepts_missing(estimator, is_fitted=not reset)))
         and all(is_plain(values) and len(values) == len(X) for values in y)
     )
+
+
+def knows_no_names(estimator):
+    """Whether the estimator is fitted, and knows no names of columns, which scikit-learn would miss in an array."""
+    attributes = estimator.__dict__
+    return "n_layers_" in attributes and "feature_names_in_" not in attributes
 
 
 def is_plain(y):

@@ -4,6 +4,8 @@ The arrays are views into the network's flat vector, so that editing them edits 
 arrays of their own; then a network with these values is made when one is needed.
 """
 
+from operator import is_
+
 import numpy as np
 
 from fastbp.checks import checked_n_threads, checked_penalty
@@ -24,13 +26,14 @@ def holds_views(network, coefs, intercepts):
     TypeError
         For anything but lists.
     """
-    for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
-        if not hasattr(arrays, "__iter__"):
-            raise TypeError(f"{name} must be a list of arrays, got {type(arrays).__name__}")
+    if not type(coefs) is type(intercepts) is list:
+        for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
+            if not hasattr(arrays, "__iter__"):
+                raise TypeError(f"{name} must be a list of arrays, got {type(arrays).__name__}")
     if network is None:
         return False
     held, views = [*coefs, *intercepts], network.coefs + network.intercepts
-    return len(held) == len(views) and all(a is b for a, b in zip(held, views, strict=True))
+    return len(held) == len(views) and all(map(is_, held, views))
 
 
 def layer_sizes_of(coefs, intercepts, n_features, n_layers, n_outputs):

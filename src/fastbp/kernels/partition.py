@@ -89,6 +89,50 @@ def tiles_of(program, has_slots):
     return np.array(tiles, TILE)
 
 
+class Tiling:
+    """The tiles of a program, and what follows from them.
+
+    Parameters
+    ----------
+    program : Program
+    has_slots : bool
+        Whether gradients go through slots.
+    n_threads : int
+
+    Attributes
+    ----------
+    tiles : structured ndarray of TILE, read-only
+    starts : ndarray of int64 of shape (n_threads + 1,), read-only
+        The first tile of each thread, and the end.
+    groups : ndarray of int64 of shape (n_tiles,), read-only
+        The parameter group of each tile.
+    blocks : list of int
+        The blocks that have tiles.
+    largest : int
+        Parameters of the largest tile.
+    """
+
+    def __init__(self, program, has_slots, n_threads):
+        self.tiles = tiles_of(program, has_slots)
+        if not len(self.tiles):
+            raise ValueError("the network has no parameters that are trained: add a layer with weights, such as Dense")
+        self.starts = shares_of(self.tiles, n_threads)
+        self.groups = program.blocks["group"][self.tiles["block"]]
+        self.blocks = np.unique(self.tiles["block"]).tolist()
+        self.largest = int(sizes_of(self.tiles).max())
+        for array in (self.tiles, self.starts, self.groups):
+            array.flags.writeable = False
+
+
+def tiling_of(program, has_slots, n_threads):
+    """The `Tiling` with these arguments; kept in the program for later plans."""
+    key = has_slots, n_threads
+    found = program.tilings.get(key)
+    if found is None:  # two threads may make one each, which are alike
+        found = program.tilings[key] = Tiling(program, has_slots, n_threads)
+    return found
+
+
 def columns_of(program, blocks):
     """Tiles of whole columns.
 

@@ -70,7 +70,7 @@ cdef class Plan(Task):
     cdef readonly Program program
     cdef readonly Data data
     cdef readonly object params
-    cdef object tile_array
+    cdef object tiling
     cdef object values
     cdef object grads
     cdef object row_loss

@@ -34,7 +34,7 @@ from fastbp.kernels.dispatch import (
     N_STATES, OPTIMIZER_CONSTANTS, OPTIMIZERS, OPTIMIZERS_AVERAGING, OPTIMIZERS_BY_BLOCK,
 )
 from fastbp.kernels.mixing import mixed_targets
-from fastbp.kernels.partition import ceil_div, columns_of, n_slots_for, shares_of, sizes_of, tiles_of
+from fastbp.kernels.partition import ceil_div, columns_of, n_slots_for, shares_of, tiling_of
 from fastbp.kernels.program import TRAINING
 from fastbp.kernels.slicing import cost_of_row, parts_between_checks, pieces_of_batch, rows_of_slice, step_cost
 
@@ -186,18 +186,15 @@ cdef class Plan(Task):
 
     def divide_tiles(self):
         """Divide the blocks into tiles, and the tiles among the threads."""
-        tiles = tiles_of(self.program, self.c.n_slots > 0)
-        if not len(tiles):
-            raise ValueError("the network has no parameters that are trained: add a layer with weights, such as Dense")
-        self.tile_array, self.n_tiles = tiles, len(tiles)
-        self.tiles = <tile_t *> self.keep(tiles)
-        self.tile_start = <int64_t *> self.keep(shares_of(tiles, self.n_threads))
-        self.norms = <norms_t *> self.keep(np.zeros((len(tiles), 2)))
-        self.tile_group = <int64_t *> self.keep(self.program.blocks["group"][tiles["block"]])
+        self.tiling = tiling = tiling_of(self.program, self.c.n_slots > 0, self.n_threads)
+        self.n_tiles = len(tiling.tiles)
+        self.tiles, self.tile_start = <tile_t *> address(tiling.tiles), <int64_t *> address(tiling.starts)
+        self.tile_group = <int64_t *> address(tiling.groups)
+        self.norms = <norms_t *> self.keep(np.zeros((self.n_tiles, 2)))
         self.n_groups = len(self.program.graph.groups)
         self.group_norms = <norms_t *> self.keep(np.zeros((self.n_groups, 2)))
-        self.gradient_squares = <double *> self.keep(np.zeros(len(tiles)))
-        largest = max(2 * int(sizes_of(tiles).max()), self.c.program.n_params if self.c.n_slots else 0)
+        self.gradient_squares = <double *> self.keep(np.zeros(self.n_tiles))
+        largest = max(2 * tiling.largest, self.c.program.n_params if self.c.n_slots else 0)
         self.scratch_size = (largest * self.program.dtype.itemsize + 127) // 64 * 64
         self.scratch = <char *> self.keep(np.empty(self.scratch_size * self.n_threads, np.uint8))
         self.overflow = <unsigned char *> self.keep(np.zeros(self.n_threads, np.uint8))
@@ -275,7 +272,8 @@ cdef class Plan(Task):
             if not limit > 0:
                 raise ValueError(f"{name} must be positive, got {limit}")
         numbers = np.array(optimizer_of, np.int64)
-        if numbers.shape != (self.c.program.n_blocks,) or not (0 <= numbers.min() and numbers.max() < len(names)):
+        used = set(numbers.ravel().tolist())
+        if numbers.shape != (self.c.program.n_blocks,) or not used <= set(range(len(names))):
             raise ValueError(
                 f"optimizer_of must be {self.c.program.n_blocks} numbers below {len(names)}, got {optimizer_of}"
             )
@@ -291,7 +289,7 @@ cdef class Plan(Task):
                            for group in self.program.graph.groups], GROUP)
         decays = groups["decay"].copy()
         kept = [states, memory, pointers, groups, decays, structs, numbers]
-        by_block = any(names[number] in OPTIMIZERS_BY_BLOCK for number in numbers)
+        by_block = any(names[number] in OPTIMIZERS_BY_BLOCK for number in used)
         if clip_norm < np.inf or by_block or self.n_pieces > 1:
             # blocks that are not trained have no gradient
             kept.append(gradient := np.zeros_like(self.params))
@@ -371,16 +369,16 @@ cdef class Plan(Task):
     cdef list transforms_of(self, const optimizer_t *optimizers, optimizer_of):
         """The blocks whose gradients are transformed, the place of the scratch of each, in bytes, and the scratch."""
         cdef int64_t number
-        blocks, sizes = [], []
-        for block in np.unique(self.tile_array["block"]).tolist():
+        blocks, places, total = [], [], 0
+        for block in self.tiling.blocks:
             number = optimizer_of[block]
             if self.kernels.transform_phases(&optimizers[number]):
                 rows, cols = self.program.graph.blocks[block].shape
                 size = self.kernels.transform_scratch(&optimizers[number], rows, cols) * self.program.dtype.itemsize
                 blocks.append(block)
-                sizes.append(ceil_div(size, 64) * 64)
-        ends = np.cumsum(sizes, dtype=np.int64)
-        return [np.array(blocks, np.int64), ends - sizes, np.empty(sum(sizes), np.uint8)]
+                places.append(total)
+                total += ceil_div(size, 64) * 64
+        return [np.array(blocks, np.int64), np.array(places, np.int64), np.empty(total, np.uint8)]
 
     def columns_to_limit(self):
         """Tiles of whole columns, of the dense operations whose learning rate is not 0."""

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from libc.stdint cimport int64_t
+from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
 
 from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport kernels_for, kernels_t, plan_t
@@ -20,6 +22,9 @@ from fastbp.kernels.program import PREDICTION
 from fastbp.kernels.slicing import (
     CHUNKS_PER_THREAD, cost_of_row, rows_of_prediction, rows_of_shared_prediction, units_between_checks,
 )
+
+
+cdef object ndarray = np.ndarray, empty = np.empty
 
 
 def all_finite(array):
@@ -110,6 +115,7 @@ cdef class Predictor:
     cdef int64_t row_bytes
     cdef int64_t check_interval
     cdef int64_t n_outputs
+    cdef object dtype
 
     def __init__(self, Program program, params, QuantizedLayers quantized=None):
         program.check_purpose(PREDICTION)
@@ -121,6 +127,7 @@ cdef class Predictor:
         row_cost = cost_of_row(program, 1, program.graph.n_features)
         self.check_interval = units_between_checks(self.slice_rows * row_cost)
         self.n_outputs = program.nodes[program.c.output]["width"]
+        self.dtype = program.dtype
         self.c.program = program.c
         self.c.params = address(params)
 
@@ -166,6 +173,48 @@ cdef class Predictor:
         chunk_rows = max(n_slices // (n_threads * CHUNKS_PER_THREAD), 1) * self.slice_rows
         pool = Pool(ceil_div(n, chunk_rows))
         pool.run(lambda pool: self.run(data, out, chunk_rows, pool), n_threads)
+
+    def of_few_rows(self, X, int64_t most_rows):
+        """The output for a few rows, where nothing has to be converted, and nothing is wrong.
+
+        Parameters
+        ----------
+        X : object
+        most_rows : int
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs) or None
+            None unless X is an ndarray of the program's dtype, with its features, C-contiguous and aligned, of 1 to
+            `most_rows` rows, and all numbers in it and in the output are finite.
+        """
+        cdef Py_buffer view
+        cdef plan_t plan
+        cdef int64_t n
+        cdef bint is_plain
+        if type(X) is not ndarray or X.dtype is not self.dtype or self.program.is_sparse:
+            return None
+        PyObject_GetBuffer(X, &view, PyBUF_STRIDES)
+        try:
+            is_plain = (
+                view.ndim == 2
+                and 0 < view.shape[0] <= most_rows
+                and view.shape[1] == self.c.program.nodes[0].width
+                and PyBuffer_IsContiguous(&view, b"C")
+                and <uint64_t> view.buf % <uint64_t> view.itemsize == 0
+                and self.kernels.all_finite(view.buf, view.shape[0] * view.shape[1])
+            )
+            if not is_plain:
+                return None
+            n = view.shape[0]
+            out = empty((n, self.n_outputs), self.dtype)
+            plan = self.c
+            memset(&plan.data, 0, sizeof(plan.data))
+            plan.data.X, plan.out = view.buf, address(out, True)
+            self.run_rows(plan, n, n, None)
+            return out if self.kernels.all_finite(plan.out, n * self.n_outputs) else None
+        finally:
+            PyBuffer_Release(&view)
 
     def run_by_team(self, Data data, out, Team team):
         """Write the output, slices of rows shared by the threads of a team."""

@@ -19,6 +19,7 @@ cdef class Program:
     cdef readonly int64_t tangent_columns
     cdef readonly int64_t mirror_size
     cdef dict saved_columns
+    cdef readonly dict tilings
     cdef readonly list reductions
     cdef set differentiated
     cdef readonly int64_t statistics_width

@@ -6,6 +6,7 @@ from numpy.typing import DTypeLike, NDArray
 from typing_extensions import disjoint_base
 
 from fastbp.kernels.graph import Graph, Operation
+from fastbp.kernels.partition import Tiling
 
 TRAINING: str
 PREDICTION: str
@@ -69,6 +70,8 @@ class Program:
     def blocks(self) -> NDArray[np.void]: ...
     @property
     def operations(self) -> NDArray[np.void]: ...
+    @property
+    def tilings(self) -> dict[tuple[bool, int], Tiling]: ...
     @property
     def integers(self) -> NDArray[np.int64]: ...
     @property

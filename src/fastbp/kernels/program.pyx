@@ -155,10 +155,12 @@ cdef class Program:
         The operations that need all rows of a batch.
     statistics_width : int
         Columns of their statistics.
+    tilings : dict
+        How the parameters were divided among threads: see `fastbp.kernels.partition.tiling_of`.
     """
 
     def __init__(self, graph, dtype, purpose, *, bint raw=False, bint sparse=False, bint indexed=False):
-        self.graph, self.dtype = graph, np.dtype(dtype)
+        self.graph, self.dtype, self.tilings = graph, np.dtype(dtype), {}
         self.kernels = kernels_for(self.dtype == np.float64)
         self.is_raw, self.is_sparse, self.is_indexed, self.purpose = raw, sparse, indexed, purpose
         self.check_purpose(TRAINING, PREDICTION, DERIVATIVES, INSPECTION)

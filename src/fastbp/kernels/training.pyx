@@ -37,6 +37,15 @@ cdef double FLOPS_SURELY_SHARED = 100_000_000.0
 cdef double ARRIVAL_SECONDS = 0.005
 
 
+cdef bint are_below(const int64_t[:] numbers, int64_t limit):
+    """Whether all numbers are in [0, limit)."""
+    cdef int64_t i
+    cdef bint outside = False
+    for i in range(numbers.shape[0]):
+        outside |= numbers[i] < 0 or numbers[i] >= limit
+    return not outside
+
+
 cdef class TrainingLoop:
     """Training loop and full-batch gradient for one network and data set.
 
@@ -524,7 +533,7 @@ cdef class TrainingLoop:
             self.plan.c.rows = NULL
             return
         n_rows = self.plan.data.n_rows
-        if rows.dtype != np.int64 or rows.ndim != 1 or not (0 <= rows.min() and rows.max() < n_rows):
+        if rows.dtype != np.int64 or rows.ndim != 1 or not (len(rows) and are_below(rows, n_rows)):
             raise ValueError(f"rows must be int64 row numbers below {n_rows}")
         if self.plan.program.is_sparse and np.bincount(rows).max() > 1:
             raise ValueError("rows must not repeat a row of sparse data")

@@ -1,7 +1,6 @@
 """The forms of a classifier's y that scikit-learn's has not: rows of probabilities, and several columns of labels."""
 
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -10,13 +9,11 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import get_tags
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 import reference
 from fastbp import MLPClassifier, slim
-from fastbp.estimators.class_targets import fitted_binarizer, labels_of, numbers_of_labels
 from fastbp.inspection import gradient_check
 from fastbp.losses import LogLoss
 
@@ -369,70 +366,3 @@ def test_text_in_one_column_and_numbers_in_another(order, named):
     )
     assert [len(c) for c in fitted.classes_] == [[4, 3][i] for i in order]
     assert fitted.score(X, labels) > 0.2
-
-
-@pytest.mark.parametrize(
-    "y",
-    [
-        np.array([3, 5, 3, 4]),
-        np.array([0, 7, 7, 0]),
-        np.array([-128, 127, 0, -128], np.int8),
-        np.array([-3, -1, -2], np.int16),
-        np.array([2**63 + 1, 2**63 + 3, 2**63 + 1], np.uint64),
-        np.array([0, 2**40]),
-        np.array([-(2**63), 2**63 - 1]),
-        np.array([2, 3], ">i4"),
-        np.array([1.0, 2.0, 1.0]),
-        np.array([True, False]),
-        np.array(["b", "a"]),
-        np.array([], int),
-    ],
-    ids=lambda y: str(y.dtype),
-)
-def test_labels_by_counting(y):
-    classes = np.unique(y)
-    if len(y):
-        found = labels_of(y)
-        assert_array_equal(found, classes)
-        assert found.dtype.kind == classes.dtype.kind
-        assert_array_equal(numbers_of_labels(y, classes), np.searchsorted(classes, y))
-    else:
-        with pytest.raises(ValueError, match="0 samples"):
-            fitted_binarizer(y)
-
-
-@pytest.mark.parametrize(
-    "y",
-    [
-        np.array([7, 3, 7, 3]),
-        np.array([3, 5, 3, 4, 4, 5]),
-        np.array([5, 5]),
-        np.array([-128, 127, -128, 127], np.int8),
-        np.array([2**63 + 1, 2**63 + 3, 2**63 + 1, 2**63 + 3], np.uint64),
-        np.array([1.0, 2.0, 1.0]),
-        np.array(["b", "a", "b"]),
-        np.array(["b", "a", "b"], object),
-        np.array([True, False, True]),
-        np.array([[1, 0], [1, 1]]),
-    ],
-    ids=lambda y: str(y.dtype),
-)
-def test_fitted_binarizer_is_that_of_sklearn(y):
-    found, expected = vars(fitted_binarizer(y)), vars(LabelBinarizer().fit(y))
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        assert_array_equal(found[name], value)
-        assert type(found[name]) is type(value)
-    assert found["classes_"].dtype == expected["classes_"].dtype
-
-
-@pytest.mark.parametrize("n_labels", [40, 100])
-def test_binarizer_warns_of_too_many_labels_as_sklearn_does(n_labels):
-    y = np.arange(100) % n_labels
-    with warnings.catch_warnings(record=True) as expected:
-        warnings.simplefilter("always")
-        LabelBinarizer().fit(y)
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        fitted_binarizer(y)
-    assert [str(w.message) for w in found] == [str(w.message) for w in expected]

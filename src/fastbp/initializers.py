@@ -269,6 +269,8 @@ def legacy_generator(random_state):
     -------
     RandomState
     """
+    if isinstance(random_state, np.random.RandomState):
+        return random_state
     if isinstance(random_state, np.random.Generator):
         return np.random.RandomState(random_state.bit_generator)
     if isinstance(random_state, Integral):

@@ -26,18 +26,16 @@ from fastbp.estimators.class_targets import (
     check_probabilities,
     check_sorted,
     classes_of_columns,
-    fitted_binarizer,
     form_of,
     indicators_of_columns,
     is_list_of_lists,
     is_same_classes,
     label_array,
-    labels_of,
     labels_of_columns,
-    numbers_of_labels,
     shape_in_words,
 )
 from fastbp.estimators.inputs import validated
+from fastbp.estimators.labels import fitted_binarizer, labels_of, labels_of_output, numbers_of_labels
 from fastbp.estimators.more_classes import extend_output, extended_classes, lacks_known, sources_of_units
 from fastbp.estimators.numeric import check_numeric
 
@@ -245,6 +243,4 @@ class BaseClassifier(BaseMLP):
         if self._form == COLUMNS:
             parts = self._fitted_loss.columns(output)
             return labels_of_columns([part.argmax(axis=1) for part in parts], self.classes_)
-        if self.n_outputs_ == 1:
-            output = output.ravel()
-        return self._label_binarizer.inverse_transform(output)
+        return labels_of_output(self._label_binarizer, output)

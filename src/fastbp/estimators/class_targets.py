@@ -8,11 +8,9 @@ from numbers import Real
 
 import numpy as np
 from scipy import sparse
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.multiclass import type_of_target
 
-from fastbp.compatibility import attach_unique
 from fastbp.estimators.label_counts import LabelCounts
 
 LABELS, INDICATORS, PROBABILITIES, COLUMNS = "labels", "indicators", "probabilities", "columns"
@@ -105,73 +103,6 @@ def shape_in_words(labels):
         return str(np.shape(labels))
     except ValueError:
         return "rows of different lengths"
-
-
-def counted_labels(y):
-    """The different values of integers, by counting, which is several times as fast as sorting.
-
-    Parameters
-    ----------
-    y : ndarray
-
-    Returns
-    -------
-    ndarray of shape (n_labels,), or None
-        In sorted order; None where y does not hold integers in one dimension, or these are spread too far.
-    """
-    if y.ndim != 1 or y.dtype.kind not in "iu" or not len(y):
-        return None
-    low, high = np.minimum.reduce(y), np.maximum.reduce(y)
-    if int(high) - int(low) >= len(y):
-        return None
-    counts = np.bincount(np.subtract(y, low, dtype=np.int64, casting="unsafe"))
-    return low + counts.nonzero()[0].astype(y.dtype)
-
-
-def labels_of(y):
-    """scikit-learn's `unique_labels` of a validated y of labels or indicators: an ndarray of shape (n_labels,)."""
-    labels = counted_labels(y)
-    return unique_labels(y) if labels is None else labels
-
-
-def fitted_binarizer(y):
-    """``LabelBinarizer().fit(y)``, without its checks where y holds integers that surely are labels.
-
-    Parameters
-    ----------
-    y : ndarray or sparse matrix
-        Validated labels or indicators.
-
-    Returns
-    -------
-    LabelBinarizer
-    """
-    labels = counted_labels(y)
-    # scikit-learn warns of so many labels that they could be the numbers of a regression
-    if labels is None or 2 * len(labels) > len(y):
-        return LabelBinarizer().fit(y if y.ndim > 1 or y.dtype.kind not in "biufUS" else attach_unique(y))
-    binarizer = LabelBinarizer()
-    binarizer.y_type_ = "binary" if len(labels) <= 2 else "multiclass"
-    binarizer.sparse_input_ = False
-    binarizer.classes_ = labels
-    return binarizer
-
-
-def numbers_of_labels(y, classes):
-    """The number of each label in the sorted `classes`, which have them all.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-    classes : ndarray of shape (n_classes,)
-
-    Returns
-    -------
-    ndarray of int64 of shape (n,)
-    """
-    if y.dtype.kind == classes.dtype.kind == "i" and int(classes[-1]) - int(classes[0]) == len(classes) - 1:
-        return np.subtract(y, classes[0], dtype=np.int64)
-    return np.searchsorted(classes, y)
 
 
 def is_same_classes(classes, known):

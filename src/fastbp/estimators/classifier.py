@@ -19,12 +19,14 @@ from fastbp.estimators.base_classifier import BaseClassifier
 from fastbp.estimators.class_targets import (
     COLUMNS,
     IN_WORDS,
+    LABELS,
     PROBABILITIES,
     check_labels,
     check_probabilities,
     weights_of_rows,
 )
 from fastbp.estimators.docs import FUNCTION_LOSS, documented
+from fastbp.estimators.labels import are_surely_labels
 from fastbp.estimators.numeric import check_numeric
 from fastbp.estimators.parameters import parameter_of
 from fastbp.estimators.rows import RowsInMemory
@@ -393,6 +395,10 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             y = np.asarray(y)
             check_probabilities(y, len(self.classes_))
             y = self._true_values(y)
+        if sample_weight is None and self._form == LABELS and are_surely_labels(y, getattr(self, "classes_", None)):
+            predictions = self.predict(X)
+            if len(predictions) == len(y):
+                return float(accuracy(y, predictions))
         with np.errstate(over="ignore", invalid="ignore"):  # huge numbers are no labels, and have an error
             return super().score(X, y, sample_weight)
 

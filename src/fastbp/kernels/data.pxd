@@ -1,13 +1,20 @@
 """The training set for the kernels."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 
 from fastbp.kernels.dispatch cimport data_t
+
+ctypedef fused index_t:
+    int32_t
+    int64_t
 
 
 # The address of the elements of a C-contiguous, aligned array, which must outlive the pointer. With `writable`,
 # read-only arrays are an error.
 cdef void *address(array, bint writable=*) except? NULL
+
+# Whether all numbers are in [0, limit)
+cdef bint are_below(const index_t[:] numbers, int64_t limit) noexcept
 
 
 cdef class Data:

@@ -66,6 +66,51 @@ def check_starts(name, starts, n_rows, n_stored):
         )
 
 
+cdef bint are_below(const index_t[:] numbers, int64_t limit) noexcept:
+    cdef int64_t i
+    cdef bint outside = False
+    for i in range(numbers.shape[0]):
+        outside |= (numbers[i] < 0) | (numbers[i] >= limit)
+    return not outside
+
+
+def distinct_integers(const int64_t[::1] numbers):
+    """The different values of integers, by counting, which is several times as fast as sorting.
+
+    Parameters
+    ----------
+    numbers : ndarray of int64 of shape (n,), C-contiguous
+
+    Returns
+    -------
+    ndarray of int64 of shape (n_values,) or None
+        In ascending order; None if there are none, or if the largest and the smallest differ by n or more.
+    """
+    cdef int64_t i, n = numbers.shape[0], low, high, n_values = 0
+    cdef unsigned char[::1] is_there
+    cdef int64_t[::1] values
+    if n == 0:
+        return None
+    low = high = numbers[0]
+    for i in range(n):
+        low, high = min(low, numbers[i]), max(high, numbers[i])
+    # the difference may be too large for 64 bits with a sign
+    if <uint64_t> high - <uint64_t> low >= <uint64_t> n:
+        return None
+    is_there = bytearray(high - low + 1)
+    for i in range(n):
+        is_there[numbers[i] - low] = 1
+    for i in range(is_there.shape[0]):
+        n_values += is_there[i]
+    found = np.empty(n_values, np.int64)
+    values, n_values = found, 0
+    for i in range(is_there.shape[0]):
+        if is_there[i]:
+            values[n_values] = low + i
+            n_values += 1
+    return found
+
+
 def private_indices(name, source, limit):
     """A read-only copy of integers that must lie in [0, limit); int32 where the limit allows, else int64.
 
@@ -87,7 +132,8 @@ def private_indices(name, source, limit):
     """
     check_integers(name, source)
     copy = np.array(source, np.int32 if source.dtype == np.int32 else np.int64)
-    check_below(name, copy, limit)
+    if not (are_below[int32_t](copy, limit) if copy.dtype == np.int32 else are_below[int64_t](copy, limit)):
+        check_below(name, copy, limit)
     if limit <= INT32_LIMIT:
         copy = copy.astype(np.int32, copy=False)
     copy.flags.writeable = False

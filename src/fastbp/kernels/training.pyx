@@ -6,7 +6,7 @@ from libc.math cimport NAN, isnan
 from libc.stdint cimport INT64_MAX, int64_t
 from libc.string cimport memset
 
-from fastbp.kernels.data cimport address
+from fastbp.kernels.data cimport address, are_below
 from fastbp.kernels.patience cimport Patience
 from fastbp.kernels.plan cimport FINISH, FORWARD, LIMIT, UPDATE, Plan
 from fastbp.kernels.processor cimport flush_denormals, now, restore_denormals
@@ -35,15 +35,6 @@ cdef double SMALL_LOSS = 1e-3
 cdef double FLOPS_SURELY_SHARED = 100_000_000.0
 # Longest time to wait for the workers before such a step is done by one thread
 cdef double ARRIVAL_SECONDS = 0.005
-
-
-cdef bint are_below(const int64_t[:] numbers, int64_t limit):
-    """Whether all numbers are in [0, limit)."""
-    cdef int64_t i
-    cdef bint outside = False
-    for i in range(numbers.shape[0]):
-        outside |= numbers[i] < 0 or numbers[i] >= limit
-    return not outside
 
 
 cdef class TrainingLoop:
@@ -456,7 +447,7 @@ cdef class TrainingLoop:
         # one rate for all steps of an epoch: a view with a stride of 0
         rates = rates[:, np.newaxis] if rates.ndim == 1 else rates
         shape = n_epochs, ceil_div(n_train, self.plan.batch_size)
-        rates_of_steps = np.broadcast_to(rates, shape)
+        rates_of_steps = rates if rates.shape == shape else np.broadcast_to(rates, shape)
         decay_of_steps = dropout_of_steps = rates_of_steps  # not read where there are no factors
         self.has_factors = decay_factors is not None or dropout_factors is not None
         if self.has_factors:
@@ -533,7 +524,7 @@ cdef class TrainingLoop:
             self.plan.c.rows = NULL
             return
         n_rows = self.plan.data.n_rows
-        if rows.dtype != np.int64 or rows.ndim != 1 or not (len(rows) and are_below(rows, n_rows)):
+        if rows.dtype != np.int64 or rows.ndim != 1 or not (len(rows) and are_below[int64_t](rows, n_rows)):
             raise ValueError(f"rows must be int64 row numbers below {n_rows}")
         if self.plan.program.is_sparse and np.bincount(rows).max() > 1:
             raise ValueError("rows must not repeat a row of sparse data")

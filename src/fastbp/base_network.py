@@ -227,10 +227,10 @@ class BaseNetwork:
         """
         check_initializer(initializer)
         rng = legacy_generator(random_state)
-        errstate = np.geterr() if callable(initializer) else {}  # that of the user's function
+        errstate = np.geterr() if callable(initializer) else None  # that of the user's function
 
         def weights(fan_in: int, fan_out: int) -> Any:
-            with np.errstate(**errstate) if errstate else nullcontext():
+            with np.errstate(**errstate) if errstate is not None else nullcontext():
                 return draw(initializer, fan_in, fan_out, self.hidden_activation, rng)
 
         weights.random_state = rng  # type: ignore[attr-defined]

@@ -163,8 +163,9 @@ class CachedParamNames(BaseEstimator):
     def _validate_params(self) -> None:
         """As scikit-learn does it, which makes the constraints anew in each call, and cannot compare with the bounds
         what NumPy knows as no number: a Fraction. Its own check is called where a value is not valid, for the error."""
+        cls: Any = type(self)
         try:
-            for name, default, constraints in checks_of(type(self)):
+            for name, default, constraints in checks_of(cls):
                 value = getattr(self, name)
                 if value is not default:
                     if constraints and not any(constraint.is_satisfied_by(value) for constraint in constraints):

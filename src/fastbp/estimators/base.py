@@ -466,7 +466,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
     def _forward(self, X, raw=False):
         """The network's output for rows of X, validated; `raw`: before the output activation."""
         if knows_no_names(self):
-            network = self._fitted_network()
+            network = fitted_network(self)
             output = network.forward_plain(X, raw) if self.n_threads == network.n_threads else None
             if output is not None:
                 return output

@@ -397,7 +397,7 @@ class MLPClassifier(ClassifierMixin, BaseClassifier):
             y = self._true_values(y)
         if sample_weight is None and self._form == LABELS and are_surely_labels(y, getattr(self, "classes_", None)):
             predictions = self.predict(X)
-            if len(predictions) == len(y):
+            if predictions.shape == np.shape(y):  # type: ignore[arg-type]
                 return float(accuracy(y, predictions))
         with np.errstate(over="ignore", invalid="ignore"):  # huge numbers are no labels, and have an error
             return super().score(X, y, sample_weight)

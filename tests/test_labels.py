@@ -50,6 +50,7 @@ def test_labels_by_counting(y):
         np.array([3, 5, 3, 4, 4, 5]),
         np.array([5, 5]),
         np.array([-128, 127, -128, 127], np.int8),
+        np.array([2, 3, 2, 3], ">i4"),
         np.array([2**63 + 1, 2**63 + 3, 2**63 + 1, 2**63 + 3], np.uint64),
         np.array([1.0, 2.0, 1.0]),
         np.array(["b", "a", "b"]),

@@ -27,7 +27,7 @@ def counted_labels(y):
     if y.ndim != 1 or y.dtype.kind not in "iu" or y.dtype == np.uint64:  # which does not fit into int64
         return None
     labels = distinct_integers(np.ascontiguousarray(y, np.int64))
-    return None if labels is None else labels.astype(y.dtype)
+    return None if labels is None else labels.astype(y.dtype.newbyteorder("="))
 
 
 def labels_of(y):

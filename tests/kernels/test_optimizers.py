@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal, assert_array_max_ulp
 
 import reference
 from fastbp.kernels import OPTIMIZERS, adam_update, optimizer_update, sgd_update
@@ -90,6 +90,59 @@ def test_the_clock_of_adam_starts_at_one():
     g, w, m, v = np.ones((4, 3))
     with pytest.raises(ValueError, match=r"t counts the steps.*at least 1, got 0"):
         adam_update(g, w, m, v, 0)
+
+
+def adam_quotient(m, v, epsilon, learning_rate=1.0):
+    """learning_rate m / (sqrt(v) + epsilon) as an update by Adam computes it; m and v must be exact halves."""
+    g, w = np.zeros_like(m), np.zeros_like(m)
+    # (g = 0, beta = 1/2): m and v are halved; at this t the bias corrections are 1
+    adam_update(g, w, 2 * m, 2 * v, 5000, learning_rate=learning_rate, beta_1=0.5, beta_2=0.5, epsilon=epsilon)
+    return -w
+
+
+@both_dtypes
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-30, 0.5])
+def test_quotient_of_adam_is_within_one_ulp(dtype, epsilon):
+    rng = np.random.default_rng(0)
+    info = np.finfo(dtype)
+    # every exponent of v, and numerators as far from sqrt(v) as is a quotient that is a normal number
+    exponents = np.arange(info.minexp, info.maxexp - 2).repeat(97)
+    v = np.ldexp(1 + rng.random(len(exponents)), exponents).astype(dtype)
+    denominator = np.sqrt(v) + dtype(epsilon)
+    m = np.ldexp(denominator * rng.uniform(-1, 1, len(v)), rng.integers(-20, 20, len(v))).astype(dtype)
+    kept = (np.abs(m) < info.max / 4) & (np.abs(m) > 2.0 ** (info.minexp + info.nmant + 10))
+    m, v, denominator = m[kept], v[kept], denominator[kept]
+    assert len(m) > 0.7 * len(exponents)
+    quotient = adam_quotient(m, v, epsilon)
+    assert_array_max_ulp(quotient, m / denominator, maxulp=1)
+    # one in 10^15 may be rounded the other way
+    assert_array_equal(quotient, m / denominator)
+
+
+@both_dtypes
+def test_quotient_of_adam_by_the_hardest_denominators(dtype):
+    # mantissas of ones, and their neighbours, where an estimate of 1 / b rounds to the wrong side most easily
+    steps = np.arange(-64, 64) * np.finfo(dtype).eps
+    roots = (np.ldexp(1.0, np.arange(-40, 40))[:, None] * (1 + steps / 2)).astype(dtype).ravel()
+    v = (roots.astype(np.longdouble) ** 2).astype(dtype)
+    for m in (1.0, 1.5, 3.0, 1 + 2.0**-20):
+        m = np.full_like(v, m)
+        assert_array_max_ulp(adam_quotient(m, v, 0.0), m / np.sqrt(v), maxulp=1)
+
+
+@both_dtypes
+def test_adam_of_extreme_moments(dtype):
+    huge, tiny = np.finfo(dtype).max / 4, np.finfo(dtype).tiny
+    v = np.array([0, 0, np.inf, huge, tiny, np.nan], dtype)
+    m = np.array([0, 1, 1, 1, 1, 1], dtype)
+    quotient = adam_quotient(m, v, 1e-8)
+    assert_array_equal(quotient[[0, 1]], m[[0, 1]] / dtype(1e-8))
+    assert_allclose(quotient[2], 0, atol=1e-300)
+    assert_allclose(quotient[[3, 4]], m[[3, 4]] / (np.sqrt(v[[3, 4]]) + dtype(1e-8)), rtol=np.finfo(dtype).eps)
+    assert np.isnan(quotient[5])
+    # without epsilon, 0 / 0 is NaN, and 1 / 0 is not finite
+    assert np.isnan(adam_quotient(m[:1], v[:1], 0.0)).all()
+    assert not np.isfinite(adam_quotient(m[1:2], v[1:2], 0.0)).any()
 
 
 @pytest.mark.parametrize("n_states", [1, 2])

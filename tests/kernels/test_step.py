@@ -216,6 +216,48 @@ def test_textbook_training(update, output_activation, sparse, weighted, seed):
         assert_allclose(ours, theirs, rtol=1e-8, atol=1e-10)
 
 
+@both_dtypes
+@pytest.mark.parametrize("fan_out", [1, 2, 3, 4, 5, 8, 11, 16, 18, 35, 68])
+def test_a_step_of_one_row_is_that_of_its_gradient(fan_out, dtype):
+    # an outer product, updated tile by tile; the gradient that is returned comes from the matrix product
+    rng = np.random.RandomState(0)
+    X, Y = rng.normal(size=(1, 70)).astype(dtype), rng.normal(size=(1, 3)).astype(dtype)
+    network = Network([70, fan_out, 3], "tanh", dtype=dtype, random_state=0, alpha=0)
+    network.params[...] = rng.normal(size=network.n_params)
+    _, gradient = network.loss_and_gradient(X, Y)
+    expected = network.params - dtype(0.25) * gradient
+    state = OptimizerState(SGD(momentum=0.0, nesterovs_momentum=False), network.n_params, network.dtype)
+    loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 1)
+    loop.set_optimizer([("sgd", (0.0, 0.0))], [0] * len(network.graph.blocks), state.state, state.memory, 0, 0)
+    loop.train(None, None, 1.0, np.full(1, 0.25), np.empty(1))
+    assert_array_equal(network.params, expected)
+
+
+@both_dtypes
+@pytest.mark.parametrize("clip_norm", [np.inf, 1e30], ids=["by tile", "stored"])
+def test_an_infinite_bias_stays(clip_norm, dtype):
+    # the bias of a unit that is switched off: its gradient is 0, and biases have no penalty
+    rng = np.random.RandomState(0)
+    X, Y = rng.normal(size=(20, 5)).astype(dtype), rng.normal(size=(20, 3)).astype(dtype)
+    network = Network([5, 9, 3], "relu", dtype=dtype, random_state=0, alpha=0.5)
+    network.intercepts[0][4] = -np.inf
+    state, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(3)
+    loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 10)
+    loop.set_optimizer(
+        Adam().kernel_constants,
+        Adam().kernel_of_blocks(network.graph),
+        state.state,
+        state.memory,
+        0,
+        0.5,
+        clip_norm=clip_norm,
+    )
+    assert loop.train(None, None, 1.0, np.full(3, 1e-2), losses) == (3, COMPLETED)
+    assert np.isfinite(losses).all()
+    assert network.intercepts[0][4] == -np.inf
+    assert np.isfinite(np.delete(network.intercepts[0], 4)).all()
+
+
 @pytest.mark.parametrize("output_activation", ["softmax", "identity"])
 @pytest.mark.parametrize("kind", ["dense", "csr", "weights", "slices"])
 @both_dtypes

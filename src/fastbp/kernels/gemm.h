@@ -344,9 +344,17 @@ INLINE void transpose_block(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrd
         }
 }
 
-/* out[cols, rows] = a[rows, cols]^T, by squares as wide as a cache line, so that each line is read or written once */
+/* out[cols, rows] = a[rows, cols]^T, by squares as wide as a cache line, so that each line is read or written once. Of
+ * a few columns, most of a square would be empty: they are copied number by number. */
 #define LINE ((ptrdiff_t)(64 / sizeof(real)))
+#define FEW_COLUMNS 4
 static void transpose(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t cols, real *out, ptrdiff_t out_row) {
+    if (cols <= FEW_COLUMNS) {
+        for (ptrdiff_t c = 0; c < cols; c++)
+            for (ptrdiff_t r = 0; r < rows; r++)
+                out[c * out_row + r] = a[r * a_row + c];
+        return;
+    }
     for (ptrdiff_t r0 = 0; r0 < rows; r0 += LINE)
         for (ptrdiff_t c0 = 0; c0 < cols; c0 += LINE)
             for (ptrdiff_t r = r0; r < rows && r < r0 + LINE; r += VL)

@@ -37,7 +37,8 @@ static void transform_entry(const optimizer_t *o, int64_t phase, void *g, void *
     transform(o, phase, g, state, 0, rows, cols, scratch, &all);
 }
 static void apply_update_entry(const optimizer_t *o, const void *g, void *w, void *const *state, int64_t n) {
-    apply_update(o, 1, 0, g, w, state, 0, n);
+    update_t update = {.g = g, .scale = 1, .w = w, .state = state, .rows = 1, .n = n};
+    apply_update(o, 1, 0, &update);
 }
 
 /* numbers only: __VERSION__ also has text that distributors add */

@@ -1,9 +1,12 @@
 /* The optimizers: updates of the weights by their gradient.
  *
- *     g       gradient of the batch loss            (n,)
- *     w       weights, overwritten                  (n,)
- *     state   arrays laid out as all parameters; those of the weights begin at `place`, and are overwritten
- *     rate    learning rate of this step, times the group's factor and the correction
+ * FOR_PARAMETERS runs over the weights of an update (update_t) and has, in its body,
+ *
+ *     w       the weights, which the body overwrites
+ *     old     a vector of them, before the update
+ *     grad    their gradient, with the L2 penalty
+ *
+ * and state_of gives the state arrays, which the body reads and overwrites as w.
  *
  * Before the updates of a step, prepare_name computes what they all have in common from the number of the step, counted
  * from 1: the correction, a factor of the learning rate, which is 1 otherwise; further scalars; and the memory after
@@ -26,24 +29,76 @@
 #include "program.h"
 #include "simd.h"
 
+/* Updates of (rows, n) weights, `row` apart in the arrays that are laid out as all parameters. Their gradient is
+ * (g + penalty w) scale: it is computed from the gradient g of the summed loss in the pass that makes the update. */
+typedef struct {
+    const real *g;
+    ptrdiff_t g_row;
+    real penalty, scale;
+    real *w;
+    void *const *state; /* arrays laid out as all parameters ... */
+    ptrdiff_t place;    /* ... in which those of w begin here */
+    ptrdiff_t rows, n, row;
+    double rate;    /* learning rate of this step, times the group's factor and the correction */
+    double decay;   /* decoupled decay, for an optimizer that averages; others find w shrunk by it */
+    double squares; /* OUT: += the squares of the weights before the update */
+} update_t;
+
+INLINE real *state_of(const update_t *u, int number) { return (real *)u->state[number] + u->place; }
+
+/* The gradient of the mean loss with the penalty; `rounded`: an update that adds it to something must not fuse them. */
+INLINE vec finished(vec g, vec w, real penalty, real scale) { return rounded((g + w * penalty) * scale); }
+
+INLINE vec load_lanes(const real *p, ptrdiff_t lanes) { return lanes == VL ? load(p) : load_n(p, lanes); }
+
+/* Without a penalty, an infinite weight, such as the bias of a unit that is switched off, has no part in its gradient:
+ * all_ has no bits then. A condition in the loop would be a second loop, whose products GCC may fuse in another way. */
+#define FOR_PARAMETERS(u, ...)                                    \
+    do {                                                          \
+        real *const w = (u)->w;                                   \
+        const real penalty_ = (u)->penalty, scale_ = (u)->scale;  \
+        const uvec all_ = (uvec){0} - (lane_uint)(penalty_ != 0); \
+        for (ptrdiff_t row_ = 0; row_ < (u)->rows; row_++) {      \
+            const ptrdiff_t begin_ = row_ * (u)->row;             \
+            const ptrdiff_t end_ = begin_ + (u)->n;               \
+            const real *const g_ = (u)->g + row_ * (u)->g_row;    \
+            vec squares_ = {0};                                   \
+            ptrdiff_t i = begin_;                                 \
+            for (; i + VL <= end_; i += VL)                       \
+                UPDATE_LANES(VL, __VA_ARGS__)                     \
+            if (i < end_)                                         \
+                UPDATE_LANES(end_ - i, __VA_ARGS__)               \
+            (u)->squares += (double)sum_lanes(squares_);          \
+        }                                                         \
+    } while (0)
+#define UPDATE_LANES(n_lanes, ...)                                    \
+    {                                                                 \
+        const ptrdiff_t lanes = n_lanes;                              \
+        const vec old = LOAD(w);                                      \
+        const vec g_vec_ = load_lanes(g_ + (i - begin_), lanes);      \
+        const vec pulled_ = (vec)((uvec)old & all_);                  \
+        const vec grad = finished(g_vec_, pulled_, penalty_, scale_); \
+        squares_ += old * old;                                        \
+        __VA_ARGS__                                                   \
+    }
+
 /* v = mu v - eta g; w += v, or with Nesterov's momentum w += mu v - eta g (Sutskever et al., 2013) */
 static void prepare_sgd(optimizer_t *o, int64_t step) { (void)o, (void)step; }
-static void update_sgd(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
-                       ptrdiff_t n) {
-    const real mu = (real)o->sgd.momentum, eta = (real)rate;
-    real *s = (real *)state[0] + place;
+static void update_sgd(const optimizer_t *o, update_t *u) {
+    const real mu = (real)o->sgd.momentum, eta = (real)u->rate;
+    real *s = state_of(u, 0);
     if (o->sgd.nesterovs_momentum != 0) {
-        FOR_VECTORS(n, {
-            vec step = LOAD(g) * eta;
+        FOR_PARAMETERS(u, {
+            vec step = grad * eta;
             vec v = LOAD(s) * mu - step;
             STORE(s, v);
-            STORE(w, LOAD(w) + (v * mu - step));
+            STORE(w, old + (v * mu - step));
         });
     } else {
-        FOR_VECTORS(n, {
-            vec v = LOAD(s) * mu - LOAD(g) * eta;
+        FOR_PARAMETERS(u, {
+            vec v = LOAD(s) * mu - grad * eta;
             STORE(s, v);
-            STORE(w, LOAD(w) + v);
+            STORE(w, old + v);
         });
     }
 }
@@ -53,24 +108,19 @@ static void update_sgd(const optimizer_t *o, double rate, const real *g, real *w
 static void prepare_adam(optimizer_t *o, int64_t step) {
     o->correction = sqrt(1 - pow(o->adam.beta_2, (double)step)) / (1 - pow(o->adam.beta_1, (double)step));
 }
-INLINE void adam(double beta_1, double beta_2, double epsilon, double rate, const real *g, real *w, void *const *state,
-                 ptrdiff_t place, ptrdiff_t n) {
+INLINE void adam(double beta_1, double beta_2, double epsilon, update_t *u) {
     const real b1 = (real)beta_1, c1 = (real)(1 - beta_1), b2 = (real)beta_2, c2 = (real)(1 - beta_2);
-    const real eta = (real)rate, eps = (real)epsilon;
-    real *s0 = (real *)state[0] + place, *s1 = (real *)state[1] + place;
-    FOR_VECTORS(n, {
-        vec grad = LOAD(g);
+    const real eta = (real)u->rate, eps = (real)epsilon;
+    real *s0 = state_of(u, 0), *s1 = state_of(u, 1);
+    FOR_PARAMETERS(u, {
         vec m = LOAD(s0) * b1 + grad * c1;
         vec v = LOAD(s1) * b2 + (grad * grad) * c2;
         STORE(s0, m);
         STORE(s1, v);
-        STORE(w, LOAD(w) - m * eta / (vsqrt(v) + eps));
+        STORE(w, old - quotient(m * eta, vsqrt(v) + eps));
     });
 }
-static void update_adam(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
-                        ptrdiff_t n) {
-    adam(o->adam.beta_1, o->adam.beta_2, o->adam.epsilon, rate, g, w, state, place, n);
-}
+static void update_adam(const optimizer_t *o, update_t *u) { adam(o->adam.beta_1, o->adam.beta_2, o->adam.epsilon, u); }
 
 /* The same with eps sqrt(1 - b2^t) in place of eps: as in the algorithm of Kingma and Ba, and in PyTorch, eps is added
  * to sqrt(v / (1 - b2^t)). The decay of the weights is that of their group. */
@@ -79,10 +129,7 @@ static void prepare_adamw(optimizer_t *o, int64_t step) {
     o->correction = unbiased / (1 - pow(o->adamw.beta_1, (double)step));
     o->scalar[0] = unbiased * o->adamw.epsilon;
 }
-static void update_adamw(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
-                         ptrdiff_t n) {
-    adam(o->adamw.beta_1, o->adamw.beta_2, o->scalar[0], rate, g, w, state, place, n);
-}
+static void update_adamw(const optimizer_t *o, update_t *u) { adam(o->adamw.beta_1, o->adamw.beta_2, o->scalar[0], u); }
 
 /* m and v as Adam's; w -= eta (a m + b g) / (sqrt(v / (1 - b2^t)) + eps), where a = mu_(t+1) / (1 - M mu_(t+1)) and
  * b = (1 - mu_t) / (1 - M), with mu_t = b1 (1 - 0.96^(t psi) / 2) and M = mu_1 mu_2 ... mu_t (Dozat, 2016). The memory
@@ -96,34 +143,30 @@ static void prepare_nadam(optimizer_t *o, int64_t step) {
     o->scalar[2] = 1 / sqrt(1 - pow(o->nadam.beta_2, t));
     o->next_memory[0] = 1 - product;
 }
-static void update_nadam(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
-                         ptrdiff_t n) {
+static void update_nadam(const optimizer_t *o, update_t *u) {
     const real b1 = (real)o->nadam.beta_1, c1 = (real)(1 - o->nadam.beta_1);
     const real b2 = (real)o->nadam.beta_2, c2 = (real)(1 - o->nadam.beta_2);
-    const real of_m = (real)(rate * o->scalar[0]), of_g = (real)(rate * o->scalar[1]);
+    const real of_m = (real)(u->rate * o->scalar[0]), of_g = (real)(u->rate * o->scalar[1]);
     const real unbiased = (real)o->scalar[2], eps = (real)o->nadam.epsilon;
-    real *s0 = (real *)state[0] + place, *s1 = (real *)state[1] + place;
-    FOR_VECTORS(n, {
-        vec grad = LOAD(g);
+    real *s0 = state_of(u, 0), *s1 = state_of(u, 1);
+    FOR_PARAMETERS(u, {
         vec m = LOAD(s0) * b1 + grad * c1;
         vec v = LOAD(s1) * b2 + (grad * grad) * c2;
         STORE(s0, m);
         STORE(s1, v);
-        STORE(w, LOAD(w) - (m * of_m + grad * of_g) / (vsqrt(v) * unbiased + eps));
+        STORE(w, old - quotient(m * of_m + grad * of_g, vsqrt(v) * unbiased + eps));
     });
 }
 
 /* v = rho v + (1 - rho) g^2; u = mu u + g / (sqrt v + eps); w -= eta u (Tieleman and Hinton, 2012), or centered, with
  * m = rho m + (1 - rho) g and v - m^2 in place of v (Graves, 2013) */
 static void prepare_rmsprop(optimizer_t *o, int64_t step) { (void)o, (void)step; }
-static void update_rmsprop(const optimizer_t *o, double rate, const real *g, real *w, void *const *state,
-                           ptrdiff_t place, ptrdiff_t n) {
+static void update_rmsprop(const optimizer_t *o, update_t *u) {
     const real rho = (real)o->rmsprop.rho, rest = (real)(1 - o->rmsprop.rho), mu = (real)o->rmsprop.momentum;
-    const real eta = (real)rate, eps = (real)o->rmsprop.epsilon;
-    real *s0 = (real *)state[0] + place, *s1 = (real *)state[1] + place, *s2 = (real *)state[2] + place;
+    const real eta = (real)u->rate, eps = (real)o->rmsprop.epsilon;
+    real *s0 = state_of(u, 0), *s1 = state_of(u, 1), *s2 = state_of(u, 2);
     const int centered = o->rmsprop.centered != 0;
-    FOR_VECTORS(n, {
-        vec grad = LOAD(g);
+    FOR_PARAMETERS(u, {
         vec v = LOAD(s0) * rho + (grad * grad) * rest;
         STORE(s0, v);
         if (centered) {
@@ -131,38 +174,34 @@ static void update_rmsprop(const optimizer_t *o, double rate, const real *g, rea
             STORE(s2, m);
             v = vmax((vec){0}, v - m * m); /* rounding may bring it below 0; NaN stays */
         }
-        vec u = LOAD(s1) * mu + grad / (vsqrt(v) + eps);
-        STORE(s1, u);
-        STORE(w, LOAD(w) - u * eta);
+        vec velocity = LOAD(s1) * mu + quotient(grad, vsqrt(v) + eps);
+        STORE(s1, velocity);
+        STORE(w, old - velocity * eta);
     });
 }
 
 /* v = v + g^2; w -= eta g / (sqrt v + eps) (Duchi, Hazan and Singer, 2011) */
 static void prepare_adagrad(optimizer_t *o, int64_t step) { (void)o, (void)step; }
-static void update_adagrad(const optimizer_t *o, double rate, const real *g, real *w, void *const *state,
-                           ptrdiff_t place, ptrdiff_t n) {
-    const real eta = (real)rate, eps = (real)o->adagrad.epsilon;
-    real *s = (real *)state[0] + place;
-    FOR_VECTORS(n, {
-        vec grad = LOAD(g);
+static void update_adagrad(const optimizer_t *o, update_t *u) {
+    const real eta = (real)u->rate, eps = (real)o->adagrad.epsilon;
+    real *s = state_of(u, 0);
+    FOR_PARAMETERS(u, {
         vec v = LOAD(s) + grad * grad;
         STORE(s, v);
-        STORE(w, LOAD(w) - grad * eta / (vsqrt(v) + eps));
+        STORE(w, old - quotient(grad * eta, vsqrt(v) + eps));
     });
 }
 
 /* w -= eta sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g (Chen et al., 2023) */
 static void prepare_lion(optimizer_t *o, int64_t step) { (void)o, (void)step; }
-static void update_lion(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
-                        ptrdiff_t n) {
+static void update_lion(const optimizer_t *o, update_t *u) {
     const real b1 = (real)o->lion.beta_1, c1 = (real)(1 - o->lion.beta_1);
     const real b2 = (real)o->lion.beta_2, c2 = (real)(1 - o->lion.beta_2);
-    const real eta = (real)rate;
-    real *s = (real *)state[0] + place;
-    FOR_VECTORS(n, {
-        vec grad = LOAD(g);
+    const real eta = (real)u->rate;
+    real *s = state_of(u, 0);
+    FOR_PARAMETERS(u, {
         vec m = LOAD(s);
-        STORE(w, LOAD(w) - vsign(m * b1 + grad * c1) * eta);
+        STORE(w, old - vsign(m * b1 + grad * c1) * eta);
         STORE(s, m * b2 + grad * c2);
     });
 }
@@ -188,19 +227,17 @@ static void prepare_schedule_free(optimizer_t *o, int64_t step) {
     o->next_memory[1] = largest;
 }
 static double lookahead_schedule_free(const optimizer_t *o) { return 1 - o->schedule_free.beta_1; }
-static void update_schedule_free(const optimizer_t *o, double rate, double decay, const real *g, real *w,
-                                 void *const *state, ptrdiff_t place, ptrdiff_t n) {
+static void update_schedule_free(const optimizer_t *o, update_t *u) {
     const real b2 = (real)o->schedule_free.beta_2, c2 = (real)(1 - o->schedule_free.beta_2);
-    const real eta = (real)rate, shrink = (real)(rate * decay), eps = (real)o->schedule_free.epsilon;
+    const real eta = (real)u->rate, shrink = (real)(u->rate * u->decay), eps = (real)o->schedule_free.epsilon;
     const real keep = (real)o->scalar[0], ahead = (real)o->scalar[1], unbiased = (real)o->scalar[2];
     const real back = (real)lookahead_schedule_free(o);
-    real *s0 = (real *)state[0] + place, *s1 = (real *)state[1] + place;
-    FOR_VECTORS(n, {
-        vec grad = LOAD(g);
-        vec old = LOAD(w);
+    real *s0 = state_of(u, 0), *s1 = state_of(u, 1);
+    FOR_PARAMETERS(u, {
         vec d = LOAD(s0);
         vec v = LOAD(s1) * b2 + (grad * grad) * c2;
-        vec moved = d - (grad * eta / (vsqrt(v) * unbiased + eps) + old * shrink); /* from x to z after the step */
+        vec step = quotient(grad * eta, vsqrt(v) * unbiased + eps);
+        vec moved = d - (step + old * shrink); /* from x to z after the step */
         STORE(s0, moved * keep);
         STORE(s1, v);
         STORE(w, old - d * back + moved * ahead);
@@ -254,11 +291,10 @@ static void transform_muon(const optimizer_t *o, int64_t phase, real *g, void *c
         }
     }
 }
-static void update_muon(const optimizer_t *o, double rate, const real *g, real *w, void *const *state, ptrdiff_t place,
-                        ptrdiff_t n) {
-    const real eta = (real)rate;
-    (void)o, (void)state, (void)place;
-    FOR_VECTORS(n, { STORE(w, LOAD(w) - LOAD(g) * eta); });
+static void update_muon(const optimizer_t *o, update_t *u) {
+    const real eta = (real)u->rate;
+    (void)o;
+    FOR_PARAMETERS(u, { STORE(w, old - grad * eta); });
 }
 
 #define FORM(name, n_states, form, ...) FORM_##form,
@@ -337,26 +373,26 @@ static double lookahead(const optimizer_t *o) {
 }
 
 /* Decoupled weight decay */
-static __attribute__((noinline)) void shrink(real *w, ptrdiff_t n, double by) {
+static __attribute__((noinline)) void shrink(const update_t *u, double by) {
     const real keep = (real)(1 - by);
-    FOR_VECTORS(n, { STORE(w, LOAD(w) * keep); });
+    for (ptrdiff_t r = 0; r < u->rows; r++) {
+        real *w = u->w + r * u->row;
+        FOR_VECTORS(u->n, { STORE(w, LOAD(w) * keep); });
+    }
 }
 
 /* factor, decay: of the group. With the factor 0 weights and state stay as they are: what they gathered before, such as
  * a velocity, would move the weights otherwise. */
-static void apply_update(const optimizer_t *o, double factor, double decay, const real *g, real *w, void *const *state,
-                         ptrdiff_t place, ptrdiff_t n) {
-    const double rate = o->learning_rate * factor * o->correction;
+static void apply_update(const optimizer_t *o, double factor, double decay, update_t *u) {
     if (factor == 0)
         return;
+    u->rate = o->learning_rate * factor * o->correction;
+    u->decay = decay;
     if (decay != 0 && optimizer_forms[o->kind] != FORM_averaging)
-        shrink(w, n, o->learning_rate * factor * decay);
+        shrink(u, o->learning_rate * factor * decay);
     switch (o->kind) {
-#define UPDATE_elementwise(name) update_##name(o, rate, g, w, state, place, n)
-#define UPDATE_blockwise(name) update_##name(o, rate, g, w, state, place, n)
-#define UPDATE_averaging(name) update_##name(o, rate, decay, g, w, state, place, n)
-#define CASE(name, n_states, form, ...) \
-    case OPTIMIZER_##name: UPDATE_##form(name); break;
+#define CASE(name, ...) \
+    case OPTIMIZER_##name: update_##name(o, u); break;
         OPTIMIZERS(CASE)
 #undef CASE
     }

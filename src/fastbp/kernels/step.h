@@ -329,7 +329,7 @@ INLINE norms_t finish_gradient(const plan_t *p, const group_t *group, int64_t pl
         FOR_VECTORS(n, {
             const vec old = LOAD(w);
             squares += old * old;
-            STORE(g, (LOAD(g) + old * alpha) * scale);
+            STORE(g, finished(LOAD(g), old, alpha, scale));
         });
     } else {
         FOR_VECTORS(n, { STORE(g, LOAD(g) * scale); });
@@ -342,30 +342,51 @@ INLINE void add_norms(norms_t *total, norms_t more) {
     total->magnitudes += more.magnitudes;
 }
 
-/* Update n contiguous parameters of a block at `place` by their finished gradient g. */
-INLINE void update_run(const plan_t *p, const block_t *block, int64_t number, int64_t place, const real *g,
-                       ptrdiff_t n) {
+/* How many rows of a tile are contiguous in the parameters: all, or one */
+INLINE ptrdiff_t run_rows(const block_t *block, const tile_t *tile) {
+    return tile->col_end - tile->col_begin == block->cols ? (ptrdiff_t)(tile->row_end - tile->row_begin) : 1;
+}
+
+/* The update of a tile by a gradient that is finished already, and whose runs of contiguous parameters are `g_row`
+ * apart
+ */
+INLINE update_t update_of(const plan_t *p, const block_t *block, const tile_t *tile, const real *g, ptrdiff_t g_row) {
+    const ptrdiff_t run = run_rows(block, tile), n = run * (ptrdiff_t)(tile->col_end - tile->col_begin);
+    const int64_t place = place_of(block, tile);
+    const update_t update = {
+        .g = g,
+        .g_row = g_row,
+        .scale = 1,
+        .w = (real *)p->params + place,
+        .state = p->state,
+        .place = (ptrdiff_t)place,
+        .rows = (ptrdiff_t)(tile->row_end - tile->row_begin) / run,
+        .n = n,
+        .row = (ptrdiff_t)block->cols,
+    };
+    return update;
+}
+INLINE void make_update(const plan_t *p, const block_t *block, const tile_t *tile, update_t *update) {
     const group_t *group = &p->groups[block->group];
-    const optimizer_t *optimizer = &p->optimizers[p->optimizer_of[number]];
-    real *w = (real *)p->params + place;
-    apply_update(optimizer, group->learning_rate, group->decay, g, w, p->state, place, n);
+    apply_update(&p->optimizers[p->optimizer_of[tile->block]], group->learning_rate, group->decay, update);
 }
 
 /* Update the parameters of a tile by their summed gradient g, whose rows are contiguous. Returns the norms of the
- * parameters before the update. */
-INLINE norms_t finish_and_update(const plan_t *p, const block_t *block, const tile_t *tile, int64_t place, real *g,
-                                 ptrdiff_t rows, ptrdiff_t cols) {
-    const norms_t norms = finish_gradient(p, &p->groups[block->group], place, g, rows * cols);
-    update_run(p, block, tile->block, place, g, rows * cols);
-    return norms;
-}
-/* The same for a tile that has parts of rows, which are not contiguous in the parameters */
-static __attribute__((noinline)) norms_t finish_and_update_rows(const plan_t *p, const block_t *block,
-                                                                const tile_t *tile, int64_t place, real *g,
-                                                                ptrdiff_t rows, ptrdiff_t cols) {
+ * parameters before the update. The gradient is finished in the pass that makes the update, unless something else needs
+ * it in between. */
+INLINE norms_t finish_and_update(const plan_t *p, const block_t *block, const tile_t *tile, real *g) {
+    const group_t *group = &p->groups[block->group];
+    update_t update = update_of(p, block, tile, g, (ptrdiff_t)(tile->col_end - tile->col_begin));
     norms_t norms = {0, 0};
-    for (ptrdiff_t r = 0; r < rows; r++, place += block->cols, g += cols)
-        add_norms(&norms, finish_and_update(p, block, tile, place, g, 1, cols));
+    if (group->l1 == 0 && group->decay == 0 && group->learning_rate != 0) {
+        update.penalty = (real)group->penalty, update.scale = (real)(1 / p->weight_sum);
+        make_update(p, block, tile, &update);
+        norms.squares = group->penalty != 0 ? update.squares : 0;
+        return norms;
+    }
+    for (ptrdiff_t r = 0; r < update.rows; r++)
+        add_norms(&norms, finish_gradient(p, group, update.place + r * update.row, g + r * update.g_row, update.n));
+    make_update(p, block, tile, &update);
     return norms;
 }
 
@@ -375,11 +396,6 @@ INLINE void refresh_mirror(const plan_t *p, const block_t *block, const tile_t *
         transpose((real *)p->params + place_of(block, tile), block->cols, (ptrdiff_t)(tile->row_end - tile->row_begin),
                   (ptrdiff_t)(tile->col_end - tile->col_begin),
                   (real *)p->mirrors + block->mirror + tile->col_begin * block->rows + tile->row_begin, block->rows);
-}
-
-/* How many rows of a tile are contiguous in the parameters: all, or one */
-INLINE ptrdiff_t run_rows(const block_t *block, const tile_t *tile) {
-    return tile->col_end - tile->col_begin == block->cols ? (ptrdiff_t)(tile->row_end - tile->row_begin) : 1;
 }
 
 /* average += average_rate (w - average), for the parameters of a tile that was updated */
@@ -425,12 +441,8 @@ INLINE void after_update(const plan_t *p, const block_t *block, const tile_t *ti
  * parameters before the update, for the penalty in the loss. */
 static norms_t update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     const block_t *block = &p->program.blocks[tile->block];
-    const ptrdiff_t rows = (ptrdiff_t)(tile->row_end - tile->row_begin),
-                    cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
-    const int64_t place = place_of(block, tile);
     tile_gradient(p, block, tile, scratch);
-    const norms_t norms = cols == block->cols ? finish_and_update(p, block, tile, place, scratch, rows, cols)
-                                              : finish_and_update_rows(p, block, tile, place, scratch, rows, cols);
+    const norms_t norms = finish_and_update(p, block, tile, scratch);
     after_update(p, block, tile);
     return norms;
 }
@@ -492,10 +504,8 @@ static void transform_gradient(const plan_t *p, int64_t number, int64_t phase, v
 /* Update a tile by the stored gradient, which was finished and transformed. */
 static void update_from_gradient(const plan_t *p, const tile_t *tile) {
     const block_t *block = &p->program.blocks[tile->block];
-    const ptrdiff_t rows = run_rows(block, tile), n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
-    int64_t place = place_of(block, tile);
-    for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, place += block->cols)
-        update_run(p, block, tile->block, place, (const real *)p->gradient + place, n);
+    update_t update = update_of(p, block, tile, (const real *)p->gradient + place_of(block, tile), block->cols);
+    make_update(p, block, tile, &update);
     after_update(p, block, tile);
 }
 

@@ -40,13 +40,33 @@ INLINE ahead_t read_by_update(const plan_t *p, const block_t *W, const tile_t *t
     return after;
 }
 
+/* g[rows, cols] = x dz, the product of a column and a row, each element as matmul computes it. A vector of dz stays in
+ * a register for all rows. For a few columns, masked stores take longer than storing number by number. */
+static void outer_product(ptrdiff_t rows, ptrdiff_t cols, const real *x, const real *dz, real *g) {
+    FOR_VECTORS(cols, {
+        const vec d = LOAD(dz);
+        real *to = g;
+        if (lanes <= FEW_COLUMNS && lanes < VL) {
+            for (ptrdiff_t c = i; c < cols; c++)
+                for (ptrdiff_t r = 0; r < rows; r++)
+                    g[r * cols + c] = x[r] * dz[c] + 0;
+        } else {
+#pragma GCC unroll 4
+            for (ptrdiff_t r = 0; r < rows; r++, to += cols)
+                STORE(to, splat(x[r]) * d + (real)0);
+        }
+    });
+}
+
 /* The tile of x^T dz; x and dz have n rows and all columns */
 INLINE void weight_gradient(const block_t *W, const tile_t *tile, int narrow, ptrdiff_t n, const real *x,
                             const real *dz, real *g, real *scratch, int add, const ahead_t *after) {
     const ptrdiff_t rows = (ptrdiff_t)(tile->row_end - tile->row_begin),
                     cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
     x += tile->row_begin, dz += tile->col_begin;
-    if (narrow) { /* computed as dW^T = dz^T x */
+    if (n == 1 && !add) {
+        outer_product(rows, cols, x, dz, g);
+    } else if (narrow) { /* computed as dW^T = dz^T x */
         matmul(cols, rows, n, transposed(dz, W->cols), by_rows(x, W->rows), zero_matrix(), scratch, rows);
         transpose(scratch, rows, cols, rows, g, cols);
     } else {

@@ -8,7 +8,7 @@ gets the GIL back.
 
 import numpy as np
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport UINT32_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
 
 from fastbp.kernels.processor cimport sleep_briefly
 
@@ -18,42 +18,60 @@ from fastbp.kernels.interrupts import check_signals
 cdef int64_t ROWS_AT_ONCE = 1 << 20
 
 
+cdef extern from *:
+    """
+    #define SWAPS_AHEAD 128
+    #define request_for_writing(address) __builtin_prefetch(address, 1)
+    #define leading_zeros_32(number) __builtin_clz(number)
+    #define leading_zeros_64(number) __builtin_clzll(number)
+    """
+    const int SWAPS_AHEAD
+    void request_for_writing(const void *address) nogil
+    int leading_zeros_32(uint32_t number) nogil
+    int leading_zeros_64(uint64_t number) nogil
+
+
 cdef extern from "Python.h":
     void *PyCapsule_GetPointer(object capsule, const char *name) except NULL
 
 
-cdef uint64_t bounded(bitgen_t *generator, uint64_t most) noexcept nogil:
-    """A uniform integer in [0, most], by the masked rejection of NumPy's legacy generator, with the same draws."""
-    cdef uint64_t mask = most, value
-    if most == 0:
-        return 0
-    mask |= mask >> 1
-    mask |= mask >> 2
-    mask |= mask >> 4
-    mask |= mask >> 8
-    mask |= mask >> 16
-    mask |= mask >> 32
-    while True:
+cdef void draw(bitgen_t *generator, const int64_t *rows, int64_t i, int64_t n, int64_t *drawn) noexcept nogil:
+    """Uniform integers in [0, i], [0, i - 1], ..., n of them, by the masked rejection of NumPy's legacy generator, with
+    the same draws; 0 <= n <= i. The entries of `rows` with these numbers are requested from memory."""
+    cdef int64_t k = 0, most, value, is_accepted
+    while k < n:
+        most = i - k
+        # of as many bits as `most`
         if most >> 32 == 0:
-            value = generator.next_uint32(generator.state)
+            value = generator.next_uint32(generator.state) & (UINT32_MAX >> leading_zeros_32(<uint32_t> most))
         else:
-            value = generator.next_uint64(generator.state)
-        value &= mask
-        if value <= most:
-            return value
+            value = generator.next_uint64(generator.state) & (UINT64_MAX >> leading_zeros_64(<uint64_t> most))
+        # a number that is rejected is overwritten: no branch, which would be mispredicted every third time
+        is_accepted = value <= most
+        drawn[k] = value
+        request_for_writing(&rows[is_accepted * value])
+        k += is_accepted
 
 
 cdef void shuffle_range(bitgen_t *generator, int64_t *rows, int64_t begin, int64_t end) noexcept nogil:
     """The swaps of rows [end, begin), last to first, of the Fisher-Yates shuffle of ``RandomState.shuffle``.
 
     The rows of the last epoch are shuffled in place, which gives the same order as scikit-learn's
-    ``sample_idx[shuffled arange]``."""
-    cdef int64_t i, j, held
-    for i in range(begin - 1, end - 1, -1):
-        j = <int64_t> bounded(generator, <uint64_t> i)
-        held = rows[i]
-        rows[i] = rows[j]
-        rows[j] = held
+    ``sample_idx[shuffled arange]``. Numbers are drawn some swaps ahead, and what they swap is requested: reads from
+    memory are then waited for together, not one after the other."""
+    cdef int64_t drawn[2][SWAPS_AHEAD]
+    cdef int64_t i = begin - 1, n = min(begin - end, <int64_t> SWAPS_AHEAD), n_next, k, j, held
+    cdef int now = 0
+    draw(generator, rows, i, n, drawn[0])
+    while n > 0:
+        n_next = min(i - n - end + 1, <int64_t> SWAPS_AHEAD)
+        draw(generator, rows, i - n, n_next, drawn[1 - now])
+        for k in range(n):
+            j = drawn[now][k]
+            held = rows[i - k]
+            rows[i - k] = rows[j]
+            rows[j] = held
+        i, n, now = i - n, n_next, 1 - now
 
 
 cdef int acquire(object lock) except -1:

@@ -27,6 +27,12 @@ from workloads import WORKLOADS
 #: bytecode), in the short section, and in the long one. Counts are exact, so one step of difference is enough. More
 #: would be slow: valgrind emulates a fused multiply-add element by element, and a step of the widest net takes seconds.
 REPETITIONS = {"step": (1, 0, 1), "predict": (20, 10, 30)}
+#: The activation of the output layer and the loss, of each task
+OUTPUTS = {
+    "binary": ("logistic", "binary_log_loss"),
+    "classification": ("softmax", "log_loss"),
+    "regression": ("identity", "squared_error"),
+}
 #: A mark: a function of the C library that Python calls nowhere else. callgrind starts a new file at each call of it.
 mark = os.ctermid
 
@@ -45,17 +51,20 @@ def import_kernels(directory):
     import fastbp.kernels  # noqa: F401
 
 
-def make_network(workload):
+def make_network(workload, dtype="float32", activation="relu"):
     """The graph and the flat parameters, in the layout of `fastbp.Network`.
 
     Parameters
     ----------
     workload : workloads.Workload
+    dtype : {"float32", "float64"}, default="float32"
+    activation : str, default="relu"
+        Of the hidden layers.
 
     Returns
     -------
     graph : fastbp.kernels.graph.Graph
-    params : ndarray of float32 of shape (n_params,)
+    params : ndarray of shape (n_params,)
     loss : str
         Its name in the kernels.
     """
@@ -63,16 +72,37 @@ def make_network(workload):
     from fastbp.kernels.graph import GraphBuilder, Group
 
     sizes = workload.trained_layer_sizes
-    output, loss = ("logistic", "binary_log_loss") if workload.is_binary else ("softmax", "log_loss")
+    output, loss = OUTPUTS["binary" if workload.is_binary else workload.task]
     builder, node = GraphBuilder(sizes[0]), 0
     for number, (fan_in, fan_out) in enumerate(pairwise(sizes), 1):
         blocks = [("W", (fan_in, fan_out), Group(penalty=1.0)), ("b", (fan_out,), Group())]
         node = builder.emit("dense", node, fan_out, blocks=blocks)
-        activation = output if number == len(sizes) - 1 else "relu"
-        node = builder.emit("activation", node, fan_out, argument=ACTIVATIONS[activation])
-    parameters = initial_parameters(sizes, "float32")
+        name = output if number == len(sizes) - 1 else activation
+        if name != "identity":
+            node = builder.emit("activation", node, fan_out, argument=ACTIVATIONS[name])
+    parameters = initial_parameters(sizes, dtype)
     params = np.concatenate([*(W.ravel() for W, _ in parameters), *(b for _, b in parameters)])
     return builder.finish(), params, loss
+
+
+def make_targets(workload, y, dtype):
+    """The targets as the kernels take them.
+
+    Parameters
+    ----------
+    workload : workloads.Workload
+    y : ndarray
+        See `data.make_data`.
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    Y, labels : ndarray or None
+        One of them is None.
+    """
+    if workload.task == "regression" or workload.is_binary:
+        return y.reshape(len(y), -1).astype(dtype), None
+    return None, y
 
 
 def step(workload, graph, params, loss):
@@ -96,8 +126,7 @@ def step(workload, graph, params, loss):
     from fastbp.kernels.training import COMPLETED, TrainingLoop
 
     X, y = make_data(replace(workload, n_samples=workload.batch_size), "float32")
-    targets = (y[:, None].astype(np.float32), None) if workload.is_binary else (None, y)
-    data = Data(X, *targets, None, workload.trained_layer_sizes[-1])
+    data = Data(X, *make_targets(workload, y, "float32"), None, workload.trained_layer_sizes[-1])
     program = Program(graph, params.dtype, TRAINING, raw=True, indexed=True)
     loop = TrainingLoop(Plan(program, params, loss, data, workload.batch_size))
     rows = np.random.RandomState(0).permutation(len(X))

@@ -19,6 +19,8 @@ HANDICAPS = (
     "DNNL_MAX_CPU_ISA",
     "ATEN_CPU_CAPABILITY",
 )
+# Of arrays whose reading and writing is timed: they fit into the first-level caches, or into none
+MEMORY_SIZES = tuple(2**k for k in range(14, 29))
 
 
 def remove_handicaps():
@@ -52,6 +54,20 @@ def read_memory(field):
     raise KeyError(field)
 
 
+def cpuinfo():
+    """The first processor's fields of Linux's ``/proc/cpuinfo``.
+
+    Returns
+    -------
+    dict of str to str
+        Empty on other systems.
+    """
+    path = Path("/proc/cpuinfo")
+    first = path.read_text().partition("\n\n")[0] if path.exists() else ""
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
 def cpu_model():
     """Return the processor's name as the operating system gives it.
 
@@ -59,12 +75,8 @@ def cpu_model():
     -------
     str
     """
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
+    if "model name" in cpuinfo():
+        return cpuinfo()["model name"]
     if platform.system() == "Darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
@@ -82,8 +94,8 @@ def machine_facts(peers):
     Returns
     -------
     dict
-        With the keys cpu, n_cores, isa (the instruction set that fastbp chose, None without fastbp), system, python
-        and versions.
+        With the keys cpu, vendor, family and model (of the processor, None where the system does not say), n_cores,
+        isa (the instruction set that fastbp chose, None without fastbp), system, python and versions.
     """
     try:
         from fastbp.kernels import ISA
@@ -91,6 +103,9 @@ def machine_facts(peers):
         ISA = None
     return {
         "cpu": cpu_model(),
+        "vendor": cpuinfo().get("vendor_id"),
+        "family": cpuinfo().get("cpu family"),
+        "model": cpuinfo().get("model"),
         "n_cores": usable_cores(),
         "isa": ISA,
         "system": f"{platform.system()} {platform.machine()}",
@@ -157,3 +172,30 @@ def measure_copy_bandwidth(n_threads, megabytes=256, repeats=5):
             thread.join()
         rates.append(2 * n * n_threads / (time.perf_counter() - start))
     return max(rates)
+
+
+def measure_memory_rates(n_threads, sizes=MEMORY_SIZES, seconds=0.04):
+    """Measure how fast arrays are read and written in place, by their size: small ones stay in the caches.
+
+    Parameters
+    ----------
+    n_threads : int
+        How many cores work at once, each on its own array.
+    sizes : sequence of int, default=16 KB, 32 KB, ... 256 MB
+        Bytes of the arrays together.
+    seconds : float, default=0.04
+        Length of a measurement.
+
+    Returns
+    -------
+    dict of int to float
+        Size -> bytes/s, read and written.
+
+    Raises
+    ------
+    ImportError
+        If fastbp is not installed: the loop is a part of it.
+    """
+    from fastbp.kernels.probes import memory_rate
+
+    return {size: memory_rate(size, seconds, n_threads) for size in sizes}

@@ -2,8 +2,9 @@
 
 from jobs import bytes_per_step
 from peers import PEERS
+from roofline import ITEMSIZE, limit_of, target_of
 
-ITEMSIZE = {"float32": 4, "float64": 8}
+LIMITS = {"FMA": "fma_seconds", "memory": "memory_seconds"}
 
 
 def describe_workload(workload):
@@ -38,7 +39,7 @@ def describe_workload(workload):
     }
 
 
-def make_rows(workload, dtype, timings, peak, copy_rate=None):
+def make_rows(workload, dtype, timings, rates, copy_rate=None):
     """Turn the timings of one workload into figures.
 
     Parameters
@@ -49,27 +50,29 @@ def make_rows(workload, dtype, timings, peak, copy_rate=None):
         Type of the arithmetic.
     timings : list of measure.Timing
         With samples.
-    peak : float or None
-        FLOP/s of all cores, or None if it is not known.
+    rates : roofline.Rates
+        Of all cores; without those that are not known.
     copy_rate : float or None
         Bytes/s of a copy by all cores, or None if it is not known.
 
     Returns
     -------
     list of dict
-        One for each contender, in the order given. `share_of_peak` is a fraction;
+        One for each contender, in the order given. `share_of_peak` and `share_of_limit` are fractions; `limit` is that
+        of `roofline.limit_of`, and `limit_target` the share of it that fastbp should reach;
         `times_slower_than_fastbp` is the ratio of the units' times; figures that do not apply or are not known are
         None.
     """
     seconds = {t.contender.peer.name: t.seconds_per_unit for t in timings}
     own = seconds.get("fastbp")
-    flops = workload.flops_per_unit
+    flops, peak = workload.flops_per_unit, rates.fma.get(dtype)
     rows = []
     for timing in timings:
         unit = timing.seconds_per_unit
         step = unit / workload.steps_per_epoch if workload.kind.has_steps else None
         rate = flops / unit if flops else None
         traffic = bytes_per_step(workload, ITEMSIZE[dtype]) / step if workload.n_nonzeros else None
+        limit = limit_of(workload, dtype, rates, timing.contender.facts)
         rows.append(
             {
                 "workload": workload.name,
@@ -81,6 +84,9 @@ def make_rows(workload, dtype, timings, peak, copy_rate=None):
                 "us_per_step": 1e6 * step if step else None,
                 "gflops": 1e-9 * rate if rate else None,
                 "share_of_peak": rate / peak if rate and peak else None,
+                "limit": limit,
+                "share_of_limit": limit["seconds"] / unit if limit else None,
+                "limit_target": target_of(workload),
                 "bytes_per_second": traffic,
                 "share_of_copy": traffic / copy_rate if traffic and copy_rate else None,
                 "times_slower_than_fastbp": unit / own if own else None,
@@ -90,6 +96,22 @@ def make_rows(workload, dtype, timings, peak, copy_rate=None):
             }
         )
     return rows
+
+
+def is_below_target(row):
+    """Whether a row of fastbp does not reach the share of the limit that it should.
+
+    Parameters
+    ----------
+    row : dict
+        See `make_rows`.
+
+    Returns
+    -------
+    bool
+    """
+    share, target = row["share_of_limit"], row["limit_target"]
+    return row["peer"] == "fastbp" and None not in (share, target) and share < target
 
 
 def format_header(facts, peaks, dtypes, copy_rate=None):
@@ -169,14 +191,16 @@ def format_table(workload, dtype, rows):
     unit, factor = (f"µs/{kind.unit}", 1e3) if kind.prefix == "u" else (f"ms/{kind.unit}", 1)
     lines = [
         format_heading(workload, dtype),
-        f"  {'':13}{'threads':>8}{unit:>11}{'us/step':>11}{'GFLOP/s':>10}{'% of peak':>11}   slower than fastbp",
+        f"  {'':13}{'threads':>8}{unit:>11}{'us/step':>11}{'GFLOP/s':>10}{'% of peak':>11}{'% of limit':>12}"
+        "   slower than fastbp",
     ]
     for row in rows:
-        share, slower = row["share_of_peak"], row["times_slower_than_fastbp"]
+        share, slower, of_limit = row["share_of_peak"], row["times_slower_than_fastbp"], row["share_of_limit"]
         lines.append(
             f"  {PEERS[row['peer']].title:13}{row['n_threads'] or 'auto':>8}"
             f"{significant(factor * row['ms_per_unit']):>11}{significant(row['us_per_step']):>11}"
             f"{significant(row['gflops']):>10}{significant(100 * share if share else None):>11}"
+            f"{significant(100 * of_limit if of_limit else None):>12}"
             f"{significant(slower) + ' times' if slower else '-':>21}"
         )
     lines += [f"  {PEERS[row['peer']].title}: {note}" for row in rows for note in notes(row)]
@@ -199,6 +223,8 @@ def notes(row):
     list of str
     """
     facts, found = row["facts"], []
+    if row["peer"] == "fastbp" and row["limit"]:
+        found.append(describe_limit(row))
     if row["bytes_per_second"]:
         share = f", {100 * row['share_of_copy']:.0f} % of a copy" if row["share_of_copy"] else ""
         found.append(f"moves at least {1e-9 * row['bytes_per_second']:.2f} GB/s{share}")
@@ -221,6 +247,24 @@ def notes(row):
             f"which has {1e-6 * facts['file_bytes']:.0f} MB"
         )
     return found
+
+
+def describe_limit(row):
+    """Say what the limit of a row is, and whether the row reaches its share.
+
+    Parameters
+    ----------
+    row : dict
+        See `make_rows`; with a limit.
+
+    Returns
+    -------
+    str
+    """
+    limit, target = row["limit"], row["limit_target"]
+    times = ", ".join(f"{what} {significant(1e6 * limit[key])} µs" for what, key in LIMITS.items() if limit[key])
+    aim = f"; less than the {100 * target:.0f} % that are aimed at" if is_below_target(row) else ""
+    return f"{100 * row['share_of_limit']:.0f} % of the limit, which is set by {limit['bound']} ({times}){aim}"
 
 
 def significant(value):

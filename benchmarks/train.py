@@ -18,11 +18,21 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from machine import machine_facts, measure_copy_bandwidth, measure_fma_peak, remove_handicaps, usable_cores
+from machine import (
+    machine_facts,
+    measure_copy_bandwidth,
+    measure_fma_peak,
+    measure_memory_rates,
+    remove_handicaps,
+    usable_cores,
+)
 from measure import FULL, QUICK, alternate, best_of_each_peer, calibrate_all, close_contenders, open_contenders
+from parts import describe_parts, parts_in_process
 from peers import PEERS
-from report import describe_workload, format_header, format_table, make_rows
+from report import describe_workload, format_header, format_table, is_below_target, make_rows, significant
+from roofline import Rates, describe_memory
 from series import SERIES, derive_series
+from standing import best_peers, describe_standing
 from workloads import BOTH, WORKLOADS
 
 
@@ -69,6 +79,12 @@ def parse_arguments(arguments=None):
         help=f"who runs against fastbp, separated by commas: {','.join(others)}, or none",
     )
     parser.add_argument("--quick", action="store_true", help="shortened workloads, few repeats: a first look")
+    parser.add_argument(
+        "--parts",
+        choices=("below", "all", "none"),
+        default="below",
+        help="for which rows the parts of fastbp's step are measured: by default those below their share of the limit",
+    )
     parser.add_argument("--json", metavar="FILE", help="write every figure to this file")
     return parser.parse_args(arguments)
 
@@ -99,8 +115,8 @@ def choose(options):
     return chosen
 
 
-def measure_peaks(dtypes, n_cores):
-    """Measure the FMA peak of all cores for each type.
+def measure_rates(dtypes, n_cores):
+    """Measure the FMA peak of all cores for each type, and the rates of memory.
 
     Parameters
     ----------
@@ -111,14 +127,52 @@ def measure_peaks(dtypes, n_cores):
 
     Returns
     -------
-    dict of str to float
-        FLOP/s; empty, with a message printed, when it cannot be measured.
+    roofline.Rates
+        Without rates, with a message printed, when they cannot be measured.
     """
     try:
-        return {dtype: measure_fma_peak(dtype, n_cores) for dtype in dtypes}
+        return Rates({dtype: measure_fma_peak(dtype, n_cores) for dtype in dtypes}, measure_memory_rates(n_cores))
     except Exception as error:
-        print(f"FMA peak not measured: {type(error).__name__}: {error}")
-        return {}
+        print(f"FMA peak and rates of memory not measured: {type(error).__name__}: {error}")
+        return Rates({}, {})
+
+
+def is_explained(workload, row, which):
+    """Whether the parts of a step are measured for a row.
+
+    Parameters
+    ----------
+    workload : workloads.Workload
+    row : dict
+        See `report.make_rows`.
+    which : {"below", "all", "none"}
+        Rows of fastbp that do not reach their share of the limit; all that consist of steps on dense rows; none.
+
+    Returns
+    -------
+    bool
+    """
+    has_parts = row["peer"] == "fastbp" and workload.kind.has_steps and not workload.n_nonzeros
+    return has_parts and (is_below_target(row) if which == "below" else which == "all")
+
+
+def explain(workload, row, n_cores):
+    """Measure the parts of fastbp's step, put them into its row, and print them.
+
+    Parameters
+    ----------
+    workload : workloads.Workload
+    row : dict
+        See `report.make_rows`.
+    n_cores : int
+    """
+    try:
+        row["parts"] = parts_in_process(workload, row["dtype"], n_cores)
+    except RuntimeError as error:
+        print(f"  {error}", flush=True)
+        return
+    for line in describe_parts(row["parts"], significant):
+        print(f"  fastbp: {line}", flush=True)
 
 
 def run_workload(workload, dtype, peers, n_cores, plan):
@@ -187,9 +241,10 @@ def main(arguments=None):
 
     n_cores = usable_cores()
     facts = {**machine_facts(peers), "ignored_environment": remove_handicaps()}
-    peaks = measure_peaks(all_dtypes, n_cores)
-    copy_rate = measure_copy_bandwidth(n_cores) if any(workload.n_nonzeros for workload in workloads) else None
-    print(format_header(facts, peaks, all_dtypes, copy_rate))
+    rates, copy_rate = measure_rates(all_dtypes, n_cores), measure_copy_bandwidth(n_cores)
+    print(format_header(facts, rates.fma, all_dtypes, copy_rate))
+    if rates.memory:
+        print(describe_memory(rates))
     for name, value in facts["ignored_environment"].items():
         print(f"{name}={value} is ignored: it would hold a peer back")
     for peer in absent:
@@ -198,7 +253,8 @@ def main(arguments=None):
     document = {
         "machine": facts,
         "plan": asdict(plan),
-        "fma_peak_flops": peaks,
+        "fma_peak_flops": rates.fma,
+        "memory_bytes_per_second": rates.memory,
         "copy_bytes_per_second": copy_rate,
         "absent": [peer.name for peer in absent],
         "workloads": [describe_workload(workload) for workload in workloads],
@@ -210,8 +266,11 @@ def main(arguments=None):
         contenders = [peer for peer in peers if peer.offers(workload)]
         for dtype in dtypes:
             timings, failed = run_workload(workload, dtype, contenders, n_cores, plan)
-            rows = make_rows(workload, dtype, timings, peaks.get(dtype), copy_rate)
+            rows = make_rows(workload, dtype, timings, rates, copy_rate)
             print("\n" + format_table(workload, dtype, rows), flush=True)
+            for row in rows:
+                if is_explained(workload, row, options.parts):
+                    explain(workload, row, n_cores)
             document["results"] += rows
             for name, message in failed.items():
                 print(f"  {PEERS[name].title} failed: {message}", flush=True)
@@ -221,6 +280,8 @@ def main(arguments=None):
     document["series"] = derive_series(workloads, document["results"])
     for found in document["series"]:
         print(f"\n{found['title']}, {found['dtype']}, {PEERS[found['peer']].title}\n  {found['sentence']}")
+    document["standing"] = best_peers(document["results"])
+    print("", *describe_standing(document), sep="\n")
     write(document, options.json)
 
 

@@ -31,7 +31,7 @@ class Workload:
         Its name in the tables and the chart; by default `name`.
     dtypes : tuple of str, default=("float32",)
         Types in which it is timed by default.
-    activation : {"relu", "tanh"}, default="relu"
+    activation : {"relu", "tanh", "logistic"}, default="relu"
         Of the hidden layers.
     data : {"teacher", "digits", "iris"}, default="teacher"
         Source of the rows; see `data`.
@@ -155,6 +155,22 @@ WORKLOADS = {
         Workload("784-512-256-10", (784, 512, 256, 10), 256, 10_000, dtypes=BOTH),
         Workload("1024-2048-2048-1000", (1024, 2048, 2048, 1000), 512, 4_096, dtypes=BOTH),
         Workload("32-[32]x50-10", (32, *[32] * 50, 10), 128, 4_096, title="32-[32]×50-10", dtypes=BOTH),
+        # a wide first layer, whose weights and moments are streamed
+        Workload("2000-300-1", (2000, 300, 1), 128, 3_000, "regression", dtypes=BOTH),
+        Workload("online", (30, 50, 2), 1, 2_000, title="30-50-2, batch 1", dtypes=BOTH),
+        Workload(
+            "64-256-256-1",
+            (64, 256, 256, 1),
+            256,
+            5_000,
+            "regression",
+            title="64-256-256-1 logistic",
+            dtypes=BOTH,
+            activation="logistic",
+        ),
+        # widths that are no multiples of vectors
+        Workload("300-177-77-33-7", (300, 177, 77, 33, 7), 90, 8_000, dtypes=BOTH),
+        Workload("13-37-29-5", (13, 37, 29, 5), 50, 6_000, title="13-37-29-5 tanh", dtypes=BOTH, activation="tanh"),
         # the benchmark of SimpleChains.jl
         Workload(
             "full-batch",
@@ -251,6 +267,7 @@ WORKLOADS = {
         rows(10_000),
         rows(100_000),
         rows(1_000_000),
+        rows(10_000_000),
         depth(2),
         depth(16),
         depth(64),

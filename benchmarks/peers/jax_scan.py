@@ -16,7 +16,7 @@ import numpy as np
 from data import initial_parameters, make_data
 from peers import time_calls
 
-ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "logistic": jax.nn.sigmoid}
 
 
 def forward(activation, parameters, X):

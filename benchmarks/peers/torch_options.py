@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "logistic": nn.Sigmoid}
 
 
 class Residual(nn.Module):

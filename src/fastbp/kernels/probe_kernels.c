@@ -41,8 +41,18 @@ static double fma_loop(int64_t iterations) {
     return (double)iterations * 12 * 2 * (double)VL;
 }
 
+/* `iterations` times, read n numbers and write them in place, with the opposite sign; returns the bytes read and written
+ */
+static double memory_loop(void *x_, int64_t n, int64_t iterations) {
+    real *x = x_;
+    for (int64_t t = 0; t < iterations; t++)
+        FOR_VECTORS(n, { STORE(x, -LOAD(x)); });
+    return 2 * (double)iterations * (double)n * (double)sizeof(real);
+}
+
 extern const probes_t FASTBP_TABLE;
 const probes_t FASTBP_TABLE = {
     .math_function = math_function,
     .fma_loop = fma_loop,
+    .memory_loop = memory_loop,
 };

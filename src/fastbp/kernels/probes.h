@@ -16,6 +16,7 @@ enum { MATH_FUNCTIONS(ENUM) N_MATH_FUNCTIONS };
 typedef struct {
     void (*math_function)(int function, const void *x, void *y, int64_t n);
     double (*fma_loop)(int64_t iterations);
+    double (*memory_loop)(void *x, int64_t n, int64_t iterations);
 } probes_t;
 
 /* probe_tables.c */

@@ -111,7 +111,7 @@ def test_document_describes_the_workload(document):
     assert small["is_shortened"]
     assert small["flops_per_step"] == 8_704
     assert sparse["n_nonzeros_per_row"] == 100
-    assert {"cpu", "n_cores", "isa", "python", "versions"} <= document["machine"].keys()
+    assert {"cpu", "vendor", "family", "model", "n_cores", "isa", "python", "versions"} <= document["machine"].keys()
     assert document["machine"]["ignored_environment"]["OPENBLAS_CORETYPE"] == "Haswell"
 
 
@@ -137,6 +137,8 @@ def test_figures_hang_together(document):
             assert row["us_per_step"] is None
         else:
             assert row["us_per_step"] == pytest.approx(1e3 * milliseconds / workload["steps_per_unit"])
+        assert row["share_of_limit"] == pytest.approx(1e3 * row["limit"]["seconds"] / milliseconds)
+        assert row["limit"]["seconds"] == max(row["limit"]["fma_seconds"], row["limit"]["memory_seconds"])
         if workload["name"] == "4-8-3":
             rate = workload["flops_per_unit"] / (1e-3 * milliseconds)
             assert row["gflops"] == pytest.approx(1e-9 * rate)
@@ -147,6 +149,14 @@ def test_figures_hang_together(document):
             assert row["share_of_copy"] == pytest.approx(row["bytes_per_second"] / document["copy_bytes_per_second"])
         else:
             assert row["bytes_per_second"] is None
+
+
+def test_parts_of_steps_are_put_into_the_document(tmp_path):
+    options = ["--quick", "--only", "4-8-3", "--dtype", "float32", "--peers", "none", "--parts", "all"]
+    printed = run(BENCHMARKS / "train.py", *options, "--json", "out.json", cwd=tmp_path)
+    (row,) = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert row["parts"]["parts"].keys() == {"products", "activations", "loss", "update", "gather"}
+    assert "fastbp: a step of one thread takes" in printed
 
 
 def test_a_contender_that_fails_is_named_and_the_rest_goes_on(tmp_path):
@@ -208,6 +218,22 @@ def test_markdown_tables(benchmarks, document):
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
     row = next(row for row in document["results"] if row["peer"] == "sklearn")
     assert f"{benchmarks('report').significant(row['times_slower_than_fastbp'])}×" in printed
+    assert benchmarks("standing").describe_standing(document)[0] in printed
+
+
+def test_markdown_marks_and_explains(benchmarks, document):
+    rows = [dict(row) for row in document["results"] if row["workload"] == "4-8-3"]
+    rows[0] |= {"share_of_limit": 0.3, "limit_target": 0.5, "parts": {
+        "step": 1e-5, "parts": {"products": 1e-5}, "products_at_peak": 5e-6, "update_arithmetic": 0.0,
+        "shared_step": 1e-5, "barriers": 0.0, "n_cores": 1,
+    }}  # fmt: skip
+    rows[1] |= {"times_slower_than_fastbp": 1.1}
+    printed = benchmarks("markdown_tables").format_document({**document, "results": rows})
+    assert "| **1.10×** |" in printed
+    assert "They are bold." in printed
+    assert "- 4-8-3, float32, 30 % of the limit" in printed
+    assert "less than the 50 % that are aimed at" in printed
+    assert "products 10.0 µs (100 %, at 50 % of the FMA peak)" in printed
 
 
 def has_compiler():

@@ -73,7 +73,7 @@ def format_results(document, dtype):
         own = results.get((name, "fastbp"))
         if own is None or name.rpartition("-")[0] in series:
             continue
-        shares = [format_share(own[key]) for key in ("share_of_peak", "share_of_limit")]
+        shares = [format_share(own.get(key)) for key in ("share_of_peak", "share_of_limit")]
         cells = []
         for peer in others:
             ratio = results.get((name, peer), {}).get("times_slower_than_fastbp")

@@ -4,6 +4,7 @@
     python benchmarks/train.py --large                            also the workloads that need gigabytes
     python benchmarks/train.py --only 20-100-2 --dtype float32    one workload
     python benchmarks/train.py --quick --json figures.json        all workloads, shortened
+    python benchmarks/train.py --repeats 3                        fewer measurements
     python benchmarks/chart.py figures.json speed.svg             draw the results
     python benchmarks/markdown_tables.py figures.json             print them as the tables of docs/benchmarks.md
 
@@ -11,11 +12,15 @@ Each contender has the same data, batch size, type, shuffling and optimizer (Ada
 runs in a process of its own. fastbp chooses its number of threads; a peer is timed with one thread and with all cores,
 and the better time counts. `measure` defines the time of an epoch, a fit or a call, `jobs` the kinds of work and their
 FLOPs, `workloads` the workloads, and `peers` the loops of the peers. `gemm.py` times the matrix products alone.
+
+The share of the limit is that of the least time that the machine allows; see `roofline`. For steps of fastbp that are
+below the share that they should reach, the time of their parts is printed; see `parts`. At the end come the rows in
+which fastbp is close to the best peer, and the machine on which that was seen; see `standing`.
 """
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from machine import (
@@ -79,6 +84,13 @@ def parse_arguments(arguments=None):
         help=f"who runs against fastbp, separated by commas: {','.join(others)}, or none",
     )
     parser.add_argument("--quick", action="store_true", help="shortened workloads, few repeats: a first look")
+    parser.add_argument(
+        "--repeats",
+        metavar="N",
+        type=int,
+        choices=range(1, 100),
+        help=f"measurements of each contender, by default {FULL.repeats}, {FULL.slow_repeats} of slow ones",
+    )
     parser.add_argument(
         "--parts",
         choices=("below", "all", "none"),
@@ -232,6 +244,8 @@ def main(arguments=None):
     """
     options = parse_arguments(arguments)
     plan = QUICK if options.quick else FULL
+    if options.repeats:
+        plan = replace(plan, repeats=options.repeats, slow_repeats=min(options.repeats, plan.slow_repeats))
     asked = [PEERS[name] for name in ("fastbp", *options.peers)]
     peers = [peer for peer in asked if peer.is_installed]
     absent = [peer for peer in asked if not peer.is_installed]

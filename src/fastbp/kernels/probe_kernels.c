@@ -41,8 +41,7 @@ static double fma_loop(int64_t iterations) {
     return (double)iterations * 12 * 2 * (double)VL;
 }
 
-/* `iterations` times, read n numbers and write them in place, with the opposite sign; returns the bytes read and written
- */
+/* `iterations` times, read n numbers and write them in place with the opposite sign; returns the bytes moved */
 static double memory_loop(void *x_, int64_t n, int64_t iterations) {
     real *x = x_;
     for (int64_t t = 0; t < iterations; t++)

@@ -44,6 +44,13 @@ def for_this_platform(flags_of):
 
 
 ISA_FLAGS, INTEGER_FLAGS = for_this_platform(ISA_FLAGS), for_this_platform(INTEGER_FLAGS)
+# Of the table of float with matrix products in bfloat16. Older compilers, such as GCC 9, do not know the flags, and no
+# Mac has the instructions: the package is built without this table then.
+BFLOAT16_FLAGS = {
+    isa: [*flags, "-mavx512bw", "-mavx512vl", "-mavx512bf16"]
+    for isa, flags in ISA_FLAGS.items()
+    if isa == "avx512" and sys.platform != "darwin"
+}
 
 # -ffp-contract=fast: a * b + c is one fused multiply-add. Never -ffast-math: it assumes NaN away, and with older
 # compilers a shared object linked with it changes how the whole process treats denormal numbers.
@@ -97,6 +104,8 @@ TABLES = {
         "quantized", "quantized_kernels.c", "quantized_tables.c", INTEGER_FLAGS, ("-ffp-contract=off",), ("float",)
     ),
 }
+#: In addition, where it can be compiled
+BFLOAT16 = Tables("kernels", "kernels.c", "tables.c", BFLOAT16_FLAGS, reals=("bfloat16",))
 
 REPOSITORY = "fastbp/fastbp"
 WEB_VIEW = f"https://github.com/{REPOSITORY}/blob"
@@ -108,6 +117,15 @@ PROBE = """
 #include <stdatomic.h>
 typedef float vec __attribute__((vector_size(16)));
 int main(void) { _Atomic int n; atomic_init(&n, 1); vec v = {1, 2, 3, 4}; v = v * 2.0f; return v[0] == 2.0f ? 0 : n; }
+"""
+
+# What the table of bfloat16 and its choice (tables.c) need beyond that
+BFLOAT16_PROBE = """
+#include <immintrin.h>
+__m512 add(__m512 sums, __m512bh a, __m512bh b) { return _mm512_dpbf16_ps(sums, a, b); }
+#if !defined(_MSC_VER)
+int is_supported(void) { return __builtin_cpu_supports("avx512bf16"); }
+#endif
 """
 
 
@@ -134,6 +152,9 @@ class BuildKernels(build_ext):
                 extension.extra_objects = [
                     self.compile_table(tables, isa, real) for isa in tables.flags_of for real in tables.reals
                 ]
+                if module == "dispatch" and self.compiles_bfloat16():
+                    extension.define_macros.append(("FASTBP_HAS_BFLOAT16", "1"))
+                    extension.extra_objects += [self.compile_table(BFLOAT16, isa, "bfloat16") for isa in BFLOAT16_FLAGS]
         super().build_extensions()
 
     def flags(self, gnu_flags):
@@ -153,6 +174,7 @@ class BuildKernels(build_ext):
             output_dir=str(Path(self.build_temp) / name),
             macros=[
                 ("FASTBP_DOUBLE", str(int(real == "double"))),
+                ("FASTBP_BFLOAT16", str(int(real == "bfloat16"))),
                 ("FASTBP_TABLE", name),
                 ("FASTBP_FLAGS", c_string(told)),
             ],
@@ -160,6 +182,19 @@ class BuildKernels(build_ext):
             depends=KERNEL_SOURCES,
         )
         return objects[0]
+
+    def compiles_bfloat16(self):
+        """Whether there are processors with the instructions for bfloat16, and the compiler knows them."""
+        with tempfile.TemporaryDirectory() as folder:
+            probe = Path(folder) / "bfloat16.c"
+            probe.write_text(BFLOAT16_PROBE)
+            try:
+                for flags in BFLOAT16_FLAGS.values():
+                    self.compiler.compile([str(probe)], output_dir=folder, extra_postargs=self.flags(flags))
+            except CompileError:
+                print("The compiler does not know AVX512_BF16: building without the kernels of dtype='bfloat16'")
+                return False
+        return bool(BFLOAT16_FLAGS)
 
     def check_compiler(self):
         try:

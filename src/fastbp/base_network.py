@@ -23,7 +23,6 @@ from scipy.sparse import csr_array, issparse, sparray, spmatrix
 from fastbp.activations import name_of
 from fastbp.checks import (
     check_memory,
-    checked_dtype,
     checked_layer_sizes,
     checked_n_features,
     checked_n_threads,
@@ -38,6 +37,7 @@ from fastbp.initializers import check_initializer, draw, legacy_generator, norma
 from fastbp.kernels._arguments import check_shape
 from fastbp.kernels.data import Data
 from fastbp.kernels.graph import Graph, GraphBuilder
+from fastbp.kernels.precision import precision_of
 from fastbp.kernels.predictor import Predictor, all_finite
 from fastbp.kernels.program import INSPECTION, PREDICTION, Program, drops_link, program_of
 from fastbp.layers import Activation, Dense, Layer
@@ -66,6 +66,7 @@ class BaseNetwork:
     alpha: float
     l1: float
     dtype: np.dtype[Any]
+    precision: str
     loss: str | Loss | Callable[..., Any]
     coefs: list[NDArray[Any]]
     intercepts: list[NDArray[Any]]
@@ -127,8 +128,9 @@ class BaseNetwork:
         self.n_threads = checked_n_threads(n_threads)
 
     def _set_dtype(self, dtype) -> None:
-        """The dtype, in which the `epsilon` of normalizations must not be 0."""
-        self.dtype = checked_dtype(dtype)
+        """The precision, and the dtype of its numbers, in which the `epsilon` of normalizations must not be 0."""
+        precision = precision_of(dtype)
+        self.precision, self.dtype = precision.name, precision.dtype
         for op in self.training_graph.operations:
             if op.kind in ("batch_norm", "row_norm"):
                 check_epsilon(op.layer.epsilon, self.dtype)
@@ -189,7 +191,7 @@ class BaseNetwork:
         Program
         """
         graph = self.training_graph if training else self.graph
-        return program_of(graph, self.dtype, purpose, raw, sparse, indexed)
+        return program_of(graph, self.precision, purpose, raw, sparse, indexed)
 
     @property
     def has_dropout(self) -> bool:
@@ -297,7 +299,7 @@ class BaseNetwork:
             )
         n_rows, width = X.shape[0], self.graph.widths[op.input]
         step = ceil(n_rows * width / max(NUMBERS_TO_ADAPT, TIMES_X * X.size))
-        predictor = Predictor(program_of(part, self.dtype, PREDICTION), self._params)
+        predictor = Predictor(program_of(part, self.precision, PREDICTION), self._params)
 
         def output(X):
             data = make_data(X, None, None, 1, self.dtype)
@@ -454,7 +456,7 @@ class BaseNetwork:
             layers=self.layers[begin:end],
             n_features=builder.widths[node],
             output_activation=self.graph.output_activation if end == len(self.layers) else "identity",
-            dtype=self.dtype,
+            dtype=self.precision,
             n_threads=self.n_threads,
             initializer=None,
         )
@@ -469,7 +471,8 @@ class BaseNetwork:
 
         Parameters
         ----------
-        dtype : float32 or float64
+        dtype : float32, float64 or bfloat16
+            As for the constructor.
 
         Returns
         -------
@@ -477,7 +480,7 @@ class BaseNetwork:
         """
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        if checked_dtype(dtype) != self.dtype:
+        if precision_of(dtype).name != self.precision:
             other._set_dtype(dtype)
         other._params = self._params.astype(other.dtype)
         other._bind()
@@ -485,7 +488,7 @@ class BaseNetwork:
 
     def copy(self) -> Self:
         """An independent network with the same parameters."""
-        return self.astype(self.dtype)
+        return self.astype(self.precision)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -494,7 +497,7 @@ class BaseNetwork:
 
     def __getstate__(self) -> dict[str, Any]:
         # everything else follows from these: what a pickle tells is checked as what a user tells
-        return note_version({**self.definition, **self.settings, "dtype": self.dtype, "params": self._params})
+        return note_version({**self.definition, **self.settings, "dtype": self.precision, "params": self._params})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if not isinstance(state, dict):
@@ -522,7 +525,7 @@ class BaseNetwork:
         names = ", ".join(self.activations)
         loss = getattr(self.loss, "__name__", self.loss)
         kinds = "" if self.graph.is_dense_stack else f" in {len(self.graph.operations)} operations"
-        return f"<Network {sizes}{kinds}, {names}; {loss}; {self.n_params:,} parameters, {self.dtype}>"
+        return f"<Network {sizes}{kinds}, {names}; {loss}; {self.n_params:,} parameters, {self.precision}>"
 
 
 def dense_stack(layer_sizes, activations, output_activation):

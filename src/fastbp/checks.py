@@ -18,14 +18,6 @@ from fastbp.data import check_weight_scale, dense, indicator_csr, real_array, su
 from fastbp.kernels._arguments import check_shape
 
 
-def checked_dtype(dtype):
-    """The dtype, if it is float32 or float64 in the machine's byte order; ValueError otherwise."""
-    for known in (np.dtype(np.float32), np.dtype(np.float64)):
-        if np.dtype(dtype) == known:
-            return known  # and not the one given, which a damaged pickle may have made
-    raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-
-
 def checked_layer_sizes(layer_sizes):
     """The sizes as a tuple of int; ValueError unless there are two or more, all integers of at least 1."""
     sizes = tuple(layer_sizes)

@@ -8,6 +8,7 @@ from fastbp.kernels.dispatch import (
     COMPILED_ISAS,
     CYTHON_VERSION,
     ISA,
+    MISSING_BFLOAT16,
     SUPPORTED_ISAS,
     VERSION,
     WANTED_ISA,
@@ -37,6 +38,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
           compiled, from the least to the most capable;
         - float32, float64: bits and elements of a vector, and rows and columns of the register block of the matrix
           product;
+        - bfloat16: whether training with ``dtype="bfloat16"`` is available, and if not, the reason;
         - integers: the instruction that multiplies weights of 8 bits, of `fastbp.quantize`;
         - threads: the number of threads that a call may use, the limits of which it is the smallest, and the first
           limit with this value. The parameter `n_threads` of an estimator or a `Network` replaces the limits;
@@ -86,6 +88,7 @@ def collect() -> dict[str, Any]:
         },
         "float32": vector_facts("float32"),
         "float64": vector_facts("float64"),
+        "bfloat16": {"available": False, "reason": MISSING_BFLOAT16} if MISSING_BFLOAT16 else {"available": True},
         "integers": {"instruction": INSTRUCTION},
         "threads": {
             "available": available_threads(),

@@ -52,8 +52,10 @@ class Network(BaseNetwork):
         derivative by the output before the output activation; see `fastbp.losses.FunctionLoss`.
     alpha : float
         Strength of the L2 penalty on the weights (not on the biases).
-    dtype : float32 or float64
-        Of the parameters and of all arithmetic.
+    dtype : float32, float64 or bfloat16
+        Of the parameters and of all arithmetic. "bfloat16": the parameters are float32, and the matrix products of
+        training (`training_loop`, `loss_and_gradient`) are in bfloat16 with float32 sums, which is possible on
+        processors with AVX512_BF16 only; everything else is computed as with float32, everywhere.
     random_state : int, RandomState, Generator or None
         For the initial parameters. A Generator is drawn from through ``RandomState(generator.bit_generator)``.
     initializer : str, callable or None

@@ -161,7 +161,7 @@ class DistributedEpochs(Epochs):
         network, average, model = trainer.network, trainer.average, self.source.model
         self.settings = Settings(
             uuid4().hex,
-            {**network.definition, **network.settings, "dtype": network.dtype},
+            {**network.definition, **network.settings, "dtype": network.precision},
             trainer.optimizer.optimizer,
             trainer.update_options,
             trainer.loss_scale,

@@ -132,7 +132,7 @@ class DistributedGivenRows(GivenRows):
         with naming("X_val and y_val"):
             _, rows = aligned_partitions(self.X_val, self.y_val, self.sample_weight_val)
         parts = [(number, *values) for number, values in enumerate(rows)]
-        definition = {**network.definition, **network.settings, "dtype": network.dtype}
+        definition = {**network.definition, **network.settings, "dtype": network.precision}
         encoder = Encoder(estimator, self.rows.labels, network.n_targets, network.dtype)
         worker = self.cluster.wait_for_workers()[0]
         loaded = self.cluster.compute(worker, delayed(load, pure=False)(parts))

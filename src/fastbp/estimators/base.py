@@ -196,7 +196,7 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         if first_pass:
             vars(self).pop("_split_generator", None)
             forget_training(self)
-            network = new_network(self, hidden, X.shape[1], X.dtype, rng)
+            network = new_network(self, hidden, X.shape[1], self.dtype or X.dtype, rng)
             self.n_layers_, self.t_ = len(network.layer_sizes), 0
             is_complete = self.init_from is not None and take_over(network, self.init_from)
         else:
@@ -213,6 +213,11 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
                 raise ValueError(
                     "solver='lbfgs' cannot train with dropout: the loss would be another one at each evaluation; use a "
                     "stochastic solver, such as 'adam', or no dropout"
+                )
+            if network.precision == "bfloat16":
+                raise ValueError(
+                    "solver='lbfgs' cannot train with dtype='bfloat16': its line search needs more precise gradients; "
+                    "use dtype='float32', or a stochastic solver, such as 'adam'"
                 )
             if is_new:
                 adapt_to_data(self, network, X, None, sample_weight, rng)
@@ -547,7 +552,8 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         if hasattr(model, "coefs_") and not model._missing_attributes():
             network = model._fitted_network()
             # with the settings of the fit: those of the estimator may have been changed since, and not fit the layers
-            model._network_state = {**network.definition, **network.settings}, network.params
+            arguments = {**network.definition, **network.settings, "dtype": network.precision}
+            model._network_state = arguments, network.params
             del model.coefs_, model.intercepts_
             vars(model).pop("_network", None)
         return note_version(vars(model))
@@ -556,7 +562,8 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         super().__setstate__(warn_if_other_version(state, type(self).__name__))
         if "_network_state" in vars(self):
             arguments, params = vars(self).pop("_network_state")
-            network = Network(**arguments, dtype=params.dtype, initializer=None)
+            # version 0.1 did not name the dtype
+            network = Network(**{"dtype": params.dtype, **arguments}, initializer=None)
             network.params = params
             self._adopt(network)
         elif hasattr(self, "coefs_") and not self._missing_attributes():  # a pickle of an older version

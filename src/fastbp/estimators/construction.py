@@ -176,7 +176,7 @@ def build_network(estimator, definition, dtype, random_state=None):
     estimator : BaseMLP
     definition : dict
         The arguments that define the layers.
-    dtype : float32 or float64
+    dtype : float32, float64 or bfloat16
     random_state : RandomState or None
 
     Returns
@@ -289,7 +289,7 @@ def network_to_train(estimator, hidden):
     if network.definition == definition_of(estimator, hidden, estimator.n_features_in_):
         loss, alpha, l1 = estimator._network_loss, estimator.alpha, estimator.l1
         return with_settings(network, loss, alpha, l1, estimator.n_threads).copy()
-    other = new_network(estimator, hidden, estimator.n_features_in_, network.dtype)
+    other = new_network(estimator, hidden, estimator.n_features_in_, network.precision)
     if other.graph.structure != network.graph.structure:
         by_size = not any("layers" in net.definition for net in (network, other))
         fitted, wanted = (net.layer_sizes if by_size else list(net.layers) for net in (network, other))

@@ -111,6 +111,6 @@ def with_new_activations(estimator, network):
             )
         hidden = with_activations(hidden, iter(activations))
     definition = network.definition | {"layers": [*hidden, output], "output_activation": estimator.out_activation_}
-    other = Network(**definition, **network.settings, dtype=network.dtype, initializer=None)
+    other = Network(**definition, **network.settings, dtype=network.precision, initializer=None)
     other.params = network.params
     return other

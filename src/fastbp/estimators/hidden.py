@@ -71,7 +71,7 @@ def hidden_activations(
     if has_parameters(network.layers[:end], X.shape[1]):
         return network.part(0, end).forward_unchecked(X)
     # a network must have parameters: factors of 1
-    part = Network(layers=[*network.layers[:end], Scale()], n_features=X.shape[1], dtype=network.dtype)
+    part = Network(layers=[*network.layers[:end], Scale()], n_features=X.shape[1], dtype=network.precision)
     return part.forward_unchecked(checked_csr("X", X).toarray() if issparse(X) else X)
 
 

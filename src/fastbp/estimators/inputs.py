@@ -10,6 +10,7 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 from fastbp.data import checked_sparse
 from fastbp.estimators.attempt import with_attributes
 from fastbp.estimators.numeric import check_numeric
+from fastbp.kernels.precision import PRECISIONS
 from fastbp.kernels.predictor import all_finite
 from fastbp.layers import Layer
 from fastbp.layers.base import all_layers, check_layers
@@ -19,7 +20,10 @@ from fastbp.mapped import MappedRows, is_convertible, is_mapped, is_read_in_plac
 BLOCK_ELEMENTS = 2**15
 FLOATS = (np.float64, np.float32)
 #: The parameter `dtype` -> dtypes of X that are not converted; others are converted to the first one
-INPUT_DTYPES = {None: FLOATS, "float32": (np.float32,), "float64": (np.float64,)}
+INPUT_DTYPES = {
+    None: FLOATS,
+    **{name: (precision.dtype.type,) for name, precision in PRECISIONS.items()},
+}
 
 
 def validated_X(estimator, X):
@@ -45,7 +49,7 @@ def validated(estimator, X, *y, **options):
             dtype = X.dtype if X.dtype in dtypes else np.dtype(dtypes[0])
             if not is_read_in_place(X, dtype):
                 return validated_mapped(estimator, MappedRows(X, dtype), *y, takes_missing=takes_missing, **options)
-        if estimator.dtype == "float32" and is_large(X):
+        if dtypes == INPUT_DTYPES["float32"] and is_large(X):
             low = lowered_if_finite(X, takes_missing)
             if low is not None:
                 X, ensure_all_finite = low, False

@@ -16,6 +16,7 @@ from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.numeric import check_numeric
 from fastbp.kernels.interrupts import stopped_when
 from fastbp.kernels.pool import Pool
+from fastbp.kernels.precision import PRECISIONS
 from fastbp.mapped import is_mapped
 from fastbp.parametrized import Parametrized
 from fastbp.threads import available_threads, no_more_threads
@@ -181,9 +182,9 @@ def shared_rows(estimators, X):
         rows = np.asarray(X)
     if rows.dtype.kind not in "fiub":
         return [X] * len(estimators)
-    own = "float32" if rows.dtype == np.float32 else "float64"
+    own = np.dtype(np.float32 if rows.dtype == np.float32 else np.float64)
     wanted = [estimator.dtype for estimator in estimators]  # anything: `fit` checks it
-    dtypes = [dtype if isinstance(dtype, str) and dtype in ("float32", "float64") else own for dtype in wanted]
+    dtypes = [PRECISIONS[name].dtype if isinstance(name, str) and name in PRECISIONS else own for name in wanted]
     with np.errstate(over="ignore"):  # the estimator says that values are too large
         if issparse(rows):
             copies = {dtype: rows.astype(dtype, copy=False) for dtype in set(dtypes)}

@@ -154,7 +154,7 @@ def extend_output(estimator, sources):
     else:
         definition["layer_sizes"] = (*definition["layer_sizes"][:-1], len(sources))
     settings = old.settings | {"loss": estimator._network_loss}
-    network = Network(**definition, **settings, dtype=old.dtype, initializer=None)
+    network = Network(**definition, **settings, dtype=old.precision, initializer=None)
     rng, _ = estimator._generator(incremental=True)
     shape = network.coefs[-1].shape
     drawn = draw(initializer_of(estimator), *shape, network.hidden_activation, rng)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastbp.files.places import under
+from fastbp.kernels.precision import PRECISIONS
 from fastbp.network import Network
 from fastbp.versions import note_version
 
@@ -28,7 +29,7 @@ def encoded_network(encoder, network, place):
     arguments = network.definition | network.settings
     parts = {name: encoder.encode(value, under(place, name)) for name, value in arguments.items()}
     blocks = {name: encoder.tensor(block, under(place, name)) for name, block in network.blocks.items()}
-    return {**parts, "dtype": network.dtype.name, "blocks": blocks}
+    return {**parts, "dtype": network.precision, "blocks": blocks}
 
 
 def decoded_network(decoder, content, place):
@@ -52,9 +53,10 @@ def decoded_network(decoder, content, place):
     state = {name: decoder.decode(parts[name], under(place, name)) for name in (*names, *SETTINGS)}
     blocks = decoder.parts(parts["blocks"], (), parts["blocks"], under(place, "blocks"))
     tensors = {name: decoder.tensor(tensor, under(place, name)) for name, tensor in blocks.items()}
-    if not tensors or {tensor.dtype.name for tensor in tensors.values()} != {parts["dtype"]}:
-        raise ValueError(f"{place or 'the network'} must have blocks of one dtype, {parts['dtype']!r}")
-    state["dtype"] = next(iter(tensors.values())).dtype
+    name = decoder.text(parts["dtype"], under(place, "dtype"))
+    if name not in PRECISIONS or {tensor.dtype for tensor in tensors.values()} != {PRECISIONS[name].dtype}:
+        raise ValueError(f"{place or 'the network'} must have blocks of one dtype, {name!r}")
+    state["dtype"] = name
     state["params"] = np.concatenate([tensor.ravel() for tensor in tensors.values()])
     network = object.__new__(Network)
     try:

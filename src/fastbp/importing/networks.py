@@ -103,7 +103,7 @@ def from_network(
     if own is not None:
         model.classes_, model._form = own.labels, own.form
     model._n_units, model.out_activation_ = units.shape[1], output
-    other = new_network(model, hidden_layers_of(model), network.graph.n_features, network.dtype)
+    other = new_network(model, hidden_layers_of(model), network.graph.n_features, network.precision)
     copy_blocks(network, other, units)
     model.n_iter_ = model.t_ = 0
     model._layer_parameters = layer_parameters(model)

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 _Real = TypeVar("_Real", np.float32, np.float64)
 
 def layer_inputs(X: ArrayLike, W: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]: ...
+def products_table(dtype: np.dtype[Any], products: str | None) -> int: ...
 
 # of arrays, the elements decide; lists and integers become float64, or float32 beside a float32 array
 @overload
@@ -17,6 +18,7 @@ def dense_forward(
     out: NDArray[_Real] | None = None,
     *,
     Z: NDArray[_Real] | None = None,
+    products: str | None = None,
 ) -> NDArray[_Real]: ...
 @overload
 def dense_forward(
@@ -27,6 +29,7 @@ def dense_forward(
     out: NDArray[Any] | None = None,
     *,
     Z: NDArray[Any] | None = None,
+    products: str | None = None,
 ) -> NDArray[Any]: ...
 @overload
 def dense_backward(
@@ -40,6 +43,7 @@ def dense_backward(
     db: NDArray[_Real] | None = None,
     *,
     Z: NDArray[_Real] | None = None,
+    products: str | None = None,
 ) -> tuple[NDArray[_Real], NDArray[_Real], NDArray[_Real]]: ...
 @overload
 def dense_backward(
@@ -53,4 +57,5 @@ def dense_backward(
     db: NDArray[Any] | None = None,
     *,
     Z: ArrayLike | None = None,
+    products: str | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]: ...

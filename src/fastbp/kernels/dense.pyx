@@ -16,24 +16,24 @@ from libc.stdint cimport int64_t
 from fastbp.kernels.dispatch cimport by_rows, kernels_for, kernels_t, repeated, transposed, zero_matrix
 
 from fastbp.kernels._arguments import as_input, as_output, check_name, check_shape
-from fastbp.kernels.dispatch import ACTIVATIONS, NEEDS_PREACTIVATION
+from fastbp.kernels.dispatch import ACTIVATIONS, NEEDS_PREACTIVATION, TABLES, check_available
 
 ctypedef fused real:
     float
     double
 
 
-cdef void forward(bint is_double, const void *X, const void *W, const void *b, void *Z, void *A, int64_t n,
+cdef void forward(int table, const void *X, const void *W, const void *b, void *Z, void *A, int64_t n,
                   int64_t fan_in, int64_t fan_out, int activation) noexcept nogil:
-    cdef const kernels_t *kernels = kernels_for(is_double)
+    cdef const kernels_t *kernels = kernels_for(table)
     kernels.matmul(n, fan_out, fan_in, by_rows(X, fan_in), by_rows(W, fan_out), repeated(b), Z, fan_out)
     kernels.activation_forward(activation, Z, A, n, fan_out)
 
 
-cdef void backward(bint is_double, void *delta, const void *X, const void *W, const void *Z, const void *A,
+cdef void backward(int table, void *delta, const void *X, const void *W, const void *Z, const void *A,
                    void *W_transposed, void *dX, void *dW, void *db, int64_t n, int64_t fan_in, int64_t fan_out,
                    int activation) noexcept nogil:
-    cdef const kernels_t *kernels = kernels_for(is_double)
+    cdef const kernels_t *kernels = kernels_for(table)
     # forward: A = f(Z)
     kernels.activation_backward(activation, Z, A, delta, n, fan_out)
     # forward: Z = X W + b
@@ -45,17 +45,17 @@ cdef void backward(bint is_double, void *delta, const void *X, const void *W, co
 
 
 def _forward(const real[:, ::1] X, const real[:, ::1] W, const real[::1] b, real[:, ::1] Z, real[:, ::1] A,
-             int activation):
+             int activation, int table):
     with nogil:
-        forward(real is double, &X[0, 0], &W[0, 0], &b[0], &Z[0, 0], &A[0, 0], X.shape[0], X.shape[1], W.shape[1],
+        forward(table, &X[0, 0], &W[0, 0], &b[0], &Z[0, 0], &A[0, 0], X.shape[0], X.shape[1], W.shape[1],
                 activation)
 
 
 def _backward(real[:, ::1] delta, const real[:, ::1] X, const real[:, ::1] W, const real[:, ::1] Z,
               const real[:, ::1] A, real[:, ::1] W_transposed, real[:, ::1] dX, real[:, ::1] dW, real[::1] db,
-              int activation):
+              int activation, int table):
     with nogil:
-        backward(real is double, &delta[0, 0], &X[0, 0], &W[0, 0], &Z[0, 0], &A[0, 0], &W_transposed[0, 0],
+        backward(table, &delta[0, 0], &X[0, 0], &W[0, 0], &Z[0, 0], &A[0, 0], &W_transposed[0, 0],
                  &dX[0, 0], &dW[0, 0], &db[0], X.shape[0], X.shape[1], W.shape[1], activation)
 
 
@@ -70,7 +70,32 @@ def layer_inputs(X, W):
     return X, W
 
 
-def dense_forward(X, W, b, activation="identity", out=None, *, Z=None):
+def products_table(dtype, products):
+    """The table of kernels for arrays of a dtype, with products in another precision if that is not None.
+
+    Parameters
+    ----------
+    dtype : float32 or float64
+    products : {"bfloat16"} or None
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if products is None:
+        return TABLES[dtype.name]
+    if products != "bfloat16" or dtype != np.float32:
+        raise ValueError(f"products must be None, or 'bfloat16' of float32 arrays, got {products!r} of {dtype}")
+    check_available(TABLES[products])
+    return TABLES[products]
+
+
+def dense_forward(X, W, b, activation="identity", out=None, *, Z=None, products=None):
     """One dense layer: ``f(X W + b)``.
 
     Parameters
@@ -84,6 +109,9 @@ def dense_forward(X, W, b, activation="identity", out=None, *, Z=None):
         Where to write the result; must be C-contiguous and share no memory with the inputs.
     Z : ndarray of shape (n, fan_out) or None
         Where to write the pre-activation ``X W + b``, which `dense_backward` needs for gelu, silu and mish.
+    products : {"bfloat16"} or None
+        "bfloat16": the matrix products of float32 arrays are computed in bfloat16, with float32 sums, as in a training
+        step of ``dtype="bfloat16"``. None: in the dtype of the arrays.
 
     Returns
     -------
@@ -93,7 +121,7 @@ def dense_forward(X, W, b, activation="identity", out=None, *, Z=None):
     Raises
     ------
     TypeError, ValueError
-        Naming the argument whose dtype, shape or layout does not fit.
+        Naming the argument whose dtype, shape or layout does not fit; also where products in bfloat16 are not possible.
 
     Examples
     --------
@@ -108,11 +136,11 @@ def dense_forward(X, W, b, activation="identity", out=None, *, Z=None):
     shape = (X.shape[0], W.shape[1])
     A = as_output("out", out, shape, X.dtype, (X, W, b))
     Z = A if Z is None else as_output("Z", Z, shape, X.dtype, (X, W, b, A))
-    _forward(X, W, b, Z, A, number)
+    _forward(X, W, b, Z, A, number, products_table(X.dtype, products))
     return A
 
 
-def dense_backward(dA, X, W, A, activation="identity", dX=None, dW=None, db=None, *, Z=None):
+def dense_backward(dA, X, W, A, activation="identity", dX=None, dW=None, db=None, *, Z=None, products=None):
     """The gradients of one dense layer, given the gradient of its output.
 
     Parameters
@@ -129,6 +157,9 @@ def dense_backward(dA, X, W, A, activation="identity", dX=None, dW=None, db=None
         Where to write the results; C-contiguous, sharing no memory with the inputs or each other.
     Z : array-like of shape (n, fan_out) or None
         The pre-activation; needed for the activations in ``fastbp.kernels.NEEDS_PREACTIVATION``.
+    products : {"bfloat16"} or None
+        "bfloat16": the matrix products of float32 arrays are computed in bfloat16, with float32 sums, as in a training
+        step of ``dtype="bfloat16"``. None: in the dtype of the arrays.
 
     Returns
     -------
@@ -140,7 +171,7 @@ def dense_backward(dA, X, W, A, activation="identity", dX=None, dW=None, db=None
     Raises
     ------
     TypeError, ValueError
-        Naming the argument whose dtype, shape or layout does not fit.
+        Naming the argument whose dtype, shape or layout does not fit; also where products in bfloat16 are not possible.
     """
     X, W = layer_inputs(X, W)
     shape = (X.shape[0], W.shape[1])
@@ -159,5 +190,6 @@ def dense_backward(dA, X, W, A, activation="identity", dX=None, dW=None, db=None
     dW = as_output("dW", dW, W.shape, X.dtype, (*inputs, dX))
     db = as_output("db", db, shape[1:], X.dtype, (*inputs, dX, dW))
     delta = dA.copy()
-    _backward(delta, X, W, A if Z is None else Z, A, np.empty(W.shape[::-1], X.dtype), dX, dW, db, number)
+    table = products_table(X.dtype, products)
+    _backward(delta, X, W, A if Z is None else Z, A, np.empty(W.shape[::-1], X.dtype), dX, dW, db, number, table)
     return dX, dW, db

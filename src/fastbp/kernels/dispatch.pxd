@@ -26,6 +26,7 @@ cdef extern from "program.h" nogil:
     enum: MAX_BINS, MAX_WAVES
     enum: MAX_CONSTANTS, MAX_LOSS_CONSTANTS
     enum: MAX_MEMORY
+    enum: TABLE_float, TABLE_double, TABLE_bfloat16
     enum: PART_ROWS, BATCH_STATISTICS, PART_STATISTICS
 
     ctypedef struct node_t:
@@ -218,5 +219,6 @@ cdef extern from "program.h" nogil:
         void (*slope_and_largest)(const double *d, const double *g, int64_t n, double *sums) noexcept nogil
 
 
-# The kernels for float (0) or double (1), for the instruction set in use.
-cdef const kernels_t *kernels_for(bint is_double) noexcept nogil
+# The kernels of a table, for the instruction set in use; float is 0, double 1. NULL for products in bfloat16 where they
+# are not possible.
+cdef const kernels_t *kernels_for(int table) noexcept nogil

@@ -33,7 +33,8 @@ cdef extern from "program.h" nogil:
     const char *const fastbp_isa_names[]
     const char fastbp_version[]
     int fastbp_isa_supported(int isa)
-    const kernels_t *fastbp_kernels(int isa, int is_double)
+    const kernels_t *fastbp_kernels(int isa, int table)
+    int fastbp_bfloat16_supported()
 
 
 cdef extern from *:
@@ -153,13 +154,61 @@ WANTED_ISA = os.environ.get("FASTBP_ISA")
 #: the instruction set in use
 ISA = choose_isa(WANTED_ISA)
 
-cdef const kernels_t *tables[2]
-tables[0] = fastbp_kernels(COMPILED_ISAS.index(ISA), 0)
-tables[1] = fastbp_kernels(COMPILED_ISAS.index(ISA), 1)
+
+def missing_bfloat16(isa, bint is_compiled, bint is_supported):
+    """Why there are no kernels with products in bfloat16.
+
+    Parameters
+    ----------
+    isa : str
+        The instruction set in use.
+    is_compiled, is_supported : bool
+        Whether the kernels were compiled, and whether this processor has their instructions.
+
+    Returns
+    -------
+    str or None
+        None if they can be used.
+    """
+    if not is_compiled:
+        return (
+            "this build of fastbp has no kernels for it, which need an x86-64 processor, and to be compiled at least "
+            "GCC 10 or Clang 10"
+        )
+    if not is_supported:
+        return "this processor lacks the instructions AVX512_BF16 (AMD since Zen 4, Intel Xeon since Sapphire Rapids)"
+    if isa != COMPILED_ISAS[-1]:
+        return f"FASTBP_ISA={isa} excludes its instructions: set FASTBP_ISA={COMPILED_ISAS[-1]} or leave it unset"
+    return None
 
 
-cdef const kernels_t *kernels_for(bint is_double) noexcept nogil:
-    return tables[is_double]
+#: why no training with products in bfloat16 is possible; None if it is
+MISSING_BFLOAT16 = missing_bfloat16(
+    ISA, fastbp_kernels(len(COMPILED_ISAS) - 1, TABLE_bfloat16) != NULL, fastbp_bfloat16_supported()
+)
+
+cdef const kernels_t *tables[3]
+tables[TABLE_float] = fastbp_kernels(COMPILED_ISAS.index(ISA), TABLE_float)
+tables[TABLE_double] = fastbp_kernels(COMPILED_ISAS.index(ISA), TABLE_double)
+tables[TABLE_bfloat16] = NULL
+if MISSING_BFLOAT16 is None:
+    tables[TABLE_bfloat16] = fastbp_kernels(COMPILED_ISAS.index(ISA), TABLE_bfloat16)
+
+#: name of a precision -> number of its table
+TABLES = {"float32": TABLE_float, "float64": TABLE_double, "bfloat16": TABLE_bfloat16}
+
+
+cdef const kernels_t *kernels_for(int table) noexcept nogil:
+    return tables[table]
+
+
+def check_available(int table):
+    """ValueError, with the reason and the way out, if this process has no such table."""
+    if tables[table] == NULL:
+        raise ValueError(
+            f"dtype='bfloat16' is not possible here: {MISSING_BFLOAT16}. Train with dtype='float32'; predictions of "
+            "fitted models need nothing of this"
+        )
 
 
 def table_facts(dtype):

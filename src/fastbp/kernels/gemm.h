@@ -306,15 +306,6 @@ static void multiply(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdi
     }
 }
 
-/* The same for the callers; B and init have contiguous rows */
-INLINE void matmul_ahead(int64_t n, int64_t m, int64_t k, matrix_t a, matrix_t b, matrix_t init, void *c, int64_t c_row,
-                         const ahead_t *after) {
-    multiply(n, m, k, a.p, a.row, a.col, b.p, b.row, init.p, init.row, c, c_row, after);
-}
-INLINE void matmul(int64_t n, int64_t m, int64_t k, matrix_t a, matrix_t b, matrix_t init, void *c, int64_t c_row) {
-    matmul_ahead(n, m, k, a, b, init, c, c_row, NULL);
-}
-
 /* A block of VL by VL numbers, or of fewer at the edges. Interleaving the rows of the first half with those of the
  * second, log2 VL times, transposes it (the perfect shuffle of Stone, 1971). */
 INLINE void transpose_block(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_t cols, real *out,
@@ -377,6 +368,24 @@ static void column_sums(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_
             total += LOAD(a + r * a_row);
         STORE(out, total);
     });
+}
+
+#if FASTBP_BFLOAT16
+#include "gemm_bfloat16.h"
+#else
+#define multiply_bfloat16 multiply /* not called */
+#endif
+
+/* The product for the callers, in the arithmetic of the table; B and init have contiguous rows. */
+INLINE void matmul_ahead(int64_t n, int64_t m, int64_t k, matrix_t a, matrix_t b, matrix_t init, void *c, int64_t c_row,
+                         const ahead_t *after) {
+    if (FASTBP_BFLOAT16)
+        multiply_bfloat16(n, m, k, a.p, a.row, a.col, b.p, b.row, init.p, init.row, c, c_row, after);
+    else
+        multiply(n, m, k, a.p, a.row, a.col, b.p, b.row, init.p, init.row, c, c_row, after);
+}
+INLINE void matmul(int64_t n, int64_t m, int64_t k, matrix_t a, matrix_t b, matrix_t init, void *c, int64_t c_row) {
+    matmul_ahead(n, m, k, a, b, init, c, c_row, NULL);
 }
 
 #endif

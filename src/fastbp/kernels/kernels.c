@@ -2,6 +2,7 @@
  *
  * setup.py compiles this file once for each pair, with the flags of the instruction set and
  *     FASTBP_DOUBLE   0 float, 1 double
+ *     FASTBP_BFLOAT16 1: the products of matrices of float in bfloat16; else 0, or not defined
  *     FASTBP_TABLE    the name of the table below, e.g. fastbp_kernels_avx2_double
  *     FASTBP_FLAGS    all the flags, as a string, for show_config
  * Everything except the table is static, so that no function compiled for one instruction set is linked into the code

@@ -20,7 +20,7 @@ from libc.string cimport memset
 
 from fastbp.kernels.data cimport Data, address
 from fastbp.kernels.dispatch cimport (
-    BATCH_STATISTICS, LOSS_GIVEN, MAX_MEMORY, PART_ROWS, PART_STATISTICS, group_t, kernels_for, norms_t,
+    BATCH_STATISTICS, LOSS_GIVEN, MAX_MEMORY, PART_ROWS, PART_STATISTICS, group_t, norms_t,
     operation_t, optimizer_t, share_t, tile_t,
 )
 from fastbp.kernels.losses cimport set_loss
@@ -80,7 +80,7 @@ cdef class Plan(Task):
         check("params", params, program.dtype, (program.c.n_params,))
         self.program = program
         self.bind_loss(loss, loss_constants)
-        self.kernels = kernels_for(params.dtype == np.float64)
+        self.kernels = program.kernels
         self.params = params
         self.take_data(data)
         self.batch_size, self.n_threads, self.kept = batch_size, n_threads, []

@@ -458,6 +458,11 @@ extern const int fastbp_kind_by_rows[], fastbp_kind_in_place[], fastbp_kind_save
 extern const char *const fastbp_element_names[]; /* from number 1 on, then NULL */
 extern const char *const fastbp_isa_names[];     /* from the least to the most capable, then NULL */
 int fastbp_isa_supported(int isa);               /* whether this processor can run it */
-const kernels_t *fastbp_kernels(int isa, int is_double);
+
+/* The tables of an instruction set: float, double, and float with matrix products in bfloat16. The last one is there for
+ * the most capable instruction set only, and not in every build: else NULL. */
+enum { TABLE_float, TABLE_double, TABLE_bfloat16 };
+const kernels_t *fastbp_kernels(int isa, int table);
+int fastbp_bfloat16_supported(void); /* whether this processor can run the last one */
 
 #endif

@@ -31,10 +31,11 @@ from fastbp.kernels.data cimport address
 from fastbp.kernels.dispatch cimport block_t, kernels_for, kind_t, node_t, operation_t
 
 from fastbp.kernels.dispatch import (
-    ACTIVATIONS, KINDS, KINDS_BY_ROWS, KINDS_IN_PLACE, LINKS, N_SAVED, NEEDS_PREACTIVATION
+    ACTIVATIONS, KINDS, KINDS_BY_ROWS, KINDS_IN_PLACE, LINKS, N_SAVED, NEEDS_PREACTIVATION, check_available
 )
 
 from fastbp.kernels.graph import N_CONSTANTS
+from fastbp.kernels.precision import precision_of
 from fastbp.kernels.quantized import scratch_width
 
 TRAINING, PREDICTION, DERIVATIVES, INSPECTION = "training", "prediction", "derivatives", "inspection"
@@ -131,7 +132,9 @@ cdef class Program:
     Parameters
     ----------
     graph : Graph
-    dtype : float32 or float64
+    dtype : {"float32", "float64", "bfloat16"} or dtype
+        bfloat16: the parameters are float32, and the matrix products of ``TRAINING`` are in bfloat16. ValueError for
+        ``TRAINING`` where this is not possible.
     purpose : str
         ``TRAINING``, ``PREDICTION``, ``DERIVATIVES`` or ``INSPECTION``.
     raw : bool
@@ -160,10 +163,13 @@ cdef class Program:
     """
 
     def __init__(self, graph, dtype, purpose, *, bint raw=False, bint sparse=False, bint indexed=False):
-        self.graph, self.dtype, self.tilings = graph, np.dtype(dtype), {}
-        self.kernels = kernels_for(self.dtype == np.float64)
+        precision = precision_of(dtype)
+        self.graph, self.dtype, self.tilings = graph, precision.dtype, {}
         self.is_raw, self.is_sparse, self.is_indexed, self.purpose = raw, sparse, indexed, purpose
         self.check_purpose(TRAINING, PREDICTION, DERIVATIVES, INSPECTION)
+        table = precision.training_table if purpose == TRAINING else precision.table
+        check_available(table)
+        self.kernels = kernels_for(table)
         operations = list(graph.operations)
         if raw:
             dropped = operations.pop()

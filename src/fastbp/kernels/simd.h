@@ -29,6 +29,10 @@
 #define VBYTES 16
 #endif
 
+#ifndef FASTBP_BFLOAT16
+#define FASTBP_BFLOAT16 0
+#endif
+
 #if FASTBP_DOUBLE
 typedef double real;
 typedef int64_t lane_int;

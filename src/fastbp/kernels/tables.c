@@ -44,11 +44,19 @@ const char *const fastbp_isa_names[] = {INSTRUCTION_SETS(ISA_NAME) NULL};
 
 #define DECLARE(isa) extern const kernels_t fastbp_kernels_##isa##_float, fastbp_kernels_##isa##_double;
 INSTRUCTION_SETS(DECLARE)
+/* setup.py compiles it where the compiler knows the instructions (BFLOAT16_FLAGS). */
+#if defined(FASTBP_HAS_BFLOAT16)
+extern const kernels_t fastbp_kernels_avx512_bfloat16;
+#define BFLOAT16_KERNELS &fastbp_kernels_avx512_bfloat16
+#else
+#define BFLOAT16_KERNELS NULL
+#endif
 #define PAIR(isa) {&fastbp_kernels_##isa##_float, &fastbp_kernels_##isa##_double},
 static const kernels_t *const tables[][2] = {INSTRUCTION_SETS(PAIR)};
 
 #if !(defined(__x86_64__) || defined(_M_X64))
 static int supports(int isa) { return isa == 0; }
+int fastbp_bfloat16_supported(void) { return 0; }
 #elif defined(_MSC_VER) /* clang-cl: its __builtin_cpu_supports needs a library that is not linked there */
 #include <immintrin.h>
 #include <intrin.h>
@@ -62,14 +70,32 @@ static int supports(int isa) {
     const int avx512 = (leaf7[1] >> 16 & 1) && (leaf7[1] >> 17 & 1) && (enabled & 0xe6) == 0xe6; /* F and DQ */
     return isa == 1 ? avx2 : avx2 && avx512;
 }
+int fastbp_bfloat16_supported(void) {
+    int leaf7[4], more[4];
+    __cpuidex(leaf7, 7, 0);
+    __cpuidex(more, 7, 1); /* zeros where there is no such part of the leaf */
+    return supports(2) && (leaf7[1] >> 30 & 1) && (leaf7[1] >> 31 & 1) && (more[0] >> 5 & 1); /* BW, VL and BF16 */
+}
 #else
 static int supports(int isa) {
     __builtin_cpu_init();
     const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     return isa == 1 ? avx2 : avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
 }
+#if defined(FASTBP_HAS_BFLOAT16) /* other compilers may not know the name */
+int fastbp_bfloat16_supported(void) {
+    return supports(2) && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bf16");
+}
+#else
+int fastbp_bfloat16_supported(void) { return 0; }
+#endif
 #endif
 
 int fastbp_isa_supported(int isa) { return isa == 0 || supports(isa); }
 
-const kernels_t *fastbp_kernels(int isa, int is_double) { return tables[isa][is_double]; }
+const kernels_t *fastbp_kernels(int isa, int table) {
+    if (table == TABLE_bfloat16) /* NULL ends the list of names */
+        return fastbp_isa_names[isa + 1] ? NULL : BFLOAT16_KERNELS;
+    return tables[isa][table];
+}

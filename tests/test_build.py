@@ -15,6 +15,7 @@ import setuptools
 from setuptools._distutils.ccompiler import new_compiler
 from setuptools._distutils.sysconfig import customize_compiler
 from setuptools.dist import Distribution
+from setuptools.errors import CompileError
 
 ROOT = Path(__file__).parents[1]
 KERNELS = ROOT / "src/fastbp/kernels"
@@ -72,6 +73,38 @@ def test_the_kernels_compile_without_a_warning(source, name, isa, real):
 @pytest.mark.parametrize("source", ["tables.c", "probe_tables.c"])
 def test_the_tables_of_names_compile_without_a_warning(source, name):
     compile_without_warning(name, source, {"FASTBP_VERSION": '"0"'}, [])
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="for x86-64 only")
+@pytest.mark.parametrize("name", gnu_compilers())
+def test_the_table_of_bfloat16_compiles_without_a_warning(name):
+    flags = [*ISA_FLAGS["avx512"], "-mavx512bw", "-mavx512vl", "-mavx512bf16"]
+    macros = {"FASTBP_DOUBLE": 0, "FASTBP_BFLOAT16": 1, "FASTBP_TABLE": "table", "FASTBP_FLAGS": '""'}
+    compile_without_warning(name, "kernels.c", macros, flags)
+    compile_without_warning(name, "tables.c", {"FASTBP_VERSION": '"0"', "FASTBP_HAS_BFLOAT16": 1}, [])
+
+
+@pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64") or platform.system() == "Darwin",
+    reason="no processor of this system has the instructions",
+)
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_compiler_that_does_not_know_bfloat16(build_kernels, is_known, monkeypatch):
+    """As GCC 9: the package is built without the table."""
+    command = build_kernels(Distribution())
+    command.compiler = new_compiler()
+    seen = []
+
+    def compile_sources(sources, **options):
+        seen.extend(options["extra_postargs"])
+        assert "_mm512_dpbf16_ps" in Path(sources[0]).read_text()
+        if not is_known:
+            raise CompileError("gcc: error: unrecognized command-line option '-mavx512bf16'")
+        return []
+
+    monkeypatch.setattr(command.compiler, "compile", compile_sources)
+    assert command.compiles_bfloat16() is is_known
+    assert "-mavx512bf16" in " ".join(seen)
 
 
 def compile_without_warning(name, source, macros, flags):

@@ -53,7 +53,7 @@ def test_astype():
 
 @pytest.mark.parametrize("dtype", ["float16", "int32", ">f8", "longdouble"])
 def test_astype_of_another_type(dtype):
-    with pytest.raises(ValueError, match="dtype must be float32 or float64"):
+    with pytest.raises(ValueError, match="dtype must be float32, float64 or bfloat16"):
         Network(SIZES, random_state=0).astype(dtype)
 
 
@@ -73,8 +73,8 @@ def test_astype_of_another_type(dtype):
         (dict(loss="hinge"), f"loss must be one of {', '.join(sorted(LOSSES))}; got 'hinge'"),
         (dict(alpha=-1.0), "alpha must be a finite number >= 0"),
         (dict(alpha=np.nan), "alpha must be a finite number >= 0"),
-        (dict(dtype=np.float16), "dtype must be float32 or float64"),
-        (dict(dtype=">f8"), "dtype must be float32 or float64"),
+        (dict(dtype=np.float16), "dtype must be float32, float64 or bfloat16"),
+        (dict(dtype=">f8"), "dtype must be float32, float64 or bfloat16"),
     ],
 )
 def test_bad_arguments(arguments, message):

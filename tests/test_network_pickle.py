@@ -71,7 +71,7 @@ def test_no_hidden_layer(activation):
         (dict(n_threads=-3), ValueError, "n_threads must be"),
         (dict(n_threads="a"), ValueError, "n_threads must be"),
         (dict(dtype=np.dtype(np.float32)), ValueError, "must be 51 numbers of float32"),
-        (dict(dtype=np.dtype(np.int64)), ValueError, "dtype must be float32 or float64"),
+        (dict(dtype=np.dtype(np.int64)), ValueError, "dtype must be float32, float64 or bfloat16"),
         (dict(params=np.zeros(50)), ValueError, "must be 51 numbers of float64"),
         (dict(params=np.zeros((51, 1))), ValueError, "must be 51 numbers of float64"),
         (dict(params=np.zeros(51, ">f8")), ValueError, "must be 51 numbers of float64"),

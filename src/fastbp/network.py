@@ -91,6 +91,10 @@ class Network(BaseNetwork):
     activations : tuple of str
         The activation that follows each fully connected layer, whether it has parameters or comes behind a
         normalization; "identity" where none does.
+    dtype : numpy.dtype
+        Of the parameters, data and results: float32 for "bfloat16".
+    precision : {"float32", "float64", "bfloat16"}
+        The argument `dtype` by its name.
     n_params : int
 
     Examples

@@ -14,8 +14,9 @@
  *     strip[pair][VL]     words of 32 bits; the last pair of an odd k has a 0
  *
  * k is divided into runs and the rows into chunks. A chunk of A is packed once and stays in the second-level cache. It
- * is multiplied by one panel of up to VECS_MAX strips of B after the other, each of which stays in the first-level cache
- * (Goto and van de Geijn, 2008, Anatomy of high-performance matrix multiplication). C holds the sums between runs.
+ * is multiplied by one panel of up to VECS_MAX strips of B after the other, each of which stays in the first-level
+ * cache (Goto and van de Geijn, 2008, Anatomy of high-performance matrix multiplication). C holds the sums between
+ * runs.
  */
 #ifndef FASTBP_GEMM_BFLOAT16_H
 #define FASTBP_GEMM_BFLOAT16_H
@@ -31,9 +32,8 @@ typedef uint32_t bfloat16_pair_t; /* two bfloat16 numbers; the lower half is tha
 
 /* The pairs (lower[i], upper[i]) */
 INLINE __m512i pairs_of(vec lower, vec upper) {
-    const __m512i interleave =
-        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19,
-                         3, 18, 2, 17, 1, 16, 0);
+    const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
+                                                6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     return _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh((__m512)upper, (__m512)lower));
 }
 
@@ -46,15 +46,17 @@ INLINE void pack_across(ptrdiff_t strips, ptrdiff_t lanes, ptrdiff_t k, const re
         for (ptrdiff_t s = 0; s < strips; s++) {
             const real *x = from + s * VL, *next = x + k_row;
             const int whole = s < strips - 1 || lanes == VL, odd = 2 * p + 1 == k;
-            const vec lower = whole ? load(x) : load_n(x, lanes),
-                      upper = odd ? (vec){0} : whole ? load(next) : load_n(next, lanes);
+            const vec lower = whole ? load(x) : load_n(x, lanes), upper = odd     ? (vec){0}
+                                                                          : whole ? load(next)
+                                                                                  : load_n(next, lanes);
             __builtin_prefetch(x + PREFETCH_ROWS * k_row);
             __builtin_prefetch(next + PREFETCH_ROWS * k_row);
             _mm512_storeu_si512(to + s * pairs * VL, pairs_of(lower, upper));
         }
 }
 
-/* Pack one strip of a matrix whose k are contiguous: `rows` rows of A. Squares of VL rows by VL pairs are transposed. */
+/* Pack one strip of a matrix whose k are contiguous: `rows` rows of A. Squares of VL rows by VL pairs are transposed.
+ */
 INLINE void pack_along(ptrdiff_t rows, ptrdiff_t k, const real *from, ptrdiff_t row, bfloat16_pair_t *to) {
     real square[16 * 16]; /* of pairs */
     for (ptrdiff_t i = 0; i < k; i += 2 * VL, from += 2 * VL, to += VL * VL) {
@@ -108,29 +110,30 @@ INLINE void block_bfloat16(const int rows, const int vecs, ptrdiff_t lanes, ptrd
 }
 
 /* A chunk of n rows, by a panel of `vecs` strips */
-#define PANEL(vecs)                                                                                                  \
-    static __attribute__((noinline)) void panel_bfloat16_##vecs(                                                     \
-        ptrdiff_t n, ptrdiff_t lanes, ptrdiff_t pairs, const bfloat16_pair_t *a, const bfloat16_pair_t *b,           \
-        const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {                                            \
-        for (ptrdiff_t r = 0, rows; r < n; r += rows) {                                                              \
-            const bfloat16_pair_t *at = a + (r - r % VL) * pairs + r % VL;                                           \
-            const real *from = init ? init + r * init_row : NULL;                                                    \
-            real *to = c + r * c_row;                                                                                \
-            rows = n - r >= ROWS_MAX ? ROWS_MAX : n - r >= 4 ? 4 : n - r >= 2 ? 2 : 1;                               \
-            switch (rows) {                                                                                          \
-            case ROWS_MAX: block_bfloat16(ROWS_MAX, vecs, lanes, pairs, at, b, from, init_row, to, c_row); break;    \
-            case 4: block_bfloat16(4, vecs, lanes, pairs, at, b, from, init_row, to, c_row); break;                  \
-            case 2: block_bfloat16(2, vecs, lanes, pairs, at, b, from, init_row, to, c_row); break;                  \
-            default: block_bfloat16(1, vecs, lanes, pairs, at, b, from, init_row, to, c_row);                        \
-            }                                                                                                        \
-        }                                                                                                            \
+#define PANEL(vecs)                                                                                               \
+    static __attribute__((noinline)) void panel_bfloat16_##vecs(                                                  \
+        ptrdiff_t n, ptrdiff_t lanes, ptrdiff_t pairs, const bfloat16_pair_t *a, const bfloat16_pair_t *b,        \
+        const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {                                         \
+        for (ptrdiff_t r = 0, rows; r < n; r += rows) {                                                           \
+            const bfloat16_pair_t *at = a + (r - r % VL) * pairs + r % VL;                                        \
+            const real *from = init ? init + r * init_row : NULL;                                                 \
+            real *to = c + r * c_row;                                                                             \
+            rows = n - r >= ROWS_MAX ? ROWS_MAX : n - r >= 4 ? 4 : n - r >= 2 ? 2 : 1;                            \
+            switch (rows) {                                                                                       \
+            case ROWS_MAX: block_bfloat16(ROWS_MAX, vecs, lanes, pairs, at, b, from, init_row, to, c_row); break; \
+            case 4: block_bfloat16(4, vecs, lanes, pairs, at, b, from, init_row, to, c_row); break;               \
+            case 2: block_bfloat16(2, vecs, lanes, pairs, at, b, from, init_row, to, c_row); break;               \
+            default: block_bfloat16(1, vecs, lanes, pairs, at, b, from, init_row, to, c_row);                     \
+            }                                                                                                     \
+        }                                                                                                         \
     }
 PANEL(1)
 PANEL(2)
 PANEL(3)
 #undef PANEL
 
-/* C = init + a run of k of A B, for a packed chunk of n rows of A. The widths of the panels are as equal as possible. */
+/* C = init + a run of k of A B, for a packed chunk of n rows of A. The widths of the panels are as equal as possible.
+ */
 INLINE void run_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const bfloat16_pair_t *chunk, const real *b,
                          ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
     bfloat16_pair_t panel[VECS_MAX * STRIP_PAIRS];
@@ -167,7 +170,8 @@ static void multiply_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real 
                 pack_across(strips, rows - (strips - 1) * VL, depth, x, a_col, chunk);
             else
                 for (ptrdiff_t s = 0; s < strips; s++)
-                    pack_along(s < strips - 1 ? VL : rows - s * VL, depth, x + s * VL * a_row, a_row, chunk + s * strip);
+                    pack_along(s < strips - 1 ? VL : rows - s * VL, depth, x + s * VL * a_row, a_row,
+                               chunk + s * strip);
             run_bfloat16(rows, m, depth, chunk, b + i * b_row, b_row, i ? to : from, i ? c_row : init_row, to, c_row);
             i += run;
         } while (i < k);

@@ -459,8 +459,8 @@ extern const char *const fastbp_element_names[]; /* from number 1 on, then NULL 
 extern const char *const fastbp_isa_names[];     /* from the least to the most capable, then NULL */
 int fastbp_isa_supported(int isa);               /* whether this processor can run it */
 
-/* The tables of an instruction set: float, double, and float with matrix products in bfloat16. The last one is there for
- * the most capable instruction set only, and not in every build: else NULL. */
+/* The tables of an instruction set: float, double, and float with matrix products in bfloat16. The last one is there
+ * for the most capable instruction set only, and not in every build: else NULL. */
 enum { TABLE_float, TABLE_double, TABLE_bfloat16 };
 const kernels_t *fastbp_kernels(int isa, int table);
 int fastbp_bfloat16_supported(void); /* whether this processor can run the last one */

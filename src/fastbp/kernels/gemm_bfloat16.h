@@ -109,16 +109,17 @@ INLINE void block_bfloat16(const int rows, const int vecs, ptrdiff_t lanes, ptrd
         }
 }
 
-/* A chunk of n rows, by a panel of `vecs` strips */
+/* A chunk of n rows, by a panel of `vecs` strips; ahead: what is prefetched meanwhile */
 #define PANEL(vecs)                                                                                               \
     static __attribute__((noinline)) void panel_bfloat16_##vecs(                                                  \
         ptrdiff_t n, ptrdiff_t lanes, ptrdiff_t pairs, const bfloat16_pair_t *a, const bfloat16_pair_t *b,        \
-        const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {                                         \
+        const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row, ahead_t *ahead) {                         \
         for (ptrdiff_t r = 0, rows; r < n; r += rows) {                                                           \
             const bfloat16_pair_t *at = a + (r - r % VL) * pairs + r % VL;                                        \
             const real *from = init ? init + r * init_row : NULL;                                                 \
             real *to = c + r * c_row;                                                                             \
             rows = n - r >= ROWS_MAX ? ROWS_MAX : n - r >= 4 ? 4 : n - r >= 2 ? 2 : 1;                            \
+            prefetch_share(vecs, ahead, (n - r + ROWS_MAX - 1) / ROWS_MAX);                                       \
             switch (rows) {                                                                                       \
             case ROWS_MAX: block_bfloat16(ROWS_MAX, vecs, lanes, pairs, at, b, from, init_row, to, c_row); break; \
             case 4: block_bfloat16(4, vecs, lanes, pairs, at, b, from, init_row, to, c_row); break;               \
@@ -133,20 +134,27 @@ PANEL(3)
 #undef PANEL
 
 /* C = init + a run of k of A B, for a packed chunk of n rows of A. The widths of the panels are as equal as possible.
- */
+ * after: NULL, or what is read after the run, which is prefetched then in place of the next panel. */
 INLINE void run_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const bfloat16_pair_t *chunk, const real *b,
-                         ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row) {
+                         ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row,
+                         const ahead_t *after) {
     bfloat16_pair_t panel[VECS_MAX * STRIP_PAIRS];
     ptrdiff_t all_vecs = (m + VL - 1) / VL, panels = (all_vecs + VECS_MAX - 1) / VECS_MAX, vecs;
     for (ptrdiff_t j = 0; panels > 0; j += vecs * VL, all_vecs -= vecs, panels--) {
         vecs = (all_vecs + panels - 1) / panels;
         const ptrdiff_t lanes = panels > 1 ? VL : m - j - (vecs - 1) * VL, pairs = (k + 1) / 2;
         const real *from = init ? init + j : NULL;
+        ahead_t ahead = {1, {b + j + vecs * VL}, b_row, panels > 1 ? k : 0};
+        if (after) {
+            ahead = *after;
+            for (int s = 0; s < ahead.n_streams; s++)
+                ahead.stream[s] += j;
+        }
         pack_across(vecs, lanes, k, b + j, b_row, panel);
         switch (vecs) {
-        case 1: panel_bfloat16_1(n, lanes, pairs, chunk, panel, from, init_row, c + j, c_row); break;
-        case 2: panel_bfloat16_2(n, lanes, pairs, chunk, panel, from, init_row, c + j, c_row); break;
-        default: panel_bfloat16_3(n, lanes, pairs, chunk, panel, from, init_row, c + j, c_row);
+        case 1: panel_bfloat16_1(n, lanes, pairs, chunk, panel, from, init_row, c + j, c_row, &ahead); break;
+        case 2: panel_bfloat16_2(n, lanes, pairs, chunk, panel, from, init_row, c + j, c_row, &ahead); break;
+        default: panel_bfloat16_3(n, lanes, pairs, chunk, panel, from, init_row, c + j, c_row, &ahead);
         }
     }
 }
@@ -154,7 +162,7 @@ INLINE void run_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const bfloat16_p
 /* C[n, m] = init + A[n, k] B[k, m], as `multiply` of gemm.h. The runs of k are as equal as possible, and even. */
 static void multiply_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                               const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
-                              ptrdiff_t c_row) {
+                              ptrdiff_t c_row, const ahead_t *after) {
     bfloat16_pair_t chunk[CHUNK_STRIPS * STRIP_PAIRS];
     const ptrdiff_t pairs = (k + 1) / 2, runs = k ? (pairs + RUN_PAIRS - 1) / RUN_PAIRS : 1,
                     run = 2 * ((pairs + runs - 1) / runs);
@@ -162,6 +170,12 @@ static void multiply_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real 
         const ptrdiff_t rows = n - r < CHUNK_STRIPS * VL ? n - r : CHUNK_STRIPS * VL, strips = (rows + VL - 1) / VL;
         const real *from = init ? init + r * init_row : NULL;
         real *to = c + r * c_row;
+        ahead_t of_chunk;
+        if (after) {
+            of_chunk = *after, of_chunk.rows = rows;
+            for (int s = 0; s < after->n_streams; s++)
+                of_chunk.stream[s] += r * after->row;
+        }
         ptrdiff_t i = 0;
         do {
             const ptrdiff_t depth = k - i < run ? k - i : run, strip = (depth + 1) / 2 * VL;
@@ -172,7 +186,8 @@ static void multiply_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real 
                 for (ptrdiff_t s = 0; s < strips; s++)
                     pack_along(s < strips - 1 ? VL : rows - s * VL, depth, x + s * VL * a_row, a_row,
                                chunk + s * strip);
-            run_bfloat16(rows, m, depth, chunk, b + i * b_row, b_row, i ? to : from, i ? c_row : init_row, to, c_row);
+            run_bfloat16(rows, m, depth, chunk, b + i * b_row, b_row, i ? to : from, i ? c_row : init_row, to, c_row,
+                         after && i + run >= k ? &of_chunk : NULL);
             i += run;
         } while (i < k);
     }

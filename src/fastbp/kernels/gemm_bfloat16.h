@@ -28,7 +28,6 @@ typedef uint32_t bfloat16_pair_t; /* two bfloat16 numbers; the lower half is tha
 #define RUN_PAIRS 128   /* of a panel: 24 KB of the first-level cache, with VECS_MAX strips */
 #define CHUNK_STRIPS 16 /* of a chunk: 128 KB of the second-level cache */
 #define STRIP_PAIRS (RUN_PAIRS * 16)
-#define PREFETCH_ROWS 12 /* hardware prefetchers do not follow strides of more than a page */
 
 /* The pairs (lower[i], upper[i]) */
 INLINE __m512i pairs_of(vec lower, vec upper) {
@@ -49,8 +48,6 @@ INLINE void pack_across(ptrdiff_t strips, ptrdiff_t lanes, ptrdiff_t k, const re
             const vec lower = whole ? load(x) : load_n(x, lanes), upper = odd     ? (vec){0}
                                                                           : whole ? load(next)
                                                                                   : load_n(next, lanes);
-            __builtin_prefetch(x + PREFETCH_ROWS * k_row);
-            __builtin_prefetch(next + PREFETCH_ROWS * k_row);
             _mm512_storeu_si512(to + s * pairs * VL, pairs_of(lower, upper));
         }
 }

@@ -44,10 +44,11 @@ INLINE void pack_across(ptrdiff_t strips, ptrdiff_t lanes, ptrdiff_t k, const re
     for (ptrdiff_t p = 0; p < pairs; p++, from += 2 * k_row, to += VL)
         for (ptrdiff_t s = 0; s < strips; s++) {
             const real *x = from + s * VL, *next = x + k_row;
-            const int whole = s < strips - 1 || lanes == VL, odd = 2 * p + 1 == k;
-            const vec lower = whole ? load(x) : load_n(x, lanes), upper = odd     ? (vec){0}
-                                                                          : whole ? load(next)
-                                                                                  : load_n(next, lanes);
+            const int whole = s < strips - 1 || lanes == VL;
+            const vec lower = whole ? load(x) : load_n(x, lanes);
+            vec upper = {0};
+            if (2 * p + 1 < k)
+                upper = whole ? load(next) : load_n(next, lanes);
             _mm512_storeu_si512(to + s * pairs * VL, pairs_of(lower, upper));
         }
 }

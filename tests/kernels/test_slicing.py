@@ -42,9 +42,18 @@ def test_the_cost_of_a_row_counts_products_and_outputs():
 )
 def test_rows_of_a_slice(layer_sizes, batch_size, fewest, most):
     row_cost = slicing.cost_of_row(program(TRAINING, *layer_sizes), 3, layer_sizes[0])
-    rows = slicing.rows_of_slice(row_cost, batch_size, 8)
+    rows = slicing.rows_of_slice(row_cost, batch_size, 8, slicing.NARROWEST_VECTOR)
     assert fewest <= rows <= most
     assert rows == batch_size or rows % 8 == 0
+
+
+def test_rows_of_a_slice_grow_with_the_vectors():
+    row_cost = slicing.cost_of_row(program(TRAINING, 500, 1500, 1500, 1), 3, 500)
+    narrow, wide = (slicing.rows_of_slice(row_cost, 6_000, 8, width) for width in (16, 64))
+    assert 3.9 * narrow < wide < 4.1 * narrow  # both are rounded up to a multiple of 8
+    batch_size = int(3.9 * slicing.LARGEST_STEP / row_cost)
+    assert slicing.rows_of_slice(row_cost, batch_size, 8, 64) == batch_size
+    assert slicing.rows_of_slice(row_cost, batch_size, 8, 32) < batch_size
 
 
 def test_rows_of_a_prediction():

@@ -92,7 +92,7 @@ cdef class Plan(Task):
         if self.n_reductions:
             self.n_pieces = pieces_of_batch(row_cost, batch_size)
         else:
-            self.capacity = rows_of_slice(row_cost, batch_size, self.kernels.block_rows)
+            self.capacity = rows_of_slice(row_cost, batch_size, self.kernels.block_rows, self.kernels.vector_bytes)
         self.step_cost = step_cost(program, row_cost, self.capacity)
         self.flops = 6 * self.capacity * program.graph.n_weights
         self.c.program, self.c.params = program.c, address(params, True)

@@ -18,6 +18,8 @@ from numpy.testing import assert_array_equal
 
 import fastbp.network
 import fastbp.threads
+import warm_python
+from bfloat16_cases import needs_bfloat16
 from fastbp import MLPClassifier, MLPRegressor
 from running_threads import count_threads, wait_for_threads
 
@@ -229,3 +231,27 @@ def test_memory_is_given_back(Estimator, several_threads):
     if resident is not None:
         # of 310 models, 25 MB
         assert resident_bytes() - resident < 10_000_000
+
+
+WITH_SMALL_STACKS = """
+import sys, threading, warnings
+import numpy as np
+from fastbp import MLPRegressor
+warnings.simplefilter("ignore")
+rng = np.random.RandomState(0)
+X, Y = rng.normal(size=(600, 700)), rng.normal(size=(600, 90))
+threading.stack_size(65_536)
+options = dict(hidden_layer_sizes=(300,), max_iter=1, batch_size=300, n_threads=2)
+model = MLPRegressor(dtype=sys.argv[1], **options)
+work = threading.Thread(target=lambda: model.fit(X, Y).predict(X))
+work.start()
+work.join()
+print(model.n_iter_)
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", pytest.param("bfloat16", marks=needs_bfloat16)])
+def test_threads_with_small_stacks(dtype):
+    """Products do not keep on the stack what they copy: that of a thread has 128 KB with some C libraries."""
+    process = warm_python.run(["-c", WITH_SMALL_STACKS, dtype])
+    assert (process.returncode, process.stdout.strip()) == (0, "1"), process.stderr

@@ -162,6 +162,25 @@ def test_failures_end_as_with_scipy(function):
     assert_array_equal(start, [1.0, 2.0, 3.0])
 
 
+@is_scipy_in_c
+def test_a_gradient_of_zeros_beside_a_loss_of_nan():
+    def by_calls():
+        n_calls = 0
+
+        def function(x):
+            nonlocal n_calls
+            n_calls += 1
+            return (np.nan, np.zeros_like(x)) if n_calls == 2 else (x @ x / 2, x.copy())
+
+        return function
+
+    options = dict(max_iter=60, max_fun=100, tol=1e-5)
+    start = np.array([1.0, 0.2])
+    result, other = by_us(by_calls(), start, **options), by_scipy(by_calls(), start, **options)
+    assert outcome(result) == outcome(other)
+    assert_allclose(result.x, other.x, rtol=1e-12)
+
+
 def test_a_callback_may_end_it():
     function, start = quadratic()
     seen = []

@@ -12,11 +12,11 @@ from fastbp.kernels.dispatch import COMPILED_ISAS, MISSING_BFLOAT16, TABLES, che
 from fastbp.kernels.precision import PRECISIONS, precision_of
 
 # around the rows of a block and of a strip, the pairs of a run, the columns of a panel, and the rows of a chunk
-ROWS = (1, 2, 3, 7, 8, 9, 16, 17, 33, 130)
-COLUMNS = (1, 2, 15, 16, 17, 47, 48, 49, 100, 193)
-INNER = (1, 2, 3, 31, 32, 33, 255, 256, 257, 515)
+ROWS = (1, 2, 3, 7, 8, 9, 16, 17, 33, 130, 4)
+COLUMNS = (1, 2, 15, 16, 17, 47, 48, 49, 100, 193, 97)
+INNER = (1, 2, 3, 31, 32, 33, 255, 256, 257, 515, 64)
 # each pair of sizes occurs in each two of the three places
-SHAPES = [(n, INNER[(i + s) % 10], COLUMNS[(i + 2 * s) % 10]) for i, n in enumerate(ROWS) for s in range(10)]
+SHAPES = [(n, INNER[(i + s) % 11], COLUMNS[(i + 2 * s) % 11]) for i, n in enumerate(ROWS) for s in range(11)]
 
 
 def layer(n, fan_in, fan_out):

@@ -129,3 +129,11 @@ def test_wrong_arguments():
     search = LBFGS(np.ones(3), Team(1))
     with pytest.raises(ValueError, match=r"gradient must have shape \(3,\), got \(4,\)"):
         search.note(1.0, np.ones(4))
+
+
+def test_without_a_team_or_a_starting_point():
+    with pytest.raises(TypeError, match="team"):
+        LBFGS(np.ones(3), None)
+    for call in (lambda search: search.note(1.0, np.empty(0)), lambda search: search.iterate()):
+        with pytest.raises(ValueError, match="the minimization has no starting point"):
+            call(LBFGS.__new__(LBFGS))

@@ -140,6 +140,8 @@ def test_adam_of_extreme_moments(dtype):
     assert_allclose(quotient[2], 0, atol=1e-300)
     assert_allclose(quotient[[3, 4]], m[[3, 4]] / (np.sqrt(v[[3, 4]]) + dtype(1e-8)), rtol=np.finfo(dtype).eps)
     assert np.isnan(quotient[5])
+    assert_array_equal(adam_quotient(np.array([huge, -huge], dtype), np.full(2, np.inf, dtype), 1e-8), [0, 0])
+    assert np.isnan(adam_quotient(np.array([np.inf], dtype), np.array([np.inf], dtype), 1e-8)).all()
     # without epsilon, 0 / 0 is NaN, and 1 / 0 is not finite
     assert np.isnan(adam_quotient(m[:1], v[:1], 0.0)).all()
     assert not np.isfinite(adam_quotient(m[1:2], v[1:2], 0.0)).any()

@@ -164,6 +164,8 @@ def test_the_scratch_has_room_for_whole_vectors():
         (dict(scale=np.zeros(5, np.float32)), r"scale must be float32 of shape \(4,\), got float32 of \(5,\)"),
         (dict(sums=np.zeros(4)), r"sums must be float32 of shape \(4,\), got float64"),
         (dict(bias=np.zeros((4, 1), np.float32)), "bias must be float32"),
+        (dict(scale=None), r"scale must be an array of float32 of shape \(4,\), got None"),
+        (dict(sums=None), "sums must be an array of float32"),
     ],
 )
 def test_wrong_layers(change, message):
@@ -171,6 +173,15 @@ def test_wrong_layers(change, message):
     parts = {"q": np.zeros((3, 4), np.int8), "scale": numbers, "sums": numbers, "bias": numbers} | change
     with pytest.raises(ValueError, match=message):
         QuantizedLayers([tuple(parts.values())])
+
+
+def test_layers_do_not_change():
+    rng = np.random.default_rng(0)
+    layers, X = QuantizedLayers([layer(rng, 3, 4)]), rng.normal(size=(2, 3)).astype(np.float32)
+    before = layers.multiply(0, X)
+    layers.__init__([layer(rng, 30, 40)] * 100)  # it is made once
+    assert layers.shapes == [(3, 4)]
+    assert_array_equal(layers.multiply(0, X), before)
 
 
 def test_wrong_rows():

@@ -14,6 +14,7 @@ import fastbp.threads
 import reference
 from fastbp import Network
 from fastbp.data import make_data
+from fastbp.kernels import dense_backward
 from fastbp.kernels.data import Data
 from fastbp.kernels.dispatch import N_MEMORY
 from fastbp.kernels.patience import Patience
@@ -219,12 +220,17 @@ def test_textbook_training(update, output_activation, sparse, weighted, seed):
 @both_dtypes
 @pytest.mark.parametrize("fan_out", [1, 2, 3, 4, 5, 8, 11, 16, 18, 35, 68])
 def test_a_step_of_one_row_is_that_of_its_gradient(fan_out, dtype):
-    # an outer product, updated tile by tile; the gradient that is returned comes from the matrix product
+    # an outer product, updated tile by tile
     rng = np.random.RandomState(0)
     X, Y = rng.normal(size=(1, 70)).astype(dtype), rng.normal(size=(1, 3)).astype(dtype)
     network = Network([70, fan_out, 3], "tanh", dtype=dtype, random_state=0, alpha=0)
     network.params[...] = rng.normal(size=network.n_params)
     _, gradient = network.loss_and_gradient(X, Y)
+    of_parameters = network.copy()
+    of_parameters.params[...] = gradient
+    delta = of_parameters.intercepts[0][None].copy()  # of one row
+    by_product = dense_backward(delta, X, network.coefs[0].copy(), delta)[1]
+    assert_array_equal(of_parameters.coefs[0], by_product)
     expected = network.params - dtype(0.25) * gradient
     state = OptimizerState(SGD(momentum=0.0, nesterovs_momentum=False), network.n_params, network.dtype)
     loop = network.training_loop(make_data(X, Y, None, 3, network.dtype), 1)

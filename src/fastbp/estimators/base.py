@@ -91,6 +91,8 @@ from fastbp.versions import note_version, warn_if_other_version
 
 #: Values that loss_curve_ keeps under partial_fit, where it would otherwise grow without end.
 LOSS_CURVE_LIMIT = 10_000
+# A prediction of more rows takes so long that checks take no noticeable part of it.
+MOST_PLAIN_ROWS = 1024
 
 NO_VALIDATION = GivenRows()
 
@@ -470,11 +472,9 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
 
     def _forward(self, X, raw=False):
         """The network's output for rows of X, validated; `raw`: before the output activation."""
-        if knows_no_names(self):
-            network = fitted_network(self)
-            output = network.forward_plain(X, raw) if self.n_threads == network.n_threads else None
-            if output is not None:
-                return output
+        output = self._forward_plain(X, raw)
+        if output is not None:
+            return output
         if not needs_no_validation(self, X):
             check_is_fitted(self)
             self._check_layers_are_known()
@@ -483,6 +483,13 @@ class BaseMLP(FitBatchesMixin, CallbackSupportMixin, MLPParameters):
         if not all_finite(output):
             self._report_not_finite(output)
         return output
+
+    def _forward_plain(self, X, raw):
+        """The same for a few rows of an array that is as the network reads it; None: X takes the long way."""
+        if type(X) is not np.ndarray or len(X.shape) != 2 or len(X) > MOST_PLAIN_ROWS or not knows_no_names(self):
+            return None
+        network = fitted_network(self)
+        return network.forward_plain(X, raw) if self.n_threads == network.n_threads else None
 
     def _why_not_finite(self):
         """Why the output for a finite X is not finite: part of a message."""

@@ -256,20 +256,21 @@ INLINE void all_panels(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptr
  *
  * The panels of B are packed: the rows of a wide matrix are far apart, each on its own page, and map to few sets of the
  * cache. The first block of rows packs while it multiplies, which takes no time of its own; as a separate pass, packing
- * took 5 to 10 % of a product. With 32 registers the loop over k is so long per load that reads from the second-level
- * cache are hidden, and a panel may be larger than the first-level cache: fewer runs, so that C is read and written
- * less often. */
+ * took 5 to 10 % of a product. With blocks of 8 by 3 vectors, 24 multiply-adds follow 3 loads of B and hide the latency
+ * of the second-level cache. So a panel may be larger than the first-level cache: there are fewer runs, and C is read
+ * and written less often. */
 #if VECS_MAX == 3
 #define PACK_BYTES (96 * 1024)
 #else
 #define PACK_BYTES (24 * 1024)
 #endif
-#define CHUNK_ROWS 256
+#define CHUNK_ROWS 256 /* 512 KB of A beside a panel: of 1 MB of cache */
 static __attribute__((noinline)) void packed_product(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, ptrdiff_t run,
                                                      const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b,
                                                      ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
                                                      ptrdiff_t c_row, const ahead_t *after) {
-    real packed[PACK_BYTES / sizeof(real)] __attribute__((aligned(64)));
+    _Static_assert(PACK_BYTES <= THREAD_MEMORY, "a panel does not fit into the memory of a thread");
+    real *packed = (real *)fastbp_thread_memory;
     ahead_t of_chunk;
     for (ptrdiff_t r = 0; r < n; r += CHUNK_ROWS) {
         const ptrdiff_t rows = n - r < CHUNK_ROWS ? n - r : CHUNK_ROWS;
@@ -373,7 +374,7 @@ static void column_sums(const real *a, ptrdiff_t a_row, ptrdiff_t rows, ptrdiff_
 #if FASTBP_BFLOAT16
 #include "gemm_bfloat16.h"
 #else
-#define multiply_bfloat16 multiply /* not called */
+#define multiply_bfloat16 multiply /* a name for the branch below, which is not taken */
 #endif
 
 /* The product for the callers, in the arithmetic of the table; B and init have contiguous rows. */

@@ -136,7 +136,7 @@ PANEL(3)
 INLINE void run_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const bfloat16_pair_t *chunk, const real *b,
                          ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row,
                          const ahead_t *after) {
-    bfloat16_pair_t panel[VECS_MAX * STRIP_PAIRS];
+    bfloat16_pair_t *panel = (bfloat16_pair_t *)fastbp_thread_memory + CHUNK_STRIPS * STRIP_PAIRS;
     ptrdiff_t all_vecs = (m + VL - 1) / VL, panels = (all_vecs + VECS_MAX - 1) / VECS_MAX, vecs;
     for (ptrdiff_t j = 0; panels > 0; j += vecs * VL, all_vecs -= vecs, panels--) {
         vecs = (all_vecs + panels - 1) / panels;
@@ -161,7 +161,9 @@ INLINE void run_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const bfloat16_p
 static void multiply_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col,
                               const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
                               ptrdiff_t c_row, const ahead_t *after) {
-    bfloat16_pair_t chunk[CHUNK_STRIPS * STRIP_PAIRS];
+    _Static_assert((CHUNK_STRIPS + VECS_MAX) * STRIP_PAIRS * sizeof(bfloat16_pair_t) <= THREAD_MEMORY,
+                   "a chunk and a panel do not fit into the memory of a thread");
+    bfloat16_pair_t *chunk = (bfloat16_pair_t *)fastbp_thread_memory;
     const ptrdiff_t pairs = (k + 1) / 2, runs = k ? (pairs + RUN_PAIRS - 1) / RUN_PAIRS : 1,
                     run = 2 * ((pairs + runs - 1) / runs);
     for (ptrdiff_t r = 0; r < n; r += CHUNK_STRIPS * VL) {

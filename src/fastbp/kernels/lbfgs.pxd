@@ -57,6 +57,7 @@ cdef class LBFGS(Task):
     cdef int try_step(self) noexcept nogil
     cdef int restart(self) noexcept nogil
     cdef void forget(self) noexcept nogil
+    cdef int check_begun(self) except -1
     cdef void update_memory(self) noexcept nogil
     cdef void recursion(self) noexcept nogil
     cdef int64_t place(self, int64_t age) noexcept nogil

@@ -1,3 +1,4 @@
+# cython: cdivision=True
 """The iterations of L-BFGS: directions from the last pairs of steps and changes of the gradient, and line searches.
 
 The direction is d = -H g, where H is the inverse of the Hessian that BFGS updates by the pairs (s_j, y_j) make of
@@ -77,7 +78,7 @@ cdef class LBFGS(Task):
     n_iterations : int
     """
 
-    def __init__(self, x, Team team):
+    def __init__(self, x, Team team not None):
         self.n = len(x)
         if self.n == 0:
             raise ValueError("x must have at least one number, got none")
@@ -112,6 +113,12 @@ cdef class LBFGS(Task):
         """ndarray of float64 of shape (n,): from the iterate to the point at step 1; a copy."""
         return copied(self.d, self.n)
 
+    cdef int check_begun(self) except -1:
+        """Refuse an object that was made without `__init__`, which has no memory for vectors."""
+        if self.team is None:
+            raise ValueError("the minimization has no starting point: make it by LBFGS(x, team)")
+        return 0
+
     def note(self, double loss, const double[::1] gradient):
         """Note the loss and the gradient at `x`.
 
@@ -127,6 +134,7 @@ cdef class LBFGS(Task):
         """
         cdef unsigned long long mode
         cdef int task
+        self.check_begun()
         if gradient.shape[0] != self.n:
             raise ValueError(f"gradient must have shape ({self.n},), got ({gradient.shape[0]},)")
         with nogil:
@@ -147,6 +155,7 @@ cdef class LBFGS(Task):
         """
         cdef unsigned long long mode
         cdef int task
+        self.check_begun()
         with nogil:
             mode = flush_denormals()
             self.x, self.x_before, self.g, self.g_before = self.x_before, self.x, self.g_before, self.g

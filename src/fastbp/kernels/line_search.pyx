@@ -1,3 +1,4 @@
+# cython: cdivision=True
 """Line search along a descent direction: steps of sufficient decrease whose slope is small enough.
 
 With phi(t) the function at step t, a step is accepted if

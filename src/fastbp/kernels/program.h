@@ -379,6 +379,11 @@ static inline matrix_t zero_matrix(void) {
     return matrix;
 }
 
+/* Memory of each thread for parts of matrices that a product copies. It is not on the stack: a thread may have a small
+ * one. No function keeps anything there between two calls. */
+#define THREAD_MEMORY (160 * 1024)
+extern _Thread_local char fastbp_thread_memory[THREAD_MEMORY];
+
 /* The kernels of one instruction set and one real type. */
 typedef struct {
     int64_t vector_bytes;

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
@@ -11,7 +11,7 @@ def scratch_width(fan_in: int) -> int: ...
 @disjoint_base
 class QuantizedLayers:
     shapes: list[tuple[int, int]]
-    def __init__(
-        self, layers: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any] | None]]
-    ) -> None: ...
+    def __new__(
+        cls, layers: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any] | None]]
+    ) -> Self: ...
     def multiply(self, number: int, X: NDArray[Any]) -> NDArray[Any]: ...

@@ -53,18 +53,18 @@ cdef class QuantizedLayers:
     """
 
     def __cinit__(self, layers):
+        # all of it here, where it happens once: predictors have the addresses
+        cdef int64_t i
+        layers = list(layers)
+        self.shapes, self.kept = [], []
         self.layers = <quantized_layer_t *> calloc(max(len(layers), 1), sizeof(quantized_layer_t))
         if self.layers == NULL:
             raise MemoryError
+        for i, (q, scale, sums, bias) in enumerate(layers):
+            self.set_layer(&self.layers[i], q, scale, sums, bias)
 
     def __dealloc__(self):
         free(self.layers)
-
-    def __init__(self, layers):
-        cdef int64_t i
-        self.shapes, self.kept = [], []
-        for i, (q, scale, sums, bias) in enumerate(layers):
-            self.set_layer(&self.layers[i], q, scale, sums, bias)
 
     cdef int set_layer(self, quantized_layer_t *layer, q, scale, sums, bias) except -1:
         """Check one layer, and pack its weights."""
@@ -75,6 +75,8 @@ cdef class QuantizedLayers:
         check("q", q, np.dtype(np.int8), q.shape)
         fan_in, fan_out = q.shape
         for name, values in (("scale", scale), ("sums", sums), ("bias", bias)):
+            if values is None and name != "bias":
+                raise ValueError(f"{name} must be an array of float32 of shape ({fan_out},), got None")
             check(name, values, np.dtype(np.float32), (fan_out,))
         packed = np.empty(quantized_packed_bytes(kernels, fan_in, fan_out) + CACHE_LINE, np.uint8)
         weights, to = <const int8_t *> address(q), <char *> address(packed, True)

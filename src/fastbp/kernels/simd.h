@@ -127,8 +127,8 @@ INLINE vec vsqrt(vec a) {
  * For 512 bits of double, multiply-adds are faster: an estimate of 1 / b, exact to 14 bits, two Newton steps, and the
  * correction of the quotient by its exact remainder (Markstein, 1990, Computation of elementary functions on the IBM
  * RISC System/6000 processor). It is rounded as a / b is, unless a / b is within 2^-52 ulp of the middle between two
- * numbers (a power of two by a mantissa of ones), or |a| is less than 2^-960, where the remainder underflows. Any b
- * above 2^1000, infinity too, counts as 2^1000; b = 0 gives NaN. */
+ * numbers (a power of two by a mantissa of ones), or |a| is less than 2^-960, where the remainder underflows. A finite
+ * b above 2^1000 counts as 2^1000; b = 0 gives NaN. */
 #if defined(__AVX512F__) && FASTBP_DOUBLE
 INLINE vec quotient(vec a, vec b) {
     const __m512d one = _mm512_set1_pd(1), x = (__m512d)a, d = (__m512d)vmin(splat(0x1p1000), b); /* NaN stays */
@@ -136,7 +136,9 @@ INLINE vec quotient(vec a, vec b) {
     y = _mm512_fmadd_pd(_mm512_fnmadd_pd(d, y, one), y, y);
     y = _mm512_fmadd_pd(_mm512_fnmadd_pd(d, y, one), y, y);
     const __m512d q = _mm512_mul_pd(x, y);
-    return (vec)_mm512_fmadd_pd(_mm512_fnmadd_pd(d, q, x), y, q);
+    const __m512d result = _mm512_fmadd_pd(_mm512_fnmadd_pd(d, q, x), y, q);
+    const __mmask8 is_infinite = _mm512_cmp_pd_mask((__m512d)b, _mm512_set1_pd(INFINITY), _CMP_EQ_OQ);
+    return (vec)_mm512_mask_mul_pd(result, is_infinite, x, _mm512_setzero_pd());
 }
 #else
 INLINE vec quotient(vec a, vec b) { return a / b; }

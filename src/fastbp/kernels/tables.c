@@ -7,6 +7,8 @@
 
 const char fastbp_version[] = FASTBP_VERSION;
 
+_Thread_local char fastbp_thread_memory[THREAD_MEMORY] __attribute__((aligned(64)));
+
 #define NAME(name, ...) #name,
 #define FACT(name, fact, ...) fact,
 const char *const fastbp_activation_names[] = {ACTIVATIONS(NAME) NULL};

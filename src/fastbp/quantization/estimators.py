@@ -38,6 +38,9 @@ class WithQuantizedNetwork:
     def _network_for(self, X: Any) -> QuantizedNetwork:
         return self._network
 
+    def _forward_plain(self, X: Any, raw: bool) -> None:
+        """There is no short way."""
+
     def _why_not_finite(self) -> str:
         return f"X holds values so large that sums in {self._network.dtype} overflow. Scale X as it was scaled for fit."
 

@@ -23,7 +23,7 @@ class QuantizedMatrix(NamedTuple):
     q : ndarray of int8 of shape (fan_in, fan_out)
         From -127 to 127.
     scale : ndarray of float32 of shape (fan_out,)
-        0 for columns of zeros.
+        0 for columns of zeros, and of numbers so small that it would be a denormal number.
     sums : ndarray of float32 of shape (fan_out,)
         Those of the columns of W.
     """
@@ -35,7 +35,7 @@ class QuantizedMatrix(NamedTuple):
 
 def quantized_matrix(W: NDArray[Any]) -> QuantizedMatrix:
     """The nearest matrix of 8 bits: ``|W - scale * q| <= scale / 2``, where the largest number of a column is 127 times
-    its scale.
+    its scale. Columns whose scale would be a denormal number become zero.
 
     Parameters
     ----------
@@ -51,7 +51,9 @@ def quantized_matrix(W: NDArray[Any]) -> QuantizedMatrix:
     scale[scale < np.finfo(np.float32).tiny] = 0  # denormal numbers count as zero in the kernels
     divisor = np.where(scale > 0, scale.astype(np.float64), np.inf)
     q = np.clip(np.rint(W / divisor), -LARGEST, LARGEST).astype(np.int8)
-    return QuantizedMatrix(np.ascontiguousarray(q), scale, W.sum(axis=0).astype(np.float32))
+    with np.errstate(over="ignore"):  # QuantizedNetwork refuses sums that are not finite
+        sums = W.sum(axis=0).astype(np.float32)
+    return QuantizedMatrix(np.ascontiguousarray(q), scale, sums)
 
 
 def quantized_names(graph: Graph) -> tuple[str, ...]:

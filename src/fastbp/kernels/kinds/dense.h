@@ -25,8 +25,8 @@ static void dense_backward(const plan_t *p, const operation_t *op, int64_t lo, i
                by_rows(mirror_of(p, W), W->rows), by_rows(op->adds ? dx : NULL, W->rows), dx, W->rows);
 }
 
-/* What the update of a tile reads: the parameters, the state of the optimizer, and the average. Of matrices that stay
- * in the second-level cache from step to step, nothing. */
+/* What the update of a tile reads: the parameters and the state of the optimizer. Nothing if all parameters stay in the
+ * second-level cache from step to step. */
 #define CACHED_BYTES (1024 * 1024)
 INLINE ahead_t read_by_update(const plan_t *p, const block_t *W, const tile_t *tile) {
     const int64_t place = W->offset + tile->row_begin * W->cols + tile->col_begin;
@@ -40,8 +40,8 @@ INLINE ahead_t read_by_update(const plan_t *p, const block_t *W, const tile_t *t
     return after;
 }
 
-/* g[rows, cols] = x dz, the product of a column and a row, each element as matmul computes it. A vector of dz stays in
- * a register for all rows. For a few columns, masked stores take longer than storing number by number. */
+/* g[rows, cols] = x dz, the product of a column and a row, each element as `multiply` computes it. A vector of dz stays
+ * in a register for all rows. For a few columns, masked stores take longer than storing number by number. */
 static void outer_product(ptrdiff_t rows, ptrdiff_t cols, const real *x, const real *dz, real *g) {
     FOR_VECTORS(cols, {
         const vec d = LOAD(dz);
@@ -64,7 +64,7 @@ INLINE void weight_gradient(const block_t *W, const tile_t *tile, int narrow, pt
     const ptrdiff_t rows = (ptrdiff_t)(tile->row_end - tile->row_begin),
                     cols = (ptrdiff_t)(tile->col_end - tile->col_begin);
     x += tile->row_begin, dz += tile->col_begin;
-    if (n == 1 && !add) {
+    if (n == 1 && !add && !FASTBP_BFLOAT16) {
         outer_product(rows, cols, x, dz, g);
     } else if (narrow) { /* computed as dW^T = dz^T x */
         matmul(cols, rows, n, transposed(dz, W->cols), by_rows(x, W->rows), zero_matrix(), scratch, rows);

@@ -3,8 +3,6 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp.kernels.dispatch import TABLES as TABLES
-
 _Real = TypeVar("_Real", np.float32, np.float64)
 
 def layer_inputs(X: ArrayLike, W: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]: ...

@@ -74,7 +74,9 @@ def workspace_bytes(model, X, y, batch_size):
     data = network._make_data(X[:batch_size], y[:batch_size], None)
     before = tracemalloc.get_traced_memory()[0]
     loop = network.training_loop(data, batch_size, indexed=True)
-    return tracemalloc.get_traced_memory()[0] - before if loop else 0
+    workspace = tracemalloc.get_traced_memory()[0] - before
+    del loop
+    return workspace
 
 
 def measure(model, X, y, batch_size):
@@ -122,7 +124,7 @@ def run(case):
     Returns
     -------
     dict
-        See `measure`; with the ``workload``, ``dtype``, ``parameters_of_estimator``, ``n_rows`` and ``X``, its bytes.
+        See `measure`; with the ``workload``, ``dtype``, ``options``, ``n_rows`` and ``X``, its bytes.
     """
     workload = WORKLOADS[case.workload]
     X, y = make_data(workload, case.dtype)

@@ -12,7 +12,7 @@ parts::
     loss          of the rows of a batch, timed by itself
     products      the rest of the gradients, with intercepts and the loop over the operations
     barriers      a step with all cores - the time of one thread divided by the cores: waiting at barriers, parts that
-                  are not divided, and the memory that the cores share; without other threads, 0
+                  are not divided, and the memory that the cores share
 
 The update is divided into its arithmetic, timed on numbers in the first-level cache, and the rest: memory, the penalty
 and the transposed copies of the weights. The parts add up to the time of a step of one thread. `train.py` prints them
@@ -273,7 +273,7 @@ def describe_parts(found, format_number):
     if n_cores > 1:
         lines.append(
             f"a step with {n_cores} cores takes {us(found['shared_step'])}, {us(found['barriers'])} more than "
-            f"{'half' if n_cores == 2 else f'a {n_cores}th'}: barriers, and what is not divided"
+            f"{'half' if n_cores == 2 else f'1/{n_cores}'}: barriers, and what is not divided"
         )
     return lines
 

@@ -36,7 +36,7 @@ SHAPES = {
 }
 
 #: A step of so much work that its batch is cut into slices
-SLICED = dict(n_rows=2400, n_features=800, hidden=(600, 200), batch_size=2400, epochs=1)
+SLICED = dict(n_rows=4200, n_features=500, hidden=(500, 200), batch_size=4200, epochs=1)
 
 SOLVERS = {
     "sgd": dict(solver="sgd", learning_rate_init=0.05, momentum=0.0),

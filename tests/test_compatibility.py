@@ -1,4 +1,4 @@
-"""What differs between versions of scikit-learn and SciPy: `compatibility.py`, as it is and as with other versions."""
+"""What differs between versions of scikit-learn: `compatibility.py`, as it is and as with other versions."""
 
 import importlib.util
 import sys

@@ -64,7 +64,7 @@ ROWS = {
     "three dimensions": X[None],
     "no dimension": np.array(1.0),
     "list": X.tolist(),
-    "matrix": np.asmatrix(X),
+    "matrix": X.view(np.matrix),
     "own class": X.view(OwnArray),
     "masked": np.ma.masked_array(X, X > 2),
     "sparse": csr_matrix(X),

@@ -8,7 +8,6 @@ import importlib
 import tempfile
 
 import numpy as np
-import scipy.optimize
 
 from data import make_data
 from options import parameters_of
@@ -128,14 +127,15 @@ def lbfgs(package, workload, dtype):
     """
     X, y = make_data(workload, dtype)
     estimator = make_estimator(package, workload, solver="lbfgs", max_iter=workload.max_iter, tol=0.0)
-    minimize, results = scipy.optimize.minimize, []
+    module = importlib.import_module("fastbp.training.lbfgs" if package == "fastbp" else "scipy.optimize")
+    minimize, results = module.minimize, []
 
     def remember(*args, **kwargs):
         results[:] = [minimize(*args, **kwargs)]
         return results[0]
 
-    # The counts are in the optimizer's result, which neither estimator keeps. Both call the optimizer by this name.
-    scipy.optimize.minimize = remember
+    # The counts are in the optimizer's result, which neither estimator keeps. Both call an optimizer of this name.
+    module.minimize = remember
 
     def run(fits):
         for _ in range(fits):

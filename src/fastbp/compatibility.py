@@ -1,8 +1,7 @@
 """What fastbp needs of scikit-learn beyond its public interface, and what differs between its versions.
 
-scikit-learn 1.6 and newer are supported. Private helpers, and functions that differ between these versions or those of
-SciPy, are used through this module only; it finds out what there is, so that all other modules are the same for every
-version.
+scikit-learn 1.6 and newer are supported. Private helpers, and functions that differ between these versions, are used
+through this module only; it finds out what there is, so that all other modules are the same for every version.
 
 The stub beside this module gives what is used of scikit-learn's classes and decorators its types, which scikit-learn
 itself does not have.

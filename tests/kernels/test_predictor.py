@@ -101,7 +101,7 @@ X = np.random.default_rng(0).normal(size=(6, 5))
         X + np.array([0, np.nan, 0, 0, 0]),
         X - np.array([0, 0, 0, 0, np.inf]),
         np.full((6, 5), 1.7e308),
-        np.asmatrix(X),
+        X.view(np.matrix),
         X.tolist(),
         sp.csr_array(X),
         None,

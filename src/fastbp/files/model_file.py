@@ -176,7 +176,7 @@ def content_of(estimator):
 
     Parameters
     ----------
-    estimator : MLPClassifier, MLPRegressor, MLPEncoder or Network
+    estimator : MLPClassifier, MLPRegressor, MLPEncoder or Network, or what `quantize` makes of them
 
     Returns
     -------
@@ -232,7 +232,7 @@ def model_of(content):
 
     Returns
     -------
-    model : MLPClassifier, MLPRegressor, MLPEncoder or Network
+    model : MLPClassifier, MLPRegressor, MLPEncoder or Network, or what `quantize` makes of them
     version : str
 
     Raises

@@ -5,8 +5,9 @@
  * input, with the minimum m and the maximum M, is replaced by m + s u with s = (M - m) / 255 and whole numbers u from 0
  * to 255. Then
  *
- *     z_j = sum_i x_i W_ij + b_j  =  s scale_j sum_i u_i q_ij  +  m sum_i W_ij  +  b_j      up to the rounding of u and
- * q
+ *     z_j = sum_i x_i W_ij + b_j  =  s scale_j sum_i u_i q_ij  +  m sum_i W_ij  +  b_j
+ *
+ * up to the rounding of u and q.
  *
  * The sum of the products is a sum of integers, which is exact. All else is one product or sum of floats after the
  * other, in an order that is the same everywhere, and never fused: the result is the same to the last bit with every

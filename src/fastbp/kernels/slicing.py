@@ -14,9 +14,9 @@ OUTPUT_COST = 20
 UPDATE_COST = 10
 
 # Training: a batch that costs more is divided into slices of about SLICE_COST, between which Python can deliver
-# signals. With fewer rows, adding the gradients would take longer; more rows would only need more memory. Both are for
-# vectors of NARROWEST_VECTOR bytes, and grow with the vectors: the time between two checks is about the same, half a
-# second on one core. A slice more reads and writes all gradients once more.
+# signals. With fewer rows, adding the gradients would take longer; more rows would only need more memory. Both costs are
+# for vectors of NARROWEST_VECTOR bytes, and grow with the vectors, so that the time between two checks is about the
+# same, half a second on one core. A slice more reads and writes all gradients once more.
 LARGEST_STEP = 8e9
 SLICE_COST = 4e9
 NARROWEST_VECTOR = 16
@@ -99,7 +99,8 @@ def rows_of_slice(row_cost, batch_size, block_rows, vector_bytes):
     int
     """
     speed = vector_bytes / NARROWEST_VECTOR
-    if batch_size * row_cost <= speed * LARGEST_STEP:
+    largest = LARGEST_STEP * (speed if batch_size <= MOST_SLICE_ROWS else 1)  # more rows would need more memory
+    if batch_size * row_cost <= largest:
         return batch_size
     most = max(FEWEST_SLICE_ROWS, min(MOST_SLICE_ROWS, speed * SLICE_COST / row_cost))
     return min(batch_size, -(-int(most) // block_rows) * block_rows)

@@ -40,6 +40,7 @@ class WithQuantizedNetwork:
 
     def _forward_plain(self, X: Any, raw: bool) -> None:
         """There is no short way."""
+        return None
 
     def _why_not_finite(self) -> str:
         return f"X holds values so large that sums in {self._network.dtype} overflow. Scale X as it was scaled for fit."

@@ -14,8 +14,8 @@ OUTPUT_COST = 20
 UPDATE_COST = 10
 
 # Training: a batch that costs more is divided into slices of about SLICE_COST, between which Python can deliver
-# signals. With fewer rows, adding the gradients would take longer; more rows would only need more memory. Both costs are
-# for vectors of NARROWEST_VECTOR bytes, and grow with the vectors, so that the time between two checks is about the
+# signals. With fewer rows, adding the gradients would take longer; more rows would only need more memory. Both costs
+# are for vectors of NARROWEST_VECTOR bytes, and grow with the vectors, so that the time between two checks is about the
 # same, half a second on one core. A slice more reads and writes all gradients once more.
 LARGEST_STEP = 8e9
 SLICE_COST = 4e9

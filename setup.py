@@ -96,7 +96,7 @@ class Tables(NamedTuple):
     reals: tuple = ("float", "double")
 
 
-# No multiply-adds where results are the same with every instruction set
+# module -> its tables. Those of "quantized" have no multiply-adds, so that results are the same with all of them.
 TABLES = {
     "dispatch": Tables("kernels", "kernels.c", "tables.c", ISA_FLAGS),
     "probes": Tables("probes", "probe_kernels.c", "probe_tables.c", ISA_FLAGS),
@@ -105,7 +105,7 @@ TABLES = {
     ),
 }
 #: In addition, where it can be compiled
-BFLOAT16 = Tables("kernels", "kernels.c", "tables.c", BFLOAT16_FLAGS, reals=("bfloat16",))
+BFLOAT16 = TABLES["dispatch"]._replace(flags_of=BFLOAT16_FLAGS, reals=("bfloat16",))
 
 REPOSITORY = "fastbp/fastbp"
 WEB_VIEW = f"https://github.com/{REPOSITORY}/blob"

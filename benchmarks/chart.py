@@ -13,6 +13,7 @@ from matplotlib import rc_context, ticker
 from matplotlib.figure import Figure
 
 from peers import PEERS
+from report import titles_of
 from workloads import BOTH
 
 # Colours that colour-blind people can tell apart (Okabe and Ito 2008), and shapes for print in black and white.
@@ -42,7 +43,7 @@ def collect_ratios(document):
     dict of str to dict
         dtype -> peer -> title of the workload -> times slower than fastbp; dtypes without any are left out.
     """
-    titles = {workload["name"]: workload["title"] for workload in document["workloads"]}
+    titles = titles_of(document)
     ratios = {}
     for row in document["results"]:
         if row["peer"] != "fastbp" and row["times_slower_than_fastbp"]:

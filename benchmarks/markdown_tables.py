@@ -8,7 +8,7 @@ import json
 
 from parts import describe_parts
 from peers import PEERS
-from report import describe_limit, significant
+from report import describe_limit, significant, titles_of
 from standing import best_peers, describe_standing
 from workloads import BOTH
 
@@ -97,7 +97,7 @@ def explain_rows(document):
     list of str
         An item for each row.
     """
-    titles = {workload["name"]: workload["title"] for workload in document["workloads"]}
+    titles = titles_of(document)
     return [
         f"- {titles[row['workload']]}, {row['dtype']}, {describe_limit(row)}: "
         f"{'; '.join(describe_parts(row['parts'], significant))}."

@@ -7,6 +7,22 @@ from roofline import ITEMSIZE, limit_of, target_of
 LIMITS = {"FMA": "fma_seconds", "memory": "memory_seconds"}
 
 
+def titles_of(document):
+    """The titles of the workloads.
+
+    Parameters
+    ----------
+    document : dict
+        What `train.py --json` wrote.
+
+    Returns
+    -------
+    dict of str to str
+        Name -> title.
+    """
+    return {workload["name"]: workload["title"] for workload in document["workloads"]}
+
+
 def describe_workload(workload):
     """Collect the facts about a workload that the JSON file holds.
 

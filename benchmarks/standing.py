@@ -1,7 +1,7 @@
 """How fastbp stands beside the best of its peers in each row of `train.py`."""
 
 from peers import PEERS
-from report import significant
+from report import significant, titles_of
 
 #: How many times as fast as the best peer fastbp should be at least
 GOAL = 1.25
@@ -71,7 +71,7 @@ def describe_standing(document):
     rows = best_peers(document["results"])
     if not rows:
         return []
-    titles = {workload["name"]: workload["title"] for workload in document["workloads"]}
+    titles = titles_of(document)
 
     def name(row):
         peer = PEERS[row["peer"]].title

@@ -3,8 +3,6 @@
 Each case is run on both ways: they must agree in the error, or in the model.
 """
 
-import warnings
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -13,6 +11,7 @@ from scipy.sparse import csr_matrix
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators import base, inputs
 from fastbp.layers import Dense, RobustScale
+from outcomes import outcome
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 4))
@@ -141,17 +140,6 @@ NUMBER_CASES = {
     "None": None,
     "a string": "y",
 }
-
-
-def outcome(function):
-    """The value, or the error, of a call, and its warnings."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            found = function()
-        except Exception as error:
-            found = type(error), str(error)
-    return found, [(w.category, str(w.message)) for w in caught]
 
 
 def on_both_ways(monkeypatch, function):

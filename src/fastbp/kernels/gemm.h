@@ -79,12 +79,21 @@ INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t la
 /* What is read soon: up to MAX_STREAMS matrices with the same number of rows and the same distance between them. While
  * a panel is multiplied, as many of their columns as it is wide are prefetched, a share of the rows before each block:
  * memory is read while the processor multiplies. */
-#define MAX_STREAMS 4
+#define MAX_STREAMS (1 + MAX_STATES) /* the parameters and all that an optimizer keeps for them */
 typedef struct {
     int n_streams;
     const real *stream[MAX_STREAMS];
     ptrdiff_t row, rows;
 } ahead_t;
+
+/* The same matrices from another element on, `rows` rows of them */
+INLINE ahead_t ahead_from(const ahead_t *ahead, ptrdiff_t place, ptrdiff_t rows) {
+    ahead_t moved = *ahead;
+    moved.rows = rows;
+    for (int s = 0; s < moved.n_streams; s++)
+        moved.stream[s] += place;
+    return moved;
+}
 
 /* Prefetch `vecs` vectors of the rows that are left, divided by the blocks that are left. */
 INLINE void prefetch_share(const int vecs, ahead_t *ahead, ptrdiff_t blocks) {
@@ -179,7 +188,7 @@ static void row_times_matrix(ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t 
 INLINE void dot_step(const int rows, const real *a, ptrdiff_t a_row, vec b, ptrdiff_t lanes, vec *acc) {
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++)
-        acc[r] += b * (lanes == VL ? load(a + r * a_row) : load_n(a + r * a_row, lanes));
+        acc[r] += b * load_lanes(a + r * a_row, lanes);
 }
 
 /* C[r, j] = init[j] (NULL: 0) + sum over i of A[r, i] Bt[j, i], both read along their rows. For a C that is so narrow
@@ -237,9 +246,7 @@ INLINE void all_panels(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real *a, ptr
         vecs = (all_vecs + panels - 1) / panels;
         const ptrdiff_t lanes = panels > 1 ? VL : m - j - (vecs - 1) * VL;
         if (after) {
-            ahead = *after;
-            for (int s = 0; s < ahead.n_streams; s++)
-                ahead.stream[s] += j;
+            ahead = ahead_from(after, j, after->rows);
         } else if (packed) {
             ahead.n_streams = 1, ahead.stream[0] = b + j + vecs * VL;
             ahead.row = b_row, ahead.rows = panels > 1 ? k : 0;
@@ -275,11 +282,8 @@ static __attribute__((noinline)) void packed_product(ptrdiff_t n, ptrdiff_t m, p
     for (ptrdiff_t r = 0; r < n; r += CHUNK_ROWS) {
         const ptrdiff_t rows = n - r < CHUNK_ROWS ? n - r : CHUNK_ROWS;
         real *to = c + r * c_row, *memory = rows < ROWS_MAX ? NULL : packed;
-        if (after) {
-            of_chunk = *after, of_chunk.rows = rows;
-            for (int s = 0; s < after->n_streams; s++)
-                of_chunk.stream[s] += r * after->row;
-        }
+        if (after)
+            of_chunk = ahead_from(after, r * after->row, rows);
         for (ptrdiff_t i = 0; i < k; i += run) {
             const real *from = i ? to : init ? init + r * init_row : NULL;
             const int is_last = i + run >= k;

@@ -143,11 +143,8 @@ INLINE void run_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const bfloat16_p
         const ptrdiff_t lanes = panels > 1 ? VL : m - j - (vecs - 1) * VL, pairs = (k + 1) / 2;
         const real *from = init ? init + j : NULL;
         ahead_t ahead = {1, {b + j + vecs * VL}, b_row, panels > 1 ? k : 0};
-        if (after) {
-            ahead = *after;
-            for (int s = 0; s < ahead.n_streams; s++)
-                ahead.stream[s] += j;
-        }
+        if (after)
+            ahead = ahead_from(after, j, after->rows);
         pack_across(vecs, lanes, k, b + j, b_row, panel);
         switch (vecs) {
         case 1: panel_bfloat16_1(n, lanes, pairs, chunk, panel, from, init_row, c + j, c_row, &ahead); break;
@@ -171,11 +168,8 @@ static void multiply_bfloat16(ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, const real 
         const real *from = init ? init + r * init_row : NULL;
         real *to = c + r * c_row;
         ahead_t of_chunk;
-        if (after) {
-            of_chunk = *after, of_chunk.rows = rows;
-            for (int s = 0; s < after->n_streams; s++)
-                of_chunk.stream[s] += r * after->row;
-        }
+        if (after)
+            of_chunk = ahead_from(after, r * after->row, rows);
         ptrdiff_t i = 0;
         do {
             const ptrdiff_t depth = k - i < run ? k - i : run, strip = (depth + 1) / 2 * VL;

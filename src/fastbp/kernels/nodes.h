@@ -48,6 +48,10 @@ INLINE real *grad_tangent_of(const plan_t *p, int64_t node, int64_t r) {
 }
 
 INLINE const real *params_of(const plan_t *p, const block_t *block) { return (const real *)p->params + block->offset; }
+/* Where a tile begins in the arrays that are laid out as all parameters */
+INLINE int64_t place_of(const block_t *block, const tile_t *tile) {
+    return block->offset + tile->row_begin * block->cols + tile->col_begin;
+}
 INLINE const real *mirror_of(const plan_t *p, const block_t *block) { return (const real *)p->mirrors + block->mirror; }
 
 /* to = from, or to += from, for n numbers; does nothing if both are the same array and `add` is 0 */

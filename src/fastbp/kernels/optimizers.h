@@ -49,8 +49,6 @@ INLINE real *state_of(const update_t *u, int number) { return (real *)u->state[n
 /* The gradient of the mean loss with the penalty; `rounded`: an update that adds it to something must not fuse them. */
 INLINE vec finished(vec g, vec w, real penalty, real scale) { return rounded((g + w * penalty) * scale); }
 
-INLINE vec load_lanes(const real *p, ptrdiff_t lanes) { return lanes == VL ? load(p) : load_n(p, lanes); }
-
 /* Without a penalty, an infinite weight, such as the bias of a unit that is switched off, has no part in its gradient:
  * all_ has no bits then. A condition in the loop would be a second loop, whose products GCC may fuse in another way. */
 #define FOR_PARAMETERS(u, ...)                                    \

@@ -240,6 +240,9 @@ INLINE vec lower_pairs(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){LOW
 INLINE vec upper_pairs(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){UPPER_PAIRS}); }
 #endif
 
+/* All lanes of a vector, or its first ones */
+INLINE vec load_lanes(const real *p, ptrdiff_t lanes) { return lanes == VL ? load(p) : load_n(p, lanes); }
+
 /* Run the body for i = 0, VL, 2 VL, ... below n. LOAD(p) and STORE(p, v) read and write the `lanes` elements at p + i:
  * VL of them, and in the last round those that remain, under a mask. */
 #define FOR_VECTORS(n, ...)                      \
@@ -255,7 +258,7 @@ INLINE vec upper_pairs(vec a, vec b) { return __builtin_shuffle(a, b, (ivec){UPP
             __VA_ARGS__                          \
         }                                        \
     } while (0)
-#define LOAD(p) (lanes == VL ? load((p) + i) : load_n((p) + i, lanes))
+#define LOAD(p) load_lanes((p) + i, lanes)
 #define STORE(p, v) (lanes == VL ? store((p) + i, (v)) : store_n((p) + i, (v), lanes))
 
 #endif

@@ -287,10 +287,6 @@ static void sum_slots(const plan_t *p, int64_t place, ptrdiff_t n, real *g) {
     });
 }
 
-INLINE int64_t place_of(const block_t *block, const tile_t *tile) {
-    return block->offset + tile->row_begin * block->cols + tile->col_begin;
-}
-
 /* g = the tile of the gradient of the batch, contiguous; it is followed by scratch of the same size */
 INLINE void tile_gradient(const plan_t *p, const block_t *block, const tile_t *tile, real *g) {
     const ptrdiff_t n = (ptrdiff_t)((tile->row_end - tile->row_begin) * (tile->col_end - tile->col_begin));
@@ -347,9 +343,7 @@ INLINE ptrdiff_t run_rows(const block_t *block, const tile_t *tile) {
     return tile->col_end - tile->col_begin == block->cols ? (ptrdiff_t)(tile->row_end - tile->row_begin) : 1;
 }
 
-/* The update of a tile by a gradient that is finished already, and whose runs of contiguous parameters are `g_row`
- * apart
- */
+/* The update of a tile by a gradient that is finished already. Its runs of contiguous parameters are `g_row` apart. */
 INLINE update_t update_of(const plan_t *p, const block_t *block, const tile_t *tile, const real *g, ptrdiff_t g_row) {
     const ptrdiff_t run = run_rows(block, tile), n = run * (ptrdiff_t)(tile->col_end - tile->col_begin);
     const int64_t place = place_of(block, tile);

@@ -29,14 +29,13 @@ static void dense_backward(const plan_t *p, const operation_t *op, int64_t lo, i
  * second-level cache from step to step. */
 #define CACHED_BYTES (1024 * 1024)
 INLINE ahead_t read_by_update(const plan_t *p, const block_t *W, const tile_t *tile) {
-    const int64_t place = W->offset + tile->row_begin * W->cols + tile->col_begin;
+    const int64_t place = place_of(W, tile);
     ahead_t after = {0, {NULL}, (ptrdiff_t)W->cols, (ptrdiff_t)(tile->row_end - tile->row_begin)};
     if (!p->optimizers || p->gradient || p->program.n_params * (int64_t)sizeof(real) < CACHED_BYTES)
         return after; /* the gradient is stored, or memory is not what takes the time */
     after.stream[after.n_streams++] = (const real *)p->params + place;
     for (int i = 0; i < fastbp_optimizer_states[p->optimizers[p->optimizer_of[tile->block]].kind]; i++)
-        if (after.n_streams < MAX_STREAMS)
-            after.stream[after.n_streams++] = (const real *)p->state[i] + place;
+        after.stream[after.n_streams++] = (const real *)p->state[i] + place;
     return after;
 }
 

@@ -273,16 +273,25 @@ def test_a_pass_that_is_given_up_closes_the_file(tmp_path, name):
     else:
         write_table(path)
     source = as_source(path, target="y", block_rows=5)
+    assert n_opened_at_last(path, 0) == 0  # as_source has looked into it
     blocks = source.blocks()
     next(blocks)
     assert n_opened(path) == 1
     blocks.close()
-    for _ in range(1000):  # a thread of pyarrow, which has read ahead, may be the last one to give the file back
-        if n_opened(path) == 0:
+    assert n_opened_at_last(path, 0) == 0
+    assert list(blocks) == []
+
+
+def n_opened_at_last(path, expected):
+    """`n_opened`, as soon as it is as expected, or after ten seconds.
+
+    A thread of pyarrow, which has read ahead, may be the last one to give a file back.
+    """
+    for _ in range(1000):
+        if n_opened(path) == expected:
             break
         time.sleep(0.01)
-    assert n_opened(path) == 0
-    assert list(blocks) == []
+    return n_opened(path)
 
 
 def n_opened(path):

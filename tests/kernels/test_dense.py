@@ -119,6 +119,19 @@ def test_rows_of_the_weight_gradient_do_not_depend_on_each_other(dtype):
             assert_array_equal(dense_backward(dA, X[:, part], W[part], A)[1], dW[part])
 
 
+@both_dtypes
+@pytest.mark.parametrize("fan_out", range(1, 52))
+def test_every_width_has_the_bits_of_its_columns(fan_out, dtype):
+    # panels of one to three vectors of 16 to 64 bytes, whose last one is whole, ragged, or ragged in its lower half
+    X, W, b, dA = layer(15, 21, 52, dtype)
+    Z, dW = dense_forward(X, W, b), dense_backward(dA, X, W, np.zeros_like(dA))[1]
+    first = np.s_[:, :fan_out]
+    W1, dA1 = np.ascontiguousarray(W[first]), np.ascontiguousarray(dA[first])
+    assert_array_equal(dense_forward(X, W1, b[:fan_out]), Z[first])
+    assert_array_equal(dense_backward(dA1, X, W1, np.zeros_like(dA1))[1], dW[first])
+    assert_product(Z, X, W, b.astype(np.float64))
+
+
 # Packed panels of B, runs of k and chunks of rows: shapes on both sides of every limit, for vectors of 16 to 64 bytes.
 # 263 rows leave a chunk with fewer rows than a block.
 LARGE_SHAPES = [(32, 1100, 49), (39, 513, 100), (263, 600, 48), (300, 1600, 33), (520, 385, 17), (48, 3100, 8)]

@@ -29,26 +29,35 @@
 #define VECS_MAX 2
 #endif
 
-/* One block of C. rows, vecs and ragged are compile-time constants at every call, so that the loops over them unroll
- * and acc stays in registers. ragged: the last vector has only `lanes` lanes. packed: NULL, or where the vectors of B
- * are stored, one after the other. */
-INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t lanes, ptrdiff_t k,
-                  const real *restrict a, ptrdiff_t a_row, ptrdiff_t a_col, const real *restrict b, ptrdiff_t b_row,
-                  const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row, real *restrict packed) {
+/* What the last vector of a panel is */
+enum { WHOLE, RAGGED, RAGGED_HALF };
+
+/* One block of C. rows, vecs and last are compile-time constants at every call, so that the loops over them unroll and
+ * acc stays in registers. last: RAGGED if the last vector has only `lanes` lanes, and RAGGED_HALF if it can be
+ * processed as a half vector. packed: NULL, or where the vectors of B are stored, one after the other. */
+INLINE void block(const int rows, const int vecs, const int last, ptrdiff_t lanes, ptrdiff_t k, const real *restrict a,
+                  ptrdiff_t a_row, ptrdiff_t a_col, const real *restrict b, ptrdiff_t b_row, const real *init,
+                  ptrdiff_t init_row, real *c, ptrdiff_t c_row, real *restrict packed) {
     vec acc[ROWS_MAX][VECS_MAX];
-#define LAST(v) (ragged && (v) == vecs - 1)
+    half_vec half_acc[ROWS_MAX]; /* in place of the last vector */
+    const int wide = last == RAGGED_HALF ? vecs - 1 : vecs;
+#define IS_RAGGED(v) (last != WHOLE && (v) == vecs - 1)
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 3
         for (int v = 0; v < vecs; v++) {
             const real *from = init + r * init_row + v * VL;
-            acc[r][v] = !init ? (vec){0} : LAST(v) ? load_n(from, lanes) : load(from);
+            const vec first = !init ? (vec){0} : IS_RAGGED(v) ? load_n(from, lanes) : load(from);
+            if (v < wide)
+                acc[r][v] = first;
+            else
+                half_acc[r] = lower_half(first);
         }
     for (ptrdiff_t i = 0; i < k; i++, a += a_col, b += b_row) {
         vec bv[VECS_MAX];
 #pragma GCC unroll 3
         for (int v = 0; v < vecs; v++)
-            bv[v] = LAST(v) ? load_n(b + v * VL, lanes) : load(b + v * VL);
+            bv[v] = IS_RAGGED(v) ? load_n(b + v * VL, lanes) : load(b + v * VL);
         if (packed) {
 #pragma GCC unroll 3
             for (int v = 0; v < vecs; v++)
@@ -59,8 +68,10 @@ INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t la
         for (int r = 0; r < rows; r++) {
             const vec ar = splat(a[r * a_row]);
 #pragma GCC unroll 3
-            for (int v = 0; v < vecs; v++)
+            for (int v = 0; v < wide; v++)
                 acc[r][v] += ar * bv[v];
+            if (last == RAGGED_HALF)
+                half_acc[r] += lower_half(ar) * lower_half(bv[vecs - 1]);
         }
     }
 #pragma GCC unroll 8
@@ -68,12 +79,13 @@ INLINE void block(const int rows, const int vecs, const int ragged, ptrdiff_t la
 #pragma GCC unroll 3
         for (int v = 0; v < vecs; v++) {
             real *to = c + r * c_row + v * VL;
-            if (LAST(v))
-                store_n(to, acc[r][v], lanes);
+            const vec sum = v < wide ? acc[r][v] : widened(half_acc[r]);
+            if (IS_RAGGED(v))
+                store_n(to, sum, lanes);
             else
-                store(to, acc[r][v]);
+                store(to, sum);
         }
-#undef LAST
+#undef IS_RAGGED
 }
 
 /* What is read soon: up to MAX_STREAMS matrices with the same number of rows and the same distance between them. While
@@ -108,42 +120,48 @@ INLINE void prefetch_share(const int vecs, ahead_t *ahead, ptrdiff_t blocks) {
 
 /* All rows of a panel of columns `vecs` vectors wide. packed: NULL, or memory for the panel of B, which the first block
  * of ROWS_MAX rows stores and the others read. ahead: NULL, or what is prefetched. */
-#define PANEL(vecs, ragged)                                                                                        \
-    static __attribute__((noinline)) void panel_##vecs##_##ragged(                                                 \
+#define PANEL(vecs, last)                                                                                          \
+    static __attribute__((noinline)) void panel_##vecs##_##last(                                                   \
         ptrdiff_t n, ptrdiff_t lanes, ptrdiff_t k, const real *a, ptrdiff_t a_row, ptrdiff_t a_col, const real *b, \
         ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c, ptrdiff_t c_row, real *packed,             \
         ahead_t *ahead) {                                                                                          \
         if (packed) {                                                                                              \
-            BLOCK_OF(ROWS_MAX, vecs, ragged, packed);                                                              \
+            BLOCK_OF(ROWS_MAX, vecs, last, packed);                                                                \
             b = packed, b_row = (vecs) * VL;                                                                       \
         }                                                                                                          \
         while (n >= ROWS_MAX) {                                                                                    \
-            BLOCK_OF(ROWS_MAX, vecs, ragged, NULL);                                                                \
+            BLOCK_OF(ROWS_MAX, vecs, last, NULL);                                                                  \
         }                                                                                                          \
         if (n >= 4) {                                                                                              \
-            BLOCK_OF(4, vecs, ragged, NULL);                                                                       \
+            BLOCK_OF(4, vecs, last, NULL);                                                                         \
         }                                                                                                          \
         if (n >= 2) {                                                                                              \
-            BLOCK_OF(2, vecs, ragged, NULL);                                                                       \
+            BLOCK_OF(2, vecs, last, NULL);                                                                         \
         }                                                                                                          \
         if (n >= 1) {                                                                                              \
-            BLOCK_OF(1, vecs, ragged, NULL);                                                                       \
+            BLOCK_OF(1, vecs, last, NULL);                                                                         \
         }                                                                                                          \
     }
-#define BLOCK_OF(rows, vecs, ragged, packed)                                                          \
-    if (ahead)                                                                                        \
-        prefetch_share(vecs, ahead, (n + ROWS_MAX - 1) / ROWS_MAX);                                   \
-    block(rows, vecs, ragged, lanes, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, packed); \
+#define BLOCK_OF(rows, vecs, last, packed)                                                          \
+    if (ahead)                                                                                      \
+        prefetch_share(vecs, ahead, (n + ROWS_MAX - 1) / ROWS_MAX);                                 \
+    block(rows, vecs, last, lanes, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, packed); \
     a += (rows) * a_row, c += (rows) * c_row, init += init ? (rows) * init_row : 0, n -= (rows)
 
-PANEL(1, 0)
-PANEL(1, 1)
-PANEL(2, 0)
-PANEL(2, 1)
+#define PANELS(vecs)   \
+    PANEL(vecs, WHOLE) \
+    PANEL(vecs, RAGGED)
+PANELS(1)
+PANELS(2)
 #if VECS_MAX == 3
-PANEL(3, 0)
-PANEL(3, 1)
+PANELS(3)
 #endif
+#if HALVES
+PANEL(1, RAGGED_HALF)
+PANEL(2, RAGGED_HALF)
+PANEL(3, RAGGED_HALF)
+#endif
+#undef PANELS
 #undef PANEL
 #undef BLOCK_OF
 
@@ -220,18 +238,29 @@ static __attribute__((noinline)) void narrow_matmul(ptrdiff_t n, ptrdiff_t m, pt
 INLINE void panel(ptrdiff_t n, ptrdiff_t vecs, ptrdiff_t lanes, ptrdiff_t k, const real *a, ptrdiff_t a_row,
                   ptrdiff_t a_col, const real *b, ptrdiff_t b_row, const real *init, ptrdiff_t init_row, real *c,
                   ptrdiff_t c_row, real *packed, ahead_t *ahead) {
-#define ARGUMENTS n, lanes, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, packed, ahead
-    switch (vecs * 2 + (lanes < VL)) {
-    case 2: panel_1_0(ARGUMENTS); break;
-    case 3: panel_1_1(ARGUMENTS); break;
-    case 4: panel_2_0(ARGUMENTS); break;
-    case 5: panel_2_1(ARGUMENTS); break;
+    const int last = lanes == VL ? WHOLE : HALVES && lanes <= VL / 2 ? RAGGED_HALF : RAGGED;
+#define KIND(vecs, last) ((vecs) * 3 + (last))
+#define CASE(vecs, last)                                                                                        \
+    case KIND(vecs, last):                                                                                      \
+        panel_##vecs##_##last(n, lanes, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, packed, ahead); \
+        break;
+    switch (KIND(vecs, last)) {
+        CASE(1, WHOLE)
+        CASE(1, RAGGED)
+        CASE(2, WHOLE)
+        CASE(2, RAGGED)
 #if VECS_MAX == 3
-    case 6: panel_3_0(ARGUMENTS); break;
-    case 7: panel_3_1(ARGUMENTS); break;
+        CASE(3, WHOLE)
+        CASE(3, RAGGED)
+#endif
+#if HALVES
+        CASE(1, RAGGED_HALF)
+        CASE(2, RAGGED_HALF)
+        CASE(3, RAGGED_HALF)
 #endif
     }
-#undef ARGUMENTS
+#undef CASE
+#undef KIND
 }
 
 /* All panels of a product. Their widths are as equal as possible: a panel of a single vector would be limited by the

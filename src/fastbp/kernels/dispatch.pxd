@@ -120,6 +120,7 @@ cdef extern from "program.h" nogil:
         double average_rate
         void *gradient
         int64_t adds_gradient
+        int64_t is_shared
         int64_t n_slots, slot_rows
         void *slots
 

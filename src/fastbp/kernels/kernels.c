@@ -38,7 +38,7 @@ static void transform_entry(const optimizer_t *o, int64_t phase, void *g, void *
     transform(o, phase, g, state, 0, rows, cols, scratch, &all);
 }
 static void apply_update_entry(const optimizer_t *o, const void *g, void *w, void *const *state, int64_t n) {
-    update_t update = {.g = g, .scale = 1, .w = w, .state = state, .rows = 1, .n = n};
+    update_t update = {.g = g, .scale = 1, .w = w, .to = w, .state = state, .rows = 1, .n = n};
     apply_update(o, 1, 0, &update);
 }
 

@@ -2,7 +2,7 @@
  *
  * FOR_PARAMETERS runs over the weights of an update (update_t) and has, in its body,
  *
- *     w       the weights, which the body overwrites
+ *     w       the weights after the update, which the body writes: those before, or another array
  *     old     a vector of them, before the update
  *     grad    their gradient, with the L2 penalty
  *
@@ -36,6 +36,8 @@ typedef struct {
     ptrdiff_t g_row;
     real penalty, scale;
     real *w;
+    real *to;           /* where the weights after the update are stored: w, or another array, such as g ... */
+    ptrdiff_t to_row;   /* ... whose rows are this far apart */
     void *const *state; /* arrays laid out as all parameters ... */
     ptrdiff_t place;    /* ... in which those of w begin here */
     ptrdiff_t rows, n, row;
@@ -51,28 +53,29 @@ INLINE vec finished(vec g, vec w, real penalty, real scale) { return rounded((g 
 
 /* Without a penalty, an infinite weight, such as the bias of a unit that is switched off, has no part in its gradient:
  * all_ has no bits then. A condition in the loop would be a second loop, whose products GCC may fuse in another way. */
-#define FOR_PARAMETERS(u, ...)                                    \
-    do {                                                          \
-        real *const w = (u)->w;                                   \
-        const real penalty_ = (u)->penalty, scale_ = (u)->scale;  \
-        const uvec all_ = (uvec){0} - (lane_uint)(penalty_ != 0); \
-        for (ptrdiff_t row_ = 0; row_ < (u)->rows; row_++) {      \
-            const ptrdiff_t begin_ = row_ * (u)->row;             \
-            const ptrdiff_t end_ = begin_ + (u)->n;               \
-            const real *const g_ = (u)->g + row_ * (u)->g_row;    \
-            vec squares_ = {0};                                   \
-            ptrdiff_t i = begin_;                                 \
-            for (; i + VL <= end_; i += VL)                       \
-                UPDATE_LANES(VL, __VA_ARGS__)                     \
-            if (i < end_)                                         \
-                UPDATE_LANES(end_ - i, __VA_ARGS__)               \
-            (u)->squares += (double)sum_lanes(squares_);          \
-        }                                                         \
+#define FOR_PARAMETERS(u, ...)                                     \
+    do {                                                           \
+        const real *const from_ = (u)->w;                          \
+        const real penalty_ = (u)->penalty, scale_ = (u)->scale;   \
+        const uvec all_ = (uvec){0} - (lane_uint)(penalty_ != 0);  \
+        for (ptrdiff_t row_ = 0; row_ < (u)->rows; row_++) {       \
+            const ptrdiff_t begin_ = row_ * (u)->row;              \
+            const ptrdiff_t end_ = begin_ + (u)->n;                \
+            const real *const g_ = (u)->g + row_ * (u)->g_row;     \
+            real *const w = (u)->to + row_ * (u)->to_row - begin_; \
+            vec squares_ = {0};                                    \
+            ptrdiff_t i = begin_;                                  \
+            for (; i + VL <= end_; i += VL)                        \
+                UPDATE_LANES(VL, __VA_ARGS__)                      \
+            if (i < end_)                                          \
+                UPDATE_LANES(end_ - i, __VA_ARGS__)                \
+            (u)->squares += (double)sum_lanes(squares_);           \
+        }                                                          \
     } while (0)
 #define UPDATE_LANES(n_lanes, ...)                                    \
     {                                                                 \
         const ptrdiff_t lanes = n_lanes;                              \
-        const vec old = LOAD(w);                                      \
+        const vec old = LOAD(from_);                                  \
         const vec g_vec_ = load_lanes(g_ + (i - begin_), lanes);      \
         const vec pulled_ = (vec)((uvec)old & all_);                  \
         const vec grad = finished(g_vec_, pulled_, penalty_, scale_); \

@@ -166,8 +166,9 @@ def shares_of(tiles, n_threads):
     -------
     ndarray of int64 of shape (n_threads + 1,)
     """
-    done = sizes_of(tiles).cumsum()
-    shares = done.searchsorted(done[-1] * np.arange(1, n_threads) / n_threads)
+    sizes = sizes_of(tiles)
+    done = sizes.cumsum()
+    shares = (done - sizes / 2).searchsorted(done[-1] * np.arange(1, n_threads) / n_threads)
     return np.array([0, *shares, len(tiles)], np.int64)
 
 

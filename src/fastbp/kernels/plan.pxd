@@ -37,6 +37,7 @@ cdef class Plan(Task):
     cdef tile_t *tiles
     cdef int64_t *tile_start
     cdef int64_t n_tiles
+    cdef char *queues
     cdef norms_t *norms
     cdef double *gradient_squares
     cdef int64_t first_update
@@ -101,12 +102,15 @@ cdef class Plan(Task):
     cdef batch_rows(self)
     cdef partner_rows(self)
     cdef void forward_phase(self, int64_t thread) noexcept nogil
+    cdef void divide_rows(self, int64_t n) noexcept nogil
     cdef void rows_phase(self, int64_t thread) noexcept nogil
     cdef void segment_phase(self, int64_t phase, int64_t thread) noexcept nogil
     cdef void reduce_columns(self, int64_t operation, bint backward, int64_t thread) noexcept nogil
     cdef void note_overflow(self, int64_t thread, int64_t lo, int64_t hi) noexcept nogil
     cdef int64_t reduction(self, int64_t number) noexcept nogil
     cdef void tiles_phase(self, int64_t thread) noexcept nogil
+    cdef void do_tile(self, int64_t i, int64_t thread) noexcept nogil
+    cdef pool_t *queue(self, int64_t thread) noexcept nogil
     cdef void finish_phase(self, int64_t thread) noexcept nogil
     cdef void rows_of(self, int64_t thread, int64_t *lo, int64_t *hi) noexcept nogil
     cdef void tiles_of_piece(self, int64_t thread, int64_t *lo, int64_t *hi) noexcept nogil

@@ -24,7 +24,7 @@ from fastbp.kernels.dispatch cimport (
     operation_t, optimizer_t, share_t, tile_t,
 )
 from fastbp.kernels.losses cimport set_loss
-from fastbp.kernels.pool cimport pool_begin_at, pool_t, share_init
+from fastbp.kernels.pool cimport pool_begin_at, pool_t, pool_take, share_init
 from fastbp.kernels.program cimport Program
 from fastbp.kernels.team cimport Task
 
@@ -42,6 +42,12 @@ cdef int64_t ROW_BLOCK = 64  # a multiple of PART_ROWS
 # Parameters of more bytes than this are read once for all rows of a thread, operation by operation; fewer stay in the
 # cache while runs of rows go through the whole net.
 cdef int64_t LARGE_BYTES = 1024 * 1024
+# The rows of a thread are a multiple of half a register block of the matrix product, which has blocks of a half and a
+# quarter too; the rows of a slot, which products add up, are even.
+cdef int64_t ROW_MULTIPLE = 4
+cdef int64_t SLOT_MULTIPLE = 2
+# Each thread's queue has cache lines of its own.
+cdef int64_t QUEUE_BYTES = 128
 # Threads reduce so many columns, or a multiple, each: a cache line of numbers at least
 cdef int64_t COLUMN_BLOCK = 16
 
@@ -100,7 +106,7 @@ cdef class Plan(Task):
         self.make_workspace()
         if self.n_reductions:
             self.make_statistics()
-        self.divide_rows()
+        self.make_slots()
         self.divide_tiles()
         if program.is_sparse:
             self.make_columns()
@@ -171,18 +177,20 @@ cdef class Plan(Task):
         self.c.statistics_width = self.program.statistics_width
         self.c.statistics = self.keep(np.empty(n_rows * self.c.statistics_width, self.program.dtype))
 
-    def divide_rows(self):
-        """Choose the number of slots by the shapes only, and divide the rows among the threads."""
-        cdef int64_t block = PART_ROWS if self.n_reductions else self.kernels.block_rows
-        cdef int64_t n_slots = n_slots_for(self.program, self.capacity, block)
-        self.c.n_slots = n_slots
-        if n_slots:
-            # a multiple of half a register block, so that few rows are left over at the end of a slot
-            self.c.slot_rows = ceil_div(ceil_div(self.capacity, n_slots), 4) * 4
-            self.row_chunk = ceil_div(n_slots, self.n_threads) * self.c.slot_rows
+    def make_slots(self):
+        """Choose the number of slots by the shapes only, and allocate their gradients."""
+        self.c.n_slots = n_slots_for(self.program, self.capacity, self.kernels.block_rows)
+        self.c.slots = self.keep(np.empty(self.c.n_slots * self.c.program.n_params, self.program.dtype))
+        self.divide_rows(self.capacity)
+
+    cdef void divide_rows(self, int64_t n) noexcept nogil:
+        """Divide n rows among the slots, and among the threads."""
+        cdef int64_t multiple = PART_ROWS if self.n_reductions else ROW_MULTIPLE
+        if self.c.n_slots:
+            self.c.slot_rows = ((n - 1) // (self.c.n_slots * SLOT_MULTIPLE) + 1) * SLOT_MULTIPLE
+            self.row_chunk = ((self.c.n_slots - 1) // self.n_threads + 1) * self.c.slot_rows
         else:
-            self.row_chunk = ceil_div(ceil_div(self.capacity, self.n_threads), block) * block
-        self.c.slots = self.keep(np.empty(n_slots * self.c.program.n_params, self.program.dtype))
+            self.row_chunk = ((n - 1) // (self.n_threads * multiple) + 1) * multiple
 
     def divide_tiles(self):
         """Divide the blocks into tiles, and the tiles among the threads."""
@@ -190,6 +198,7 @@ cdef class Plan(Task):
         self.n_tiles = len(tiling.tiles)
         self.tiles, self.tile_start = <tile_t *> address(tiling.tiles), <int64_t *> address(tiling.starts)
         self.tile_group = <int64_t *> address(tiling.groups)
+        self.queues = <char *> self.keep(np.zeros((self.n_threads, QUEUE_BYTES), np.uint8))
         self.norms = <norms_t *> self.keep(np.zeros((self.n_tiles, 2)))
         self.n_groups = len(self.program.graph.groups)
         self.group_norms = <norms_t *> self.keep(np.zeros((self.n_groups, 2)))
@@ -415,6 +424,8 @@ cdef class Plan(Task):
             self.update_phase(phase, thread)
         else:
             self.transform_phase(phase - self.first_update - 1, thread)
+        if phase == ROWS:
+            pool_begin_at(self.queue(thread), 0)
         if phase == ROWS and self.prepares and thread == self.n_threads - 1 and self.piece == 0:
             self.kernels.prepare_gradients(&self.c)
         return True
@@ -506,17 +517,37 @@ cdef class Plan(Task):
             self.kernels.kinds[op.kind].reduce(&self.c, op, left, right)
 
     cdef void tiles_phase(self, int64_t thread) noexcept nogil:
-        """The gradients of the tiles: the update, or the stored gradient, which is finished unless it is a sum."""
-        cdef int64_t i, lo, hi
+        """The gradients of the tiles: the update, or the stored gradient, which is finished unless it is a sum.
+
+        A thread that has done its own tiles helps the others, unless the phase is worked on in pieces.
+        """
+        cdef int64_t i, lo, hi, other
+        if self.pieces > 1:
+            self.tiles_of_piece(thread, &lo, &hi)
+            for i in range(lo, hi):
+                self.do_tile(i, thread)
+            return
+        for i in range(self.n_threads):
+            other = (thread + i) % self.n_threads
+            while True:
+                lo = self.tile_start[other] + pool_take(self.queue(other))
+                if lo >= self.tile_start[other + 1]:
+                    break
+                self.do_tile(lo, thread)
+
+    cdef void do_tile(self, int64_t i, int64_t thread) noexcept nogil:
+        """The gradient of a tile, and what the phase makes of it."""
         cdef void *scratch = self.scratch + thread * self.scratch_size
-        self.tiles_of_piece(thread, &lo, &hi)
-        for i in range(lo, hi):
-            if self.c.gradient == NULL:
-                self.norms[i] = self.kernels.update_tile(&self.c, &self.tiles[i], scratch)
-            else:
-                self.kernels.store_tile(&self.c, &self.tiles[i], scratch)
-        if self.c.gradient != NULL and not self.c.adds_gradient:
-            self.finish_phase(thread)
+        if self.c.gradient == NULL:
+            self.norms[i] = self.kernels.update_tile(&self.c, &self.tiles[i], scratch)
+            return
+        self.kernels.store_tile(&self.c, &self.tiles[i], scratch)
+        if not self.c.adds_gradient:
+            self.norms[i] = self.kernels.finish_tile(&self.c, &self.tiles[i], &self.gradient_squares[i])
+
+    cdef pool_t *queue(self, int64_t thread) noexcept nogil:
+        """The tiles of a thread that nobody has taken yet in this step, as numbers from its first tile on."""
+        return <pool_t *> (self.queues + thread * QUEUE_BYTES)
 
     cdef void finish_phase(self, int64_t thread) noexcept nogil:
         """The stored gradient from the sum over the rows to that of the mean loss with the penalty."""
@@ -626,6 +657,8 @@ cdef class Plan(Task):
     cdef bint set_batch(self, int64_t start, int64_t n) noexcept nogil:
         """Make rows [start, start + n) of the order the batch. False when all of their weights are zero."""
         cdef int64_t r, row
+        if n != self.c.n:
+            self.divide_rows(n)
         self.c.start, self.c.n, self.c.weight_sum = start, n, <double> n
         if self.c.data.sample_weight != NULL:
             self.c.weight_sum = 0

@@ -298,6 +298,7 @@ typedef struct {
     double average_rate;         /* of this step: average += average_rate (params - average) */
     void *gradient;              /* OUT flat gradient, if it is stored; else NULL */
     int64_t adds_gradient;       /* whether gradients are added to it */
+    int64_t is_shared;           /* whether several threads work on this step */
     /* Small networks: the batch is divided into n_slots parts of slot_rows rows, and the thread that has the rows of a
      * part stores the gradient of the part. n_slots is 0 for all other networks. */
     int64_t n_slots, slot_rows;

@@ -45,6 +45,7 @@ cdef class Team:
     cdef int64_t n_barriers
 
     cdef bint is_complete(self) noexcept nogil
+    cdef bint is_working(self) noexcept nogil
     cdef int await_arrivals(self, double seconds) except -1 nogil
     cdef bint run(self, Task task, int64_t begin, int64_t end) noexcept nogil
     cdef bint share(self, Task task, int64_t begin, int64_t end) noexcept nogil

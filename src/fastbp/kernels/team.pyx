@@ -132,9 +132,13 @@ cdef class Team:
     cdef bint run(self, Task task, int64_t begin, int64_t end) noexcept nogil:
         """Run the phases [begin, end), by all threads or by this one. False when `work` returned False in one of them,
         which is then the last."""
-        if self.n_threads == 1 or self.alone or not self.is_complete():
+        if not self.is_working():
             return self.run_alone(task, begin, end)
         return self.share(task, begin, end)
+
+    cdef bint is_working(self) noexcept nogil:
+        """Whether an order is for several threads."""
+        return self.n_threads > 1 and not self.alone and self.is_complete()
 
     cdef bint share(self, Task task, int64_t begin, int64_t end) noexcept nogil:
         """`run` by all threads of a complete team."""

@@ -127,6 +127,7 @@ cdef class TrainingLoop:
     cdef bint run_phases(self) except -1 nogil:
         """The phases of a step; where gradients are added up, without the update."""
         cdef int64_t first = self.plan.first_phase
+        self.plan.c.is_shared = self.team.is_working()
         if self.plan.loss_function is not None:
             self.run_before_update(first, self.plan.middle_phase)
             self.run_before_update(FORWARD, FORWARD + 1)

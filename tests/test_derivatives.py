@@ -17,7 +17,7 @@ import fastbp.derivatives
 import reference
 from fastbp import Network
 from fastbp.kernels.pool import Pool
-from fastbp.kernels.slicing import GRADIENT_ROWS
+from fastbp.kernels.slicing import DERIVATIVE_ROWS
 from network_cases import HIDDEN, PAIRS, SIZES, problem
 
 every_hidden = pytest.mark.parametrize("hidden", HIDDEN)
@@ -306,7 +306,7 @@ def pools(monkeypatch):
     return made
 
 
-MANY = 5 * GRADIENT_ROWS + 37
+MANY = 5 * DERIVATIVE_ROWS + 37
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -331,7 +331,7 @@ def test_more_rows_than_a_slice(monkeypatch):
         scale = max(1.0, np.abs(expected[name]).max())
         assert_allclose(found, expected[name], rtol=1e-9, atol=1e-12 * scale, err_msg=name)
     # as one slice: rows are independent, and only the order of the sums over them is another
-    monkeypatch.setattr(fastbp.kernels.slicing, "GRADIENT_ROWS", MANY)
+    monkeypatch.setattr(fastbp.kernels.slicing, "DERIVATIVE_ROWS", MANY)
     for name, found in case.products().items():
         if name in ("gradient", "hvp"):
             assert_allclose(found, sliced[name], rtol=1e-10, atol=1e-12, err_msg=name)
@@ -339,11 +339,11 @@ def test_more_rows_than_a_slice(monkeypatch):
             assert_array_equal(found, sliced[name], err_msg=name)
 
 
-@pytest.mark.parametrize("n", [GRADIENT_ROWS, GRADIENT_ROWS + 1, 4 * GRADIENT_ROWS])
+@pytest.mark.parametrize("n", [DERIVATIVE_ROWS, DERIVATIVE_ROWS + 1, 4 * DERIVATIVE_ROWS])
 def test_rows_at_the_edges_of_slices(n):
     case = Case("tanh", n=n)
     gradient, dX = case.network.backward(case.X, case.v)
-    rows = [0, GRADIENT_ROWS - 1, n - 1]
+    rows = [0, DERIVATIVE_ROWS - 1, n - 1]
     assert_array_equal(dX[rows], case.network.vjp(case.X[rows], case.v[rows]))
     ones = np.ones((n, 2))
     # by the biases of a linear output layer, the gradient of the sum of the outputs counts the rows

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import fastbp.derivatives
 from fastbp import MLPRegressor, Network
 from fastbp.kernels.pool import Pool
-from fastbp.kernels.slicing import GRADIENT_ROWS
+from fastbp.kernels.slicing import DERIVATIVE_ROWS
 from layouts import LAYOUTS
 from network_cases import SIZES, problem
 from running_threads import count_threads, wait_for_threads
@@ -306,7 +306,7 @@ def test_after_an_exception_in_one_thread_the_others_stop(monkeypatch):
     monkeypatch.setattr(fastbp.derivatives, "Linearization", Failing)
     network = NETWORK.copy()
     network.n_threads = 2
-    n = 100 * GRADIENT_ROWS
+    n = 100 * DERIVATIVE_ROWS
     with pytest.raises(MemoryError):
         network.backward(np.ones((n, X.shape[1])), np.ones((n, Y.shape[1])))
     assert len(made) <= 2  # one slice of each thread

@@ -72,7 +72,7 @@ def test_rows_that_a_team_shares():
 
 
 def test_rows_of_gradients_and_derivatives():
-    assert [slicing.rows_of_gradient(n) for n in (10, 256, 1000)] == [10, 256, 256]
+    assert [slicing.rows_of_gradient(n) for n in (10, 512, 1000)] == [10, 512, 512]
     assert slicing.rows_of_derivative(program(DERIVATIVES, 20, 100, 2)) == 256
     assert 32 < slicing.rows_of_derivative(program(DERIVATIVES, *[32] * 200)) < 256
     assert slicing.rows_of_derivative(program(DERIVATIVES, *[1000] * 200)) == 32

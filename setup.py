@@ -24,13 +24,13 @@ KERNELS = "src/fastbp/kernels"
 ISA_FLAGS = {
     "baseline": [],
     "avx2": ["-mavx2", "-mfma"],
-    "avx512": ["-mavx2", "-mfma", "-mavx512f", "-mavx512dq"],
+    "avx512": ["-mavx2", "-mfma", "-mavx512f", "-mavx512dq", "-mavx512vl"],
 }
 # vnni: in place of avx512 for products of integers of 8 bits
 INTEGER_FLAGS = {
     "baseline": [],
     "avx2": ISA_FLAGS["avx2"],
-    "vnni": [*ISA_FLAGS["avx512"], "-mavx512bw", "-mavx512vl", "-mavx512vnni"],
+    "vnni": [*ISA_FLAGS["avx512"], "-mavx512bw", "-mavx512vnni"],
 }
 
 
@@ -47,7 +47,7 @@ ISA_FLAGS, INTEGER_FLAGS = for_this_platform(ISA_FLAGS), for_this_platform(INTEG
 # Of the table of float with matrix products in bfloat16. Older compilers, such as GCC 9, do not know the flags, and no
 # Mac has the instructions: the package is built without this table then.
 BFLOAT16_FLAGS = {
-    isa: [*flags, "-mavx512bw", "-mavx512vl", "-mavx512bf16"]
+    isa: [*flags, "-mavx512bw", "-mavx512bf16"]
     for isa, flags in ISA_FLAGS.items()
     if isa == "avx512" and sys.platform != "darwin"
 }

@@ -19,7 +19,12 @@ from setuptools.errors import CompileError
 
 ROOT = Path(__file__).parents[1]
 KERNELS = ROOT / "src/fastbp/kernels"
-ISA_FLAGS = {"baseline": [], "avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx2", "-mfma", "-mavx512f", "-mavx512dq"]}
+AVX2_FLAGS = ["-mavx2", "-mfma"]
+ISA_FLAGS = {
+    "baseline": [],
+    "avx2": AVX2_FLAGS,
+    "avx512": [*AVX2_FLAGS, "-mavx512f", "-mavx512dq", "-mavx512vl"],
+}
 
 
 def gnu_compilers():

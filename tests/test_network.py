@@ -166,7 +166,7 @@ def test_more_rows_than_a_slice(sparse, monkeypatch):
     data = sp.csr_array(X) if sparse else X
     outputs, (loss, gradient) = network.forward(data), network.loss_and_gradient(data, y, weight)
     for actual, expected in zip((loss, gradient), twin(network, X, y, weight), strict=True):
-        # sums over 549 rows
+        # sums over 1,061 rows
         assert_allclose(actual, expected, rtol=1e-10, atol=1e-13)
     # as one slice: rows are independent, and only the order of the sums over them is another
     monkeypatch.setattr(fastbp.kernels.slicing, "GRADIENT_ROWS", n)

@@ -129,7 +129,7 @@ def test_every_width_has_the_bits_of_its_columns(fan_out, dtype):
     W1, dA1 = np.ascontiguousarray(W[first]), np.ascontiguousarray(dA[first])
     assert_array_equal(dense_forward(X, W1, b[:fan_out]), Z[first])
     assert_array_equal(dense_backward(dA1, X, W1, np.zeros_like(dA1))[1], dW[first])
-    assert_product(Z, X, W, b.astype(np.float64))
+    assert_product(Z[first], X, W1, b[:fan_out].astype(np.float64))
 
 
 # Packed panels of B, runs of k and chunks of rows: shapes on both sides of every limit, for vectors of 16 to 64 bytes.

@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from fastbp.kernels.data import Data
 from fastbp.kernels.dispatch import N_MEMORY
 from fastbp.kernels.patience import Patience
 from fastbp.kernels.shuffling import shuffle
+from fastbp.kernels.team import Team
 from fastbp.kernels.training import COMPLETED, DIVERGED, OUT_OF_PATIENCE
 from fastbp.optimizers import SGD, Adam, Muon
 from fastbp.training import OptimizerState
@@ -486,6 +488,53 @@ def test_large_layers_are_packed_and_tiled(dtype, monkeypatch):
         other, other_losses = trained(n_threads)
         assert_array_equal(other.params, network.params)
         assert_array_equal(other_losses, losses)
+
+
+# sizes of the layers, rows of the data, and options of `set_optimizer`
+TEAMWORK = {
+    "tiles cut by columns": ([131, 415, 203, 3], 77, {}),
+    "with a mean of the weights": ([131, 415, 3], 77, {"average": True}),
+    "L1 penalty": ([131, 207, 3], 90, {"l1": 0.3}),
+    "weight decay": ([131, 207, 3], 90, {"weight_decay": 0.3}),
+    "stored gradient": ([131, 207, 3], 90, {"clip_norm": 0.1}),
+    "slots": ([20, 30, 10, 2], 403, {}),
+    "many small tiles": ([300, 177, 77, 33, 7], 91, {}),
+    "one row in the last batch": ([30, 50, 2], 91, {}),
+}
+
+
+@pytest.mark.parametrize("case", TEAMWORK)
+@both_dtypes
+def test_a_team_gives_the_bits_of_one_thread(case, dtype, monkeypatch):
+    monkeypatch.setattr(fastbp.threads, "FLOPS_PER_THREAD", 1)
+    sizes, n_rows, options = TEAMWORK[case]
+    rng = np.random.RandomState(0)
+    X, Y = (rng.normal(size=(n_rows, width)).astype(dtype) for width in (sizes[0], sizes[-1]))
+    batch_size = 200 if case == "slots" else 45
+
+    def trained(n_threads):
+        network = Network(sizes, "tanh", dtype=dtype, random_state=0, n_threads=n_threads, alpha=0.5)
+        state, losses = OptimizerState(Adam(), network.n_params, network.dtype), np.empty(4)
+        team = Team(n_threads)  # one that is given is not tuned: it works in every step once it is complete
+        loop = network.training_loop(make_data(X, Y, None, sizes[-1], network.dtype), batch_size, team=team)
+        assert loop.team is team or n_threads == 1
+        assert bool(loop.plan.n_slots) == (case == "slots")
+        updates = Adam().kernel_constants, Adam().kernel_of_blocks(network.graph)
+        kept = {name: value for name, value in options.items() if name != "average"}
+        loop.set_optimizer(*updates, state.state, state.memory, 0, 0.5, **kept)
+        average = np.zeros_like(network.params)
+        if "average" in options:
+            loop.set_average(average, 0.8)
+        with loop:
+            time.sleep(0.02)  # for its threads to arrive
+            loop.train(None, None, 1.0, np.full(4, 1e-2), losses)
+        return network.params, losses, average, *state.state
+
+    one, *others = (trained(n_threads) for n_threads in (1, 2, 3))
+    assert np.isfinite(one[0]).all()
+    for other in others:
+        for array, expected in zip(other, one, strict=True):
+            assert_array_equal(array, expected)
 
 
 # Updates from a stored gradient

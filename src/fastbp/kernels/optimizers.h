@@ -2,11 +2,10 @@
  *
  * FOR_PARAMETERS runs over the weights of an update (update_t) and has, in its body,
  *
- *     w       the weights after the update, which the body writes: those before, or another array
- *     old     a vector of them, before the update
+ *     old     a vector of the weights, before the update
  *     grad    their gradient, with the L2 penalty
  *
- * and state_of gives the state arrays, which the body reads and overwrites as w.
+ * and STORE_WEIGHTS stores those after it. state_of gives the state arrays, which the body reads and overwrites.
  *
  * Before the updates of a step, prepare_name computes what they all have in common from the number of the step, counted
  * from 1: the correction, a factor of the learning rate, which is 1 otherwise; further scalars; and the memory after
@@ -53,24 +52,24 @@ INLINE vec finished(vec g, vec w, real penalty, real scale) { return rounded((g 
 
 /* Without a penalty, an infinite weight, such as the bias of a unit that is switched off, has no part in its gradient:
  * all_ has no bits then. A condition in the loop would be a second loop, whose products GCC may fuse in another way. */
-#define FOR_PARAMETERS(u, ...)                                     \
-    do {                                                           \
-        const real *const from_ = (u)->w;                          \
-        const real penalty_ = (u)->penalty, scale_ = (u)->scale;   \
-        const uvec all_ = (uvec){0} - (lane_uint)(penalty_ != 0);  \
-        for (ptrdiff_t row_ = 0; row_ < (u)->rows; row_++) {       \
-            const ptrdiff_t begin_ = row_ * (u)->row;              \
-            const ptrdiff_t end_ = begin_ + (u)->n;                \
-            const real *const g_ = (u)->g + row_ * (u)->g_row;     \
-            real *const w = (u)->to + row_ * (u)->to_row - begin_; \
-            vec squares_ = {0};                                    \
-            ptrdiff_t i = begin_;                                  \
-            for (; i + VL <= end_; i += VL)                        \
-                UPDATE_LANES(VL, __VA_ARGS__)                      \
-            if (i < end_)                                          \
-                UPDATE_LANES(end_ - i, __VA_ARGS__)                \
-            (u)->squares += (double)sum_lanes(squares_);           \
-        }                                                          \
+#define FOR_PARAMETERS(u, ...)                                    \
+    do {                                                          \
+        const real *const from_ = (u)->w;                         \
+        const real penalty_ = (u)->penalty, scale_ = (u)->scale;  \
+        const uvec all_ = (uvec){0} - (lane_uint)(penalty_ != 0); \
+        for (ptrdiff_t row_ = 0; row_ < (u)->rows; row_++) {      \
+            const ptrdiff_t begin_ = row_ * (u)->row;             \
+            const ptrdiff_t end_ = begin_ + (u)->n;               \
+            const real *const g_ = (u)->g + row_ * (u)->g_row;    \
+            real *const to_ = (u)->to + row_ * (u)->to_row;       \
+            vec squares_ = {0};                                   \
+            ptrdiff_t i = begin_;                                 \
+            for (; i + VL <= end_; i += VL)                       \
+                UPDATE_LANES(VL, __VA_ARGS__)                     \
+            if (i < end_)                                         \
+                UPDATE_LANES(end_ - i, __VA_ARGS__)               \
+            (u)->squares += (double)sum_lanes(squares_);          \
+        }                                                         \
     } while (0)
 #define UPDATE_LANES(n_lanes, ...)                                    \
     {                                                                 \
@@ -82,6 +81,7 @@ INLINE vec finished(vec g, vec w, real penalty, real scale) { return rounded((g 
         squares_ += old * old;                                        \
         __VA_ARGS__                                                   \
     }
+#define STORE_WEIGHTS(v) (lanes == VL ? store(to_ + (i - begin_), (v)) : store_n(to_ + (i - begin_), (v), lanes))
 
 /* v = mu v - eta g; w += v, or with Nesterov's momentum w += mu v - eta g (Sutskever et al., 2013) */
 static void prepare_sgd(optimizer_t *o, int64_t step) { (void)o, (void)step; }
@@ -93,13 +93,13 @@ static void update_sgd(const optimizer_t *o, update_t *u) {
             vec step = grad * eta;
             vec v = LOAD(s) * mu - step;
             STORE(s, v);
-            STORE(w, old + (v * mu - step));
+            STORE_WEIGHTS(old + (v * mu - step));
         });
     } else {
         FOR_PARAMETERS(u, {
             vec v = LOAD(s) * mu - grad * eta;
             STORE(s, v);
-            STORE(w, old + v);
+            STORE_WEIGHTS(old + v);
         });
     }
 }
@@ -118,7 +118,7 @@ INLINE void adam(double beta_1, double beta_2, double epsilon, update_t *u) {
         vec v = LOAD(s1) * b2 + (grad * grad) * c2;
         STORE(s0, m);
         STORE(s1, v);
-        STORE(w, old - quotient(m * eta, vsqrt(v) + eps));
+        STORE_WEIGHTS(old - quotient(m * eta, vsqrt(v) + eps));
     });
 }
 static void update_adam(const optimizer_t *o, update_t *u) { adam(o->adam.beta_1, o->adam.beta_2, o->adam.epsilon, u); }
@@ -155,7 +155,7 @@ static void update_nadam(const optimizer_t *o, update_t *u) {
         vec v = LOAD(s1) * b2 + (grad * grad) * c2;
         STORE(s0, m);
         STORE(s1, v);
-        STORE(w, old - quotient(m * of_m + grad * of_g, vsqrt(v) * unbiased + eps));
+        STORE_WEIGHTS(old - quotient(m * of_m + grad * of_g, vsqrt(v) * unbiased + eps));
     });
 }
 
@@ -177,7 +177,7 @@ static void update_rmsprop(const optimizer_t *o, update_t *u) {
         }
         vec velocity = LOAD(s1) * mu + quotient(grad, vsqrt(v) + eps);
         STORE(s1, velocity);
-        STORE(w, old - velocity * eta);
+        STORE_WEIGHTS(old - velocity * eta);
     });
 }
 
@@ -189,7 +189,7 @@ static void update_adagrad(const optimizer_t *o, update_t *u) {
     FOR_PARAMETERS(u, {
         vec v = LOAD(s) + grad * grad;
         STORE(s, v);
-        STORE(w, old - quotient(grad * eta, vsqrt(v) + eps));
+        STORE_WEIGHTS(old - quotient(grad * eta, vsqrt(v) + eps));
     });
 }
 
@@ -202,7 +202,7 @@ static void update_lion(const optimizer_t *o, update_t *u) {
     real *s = state_of(u, 0);
     FOR_PARAMETERS(u, {
         vec m = LOAD(s);
-        STORE(w, old - vsign(m * b1 + grad * c1) * eta);
+        STORE_WEIGHTS(old - vsign(m * b1 + grad * c1) * eta);
         STORE(s, m * b2 + grad * c2);
     });
 }
@@ -241,7 +241,7 @@ static void update_schedule_free(const optimizer_t *o, update_t *u) {
         vec moved = d - (step + old * shrink); /* from x to z after the step */
         STORE(s0, moved * keep);
         STORE(s1, v);
-        STORE(w, old - d * back + moved * ahead);
+        STORE_WEIGHTS(old - d * back + moved * ahead);
     });
 }
 
@@ -295,7 +295,7 @@ static void transform_muon(const optimizer_t *o, int64_t phase, real *g, void *c
 static void update_muon(const optimizer_t *o, update_t *u) {
     const real eta = (real)u->rate;
     (void)o;
-    FOR_PARAMETERS(u, { STORE(w, old - grad * eta); });
+    FOR_PARAMETERS(u, { STORE_WEIGHTS(old - grad * eta); });
 }
 
 #define FORM(name, n_states, form, ...) FORM_##form,

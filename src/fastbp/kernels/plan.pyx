@@ -4,12 +4,13 @@ The step itself is in `step.h`. A `Plan` owns the workspace: values and gradient
 uses the flat arrays of the parameters and the optimizer, which a step overwrites, and the data, which are not written.
 
 The phases FORWARD and ROWS are divided among the threads by rows of the batch, TILES, FINISH and UPDATE by tiles of the
-parameters: see ``partition.py``. For most optimizers TILES computes the gradient of a tile and updates it. If an update
-needs a whole block of the gradient, or the norm of all of it, TILES stores the gradient, and UPDATE makes the updates
-after one more barrier. What is made of whole blocks before that has phases of its own: see `transform_phase`. FINISH is
-for a batch in slices, whose gradients are added up first. LIMIT scales back columns of matrices whose norm is too
-large; it is divided by columns. Operations that need all rows of a batch cut the program into segments, and ROWS into
-several phases: see `segment_phase`.
+parameters: see ``partition.py``. In TILES, a thread that is done with its own takes those that are left of another, so
+that threads whose tiles take longer, or that lose their processor, hold up the step less. For most optimizers TILES
+computes the gradient of a tile and updates it. If an update needs a whole block of the gradient, or the norm of all of
+it, TILES stores the gradient, and UPDATE makes the updates after one more barrier. What is made of whole blocks before
+that has phases of its own: see `transform_phase`. FINISH is for a batch in slices, whose gradients are added up first.
+LIMIT scales back columns of matrices whose norm is too large; it is divided by columns. Operations that need all rows
+of a batch cut the program into segments, and ROWS into several phases: see `segment_phase`.
 """
 
 import numpy as np
@@ -42,8 +43,8 @@ cdef int64_t ROW_BLOCK = 64  # a multiple of PART_ROWS
 # Parameters of more bytes than this are read once for all rows of a thread, operation by operation; fewer stay in the
 # cache while runs of rows go through the whole net.
 cdef int64_t LARGE_BYTES = 1024 * 1024
-# The rows of a thread are a multiple of half a register block of the matrix product, which has blocks of a half and a
-# quarter too; the rows of a slot, which products add up, are even.
+# The rows of a thread are a multiple of 4, because the matrix product has blocks of 4 rows; those of a slot are even,
+# because products in bfloat16 add up pairs of rows.
 cdef int64_t ROW_MULTIPLE = 4
 cdef int64_t SLOT_MULTIPLE = 2
 # Each thread's queue has cache lines of its own.
@@ -53,6 +54,11 @@ cdef int64_t COLUMN_BLOCK = 16
 
 GROUP = np.dtype([(name, np.float64) for name in ("learning_rate", "penalty", "l1", "decay")])
 assert GROUP.itemsize == sizeof(group_t)
+
+
+cdef inline int64_t share_of(int64_t n, int64_t parts, int64_t multiple) noexcept nogil:
+    """n > 0 divided by the number of parts, rounded up to a multiple."""
+    return ((n - 1) // (parts * multiple) + 1) * multiple
 
 
 cdef class Plan(Task):
@@ -181,16 +187,15 @@ cdef class Plan(Task):
         """Choose the number of slots by the shapes only, and allocate their gradients."""
         self.c.n_slots = n_slots_for(self.program, self.capacity, self.kernels.block_rows)
         self.c.slots = self.keep(np.empty(self.c.n_slots * self.c.program.n_params, self.program.dtype))
-        self.divide_rows(self.capacity)
 
     cdef void divide_rows(self, int64_t n) noexcept nogil:
         """Divide n rows among the slots, and among the threads."""
         cdef int64_t multiple = PART_ROWS if self.n_reductions else ROW_MULTIPLE
         if self.c.n_slots:
-            self.c.slot_rows = ((n - 1) // (self.c.n_slots * SLOT_MULTIPLE) + 1) * SLOT_MULTIPLE
-            self.row_chunk = ((self.c.n_slots - 1) // self.n_threads + 1) * self.c.slot_rows
+            self.c.slot_rows = share_of(n, self.c.n_slots, SLOT_MULTIPLE)
+            self.row_chunk = share_of(self.c.n_slots, self.n_threads, 1) * self.c.slot_rows
         else:
-            self.row_chunk = ((n - 1) // (self.n_threads * multiple) + 1) * multiple
+            self.row_chunk = share_of(n, self.n_threads, multiple)
 
     def divide_tiles(self):
         """Divide the blocks into tiles, and the tiles among the threads."""
@@ -425,9 +430,9 @@ cdef class Plan(Task):
         else:
             self.transform_phase(phase - self.first_update - 1, thread)
         if phase == ROWS:
-            pool_begin_at(self.queue(thread), 0)
-        if phase == ROWS and self.prepares and thread == self.n_threads - 1 and self.piece == 0:
-            self.kernels.prepare_gradients(&self.c)
+            pool_begin_at(self.queue(thread), 0)  # before the barrier: in TILES any thread may take from it
+            if self.prepares and thread == self.n_threads - 1 and self.piece == 0:
+                self.kernels.prepare_gradients(&self.c)
         return True
 
     cdef void forward_phase(self, int64_t thread) noexcept nogil:
@@ -440,7 +445,7 @@ cdef class Plan(Task):
     cdef void rows_of(self, int64_t thread, int64_t *lo, int64_t *hi) noexcept nogil:
         """The rows of a thread in this piece of a phase; a multiple of PART_ROWS where there are several pieces."""
         cdef int64_t begin = thread * self.row_chunk
-        cdef int64_t rows = ((self.row_chunk - 1) // (self.pieces * PART_ROWS) + 1) * PART_ROWS
+        cdef int64_t rows = share_of(self.row_chunk, self.pieces, PART_ROWS)
         if self.pieces == 1:
             rows = self.row_chunk
         lo[0] = min(begin + self.piece * rows, begin + self.row_chunk)
@@ -507,7 +512,7 @@ cdef class Plan(Task):
         """The statistics of the whole batch, for the columns of this thread."""
         cdef const operation_t *op = &self.c.program.operations[operation]
         cdef int64_t width = self.c.program.nodes[op.input].width
-        cdef int64_t chunk = ((width - 1) // (self.n_threads * COLUMN_BLOCK) + 1) * COLUMN_BLOCK
+        cdef int64_t chunk = share_of(width, self.n_threads, COLUMN_BLOCK)
         cdef int64_t left = thread * chunk, right = min(left + chunk, width)
         if left >= right:
             return
@@ -521,7 +526,7 @@ cdef class Plan(Task):
 
         A thread that has done its own tiles helps the others, unless the phase is worked on in pieces.
         """
-        cdef int64_t i, lo, hi, other
+        cdef int64_t i, lo, hi, other, tile
         if self.pieces > 1:
             self.tiles_of_piece(thread, &lo, &hi)
             for i in range(lo, hi):
@@ -530,10 +535,10 @@ cdef class Plan(Task):
         for i in range(self.n_threads):
             other = (thread + i) % self.n_threads
             while True:
-                lo = self.tile_start[other] + pool_take(self.queue(other))
-                if lo >= self.tile_start[other + 1]:
+                tile = self.tile_start[other] + pool_take(self.queue(other))
+                if tile >= self.tile_start[other + 1]:
                     break
-                self.do_tile(lo, thread)
+                self.do_tile(tile, thread)
 
     cdef void do_tile(self, int64_t i, int64_t thread) noexcept nogil:
         """The gradient of a tile, and what the phase makes of it."""

@@ -388,7 +388,7 @@ extern _Thread_local char fastbp_thread_memory[THREAD_MEMORY];
 /* The kernels of one instruction set and one real type. */
 typedef struct {
     int64_t vector_bytes;
-    int64_t block_rows; /* rows of the register block of the matrix product; threads get multiples of it */
+    int64_t block_rows; /* rows of the register block of the matrix product */
     int64_t block_vectors;
     const char *compiler, *flags; /* used to build this table */
     const kind_t *const *kinds;

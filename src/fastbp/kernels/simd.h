@@ -144,18 +144,18 @@ INLINE vec quotient(vec a, vec b) {
 INLINE vec quotient(vec a, vec b) { return a / b; }
 #endif
 
-/* The lower half of a vector: on processors that work on 512 bits in two halves, such as Zen 4, it takes half the time.
- * Others have as many units for 256 bits as for 512, or have no vectors of 512 bits. */
-#if defined(__AVX512F__) && FASTBP_DOUBLE
+/* The lower half of a vector of 512 bits. Arithmetic with it takes half the time on Zen 4, which works on 512 bits in
+ * two halves. Without such vectors, HALVES is 0, and what uses halves is compiled but never called. */
+#if defined(__AVX512F__)
 #define HALVES 1
 typedef real half_vec __attribute__((vector_size(VBYTES / 2)));
+#if FASTBP_DOUBLE
 INLINE half_vec lower_half(vec v) { return (half_vec)_mm512_castpd512_pd256((__m512d)v); }
 INLINE vec widened(half_vec v) { return (vec)_mm512_castpd256_pd512((__m256d)v); } /* the upper half is undefined */
-#elif defined(__AVX512F__)
-#define HALVES 1
-typedef real half_vec __attribute__((vector_size(VBYTES / 2)));
+#else
 INLINE half_vec lower_half(vec v) { return (half_vec)_mm512_castps512_ps256((__m512)v); }
 INLINE vec widened(half_vec v) { return (vec)_mm512_castps256_ps512((__m256)v); }
+#endif
 #else
 #define HALVES 0
 typedef vec half_vec;

@@ -37,8 +37,8 @@ MOST_PREDICTION_ROWS = 256
 CHUNKS_PER_THREAD = 4
 
 # Gradients of a whole data set, and derivatives: the activations of a slice of rows stay in the second-level cache, and
-# its rows are enough to make the adding up of gradients cheap. A team divides the rows of a slice of gradients, and waits
-# at its end: with 256 rows, one thread was as fast as two for 64-100-10.
+# its rows are enough to make the adding up of gradients cheap. A team divides the rows of a slice of gradients, and
+# waits at its end: with 256 rows, one thread was as fast as two for 64-100-10.
 GRADIENT_ROWS = 512
 DERIVATIVE_ROWS = 256
 # Derivatives of deep networks have slices of fewer rows, so that their activations take at most so many bytes: with 200

@@ -69,25 +69,27 @@ static int supports(int isa) {
     const int has_fma = leaf1[2] >> 12 & 1, has_osxsave = leaf1[2] >> 27 & 1;
     const unsigned long long enabled = has_osxsave ? _xgetbv(0) : 0; /* what the system saves: 6 AVX, 0xe6 AVX-512 */
     const int avx2 = (leaf7[1] >> 5 & 1) && has_fma && (enabled & 6) == 6;
-    const int avx512 = (leaf7[1] >> 16 & 1) && (leaf7[1] >> 17 & 1) && (enabled & 0xe6) == 0xe6; /* F and DQ */
+    const int has_avx512 = (leaf7[1] >> 16 & 1) && (leaf7[1] >> 17 & 1) && (leaf7[1] >> 31 & 1); /* F, DQ and VL */
+    const int avx512 = has_avx512 && (enabled & 0xe6) == 0xe6;
     return isa == 1 ? avx2 : avx2 && avx512;
 }
 int fastbp_bfloat16_supported(void) {
     int leaf7[4], more[4];
     __cpuidex(leaf7, 7, 0);
     __cpuidex(more, 7, 1); /* zeros where there is no such part of the leaf */
-    return supports(2) && (leaf7[1] >> 30 & 1) && (leaf7[1] >> 31 & 1) && (more[0] >> 5 & 1); /* BW, VL and BF16 */
+    return supports(2) && (leaf7[1] >> 30 & 1) && (more[0] >> 5 & 1); /* BW and BF16 */
 }
 #else
 static int supports(int isa) {
     __builtin_cpu_init();
     const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    return isa == 1 ? avx2 : avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+    const int avx512 =
+        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return isa == 1 ? avx2 : avx2 && avx512;
 }
 #if defined(FASTBP_HAS_BFLOAT16) /* other compilers may not know the name */
 int fastbp_bfloat16_supported(void) {
-    return supports(2) && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bf16");
+    return supports(2) && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512bf16");
 }
 #else
 int fastbp_bfloat16_supported(void) { return 0; }

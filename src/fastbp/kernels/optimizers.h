@@ -2,7 +2,7 @@
  *
  * FOR_PARAMETERS runs over the weights of an update (update_t) and has, in its body,
  *
- *     old     a vector of the weights, before the update
+ *     old     a vector of the weights before the update, after the decoupled decay
  *     grad    their gradient, with the L2 penalty
  *
  * and STORE_WEIGHTS stores those after it. state_of gives the state arrays, which the body reads and overwrites.
@@ -40,8 +40,9 @@ typedef struct {
     void *const *state; /* arrays laid out as all parameters ... */
     ptrdiff_t place;    /* ... in which those of w begin here */
     ptrdiff_t rows, n, row;
+    real keep;      /* decoupled decay: the weights are multiplied by it before the update */
     double rate;    /* learning rate of this step, times the group's factor and the correction */
-    double decay;   /* decoupled decay, for an optimizer that averages; others find w shrunk by it */
+    double decay;   /* decoupled decay, for an optimizer that averages; for others see keep */
     double squares; /* OUT: += the squares of the weights before the update */
 } update_t;
 
@@ -52,33 +53,34 @@ INLINE vec finished(vec g, vec w, real penalty, real scale) { return rounded((g 
 
 /* Without a penalty, an infinite weight, such as the bias of a unit that is switched off, has no part in its gradient:
  * all_ has no bits then. A condition in the loop would be a second loop, whose products GCC may fuse in another way. */
-#define FOR_PARAMETERS(u, ...)                                    \
-    do {                                                          \
-        const real *const from_ = (u)->w;                         \
-        const real penalty_ = (u)->penalty, scale_ = (u)->scale;  \
-        const uvec all_ = (uvec){0} - (lane_uint)(penalty_ != 0); \
-        for (ptrdiff_t row_ = 0; row_ < (u)->rows; row_++) {      \
-            const ptrdiff_t begin_ = row_ * (u)->row;             \
-            const ptrdiff_t end_ = begin_ + (u)->n;               \
-            const real *const g_ = (u)->g + row_ * (u)->g_row;    \
-            real *const to_ = (u)->to + row_ * (u)->to_row;       \
-            vec squares_ = {0};                                   \
-            ptrdiff_t i = begin_;                                 \
-            for (; i + VL <= end_; i += VL)                       \
-                UPDATE_LANES(VL, __VA_ARGS__)                     \
-            if (i < end_)                                         \
-                UPDATE_LANES(end_ - i, __VA_ARGS__)               \
-            (u)->squares += (double)sum_lanes(squares_);          \
-        }                                                         \
+#define FOR_PARAMETERS(u, ...)                                                      \
+    do {                                                                            \
+        const real *const from_ = (u)->w;                                           \
+        const real penalty_ = (u)->penalty, scale_ = (u)->scale, keep_ = (u)->keep; \
+        const uvec all_ = (uvec){0} - (lane_uint)(penalty_ != 0);                   \
+        for (ptrdiff_t row_ = 0; row_ < (u)->rows; row_++) {                        \
+            const ptrdiff_t begin_ = row_ * (u)->row;                               \
+            const ptrdiff_t end_ = begin_ + (u)->n;                                 \
+            const real *const g_ = (u)->g + row_ * (u)->g_row;                      \
+            real *const to_ = (u)->to + row_ * (u)->to_row;                         \
+            vec squares_ = {0};                                                     \
+            ptrdiff_t i = begin_;                                                   \
+            for (; i + VL <= end_; i += VL)                                         \
+                UPDATE_LANES(VL, __VA_ARGS__)                                       \
+            if (i < end_)                                                           \
+                UPDATE_LANES(end_ - i, __VA_ARGS__)                                 \
+            (u)->squares += (double)sum_lanes(squares_);                            \
+        }                                                                           \
     } while (0)
 #define UPDATE_LANES(n_lanes, ...)                                    \
     {                                                                 \
         const ptrdiff_t lanes = n_lanes;                              \
-        const vec old = LOAD(from_);                                  \
+        const vec before_ = LOAD(from_);                              \
+        const vec old = settled(before_ * keep_);                     \
         const vec g_vec_ = load_lanes(g_ + (i - begin_), lanes);      \
-        const vec pulled_ = (vec)((uvec)old & all_);                  \
+        const vec pulled_ = (vec)((uvec)before_ & all_);              \
         const vec grad = finished(g_vec_, pulled_, penalty_, scale_); \
-        squares_ += old * old;                                        \
+        squares_ += before_ * before_;                                \
         __VA_ARGS__                                                   \
     }
 #define STORE_WEIGHTS(v) (lanes == VL ? store(to_ + (i - begin_), (v)) : store_n(to_ + (i - begin_), (v), lanes))
@@ -373,15 +375,6 @@ static double lookahead(const optimizer_t *o) {
     return 0;
 }
 
-/* Decoupled weight decay */
-static __attribute__((noinline)) void shrink(const update_t *u, double by) {
-    const real keep = (real)(1 - by);
-    for (ptrdiff_t r = 0; r < u->rows; r++) {
-        real *w = u->w + r * u->row;
-        FOR_VECTORS(u->n, { STORE(w, LOAD(w) * keep); });
-    }
-}
-
 /* factor, decay: of the group. With the factor 0 weights and state stay as they are: what they gathered before, such as
  * a velocity, would move the weights otherwise. */
 static void apply_update(const optimizer_t *o, double factor, double decay, update_t *u) {
@@ -389,8 +382,7 @@ static void apply_update(const optimizer_t *o, double factor, double decay, upda
         return;
     u->rate = o->learning_rate * factor * o->correction;
     u->decay = decay;
-    if (decay != 0 && optimizer_forms[o->kind] != FORM_averaging)
-        shrink(u, o->learning_rate * factor * decay);
+    u->keep = optimizer_forms[o->kind] == FORM_averaging ? 1 : (real)(1 - o->learning_rate * factor * decay);
     switch (o->kind) {
 #define CASE(name, ...) \
     case OPTIMIZER_##name: update_##name(o, u); break;

@@ -169,13 +169,22 @@ INLINE vec copy_sign(vec magnitude, vec sign) {
     return (vec)((uvec)magnitude | ((uvec)sign & ~(((uvec){0} - 1u) >> 1)));
 }
 
-/* x, of which the compiler does not know that it is a product. In a * b + c * d either product may be fused with the
- * sum, or none: for Arm, GCC decides differently for whole vectors and for the last elements. For x86 it does not. */
+/* x, of which the compiler does not know how it was computed: a product in it is not fused with a sum that follows. */
+INLINE vec settled(vec x) {
 #if defined(__aarch64__)
-INLINE vec rounded(vec x) {
     __asm__("" : "+w"(x));
+#elif defined(__AVX512F__)
+    __asm__("" : "+v"(x));
+#elif defined(__SSE2__)
+    __asm__("" : "+x"(x));
+#endif
     return x;
 }
+
+/* The same where GCC would decide differently for whole vectors and for the last elements: in a * b + c * d either
+ * product may be fused with the sum, or none. For x86 it does not. */
+#if defined(__aarch64__)
+INLINE vec rounded(vec x) { return settled(x); }
 #else
 INLINE vec rounded(vec x) { return x; }
 #endif

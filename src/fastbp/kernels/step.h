@@ -392,18 +392,18 @@ INLINE void publish_tile(const plan_t *p, const block_t *block, const tile_t *ti
  * norms of the parameters before the update. The gradient is finished in the pass that makes the update, unless
  * something else needs it in between.
  *
- * In a team, unless weights decay, the update overwrites g, and a pass of its own copies it to the parameters. All
+ * In a team, the update overwrites g, and a pass of its own copies it to the parameters. All
  * threads have read them, so each line must be claimed from the caches of the others before it is written, one line
  * after the other. Stores that come last wait in the store buffer for that, while the product of the next tile is
  * computed. Among those of the state, which are the thread's own, they would delay these too. */
 INLINE norms_t finish_and_update(const plan_t *p, const block_t *block, const tile_t *tile, real *g) {
     const group_t *group = &p->groups[block->group];
-    const int is_updated = group->learning_rate != 0, is_published = p->is_shared && is_updated && group->decay == 0;
+    const int is_updated = group->learning_rate != 0, is_published = p->is_shared && is_updated;
     update_t update = update_of(p, block, tile, g, (ptrdiff_t)(tile->col_end - tile->col_begin));
     norms_t norms = {0, 0};
     if (is_published)
         update.to = g, update.to_row = update.g_row;
-    if (is_updated && group->l1 == 0 && group->decay == 0) {
+    if (is_updated && group->l1 == 0) {
         update.penalty = (real)group->penalty, update.scale = (real)(1 / p->weight_sum);
         make_update(p, block, tile, &update);
         norms.squares = group->penalty != 0 ? update.squares : 0;

@@ -320,5 +320,5 @@ def test_memory(name, options, tmp_path, monkeypatch):
     finally:
         tracemalloc.stop()
     # y, row numbers and predictions are 64 kB each, a block of columns 128 kB, of which there are two or three at once;
-    # a copy of X as it lies would be 2 MB at least
-    assert peak < 1e6
+    # a copy of X as it lies would be 2 MB at least. L-BFGS converts GRADIENT_ROWS rows at once, to 1 MB of float64.
+    assert peak < (1.5e6 if options == "lbfgs" else 1e6)

@@ -40,7 +40,7 @@ def mirrors_of(Program program, flat):
     """
     cdef plan_t plan
     check("flat", flat, program.dtype, (program.c.n_params,))
-    out = np.empty(program.mirror_size, program.dtype)
+    out = np.zeros(program.mirror_size, program.dtype)  # there are gaps between the copies
     plan.program, plan.params, plan.mirrors = program.c, address(flat), address(out, True)
     program.kernels.refresh_mirrors(&plan)
     return out

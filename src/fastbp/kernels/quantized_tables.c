@@ -9,20 +9,19 @@ extern const quantized_kernels_t fastbp_quantized_baseline_float;
 extern const quantized_kernels_t fastbp_quantized_avx2_float, fastbp_quantized_vnni_float;
 enum { BASELINE, AVX2, AVX512 }; /* INSTRUCTION_SETS */
 
-/* Beside what the instruction set avx512 has: AVX512BW, AVX512VL and AVX512-VNNI. The registers are those of avx512, so
+/* Beside what the instruction set avx512 has: AVX512BW and AVX512-VNNI. The registers are those of avx512, so
  * that the system saves them. */
 #if defined(_MSC_VER)
 #include <intrin.h>
 static int has_vnni(void) {
     int leaf7[4];
     __cpuidex(leaf7, 7, 0);
-    return (leaf7[1] >> 30 & 1) && (leaf7[1] >> 31 & 1) && (leaf7[2] >> 11 & 1);
+    return (leaf7[1] >> 30 & 1) && (leaf7[2] >> 11 & 1);
 }
 #else
 static int has_vnni(void) {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni");
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni");
 }
 #endif
 

@@ -378,24 +378,29 @@ INLINE void refresh_mirror(const plan_t *p, const block_t *block, const tile_t *
     write_mirror(p, block, tile, (const real *)p->params + place_of(block, tile), block->cols);
 }
 
+/* Write the numbers of a tile, whose rows are contiguous, to an array that is laid out as all parameters, or add them.
+ */
+INLINE void write_tile(const block_t *block, const tile_t *tile, const real *from, real *array, int add) {
+    const ptrdiff_t rows = run_rows(block, tile), n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
+    real *to = array + place_of(block, tile);
+    for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, from += n, to += block->cols)
+        copy_or_add(from, to, add, n);
+}
+
 /* Write the updated parameters w of a tile, whose rows are contiguous, to the parameters and to the mirror. */
 INLINE void publish_tile(const plan_t *p, const block_t *block, const tile_t *tile, const real *w) {
-    const ptrdiff_t cols = (ptrdiff_t)(tile->col_end - tile->col_begin), rows = run_rows(block, tile), n = rows * cols;
-    real *to = (real *)p->params + place_of(block, tile);
-    const real *from = w;
-    for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, from += n, to += block->cols)
-        FOR_VECTORS(n, { STORE(to, LOAD(from)); });
-    write_mirror(p, block, tile, w, cols);
+    write_tile(block, tile, w, p->params, 0);
+    write_mirror(p, block, tile, w, (ptrdiff_t)(tile->col_end - tile->col_begin));
 }
 
 /* Update the parameters of a tile, and their mirror, by their summed gradient g, whose rows are contiguous. Returns the
  * norms of the parameters before the update. The gradient is finished in the pass that makes the update, unless
  * something else needs it in between.
  *
- * In a team, the update overwrites g, and a pass of its own copies it to the parameters. All
- * threads have read them, so each line must be claimed from the caches of the others before it is written, one line
- * after the other. Stores that come last wait in the store buffer for that, while the product of the next tile is
- * computed. Among those of the state, which are the thread's own, they would delay these too. */
+ * In a team, the update overwrites g, and a pass of its own copies it to the parameters. All threads have read them, so
+ * each line must be claimed from the caches of the others before it is written, one line after the other. Stores that
+ * come last wait in the store buffer for that, while the product of the next tile is computed. Among those of the
+ * state, which are the thread's own, they would delay these too. */
 INLINE norms_t finish_and_update(const plan_t *p, const block_t *block, const tile_t *tile, real *g) {
     const group_t *group = &p->groups[block->group];
     const int is_updated = group->learning_rate != 0, is_published = p->is_shared && is_updated;
@@ -468,12 +473,8 @@ static norms_t update_tile(const plan_t *p, const tile_t *tile, void *scratch) {
 /* Write the gradient of a tile to the stored gradient, or add it. */
 static void store_tile(const plan_t *p, const tile_t *tile, void *scratch) {
     const block_t *block = &p->program.blocks[tile->block];
-    const ptrdiff_t rows = run_rows(block, tile), n = rows * (ptrdiff_t)(tile->col_end - tile->col_begin);
-    const real *g = scratch;
-    real *to = (real *)p->gradient + place_of(block, tile);
     tile_gradient(p, block, tile, scratch);
-    for (int64_t r = tile->row_begin; r < tile->row_end; r += rows, g += n, to += block->cols)
-        copy_or_add(g, to, (int)p->adds_gradient, n);
+    write_tile(block, tile, scratch, p->gradient, (int)p->adds_gradient);
 }
 
 /* Finish a tile of the stored gradient. Returns the norms of its parameters, as update_tile does; gradient_squares: OUT
